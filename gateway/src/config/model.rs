@@ -1,0 +1,201 @@
+//! The configuration's types, as `leadgate.toml` names them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use leadgate_plugin::Secret;
+
+/// Everything that was configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[outbox]`
+    pub outbox: Outbox,
+    /// `[log]`
+    pub log: Log,
+    /// `[sources.NAME]`
+    pub sources: BTreeMap<String, Source>,
+    /// `[sinks.NAME]`
+    pub sinks: BTreeMap<String, Sink>,
+    /// `[plugins.NAME]`
+    pub plugins: BTreeMap<String, Plugin>,
+    /// `[tables.NAME]`: code → label; `default` and `label` are entries like the others.
+    pub tables: Tables,
+}
+
+/// Lookup tables: table name → code → label.
+pub type Tables = BTreeMap<String, BTreeMap<String, String>>;
+
+/// The public listener.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Address and port; default `0.0.0.0:8080`.
+    pub listen: SocketAddr,
+    /// Largest body taken, in bytes; default 256 KiB.
+    pub max_body: usize,
+    /// Connections open at once; default 1024.
+    pub max_connections: usize,
+    /// From the first byte of a request to the end of its headers; default 5 s.
+    pub header_timeout: Duration,
+    /// From the end of the headers to the end of the body; default 5 s.
+    pub body_timeout: Duration,
+    /// Longest wait for the outbox before the failure answer; default 2 s.
+    pub ack_deadline: Duration,
+    /// HTTP status of the failure answer; default 500.
+    pub failure_status: u16,
+    /// HTTP status of the refusal (bad signature); default 200, as Alibaba's console expects.
+    pub refusal_status: u16,
+    /// Longest wait for work in flight at a stop; default 30 s.
+    pub shutdown_timeout: Duration,
+}
+
+/// The operators' listener.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Address and port; default `127.0.0.1:8081`. Loopback only unless a token is set.
+    pub listen: SocketAddr,
+    /// Bearer token of the API.
+    pub token: Option<Secret>,
+    /// Set to `true` to allow the API without a token on loopback.
+    pub allow_without_token: bool,
+}
+
+/// The durable store.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    /// Folder of the store.
+    pub path: PathBuf,
+    /// Accepts waiting for the committer before pushes are answered with the failure; default 4096.
+    pub queue: usize,
+    /// Memory sled may use to cache pages, in bytes; default 64 MiB.
+    pub cache: usize,
+}
+
+/// Logging.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Filter, e.g. `info` or `leadgate=debug`; default `info`.
+    pub level: String,
+    /// `human` or `json`; default `human` on a terminal, `json` elsewhere.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A source of pushes.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Path on the public listener, e.g. `/tmall/leads`.
+    pub path: String,
+    /// What kind of sender, with its own settings.
+    pub kind: SourceKind,
+}
+
+/// The kinds of source.
+#[derive(Clone, Debug)]
+pub enum SourceKind {
+    /// Tmall's lead push.
+    Tmall(Tmall),
+}
+
+/// `kind = "tmall"`.
+#[derive(Clone, Debug)]
+pub struct Tmall {
+    /// Taken only for this `target_appkey` (or `app_key`); any if absent.
+    pub app_key: Option<String>,
+    /// Secrets that are valid now; several while rotating.
+    pub app_secret: Vec<Secret>,
+    /// How far `timestamp` may be from now, either way; `None` (`"off"`) switches the check
+    /// off. Default 10 min.
+    pub timestamp_tolerance: Option<Duration>,
+    /// Values of `method` that are expected; empty takes any.
+    pub methods: Vec<String>,
+    /// What `open_key` in the lead must be, if set.
+    pub open_key: Option<Secret>,
+    /// What becomes of authentic pushes that cannot be read.
+    pub on_invalid: OnOdd,
+    /// What becomes of authentic pushes whose timestamp is out of tolerance.
+    pub on_stale: OnOdd,
+}
+
+/// What becomes of an authentic but odd push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnOdd {
+    /// Kept for a person and acknowledged (default).
+    Quarantine,
+    /// Answered with the refusal and forgotten.
+    Reject,
+}
+
+/// A destination.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    /// Name of a built-in plugin or of a `[plugins.NAME]`.
+    pub plugin: String,
+    /// Condition over the lead; every lead if absent.
+    pub when: Option<String>,
+    /// Attempts in flight at once; default 4.
+    pub concurrency: usize,
+    /// Attempts started per second at most; unlimited if absent.
+    pub rate: Option<Rate>,
+    /// Longest attempt; default 10 s.
+    pub timeout: Duration,
+    /// When to try again, and when to stop.
+    pub retry: Retry,
+    /// What an attempt without an answer means.
+    pub on_ambiguous: OnAmbiguous,
+    /// The plugin's own settings, secrets resolved.
+    pub settings: serde_json::Value,
+}
+
+/// `"20/s"`, `"18/min"`, `"500/h"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Attempts …
+    pub count: u32,
+    /// … in this time.
+    pub per: Duration,
+}
+
+/// `retry = { first, max, max_attempts, max_age }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Ceiling of the first wait; default 5 s.
+    pub first: Duration,
+    /// Ceiling of any wait; default 1 h.
+    pub max: Duration,
+    /// Attempts before a delivery becomes a dead letter; default 15.
+    pub max_attempts: u32,
+    /// Age at which a delivery becomes a dead letter; default 3 d.
+    pub max_age: Duration,
+}
+
+/// What an attempt without an answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnAmbiguous {
+    /// Try again: the destination may get it twice (default).
+    Retry,
+    /// Keep it for a person as a dead letter.
+    Hold,
+}
+
+/// A library of the merchant's own.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    /// Path of the library.
+    pub path: PathBuf,
+    /// Expected SHA-256 of the file, in hex.
+    pub sha256: Option<String>,
+}

@@ -1,0 +1,17 @@
+//! leadgate: receives the leads Tmall pushes, keeps each in a durable outbox, and hands
+//! it to the merchant's sinks.
+//!
+//! Modules use only modules further down in this list:
+//! `cli` → `daemon` → `ingress`, `admin`, `delivery` → `source`, `route`, `plugin`,
+//! `outbox` → `config`, `lead`, `telemetry`.
+#![deny(unsafe_code)]
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod lead;
+pub mod outbox;
+pub mod plugin;
+pub mod route;
+pub mod source;
+pub mod telemetry;

@@ -1,0 +1,101 @@
+//! Sources: who may push, how a push is verified and read, and how it is answered.
+//!
+//! A source kind is one module behind [`Source`]. It sees the raw request and nothing of
+//! the outbox, the routes or the sinks.
+
+use bytes::Bytes;
+
+use crate::clock::Millis;
+use crate::lead::Lead;
+
+/// A push as it came, before anything was decided about it.
+pub struct Request<'a> {
+    /// `POST`, `GET` …
+    pub method: &'a str,
+    /// The raw query string without `?`; empty if there is none.
+    pub query: &'a str,
+    /// Looks a header up without regard to case; the first value if repeated.
+    pub header: &'a dyn Fn(&str) -> Option<&'a [u8]>,
+    /// The raw body.
+    pub body: Bytes,
+    /// When its last byte was read.
+    pub received_at: Millis,
+}
+
+/// What a source made of a push.
+pub enum Reading {
+    /// Authentic and understood.
+    Lead(Box<Push>),
+    /// Authentic, but a person must look.
+    Odd(Odd),
+    /// Not from who it claims to be, or not acceptable at all. The reason is for the log.
+    Refused(&'static str),
+    /// A question of the sender's that is answered here and now.
+    Handshake(Reply),
+}
+
+/// An authentic push that was understood.
+pub struct Push {
+    /// Name of the source in the configuration.
+    pub source: String,
+    /// The lead.
+    pub lead: Lead,
+    /// Who the lead is, across pushes.
+    pub identity: crate::lead::Identity,
+    /// The sender's id of this one request, for tracing.
+    pub request_id: Option<String>,
+    /// The sender's name of the API, as it came.
+    pub method: Option<String>,
+    /// The body as text; what `raw` is to a plugin.
+    pub raw: Bytes,
+}
+
+/// An authentic push that was not understood.
+pub struct Odd {
+    /// Name of the source in the configuration.
+    pub source: String,
+    /// `unparsable` · `not_an_object` · `no_known_field` · `stale` · `no_timestamp` · `method` · `open_key` …
+    pub reason: &'static str,
+    /// What the merchant wants done with it.
+    pub then: crate::config::OnOdd,
+    /// The sender's id of this one request, for tracing.
+    pub request_id: Option<String>,
+    /// The raw query string.
+    pub query: String,
+    /// The raw content type.
+    pub content_type: String,
+    /// The raw body, byte for byte.
+    pub body: Bytes,
+}
+
+/// What happened to a push, for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is durable.
+    Success,
+    /// It is not authentic.
+    Refused,
+    /// It could not be kept; `code` says why (`overloaded`, `unavailable`, `timeout` …).
+    Failed(&'static str),
+}
+
+/// An HTTP answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Status.
+    pub status: u16,
+    /// `content-type`.
+    pub content_type: &'static str,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// A source kind, configured.
+pub trait Source: Send + Sync {
+    /// Its name in the configuration.
+    fn name(&self) -> &str;
+    /// Verifies and reads a push.
+    fn read(&self, request: &Request<'_>) -> Reading;
+    /// How this kind of sender is answered.
+    fn answer(&self, answer: Answer) -> Reply;
+}

@@ -1,0 +1,214 @@
+//! The plugin ABI, version 1: the C structs that cross between host and plugin.
+//!
+//! This file and `include/leadgate_plugin.h` say the same thing in two languages; a
+//! test compiles the header and compares sizes and offsets. Fields are only ever
+//! appended within a major version, and every struct that may grow starts with (or
+//! contains) its own size, so that either side can tell what the other one knows.
+//!
+//! Ownership: every [`Bytes`] is borrowed. Unless said otherwise it lives until the
+//! function it was passed to returns. Each side frees what it allocated. No Rust type
+//! and no unwinding crosses.
+
+use std::ffi::c_void;
+
+/// First field of every descriptor: `leadgate` in ASCII, read as a big-endian number.
+pub const MAGIC: u64 = u64::from_be_bytes(*b"leadgate");
+/// Raised when a struct or a rule changes incompatibly. Host and plugin must agree.
+pub const ABI_MAJOR: u32 = 1;
+/// Raised when something is appended. A plugin built for an older minor keeps working.
+pub const ABI_MINOR: u32 = 0;
+/// Every exported descriptor function is called this, followed by the plugin's name.
+pub const SYMBOL_PREFIX: &str = "leadgate_plugin_";
+
+/// [`Plugin::flags`]: `deliver` blocks its thread; the host calls it from a blocking pool.
+pub const FLAG_BLOCKING: u32 = 1;
+
+/// Answer of [`Plugin::check`], [`Plugin::create`] and [`Plugin::render`]: done.
+pub const OK: i32 = 0;
+/// Answer of the same: refused; the reason was given through [`Report`] or [`TextFn`].
+pub const FAILED: i32 = 1;
+/// Answer of the same: the plugin panicked; the sink must not be used any more.
+pub const PANICKED: i32 = 2;
+
+/// Borrowed bytes: UTF-8 text or JSON where a field says so. `ptr` may be null if `len` is 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes {
+    /// First byte.
+    pub ptr: *const u8,
+    /// Length in bytes.
+    pub len: usize,
+}
+
+impl Bytes {
+    /// No bytes.
+    pub const EMPTY: Self = Self { ptr: std::ptr::null(), len: 0 };
+
+    /// Borrows `bytes`; the caller keeps them alive for as long as the contract says.
+    pub const fn borrow(bytes: &[u8]) -> Self {
+        Self { ptr: bytes.as_ptr(), len: bytes.len() }
+    }
+}
+
+/// What the host offers a sink for as long as the sink lives. Callable from any thread.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Host {
+    /// `sizeof` of this struct in the host.
+    pub struct_size: u32,
+    /// The host's [`ABI_MINOR`].
+    pub abi_minor: u32,
+    /// Passed back as first argument of every host function. Lives as long as the process.
+    pub ctx: *mut c_void,
+    /// Writes a log event. `message` is a short English phrase, `fields` a JSON object (or
+    /// empty). Never put personal data or a secret in either.
+    pub log: Option<unsafe extern "C" fn(ctx: *mut c_void, level: u32, message: Bytes, fields: Bytes)>,
+}
+
+/// [`Host::log`] level: a person must act.
+pub const LOG_ERROR: u32 = 1;
+/// [`Host::log`] level: degraded.
+pub const LOG_WARN: u32 = 2;
+/// [`Host::log`] level: life cycle.
+pub const LOG_INFO: u32 = 3;
+/// [`Host::log`] level: each attempt.
+pub const LOG_DEBUG: u32 = 4;
+
+/// What a sink is made from.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// `sizeof` of this struct in the host.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Name of the sink in the merchant's configuration (UTF-8).
+    pub sink: Bytes,
+    /// The sink's `settings` table as a JSON object, secrets resolved, valid by the schema.
+    pub settings: Bytes,
+    /// All `[tables.*]` as one JSON object `{table: {code: label}}`, for lookups. A table's
+    /// `default` and `label` are entries like the others.
+    pub tables: Bytes,
+}
+
+/// Where `check` and `create` say what is wrong with the settings. Call `problem` once for
+/// each problem, all of them rather than the first, before returning.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// `sizeof` of this struct in the host.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Passed back as first argument.
+    pub ctx: *mut c_void,
+    /// `path` is a JSON pointer into the settings (`/headers/x-shop`; empty for the whole),
+    /// `message` what is wrong, `help` what to do (may be empty). All UTF-8, no secrets.
+    pub problem: Option<unsafe extern "C" fn(ctx: *mut c_void, path: Bytes, message: Bytes, help: Bytes)>,
+}
+
+/// One attempt. The struct and all it borrows live until the attempt's `done` was called.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery {
+    /// `sizeof` of this struct in the host.
+    pub struct_size: u32,
+    /// 1 for the first attempt, counting up.
+    pub attempt: u32,
+    /// The host stops waiting after this many milliseconds and records the attempt as ambiguous.
+    pub timeout_ms: u64,
+    /// Stable over all attempts of this delivery: the idempotency key (a UUID as text).
+    pub id: Bytes,
+    /// The event, a JSON object (see `event.schema.json`).
+    pub event: Bytes,
+    /// Trace id of this attempt, 32 hex digits, for the destination's logs; may be empty.
+    pub trace_id: Bytes,
+}
+
+/// How an attempt ended. All [`Bytes`] are copied by the host before `done` returns.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// `sizeof` of this struct in the plugin.
+    pub struct_size: u32,
+    /// One of the `OUTCOME_*` numbers; an unknown one counts as [`OUTCOME_AMBIGUOUS`].
+    pub kind: u32,
+    /// For retry and throttled: the wait the destination asked for in ms; negative if none.
+    pub retry_after_ms: i64,
+    /// What the destination answered that is worth keeping, e.g. its record id (UTF-8, ≤ 4 KiB).
+    pub receipt: Bytes,
+    /// Why, in short, for a person; never personal data (UTF-8, ≤ 1 KiB).
+    pub reason: Bytes,
+    /// Name of the rule that decided, e.g. `status-5xx` (UTF-8, ≤ 128 B).
+    pub rule: Bytes,
+    /// What was sent, in short and redacted (UTF-8, ≤ 4 KiB).
+    pub request: Bytes,
+    /// What was answered, in short and redacted (UTF-8, ≤ 4 KiB).
+    pub response: Bytes,
+}
+
+/// The destination has it.
+pub const OUTCOME_DELIVERED: u32 = 1;
+/// The destination had it already.
+pub const OUTCOME_DUPLICATE: u32 = 2;
+/// Not taken; try again.
+pub const OUTCOME_RETRY: u32 = 3;
+/// Not taken because of a rate limit; slow the whole sink down.
+pub const OUTCOME_THROTTLED: u32 = 4;
+/// Credentials were refused or ran out; try again after renewing them.
+pub const OUTCOME_REAUTH: u32 = 5;
+/// Never will be taken as it is; a person must look.
+pub const OUTCOME_REJECTED: u32 = 6;
+/// Sent, but no answer came: it may or may not have been taken.
+pub const OUTCOME_AMBIGUOUS: u32 = 7;
+
+/// Completes an attempt: exactly once, from any thread, also from inside `deliver`.
+pub type DoneFn = unsafe extern "C" fn(ctx: *mut c_void, outcome: *const Outcome);
+/// Receives text (UTF-8) before the function it was passed to returns.
+pub type TextFn = unsafe extern "C" fn(ctx: *mut c_void, text: Bytes);
+
+/// The descriptor: static, immutable, returned by the one exported function.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Plugin {
+    /// [`MAGIC`].
+    pub magic: u64,
+    /// [`ABI_MAJOR`] the plugin was built for.
+    pub abi_major: u32,
+    /// [`ABI_MINOR`] the plugin was built for.
+    pub abi_minor: u32,
+    /// `sizeof` of this struct in the plugin.
+    pub struct_size: u32,
+    /// `FLAG_*` bits; unknown ones are ignored.
+    pub flags: u32,
+    /// The name in the symbol: `[a-z][a-z0-9_]*`.
+    pub name: Bytes,
+    /// The plugin's own version, e.g. `1.4.0`.
+    pub version: Bytes,
+    /// JSON Schema (2020-12) of the settings.
+    pub settings_schema: Bytes,
+    /// Checks settings beyond the schema without opening anything. May be null.
+    pub check: Option<unsafe extern "C" fn(config: *const Config, report: *const Report) -> i32>,
+    /// Makes a sink. On [`OK`] `*sink` is set; on anything else it is left alone.
+    pub create: Option<
+        unsafe extern "C" fn(
+            config: *const Config,
+            host: *const Host,
+            report: *const Report,
+            sink: *mut *mut c_void,
+        ) -> i32,
+    >,
+    /// Starts one attempt. Several may run at once on one sink, from several threads.
+    pub deliver: Option<
+        unsafe extern "C" fn(sink: *mut c_void, delivery: *const Delivery, done: DoneFn, ctx: *mut c_void),
+    >,
+    /// Gives what `deliver` would send, without sending: text with secrets masked. May be null.
+    pub render: Option<
+        unsafe extern "C" fn(sink: *mut c_void, delivery: *const Delivery, text: TextFn, ctx: *mut c_void) -> i32,
+    >,
+    /// Frees a sink, after all of its attempts are done. Not called at process exit.
+    pub destroy: Option<unsafe extern "C" fn(sink: *mut c_void)>,
+}
+
+/// Type of the exported function `leadgate_plugin_<name>`.
+pub type DescriptorFn = unsafe extern "C" fn() -> *const Plugin;
