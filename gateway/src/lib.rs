@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod lang;
 pub mod lead;
 pub mod outbox;
 pub mod plugin;

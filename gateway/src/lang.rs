@@ -1,0 +1,79 @@
+//! The language of messages for people: English or simplified Chinese.
+//!
+//! Log events, metric names, codes and keys are never translated; what a merchant or an
+//! operator reads in a terminal or a page is.
+
+/// A language of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    #[default]
+    En,
+    /// Simplified Chinese.
+    ZhCn,
+}
+
+impl Lang {
+    /// From `--lang`, else `LEADGATE_LANG`, `LC_ALL`, `LC_MESSAGES`, `LANG`, else English.
+    pub fn from_env(flag: Option<&str>) -> Self {
+        Self::choose(flag, |name| std::env::var(name).ok())
+    }
+
+    /// As [`Lang::from_env`], with the environment passed in. The first variable that is
+    /// set and not empty decides, as `locale(7)` says.
+    pub fn choose(flag: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Self {
+        if let Some(lang) = flag.and_then(Self::parse) {
+            return lang;
+        }
+        ["LEADGATE_LANG", "LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .filter_map(variable)
+            .find(|value| !value.is_empty())
+            .and_then(|value| Self::parse(&value))
+            .unwrap_or_default()
+    }
+
+    /// `en`, `en_GB.UTF-8`, `zh`, `zh-CN`, `zh_CN.UTF-8`; `None` for any other language.
+    pub fn parse(text: &str) -> Option<Self> {
+        let language = text.split(['-', '_', '.', '@']).next().unwrap_or_default();
+        match language.to_ascii_lowercase().as_str() {
+            "en" | "c" | "posix" => Some(Self::En),
+            "zh" => Some(Self::ZhCn),
+            _ => None,
+        }
+    }
+
+    /// The text in this language.
+    pub fn pick<T>(self, en: T, zh: T) -> T {
+        match self {
+            Self::En => en,
+            Self::ZhCn => zh,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_wins_then_the_first_variable_that_is_set() {
+        let choose = |flag, set: &[(&str, &str)]| {
+            Lang::choose(flag, |name| {
+                let found = set.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let zh = ("LANG", "zh_CN.UTF-8");
+        assert_eq!(choose(None, &[]), Lang::En);
+        assert_eq!(choose(None, &[zh]), Lang::ZhCn);
+        assert_eq!(choose(Some("en"), &[zh]), Lang::En);
+        assert_eq!(choose(None, &[zh, ("LC_ALL", "C")]), Lang::En);
+        assert_eq!(choose(None, &[zh, ("LC_ALL", "")]), Lang::ZhCn);
+        assert_eq!(
+            choose(None, &[("LC_ALL", "C"), ("LEADGATE_LANG", "zh-CN")]),
+            Lang::ZhCn
+        );
+        assert_eq!(choose(None, &[("LANG", "de_DE.UTF-8")]), Lang::En);
+    }
+}
