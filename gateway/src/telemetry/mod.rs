@@ -1,1 +1,4 @@
-//! TODO
+//! Logs and metrics: how leadgate is watched. Never carries personal data or a secret.
+
+pub mod log;
+pub mod metrics;

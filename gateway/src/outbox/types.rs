@@ -1,0 +1,351 @@
+//! What goes into the outbox and comes out of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::clock::Millis;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(formatter)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(formatter)
+            }
+        }
+    };
+}
+
+id! {
+    /// A lead, over all of its revisions. A UUIDv7: sorts by the time of the first push.
+    LeadId
+}
+id! {
+    /// One lead revision for one sink, over all of its attempts. A UUIDv7.
+    DeliveryId
+}
+id! {
+    /// A push kept aside for a person. A UUIDv7.
+    QuarantineId
+}
+
+/// A verified lead on its way into the store.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Name of the source.
+    pub source: Arc<str>,
+    /// When the push was received.
+    pub received_at: Millis,
+    /// Key of the lead across pushes.
+    pub identity: [u8; 32],
+    /// `false` if the content had to stand in for a missing record id.
+    pub stable: bool,
+    /// Hash of the normal form; equal content is a duplicate.
+    pub content: [u8; 32],
+    /// The sender's own modification time, if it gave one.
+    pub modified_at: Option<Millis>,
+    /// The sender's id of the request.
+    pub request_id: Option<String>,
+    /// The sender's name of the API.
+    pub method: Option<String>,
+    /// The event's `lead` object (JSON).
+    pub lead: String,
+    /// The event's `labels` object (JSON).
+    pub labels: String,
+    /// The body as text.
+    pub raw: String,
+    /// The sinks that want it, by name.
+    pub routes: Vec<Route>,
+}
+
+/// One sink that an arrival goes to.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Name of the sink.
+    pub sink: Arc<str>,
+    /// Set when the sink's condition could not be evaluated: the delivery is made as a dead
+    /// letter with this explanation, so that a person sees it.
+    pub failed: Option<String>,
+}
+
+/// What became of an arrival. All variants are durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// A lead, or a revision of one, that was not known.
+    New {
+        /// The lead.
+        lead: LeadId,
+        /// 1 for the first.
+        revision: u32,
+        /// Older than what was known: kept, but not delivered.
+        history: bool,
+    },
+    /// Exactly this content was stored before.
+    Duplicate {
+        /// The lead.
+        lead: LeadId,
+        /// The revision that has this content.
+        revision: u32,
+    },
+}
+
+/// An authentic push that could not be read.
+#[derive(Clone)]
+pub struct Suspect {
+    /// Name of the source.
+    pub source: Arc<str>,
+    /// What was odd about it.
+    pub reason: &'static str,
+    /// When it was received.
+    pub received_at: Millis,
+    /// The sender's id of the request.
+    pub request_id: Option<String>,
+    /// The raw query string.
+    pub query: String,
+    /// The raw content type.
+    pub content_type: String,
+    /// The raw body.
+    pub body: Vec<u8>,
+}
+
+/// What became of a suspect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quarantined {
+    /// Kept.
+    New(QuarantineId),
+    /// The same bytes were kept before.
+    Duplicate,
+}
+
+/// Why an arrival was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Too many arrivals are waiting already; the sender should try again.
+    #[error("the outbox queue is full")]
+    Full,
+    /// The store cannot be trusted or is closing.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// The store cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the outbox is unavailable: {0}")]
+pub struct Unavailable(pub String);
+
+/// Deliveries to try now, and when to look again.
+#[derive(Debug, Default)]
+pub struct Due {
+    /// Earliest due first.
+    pub deliveries: Vec<Claim>,
+    /// When the next one after these is due, if any waits.
+    pub next: Option<Millis>,
+}
+
+/// A delivery with what its next attempt needs.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Its state so far.
+    pub delivery: Delivery,
+    /// The lead revision to deliver.
+    pub lead: StoredLead,
+}
+
+/// A lead revision as stored.
+#[derive(Clone)]
+pub struct StoredLead {
+    /// The lead.
+    pub id: LeadId,
+    /// Its revision.
+    pub revision: u32,
+    /// Name of the source.
+    pub source: String,
+    /// When it was received.
+    pub received_at: Millis,
+    /// The event's `lead` object (JSON).
+    pub lead: String,
+    /// The event's `labels` object (JSON).
+    pub labels: String,
+    /// The body as text.
+    pub raw: String,
+}
+
+impl fmt::Debug for StoredLead {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Personal data stays out of any log.
+        formatter
+            .debug_struct("StoredLead")
+            .field("id", &self.id)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A delivery: one lead revision for one sink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Name of the sink.
+    pub sink: String,
+    /// The lead.
+    pub lead: LeadId,
+    /// Its revision.
+    pub revision: u32,
+    /// When it was made.
+    pub created_at: Millis,
+    /// Where it stands.
+    pub state: State,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// The last attempts, oldest first; bounded by [`ATTEMPTS_KEPT`].
+    pub history: Vec<Attempt>,
+}
+
+/// Attempts of one delivery that are kept in detail: the newest ones.
+pub const ATTEMPTS_KEPT: usize = 20;
+
+/// Where a delivery stands. A delivery in flight is `Waiting` on disk: after a crash it is
+/// tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// To be tried when `due_at` has come.
+    Waiting {
+        /// When.
+        due_at: Millis,
+    },
+    /// The destination has it.
+    Delivered {
+        /// Since when.
+        at: Millis,
+    },
+    /// A dead letter: not tried again by itself.
+    Dead {
+        /// Since when.
+        at: Millis,
+        /// Why.
+        reason: DeathReason,
+    },
+}
+
+/// Why a delivery became a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeathReason {
+    /// The destination will never take it.
+    Rejected,
+    /// It was tried as often as allowed.
+    MaxAttempts,
+    /// It became too old.
+    MaxAge,
+    /// No answer came and the sink says `on_ambiguous = "hold"`.
+    Held,
+    /// The sink's condition could not be evaluated for this lead.
+    Route,
+}
+
+impl DeathReason {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Rejected,
+        Self::MaxAttempts,
+        Self::MaxAge,
+        Self::Held,
+        Self::Route,
+    ];
+
+    /// Its stable name in metrics and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::MaxAttempts => "max_attempts",
+            Self::MaxAge => "max_age",
+            Self::Held => "held",
+            Self::Route => "route",
+        }
+    }
+}
+
+/// One try of a delivery, as recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// 1 for the first.
+    pub number: u32,
+    /// When it began.
+    pub started_at: Millis,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// Name of the outcome.
+    pub outcome: String,
+    /// Rule that decided.
+    pub rule: String,
+    /// Why, in short.
+    pub reason: String,
+    /// What the destination answered that is worth keeping.
+    pub receipt: String,
+    /// What was sent, in short and redacted.
+    pub request: String,
+    /// What was answered, in short and redacted.
+    pub response: String,
+    /// Trace id, 32 hex digits.
+    pub trace_id: String,
+}
+
+/// The end of an attempt.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    /// Which delivery.
+    pub id: DeliveryId,
+    /// Its sink.
+    pub sink: Arc<str>,
+    /// When it had been due: names the index entry that goes away.
+    pub was_due: Millis,
+    /// The delivery as it stands now, this attempt recorded.
+    pub delivery: Delivery,
+}
+
+/// Counts since the store was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Leads and revisions stored.
+    pub accepted: u64,
+    /// Pushes that brought nothing new.
+    pub duplicate: u64,
+    /// Pushes kept aside for a person.
+    pub quarantined: u64,
+    /// By sink.
+    pub sinks: BTreeMap<String, SinkTotals>,
+}
+
+/// Counts of one sink.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkTotals {
+    /// Deliveries that wait, those in flight among them.
+    pub waiting: u64,
+    /// Those of them that were tried before.
+    pub retrying: u64,
+    /// Deliveries done.
+    pub delivered: u64,
+    /// Dead letters by reason.
+    pub dead: BTreeMap<DeathReason, u64>,
+}
+
+impl SinkTotals {
+    /// All dead letters.
+    pub fn dead_letters(&self) -> u64 {
+        self.dead.values().sum()
+    }
+}

@@ -1,0 +1,261 @@
+//! Metrics: Prometheus families, each named once here.
+//!
+//! Labels are bounded: source, sink, plugin, result, outcome, state, reason. Never a phone,
+//! an id, a URL or a message.
+
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// All families, in one registry. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Of the public listener.
+    pub ingest: IngestMetrics,
+    /// Of the store.
+    pub outbox: OutboxMetrics,
+    /// Of the dispatcher.
+    pub delivery: DeliveryMetrics,
+}
+
+/// What the public listener counts.
+#[derive(Clone, Debug)]
+pub struct IngestMetrics {
+    /// By source and result: accepted, duplicate, quarantined, refused, overloaded, error.
+    pub requests: IntCounterVec,
+    /// From the last byte of a push to its answer.
+    pub duration: HistogramVec,
+    /// When the last authentic push came.
+    pub last_lead: GaugeVec,
+}
+
+/// What the store measures.
+#[derive(Clone, Debug)]
+pub struct OutboxMetrics {
+    /// One group commit with its barrier.
+    pub commit_duration: Histogram,
+    /// Writes and barriers that failed.
+    pub write_errors: IntCounter,
+    /// Set at each scrape.
+    pub size: Gauge,
+    /// By sink and state: pending, in_flight, retry_wait, dead. Set at each scrape.
+    pub deliveries: IntGaugeVec,
+    /// Of the oldest waiting delivery, by sink. Set at each scrape.
+    pub oldest_age: GaugeVec,
+}
+
+/// What the dispatcher counts.
+#[derive(Clone, Debug)]
+pub struct DeliveryMetrics {
+    /// By sink and outcome.
+    pub attempts: IntCounterVec,
+    /// By sink.
+    pub attempt_duration: HistogramVec,
+    /// From receipt to delivered, by sink.
+    pub latency: HistogramVec,
+    /// By sink and reason.
+    pub dead_letters: IntCounterVec,
+    /// 1 for each loaded plugin, by name, version and ABI.
+    pub plugin_info: IntGaugeVec,
+    /// Panics caught in a plugin, by plugin.
+    pub plugin_panics: IntCounterVec,
+}
+
+impl Metrics {
+    /// Makes and registers all families.
+    ///
+    /// # Panics
+    ///
+    /// Never for input: only if two families here had the same name.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let build = gauges(
+            "leadgate_build_info",
+            "Always 1; the version as label.",
+            &["version"],
+        );
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let metrics = Self {
+            ingest: IngestMetrics {
+                requests: counters(
+                    "leadgate_ingest_requests_total",
+                    "Pushes by source and result.",
+                    &["source", "result"],
+                ),
+                duration: histograms(
+                    "leadgate_ingest_request_duration_seconds",
+                    "From the last byte of a push to its answer.",
+                    &["source"],
+                    &[
+                        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0,
+                        5.0,
+                    ],
+                ),
+                last_lead: float_gauges(
+                    "leadgate_last_lead_received_timestamp_seconds",
+                    "When the last authentic push came, as Unix time.",
+                    &["source"],
+                ),
+            },
+            outbox: OutboxMetrics {
+                commit_duration: must(Histogram::with_opts(
+                    HistogramOpts::new(
+                        "leadgate_outbox_commit_duration_seconds",
+                        "One group commit: batch, flush and the barrier to disk.",
+                    )
+                    .buckets(vec![
+                        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0,
+                    ]),
+                )),
+                write_errors: must(IntCounter::new(
+                    "leadgate_outbox_write_errors_total",
+                    "Commits that failed; after the first one nothing is accepted.",
+                )),
+                size: must(Gauge::new(
+                    "leadgate_outbox_size_bytes",
+                    "Bytes the outbox takes on disk.",
+                )),
+                deliveries: gauges(
+                    "leadgate_outbox_deliveries",
+                    "Deliveries by sink and state.",
+                    &["sink", "state"],
+                ),
+                oldest_age: float_gauges(
+                    "leadgate_outbox_oldest_pending_age_seconds",
+                    "Age of the oldest delivery that waits.",
+                    &["sink"],
+                ),
+            },
+            delivery: DeliveryMetrics {
+                attempts: counters(
+                    "leadgate_delivery_attempts_total",
+                    "Attempts by sink and outcome.",
+                    &["sink", "outcome"],
+                ),
+                attempt_duration: histograms(
+                    "leadgate_delivery_attempt_duration_seconds",
+                    "One attempt.",
+                    &["sink"],
+                    &[
+                        0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+                    ],
+                ),
+                latency: histograms(
+                    "leadgate_delivery_latency_seconds",
+                    "From the receipt of a lead to its delivery.",
+                    &["sink"],
+                    &[
+                        0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0,
+                        86400.0,
+                    ],
+                ),
+                dead_letters: counters(
+                    "leadgate_dead_letters_total",
+                    "Dead letters by sink and reason.",
+                    &["sink", "reason"],
+                ),
+                plugin_info: gauges(
+                    "leadgate_plugin_info",
+                    "Always 1 for a loaded plugin.",
+                    &["plugin", "version", "abi"],
+                ),
+                plugin_panics: counters(
+                    "leadgate_plugin_panics_total",
+                    "Panics caught in a plugin.",
+                    &["plugin"],
+                ),
+            },
+            registry,
+        };
+        let Self {
+            ingest,
+            outbox,
+            delivery,
+            registry,
+        } = &metrics;
+        let families: [Box<dyn prometheus::core::Collector>; 15] = [
+            Box::new(build),
+            Box::new(ingest.requests.clone()),
+            Box::new(ingest.duration.clone()),
+            Box::new(ingest.last_lead.clone()),
+            Box::new(outbox.commit_duration.clone()),
+            Box::new(outbox.write_errors.clone()),
+            Box::new(outbox.size.clone()),
+            Box::new(outbox.deliveries.clone()),
+            Box::new(outbox.oldest_age.clone()),
+            Box::new(delivery.attempts.clone()),
+            Box::new(delivery.attempt_duration.clone()),
+            Box::new(delivery.latency.clone()),
+            Box::new(delivery.dead_letters.clone()),
+            Box::new(delivery.plugin_info.clone()),
+            Box::new(delivery.plugin_panics.clone()),
+        ];
+        for family in families {
+            must(registry.register(family));
+        }
+        must(registry.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        )));
+        metrics
+    }
+
+    /// The Prometheus text format, version 0.0.4.
+    pub fn text(&self) -> String {
+        let mut text = Vec::new();
+        // Writing to memory cannot fail; what cannot be encoded is left out of the page.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn must<T>(made: prometheus::Result<T>) -> T {
+    made.expect("names and labels of metrics are constants, checked by a test")
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    must(IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    must(IntGaugeVec::new(Opts::new(name, help), labels))
+}
+
+fn float_gauges(name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    must(GaugeVec::new(Opts::new(name, help), labels))
+}
+
+fn histograms(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+    must(HistogramVec::new(
+        HistogramOpts::new(name, help).buckets(buckets.to_vec()),
+        labels,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_families_register_and_print() {
+        let metrics = Metrics::new();
+        metrics
+            .ingest
+            .requests
+            .with_label_values(&["shop", "accepted"])
+            .inc();
+        let text = metrics.text();
+        assert!(
+            text.contains("leadgate_ingest_requests_total{result=\"accepted\",source=\"shop\"} 1"),
+            "{text}"
+        );
+        assert!(text.contains("leadgate_build_info{version="), "{text}");
+    }
+}
