@@ -1,9 +1,14 @@
 //! Sources: who may push, how a push is verified and read, and how it is answered.
 //!
 //! A source kind is one module behind [`Source`]. It sees the raw request and nothing of
-//! the outbox, the routes or the sinks.
+//! the outbox, the routes or the sinks. [`Registry`] finds the source of a request.
+
+mod registry;
+pub mod tmall;
 
 use bytes::Bytes;
+
+pub use registry::{Group, Registry};
 
 use crate::clock::Millis;
 use crate::lead::Lead;
@@ -14,11 +19,12 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// The raw query string without `?`; empty if there is none.
     pub query: &'a str,
-    /// Looks a header up without regard to case; the first value if repeated.
+    /// Looks a header up without regard to case; the first value if repeated. Only asked
+    /// for names that HTTP allows.
     pub header: &'a dyn Fn(&str) -> Option<&'a [u8]>,
     /// The raw body.
     pub body: Bytes,
-    /// When its last byte was read.
+    /// When its last byte was read. Timestamps are held against it.
     pub received_at: Millis,
 }
 
@@ -28,7 +34,8 @@ pub enum Reading {
     Lead(Box<Push>),
     /// Authentic, but a person must look.
     Odd(Odd),
-    /// Not from who it claims to be, or not acceptable at all. The reason is for the log.
+    /// Not from who it claims to be, or not acceptable at all. A stable name of the reason,
+    /// for the log.
     Refused(&'static str),
     /// A question of the sender's that is answered here and now.
     Handshake(Reply),
@@ -46,7 +53,7 @@ pub struct Push {
     pub request_id: Option<String>,
     /// The sender's name of the API, as it came.
     pub method: Option<String>,
-    /// The body as text; what `raw` is to a plugin.
+    /// The body as text (UTF-8); of a push by GET, the query. What `raw` is to a plugin.
     pub raw: Bytes,
 }
 
@@ -54,7 +61,8 @@ pub struct Push {
 pub struct Odd {
     /// Name of the source in the configuration.
     pub source: String,
-    /// `unparsable` · `not_an_object` · `no_known_field` · `stale` · `no_timestamp` · `method` · `open_key` …
+    /// `unparsable` · `not_an_object` · `no_known_field` · `stale` · `no_timestamp` ·
+    /// `unknown_method` · `open_key`.
     pub reason: &'static str,
     /// What the merchant wants done with it.
     pub then: crate::config::OnOdd,
@@ -90,10 +98,26 @@ pub struct Reply {
     pub body: Bytes,
 }
 
+/// How surely a request is meant for a source; the surest of a path reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Claim {
+    /// It is for someone else, or cannot be read at all.
+    None,
+    /// The source takes anybody's.
+    Anyone,
+    /// The request comes from the application that the source names.
+    Sender,
+    /// The request is addressed to the application that the source names.
+    Addressee,
+}
+
 /// A source kind, configured.
 pub trait Source: Send + Sync {
     /// Its name in the configuration.
     fn name(&self) -> &str;
+    /// Whether the request is meant for this source, when several share a path. Says
+    /// nothing about authenticity: [`Source::read`] alone decides.
+    fn claim(&self, request: &Request<'_>) -> Claim;
     /// Verifies and reads a push.
     fn read(&self, request: &Request<'_>) -> Reading;
     /// How this kind of sender is answered.

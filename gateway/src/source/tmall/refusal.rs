@@ -1,0 +1,44 @@
+//! Why a push was refused, for the log: the sender always gets the same answer.
+
+/// Why a push was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Neither GET nor POST.
+    HttpMethod,
+    /// No content type, or none that is understood.
+    ContentType,
+    /// A charset that is unknown or quoted.
+    Charset,
+    /// A `%` without two hex digits.
+    BrokenEscape,
+    /// A parameter with a second raw `=`: the platform does not sign it.
+    UnsignedParameter,
+    /// A parameter twice, in the query, in the form or in both: only one of them is signed.
+    RepeatedParameter,
+    /// A body of a GET: it is not signed.
+    UnsignedBody,
+    /// Meant for another application.
+    AppKey,
+    /// No `sign` in the query, or an empty one.
+    NoSign,
+    /// Signed otherwise, or changed since.
+    WrongSign,
+}
+
+impl Refusal {
+    /// Its stable name.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::HttpMethod => "http_method",
+            Self::ContentType => "content_type",
+            Self::Charset => "charset",
+            Self::BrokenEscape => "broken_escape",
+            Self::UnsignedParameter => "unsigned_parameter",
+            Self::RepeatedParameter => "repeated_parameter",
+            Self::UnsignedBody => "unsigned_body",
+            Self::AppKey => "app_key",
+            Self::NoSign => "no_sign",
+            Self::WrongSign => "wrong_sign",
+        }
+    }
+}

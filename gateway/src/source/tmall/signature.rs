@@ -1,0 +1,133 @@
+//! The signature: MD5 over secret, sorted parameters, text body and secret again, in the
+//! charset of the request, as upper-case hex (ARCHITECTURE.md, The push).
+//!
+//! The base string is never built: its parts go straight into the hash.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use leadgate_plugin::Secret;
+use md5::{Digest, Md5};
+use subtle::ConstantTimeEq;
+
+use super::charset::Charset;
+
+/// The one parameter that is not signed, because it is the signature.
+pub(super) const SIGN: &str = "sign";
+
+/// Everything of a push that is signed.
+pub(super) struct Signed<'a> {
+    charset: Charset,
+    /// In signing order.
+    params: Vec<(&'a str, &'a str)>,
+    /// The body in the request's charset, if it is signed as text.
+    body: Cow<'a, [u8]>,
+}
+
+impl<'a> Signed<'a> {
+    /// Of two parameters of the same name the later counts.
+    pub(super) fn new(
+        charset: Charset,
+        params: impl IntoIterator<Item = (&'a str, &'a str)>,
+        body: Cow<'a, [u8]>,
+    ) -> Self {
+        let mut params: Vec<_> = params.into_iter().filter(|(key, _)| *key != SIGN).collect();
+        // Latest first among equals, so that `dedup` keeps it.
+        params.reverse();
+        params.sort_by(|(one, _), (other, _)| by_utf16(one, other));
+        params.dedup_by_key(|(key, _)| *key);
+        Self {
+            charset,
+            params,
+            body,
+        }
+    }
+
+    /// The signature that `secret` makes.
+    pub(super) fn sign(&self, secret: &str) -> [u8; 32] {
+        const HEX: &[u8; 16] = b"0123456789ABCDEF";
+        let secret = self.charset.encode(secret);
+        let mut md5 = Md5::new();
+        md5.update(&secret);
+        for (key, value) in &self.params {
+            md5.update(self.charset.encode(key));
+            md5.update(self.charset.encode(value));
+        }
+        md5.update(&self.body);
+        md5.update(&secret);
+        let mut sign = [0; 32];
+        for (pair, byte) in sign.chunks_exact_mut(2).zip(md5.finalize()) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 15)];
+        }
+        sign
+    }
+
+    /// Whether one of `secrets` made `sign`. Takes the same time wherever a wrong one
+    /// differs.
+    pub(super) fn verify(&self, secrets: &[Secret], sign: &str) -> bool {
+        secrets
+            .iter()
+            .any(|secret| self.sign(secret.expose()).ct_eq(sign.as_bytes()).into())
+    }
+}
+
+/// The order of Java's strings: by UTF-16 code units. It differs from that of UTF-8 only
+/// beyond the basic plane.
+fn by_utf16(one: &str, other: &str) -> Ordering {
+    if one.is_ascii() && other.is_ascii() {
+        one.cmp(other)
+    } else {
+        one.encode_utf16().cmp(other.encode_utf16())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sign(params: &[(&str, &str)], body: &str) -> String {
+        let signed = Signed::new(
+            Charset::Utf8,
+            params.iter().copied(),
+            Cow::Borrowed(body.as_bytes()),
+        );
+        String::from_utf8(signed.sign("s").to_vec()).expect("hex")
+    }
+
+    fn md5(base: &str) -> String {
+        let hex = |byte: u8| format!("{byte:02X}");
+        Md5::digest(base).into_iter().map(hex).collect()
+    }
+
+    #[test]
+    fn the_base_is_secret_sorted_parameters_body_secret() {
+        assert_eq!(
+            sign(&[("b", "2"), ("a", ""), ("sign", "x"), ("B", "1")], "{}"),
+            md5("sB1ab2{}s")
+        );
+    }
+
+    #[test]
+    fn keys_sort_by_utf_16_code_units() {
+        let keys = [("\u{FDFA}", "2"), ("\u{1F600}", "1")];
+        assert_eq!(sign(&keys, ""), md5("s\u{1F600}1\u{FDFA}2s"));
+    }
+
+    #[test]
+    fn the_later_of_two_parameters_counts() {
+        assert_eq!(sign(&[("a", "1"), ("a", "2")], ""), md5("sa2s"));
+    }
+
+    #[test]
+    fn any_of_several_secrets_verifies() {
+        let signed = Signed::new(Charset::Utf8, [("a", "1")], Cow::Borrowed(b"".as_slice()));
+        let secrets = [Secret::new("new"), Secret::new("s")];
+        let right = sign(&[("a", "1")], "");
+        assert!(signed.verify(&secrets, &right));
+        assert!(!signed.verify(&secrets[..1], &right));
+        assert!(!signed.verify(&secrets, &right.to_lowercase()));
+        assert!(!signed.verify(&secrets, ""));
+        assert!(!signed.verify(&[], &right));
+    }
+}
