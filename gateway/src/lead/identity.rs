@@ -48,15 +48,12 @@ impl Identity {
         let mut parts = Parts::new("leadgate identity 1");
         parts.text(source);
         parts.text(account);
-        match &record {
-            Some(record) => {
-                parts.text("record");
-                parts.text(record);
-            }
-            None => {
-                parts.text("content");
-                parts.bytes(&lead.content_hash());
-            }
+        if let Some(record) = &record {
+            parts.text("record");
+            parts.text(record);
+        } else {
+            parts.text("content");
+            parts.bytes(&lead.content_hash());
         }
         Self {
             key: parts.hash(),
@@ -198,8 +195,8 @@ mod tests {
     fn the_hashes_are_those_that_were_stored() {
         let hex = |bytes: [u8; 32]| blake3::Hash::from(bytes).to_hex()[..16].to_owned();
         let sample = lead(crate::lead::SAMPLE);
-        insta::assert_snapshot!(hex(sample.content_hash()), @"");
+        assert_eq!(hex(sample.content_hash()), "40b02fbf3cd4f887");
         let identity = Identity::of(&sample, "shop", Merchant::default());
-        insta::assert_snapshot!(hex(identity.key), @"");
+        assert_eq!(hex(identity.key), "a7d542ae045a64e3");
     }
 }

@@ -327,7 +327,7 @@ mod tests {
             (&r#"{"a":"#.repeat(100_000), Unreadable::Unparsable),
         ] {
             let read = Lead::parse_json(text).map(|_| ());
-            assert_eq!(read, Err(why), "{:.40}", text);
+            assert_eq!(read, Err(why), "{text:.40}");
         }
     }
 

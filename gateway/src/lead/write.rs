@@ -92,7 +92,7 @@ mod tests {
             } else {
                 "null"
             };
-            expected += &format!("\"{name}\":{value},");
+            expected.extend(["\"", name, "\":", value, ","]);
         }
         expected += concat!(
             r#""phone_e164":"+8613567658911","customer_appointment_at":null,"#,

@@ -103,6 +103,8 @@ pub struct Reply {
 pub enum Claim {
     /// It is for someone else, or cannot be read at all.
     None,
+    /// It does not say for whom it is.
+    Unaddressed,
     /// The source takes anybody's.
     Anyone,
     /// The request comes from the application that the source names.

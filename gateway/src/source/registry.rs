@@ -20,18 +20,14 @@ impl Registry {
             let built: Arc<dyn Source> = match &source.kind {
                 config::SourceKind::Tmall(tmall) => Arc::new(Tmall::new(name, tmall, server)),
             };
-            match groups.get_mut(&source.path) {
-                Some(group) => group.others.push(built),
-                None => {
-                    let others = Vec::new();
-                    groups.insert(
-                        source.path.clone(),
-                        Group {
-                            first: built,
-                            others,
-                        },
-                    );
-                }
+            if let Some(group) = groups.get_mut(&source.path) {
+                group.others.push(built);
+            } else {
+                let group = Group {
+                    first: built,
+                    others: Vec::new(),
+                };
+                groups.insert(source.path.clone(), group);
             }
         }
         Self { groups }
@@ -70,5 +66,96 @@ impl Group {
             }
         }
         best.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use leadgate_plugin::Secret;
+
+    use super::*;
+    use crate::lead::SAMPLE;
+    use crate::source::tmall::{PushParts, signed_push};
+
+    const NOW: i64 = 1_795_460_115_000;
+
+    fn registry(sources: &[(&str, &str, Option<&str>)]) -> Registry {
+        let server = config::Server {
+            listen: ([127, 0, 0, 1], 0).into(),
+            max_body: 1,
+            max_connections: 1,
+            header_timeout: Duration::ZERO,
+            body_timeout: Duration::ZERO,
+            ack_deadline: Duration::ZERO,
+            failure_status: 500,
+            refusal_status: 200,
+            shutdown_timeout: Duration::ZERO,
+        };
+        let source = |(name, path, app_key): &(&str, &str, Option<&str>)| {
+            let tmall = config::Tmall {
+                app_key: app_key.map(str::to_owned),
+                app_secret: vec![Secret::new(format!("secret of {name}"))],
+                timestamp_tolerance: None,
+                methods: Vec::new(),
+                open_key: None,
+                on_invalid: config::OnOdd::Quarantine,
+                on_stale: config::OnOdd::Quarantine,
+            };
+            let source = config::Source {
+                path: (*path).to_owned(),
+                kind: config::SourceKind::Tmall(tmall),
+            };
+            ((*name).to_owned(), source)
+        };
+        Registry::new(&sources.iter().map(source).collect(), &server)
+    }
+
+    /// Which source read a push of `app_key`, signed by `signer`; `None` if it was refused.
+    fn reader(registry: &Registry, app_key: &str, signer: &str) -> Option<String> {
+        let push = signed_push(&PushParts {
+            app_key,
+            secret: &format!("secret of {signer}"),
+            method: None,
+            now: NOW,
+            body: SAMPLE.as_bytes(),
+        });
+        let header = |name: &str| (name == "content-type").then_some(push.content_type.as_bytes());
+        let (source, reading) = registry.at("/leads")?.read(&Request {
+            method: "POST",
+            query: &push.query,
+            header: &header,
+            body: push.body.clone().into(),
+            received_at: NOW,
+        });
+        match reading {
+            Reading::Lead(push) => {
+                assert_eq!(push.source, source.name());
+                Some(push.source)
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn sources_on_one_path_are_told_apart_by_their_app_key() {
+        let registry = registry(&[
+            ("any", "/leads", None),
+            ("one", "/leads", Some("1")),
+            ("two", "/leads", Some("2")),
+            ("elsewhere", "/other", Some("3")),
+        ]);
+        for (app_key, name) in [("1", "one"), ("2", "two"), ("3", "any")] {
+            assert_eq!(reader(&registry, app_key, name).as_deref(), Some(name));
+            assert_eq!(reader(&registry, app_key, "elsewhere"), None);
+        }
+        assert!(registry.at("/nowhere").is_none());
+    }
+
+    #[test]
+    fn a_push_for_nobody_here_is_refused() {
+        let registry = registry(&[("one", "/leads", Some("1")), ("two", "/leads", Some("2"))]);
+        assert_eq!(reader(&registry, "3", "one"), None);
     }
 }

@@ -99,12 +99,12 @@ impl Tmall {
         let Some(own) = self.settings.app_key.as_deref() else {
             return Claim::Anyone;
         };
-        if query.get("target_appkey") == Some(own) {
-            Claim::Addressee
-        } else if query.get("app_key") == Some(own) {
-            Claim::Sender
-        } else {
-            Claim::None
+        match (query.get("target_appkey"), query.get("app_key")) {
+            (Some(addressee), _) if addressee == own => Claim::Addressee,
+            (_, Some(sender)) if sender == own => Claim::Sender,
+            // Nobody outside knows that either must be there; the signature decides.
+            (None, None) => Claim::Unaddressed,
+            _ => Claim::None,
         }
     }
 

@@ -8,6 +8,9 @@ use std::borrow::Cow;
 use super::charset::Charset;
 use super::refusal::Refusal;
 
+/// Most parameters taken. A push has some fifty; the limit keeps what strangers send cheap.
+const MOST: usize = 256;
+
 /// Decoded parameters in the order they came.
 #[derive(Debug, Default)]
 pub(super) struct Params<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
@@ -46,7 +49,7 @@ impl<'a> Params<'a> {
             if params.get(&key).is_some() {
                 return Err(Refusal::RepeatedParameter);
             }
-            params.0.push((key, value_of(value)?));
+            params.push(key, value_of(value)?)?;
         }
         Ok(params)
     }
@@ -71,9 +74,17 @@ impl<'a> Params<'a> {
             let value = if is_token(name) { header(name) } else { None };
             let (value, _) = Charset::Latin1.decode(value.unwrap_or_default());
             let value = decode(&value, charset)?.into_owned();
-            params.0.push((name.to_owned().into(), value.into()));
+            params.push(name.to_owned().into(), value.into())?;
         }
         Ok(params)
+    }
+
+    fn push(&mut self, key: Cow<'a, str>, value: Cow<'a, str>) -> Result<(), Refusal> {
+        if self.0.len() == MOST {
+            return Err(Refusal::TooManyParameters);
+        }
+        self.0.push((key, value));
+        Ok(())
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&str> {
@@ -193,6 +204,18 @@ mod tests {
         assert_eq!(query("k=a=b"), Err(Refusal::UnsignedParameter));
         assert_eq!(query("k=YWI="), Err(Refusal::UnsignedParameter));
         assert_eq!(query("k=1&%6b=1"), Err(Refusal::RepeatedParameter));
+    }
+
+    #[test]
+    fn parameters_are_limited() {
+        let numbered = |count: usize| {
+            (0..count)
+                .map(|n| n.to_string())
+                .collect::<Vec<_>>()
+                .join("&")
+        };
+        assert!(query(&numbered(MOST)).is_ok());
+        assert_eq!(query(&numbered(MOST + 1)), Err(Refusal::TooManyParameters));
     }
 
     #[test]

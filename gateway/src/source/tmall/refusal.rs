@@ -15,6 +15,8 @@ pub(super) enum Refusal {
     UnsignedParameter,
     /// A parameter twice, in the query, in the form or in both: only one of them is signed.
     RepeatedParameter,
+    /// More parameters than any push has.
+    TooManyParameters,
     /// A body of a GET: it is not signed.
     UnsignedBody,
     /// Meant for another application.
@@ -35,6 +37,7 @@ impl Refusal {
             Self::BrokenEscape => "broken_escape",
             Self::UnsignedParameter => "unsigned_parameter",
             Self::RepeatedParameter => "repeated_parameter",
+            Self::TooManyParameters => "too_many_parameters",
             Self::UnsignedBody => "unsigned_body",
             Self::AppKey => "app_key",
             Self::NoSign => "no_sign",

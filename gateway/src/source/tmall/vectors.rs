@@ -50,7 +50,7 @@ impl Vector {
     /// `accepted`, or why not. Whether the body is a lead is not the vectors' matter.
     fn verdict(&self) -> &'static str {
         let checks_time = self.checks.iter().any(|check| check == "timestamp");
-        let tolerance = Duration::from_secs(60 * self.tolerance_minutes);
+        let tolerance = Duration::from_mins(self.tolerance_minutes);
         let source = tests::source(&config::Tmall {
             timestamp_tolerance: checks_time.then_some(tolerance),
             ..tests::settings(&self.secret)
