@@ -87,6 +87,15 @@ pub enum Answer {
     Failed(&'static str),
 }
 
+/// With which HTTP status a source answers what is no success.
+#[derive(Clone, Copy, Debug)]
+pub struct Statuses {
+    /// Of the refusal.
+    pub refusal: u16,
+    /// Of the failure answer.
+    pub failure: u16,
+}
+
 /// An HTTP answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::tmall::Tmall;
-use super::{Reading, Request, Source};
+use super::{Reading, Request, Source, Statuses};
 use crate::config;
 
 /// All sources, by the path they listen on.
@@ -15,10 +15,18 @@ pub struct Registry {
 impl Registry {
     /// Builds the configured sources. `server` says with which status they answer.
     pub fn new(sources: &BTreeMap<String, config::Source>, server: &config::Server) -> Self {
+        let statuses = Statuses {
+            refusal: server.refusal_status,
+            failure: server.failure_status,
+        };
+        Self::build(sources, statuses)
+    }
+
+    fn build(sources: &BTreeMap<String, config::Source>, statuses: Statuses) -> Self {
         let mut groups: HashMap<String, Group> = HashMap::new();
         for (name, source) in sources {
             let built: Arc<dyn Source> = match &source.kind {
-                config::SourceKind::Tmall(tmall) => Arc::new(Tmall::new(name, tmall, server)),
+                config::SourceKind::Tmall(tmall) => Arc::new(Tmall::new(name, tmall, statuses)),
             };
             if let Some(group) = groups.get_mut(&source.path) {
                 group.others.push(built);
@@ -71,37 +79,18 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use leadgate_plugin::Secret;
-
     use super::*;
     use crate::lead::SAMPLE;
+    use crate::source::tmall::tests::settings;
     use crate::source::tmall::{PushParts, signed_push};
 
     const NOW: i64 = 1_795_460_115_000;
 
     fn registry(sources: &[(&str, &str, Option<&str>)]) -> Registry {
-        let server = config::Server {
-            listen: ([127, 0, 0, 1], 0).into(),
-            max_body: 1,
-            max_connections: 1,
-            header_timeout: Duration::ZERO,
-            body_timeout: Duration::ZERO,
-            ack_deadline: Duration::ZERO,
-            failure_status: 500,
-            refusal_status: 200,
-            shutdown_timeout: Duration::ZERO,
-        };
         let source = |(name, path, app_key): &(&str, &str, Option<&str>)| {
             let tmall = config::Tmall {
                 app_key: app_key.map(str::to_owned),
-                app_secret: vec![Secret::new(format!("secret of {name}"))],
-                timestamp_tolerance: None,
-                methods: Vec::new(),
-                open_key: None,
-                on_invalid: config::OnOdd::Quarantine,
-                on_stale: config::OnOdd::Quarantine,
+                ..settings(&format!("secret of {name}"))
             };
             let source = config::Source {
                 path: (*path).to_owned(),
@@ -109,7 +98,11 @@ mod tests {
             };
             ((*name).to_owned(), source)
         };
-        Registry::new(&sources.iter().map(source).collect(), &server)
+        let statuses = Statuses {
+            refusal: 200,
+            failure: 500,
+        };
+        Registry::build(&sources.iter().map(source).collect(), statuses)
     }
 
     /// Which source read a push of `app_key`, signed by `signer`; `None` if it was refused.

@@ -13,7 +13,7 @@ mod push;
 mod refusal;
 mod signature;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 #[cfg(test)]
 mod vectors;
 
@@ -32,7 +32,7 @@ use self::content::{Body, Content};
 use self::params::Params;
 use self::refusal::Refusal;
 use self::signature::{SIGN, Signed};
-use super::{Answer, Claim, Odd, Push, Reading, Reply, Request, Source};
+use super::{Answer, Claim, Odd, Push, Reading, Reply, Request, Source, Statuses};
 use crate::clock::Millis;
 use crate::config::{self, OnOdd};
 use crate::lead::{Identity, Lead, Merchant, time};
@@ -58,8 +58,7 @@ const COMMON: [&str; 13] = [
 pub struct Tmall {
     name: String,
     settings: config::Tmall,
-    refusal_status: u16,
-    failure_status: u16,
+    statuses: Statuses,
 }
 
 /// A request whose signature was right.
@@ -85,13 +84,12 @@ enum Kind {
 struct Oddity(&'static str, OnOdd);
 
 impl Tmall {
-    /// A source named `name`; `server` says with which status it answers.
-    pub fn new(name: &str, settings: &config::Tmall, server: &config::Server) -> Self {
+    /// A source named `name`.
+    pub fn new(name: &str, settings: &config::Tmall, statuses: Statuses) -> Self {
         Self {
             name: name.to_owned(),
             settings: settings.clone(),
-            refusal_status: server.refusal_status,
-            failure_status: server.failure_status,
+            statuses,
         }
     }
 
@@ -222,8 +220,8 @@ impl Source for Tmall {
     fn answer(&self, answer: Answer) -> Reply {
         match answer {
             Answer::Success => answer::reply(200, Bytes::from_static(SUCCESS)),
-            Answer::Refused => answer::reply(self.refusal_status, Bytes::from_static(REFUSED)),
-            Answer::Failed(code) => failure(self.failure_status, code),
+            Answer::Refused => answer::reply(self.statuses.refusal, Bytes::from_static(REFUSED)),
+            Answer::Failed(code) => failure(self.statuses.failure, code),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 const MOST: usize = 256;
 
 /// Decoded parameters in the order they came.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Params<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Params<'a> {

@@ -33,7 +33,7 @@ pub struct PushParts<'a> {
 }
 
 /// A push, signed. It is sent with POST.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct SignedPush {
     /// The query string, without `?`.
     pub query: String,

@@ -6,7 +6,7 @@ use crate::lead::SAMPLE;
 const NOW: Millis = 1_795_460_115_370;
 const SECRET: &str = "app-secret";
 
-pub(super) fn settings(secret: &str) -> config::Tmall {
+pub(in crate::source) fn settings(secret: &str) -> config::Tmall {
     config::Tmall {
         app_key: None,
         app_secret: vec![Secret::new(secret)],
@@ -19,12 +19,11 @@ pub(super) fn settings(secret: &str) -> config::Tmall {
 }
 
 pub(super) fn source(settings: &config::Tmall) -> Tmall {
-    Tmall {
-        name: "shop".into(),
-        settings: settings.clone(),
-        refusal_status: 200,
-        failure_status: 503,
-    }
+    let statuses = Statuses {
+        refusal: 200,
+        failure: 503,
+    };
+    Tmall::new("shop", settings, statuses)
 }
 
 /// A push that tests bend.
