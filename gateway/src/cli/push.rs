@@ -20,6 +20,7 @@ use crate::source::tmall::{PushParts, SignedPush, signed_push};
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args)]
+#[expect(clippy::doc_markdown, reason = "these comments are the help text")]
 pub(super) struct Args {
     /// Where to push, e.g. http://127.0.0.1:8080/tmall/leads
     #[arg(long, value_name = "URL", value_parser = url)]
