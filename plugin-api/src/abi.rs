@@ -42,11 +42,17 @@ pub struct Bytes {
 
 impl Bytes {
     /// No bytes.
-    pub const EMPTY: Self = Self { ptr: std::ptr::null(), len: 0 };
+    pub const EMPTY: Self = Self {
+        ptr: std::ptr::null(),
+        len: 0,
+    };
 
     /// Borrows `bytes`; the caller keeps them alive for as long as the contract says.
     pub const fn borrow(bytes: &[u8]) -> Self {
-        Self { ptr: bytes.as_ptr(), len: bytes.len() }
+        Self {
+            ptr: bytes.as_ptr(),
+            len: bytes.len(),
+        }
     }
 }
 
@@ -62,7 +68,8 @@ pub struct Host {
     pub ctx: *mut c_void,
     /// Writes a log event. `message` is a short English phrase, `fields` a JSON object (or
     /// empty). Never put personal data or a secret in either.
-    pub log: Option<unsafe extern "C" fn(ctx: *mut c_void, level: u32, message: Bytes, fields: Bytes)>,
+    pub log:
+        Option<unsafe extern "C" fn(ctx: *mut c_void, level: u32, message: Bytes, fields: Bytes)>,
 }
 
 /// [`Host::log`] level: a person must act.
@@ -104,7 +111,8 @@ pub struct Report {
     pub ctx: *mut c_void,
     /// `path` is a JSON pointer into the settings (`/headers/x-shop`; empty for the whole),
     /// `message` what is wrong, `help` what to do (may be empty). All UTF-8, no secrets.
-    pub problem: Option<unsafe extern "C" fn(ctx: *mut c_void, path: Bytes, message: Bytes, help: Bytes)>,
+    pub problem:
+        Option<unsafe extern "C" fn(ctx: *mut c_void, path: Bytes, message: Bytes, help: Bytes)>,
 }
 
 /// One attempt. The struct and all it borrows live until the attempt's `done` was called.
@@ -200,11 +208,21 @@ pub struct Plugin {
     >,
     /// Starts one attempt. Several may run at once on one sink, from several threads.
     pub deliver: Option<
-        unsafe extern "C" fn(sink: *mut c_void, delivery: *const Delivery, done: DoneFn, ctx: *mut c_void),
+        unsafe extern "C" fn(
+            sink: *mut c_void,
+            delivery: *const Delivery,
+            done: DoneFn,
+            ctx: *mut c_void,
+        ),
     >,
     /// Gives what `deliver` would send, without sending: text with secrets masked. May be null.
     pub render: Option<
-        unsafe extern "C" fn(sink: *mut c_void, delivery: *const Delivery, text: TextFn, ctx: *mut c_void) -> i32,
+        unsafe extern "C" fn(
+            sink: *mut c_void,
+            delivery: *const Delivery,
+            text: TextFn,
+            ctx: *mut c_void,
+        ) -> i32,
     >,
     /// Frees a sink, after all of its attempts are done. Not called at process exit.
     pub destroy: Option<unsafe extern "C" fn(sink: *mut c_void)>,

@@ -1,6 +1,57 @@
 //! The leadgate plugin ABI, and the SDK to write a sink in safe Rust.
+//!
+//! A plugin is a [`Sink`] and one line:
+//!
+//! ```
+//! use leadgate_plugin::{Delivery, Host, Outcome, Problems, Sink};
+//!
+//! /// Says every lead aloud.
+//! struct Crier;
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct Settings {}
+//!
+//! impl Sink for Crier {
+//!     type Settings = Settings;
+//!
+//!     fn new(_: Settings, _: Host) -> Result<Self, Problems> {
+//!         Ok(Self)
+//!     }
+//!
+//!     async fn deliver(&self, delivery: &Delivery) -> Outcome {
+//!         println!("a lead came, delivery {}", delivery.id());
+//!         Outcome::delivered("said")
+//!     }
+//! }
+//!
+//! leadgate_plugin::export_sink!(leadgate_plugin_crier, Crier);
+//! # fn main() {}
+//! ```
+//!
+//! Build it with `crate-type = ["cdylib"]`. The [`abi`] is for other languages; with the
+//! feature `template` there are minijinja templates and conditions over a lead.
+#![deny(unsafe_code)]
 
 pub mod abi;
+mod delivery;
+mod event;
+#[doc(hidden)]
+pub mod export;
+mod host;
+mod outcome;
+mod problem;
+pub mod quantity;
 pub mod secret;
+mod sink;
+#[cfg(feature = "template")]
+pub mod template;
 
+pub use delivery::Delivery;
+pub use event::{Event, EventKind, Lead};
+pub use host::{Host, Level, Tables};
+pub use outcome::{Ending, Outcome};
+pub use problem::{Problem, Problems};
+pub use quantity::{ByteSize, HumanDuration};
 pub use secret::Secret;
+pub use sink::Sink;

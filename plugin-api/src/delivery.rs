@@ -1,0 +1,75 @@
+//! A delivery as a sink gets it: one attempt to hand over one lead revision.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::Event;
+
+/// One attempt.
+#[derive(Clone)]
+pub struct Delivery {
+    pub(crate) id: String,
+    pub(crate) attempt: u32,
+    pub(crate) timeout: Duration,
+    pub(crate) trace_id: String,
+    pub(crate) event: Vec<u8>,
+}
+
+impl Delivery {
+    /// A delivery made by hand, for a sink's own tests.
+    pub fn new(
+        id: impl Into<String>,
+        attempt: u32,
+        timeout: Duration,
+        event: impl Into<Vec<u8>>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            attempt,
+            timeout,
+            trace_id: String::new(),
+            event: event.into(),
+        }
+    }
+
+    /// Stable over all attempts: give it to the destination as idempotency key.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// 1 for the first attempt.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The host stops waiting after this, and counts the attempt as ambiguous.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// 32 hex digits for the destination's logs; may be empty.
+    pub fn trace_id(&self) -> &str {
+        &self.trace_id
+    }
+
+    /// The event as JSON, byte for byte as the host gave it.
+    pub fn event_bytes(&self) -> &[u8] {
+        &self.event
+    }
+
+    /// The event, parsed.
+    pub fn event(&self) -> Result<Event, serde_json::Error> {
+        serde_json::from_slice(&self.event)
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The event is personal data.
+        formatter
+            .debug_struct("Delivery")
+            .field("id", &self.id)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}

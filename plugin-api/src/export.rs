@@ -1,0 +1,392 @@
+//! The export: the C side of a Rust [`Sink`], used by [`crate::export_sink!`].
+//!
+//! The one file of this crate with `unsafe`. It promises the host what `abi` demands: no
+//! unwinding leaves it, every attempt is completed exactly once, borrowed bytes are copied
+//! before the call that lent them ends.
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::{Delivery, Ending, Host, Level, Outcome, Problem, Problems, Sink, abi};
+
+/// Threads of a library's runtime.
+const WORKERS: usize = 2;
+
+/// Exports a [`Sink`] as the plugin whose name follows `leadgate_plugin_`.
+///
+/// The version is that of the package that calls it.
+#[macro_export]
+macro_rules! export_sink {
+    ($symbol:ident, $sink:ty) => {
+        /// The plugin's descriptor, as the ABI asks for it.
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $symbol() -> *const $crate::abi::Plugin {
+            static EXPORT: $crate::export::Export = $crate::export::Export::new();
+            EXPORT.descriptor::<$sink>(stringify!($symbol), env!("CARGO_PKG_VERSION"))
+        }
+    };
+}
+
+/// Holds a plugin's static descriptor.
+pub struct Export(OnceLock<Descriptor>);
+
+struct Descriptor {
+    plugin: abi::Plugin,
+    _schema: String,
+}
+
+// SAFETY: the pointers in `plugin` point to static text and to `_schema`, which never change.
+unsafe impl Send for Descriptor {}
+// SAFETY: as above.
+unsafe impl Sync for Descriptor {}
+
+impl Export {
+    /// Not made yet.
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// The descriptor of `S`, made at the first call; null if `S` cannot even say its schema.
+    pub fn descriptor<S: Sink>(
+        &'static self,
+        symbol: &'static str,
+        version: &'static str,
+    ) -> *const abi::Plugin {
+        let made = catch_unwind(|| {
+            self.0.get_or_init(|| {
+                let name = symbol.strip_prefix(abi::SYMBOL_PREFIX).unwrap_or(symbol);
+                let schema =
+                    serde_json::to_string(&schemars::schema_for!(S::Settings)).unwrap_or_default();
+                let plugin = abi::Plugin {
+                    magic: abi::MAGIC,
+                    abi_major: abi::ABI_MAJOR,
+                    abi_minor: abi::ABI_MINOR,
+                    struct_size: size_of::<abi::Plugin>(),
+                    flags: if S::BLOCKING { abi::FLAG_BLOCKING } else { 0 },
+                    name: abi::Bytes::borrow(name.as_bytes()),
+                    version: abi::Bytes::borrow(version.as_bytes()),
+                    settings_schema: abi::Bytes::borrow(schema.as_bytes()),
+                    check: Some(check::<S>),
+                    create: Some(create::<S>),
+                    deliver: Some(deliver::<S>),
+                    render: Some(render::<S>),
+                    destroy: Some(destroy::<S>),
+                };
+                Descriptor {
+                    plugin,
+                    _schema: schema,
+                }
+            })
+        });
+        made.map_or(std::ptr::null(), |descriptor| &raw const descriptor.plugin)
+    }
+}
+
+impl Default for Export {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The host's functions, for as long as a sink lives.
+#[derive(Clone, Copy, Debug)]
+pub struct HostHandle(abi::Host);
+
+// SAFETY: the ABI allows host functions from any thread, and `ctx` is only passed back.
+unsafe impl Send for HostHandle {}
+// SAFETY: as above.
+unsafe impl Sync for HostHandle {}
+
+impl HostHandle {
+    pub(crate) fn log(&self, level: Level, message: &str, fields: &str) {
+        let level = match level {
+            Level::Error => abi::LOG_ERROR,
+            Level::Warn => abi::LOG_WARN,
+            Level::Info => abi::LOG_INFO,
+            Level::Debug => abi::LOG_DEBUG,
+        };
+        if let Some(log) = self.0.log {
+            // SAFETY: the bytes live until `log` returns, and `ctx` is the host's own.
+            unsafe {
+                log(
+                    self.0.ctx,
+                    level,
+                    abi::Bytes::borrow(message.as_bytes()),
+                    abi::Bytes::borrow(fields.as_bytes()),
+                );
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn check<S: Sink>(config: *const abi::Config, report: *const abi::Report) -> i32 {
+    // SAFETY: both live until we return, by the contract of `check`.
+    let (config, report) = unsafe { (&*config, &*report) };
+    guarded(report, || {
+        let (settings, host) = read_config::<S>(config, None)?;
+        S::check(&settings, &host).or(())
+    })
+    .err()
+    .unwrap_or(abi::OK)
+}
+
+unsafe extern "C" fn create<S: Sink>(
+    config: *const abi::Config,
+    host: *const abi::Host,
+    report: *const abi::Report,
+    sink: *mut *mut c_void,
+) -> i32 {
+    // SAFETY: all live until we return, by the contract of `create`.
+    let (config, host, report) = unsafe { (&*config, &*host, &*report) };
+    let made = guarded(report, || {
+        let (settings, host) = read_config::<S>(config, Some(HostHandle(*host)))?;
+        S::new(settings, host)
+    });
+    match made {
+        Ok(made) => {
+            // SAFETY: `sink` is valid for one write. `destroy` takes the pointer back.
+            unsafe { *sink = Arc::into_raw(Arc::new(made)).cast_mut().cast() };
+            abi::OK
+        }
+        Err(code) => code,
+    }
+}
+
+unsafe extern "C" fn deliver<S: Sink>(
+    sink: *mut c_void,
+    delivery: *const abi::Delivery,
+    done: abi::DoneFn,
+    ctx: *mut c_void,
+) {
+    let done = Done { done, ctx };
+    let started = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `sink` came from `create` and is destroyed after all attempts are done, so
+        // it is alive; the clone keeps it so for the attempt.
+        let sink = unsafe {
+            Arc::increment_strong_count(sink.cast::<S>());
+            Arc::from_raw(sink.cast::<S>())
+        };
+        // SAFETY: lives until `done`; it is copied here.
+        let delivery = unsafe { read_delivery(&*delivery) };
+        let runtime = runtime().map_err(|error| error.to_string())?;
+        let attempt = async move {
+            let caught = AssertUnwindSafe(sink.deliver(&delivery))
+                .catch_unwind()
+                .await;
+            // Before `done`: the host may destroy the sink right after it.
+            drop(sink);
+            caught.unwrap_or_else(|_| panicked())
+        };
+        Ok::<_, String>((runtime, attempt))
+    }));
+    match started {
+        Ok(Ok((runtime, attempt))) if S::BLOCKING => {
+            let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(attempt)));
+            done.call(&outcome.unwrap_or_else(|_| panicked()));
+        }
+        Ok(Ok((runtime, attempt))) => start(runtime, attempt, done),
+        Ok(Err(why)) => done.call(&Outcome::retry(None, why).rule("runtime")),
+        Err(_) => done.call(&panicked()),
+    }
+}
+
+fn start(
+    runtime: &tokio::runtime::Runtime,
+    attempt: impl Future<Output = Outcome> + Send + 'static,
+    done: Done,
+) {
+    runtime.spawn(async move {
+        let outcome = attempt.await;
+        done.call(&outcome);
+    });
+}
+
+unsafe extern "C" fn render<S: Sink>(
+    sink: *mut c_void,
+    delivery: *const abi::Delivery,
+    text: abi::TextFn,
+    ctx: *mut c_void,
+) -> i32 {
+    let say = |message: &str| {
+        // SAFETY: the text lives until `text` returns, and `ctx` is the host's own.
+        unsafe { text(ctx, abi::Bytes::borrow(message.as_bytes())) };
+    };
+    let rendered = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the sink is alive and the delivery lives until we return.
+        let (sink, delivery) = unsafe { (&*sink.cast::<S>(), read_delivery(&*delivery)) };
+        sink.render(&delivery)
+    }));
+    match rendered {
+        Ok(Ok(Some(rendered))) => {
+            say(&rendered);
+            abi::OK
+        }
+        Ok(Ok(None)) => {
+            say("this plugin cannot show what it sends");
+            abi::FAILED
+        }
+        Ok(Err(problem)) => {
+            say(&problem.message);
+            abi::FAILED
+        }
+        Err(_) => abi::PANICKED,
+    }
+}
+
+unsafe extern "C" fn destroy<S: Sink>(sink: *mut c_void) {
+    // A sink whose drop panics is leaked: nothing may unwind into the host.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `sink` came from `create` and is not used again.
+        drop(unsafe { Arc::from_raw(sink.cast::<S>()) });
+    }));
+}
+
+/// Runs `body`, reports its problems, and gives the code for the host.
+fn guarded<T>(report: &abi::Report, body: impl FnOnce() -> Result<T, Problems>) -> Result<T, i32> {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(problems)) => {
+            if let Some(problem) = report.problem {
+                for Problem {
+                    path,
+                    message,
+                    help,
+                } in problems
+                {
+                    let bytes = |text: &str| abi::Bytes {
+                        ptr: text.as_ptr(),
+                        len: text.len(),
+                    };
+                    // SAFETY: the texts live until `problem` returns; `ctx` is the host's own.
+                    unsafe { problem(report.ctx, bytes(&path), bytes(&message), bytes(&help)) };
+                }
+            }
+            Err(abi::FAILED)
+        }
+        Err(_) => Err(abi::PANICKED),
+    }
+}
+
+fn read_config<S: Sink>(
+    config: &abi::Config,
+    handle: Option<HostHandle>,
+) -> Result<(S::Settings, Host), Problems> {
+    // SAFETY: the texts live until the call that lent `config` returns.
+    let (sink, settings, tables) = unsafe {
+        (
+            text(config.sink),
+            bytes(config.settings),
+            bytes(config.tables),
+        )
+    };
+    let settings =
+        serde_json::from_slice(settings).map_err(|error| Problem::at("", error.to_string()))?;
+    let tables = serde_json::from_slice(tables).unwrap_or_default();
+    Ok((settings, Host::new(sink, tables, handle)))
+}
+
+/// # Safety
+///
+/// What `delivery` borrows is valid.
+unsafe fn read_delivery(delivery: &abi::Delivery) -> Delivery {
+    // SAFETY: by the function's contract.
+    unsafe {
+        Delivery {
+            id: text(delivery.id),
+            attempt: delivery.attempt,
+            timeout: Duration::from_millis(delivery.timeout_ms),
+            trace_id: text(delivery.trace_id),
+            event: bytes(delivery.event).to_vec(),
+        }
+    }
+}
+
+/// # Safety
+///
+/// `bytes` is empty or valid for as long as the result is used.
+unsafe fn bytes<'a>(bytes: abi::Bytes) -> &'a [u8] {
+    if bytes.ptr.is_null() || bytes.len == 0 {
+        return &[];
+    }
+    // SAFETY: by the function's contract.
+    unsafe { std::slice::from_raw_parts(bytes.ptr, bytes.len) }
+}
+
+/// # Safety
+///
+/// As [`bytes`].
+unsafe fn text(from: abi::Bytes) -> String {
+    // SAFETY: by the function's contract.
+    String::from_utf8_lossy(unsafe { bytes(from) }).into_owned()
+}
+
+/// The completion of one attempt. Consumed by its one use.
+struct Done {
+    done: abi::DoneFn,
+    ctx: *mut c_void,
+}
+
+// SAFETY: the ABI allows completing from any thread.
+unsafe impl Send for Done {}
+
+impl Done {
+    fn call(self, outcome: &Outcome) {
+        let none = String::new();
+        let (kind, after, receipt) = match &outcome.ending {
+            Ending::Delivered { receipt } => (abi::OUTCOME_DELIVERED, None, receipt),
+            Ending::Duplicate => (abi::OUTCOME_DUPLICATE, None, &none),
+            Ending::Retry { after } => (abi::OUTCOME_RETRY, *after, &none),
+            Ending::Throttled { after } => (abi::OUTCOME_THROTTLED, *after, &none),
+            Ending::Reauth => (abi::OUTCOME_REAUTH, None, &none),
+            Ending::Rejected => (abi::OUTCOME_REJECTED, None, &none),
+            Ending::Ambiguous => (abi::OUTCOME_AMBIGUOUS, None, &none),
+        };
+        let bytes = |text: &str| abi::Bytes {
+            ptr: text.as_ptr(),
+            len: text.len(),
+        };
+        let outcome = abi::Outcome {
+            struct_size: size_of::<abi::Outcome>(),
+            kind,
+            retry_after_ms: after.map_or(-1, |after| {
+                i64::try_from(after.as_millis()).unwrap_or(i64::MAX)
+            }),
+            receipt: bytes(receipt),
+            reason: bytes(&outcome.reason),
+            rule: bytes(&outcome.rule),
+            request: bytes(&outcome.request),
+            response: bytes(&outcome.response),
+        };
+        // SAFETY: everything lives until `done` returns; `self` is consumed, so it is called once.
+        unsafe { (self.done)(self.ctx, &raw const outcome) };
+    }
+}
+
+fn panicked() -> Outcome {
+    Outcome::ambiguous("the plugin panicked").rule("panic")
+}
+
+/// The runtime of this library: one for all of its sinks, made at the first attempt.
+fn runtime() -> std::io::Result<&'static tokio::runtime::Runtime> {
+    static RUNTIME: OnceLock<std::io::Result<tokio::runtime::Runtime>> = OnceLock::new();
+    RUNTIME
+        .get_or_init(|| {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(WORKERS)
+                .thread_name("leadgate-plugin")
+                .enable_all()
+                .build()
+        })
+        .as_ref()
+        .map_err(|error| std::io::Error::new(error.kind(), error.to_string()))
+}
+
+fn size_of<T>() -> u32 {
+    u32::try_from(std::mem::size_of::<T>()).unwrap_or(u32::MAX)
+}
