@@ -1,0 +1,156 @@
+//! The sink against a scripted server on loopback.
+
+use leadgate_plugin::{Ending, Secret, Tables};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+const EVENT: &str = r#"{"event":"lead.created","id":"L","revision":1,"source":"shop","received_at":"T",
+"lead":{"name":"张三","phone":"13567658911","record_id":371009},"labels":{},"raw":"{}"}"#;
+
+/// Answers one request with `answer` (closes the connection if empty) and gives what it read.
+async fn server(answer: &'static str) -> (String, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let url = format!("http://{}/leads?key=hidden", listener.local_addr().expect("an address"));
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut read = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let count = stream.read(&mut buffer).await.expect("reads");
+            read.extend_from_slice(&buffer[..count]);
+            let text = String::from_utf8_lossy(&read).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length: "))
+                    .and_then(|length| length.parse::<usize>().ok());
+                if body.len() >= length.unwrap_or(0) {
+                    stream.write_all(answer.as_bytes()).await.expect("writes");
+                    return text;
+                }
+            }
+            assert!(count > 0, "the request broke off");
+        }
+    });
+    (url, served)
+}
+
+fn settings(url: &str) -> Settings {
+    Settings {
+        preset: None,
+        url: url.to_owned(),
+        method: None,
+        headers: std::collections::BTreeMap::from([("x-key".to_owned(), Secret::new("topsecret"))]),
+        body: None,
+        secret: Some(Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")),
+        connect_timeout: None,
+    }
+}
+
+fn sink(settings: Settings) -> Result<HttpSink, Problems> {
+    HttpSink::new(settings, Host::detached("crm", Tables::new()))
+}
+
+fn delivery() -> Delivery {
+    Delivery::new("0198-delivery", 1, Duration::from_secs(5), EVENT)
+}
+
+async fn outcome(answer: &'static str) -> Outcome {
+    let (url, served) = server(answer).await;
+    let outcome = sink(settings(&url)).expect("valid").deliver(&delivery()).await;
+    served.await.expect("served");
+    outcome
+}
+
+#[tokio::test]
+async fn the_event_is_sent_as_it_is_signed_and_with_a_stable_key() {
+    let (url, served) = server("HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"id\":\"crm-1\"}").await;
+    let outcome = sink(settings(&url)).expect("valid").deliver(&delivery()).await;
+    assert_eq!(outcome.ending, Ending::Delivered { receipt: "crm-1".to_owned() });
+    assert!(!outcome.request.contains("hidden"), "{}", outcome.request);
+    let request = served.await.expect("served");
+    assert!(request.starts_with("POST /leads?key=hidden HTTP/1.1\r\n"), "{request}");
+    assert!(request.ends_with(EVENT), "{request}");
+    for header in ["idempotency-key: 0198-delivery", "webhook-id: 0198-delivery", "x-key: topsecret"] {
+        assert!(request.contains(header), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn answers_are_classified() {
+    let retry = |outcome: &Outcome| matches!(outcome.ending, Ending::Retry { .. });
+    let busy = outcome("HTTP/1.1 503 Busy\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(busy.ending, Ending::Retry { after: Some(Duration::from_secs(7)) });
+    assert!(retry(&outcome("HTTP/1.1 408 Slow\r\ncontent-length: 0\r\n\r\n").await));
+    let limited = outcome("HTTP/1.1 429 Limit\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(limited.ending, Ending::Throttled { after: Some(Duration::from_secs(3)) });
+    let unauthorized = outcome("HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(unauthorized.ending, Ending::Reauth);
+    let bad = outcome("HTTP/1.1 400 Bad\r\ncontent-length: 20\r\n\r\n{\"phone\":\"13567658911").await;
+    assert_eq!(bad.ending, Ending::Rejected);
+    assert!(!format!("{bad:?}").contains("13567658911"), "{bad:?}");
+    let moved = outcome("HTTP/1.1 307 Moved\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!((moved.ending, moved.rule.as_str()), (Ending::Rejected, "redirect"));
+    let lost = outcome("").await;
+    assert_eq!(lost.ending, Ending::Ambiguous);
+}
+
+#[tokio::test]
+async fn nobody_listening_is_a_retry() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let outcome = sink(settings(&format!("http://{address}/"))).expect("valid").deliver(&delivery()).await;
+    assert!(matches!(outcome.ending, Ending::Retry { .. }), "{outcome:?}");
+    assert_eq!(outcome.rule, "connect");
+}
+
+#[tokio::test]
+async fn no_answer_in_time_is_ambiguous() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let short = Delivery::new("d", 1, Duration::from_millis(200), EVENT);
+    let outcome = sink(settings(&url)).expect("valid").deliver(&short).await;
+    assert_eq!((outcome.ending, outcome.rule.as_str()), (Ending::Ambiguous, "timeout"));
+}
+
+#[test]
+fn a_template_makes_the_body_and_render_shows_it_without_secrets() {
+    let mut settings = settings("https://crm.example/leads");
+    settings.body = Some(serde_json::json!({"phone": "{{ phone }}", "ref": "{{ record_id }}", "key": "{{ delivery_id }}"}));
+    let text = sink(settings).expect("valid").render(&delivery()).expect("renders").expect("can render");
+    assert!(text.starts_with("POST https://crm.example/leads?") || text.starts_with("POST https://crm.example/leads\n"));
+    assert!(text.contains("\"ref\": 371009"), "{text}");
+    assert!(text.contains("x-key: ***") && !text.contains("topsecret"), "{text}");
+}
+
+#[test]
+fn every_problem_of_the_settings_is_found_at_once() {
+    let mut settings = settings("ftp://crm.example/{{ name }}");
+    settings.method = Some("DELETE".to_owned());
+    settings.secret = Some(Secret::new("???"));
+    settings.headers.insert("Host".to_owned(), Secret::new("x"));
+    settings.headers.insert("bad name".to_owned(), Secret::new("x"));
+    settings.body = Some(serde_json::json!({"a": "{{ phonee }}"}));
+    let problems = HttpSink::check(&settings, &Host::detached("crm", Tables::new()));
+    let mut paths: Vec<_> = problems.into_iter().map(|problem| problem.path).collect();
+    paths.sort();
+    assert_eq!(paths, ["/body/a", "/headers/Host", "/headers/bad name", "/method", "/secret", "/url"]);
+}
+
+#[test]
+fn the_preset_needs_its_secret() {
+    let mut settings = settings("https://crm.example/leads");
+    settings.preset = Some(Preset::StandardWebhooks);
+    settings.secret = None;
+    let problems = HttpSink::check(&settings, &Host::detached("crm", Tables::new()));
+    assert!(problems.into_iter().any(|problem| problem.message.contains("needs `secret`")));
+}
+
+#[test]
+fn credentials_in_a_url_are_refused_without_being_shown() {
+    let problem = settings::url("https://user:hunter2@crm.example/").expect_err("refused");
+    assert!(!format!("{problem:?}").contains("hunter2"));
+}
