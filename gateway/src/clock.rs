@@ -21,6 +21,8 @@ impl Clock for SystemClock {
     fn now(&self) -> Millis {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX))
+            .map_or(0, |since| {
+                Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+            })
     }
 }

@@ -3,12 +3,16 @@
 //!
 //! Modules use only modules further down in this list:
 //! `cli` → `daemon` → `ingress`, `admin`, `delivery` → `source`, `route`, `plugin`,
-//! `outbox` → `config`, `lead`, `telemetry`.
+//! `outbox` → `config`, `lead`, `telemetry`, and `clock`, `lang`.
 #![deny(unsafe_code)]
 
+pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod daemon;
+pub mod delivery;
+pub mod ingress;
 pub mod lang;
 pub mod lead;
 pub mod outbox;

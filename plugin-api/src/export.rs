@@ -61,8 +61,7 @@ impl Export {
         let made = catch_unwind(|| {
             self.0.get_or_init(|| {
                 let name = symbol.strip_prefix(abi::SYMBOL_PREFIX).unwrap_or(symbol);
-                let schema =
-                    serde_json::to_string(&schemars::schema_for!(S::Settings)).unwrap_or_default();
+                let schema = serde_json::to_string(&settings_schema::<S>()).unwrap_or_default();
                 let plugin = abi::Plugin {
                     magic: abi::MAGIC,
                     abi_major: abi::ABI_MAJOR,
@@ -86,6 +85,16 @@ impl Export {
         });
         made.map_or(std::ptr::null(), |descriptor| &raw const descriptor.plugin)
     }
+}
+
+/// Without references, so that it can be put into a larger schema.
+fn settings_schema<S: Sink>() -> schemars::Schema {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+    });
+    settings
+        .into_generator()
+        .into_root_schema_for::<S::Settings>()
 }
 
 impl Default for Export {

@@ -1,6 +1,169 @@
-//! The command line: one file per subcommand.
+//! The command line: one file per subcommand; this one only parses and dispatches.
+//!
+//! Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 usage, 75 the
+//! daemon cannot be reached, 78 bad configuration.
+
+mod check;
+mod client;
+mod completions;
+mod config;
+mod demo;
+mod init;
+mod outbox;
+mod plugin;
+mod push;
+mod render;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::lang::Lang;
+
+/// Something failed.
+pub(crate) const FAILED: u8 = 1;
+/// The daemon cannot be reached.
+pub(crate) const UNREACHABLE: u8 = 75;
+/// The configuration is bad.
+pub(crate) const BAD_CONFIG: u8 = 78;
+
+/// Receives the leads Tmall pushes, keeps each in a durable outbox, and hands it to your sinks.
+#[derive(Parser)]
+#[command(
+    name = "leadgate",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// Configuration file [default: $LEADGATE_CONFIG, ./leadgate.toml, /etc/leadgate/leadgate.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Language of messages: en or zh-CN [default: from the environment]
+    #[arg(long, global = true, value_name = "LANG", value_parser = ["en", "zh-CN", "zh"])]
+    pub(crate) lang: Option<String>,
+    /// Print machine-readable JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+impl Global {
+    pub(crate) fn lang(&self) -> Lang {
+        Lang::from_env(self.lang.as_deref())
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon
+    Run,
+    /// Check the configuration and say everything that is wrong with it
+    Check,
+    /// Write a commented configuration to start from
+    Init(init::Args),
+    /// Show the main job at once: push, store, deliver, with nothing configured
+    Demo(demo::Args),
+    /// Send signed pushes, as Alibaba would
+    Push(push::Args),
+    /// Show what a sink would be sent, without sending
+    Render(render::Args),
+    /// Look into the outbox of the running daemon
+    #[command(subcommand)]
+    Outbox(outbox::Command),
+    /// Plugins that sinks can use
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+    /// The configuration's schema
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print completions for a shell
+    Completions(completions::Args),
+}
 
 /// Parses the command line and runs the command.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    // Only fails if someone else was first, and then TLS works as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let language = Lang::from_env(None);
+    let matches = match localized(language).try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => error.exit(),
+    };
+    let cli = match <Cli as clap::FromArgMatches>::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let global = &cli.global;
+    match cli.command {
+        Command::Run => run::run(global),
+        Command::Check => check::run(global),
+        Command::Init(args) => init::run(global, &args),
+        Command::Demo(args) => demo::run(global, &args),
+        Command::Push(args) => push::run(global, args),
+        Command::Render(args) => render::run(global, &args),
+        Command::Outbox(command) => outbox::run(global, &command),
+        Command::Plugin(command) => plugin::run(global, &command),
+        Command::Config(command) => config::run(&command),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+/// The command tree with its help in the reader's language.
+fn localized(lang: Lang) -> clap::Command {
+    let command = Cli::command();
+    if lang == Lang::En {
+        return command;
+    }
+    let abouts = [
+        ("run", "运行守护进程"),
+        ("check", "检查配置，一次列出所有问题"),
+        ("init", "生成带注释的初始配置"),
+        ("demo", "零配置演示：推送、落盘、投递"),
+        ("push", "像阿里一样发送已签名的推送"),
+        ("render", "预览将发给目的地的内容，不真正发送"),
+        ("outbox", "查看运行中守护进程的发件箱"),
+        ("plugin", "目的地可用的插件"),
+        ("config", "配置的 JSON Schema"),
+        ("completions", "输出 shell 补全脚本"),
+    ];
+    abouts.into_iter().fold(
+        command.about("接收天猫推送的客资，可靠落盘，再投递到您配置的目的地"),
+        |command, (name, about)| command.mut_subcommand(name, |sub| sub.about(about)),
+    )
+}
+
+/// A runtime for commands that talk over the network.
+pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}
+
+/// Says why a command failed, on stderr.
+pub(crate) fn fail(message: impl std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("leadgate: {message}");
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound_in_both_languages() {
+        for lang in [Lang::En, Lang::ZhCn] {
+            localized(lang).debug_assert();
+        }
+    }
 }

@@ -1,7 +1,112 @@
 //! The checked configuration: what the rest of the gateway is built from.
 //!
-//! [`model`] holds the types. Values here are valid, secrets are resolved, names exist.
+//! [`load`] reads all files, and gives either a [`Config`] in which values are valid, secrets
+//! resolved and names exist, or a [`Report`] of everything that is wrong with them. Knows
+//! plugins only through [`Catalogue`].
 
-pub mod model;
+mod build;
+mod diagnostic;
+mod document;
+mod model;
+mod rate;
+mod raw;
+mod resolve;
+mod schema;
 
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+pub use diagnostic::{Diagnostic, Report, Severity};
 pub use model::*;
+pub use resolve::Environment;
+pub use schema::schema;
+
+use self::diagnostic::Text;
+use self::document::Document;
+
+/// A problem that a plugin found in its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// JSON pointer into the settings; empty for the whole.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do; may be empty.
+    pub help: String,
+}
+
+/// The plugins, as far as a configuration must know them.
+pub trait Catalogue {
+    /// Names of all plugins that can be used.
+    fn names(&self) -> Vec<String>;
+    /// JSON Schema of a plugin's settings; `None` if there is no such plugin.
+    fn schema(&self, plugin: &str) -> Option<Value>;
+    /// What is wrong with settings beyond their schema.
+    fn check(&self, plugin: &str, sink: &str, settings: &Value, tables: &Tables) -> Vec<Problem>;
+    /// Loads a library as plugin `name`; says why not.
+    fn load(&mut self, name: &str, plugin: &Plugin) -> Result<(), String>;
+}
+
+/// Where the configuration is: the given file, else `$LEADGATE_CONFIG`, `./leadgate.toml`,
+/// `/etc/leadgate/leadgate.toml`.
+pub fn locate(given: Option<&Path>) -> PathBuf {
+    if let Some(given) = given {
+        return given.to_owned();
+    }
+    if let Some(named) = std::env::var_os("LEADGATE_CONFIG") {
+        return named.into();
+    }
+    let here = PathBuf::from("leadgate.toml");
+    if here.exists() {
+        here
+    } else {
+        "/etc/leadgate/leadgate.toml".into()
+    }
+}
+
+/// Reads the configuration in `file` and the folders beside it. The report has only warnings
+/// if there is a configuration, and at least one error if there is none.
+pub fn load(
+    file: &Path,
+    environment: &Environment<'_>,
+    catalogue: &mut dyn Catalogue,
+) -> (Option<Config>, Report) {
+    let mut problems = Vec::new();
+    let mut document = Document::read(file, &mut problems);
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let skip = resolve::resolve(&mut document, environment, folder, &mut problems);
+    schema::check(&document, &skip, &mut problems);
+    // Whatever the schema let pass, the types read; a failure here is the schema's mistake.
+    let config = match serde_path_to_error::deserialize::<_, raw::Root>(&document.root) {
+        Ok(root) => {
+            let ground = build::Ground {
+                document: &document,
+                skip: &skip,
+            };
+            Some(build::build(root, &ground, catalogue, &mut problems))
+        }
+        Err(error) => {
+            if problems.iter().all(|one| one.severity == Severity::Warning) {
+                let at = format!("/{}", error.path().to_string().replace('.', "/"));
+                let message = format!("`{}`: {}", error.path(), error.inner());
+                let problem = Diagnostic::error("config::invalid_value", Text::plain(message));
+                problems.push(problem.at(document.value_place(&at)));
+            }
+            None
+        }
+    };
+    problems.sort_by_key(|one| {
+        one.place
+            .as_ref()
+            .map(|place| (place.file, place.range.start))
+    });
+    let report = Report {
+        diagnostics: problems,
+        sources: document.sources,
+    };
+    (config.filter(|_| !report.has_errors()), report)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,198 @@
-//! TODO
+//! Plugins: the code behind sinks, whether linked into this binary or loaded from a library.
+//!
+//! [`Plugins`] knows them by name, [`Sink`] is one configured instance that takes attempts.
+//! Only [`loader`] touches the C ABI; everything above it is safe. A library is never
+//! unloaded: its threads may still run.
+
+mod calls;
+mod loader;
+mod outcome;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+pub use self::loader::{Plugin, Sink};
+pub use self::outcome::{Kind, Outcome};
+use crate::config::{self, Catalogue, Problem, Tables};
+
+/// What a sink is made from.
+pub struct SinkConfig<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its settings, secrets resolved.
+    pub settings: &'a Value,
+    /// All lookup tables.
+    pub tables: &'a Tables,
+}
+
+/// One attempt, as given to a plugin.
+#[derive(Clone)]
+pub struct Call {
+    /// The delivery's id: the idempotency key.
+    pub id: String,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// The host stops waiting after this.
+    pub timeout: std::time::Duration,
+    /// The event (JSON).
+    pub event: Vec<u8>,
+    /// 32 hex digits.
+    pub trace_id: String,
+}
+
+/// Why a plugin cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not protected.
+    #[error("{0} can be changed by other users; run `chmod go-w` on it")]
+    Writable(PathBuf),
+    /// The file is not the one that was configured.
+    #[error(
+        "{path} has sha256 {found}, the configuration says {wanted}; check where the file comes from, then update `sha256`"
+    )]
+    Changed {
+        /// Which file.
+        path: PathBuf,
+        /// Configured.
+        wanted: String,
+        /// Read.
+        found: String,
+    },
+    /// The system refused to load it.
+    #[error("{path} cannot be loaded: {why}")]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// What the dynamic linker said.
+        why: String,
+    },
+    /// It is not a plugin of that name.
+    #[error(
+        "{path} does not export `{symbol}`; it is not a leadgate plugin, or its name is not `{name}`"
+    )]
+    Symbol {
+        /// Which file.
+        path: PathBuf,
+        /// The function looked for.
+        symbol: String,
+        /// The plugin's name.
+        name: String,
+    },
+    /// It is one, but does not fit this gateway.
+    #[error("plugin `{name}`: {why}")]
+    Unfit {
+        /// The plugin's name.
+        name: String,
+        /// What does not fit.
+        why: String,
+    },
+}
+
+/// All plugins that this process can use, by name.
+pub struct Plugins {
+    by_name: BTreeMap<String, Plugin>,
+}
+
+impl Plugins {
+    /// Those linked into the binary.
+    pub fn builtin() -> Result<Self, LoadError> {
+        let mut by_name = BTreeMap::new();
+        for (name, plugin) in [("http", loader::http()?), ("file", loader::file()?)] {
+            by_name.insert(name.to_owned(), plugin);
+        }
+        Ok(Self { by_name })
+    }
+
+    /// Loads the library at `path` as plugin `name`, after checking the file.
+    pub fn open(&mut self, name: &str, path: &Path, sha256: Option<&str>) -> Result<(), LoadError> {
+        check_file(path, sha256)?;
+        let plugin = loader::open(name, path)?;
+        self.by_name.insert(name.to_owned(), plugin);
+        Ok(())
+    }
+
+    /// The plugin called `name`.
+    pub fn get(&self, name: &str) -> Option<&Plugin> {
+        self.by_name.get(name)
+    }
+
+    /// All of them by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Plugin)> {
+        self.by_name
+            .iter()
+            .map(|(name, plugin)| (name.as_str(), plugin))
+    }
+}
+
+impl Catalogue for Plugins {
+    fn names(&self) -> Vec<String> {
+        self.by_name.keys().cloned().collect()
+    }
+
+    fn schema(&self, plugin: &str) -> Option<Value> {
+        self.get(plugin).map(|plugin| plugin.schema().clone())
+    }
+
+    fn check(&self, plugin: &str, sink: &str, settings: &Value, tables: &Tables) -> Vec<Problem> {
+        let Some(plugin) = self.get(plugin) else {
+            return Vec::new();
+        };
+        plugin.check(&SinkConfig {
+            name: sink,
+            settings,
+            tables,
+        })
+    }
+
+    fn load(&mut self, name: &str, plugin: &config::Plugin) -> Result<(), String> {
+        self.open(name, &plugin.path, plugin.sha256.as_deref())
+            .map_err(|error| error.to_string())
+    }
+}
+
+fn check_file(path: &Path, sha256: Option<&str>) -> Result<(), LoadError> {
+    use std::os::unix::fs::MetadataExt;
+    let read = |source| LoadError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = std::fs::read(path).map_err(read)?;
+    if std::fs::metadata(path).map_err(read)?.mode() & 0o022 != 0 {
+        return Err(LoadError::Writable(path.to_owned()));
+    }
+    if let Some(wanted) = sha256 {
+        let found = hex(&Sha256::digest(&bytes));
+        if !found.eq_ignore_ascii_case(wanted) {
+            return Err(LoadError::Changed {
+                path: path.to_owned(),
+                wanted: wanted.to_owned(),
+                found,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            use std::fmt::Write;
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests;

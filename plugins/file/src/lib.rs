@@ -54,10 +54,15 @@ impl Sink for FileSink {
         let mut problems = Problems::default();
         if !folder.is_dir() {
             let message = format!("the folder {} does not exist", folder.display());
-            problems.push(Problem::at("/path", message).help("make it, owned by the user that runs leadgate"));
+            problems.push(
+                Problem::at("/path", message).help("make it, owned by the user that runs leadgate"),
+            );
         }
         if settings.rotate.is_some_and(|size| size.0 < 1024) {
-            problems.push(Problem::at("/rotate", "less than 1KiB would rotate at every lead"));
+            problems.push(Problem::at(
+                "/rotate",
+                "less than 1KiB would rotate at every lead",
+            ));
         }
         problems
     }
@@ -65,18 +70,31 @@ impl Sink for FileSink {
     fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
         Self::check(&settings, &host).or(())?;
         let path = settings.path.clone();
-        let log = Log::new(settings.path, settings.rotate.map(|size| size.0), settings.keep.unwrap_or(10));
+        let log = Log::new(
+            settings.path,
+            settings.rotate.map(|size| size.0),
+            settings.keep.unwrap_or(10),
+        );
         let (lines, queue) = mpsc::channel(QUEUE);
         let writer = std::thread::Builder::new()
             .name("leadgate-file".to_owned())
             .spawn(move || write(log, queue))
             .map_err(|error| Problem::at("", format!("no thread for the writer: {error}")))?;
-        Ok(Self { lines, path, writer: Mutex::new(Some(writer)) })
+        Ok(Self {
+            lines,
+            path,
+            writer: Mutex::new(Some(writer)),
+        })
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
         let (told, done) = oneshot::channel();
-        if self.lines.send((line(delivery.event_bytes()), told)).await.is_err() {
+        if self
+            .lines
+            .send((line(delivery.event_bytes()), told))
+            .await
+            .is_err()
+        {
             return Outcome::retry(None, "the writer has ended").rule("writer");
         }
         let request = format!("append to {}", self.path.display());
@@ -84,13 +102,19 @@ impl Sink for FileSink {
             Ok(Ok(())) => Outcome::delivered("").rule("synced").request(request),
             // Nothing was promised: a line that made it to disk after all is repeated with
             // the same delivery id.
-            Ok(Err(error)) => Outcome::retry(None, error.to_string()).rule("io").request(request),
-            Err(_) => Outcome::retry(None, "the writer has ended").rule("writer").request(request),
+            Ok(Err(error)) => Outcome::retry(None, error.to_string())
+                .rule("io")
+                .request(request),
+            Err(_) => Outcome::retry(None, "the writer has ended")
+                .rule("writer")
+                .request(request),
         }
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
-        let line = String::from_utf8_lossy(&line(delivery.event_bytes())).trim_end().to_owned();
+        let line = String::from_utf8_lossy(&line(delivery.event_bytes()))
+            .trim_end()
+            .to_owned();
         Ok(Some(format!("append to {}:\n{line}", self.path.display())))
     }
 }
@@ -110,7 +134,10 @@ impl Drop for FileSink {
 
 /// The event as one line. JSON has no raw line breaks; a sender's are escaped already.
 fn line(event: &[u8]) -> Vec<u8> {
-    let mut line: Vec<u8> = event.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect();
+    let mut line: Vec<u8> = event
+        .iter()
+        .map(|byte| if *byte == b'\n' { b' ' } else { *byte })
+        .collect();
     line.push(b'\n');
     line
 }
@@ -121,7 +148,10 @@ fn write(mut log: Log, mut queue: mpsc::Receiver<Line>) {
     while queue.blocking_recv_many(&mut group, QUEUE) > 0 {
         let (lines, told): (Vec<_>, Vec<_>) = group.drain(..).unzip();
         let written = log.append(&lines);
-        let error = written.as_ref().err().map(|error| Arc::new((error.kind(), error.to_string())));
+        let error = written
+            .as_ref()
+            .err()
+            .map(|error| Arc::new((error.kind(), error.to_string())));
         for one in told {
             let result = match &error {
                 None => Ok(()),
@@ -142,7 +172,11 @@ mod tests {
     use super::*;
 
     fn settings(path: PathBuf) -> Settings {
-        Settings { path, rotate: None, keep: None }
+        Settings {
+            path,
+            rotate: None,
+            keep: None,
+        }
     }
 
     fn host() -> Host {
@@ -150,7 +184,12 @@ mod tests {
     }
 
     fn delivery(number: u32) -> Delivery {
-        Delivery::new(format!("d{number}"), 1, Duration::from_secs(5), format!("{{\"n\":{number}}}"))
+        Delivery::new(
+            format!("d{number}"),
+            1,
+            Duration::from_secs(5),
+            format!("{{\"n\":{number}}}"),
+        )
     }
 
     #[tokio::test]
@@ -159,8 +198,12 @@ mod tests {
         let path = folder.path().join("leads.jsonl");
         let sink = FileSink::new(settings(path.clone()), host()).expect("valid");
         let deliveries: Vec<_> = (0..100).map(delivery).collect();
-        let outcomes = futures_util::future::join_all(deliveries.iter().map(|one| sink.deliver(one))).await;
-        assert!(outcomes.iter().all(|outcome| outcome.rule == "synced"), "{outcomes:?}");
+        let outcomes =
+            futures_util::future::join_all(deliveries.iter().map(|one| sink.deliver(one))).await;
+        assert!(
+            outcomes.iter().all(|outcome| outcome.rule == "synced"),
+            "{outcomes:?}"
+        );
         let text = std::fs::read_to_string(&path).expect("written");
         let mut lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 100);
@@ -174,7 +217,10 @@ mod tests {
         let settings = settings("/dev/full".into());
         let sink = FileSink::new(settings, host()).expect("valid");
         let outcome = sink.deliver(&delivery(1)).await;
-        assert!(matches!(outcome.ending, leadgate_plugin::Ending::Retry { .. }), "{outcome:?}");
+        assert!(
+            matches!(outcome.ending, leadgate_plugin::Ending::Retry { .. }),
+            "{outcome:?}"
+        );
         assert!(outcome.reason.contains("No space left"), "{outcome:?}");
     }
 

@@ -16,7 +16,12 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn new(path: PathBuf, rotate: Option<u64>, keep: u32) -> Self {
-        Self { path, rotate, keep, open: None }
+        Self {
+            path,
+            rotate,
+            keep,
+            open: None,
+        }
     }
 
     /// Appends `lines` and returns when they are on disk. After an error some of them may be
@@ -42,7 +47,9 @@ impl Log {
     }
 
     fn is_full(&mut self, more: u64) -> io::Result<bool> {
-        let Some(limit) = self.rotate else { return Ok(false) };
+        let Some(limit) = self.rotate else {
+            return Ok(false);
+        };
         let size = self.file()?.1;
         Ok(size > 0 && size + more > limit)
     }
@@ -51,7 +58,9 @@ impl Log {
         if self.open.is_none() {
             self.open = Some(open(&self.path)?);
         }
-        self.open.as_mut().ok_or_else(|| io::Error::other("the file is not open"))
+        self.open
+            .as_mut()
+            .ok_or_else(|| io::Error::other("the file is not open"))
     }
 
     /// `PATH` → `PATH.1` → … → `PATH.keep`, which is removed.
@@ -84,7 +93,12 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
 fn open(path: &Path) -> io::Result<(File, u64)> {
     let is_new = !path.exists();
     // Leads are personal data: readable by their owner only.
-    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
     if is_new {
         sync_folder(path)?;
     }
@@ -122,7 +136,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
         std::fs::write(&path, "{\"whole\":1}\n{\"torn").expect("writes");
-        Log::new(path.clone(), None, 1).append(&[b"{}\n".to_vec()]).expect("appends");
+        Log::new(path.clone(), None, 1)
+            .append(&[b"{}\n".to_vec()])
+            .expect("appends");
         assert_eq!(read(&path), "{\"whole\":1}\n{\"torn\n{}\n");
     }
 
@@ -131,7 +147,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
         let mut log = Log::new(path.clone(), Some(10), 2);
-        for line in ["aaaa\n", "bbbb\n", "cccc\n", "dddd\n", "eeee\n", "ffff\n", "gggg\n"] {
+        for line in [
+            "aaaa\n", "bbbb\n", "cccc\n", "dddd\n", "eeee\n", "ffff\n", "gggg\n",
+        ] {
             log.append(&[line.as_bytes().to_vec()]).expect("appends");
         }
         assert_eq!(read(&path), "gggg\n");
@@ -154,8 +172,13 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
-        Log::new(path.clone(), None, 1).append(&[b"{}\n".to_vec()]).expect("appends");
-        let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+        Log::new(path.clone(), None, 1)
+            .append(&[b"{}\n".to_vec()])
+            .expect("appends");
+        let mode = std::fs::metadata(&path)
+            .expect("there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }

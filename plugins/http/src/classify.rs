@@ -34,8 +34,10 @@ pub(crate) async fn answer(mut answer: Response) -> Outcome {
     let reason = format!("the destination answered {status}");
     let outcome = match status.as_u16() {
         200..=299 => Outcome::delivered(receipt(status, &body)).rule("status-2xx"),
-        300..=399 => Outcome::rejected(format!("{reason}; redirects are not followed, configure the final URL"))
-            .rule("redirect"),
+        300..=399 => Outcome::rejected(format!(
+            "{reason}; redirects are not followed, configure the final URL"
+        ))
+        .rule("redirect"),
         401 => Outcome::reauth(reason).rule("status-401"),
         code @ (408 | 425) => Outcome::retry(after, reason).rule(format!("status-{code}")),
         429 => Outcome::throttled(after, reason).rule("status-429"),
@@ -54,7 +56,8 @@ pub(crate) fn failure(error: &reqwest::Error) -> Outcome {
         return Outcome::ambiguous("no answer in time").rule("timeout");
     }
     if error.is_builder() {
-        return Outcome::rejected(format!("the request cannot be made: {}", cause(error))).rule("request");
+        return Outcome::rejected(format!("the request cannot be made: {}", cause(error)))
+            .rule("request");
     }
     Outcome::ambiguous(format!("the connection was lost: {}", cause(error))).rule("connection-lost")
 }
@@ -96,7 +99,10 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or(Duration::ZERO),
+        Err(_) => httpdate::parse_http_date(text)
+            .ok()?
+            .duration_since(now)
+            .unwrap_or(Duration::ZERO),
     };
     Some(wait.min(LONGEST_WAIT))
 }
@@ -109,14 +115,18 @@ mod tests {
 
     fn wait(text: &str) -> Option<Duration> {
         let now = httpdate::parse_http_date("Tue, 24 Nov 2026 04:00:00 GMT").expect("a date");
-        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(text).expect("a value"))]);
+        let headers =
+            HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(text).expect("a value"))]);
         retry_after(&headers, now)
     }
 
     #[test]
     fn waits_come_as_seconds_or_dates_and_are_capped() {
         assert_eq!(wait("120"), Some(Duration::from_secs(120)));
-        assert_eq!(wait("Tue, 24 Nov 2026 04:00:30 GMT"), Some(Duration::from_secs(30)));
+        assert_eq!(
+            wait("Tue, 24 Nov 2026 04:00:30 GMT"),
+            Some(Duration::from_secs(30))
+        );
         assert_eq!(wait("Tue, 24 Nov 2026 03:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(wait("99999999"), Some(LONGEST_WAIT));
         assert_eq!(wait("soon"), None);
@@ -124,9 +134,15 @@ mod tests {
 
     #[test]
     fn receipts_are_ids_and_never_whole_answers() {
-        assert_eq!(receipt(StatusCode::OK, br#"{"id":"crm-7","name":"x"}"#), "crm-7");
+        assert_eq!(
+            receipt(StatusCode::OK, br#"{"id":"crm-7","name":"x"}"#),
+            "crm-7"
+        );
         assert_eq!(receipt(StatusCode::CREATED, br#"{"id":12}"#), "12");
         assert_eq!(receipt(StatusCode::OK, b"thanks"), "HTTP 200");
-        assert_eq!(receipt(StatusCode::OK, br#"{"id":{"phone":"1"}}"#), "HTTP 200");
+        assert_eq!(
+            receipt(StatusCode::OK, br#"{"id":{"phone":"1"}}"#),
+            "HTTP 200"
+        );
     }
 }

@@ -52,13 +52,30 @@ impl Sink for HttpSink {
         let client = Client::builder()
             .user_agent(concat!("leadgate/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(settings.connect_timeout.map_or(Duration::from_secs(5), |given| given.0))
+            .connect_timeout(
+                settings
+                    .connect_timeout
+                    .map_or(Duration::from_secs(5), |given| given.0),
+            )
             .pool_max_idle_per_host(IDLE)
             .no_proxy()
             .build()
             .map_err(|error| Problem::at("", format!("the HTTP client cannot be made: {error}")))?;
-        let Parts { method, url, headers, body, signer } = parts;
-        Ok(Self { client, method, url, headers, body, signer })
+        let Parts {
+            method,
+            url,
+            headers,
+            body,
+            signer,
+        } = parts;
+        Ok(Self {
+            client,
+            method,
+            url,
+            headers,
+            body,
+            signer,
+        })
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
@@ -67,7 +84,10 @@ impl Sink for HttpSink {
             Err(problem) => return Outcome::rejected(problem.message).rule("template"),
         };
         let sent = request.summary();
-        let patience = delivery.timeout().saturating_sub(MARGIN).max(delivery.timeout() / 2);
+        let patience = delivery
+            .timeout()
+            .saturating_sub(MARGIN)
+            .max(delivery.timeout() / 2);
         let outcome = match self.client.execute(request.into_reqwest(patience)).await {
             Ok(answer) => classify::answer(answer).await,
             Err(error) => classify::failure(&error),
@@ -76,7 +96,8 @@ impl Sink for HttpSink {
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
-        self.request(delivery).map(|request| Some(request.render(&self.headers)))
+        self.request(delivery)
+            .map(|request| Some(request.render(&self.headers)))
     }
 }
 
@@ -91,20 +112,30 @@ struct Parts {
 
 fn parts(settings: &Settings, host: &Host) -> Result<Parts, Problems> {
     let mut problems = Problems::default();
-    let url = settings::url(&settings.url).map_err(|problem| problems.push(problem)).ok();
-    let method = settings::method(settings.method.as_deref()).map_err(|problem| problems.push(problem)).ok();
+    let url = settings::url(&settings.url)
+        .map_err(|problem| problems.push(problem))
+        .ok();
+    let method = settings::method(settings.method.as_deref())
+        .map_err(|problem| problems.push(problem))
+        .ok();
     let headers = settings::headers(&settings.headers, &mut problems);
     let signer = match &settings.secret {
-        Some(secret) => Signer::new(secret).map_err(|problem| problems.push(problem)).ok(),
+        Some(secret) => Signer::new(secret)
+            .map_err(|problem| problems.push(problem))
+            .ok(),
         None => None,
     };
     if settings.preset == Some(Preset::StandardWebhooks) {
         if settings.secret.is_none() {
             let help = "add the secret that the destination shows for this webhook, as \"env:NAME\" or \"file:PATH\"";
-            problems.push(Problem::at("", "the preset `standard-webhooks` needs `secret`").help(help));
+            problems
+                .push(Problem::at("", "the preset `standard-webhooks` needs `secret`").help(help));
         }
         if method.as_ref().is_some_and(|method| method != Method::POST) {
-            problems.push(Problem::at("/method", "Standard Webhooks are sent by POST").help("leave `method` out"));
+            problems.push(
+                Problem::at("/method", "Standard Webhooks are sent by POST")
+                    .help("leave `method` out"),
+            );
         }
     }
     let body = settings.body.as_ref().and_then(|body| {
@@ -112,10 +143,18 @@ fn parts(settings: &Settings, host: &Host) -> Result<Parts, Problems> {
         let to_problem = |(path, error): (String, leadgate_plugin::template::TemplateError)| {
             Problem::at(format!("/body{path}"), error.message).help(error.help)
         };
-        compiled.map_err(|errors| problems.extend(errors.into_iter().map(to_problem))).ok()
+        compiled
+            .map_err(|errors| problems.extend(errors.into_iter().map(to_problem)))
+            .ok()
     });
     match (problems.is_empty(), method, url) {
-        (true, Some(method), Some(url)) => Ok(Parts { method, url, headers, body, signer }),
+        (true, Some(method), Some(url)) => Ok(Parts {
+            method,
+            url,
+            headers,
+            body,
+            signer,
+        }),
         _ => Err(problems),
     }
 }

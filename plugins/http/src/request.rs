@@ -31,21 +31,33 @@ impl HttpSink {
             }
         };
         let mut headers = self.headers.clone();
-        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        headers
+            .entry(CONTENT_TYPE)
+            .or_insert(HeaderValue::from_static("application/json"));
         let id = HeaderValue::from_str(delivery.id())
             .map_err(|_| Problem::at("", "the delivery id cannot be a header"))?;
         headers.insert(HeaderName::from_static("idempotency-key"), id.clone());
         if let Some(signer) = &self.signer {
             // A clock before 1970 makes the destination refuse, which is right.
-            let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let timestamp = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs());
             let signature = signer.sign(delivery.id(), timestamp, &body);
             headers.insert(HeaderName::from_static("webhook-id"), id);
-            headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(timestamp));
+            headers.insert(
+                HeaderName::from_static("webhook-timestamp"),
+                HeaderValue::from(timestamp),
+            );
             if let Ok(signature) = HeaderValue::from_str(&signature) {
                 headers.insert(HeaderName::from_static("webhook-signature"), signature);
             }
         }
-        Ok(Request { method: self.method.clone(), url: self.url.clone(), headers, body })
+        Ok(Request {
+            method: self.method.clone(),
+            url: self.url.clone(),
+            headers,
+            body,
+        })
     }
 }
 
@@ -60,9 +72,18 @@ impl Request {
 
     /// For the record of the attempt: no query, no header, nothing of the lead.
     pub(crate) fn summary(&self) -> String {
-        let port = self.url.port().map_or_else(String::new, |port| format!(":{port}"));
+        let port = self
+            .url
+            .port()
+            .map_or_else(String::new, |port| format!(":{port}"));
         let host = self.url.host_str().unwrap_or_default();
-        format!("{} {}://{host}{port}{} ({} bytes)", self.method, self.url.scheme(), self.url.path(), self.body.len())
+        format!(
+            "{} {}://{host}{port}{} ({} bytes)",
+            self.method,
+            self.url.scheme(),
+            self.url.path(),
+            self.body.len()
+        )
     }
 
     /// For a merchant who wants to see it. `configured` headers may be secrets and are masked.
@@ -70,7 +91,11 @@ impl Request {
         let mut text = format!("{} {}\n", self.method, self.url);
         for (name, value) in &self.headers {
             let masked = configured.contains_key(name) && name != CONTENT_TYPE;
-            let shown = if masked { "***" } else { value.to_str().unwrap_or("***") };
+            let shown = if masked {
+                "***"
+            } else {
+                value.to_str().unwrap_or("***")
+            };
             text.push_str(&format!("{name}: {shown}\n"));
         }
         text.push('\n');

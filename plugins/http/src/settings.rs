@@ -51,10 +51,13 @@ const OWN: [&str; 7] = [
 pub(crate) fn url(text: &str) -> Result<Url, Problem> {
     let problem = |message: &str| Problem::at("/url", message);
     if text.contains("{{") || text.contains("{%") {
-        return Err(problem("a URL cannot be a template: a lead must not choose where it is sent"));
+        return Err(problem(
+            "a URL cannot be a template: a lead must not choose where it is sent",
+        ));
     }
     let url = Url::parse(text).map_err(|error| {
-        problem(&format!("not a URL: {error}")).help("write it whole, such as https://crm.example/leads")
+        problem(&format!("not a URL: {error}"))
+            .help("write it whole, such as https://crm.example/leads")
     })?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(problem("not an http or https URL"));
@@ -72,7 +75,10 @@ pub(crate) fn method(text: Option<&str>) -> Result<Method, Problem> {
         "PUT" => Ok(Method::PUT),
         "PATCH" => Ok(Method::PATCH),
         "GET" => Ok(Method::GET),
-        _ => Err(Problem::at("/method", "not a method for leads").help("use POST, PUT, PATCH or GET")),
+        _ => {
+            Err(Problem::at("/method", "not a method for leads")
+                .help("use POST, PUT, PATCH or GET"))
+        }
     }
 }
 
@@ -85,11 +91,16 @@ pub(crate) fn headers(given: &BTreeMap<String, Secret>, problems: &mut Problems)
             continue;
         };
         if OWN.contains(&name.as_str()) {
-            problems.push(Problem::at(path, "this header is set by the plugin itself").help("leave it out"));
+            problems.push(
+                Problem::at(path, "this header is set by the plugin itself").help("leave it out"),
+            );
             continue;
         }
         let Ok(mut value) = HeaderValue::from_str(value.expose()) else {
-            problems.push(Problem::at(path, "the value has characters that a header cannot carry"));
+            problems.push(Problem::at(
+                path,
+                "the value has characters that a header cannot carry",
+            ));
             continue;
         };
         value.set_sensitive(true);

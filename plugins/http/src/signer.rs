@@ -19,7 +19,8 @@ impl Signer {
     pub(crate) fn new(secret: &Secret) -> Result<Self, Problem> {
         let text = secret.expose();
         let problem = |message: &str| {
-            Problem::at("/secret", message).help("copy it as the destination shows it: `whsec_` and base64")
+            Problem::at("/secret", message)
+                .help("copy it as the destination shows it: `whsec_` and base64")
         };
         let key = STANDARD
             .decode(text.strip_prefix("whsec_").unwrap_or(text))
@@ -47,15 +48,25 @@ mod tests {
     #[test]
     fn the_specifications_example_is_met() {
         // Key, id, timestamp, payload and signature as the official libraries test them.
-        let signer = Signer::new(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).expect("valid");
-        let signature = signer.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        let signer =
+            Signer::new(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).expect("valid");
+        let signature = signer.sign(
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            br#"{"test": 2432232314}"#,
+        );
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
     #[test]
     fn a_secret_that_is_no_base64_is_refused_without_being_shown() {
-        let problem = Signer::new(&Secret::new("whsec_not base64!")).err().expect("refused");
-        assert!(!format!("{problem:?}").contains("not base64!"), "{problem:?}");
+        let problem = Signer::new(&Secret::new("whsec_not base64!"))
+            .err()
+            .expect("refused");
+        assert!(
+            !format!("{problem:?}").contains("not base64!"),
+            "{problem:?}"
+        );
         assert!(Signer::new(&Secret::new("")).is_err());
     }
 }

@@ -12,7 +12,10 @@ const EVENT: &str = r#"{"event":"lead.created","id":"L","revision":1,"source":"s
 /// Answers one request with `answer` (closes the connection if empty) and gives what it read.
 async fn server(answer: &'static str) -> (String, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let url = format!("http://{}/leads?key=hidden", listener.local_addr().expect("an address"));
+    let url = format!(
+        "http://{}/leads?key=hidden",
+        listener.local_addr().expect("an address")
+    );
     let served = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         let mut read = Vec::new();
@@ -59,21 +62,40 @@ fn delivery() -> Delivery {
 
 async fn outcome(answer: &'static str) -> Outcome {
     let (url, served) = server(answer).await;
-    let outcome = sink(settings(&url)).expect("valid").deliver(&delivery()).await;
+    let outcome = sink(settings(&url))
+        .expect("valid")
+        .deliver(&delivery())
+        .await;
     served.await.expect("served");
     outcome
 }
 
 #[tokio::test]
 async fn the_event_is_sent_as_it_is_signed_and_with_a_stable_key() {
-    let (url, served) = server("HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"id\":\"crm-1\"}").await;
-    let outcome = sink(settings(&url)).expect("valid").deliver(&delivery()).await;
-    assert_eq!(outcome.ending, Ending::Delivered { receipt: "crm-1".to_owned() });
+    let (url, served) =
+        server("HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"id\":\"crm-1\"}").await;
+    let outcome = sink(settings(&url))
+        .expect("valid")
+        .deliver(&delivery())
+        .await;
+    assert_eq!(
+        outcome.ending,
+        Ending::Delivered {
+            receipt: "crm-1".to_owned()
+        }
+    );
     assert!(!outcome.request.contains("hidden"), "{}", outcome.request);
     let request = served.await.expect("served");
-    assert!(request.starts_with("POST /leads?key=hidden HTTP/1.1\r\n"), "{request}");
+    assert!(
+        request.starts_with("POST /leads?key=hidden HTTP/1.1\r\n"),
+        "{request}"
+    );
     assert!(request.ends_with(EVENT), "{request}");
-    for header in ["idempotency-key: 0198-delivery", "webhook-id: 0198-delivery", "x-key: topsecret"] {
+    for header in [
+        "idempotency-key: 0198-delivery",
+        "webhook-id: 0198-delivery",
+        "x-key: topsecret",
+    ] {
         assert!(request.contains(header), "{request}");
     }
 }
@@ -82,17 +104,36 @@ async fn the_event_is_sent_as_it_is_signed_and_with_a_stable_key() {
 async fn answers_are_classified() {
     let retry = |outcome: &Outcome| matches!(outcome.ending, Ending::Retry { .. });
     let busy = outcome("HTTP/1.1 503 Busy\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n").await;
-    assert_eq!(busy.ending, Ending::Retry { after: Some(Duration::from_secs(7)) });
-    assert!(retry(&outcome("HTTP/1.1 408 Slow\r\ncontent-length: 0\r\n\r\n").await));
-    let limited = outcome("HTTP/1.1 429 Limit\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n").await;
-    assert_eq!(limited.ending, Ending::Throttled { after: Some(Duration::from_secs(3)) });
+    assert_eq!(
+        busy.ending,
+        Ending::Retry {
+            after: Some(Duration::from_secs(7))
+        }
+    );
+    assert!(retry(
+        &outcome("HTTP/1.1 408 Slow\r\ncontent-length: 0\r\n\r\n").await
+    ));
+    let limited =
+        outcome("HTTP/1.1 429 Limit\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(
+        limited.ending,
+        Ending::Throttled {
+            after: Some(Duration::from_secs(3))
+        }
+    );
     let unauthorized = outcome("HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n").await;
     assert_eq!(unauthorized.ending, Ending::Reauth);
-    let bad = outcome("HTTP/1.1 400 Bad\r\ncontent-length: 20\r\n\r\n{\"phone\":\"13567658911").await;
+    let bad =
+        outcome("HTTP/1.1 400 Bad\r\ncontent-length: 20\r\n\r\n{\"phone\":\"13567658911").await;
     assert_eq!(bad.ending, Ending::Rejected);
     assert!(!format!("{bad:?}").contains("13567658911"), "{bad:?}");
-    let moved = outcome("HTTP/1.1 307 Moved\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
-    assert_eq!((moved.ending, moved.rule.as_str()), (Ending::Rejected, "redirect"));
+    let moved =
+        outcome("HTTP/1.1 307 Moved\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n")
+            .await;
+    assert_eq!(
+        (moved.ending, moved.rule.as_str()),
+        (Ending::Rejected, "redirect")
+    );
     let lost = outcome("").await;
     assert_eq!(lost.ending, Ending::Ambiguous);
 }
@@ -102,8 +143,14 @@ async fn nobody_listening_is_a_retry() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let address = listener.local_addr().expect("an address");
     drop(listener);
-    let outcome = sink(settings(&format!("http://{address}/"))).expect("valid").deliver(&delivery()).await;
-    assert!(matches!(outcome.ending, Ending::Retry { .. }), "{outcome:?}");
+    let outcome = sink(settings(&format!("http://{address}/")))
+        .expect("valid")
+        .deliver(&delivery())
+        .await;
+    assert!(
+        matches!(outcome.ending, Ending::Retry { .. }),
+        "{outcome:?}"
+    );
     assert_eq!(outcome.rule, "connect");
 }
 
@@ -113,17 +160,32 @@ async fn no_answer_in_time_is_ambiguous() {
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
     let short = Delivery::new("d", 1, Duration::from_millis(200), EVENT);
     let outcome = sink(settings(&url)).expect("valid").deliver(&short).await;
-    assert_eq!((outcome.ending, outcome.rule.as_str()), (Ending::Ambiguous, "timeout"));
+    assert_eq!(
+        (outcome.ending, outcome.rule.as_str()),
+        (Ending::Ambiguous, "timeout")
+    );
 }
 
 #[test]
 fn a_template_makes_the_body_and_render_shows_it_without_secrets() {
     let mut settings = settings("https://crm.example/leads");
-    settings.body = Some(serde_json::json!({"phone": "{{ phone }}", "ref": "{{ record_id }}", "key": "{{ delivery_id }}"}));
-    let text = sink(settings).expect("valid").render(&delivery()).expect("renders").expect("can render");
-    assert!(text.starts_with("POST https://crm.example/leads?") || text.starts_with("POST https://crm.example/leads\n"));
+    settings.body = Some(
+        serde_json::json!({"phone": "{{ phone }}", "ref": "{{ record_id }}", "key": "{{ delivery_id }}"}),
+    );
+    let text = sink(settings)
+        .expect("valid")
+        .render(&delivery())
+        .expect("renders")
+        .expect("can render");
+    assert!(
+        text.starts_with("POST https://crm.example/leads?")
+            || text.starts_with("POST https://crm.example/leads\n")
+    );
     assert!(text.contains("\"ref\": 371009"), "{text}");
-    assert!(text.contains("x-key: ***") && !text.contains("topsecret"), "{text}");
+    assert!(
+        text.contains("x-key: ***") && !text.contains("topsecret"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -132,12 +194,24 @@ fn every_problem_of_the_settings_is_found_at_once() {
     settings.method = Some("DELETE".to_owned());
     settings.secret = Some(Secret::new("???"));
     settings.headers.insert("Host".to_owned(), Secret::new("x"));
-    settings.headers.insert("bad name".to_owned(), Secret::new("x"));
+    settings
+        .headers
+        .insert("bad name".to_owned(), Secret::new("x"));
     settings.body = Some(serde_json::json!({"a": "{{ phonee }}"}));
     let problems = HttpSink::check(&settings, &Host::detached("crm", Tables::new()));
     let mut paths: Vec<_> = problems.into_iter().map(|problem| problem.path).collect();
     paths.sort();
-    assert_eq!(paths, ["/body/a", "/headers/Host", "/headers/bad name", "/method", "/secret", "/url"]);
+    assert_eq!(
+        paths,
+        [
+            "/body/a",
+            "/headers/Host",
+            "/headers/bad name",
+            "/method",
+            "/secret",
+            "/url"
+        ]
+    );
 }
 
 #[test]
@@ -146,7 +220,11 @@ fn the_preset_needs_its_secret() {
     settings.preset = Some(Preset::StandardWebhooks);
     settings.secret = None;
     let problems = HttpSink::check(&settings, &Host::detached("crm", Tables::new()));
-    assert!(problems.into_iter().any(|problem| problem.message.contains("needs `secret`")));
+    assert!(
+        problems
+            .into_iter()
+            .any(|problem| problem.message.contains("needs `secret`"))
+    );
 }
 
 #[test]

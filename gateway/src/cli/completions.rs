@@ -1,0 +1,22 @@
+//! `leadgate completions`: completions for a shell.
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Which shell
+    shell: Shell,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    clap_complete::generate(
+        args.shell,
+        &mut super::Cli::command(),
+        "leadgate",
+        &mut std::io::stdout(),
+    );
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,426 @@
+//! Building: from what was written to what the gateway uses, and the checks that need
+//! more than one key at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use leadgate_plugin::template::Engine;
+
+use super::diagnostic::{Diagnostic, Place, Severity, Text};
+use super::document::{Document, pointer};
+use super::schema::{guess, validate};
+use super::{
+    Admin, Catalogue, Config, Log, LogFormat, OnAmbiguous, OnOdd, Outbox, Plugin, Problem, Retry,
+    Server, Sink, Source, SourceKind, Tables, Tmall, raw,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What building needs to see.
+pub(super) struct Ground<'a> {
+    pub(super) document: &'a Document,
+    /// Pointers about which everything was said.
+    pub(super) skip: &'a BTreeSet<String>,
+}
+
+/// Builds the configuration. Problems are added; with errors among them the result is not
+/// to be used.
+pub(super) fn build(
+    root: raw::Root,
+    ground: &Ground<'_>,
+    catalogue: &mut dyn Catalogue,
+    problems: &mut Vec<Diagnostic>,
+) -> Config {
+    // One engine so far; the schema has refused any other name.
+    let (None | Some(raw::Engine::Sled)) = root.outbox.engine;
+    let mut build = Build { ground, problems };
+    let server = build.server(&root.server);
+    let admin = build.admin(root.admin);
+    let plugins = build.plugins(root.plugins, catalogue);
+    let sources = build.sources(root.sources);
+    let sinks = build.sinks(root.sinks, &root.tables, catalogue);
+    Config {
+        server,
+        admin,
+        outbox: Outbox {
+            path: root
+                .outbox
+                .path
+                .unwrap_or_else(|| "/var/lib/leadgate".into()),
+            queue: root.outbox.queue.unwrap_or(4096),
+            cache: usize::try_from(root.outbox.cache.map_or(64 << 20, |size| size.0))
+                .unwrap_or(usize::MAX),
+        },
+        log: Log {
+            level: root.log.level.unwrap_or_else(|| "info".to_owned()),
+            format: root.log.format.unwrap_or_else(|| {
+                if std::io::stderr().is_terminal() {
+                    LogFormat::Human
+                } else {
+                    LogFormat::Json
+                }
+            }),
+        },
+        sources,
+        sinks,
+        plugins,
+        tables: root.tables,
+    }
+}
+
+struct Build<'a, 'g> {
+    ground: &'a Ground<'g>,
+    problems: &'a mut Vec<Diagnostic>,
+}
+
+impl Build<'_, '_> {
+    fn error(&mut self, code: &'static str, message: Text, help: Text, place: Option<Place>) {
+        self.problems
+            .push(Diagnostic::error(code, message).help(help).at(place));
+    }
+
+    fn warn(&mut self, code: &'static str, message: Text, help: Text, place: Option<Place>) {
+        self.problems
+            .push(Diagnostic::warning(code, message).help(help).at(place));
+    }
+
+    fn value(&self, at: &str) -> Option<Place> {
+        self.ground.document.value_place(at)
+    }
+
+    fn key(&self, at: &str) -> Option<Place> {
+        self.ground.document.key_place(at)
+    }
+
+    fn server(&mut self, raw: &raw::Server) -> Server {
+        let or = |given: Option<leadgate_plugin::HumanDuration>, seconds| {
+            given.map_or(SECOND * seconds, |given| given.0)
+        };
+        Server {
+            listen: self.address(raw.listen.as_deref(), "0.0.0.0:8080", "/server/listen"),
+            max_body: usize::try_from(raw.max_body.map_or(256 << 10, |size| size.0))
+                .unwrap_or(usize::MAX),
+            max_connections: raw.max_connections.unwrap_or(1024),
+            header_timeout: or(raw.header_timeout, 5),
+            body_timeout: or(raw.body_timeout, 5),
+            ack_deadline: or(raw.ack_deadline, 2),
+            failure_status: raw.failure_status.unwrap_or(500),
+            refusal_status: raw.refusal_status.unwrap_or(200),
+            shutdown_timeout: or(raw.shutdown_timeout, 30),
+        }
+    }
+
+    fn admin(&mut self, raw: raw::Admin) -> Admin {
+        let listen = self.address(raw.listen.as_deref(), "127.0.0.1:8081", "/admin/listen");
+        let open = raw.allow_without_token.unwrap_or(false);
+        if !listen.ip().is_loopback() && raw.token.is_none() {
+            self.error(
+                "config::open_admin",
+                Text::new(
+                    "the operators' API would be open to the network without a token",
+                    "运维 API 将无令牌暴露到网络",
+                ),
+                Text::new(
+                    "listen on 127.0.0.1, or set admin.token = \"env:LEADGATE_ADMIN_TOKEN\"",
+                    "请监听 127.0.0.1，或设置 admin.token = \"env:LEADGATE_ADMIN_TOKEN\"",
+                ),
+                self.value("/admin/listen"),
+            );
+        }
+        Admin {
+            listen,
+            token: raw.token,
+            allow_without_token: open,
+        }
+    }
+
+    fn address(&mut self, given: Option<&str>, default: &str, at: &str) -> SocketAddr {
+        match given.unwrap_or(default).parse() {
+            Ok(address) => address,
+            Err(_) => {
+                if !self.ground.skip.contains(at) {
+                    let message = Text::new("not an address with a port", "不是“地址:端口”");
+                    let help = Text::plain(format!("\"{default}\", \"[::1]:8080\""));
+                    self.error("config::invalid_value", message, help, self.value(at));
+                }
+                SocketAddr::from(([127, 0, 0, 1], 0))
+            }
+        }
+    }
+
+    fn plugins(
+        &mut self,
+        raw: BTreeMap<String, raw::Plugin>,
+        catalogue: &mut dyn Catalogue,
+    ) -> BTreeMap<String, Plugin> {
+        let mut plugins = BTreeMap::new();
+        for (name, raw) in raw {
+            let at = pointer("/plugins", &name);
+            let plugin = Plugin {
+                path: raw.path,
+                sha256: raw.sha256,
+            };
+            if catalogue.names().contains(&name) {
+                let message = Text::new(
+                    format!("`{name}` is a built-in plugin"),
+                    format!("`{name}` 是内置插件"),
+                );
+                let help = Text::new("give the library another name", "请给动态库换一个名字");
+                self.error("config::plugin", message, help, self.key(&at));
+            } else if let Err(why) = catalogue.load(&name, &plugin) {
+                let place = self.value(&pointer(&at, "path"));
+                self.error("config::plugin", Text::plain(why), Text::default(), place);
+            }
+            plugins.insert(name, plugin);
+        }
+        plugins
+    }
+
+    fn sources(&mut self, raw: BTreeMap<String, raw::Source>) -> BTreeMap<String, Source> {
+        if raw.is_empty() {
+            self.warn(
+                "config::no_sources",
+                Text::new(
+                    "there is no source: every push will get 404",
+                    "没有配置 source：所有推送都会得到 404",
+                ),
+                Text::new("add [sources.NAME]", "请添加 [sources.NAME]"),
+                None,
+            );
+        }
+        let mut taken: BTreeMap<(String, Option<String>), String> = BTreeMap::new();
+        let mut sources = BTreeMap::new();
+        for (name, raw) in raw {
+            let at = pointer("/sources", &name);
+            let address = (raw.path.clone(), raw.app_key.clone());
+            if let Some(other) = taken.insert(address, name.clone()) {
+                let message = Text::new(
+                    format!(
+                        "sources `{other}` and `{name}` cannot be told apart: same path, same app_key"
+                    ),
+                    format!("source `{other}` 与 `{name}` 无法区分：path 与 app_key 相同"),
+                );
+                let help = Text::new(
+                    "give each its own app_key or path",
+                    "请使用不同的 app_key 或 path",
+                );
+                self.error(
+                    "config::same_source",
+                    message,
+                    help,
+                    self.value(&pointer(&at, "path")),
+                );
+            }
+            let kind = self.tmall(&at, &raw);
+            sources.insert(
+                name,
+                Source {
+                    path: raw.path,
+                    kind: SourceKind::Tmall(kind),
+                },
+            );
+        }
+        sources
+    }
+
+    fn tmall(&mut self, at: &str, raw: &raw::Source) -> Tmall {
+        let raw::Kind::Tmall = raw.kind;
+        let secrets = match &raw.app_secret {
+            raw::OneOrMany::One(secret) => vec![secret.clone()],
+            raw::OneOrMany::Many(secrets) => secrets.clone(),
+        };
+        if secrets.is_empty() || secrets.iter().any(|secret| secret.expose().is_empty()) {
+            let message = Text::new(
+                "a source needs a secret: without one anybody could push",
+                "source 必须有密钥，否则任何人都能推送",
+            );
+            let help = Text::new(
+                "app_secret = [\"env:TMALL_APP_SECRET\"]",
+                "app_secret = [\"env:TMALL_APP_SECRET\"]",
+            );
+            self.error(
+                "config::no_secret",
+                message,
+                help,
+                self.value(&pointer(at, "app_secret")),
+            );
+        }
+        let tolerance = match raw.timestamp_tolerance.as_deref() {
+            None => Some(SECOND * 600),
+            Some("off") => {
+                let message = Text::new(
+                    "the timestamp of pushes is not checked",
+                    "不检查推送的时间戳",
+                );
+                let help = Text::new("leave it out for 10m", "删除该项即为 10m");
+                self.warn(
+                    "config::tolerance_off",
+                    message,
+                    help,
+                    self.value(&pointer(at, "timestamp_tolerance")),
+                );
+                None
+            }
+            // The schema has checked the pattern; what is out of range falls back to the default.
+            Some(text) => Some(
+                text.parse()
+                    .map_or(SECOND * 600, |duration: leadgate_plugin::HumanDuration| {
+                        duration.0
+                    }),
+            ),
+        };
+        let odd = |given: Option<raw::OnOdd>| match given {
+            None | Some(raw::OnOdd::Quarantine) => OnOdd::Quarantine,
+            Some(raw::OnOdd::Reject) => OnOdd::Reject,
+        };
+        Tmall {
+            app_key: raw.app_key.clone(),
+            app_secret: secrets,
+            timestamp_tolerance: tolerance,
+            methods: raw.methods.clone(),
+            open_key: raw.open_key.clone(),
+            on_invalid: odd(raw.on_invalid),
+            on_stale: odd(raw.on_stale),
+        }
+    }
+
+    fn sinks(
+        &mut self,
+        raw: BTreeMap<String, raw::Sink>,
+        tables: &Tables,
+        catalogue: &dyn Catalogue,
+    ) -> BTreeMap<String, Sink> {
+        if raw.is_empty() {
+            self.warn(
+                "config::no_sinks",
+                Text::new(
+                    "there is no sink: leads are kept and delivered nowhere",
+                    "没有配置 sink：客资只保存，不投递",
+                ),
+                Text::new(
+                    "add [sinks.NAME], or a file in sinks.d/",
+                    "请添加 [sinks.NAME]，或在 sinks.d/ 中添加文件",
+                ),
+                None,
+            );
+        }
+        let engine = Engine::new(tables.clone());
+        let mut sinks = BTreeMap::new();
+        for (name, raw) in raw {
+            let at = pointer("/sinks", &name);
+            if let Some(when) = &raw.when
+                && let Err(error) = engine.condition(when)
+            {
+                let message = Text::plain(format!("sinks.{name}.when: {}", error.message));
+                self.error(
+                    "config::condition",
+                    message,
+                    Text::plain(error.help),
+                    self.value(&pointer(&at, "when")),
+                );
+            }
+            let settings = serde_json::Value::Object(raw.settings);
+            self.settings(&name, &raw.plugin, &settings, tables, catalogue);
+            let or = |given: Option<leadgate_plugin::HumanDuration>, default| {
+                given.map_or(default, |given| given.0)
+            };
+            let retry = Retry {
+                first: or(raw.retry.first, SECOND * 5),
+                max: or(raw.retry.max, SECOND * 3600),
+                max_attempts: raw.retry.max_attempts.unwrap_or(15),
+                max_age: or(raw.retry.max_age, SECOND * 3 * 86_400),
+            };
+            let timeout = or(raw.timeout, SECOND * 10);
+            if timeout.is_zero() {
+                let message = Text::new("no attempt can succeed in no time", "超时不能为 0");
+                self.error(
+                    "config::invalid_value",
+                    message,
+                    Text::default(),
+                    self.value(&pointer(&at, "timeout")),
+                );
+            }
+            sinks.insert(
+                name,
+                Sink {
+                    plugin: raw.plugin,
+                    when: raw.when,
+                    concurrency: raw.concurrency.unwrap_or(4),
+                    rate: raw.rate.map(|rate| rate.0),
+                    timeout,
+                    retry,
+                    on_ambiguous: match raw.on_ambiguous {
+                        Some(raw::OnAmbiguous::Hold) => OnAmbiguous::Hold,
+                        _ => OnAmbiguous::Retry,
+                    },
+                    settings,
+                },
+            );
+        }
+        sinks
+    }
+
+    /// Checks a sink's settings by its plugin's schema, then by the plugin itself.
+    fn settings(
+        &mut self,
+        name: &str,
+        plugin: &str,
+        settings: &serde_json::Value,
+        tables: &Tables,
+        catalogue: &dyn Catalogue,
+    ) {
+        let at = pointer("/sinks", name);
+        let Some(schema) = catalogue.schema(plugin) else {
+            let message = Text::new(
+                format!("there is no plugin `{plugin}`"),
+                format!("没有插件 `{plugin}`"),
+            );
+            let help = guess(plugin, &catalogue.names());
+            self.error(
+                "config::unknown_plugin",
+                message,
+                help,
+                self.value(&pointer(&at, "plugin")),
+            );
+            return;
+        };
+        let below = pointer(&at, "settings");
+        let before = self.errors();
+        validate(
+            &schema,
+            settings,
+            &below,
+            self.ground.document,
+            self.ground.skip,
+            self.problems,
+        );
+        // What could not be resolved would look like further mistakes to the plugin.
+        let unresolved = self
+            .ground
+            .skip
+            .iter()
+            .any(|failed| failed.starts_with(&below));
+        if self.errors() > before || unresolved {
+            return;
+        }
+        for Problem {
+            path,
+            message,
+            help,
+        } in catalogue.check(plugin, name, settings, tables)
+        {
+            let place = self.value(&format!("{below}{path}"));
+            let message = Text::plain(format!("sinks.{name}: {message}"));
+            self.error("config::settings", message, Text::plain(help), place);
+        }
+    }
+
+    fn errors(&self) -> usize {
+        self.problems
+            .iter()
+            .filter(|one| one.severity == Severity::Error)
+            .count()
+    }
+}

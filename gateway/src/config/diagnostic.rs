@@ -1,0 +1,249 @@
+//! Diagnostics: what is wrong with a configuration, where, and what to do.
+//!
+//! Each has a stable code, a place in a file if it has one, and a text in both languages.
+//! Sources are shown as they were written, but for literal secrets, which are masked.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use serde_json::json;
+
+use crate::lang::Lang;
+
+/// A text in both languages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    en: String,
+    zh: String,
+}
+
+impl Text {
+    pub(super) fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+        Self {
+            en: en.into(),
+            zh: zh.into(),
+        }
+    }
+
+    /// The same in both languages: what a plugin or a library says.
+    pub(super) fn plain(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            en: text.clone(),
+            zh: text,
+        }
+    }
+
+    fn pick(&self, lang: Lang) -> &str {
+        lang.pick(&self.en, &self.zh)
+    }
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// leadgate does not start with it.
+    Error,
+    /// Worth a look.
+    Warning,
+}
+
+/// A file's name and text, literal secrets masked.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    pub(super) shown: String,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) file: usize,
+    pub(super) range: Range<usize>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    /// How bad.
+    pub severity: Severity,
+    /// Stable name, such as `config::unknown_key`.
+    pub code: &'static str,
+    pub(super) message: Text,
+    pub(super) help: Text,
+    pub(super) place: Option<Place>,
+    /// Another place that matters: where a name was defined first.
+    pub(super) other: Option<Place>,
+}
+
+impl Diagnostic {
+    pub(super) fn error(code: &'static str, message: Text) -> Self {
+        Self {
+            severity: Severity::Error,
+            code,
+            message,
+            help: Text::default(),
+            place: None,
+            other: None,
+        }
+    }
+
+    pub(super) fn warning(code: &'static str, message: Text) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, message)
+        }
+    }
+
+    pub(super) fn help(mut self, help: Text) -> Self {
+        self.help = help;
+        self
+    }
+
+    pub(super) fn at(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
+    }
+}
+
+/// All diagnostics of a configuration, with the files they point into.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) sources: Vec<Arc<Source>>,
+}
+
+impl Report {
+    /// Whether leadgate can start.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics
+            .iter()
+            .any(|one| one.severity == Severity::Error)
+    }
+
+    /// All of them, in the order of their places.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// For a person: each with its file, line and caret.
+    pub fn render(&self, lang: Lang, colour: bool) -> String {
+        let theme = if colour {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_links(false)
+            .with_width(100);
+        let mut text = String::new();
+        for one in &self.diagnostics {
+            let shown = Shown {
+                one,
+                lang,
+                source: self.named(one),
+            };
+            if handler.render_report(&mut text, &shown).is_err() {
+                text.push_str(one.message.pick(lang));
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// For a program: `[{severity, code, file, line, column, message, help}]`; line and column
+    /// count from 1, the column in characters.
+    pub fn json(&self, lang: Lang) -> serde_json::Value {
+        let list = self.diagnostics.iter().map(|one| {
+            let position = one.place.as_ref().and_then(|place| {
+                let source = self.sources.get(place.file)?;
+                let before = source.shown.get(..place.range.start)?;
+                let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+                let line = before.matches('\n').count() + 1;
+                Some((source.path.display().to_string(), line, before[line_start..].chars().count() + 1))
+            });
+            json!({
+                "severity": match one.severity { Severity::Error => "error", Severity::Warning => "warning" },
+                "code": one.code,
+                "file": position.as_ref().map(|(file, ..)| file),
+                "line": position.as_ref().map(|(_, line, _)| line),
+                "column": position.as_ref().map(|(.., column)| column),
+                "message": one.message.pick(lang),
+                "help": one.help.pick(lang),
+            })
+        });
+        list.collect()
+    }
+
+    fn named(&self, one: &Diagnostic) -> Option<NamedSource<String>> {
+        let source = self.sources.get(one.place.as_ref()?.file)?;
+        Some(NamedSource::new(
+            source.path.display().to_string(),
+            source.shown.clone(),
+        ))
+    }
+}
+
+/// One diagnostic as miette wants it.
+struct Shown<'a> {
+    one: &'a Diagnostic,
+    lang: Lang,
+    source: Option<NamedSource<String>>,
+}
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.one.code)
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.one.message.pick(self.lang))
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl miette::Diagnostic for Shown<'_> {
+    fn code<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
+        Some(Box::new(self.one.code))
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.one.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
+        let help = self.one.help.pick(self.lang);
+        (!help.is_empty()).then(|| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let place = self.one.place.as_ref()?;
+        let here = LabeledSpan::new_primary_with_span(None, place.range.clone());
+        let there = self
+            .one
+            .other
+            .iter()
+            .filter(|other| other.file == place.file)
+            .map(|other| {
+                let first = self
+                    .lang
+                    .pick("first defined here", "最初定义在这里")
+                    .to_owned();
+                LabeledSpan::new_with_span(Some(first), other.range.clone())
+            });
+        Some(Box::new(std::iter::once(here).chain(there)))
+    }
+}

@@ -1,0 +1,228 @@
+//! The configuration as it is written: the types that make the schema and read the values.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use leadgate_plugin::{ByteSize, HumanDuration, Secret};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::LogFormat;
+use super::rate::RateText;
+
+/// leadgate.toml, with sinks.d/*.toml and tables.d/*.toml beside it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "leadgate configuration")]
+pub(super) struct Root {
+    /// The public listener, where pushes arrive.
+    #[serde(default)]
+    pub(super) server: Server,
+    /// The operators' listener: API, metrics, health.
+    #[serde(default)]
+    pub(super) admin: Admin,
+    /// The durable store of leads and deliveries.
+    #[serde(default)]
+    pub(super) outbox: Outbox,
+    /// Logging.
+    #[serde(default)]
+    pub(super) log: Log,
+    /// Who may push, by name.
+    #[serde(default)]
+    pub(super) sources: BTreeMap<String, Source>,
+    /// Where leads go, by name.
+    #[serde(default)]
+    pub(super) sinks: BTreeMap<String, Sink>,
+    /// Plugin libraries of your own, by name.
+    #[serde(default)]
+    pub(super) plugins: BTreeMap<String, Plugin>,
+    /// Lookup tables: code = "label". A table named like a lead field labels that field.
+    #[serde(default)]
+    pub(super) tables: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// The public listener.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    /// Address and port. Default 0.0.0.0:8080.
+    pub(super) listen: Option<String>,
+    /// Largest body taken. Default 256KiB.
+    pub(super) max_body: Option<ByteSize>,
+    /// Connections open at once. Default 1024.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) max_connections: Option<usize>,
+    /// Longest wait for the headers of a request. Default 5s.
+    pub(super) header_timeout: Option<HumanDuration>,
+    /// Longest wait for the body of a request. Default 5s.
+    pub(super) body_timeout: Option<HumanDuration>,
+    /// Longest wait for the disk before the failure answer. Default 2s.
+    pub(super) ack_deadline: Option<HumanDuration>,
+    /// HTTP status of the failure answer. Default 500.
+    #[schemars(range(min = 200, max = 599))]
+    pub(super) failure_status: Option<u16>,
+    /// HTTP status of the answer to a bad signature. Default 200, which Alibaba's console expects.
+    #[schemars(range(min = 200, max = 599))]
+    pub(super) refusal_status: Option<u16>,
+    /// Longest wait for attempts in flight at a stop. Default 30s.
+    pub(super) shutdown_timeout: Option<HumanDuration>,
+}
+
+/// The operators' listener.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    /// Address and port. Default 127.0.0.1:8081.
+    pub(super) listen: Option<String>,
+    /// Bearer token of the API.
+    pub(super) token: Option<Secret>,
+    /// Opens the API without a token; on loopback only. Default false.
+    pub(super) allow_without_token: Option<bool>,
+}
+
+/// The durable store.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Outbox {
+    /// The storage engine.
+    pub(super) engine: Option<Engine>,
+    /// Folder of the store. Default /var/lib/leadgate.
+    pub(super) path: Option<PathBuf>,
+    /// Pushes that may wait for the disk before more are answered with the failure. Default 4096.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) queue: Option<usize>,
+    /// Memory for cached pages. Default 64MiB.
+    pub(super) cache: Option<ByteSize>,
+}
+
+/// Storage engines.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Engine {
+    /// Embedded.
+    Sled,
+}
+
+/// Logging.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Log {
+    /// error, warn, info, debug or trace, or a filter such as `leadgate=debug`. Default info.
+    pub(super) level: Option<String>,
+    /// Default: human on a terminal, json elsewhere.
+    pub(super) format: Option<LogFormat>,
+}
+
+/// A source of pushes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Source {
+    /// The kind of sender.
+    pub(super) kind: Kind,
+    /// Path on the public listener, such as /tmall/leads.
+    #[schemars(regex(pattern = "^/[^?#]*$"))]
+    pub(super) path: String,
+    /// Take only pushes to (or from) this application; any if absent.
+    pub(super) app_key: Option<String>,
+    /// The application's secret; several while rotating.
+    pub(super) app_secret: OneOrMany,
+    /// How far a push's timestamp may be from now, such as "10m"; "off" switches the check off. Default 10m.
+    #[schemars(regex(pattern = "^(off|[0-9]+(ms|s|m|h|d|w))$"))]
+    pub(super) timestamp_tolerance: Option<String>,
+    /// API names (`method`) to expect; any if empty.
+    #[serde(default)]
+    pub(super) methods: Vec<String>,
+    /// What `open_key` in the lead must be.
+    pub(super) open_key: Option<Secret>,
+    /// What becomes of authentic pushes that cannot be read. Default quarantine.
+    pub(super) on_invalid: Option<OnOdd>,
+    /// What becomes of authentic pushes whose timestamp is off. Default quarantine.
+    pub(super) on_stale: Option<OnOdd>,
+}
+
+/// Kinds of sender.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Kind {
+    /// Tmall's lead push.
+    Tmall,
+}
+
+/// One text or a list of texts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum OneOrMany {
+    One(Secret),
+    Many(Vec<Secret>),
+}
+
+/// What becomes of an authentic but odd push.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnOdd {
+    /// Kept for a person, and acknowledged.
+    Quarantine,
+    /// Answered like a bad signature, and forgotten.
+    Reject,
+}
+
+/// A destination.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sink {
+    /// A built-in plugin (http, file) or one of [plugins].
+    pub(super) plugin: String,
+    /// Which leads it wants: a condition over the lead. All if absent.
+    pub(super) when: Option<String>,
+    /// Attempts in flight at once. Default 4.
+    #[schemars(range(min = 1, max = 1024))]
+    pub(super) concurrency: Option<usize>,
+    /// Attempts begun at most, such as "20/s", "18/min" or "500/h". No limit if absent.
+    pub(super) rate: Option<RateText>,
+    /// Longest attempt. Default 10s.
+    pub(super) timeout: Option<HumanDuration>,
+    /// When to try again, and when to stop.
+    #[serde(default)]
+    pub(super) retry: Retry,
+    /// What an attempt without an answer means. Default retry.
+    pub(super) on_ambiguous: Option<OnAmbiguous>,
+    /// The plugin's own settings.
+    #[serde(default)]
+    pub(super) settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// When to try again, and when to stop.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retry {
+    /// Ceiling of the first wait; it doubles each time. Default 5s.
+    pub(super) first: Option<HumanDuration>,
+    /// Ceiling of any wait. Default 1h.
+    pub(super) max: Option<HumanDuration>,
+    /// Attempts before a delivery becomes a dead letter. Default 15.
+    #[schemars(range(min = 1))]
+    pub(super) max_attempts: Option<u32>,
+    /// Age at which a delivery becomes a dead letter. Default 3d.
+    pub(super) max_age: Option<HumanDuration>,
+}
+
+/// What an attempt without an answer means.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnAmbiguous {
+    /// Try again; the destination may get it twice.
+    Retry,
+    /// Keep it for a person as a dead letter.
+    Hold,
+}
+
+/// A plugin library.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plugin {
+    /// The library's file.
+    pub(super) path: PathBuf,
+    /// SHA-256 of the file, in hex: any other file is refused.
+    #[schemars(regex(pattern = "^[0-9a-fA-F]{64}$"))]
+    pub(super) sha256: Option<String>,
+}

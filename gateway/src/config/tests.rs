@@ -1,0 +1,235 @@
+//! Broken configurations and what is said about them.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::lang::Lang;
+use crate::plugin::Plugins;
+
+/// A whole, good configuration to break.
+const GOOD: &str = r#"
+[outbox]
+path = "data"
+[admin]
+allow_without_token = true
+[sources.shop]
+kind = "tmall"
+path = "/tmall/leads"
+app_secret = "env:SECRET"
+[sinks.crm]
+plugin = "http"
+when = "purchase_intention >= 1"
+rate = "20/s"
+timeout = "10s"
+retry = { first = "5s", max = "1h", max_attempts = 15, max_age = "3d" }
+[sinks.crm.settings]
+preset = "standard-webhooks"
+url = "https://crm.example/leads"
+secret = "env:WEBHOOK_SECRET"
+"#;
+
+fn load_files(files: &[(&str, &str)]) -> (Option<Config>, Report, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("makes the folder");
+        std::fs::write(path, text).expect("writes");
+    }
+    let environment = Environment::of(|name| match name {
+        "SECRET" => Some("s3cr3t-value".to_owned()),
+        "WEBHOOK_SECRET" => Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
+        _ => None,
+    });
+    let mut plugins = Plugins::builtin().expect("built in");
+    let (config, report) = load(
+        &folder.path().join("leadgate.toml"),
+        &environment,
+        &mut plugins,
+    );
+    (config, report, folder)
+}
+
+/// What is said, with the temporary folder's name taken out.
+fn said(files: &[(&str, &str)]) -> String {
+    let (config, report, folder) = load_files(files);
+    assert_eq!(config.is_none(), report.has_errors());
+    report
+        .render(Lang::En, false)
+        .replace(&folder.path().display().to_string(), "")
+}
+
+fn said_of(main: &str) -> String {
+    said(&[("leadgate.toml", main)])
+}
+
+#[test]
+fn a_good_configuration_is_loaded_without_a_word() {
+    let (config, report, _folder) = load_files(&[("leadgate.toml", GOOD)]);
+    assert_eq!(report.render(Lang::En, false), "");
+    let config = config.expect("good");
+    let sink = &config.sinks["crm"];
+    assert_eq!(sink.retry.max_attempts, 15);
+    assert_eq!(
+        sink.rate,
+        Some(Rate {
+            count: 20,
+            per: std::time::Duration::from_secs(1)
+        })
+    );
+    assert_eq!(
+        sink.settings["secret"],
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    );
+    let SourceKind::Tmall(tmall) = &config.sources["shop"].kind;
+    assert_eq!(tmall.app_secret[0].expose(), "s3cr3t-value");
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_a_guess() {
+    insta::assert_snapshot!(said_of(
+        &GOOD
+            .replace("app_secret", "app_sekret")
+            .replace("plugin =", "concurency = 3\nplugin =")
+    ));
+}
+
+#[test]
+fn wrong_types_and_values_say_what_is_allowed() {
+    insta::assert_snapshot!(said_of(
+        &GOOD
+            .replace("timeout = \"10s\"", "timeout = 10")
+            .replace("\"20/s\"", "\"20/sec\"")
+            .replace("max_attempts = 15", "max_attempts = 0")
+            .replace("kind = \"tmall\"", "kind = \"taobao\"")
+    ));
+}
+
+#[test]
+fn a_bad_condition_and_an_unknown_plugin_are_shown_with_guesses() {
+    insta::assert_snapshot!(said_of(
+        &GOOD
+            .replace("purchase_intention", "purchase_intension")
+            .replace("\"http\"", "\"htpp\"")
+    ));
+}
+
+#[test]
+fn a_plugins_settings_get_the_same_diagnostics() {
+    insta::assert_snapshot!(said_of(&GOOD.replace("url = ", "methd = \"POST\"\nurl = ")));
+    insta::assert_snapshot!(said_of(
+        &GOOD.replace("https://crm.example/leads", "ftp://crm.example")
+    ));
+}
+
+#[test]
+fn a_missing_variable_is_the_only_thing_said_about_its_value() {
+    insta::assert_snapshot!(said_of(&GOOD.replace("env:WEBHOOK_SECRET", "env:NOT_SET")));
+}
+
+#[test]
+fn a_name_in_two_files_is_an_error_and_syntax_errors_do_not_hide_others() {
+    let sink = "[sinks.crm]\nplugin = \"file\"\n[sinks.crm.settings]\npath = \"x.jsonl\"\n";
+    insta::assert_snapshot!(said(&[
+        ("leadgate.toml", GOOD),
+        ("sinks.d/a.toml", sink),
+        ("sinks.d/b.toml", "[sinks.x\n"),
+        ("tables.d/t.toml", "[tabels.channel]\n"),
+    ]));
+}
+
+#[test]
+fn what_is_not_built_yet_is_said_and_not_ignored() {
+    insta::assert_snapshot!(said_of(&GOOD.replace(
+        "[outbox]",
+        "[outbox]\nretention = \"90d\"\nengine = \"postgres\""
+    )));
+}
+
+#[test]
+fn a_literal_secret_is_a_warning_that_does_not_show_it() {
+    let text = said_of(
+        &GOOD
+            .replace("env:SECRET", "hunter2hunter2")
+            .replace("rate =", "rat ="),
+    );
+    assert!(text.contains("config::literal_secret"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn an_admin_listener_on_the_network_needs_a_token() {
+    let text = said_of(&GOOD.replace("allow_without_token = true", "listen = \"0.0.0.0:8081\""));
+    assert!(text.contains("config::open_admin"), "{text}");
+}
+
+#[test]
+fn machine_output_has_file_line_and_column() {
+    let (_, report, folder) =
+        load_files(&[("leadgate.toml", &GOOD.replace("app_secret", "app_sekret"))]);
+    let json = report.json(Lang::ZhCn);
+    let unknown = json
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|one| one["code"] == "config::unknown_key");
+    let unknown = unknown.expect("among them");
+    assert_eq!(
+        (&unknown["line"], &unknown["column"]),
+        (&9.into(), &1.into())
+    );
+    assert_eq!(
+        unknown["file"],
+        folder.path().join("leadgate.toml").display().to_string()
+    );
+    assert!(
+        unknown["message"]
+            .as_str()
+            .expect("text")
+            .contains("未知的键")
+    );
+}
+
+#[test]
+fn the_published_schema_is_current() {
+    let current = format!("{:#}\n", schema(&Plugins::builtin().expect("built in")));
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../config/leadgate.schema.json"
+    );
+    if std::env::var_os("LEADGATE_WRITE_SCHEMA").is_some() {
+        std::fs::write(path, &current).expect("writes the schema");
+    }
+    let published = std::fs::read_to_string(path).expect("reads the schema");
+    assert_eq!(
+        published, current,
+        "run the tests once with LEADGATE_WRITE_SCHEMA=1"
+    );
+}
+
+#[test]
+fn the_shipped_configuration_is_good() {
+    let file = PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../config/leadgate.toml"
+    ));
+    let environment = Environment::of(|name| match name {
+        "CRM_WEBHOOK_SECRET" => Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
+        "TMALL_APP_SECRET" => Some("secret".to_owned()),
+        _ => None,
+    });
+    let (config, report) = load(
+        &file,
+        &environment,
+        &mut Plugins::builtin().expect("built in"),
+    );
+    assert_eq!(report.render(Lang::En, false), "");
+    assert_eq!(config.expect("good").sinks.len(), 2);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_loader_panic(text in "[\\PC\n]{0,200}", key in "[a-z.]{1,12}", value in "\\PC{0,20}") {
+        load_files(&[("leadgate.toml", &text)]);
+        load_files(&[("leadgate.toml", &format!("{GOOD}\n[{key}]\n{key} = \"{value}\""))]);
+    }
+}

@@ -1,0 +1,249 @@
+//! The daemon: everything, built from a checked configuration, started and stopped in order.
+//!
+//! Start: outbox, sinks, delivery, then the listeners, so that nothing is accepted that could
+//! not be kept. Stop: the other way round, so that nothing accepted is forgotten.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use tokio::task::JoinHandle;
+
+use crate::admin::{self, Admin};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::delivery::{Dispatcher, Target};
+use crate::ingress::{self, Ingress};
+use crate::outbox::Outbox;
+use crate::outbox::sled::{OpenError, Options, SledOutbox};
+use crate::plugin::{Plugins, SinkConfig};
+use crate::route::Routes;
+use crate::source::Registry;
+use crate::telemetry::metrics::Metrics;
+
+/// Connections the kernel may hold for us before we take them.
+const BACKLOG: i32 = 1024;
+
+/// A running daemon.
+pub struct Daemon {
+    public: Listener,
+    admin: Listener,
+    dispatcher: Dispatcher,
+    outbox: Arc<dyn Outbox>,
+    patience: Duration,
+}
+
+struct Listener {
+    address: SocketAddr,
+    handle: ServerHandle,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Outbox(#[from] OpenError),
+    /// A sink or route that only now turned out to be unusable.
+    #[error("{0}")]
+    Configuration(String),
+    /// An address.
+    #[error("{what}.listen: {address} cannot be used: {source}")]
+    Listen {
+        /// `server` or `admin`.
+        what: &'static str,
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Daemon {
+    /// Starts everything. Must be called inside a tokio runtime.
+    pub fn start(
+        config: &Config,
+        plugins: &Plugins,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let metrics = Metrics::new();
+        let targets = targets(config, plugins, &metrics)?;
+        let routes =
+            Routes::new(config.sinks.iter(), &config.tables).map_err(StartError::Configuration)?;
+        let public = bind("server", config.server.listen)?;
+        let operators = bind("admin", config.admin.listen)?;
+        let outbox: Arc<dyn Outbox> = Arc::new(SledOutbox::open(Options {
+            path: &config.outbox.path,
+            queue: config.outbox.queue,
+            cache: config.outbox.cache,
+            sinks: config.sinks.keys().cloned().collect(),
+            metrics: metrics.outbox.clone(),
+        })?);
+        let dispatcher = Dispatcher::start(targets, &outbox, clock, &metrics.delivery);
+
+        let operators_address = operators.local_addr();
+        let (server, handle, address) = admin::serve(
+            Arc::new(Admin {
+                outbox: Arc::clone(&outbox),
+                in_flight: dispatcher.in_flight(),
+                sinks: config.sinks.keys().cloned().collect(),
+                metrics: metrics.clone(),
+                clock: Arc::clone(clock),
+                token: config.admin.token.clone(),
+                open: config.admin.allow_without_token,
+            }),
+            operators,
+        )
+        .map_err(|source| listen_error("admin", operators_address, config.admin.listen, source))?;
+        let admin = Listener {
+            address,
+            handle,
+            task: tokio::spawn(server),
+        };
+        let (server, handle, address) = ingress::serve(
+            Arc::new(Ingress {
+                sources: Registry::new(&config.sources, &config.server),
+                routes,
+                outbox: Arc::clone(&outbox),
+                tables: config.tables.clone(),
+                clock: Arc::clone(clock),
+                metrics: metrics.ingest.clone(),
+                limits: config.server.clone(),
+            }),
+            public,
+        )
+        .map_err(|source| {
+            listen_error(
+                "server",
+                Ok(config.server.listen),
+                config.server.listen,
+                source,
+            )
+        })?;
+        let public = Listener {
+            address,
+            handle,
+            task: tokio::spawn(server),
+        };
+        tracing::info!(listener = "admin", address = %admin.address, "listener opened");
+        tracing::info!(listener = "public", address = %public.address, "listener opened");
+        Ok(Self {
+            public,
+            admin,
+            dispatcher,
+            outbox,
+            patience: config.server.shutdown_timeout,
+        })
+    }
+
+    /// Where pushes go.
+    pub fn public_address(&self) -> SocketAddr {
+        self.public.address
+    }
+
+    /// Where operators go.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address
+    }
+
+    /// The store.
+    pub fn outbox(&self) -> &Arc<dyn Outbox> {
+        &self.outbox
+    }
+
+    /// Stops: takes no more pushes, lets attempts in flight end or records them as ambiguous,
+    /// and closes the store.
+    pub async fn stop(self) {
+        tracing::info!("stopping");
+        self.public.stop().await;
+        self.dispatcher.stop(self.patience).await;
+        let outbox = Arc::clone(&self.outbox);
+        let closed = tokio::task::spawn_blocking(move || outbox.close()).await;
+        if let Err(error) = closed {
+            tracing::error!(error = %error, "outbox was not closed cleanly");
+        }
+        self.admin.stop().await;
+        tracing::info!("stopped");
+    }
+}
+
+impl Listener {
+    async fn stop(self) {
+        self.handle.stop(true).await;
+        let _ = self.task.await;
+    }
+}
+
+/// Makes all sinks. The plugins' own checks have passed before; what fails now is the world.
+fn targets(
+    config: &Config,
+    plugins: &Plugins,
+    metrics: &Metrics,
+) -> Result<Vec<Target>, StartError> {
+    let mut targets = Vec::new();
+    for (name, sink) in &config.sinks {
+        let plugin = plugins.get(&sink.plugin).ok_or_else(|| {
+            StartError::Configuration(format!("sinks.{name}.plugin: no plugin `{}`", sink.plugin))
+        })?;
+        let made = plugin
+            .create(&SinkConfig {
+                name,
+                settings: &sink.settings,
+                tables: &config.tables,
+            })
+            .map_err(|problems| {
+                let lines = problems.iter().map(|problem| {
+                    format!(
+                        "sinks.{name}.settings{}: {}",
+                        problem.path.replace('/', "."),
+                        problem.message
+                    )
+                });
+                StartError::Configuration(lines.collect::<Vec<_>>().join("\n"))
+            })?;
+        metrics
+            .delivery
+            .plugin_info
+            .with_label_values(&[plugin.name(), plugin.version(), &plugin.abi()])
+            .set(1);
+        targets.push(Target {
+            name: Arc::from(name.as_str()),
+            config: sink.clone(),
+            sink: made,
+        });
+    }
+    Ok(targets)
+}
+
+fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    use socket2::{Domain, Socket, Type};
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // A restart must not wait for connections of the last run to time out.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
+    };
+    open().map_err(|source| StartError::Listen {
+        what,
+        address,
+        source,
+    })
+}
+
+fn listen_error(
+    what: &'static str,
+    found: std::io::Result<SocketAddr>,
+    wanted: SocketAddr,
+    source: std::io::Error,
+) -> StartError {
+    StartError::Listen {
+        what,
+        address: found.unwrap_or(wanted),
+        source,
+    }
+}

@@ -1,0 +1,165 @@
+//! An attempt: one call of a sink for one delivery, from start to record.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::Phase;
+use super::verdict::{self, Case};
+use crate::clock::Clock;
+use crate::config;
+use crate::lead::{Event, EventKind};
+use crate::outbox::{ATTEMPTS_KEPT, Attempt, Claim, Finish, State};
+use crate::plugin::{self, Call, Kind, Outcome};
+use crate::telemetry::metrics::DeliveryMetrics;
+
+/// What all attempts of a sink share.
+pub(super) struct Sender {
+    pub(super) name: Arc<str>,
+    pub(super) config: config::Sink,
+    pub(super) sink: plugin::Sink,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: DeliveryMetrics,
+}
+
+impl Sender {
+    /// Makes the attempt and says what becomes of the delivery. Ends early, as ambiguous,
+    /// when the phase becomes `Ending`.
+    pub(super) async fn send(
+        &self,
+        claim: Claim,
+        mut phase: watch::Receiver<Phase>,
+    ) -> (Finish, Outcome) {
+        let Claim {
+            id,
+            mut delivery,
+            lead,
+        } = claim;
+        let State::Waiting { due_at: was_due } = delivery.state else {
+            unreachable!("only waiting deliveries are claimed");
+        };
+        let started_at = self.clock.now();
+        let began = Instant::now();
+        let trace_id = format!("{:032x}", fastrand::u128(..));
+        let number = delivery.attempts.saturating_add(1);
+        let call = Call {
+            id: id.to_string(),
+            attempt: number,
+            timeout: self.config.timeout,
+            event: Event {
+                kind: EventKind::of(lead.revision),
+                id: &lead.id,
+                revision: lead.revision,
+                source: &lead.source,
+                received_at: lead.received_at,
+                lead: &lead.lead,
+                labels: &lead.labels,
+                raw: &lead.raw,
+            }
+            .json(),
+            trace_id: trace_id.clone(),
+        };
+        let outcome = tokio::select! {
+            outcome = self.sink.deliver(call) => outcome,
+            _ = phase.wait_for(|phase| *phase == Phase::Ending) =>
+                Outcome::of(Kind::Ambiguous, "shutdown", "leadgate stopped before an answer came"),
+        };
+        let took = began.elapsed();
+        let now = self.clock.now();
+
+        let case = Case {
+            attempts: number,
+            created_at: delivery.created_at,
+            now,
+            retry: &self.config.retry,
+            on_ambiguous: self.config.on_ambiguous,
+        };
+        let state = fastrand_scope(|rng| verdict::of(&outcome, &case, rng));
+        self.observe(&outcome, &state, took, now, lead.received_at);
+        tracing::debug!(
+            sink = &*self.name, lead = %delivery.lead, delivery = %id, attempt = number,
+            outcome = outcome.kind.as_str(), rule = outcome.rule, trace = trace_id, "attempt ended"
+        );
+        if let State::Dead { reason, .. } = state {
+            tracing::warn!(
+                sink = &*self.name, lead = %delivery.lead, delivery = %id, attempt = number,
+                reason = reason.as_str(), rule = outcome.rule, "delivery became a dead letter"
+            );
+        }
+
+        delivery.attempts = number;
+        delivery.state = state;
+        if delivery.history.len() == ATTEMPTS_KEPT {
+            delivery.history.remove(0);
+        }
+        delivery.history.push(Attempt {
+            number,
+            started_at,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            outcome: outcome.kind.as_str().to_owned(),
+            rule: outcome.rule.clone(),
+            reason: outcome.reason.clone(),
+            receipt: outcome.receipt.clone(),
+            request: outcome.request.clone(),
+            response: outcome.response.clone(),
+            trace_id,
+        });
+        (
+            Finish {
+                id,
+                sink: Arc::clone(&self.name),
+                was_due,
+                delivery,
+            },
+            outcome,
+        )
+    }
+
+    fn observe(
+        &self,
+        outcome: &Outcome,
+        state: &State,
+        took: std::time::Duration,
+        now: i64,
+        received_at: i64,
+    ) {
+        let sink = &*self.name;
+        self.metrics
+            .attempts
+            .with_label_values(&[sink, outcome.kind.as_str()])
+            .inc();
+        self.metrics
+            .attempt_duration
+            .with_label_values(&[sink])
+            .observe(took.as_secs_f64());
+        if outcome.rule == "panic" {
+            self.metrics
+                .plugin_panics
+                .with_label_values(&[self.config.plugin.as_str()])
+                .inc();
+        }
+        match state {
+            State::Delivered { .. } => {
+                let seconds =
+                    std::time::Duration::from_millis(u64::try_from(now - received_at).unwrap_or(0));
+                self.metrics
+                    .latency
+                    .with_label_values(&[sink])
+                    .observe(seconds.as_secs_f64());
+            }
+            State::Dead { reason, .. } => {
+                self.metrics
+                    .dead_letters
+                    .with_label_values(&[sink, reason.as_str()])
+                    .inc();
+            }
+            State::Waiting { .. } => {}
+        }
+    }
+}
+
+/// Chance for the backoff; the pure part takes it as an argument.
+fn fastrand_scope<T>(draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
+    draw(&mut fastrand::Rng::new())
+}

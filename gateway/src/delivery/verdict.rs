@@ -1,0 +1,158 @@
+//! The verdict: what becomes of a delivery after an attempt.
+//!
+//! | outcome | then |
+//! |---|---|
+//! | delivered, duplicate | delivered |
+//! | rejected | dead letter `rejected` |
+//! | ambiguous, `on_ambiguous = "hold"` | dead letter `held` |
+//! | retry, throttled, reauth, other ambiguous | waits, unless attempts or age are used up |
+//!
+//! Pure: time and chance are passed in.
+
+use crate::clock::Millis;
+use crate::config::{OnAmbiguous, Retry};
+use crate::outbox::{DeathReason, State};
+use crate::plugin::{Kind, Outcome};
+
+/// What the verdict depends on besides the outcome.
+pub(super) struct Case<'a> {
+    /// Attempts made, this one among them.
+    pub(super) attempts: u32,
+    /// When the delivery was made.
+    pub(super) created_at: Millis,
+    /// The time now.
+    pub(super) now: Millis,
+    /// The sink's retry policy.
+    pub(super) retry: &'a Retry,
+    /// What an attempt without an answer means to the sink.
+    pub(super) on_ambiguous: OnAmbiguous,
+}
+
+/// The delivery's next state.
+pub(super) fn of(outcome: &Outcome, case: &Case<'_>, rng: &mut fastrand::Rng) -> State {
+    let dead = |reason| State::Dead {
+        at: case.now,
+        reason,
+    };
+    match outcome.kind {
+        Kind::Delivered | Kind::Duplicate => State::Delivered { at: case.now },
+        Kind::Rejected => dead(DeathReason::Rejected),
+        Kind::Ambiguous if case.on_ambiguous == OnAmbiguous::Hold => dead(DeathReason::Held),
+        Kind::Retry | Kind::Throttled | Kind::Reauth | Kind::Ambiguous => {
+            if case.attempts >= case.retry.max_attempts {
+                return dead(DeathReason::MaxAttempts);
+            }
+            let wait = super::backoff::wait(case.retry, case.attempts, outcome.retry_after, rng);
+            let due_at = case.now.saturating_add(millis(wait));
+            if due_at > case.created_at.saturating_add(millis(case.retry.max_age)) {
+                return dead(DeathReason::MaxAge);
+            }
+            State::Waiting { due_at }
+        }
+    }
+}
+
+pub(super) fn millis(duration: std::time::Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const RETRY: Retry = Retry {
+        first: Duration::from_secs(5),
+        max: Duration::from_secs(3600),
+        max_attempts: 3,
+        max_age: Duration::from_secs(100),
+    };
+
+    fn verdict(kind: Kind, attempts: u32, now: Millis, on_ambiguous: OnAmbiguous) -> State {
+        let case = Case {
+            attempts,
+            created_at: 0,
+            now,
+            retry: &RETRY,
+            on_ambiguous,
+        };
+        of(
+            &Outcome::of(kind, "", ""),
+            &case,
+            &mut fastrand::Rng::with_seed(1),
+        )
+    }
+
+    #[test]
+    fn taken_is_delivered_and_refused_is_dead() {
+        for kind in [Kind::Delivered, Kind::Duplicate] {
+            assert_eq!(
+                verdict(kind, 1, 9, OnAmbiguous::Retry),
+                State::Delivered { at: 9 }
+            );
+        }
+        let dead = State::Dead {
+            at: 9,
+            reason: DeathReason::Rejected,
+        };
+        assert_eq!(verdict(Kind::Rejected, 1, 9, OnAmbiguous::Retry), dead);
+    }
+
+    #[test]
+    fn everything_else_is_tried_again_until_attempts_are_used_up() {
+        for kind in [Kind::Retry, Kind::Throttled, Kind::Reauth, Kind::Ambiguous] {
+            assert!(
+                matches!(verdict(kind, 2, 9, OnAmbiguous::Retry), State::Waiting { due_at } if due_at >= 9)
+            );
+            let dead = State::Dead {
+                at: 9,
+                reason: DeathReason::MaxAttempts,
+            };
+            assert_eq!(verdict(kind, 3, 9, OnAmbiguous::Retry), dead);
+        }
+    }
+
+    #[test]
+    fn age_ends_it_as_well() {
+        let dead = State::Dead {
+            at: 100_001,
+            reason: DeathReason::MaxAge,
+        };
+        assert_eq!(verdict(Kind::Retry, 1, 100_001, OnAmbiguous::Retry), dead);
+    }
+
+    #[test]
+    fn hold_keeps_an_ambiguous_one_for_a_person() {
+        let dead = State::Dead {
+            at: 9,
+            reason: DeathReason::Held,
+        };
+        assert_eq!(verdict(Kind::Ambiguous, 1, 9, OnAmbiguous::Hold), dead);
+        assert!(matches!(
+            verdict(Kind::Retry, 1, 9, OnAmbiguous::Hold),
+            State::Waiting { .. }
+        ));
+    }
+
+    #[test]
+    fn a_wait_longer_than_the_age_left_is_a_dead_letter_now() {
+        let mut outcome = Outcome::of(Kind::Throttled, "", "");
+        outcome.retry_after = Some(Duration::from_secs(101));
+        let case = Case {
+            attempts: 1,
+            created_at: 0,
+            now: 0,
+            retry: &RETRY,
+            on_ambiguous: OnAmbiguous::Retry,
+        };
+        let state = of(&outcome, &case, &mut fastrand::Rng::with_seed(1));
+        assert_eq!(
+            state,
+            State::Dead {
+                at: 0,
+                reason: DeathReason::MaxAge
+            }
+        );
+    }
+}

@@ -1,0 +1,71 @@
+//! Loading: the file's protection, and the built-in plugins through the same ABI.
+//! Libraries that do not fit are tested end to end, with real ones.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+fn library(mode: u32) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("lib.so");
+    std::fs::write(&path, b"not a library").expect("writes");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("sets the mode");
+    (folder, path)
+}
+
+fn load(path: &Path, sha256: Option<&str>) -> LoadError {
+    let mut plugins = Plugins::builtin().expect("the built-in plugins fit");
+    plugins
+        .open("erp", path, sha256)
+        .expect_err("it is no library")
+}
+
+#[test]
+fn a_file_that_others_may_write_is_refused_before_it_is_loaded() {
+    let (_folder, path) = library(0o666);
+    assert!(matches!(load(&path, None), LoadError::Writable(_)));
+}
+
+#[test]
+fn a_file_with_another_hash_is_refused_before_it_is_loaded() {
+    let (_folder, path) = library(0o644);
+    let error = load(&path, Some(&"0".repeat(64)));
+    assert!(matches!(error, LoadError::Changed { .. }), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_library_is_refused_with_its_name() {
+    let (_folder, path) = library(0o644);
+    let error = load(&path, None);
+    assert!(matches!(error, LoadError::Open { .. }), "{error}");
+    assert!(error.to_string().contains("lib.so"), "{error}");
+}
+
+#[test]
+fn built_in_plugins_have_a_schema_and_a_version() {
+    let plugins = Plugins::builtin().expect("the built-in plugins fit");
+    let names: Vec<_> = plugins.iter().map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(names, ["file", "http"]);
+    for (name, plugin) in plugins.iter() {
+        assert_eq!(plugin.schema()["type"], "object", "{name}");
+        assert_eq!(plugin.abi(), "1.0");
+    }
+}
+
+#[test]
+fn problems_of_the_settings_come_back_with_their_path() {
+    let plugins = Plugins::builtin().expect("the built-in plugins fit");
+    let http = plugins.get("http").expect("built in");
+    let settings = serde_json::json!({ "url": "not a url" });
+    let sink = SinkConfig {
+        name: "crm",
+        settings: &settings,
+        tables: &Tables::new(),
+    };
+    let problems = http.check(&sink);
+    assert!(
+        problems.iter().any(|problem| problem.path == "/url"),
+        "{problems:?}"
+    );
+    assert!(http.create(&sink).is_err());
+}
