@@ -1,1 +1,45 @@
-//! The harness that end-to-end tests share.
+//! The harness of the end-to-end tests: the real binary, a shop that pushes, a CRM that
+//! receives. Nothing here uses the gateway's code: it is a second opinion.
+//!
+//! Everything listens on loopback, on free ports, in temporary folders, and is ended by its
+//! own process id.
+#![forbid(unsafe_code)]
+
+mod crm;
+mod daemon;
+mod shop;
+mod wire;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub use crm::{Behaviour, Crm, Received};
+pub use daemon::{Daemon, Setup, binary, free_port, library, output};
+pub use shop::{SAMPLE, Shop};
+pub use wire::{Answer, Wire, get, post};
+
+/// The success answer of the document.
+pub const SUCCESS: &str = r#"{"result":{"errCode":"0","success":true,"errMsg":"成功"}}"#;
+/// The refusal of the document.
+pub const REFUSED: &str = r#"{"success":"false","errCode":"sign-check-failure","errMsg":"Illegal request"}"#;
+
+/// Longest wait for anything that should happen soon; machines are noisy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+///
+/// When it does not within [`PATIENCE`].
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A folder of this package.
+pub fn here(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}

@@ -1,0 +1,115 @@
+//! Commands, as their users run them.
+
+use leadgate_tests::{Crm, Daemon, Setup, output, until};
+use serde_json::Value;
+
+fn stdout(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_demo_tells_its_story_in_both_languages_and_ends_well() {
+    for (lang, last) in [("en", "done: one lead, from push to CRM"), ("zh-CN", "完成：一条客资，从推送到 CRM")] {
+        let output = output(&["demo", "--once", "--lang", lang], &[]);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert_eq!(text.lines().count(), 8, "{text}");
+        assert_eq!(text.lines().last(), Some(last));
+        assert!(!text.contains("13567658911"), "the phone is masked: {text}");
+    }
+}
+
+#[test]
+fn push_sends_what_the_daemon_accepts() {
+    let crm = Crm::start();
+    let daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    let url = format!("http://{}/tmall/leads", daemon.public());
+    let push = |secret: &str| {
+        let args = ["push", "--url", &url, "--app-key", "23456789", "--secret", secret, "--count", "20", "--json"];
+        output(&args, &[("SHOP_SECRET", "e2e-app-secret")])
+    };
+    assert_eq!(push("env:SHOP_SECRET").status.code(), Some(0));
+    until("all are delivered", || daemon.stat("/sinks/crm/delivered") == 20);
+    assert_eq!(push("wrong").status.code(), Some(1));
+    let stats = output(
+        &["outbox", "stats", "--json", "--config", daemon.folder().join("leadgate.toml").to_str().expect("text")],
+        &[],
+    );
+    assert_eq!(stats.status.code(), Some(0));
+    let stats: Value = serde_json::from_str(&stdout(&stats)).expect("JSON");
+    assert_eq!(stats["leads"]["accepted"], 20);
+    assert_eq!(stats["leads"]["refused"], 20);
+}
+
+#[test]
+fn stats_of_a_daemon_that_is_not_there_is_exit_75() {
+    let url = format!("http://127.0.0.1:{}", leadgate_tests::free_port());
+    assert_eq!(output(&["outbox", "stats", "--url", &url], &[]).status.code(), Some(75));
+}
+
+#[test]
+fn the_api_takes_only_the_token() {
+    let daemon = Daemon::start(Setup::default());
+    let ask = |headers: &[(&str, &str)]| leadgate_tests::get(daemon.admin_address(), "/api/v1/stats", headers).expect("answered");
+    for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("authorization", "Basic e2e-admin-token")]] {
+        let answer = ask(headers);
+        assert_eq!(answer.status, 401);
+        assert!(answer.head.contains("application/problem+json"), "{}", answer.head);
+        assert_eq!(answer.json()["status"], 401);
+    }
+    assert_eq!(ask(&[("authorization", "bearer e2e-admin-token")]).status, 200);
+    let open = |path| leadgate_tests::get(daemon.admin_address(), path, &[]).expect("answered").status;
+    assert_eq!((open("/livez"), open("/readyz"), open("/metrics"), open("/nowhere")), (200, 200, 200, 404));
+}
+
+#[test]
+fn init_writes_what_check_accepts_and_never_overwrites() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder_text = folder.path().to_str().expect("text");
+    assert_eq!(output(&["init", folder_text], &[]).status.code(), Some(0));
+    let config = folder.path().join("leadgate.toml");
+    let config = config.to_str().expect("text");
+    let secrets = [("TMALL_APP_SECRET", "x"), ("CRM_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")];
+    let good = output(&["check", "--config", config], &secrets);
+    assert_eq!(good.status.code(), Some(0), "{}", String::from_utf8_lossy(&good.stderr));
+    assert_eq!(output(&["check", "--config", config], &[]).status.code(), Some(78));
+    assert_eq!(output(&["init", folder_text], &[]).status.code(), Some(1));
+    let shown = output(&["render", "--sink", "webhook", "--config", config], &secrets);
+    let text = stdout(&shown);
+    assert_eq!(shown.status.code(), Some(0), "{}", String::from_utf8_lossy(&shown.stderr));
+    assert!(text.starts_with("POST https://crm.example/leads\n"), "{text}");
+    assert!(text.contains("webhook-signature: v1,") && text.contains("\"record_id\": 371009"), "{text}");
+    let unknown = output(&["render", "--sink", "nope", "--config", config], &secrets);
+    assert_eq!(unknown.status.code(), Some(1));
+}
+
+#[test]
+fn small_commands_print_what_they_say() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nowhere = [("LEADGATE_CONFIG", folder.path().join("none.toml"))];
+    let list = output(&["plugin", "list", "--json"], &[]);
+    assert_eq!(list.status.code(), Some(0), "{nowhere:?}");
+    let list: Value = serde_json::from_str(&stdout(&list)).expect("JSON");
+    assert_eq!(list[1]["name"], "http");
+    let schema: Value = serde_json::from_str(&stdout(&output(&["config", "schema"], &[]))).expect("JSON");
+    assert!(schema["properties"]["sinks"].is_object());
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(stdout(&output(&["completions", shell], &[])).contains("leadgate"), "{shell}");
+    }
+    assert_eq!(output(&["frobnicate"], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn a_second_daemon_on_one_store_is_refused() {
+    let daemon = Daemon::start(Setup::default());
+    let config = daemon.folder().join("leadgate.toml");
+    let text = std::fs::read_to_string(&config).expect("reads");
+    let second = daemon.folder().join("second.toml");
+    let moved = text
+        .replace(&daemon.public().to_string(), "127.0.0.1:0")
+        .replace(&daemon.admin_address().to_string(), "127.0.0.1:0");
+    std::fs::write(&second, moved).expect("writes");
+    let output = output(&["run", "--config", second.to_str().expect("text")], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("in use by another leadgate"));
+}

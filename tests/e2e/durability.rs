@@ -1,0 +1,181 @@
+//! Durability: nothing acknowledged is lost, whatever kills the process.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use leadgate_tests::{Crm, Daemon, SUCCESS, Setup, Shop, until};
+
+/// Pushes without end from several threads, and remembers what was acknowledged.
+struct Load {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<Mutex<BTreeSet<u64>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(shop: &Shop) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
+        let next = Arc::new(AtomicU64::new(1));
+        let threads = (0..4)
+            .map(|_| {
+                let (stop, acknowledged, next) = (Arc::clone(&stop), Arc::clone(&acknowledged), Arc::clone(&next));
+                let shop = shop.clone();
+                std::thread::spawn(move || {
+                    while !stop.load(Ordering::SeqCst) {
+                        let record = next.fetch_add(1, Ordering::SeqCst);
+                        let answer = shop.push(Shop::lead(record));
+                        if answer.is_ok_and(|answer| answer.body == SUCCESS) {
+                            acknowledged.lock().expect("not poisoned").insert(record);
+                        } else {
+                            std::thread::sleep(std::time::Duration::from_millis(2));
+                        }
+                    }
+                })
+            })
+            .collect();
+        Self { stop, acknowledged, threads }
+    }
+
+    fn count(&self) -> usize {
+        self.acknowledged.lock().expect("not poisoned").len()
+    }
+
+    fn stop(self) -> BTreeSet<u64> {
+        self.stop.store(true, Ordering::SeqCst);
+        for thread in self.threads {
+            thread.join().expect("no panic");
+        }
+        let acknowledged = self.acknowledged.lock().expect("not poisoned");
+        acknowledged.clone()
+    }
+}
+
+fn delivered(crm: &Crm) -> BTreeMap<u64, BTreeSet<String>> {
+    let mut delivered: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    for one in crm.received().iter().filter(|one| one.taken) {
+        delivered.entry(one.record_id()).or_default().insert(one.delivery());
+    }
+    delivered
+}
+
+#[test]
+fn after_thirty_kills_under_load_every_acknowledged_lead_is_delivered() {
+    const KILLS: usize = 30;
+    let crm = Crm::start();
+    let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    let load = Load::start(&daemon.shop());
+    for _ in 0..KILLS {
+        let before = load.count();
+        until("the daemon acknowledges again", || load.count() >= before + 20);
+        daemon.kill();
+        daemon.restart();
+    }
+    let acknowledged = load.stop();
+    until("nothing waits any more", || {
+        daemon.stat("/sinks/crm/pending") + daemon.stat("/sinks/crm/retrying") == 0
+    });
+    let delivered = delivered(&crm);
+    let lost: Vec<_> = acknowledged.iter().filter(|record| !delivered.contains_key(record)).collect();
+    let attempts = crm.taken();
+    println!(
+        "kills {KILLS}, acknowledged {}, delivered {}, lost {}, repeated attempts {}",
+        acknowledged.len(),
+        delivered.len(),
+        lost.len(),
+        attempts - delivered.len()
+    );
+    assert!(lost.is_empty(), "lost: {lost:?}");
+    for (record, ids) in delivered {
+        assert_eq!(ids.len(), 1, "lead {record} was delivered under several ids");
+    }
+}
+
+#[test]
+fn a_graceful_stop_under_load_forgets_nothing() {
+    let crm = Crm::start();
+    let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    let load = Load::start(&daemon.shop());
+    for _ in 0..3 {
+        let before = load.count();
+        until("the daemon acknowledges", || load.count() >= before + 50);
+        assert_eq!(daemon.terminate(), Some(0));
+        daemon.restart();
+    }
+    let acknowledged = load.stop();
+    until("nothing waits any more", || {
+        daemon.stat("/sinks/crm/pending") + daemon.stat("/sinks/crm/retrying") == 0
+    });
+    let delivered = delivered(&crm);
+    assert!(acknowledged.iter().all(|record| delivered.contains_key(record)));
+    assert_eq!(crm.taken(), delivered.len(), "a graceful stop repeats nothing");
+}
+
+fn strace(arguments: &[&str]) -> Vec<String> {
+    let mut command = vec!["strace".to_owned(), "-D".to_owned(), "-f".to_owned(), "-s".to_owned(), "80".to_owned()];
+    command.extend(["-o".to_owned(), "@FOLDER@/trace".to_owned()]);
+    command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    command
+}
+
+#[test]
+#[ignore = "needs strace; run tests/run"]
+fn no_answer_is_written_before_the_barrier() {
+    let calls = "trace=read,recvfrom,write,writev,sendto,pwrite64,pwritev,fdatasync";
+    let mut daemon = Daemon::start(Setup { under: strace(&["-e", calls]), ..Setup::default() });
+    for record in 1..=5 {
+        assert_eq!(daemon.shop().push(Shop::lead(record)).expect("answered").body, SUCCESS);
+    }
+    daemon.terminate();
+    let trace = std::fs::read_to_string(daemon.folder().join("trace")).expect("strace wrote");
+    let lines: Vec<&str> = trace.lines().collect();
+    let mut answers = 0;
+    let mut from = 0;
+    while let Some(push) = lines[from..].iter().position(|line| line.contains("POST /tmall/leads")) {
+        let push = from + push;
+        let answer = lines[push..].iter().position(|line| line.contains("HTTP/1.1 200 OK"));
+        let answer = push + answer.expect("each push is answered");
+        let between = &lines[push..answer];
+        let written = between.iter().position(|line| line.contains("pwrite"));
+        let synced = between.iter().rposition(|line| line.contains("fdatasync") && line.ends_with("= 0"));
+        assert!(
+            matches!((written, synced), (Some(written), Some(synced)) if written < synced),
+            "the answer came without a write and a completed fdatasync before it:\n{}",
+            between.join("\n")
+        );
+        answers += 1;
+        from = answer + 1;
+    }
+    assert_eq!(answers, 5);
+}
+
+#[test]
+#[ignore = "needs strace; run tests/run"]
+fn after_a_failed_sync_nothing_is_acknowledged_and_readiness_is_gone() {
+    let inject = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=3+"];
+    let mut daemon = Daemon::start(Setup { under: strace(&inject), ..Setup::default() });
+    let mut acknowledged = Vec::new();
+    let mut failed = 0;
+    for record in 1..=20 {
+        let answer = daemon.shop().push(Shop::lead(record)).expect("answered");
+        if answer.body == SUCCESS {
+            assert_eq!(failed, 0, "success after a failed sync");
+            acknowledged.push(record);
+        } else {
+            failed += 1;
+            assert_eq!((answer.status, &answer.json()["result"]["success"]), (500, &false.into()));
+        }
+    }
+    assert!(failed >= 15, "the sync failed and so did the pushes: {failed}");
+    let ready = leadgate_tests::get(daemon.admin_address(), "/readyz", &[]).expect("answered");
+    assert_eq!(ready.status, 503);
+    assert!(daemon.log().contains("outbox write failed"), "{}", daemon.log());
+    daemon.kill();
+    daemon.restart_plain();
+    for record in acknowledged {
+        assert_eq!(daemon.shop().push(Shop::lead(record)).expect("answered").body, SUCCESS);
+    }
+    assert_eq!(daemon.stat("/leads/duplicate"), daemon.stat("/leads/accepted").min(2), "what was acknowledged is there");
+}

@@ -1,0 +1,12 @@
+//! End to end: the real binary, real ports, real counterparts.
+//!
+//! Tests marked `ignored` need a counterpart that `tests/run` installs.
+#![allow(missing_docs)]
+
+mod commands;
+mod delivery;
+mod durability;
+mod hostile;
+mod plugins;
+mod privacy;
+mod receiving;

@@ -1,0 +1,44 @@
+//! Sinks that behave badly, as one library.
+
+use leadgate_plugin::{Delivery, Host, Outcome, Problems, Sink};
+
+/// No settings.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {}
+
+/// Panics at every attempt.
+pub struct Panicking;
+
+impl Sink for Panicking {
+    type Settings = Settings;
+
+    fn new(_: Settings, _: Host) -> Result<Self, Problems> {
+        Ok(Self)
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Outcome {
+        panic!("attempt {} panics on purpose", delivery.attempt());
+    }
+}
+
+/// Blocks its thread at every attempt, without having said that it would.
+pub struct Hanging;
+
+impl Sink for Hanging {
+    type Settings = Settings;
+    const BLOCKING: bool = true;
+
+    fn new(_: Settings, _: Host) -> Result<Self, Problems> {
+        Ok(Self)
+    }
+
+    async fn deliver(&self, _: &Delivery) -> Outcome {
+        loop {
+            std::thread::sleep(std::time::Duration::from_secs(3600));
+        }
+    }
+}
+
+leadgate_plugin::export_sink!(leadgate_plugin_panicking, Panicking);
+leadgate_plugin::export_sink!(leadgate_plugin_hanging, Hanging);

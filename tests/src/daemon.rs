@@ -1,0 +1,287 @@
+//! The daemon: the real binary in a folder of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::shop::Shop;
+use crate::{Answer, get, until};
+
+/// The shop's secret.
+const SECRET: &str = "e2e-app-secret";
+
+/// How a daemon is set up.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Lines inside `[server]`.
+    pub server: String,
+    /// Lines inside `[sources.shop]`; a default source if empty.
+    pub source: String,
+    /// Everything else: sinks, plugins, tables.
+    pub rest: String,
+    /// Log level.
+    pub level: &'static str,
+    /// A command to run it under, such as strace with its arguments.
+    pub under: Vec<String>,
+}
+
+impl Setup {
+    /// One sink `crm` that delivers signed webhooks to `url` and retries fast.
+    pub fn with_crm(url: &str) -> Self {
+        Self { rest: Self::http_sink("crm", url), ..Self::default() }
+    }
+
+    /// An http sink's configuration.
+    pub fn http_sink(name: &str, url: &str) -> String {
+        format!(
+            "[sinks.{name}]\nplugin = \"http\"\ntimeout = \"2s\"\nconcurrency = 8\n\
+             retry = {{ first = \"20ms\", max = \"100ms\", max_attempts = 100000, max_age = \"1h\" }}\n\
+             [sinks.{name}.settings]\npreset = \"standard-webhooks\"\nurl = \"{url}\"\n\
+             secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n"
+        )
+    }
+}
+
+/// A running daemon.
+pub struct Daemon {
+    folder: TempDir,
+    setup: Setup,
+    child: Child,
+    public: SocketAddr,
+    admin: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Daemon {
+    /// Starts one and waits until it listens.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    pub fn start(setup: Setup) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (public, admin) = (loopback(free_port()), loopback(free_port()));
+        let log = Arc::default();
+        write_config(folder.path(), &setup, public, admin);
+        let child = spawn(folder.path(), &setup, &log);
+        let mut daemon = Self { folder, setup, child, public, admin, log };
+        daemon.wait_ready();
+        daemon
+    }
+
+    fn wait_ready(&mut self) {
+        let admin = self.admin;
+        let (child, log) = (&mut self.child, &self.log);
+        until("the daemon listens", || {
+            if let Ok(Some(status)) = child.try_wait() {
+                let log = log.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
+                panic!("the daemon ended with {status}:\n{log}");
+            }
+            get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200)
+        });
+        let public = self.public;
+        until("the public listener is open", || std::net::TcpStream::connect(public).is_ok());
+    }
+
+    /// Its public address.
+    pub fn public(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// Its folder, with `leadgate.toml` and `store/`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A shop that pushes to it.
+    pub fn shop(&self) -> Shop {
+        Shop::new(self.public, "/tmall/leads", SECRET)
+    }
+
+    /// Asks the admin listener, with the token.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn admin(&self, path: &str) -> Answer {
+        get(self.admin, path, &[("authorization", "Bearer e2e-admin-token")]).expect("the admin listener answers")
+    }
+
+    /// Where the admin listener is.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// `/api/v1/stats`.
+    pub fn stats(&self) -> Value {
+        self.admin("/api/v1/stats").json()
+    }
+
+    /// A number of `/api/v1/stats`, by JSON pointer.
+    pub fn stat(&self, pointer: &str) -> u64 {
+        self.stats().pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
+    /// kill -9.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be killed.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("kills");
+        self.child.wait().expect("ends");
+    }
+
+    /// Starts it again on the same ports and store.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn restart(&mut self) {
+        self.child = spawn(self.folder.path(), &self.setup, &self.log);
+        self.wait_ready();
+    }
+
+    /// Starts it again, no longer under another command.
+    pub fn restart_plain(&mut self) {
+        self.setup.under.clear();
+        self.restart();
+    }
+
+    /// SIGTERM, then waits; gives the exit code.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        let mut code = None;
+        until("the daemon has stopped", || {
+            self.child.try_wait().expect("waits").is_some_and(|status| {
+                code = status.code();
+                true
+            })
+        });
+        code
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// A port that nobody uses now.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+fn write_config(folder: &Path, setup: &Setup, public: SocketAddr, admin: SocketAddr) {
+    let source = if setup.source.is_empty() {
+        format!("kind = \"tmall\"\npath = \"/tmall/leads\"\napp_secret = [\"{SECRET}\"]\n")
+    } else {
+        setup.source.clone()
+    };
+    let level = if setup.level.is_empty() { "info" } else { setup.level };
+    let text = format!(
+        "[server]\nlisten = \"{public}\"\n{}\n[admin]\nlisten = \"{admin}\"\ntoken = \"e2e-admin-token\"\n\
+         [outbox]\npath = \"{}\"\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n[sources.shop]\n{source}\n{}\n",
+        setup.server,
+        folder.join("store").display(),
+        setup.rest.replace("@FOLDER@", &folder.display().to_string()),
+    );
+    std::fs::write(folder.join("leadgate.toml"), text).expect("writes the configuration");
+}
+
+fn spawn(folder: &Path, setup: &Setup, log: &Arc<Mutex<Vec<String>>>) -> Child {
+    let binary = binary();
+    let mut command = match setup.under.split_first() {
+        None => Command::new(binary),
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest.iter().map(|part| part.replace("@FOLDER@", &folder.display().to_string()))).arg(binary);
+            command
+        }
+    };
+    command.args(["run", "--config"]).arg(folder.join("leadgate.toml"));
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+    let stderr = child.stderr.take().expect("stderr is piped");
+    let log = Arc::clone(log);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        }
+    });
+    child
+}
+
+/// The binary under test, built once for each test run.
+///
+/// # Panics
+///
+/// If it cannot be built.
+pub fn binary() -> PathBuf {
+    built().join("leadgate")
+}
+
+/// The library of badly behaving sinks.
+pub fn library() -> PathBuf {
+    built().join("examples/libmisbehaving.so")
+}
+
+/// The folder with what cargo built, which is above the test's own binary.
+fn built() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            let test = std::env::current_exe().expect("the test's own path");
+            let folder = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/test").to_owned();
+            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let mut build = Command::new(cargo);
+            build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);
+            if folder.ends_with("release") {
+                build.arg("--release");
+            }
+            let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
+            assert!(status.success(), "the binary under test cannot be built");
+            folder
+        })
+        .clone()
+}
+
+/// Runs the binary with arguments and environment variables.
+///
+/// # Panics
+///
+/// If it cannot be run.
+pub fn output(args: &[&str], environment: &[(&str, &str)]) -> Output {
+    Command::new(binary())
+        .args(args)
+        .env_remove("LEADGATE_CONFIG")
+        .env("LEADGATE_LANG", "en")
+        .envs(environment.iter().copied())
+        .output()
+        .expect("the binary runs")
+}
