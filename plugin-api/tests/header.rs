@@ -18,16 +18,50 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
     let structs = [
         layout!(Bytes, "lg_bytes", [ptr, len]),
         layout!(Host, "lg_host", [struct_size, abi_minor, ctx, log]),
-        layout!(Config, "lg_config", [struct_size, reserved, sink, settings, tables]),
+        layout!(
+            Config,
+            "lg_config",
+            [struct_size, reserved, sink, settings, tables]
+        ),
         layout!(Report, "lg_report", [struct_size, reserved, ctx, problem]),
-        layout!(Delivery, "lg_delivery", [struct_size, attempt, timeout_ms, id, event, trace_id]),
-        layout!(Outcome, "lg_outcome", [
-            struct_size, kind, retry_after_ms, receipt, reason, rule, request, response
-        ]),
-        layout!(Plugin, "lg_plugin", [
-            magic, abi_major, abi_minor, struct_size, flags, name, version, settings_schema, check, create, deliver,
-            render, destroy
-        ]),
+        layout!(
+            Delivery,
+            "lg_delivery",
+            [struct_size, attempt, timeout_ms, id, event, trace_id]
+        ),
+        layout!(
+            Outcome,
+            "lg_outcome",
+            [
+                struct_size,
+                kind,
+                retry_after_ms,
+                receipt,
+                reason,
+                rule,
+                request,
+                response
+            ]
+        ),
+        layout!(
+            Plugin,
+            "lg_plugin",
+            [
+                magic,
+                abi_major,
+                abi_minor,
+                struct_size,
+                flags,
+                name,
+                version,
+                settings_schema,
+                check,
+                create,
+                deliver,
+                render,
+                destroy
+            ]
+        ),
     ];
     let constants = [
         ("LG_MAGIC", abi::MAGIC),
@@ -48,7 +82,11 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
     ];
     let mut program = String::from("#include \"leadgate_plugin.h\"\n");
     let mut check = |condition: String| {
-        let _ = writeln!(program, "_Static_assert({condition}, \"{}\");", condition.replace('"', ""));
+        let _ = writeln!(
+            program,
+            "_Static_assert({condition}, \"{}\");",
+            condition.replace('"', "")
+        );
     };
     for (name, size, fields) in &structs {
         check(format!("sizeof({name}) == {size}"));
@@ -59,7 +97,11 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
     for (name, value) in constants {
         check(format!("{name} == UINT64_C({value})"));
     }
-    let codes = [("LG_OK", abi::OK), ("LG_FAILED", abi::FAILED), ("LG_PANICKED", abi::PANICKED)];
+    let codes = [
+        ("LG_OK", abi::OK),
+        ("LG_FAILED", abi::FAILED),
+        ("LG_PANICKED", abi::PANICKED),
+    ];
     for (name, value) in codes {
         check(format!("{name} == {value}"));
     }
@@ -67,10 +109,22 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
     let file = folder.path().join("layout.c");
     std::fs::write(&file, program).expect("writes");
     let output = Command::new("cc")
-        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only", "-I"])
+        .args([
+            "-std=c11",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-pedantic",
+            "-fsyntax-only",
+            "-I",
+        ])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/include"))
         .arg(&file)
         .output()
         .expect("a C compiler, which Rust needs as well");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

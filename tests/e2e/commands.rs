@@ -9,7 +9,10 @@ fn stdout(output: &std::process::Output) -> String {
 
 #[test]
 fn the_demo_tells_its_story_in_both_languages_and_ends_well() {
-    for (lang, last) in [("en", "done: one lead, from push to CRM"), ("zh-CN", "完成：一条客资，从推送到 CRM")] {
+    for (lang, last) in [
+        ("en", "done: one lead, from push to CRM"),
+        ("zh-CN", "完成：一条客资，从推送到 CRM"),
+    ] {
         let output = output(&["demo", "--once", "--lang", lang], &[]);
         let text = stdout(&output);
         assert_eq!(output.status.code(), Some(0), "{text}");
@@ -25,14 +28,37 @@ fn push_sends_what_the_daemon_accepts() {
     let daemon = Daemon::start(Setup::with_crm(&crm.url()));
     let url = format!("http://{}/tmall/leads", daemon.public());
     let push = |secret: &str| {
-        let args = ["push", "--url", &url, "--app-key", "23456789", "--secret", secret, "--count", "20", "--json"];
+        let args = [
+            "push",
+            "--url",
+            &url,
+            "--app-key",
+            "23456789",
+            "--secret",
+            secret,
+            "--count",
+            "20",
+            "--json",
+        ];
         output(&args, &[("SHOP_SECRET", "e2e-app-secret")])
     };
     assert_eq!(push("env:SHOP_SECRET").status.code(), Some(0));
-    until("all are delivered", || daemon.stat("/sinks/crm/delivered") == 20);
+    until("all are delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 20
+    });
     assert_eq!(push("wrong").status.code(), Some(1));
     let stats = output(
-        &["outbox", "stats", "--json", "--config", daemon.folder().join("leadgate.toml").to_str().expect("text")],
+        &[
+            "outbox",
+            "stats",
+            "--json",
+            "--config",
+            daemon
+                .folder()
+                .join("leadgate.toml")
+                .to_str()
+                .expect("text"),
+        ],
         &[],
     );
     assert_eq!(stats.status.code(), Some(0));
@@ -44,22 +70,52 @@ fn push_sends_what_the_daemon_accepts() {
 #[test]
 fn stats_of_a_daemon_that_is_not_there_is_exit_75() {
     let url = format!("http://127.0.0.1:{}", leadgate_tests::free_port());
-    assert_eq!(output(&["outbox", "stats", "--url", &url], &[]).status.code(), Some(75));
+    assert_eq!(
+        output(&["outbox", "stats", "--url", &url], &[])
+            .status
+            .code(),
+        Some(75)
+    );
 }
 
 #[test]
 fn the_api_takes_only_the_token() {
     let daemon = Daemon::start(Setup::default());
-    let ask = |headers: &[(&str, &str)]| leadgate_tests::get(daemon.admin_address(), "/api/v1/stats", headers).expect("answered");
-    for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("authorization", "Basic e2e-admin-token")]] {
+    let ask = |headers: &[(&str, &str)]| {
+        leadgate_tests::get(daemon.admin_address(), "/api/v1/stats", headers).expect("answered")
+    };
+    for headers in [
+        &[][..],
+        &[("authorization", "Bearer wrong")],
+        &[("authorization", "Basic e2e-admin-token")],
+    ] {
         let answer = ask(headers);
         assert_eq!(answer.status, 401);
-        assert!(answer.head.contains("application/problem+json"), "{}", answer.head);
+        assert!(
+            answer.head.contains("application/problem+json"),
+            "{}",
+            answer.head
+        );
         assert_eq!(answer.json()["status"], 401);
     }
-    assert_eq!(ask(&[("authorization", "bearer e2e-admin-token")]).status, 200);
-    let open = |path| leadgate_tests::get(daemon.admin_address(), path, &[]).expect("answered").status;
-    assert_eq!((open("/livez"), open("/readyz"), open("/metrics"), open("/nowhere")), (200, 200, 200, 404));
+    assert_eq!(
+        ask(&[("authorization", "bearer e2e-admin-token")]).status,
+        200
+    );
+    let open = |path| {
+        leadgate_tests::get(daemon.admin_address(), path, &[])
+            .expect("answered")
+            .status
+    };
+    assert_eq!(
+        (
+            open("/livez"),
+            open("/readyz"),
+            open("/metrics"),
+            open("/nowhere")
+        ),
+        (200, 200, 200, 404)
+    );
 }
 
 #[test]
@@ -69,16 +125,44 @@ fn init_writes_what_check_accepts_and_never_overwrites() {
     assert_eq!(output(&["init", folder_text], &[]).status.code(), Some(0));
     let config = folder.path().join("leadgate.toml");
     let config = config.to_str().expect("text");
-    let secrets = [("TMALL_APP_SECRET", "x"), ("CRM_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")];
+    let secrets = [
+        ("TMALL_APP_SECRET", "x"),
+        (
+            "CRM_WEBHOOK_SECRET",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        ),
+    ];
     let good = output(&["check", "--config", config], &secrets);
-    assert_eq!(good.status.code(), Some(0), "{}", String::from_utf8_lossy(&good.stderr));
-    assert_eq!(output(&["check", "--config", config], &[]).status.code(), Some(78));
+    assert_eq!(
+        good.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&good.stderr)
+    );
+    assert_eq!(
+        output(&["check", "--config", config], &[]).status.code(),
+        Some(78)
+    );
     assert_eq!(output(&["init", folder_text], &[]).status.code(), Some(1));
-    let shown = output(&["render", "--sink", "webhook", "--config", config], &secrets);
+    let shown = output(
+        &["render", "--sink", "webhook", "--config", config],
+        &secrets,
+    );
     let text = stdout(&shown);
-    assert_eq!(shown.status.code(), Some(0), "{}", String::from_utf8_lossy(&shown.stderr));
-    assert!(text.starts_with("POST https://crm.example/leads\n"), "{text}");
-    assert!(text.contains("webhook-signature: v1,") && text.contains("\"record_id\": 371009"), "{text}");
+    assert_eq!(
+        shown.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&shown.stderr)
+    );
+    assert!(
+        text.starts_with("POST https://crm.example/leads\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("webhook-signature: v1,") && text.contains("\"record_id\": 371009"),
+        "{text}"
+    );
     let unknown = output(&["render", "--sink", "nope", "--config", config], &secrets);
     assert_eq!(unknown.status.code(), Some(1));
 }
@@ -91,10 +175,14 @@ fn small_commands_print_what_they_say() {
     assert_eq!(list.status.code(), Some(0), "{nowhere:?}");
     let list: Value = serde_json::from_str(&stdout(&list)).expect("JSON");
     assert_eq!(list[1]["name"], "http");
-    let schema: Value = serde_json::from_str(&stdout(&output(&["config", "schema"], &[]))).expect("JSON");
+    let schema: Value =
+        serde_json::from_str(&stdout(&output(&["config", "schema"], &[]))).expect("JSON");
     assert!(schema["properties"]["sinks"].is_object());
     for shell in ["bash", "zsh", "fish"] {
-        assert!(stdout(&output(&["completions", shell], &[])).contains("leadgate"), "{shell}");
+        assert!(
+            stdout(&output(&["completions", shell], &[])).contains("leadgate"),
+            "{shell}"
+        );
     }
     assert_eq!(output(&["frobnicate"], &[]).status.code(), Some(2));
 }

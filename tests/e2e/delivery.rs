@@ -9,7 +9,14 @@ use serde_json::json;
 
 fn push(daemon: &Daemon, records: std::ops::Range<u64>) {
     for record in records {
-        assert_eq!(daemon.shop().push(Shop::lead(record)).expect("answered").body, SUCCESS);
+        assert_eq!(
+            daemon
+                .shop()
+                .push(Shop::lead(record))
+                .expect("answered")
+                .body,
+            SUCCESS
+        );
     }
 }
 
@@ -20,12 +27,23 @@ fn a_sink_that_is_down_gets_everything_when_it_is_back() {
     drop(crm);
     let daemon = Daemon::start(Setup::with_crm(&url));
     push(&daemon, 1..21);
-    until("attempts have failed", || daemon.stat("/sinks/crm/retrying") == 20);
+    until("attempts have failed", || {
+        daemon.stat("/sinks/crm/retrying") == 20
+    });
     let crm = Crm::start_at(address);
-    until("all are delivered", || daemon.stat("/sinks/crm/delivered") == 20);
-    let records: BTreeSet<u64> = crm.received().iter().map(leadgate_tests::Received::record_id).collect();
+    until("all are delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 20
+    });
+    let records: BTreeSet<u64> = crm
+        .received()
+        .iter()
+        .map(leadgate_tests::Received::record_id)
+        .collect();
     assert_eq!(records, (1..21).collect());
-    assert_eq!(daemon.stat("/sinks/crm/retrying") + daemon.stat("/sinks/crm/pending"), 0);
+    assert_eq!(
+        daemon.stat("/sinks/crm/retrying") + daemon.stat("/sinks/crm/pending"),
+        0
+    );
 }
 
 #[test]
@@ -37,9 +55,14 @@ fn a_hanging_sink_slows_neither_another_sink_nor_the_receiver() {
         ..Setup::default()
     });
     push(&daemon, 1..101);
-    until("the other sink has all", || daemon.stat("/sinks/fine/delivered") == 100);
+    until("the other sink has all", || {
+        daemon.stat("/sinks/fine/delivered") == 100
+    });
     assert_eq!(daemon.stat("/sinks/stuck/delivered"), 0);
-    assert!(daemon.stat("/sinks/stuck/in_flight") <= 8, "no more than its concurrency");
+    assert!(
+        daemon.stat("/sinks/stuck/in_flight") <= 8,
+        "no more than its concurrency"
+    );
 }
 
 #[test]
@@ -54,7 +77,11 @@ fn retries_keep_the_delivery_id_and_end_when_the_sink_takes_it() {
     until("an ambiguous attempt", || crm.received().len() > before);
     crm.behave(Behaviour::Take);
     until("delivered", || daemon.stat("/sinks/crm/delivered") == 1);
-    let ids: BTreeSet<String> = crm.received().iter().map(leadgate_tests::Received::delivery).collect();
+    let ids: BTreeSet<String> = crm
+        .received()
+        .iter()
+        .map(leadgate_tests::Received::delivery)
+        .collect();
     assert_eq!(ids.len(), 1, "one delivery, one id");
     let bodies: BTreeSet<String> = crm.received().into_iter().map(|one| one.body).collect();
     assert_eq!(bodies.len(), 1, "each attempt sends the same");
@@ -64,19 +91,25 @@ fn retries_keep_the_delivery_id_and_end_when_the_sink_takes_it() {
 fn a_refusal_is_a_dead_letter_and_so_are_used_up_attempts_and_held_ones() {
     let crm = Crm::start();
     crm.behave(Behaviour::Refuse(400, ""));
-    let limited = Setup::http_sink("limited", &crm.url()).replace("max_attempts = 100000", "max_attempts = 3");
-    let held = Setup::http_sink("held", &crm.url()).replace("timeout =", "on_ambiguous = \"hold\"\ntimeout =");
+    let limited = Setup::http_sink("limited", &crm.url())
+        .replace("max_attempts = 100000", "max_attempts = 3");
+    let held = Setup::http_sink("held", &crm.url())
+        .replace("timeout =", "on_ambiguous = \"hold\"\ntimeout =");
     let daemon = Daemon::start(Setup {
         rest: format!("{}{limited}{held}", Setup::http_sink("crm", &crm.url())),
         ..Setup::default()
     });
     push(&daemon, 1..2);
     until("refused by all", || {
-        ["crm", "limited", "held"].iter().all(|sink| daemon.stat(&format!("/sinks/{sink}/dead")) == 1)
+        ["crm", "limited", "held"]
+            .iter()
+            .all(|sink| daemon.stat(&format!("/sinks/{sink}/dead")) == 1)
     });
     crm.behave(Behaviour::Refuse(500, ""));
     push(&daemon, 2..3);
-    until("attempts are used up", || daemon.stat("/sinks/limited/dead") == 2);
+    until("attempts are used up", || {
+        daemon.stat("/sinks/limited/dead") == 2
+    });
     crm.behave(Behaviour::HangUp);
     push(&daemon, 3..4);
     until("held", || daemon.stat("/sinks/held/dead") >= 2);
@@ -100,34 +133,57 @@ fn a_throttling_sink_is_left_alone_for_as_long_as_it_asks() {
     let asked = std::time::Instant::now();
     crm.behave(Behaviour::Take);
     push(&daemon, 2..3);
-    until("both are delivered", || daemon.stat("/sinks/crm/delivered") == 2);
-    assert!(asked.elapsed() >= std::time::Duration::from_millis(1_500), "the whole sink waits");
+    until("both are delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 2
+    });
+    assert!(
+        asked.elapsed() >= std::time::Duration::from_millis(1_500),
+        "the whole sink waits"
+    );
 }
 
 #[test]
 fn conditions_and_templates_decide_what_goes_where() {
     let crm = Crm::start();
-    let wanted = Setup::http_sink("crm", &crm.url())
-        .replace("timeout =", "when = \"record_id == 2 and city_name == '杭州'\"\ntimeout =")
-        + "[sinks.crm.settings.body]\nref = \"{{ record_id }}\"\nwho = \"{{ name }}/{{ phone | mask }}\"\nlabel = \"{{ channel | lookup('channel') }}\"\n\
+    let wanted = Setup::http_sink("crm", &crm.url()).replace(
+        "timeout =",
+        "when = \"record_id == 2 and city_name == '杭州'\"\ntimeout =",
+    ) + "[sinks.crm.settings.body]\nref = \"{{ record_id }}\"\nwho = \"{{ name }}/{{ phone | mask }}\"\nlabel = \"{{ channel | lookup('channel') }}\"\n\
            [tables.channel]\n0 = \"旗舰店\"\n";
-    let daemon = Daemon::start(Setup { rest: wanted, ..Setup::default() });
+    let daemon = Daemon::start(Setup {
+        rest: wanted,
+        ..Setup::default()
+    });
     push(&daemon, 1..4);
-    until("the one is delivered", || daemon.stat("/sinks/crm/delivered") == 1);
+    until("the one is delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 1
+    });
     assert_eq!(daemon.stat("/leads/accepted"), 3);
-    assert_eq!(crm.received()[0].event(), json!({"ref": 2, "who": "张三/135****8911", "label": "旗舰店"}));
+    assert_eq!(
+        crm.received()[0].event(),
+        json!({"ref": 2, "who": "张三/135****8911", "label": "旗舰店"})
+    );
 }
 
 #[test]
 fn the_file_sink_has_each_lead_once() {
-    let rest = "[sinks.log]\nplugin = \"file\"\n[sinks.log.settings]\npath = \"@FOLDER@/leads.jsonl\"\n";
-    let daemon = Daemon::start(Setup { rest: rest.to_owned(), ..Setup::default() });
+    let rest =
+        "[sinks.log]\nplugin = \"file\"\n[sinks.log.settings]\npath = \"@FOLDER@/leads.jsonl\"\n";
+    let daemon = Daemon::start(Setup {
+        rest: rest.to_owned(),
+        ..Setup::default()
+    });
     push(&daemon, 1..51);
-    until("all are delivered", || daemon.stat("/sinks/log/delivered") == 50);
+    until("all are delivered", || {
+        daemon.stat("/sinks/log/delivered") == 50
+    });
     let text = std::fs::read_to_string(daemon.folder().join("leads.jsonl")).expect("the file");
     let records: BTreeSet<u64> = text
         .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["lead"]["record_id"].as_u64())
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).expect("JSON")["lead"]["record_id"]
+                .as_u64()
+        })
         .map(|record| record.expect("a number"))
         .collect();
     assert_eq!((records.len(), text.lines().count()), (50, 50));
@@ -154,8 +210,13 @@ fn the_official_library_accepts_our_webhooks() {
         .spawn()
         .expect("tests/run has installed the library");
     let mut stdin = python.stdin.take().expect("piped");
-    stdin.write_all(json!(requests).to_string().as_bytes()).expect("writes");
+    stdin
+        .write_all(json!(requests).to_string().as_bytes())
+        .expect("writes");
     drop(stdin);
     let output = python.wait_with_output().expect("ends");
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "accepted 4, tampered refused 4");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim(),
+        "accepted 4, tampered refused 4"
+    );
 }

@@ -21,7 +21,11 @@ impl Load {
         let next = Arc::new(AtomicU64::new(1));
         let threads = (0..4)
             .map(|_| {
-                let (stop, acknowledged, next) = (Arc::clone(&stop), Arc::clone(&acknowledged), Arc::clone(&next));
+                let (stop, acknowledged, next) = (
+                    Arc::clone(&stop),
+                    Arc::clone(&acknowledged),
+                    Arc::clone(&next),
+                );
                 let shop = shop.clone();
                 std::thread::spawn(move || {
                     while !stop.load(Ordering::SeqCst) {
@@ -36,7 +40,11 @@ impl Load {
                 })
             })
             .collect();
-        Self { stop, acknowledged, threads }
+        Self {
+            stop,
+            acknowledged,
+            threads,
+        }
     }
 
     fn count(&self) -> usize {
@@ -56,7 +64,10 @@ impl Load {
 fn delivered(crm: &Crm) -> BTreeMap<u64, BTreeSet<String>> {
     let mut delivered: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
     for one in crm.received().iter().filter(|one| one.taken) {
-        delivered.entry(one.record_id()).or_default().insert(one.delivery());
+        delivered
+            .entry(one.record_id())
+            .or_default()
+            .insert(one.delivery());
     }
     delivered
 }
@@ -69,7 +80,9 @@ fn after_thirty_kills_under_load_every_acknowledged_lead_is_delivered() {
     let load = Load::start(&daemon.shop());
     for _ in 0..KILLS {
         let before = load.count();
-        until("the daemon acknowledges again", || load.count() >= before + 20);
+        until("the daemon acknowledges again", || {
+            load.count() >= before + 20
+        });
         daemon.kill();
         daemon.restart();
     }
@@ -78,7 +91,10 @@ fn after_thirty_kills_under_load_every_acknowledged_lead_is_delivered() {
         daemon.stat("/sinks/crm/pending") + daemon.stat("/sinks/crm/retrying") == 0
     });
     let delivered = delivered(&crm);
-    let lost: Vec<_> = acknowledged.iter().filter(|record| !delivered.contains_key(record)).collect();
+    let lost: Vec<_> = acknowledged
+        .iter()
+        .filter(|record| !delivered.contains_key(record))
+        .collect();
     let attempts = crm.taken();
     println!(
         "kills {KILLS}, acknowledged {}, delivered {}, lost {}, repeated attempts {}",
@@ -89,7 +105,11 @@ fn after_thirty_kills_under_load_every_acknowledged_lead_is_delivered() {
     );
     assert!(lost.is_empty(), "lost: {lost:?}");
     for (record, ids) in delivered {
-        assert_eq!(ids.len(), 1, "lead {record} was delivered under several ids");
+        assert_eq!(
+            ids.len(),
+            1,
+            "lead {record} was delivered under several ids"
+        );
     }
 }
 
@@ -109,12 +129,26 @@ fn a_graceful_stop_under_load_forgets_nothing() {
         daemon.stat("/sinks/crm/pending") + daemon.stat("/sinks/crm/retrying") == 0
     });
     let delivered = delivered(&crm);
-    assert!(acknowledged.iter().all(|record| delivered.contains_key(record)));
-    assert_eq!(crm.taken(), delivered.len(), "a graceful stop repeats nothing");
+    assert!(
+        acknowledged
+            .iter()
+            .all(|record| delivered.contains_key(record))
+    );
+    assert_eq!(
+        crm.taken(),
+        delivered.len(),
+        "a graceful stop repeats nothing"
+    );
 }
 
 fn strace(arguments: &[&str]) -> Vec<String> {
-    let mut command = vec!["strace".to_owned(), "-D".to_owned(), "-f".to_owned(), "-s".to_owned(), "80".to_owned()];
+    let mut command = vec![
+        "strace".to_owned(),
+        "-D".to_owned(),
+        "-f".to_owned(),
+        "-s".to_owned(),
+        "80".to_owned(),
+    ];
     command.extend(["-o".to_owned(), "@FOLDER@/trace".to_owned()]);
     command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
     command
@@ -124,22 +158,39 @@ fn strace(arguments: &[&str]) -> Vec<String> {
 #[ignore = "needs strace; run tests/run"]
 fn no_answer_is_written_before_the_barrier() {
     let calls = "trace=read,recvfrom,write,writev,sendto,pwrite64,pwritev,fdatasync";
-    let mut daemon = Daemon::start(Setup { under: strace(&["-e", calls]), ..Setup::default() });
+    let mut daemon = Daemon::start(Setup {
+        under: strace(&["-e", calls]),
+        ..Setup::default()
+    });
     for record in 1..=5 {
-        assert_eq!(daemon.shop().push(Shop::lead(record)).expect("answered").body, SUCCESS);
+        assert_eq!(
+            daemon
+                .shop()
+                .push(Shop::lead(record))
+                .expect("answered")
+                .body,
+            SUCCESS
+        );
     }
     daemon.terminate();
     let trace = std::fs::read_to_string(daemon.folder().join("trace")).expect("strace wrote");
     let lines: Vec<&str> = trace.lines().collect();
     let mut answers = 0;
     let mut from = 0;
-    while let Some(push) = lines[from..].iter().position(|line| line.contains("POST /tmall/leads")) {
+    while let Some(push) = lines[from..]
+        .iter()
+        .position(|line| line.contains("POST /tmall/leads"))
+    {
         let push = from + push;
-        let answer = lines[push..].iter().position(|line| line.contains("HTTP/1.1 200 OK"));
+        let answer = lines[push..]
+            .iter()
+            .position(|line| line.contains("HTTP/1.1 200 OK"));
         let answer = push + answer.expect("each push is answered");
         let between = &lines[push..answer];
         let written = between.iter().position(|line| line.contains("pwrite"));
-        let synced = between.iter().rposition(|line| line.contains("fdatasync") && line.ends_with("= 0"));
+        let synced = between
+            .iter()
+            .rposition(|line| line.contains("fdatasync") && line.ends_with("= 0"));
         assert!(
             matches!((written, synced), (Some(written), Some(synced)) if written < synced),
             "the answer came without a write and a completed fdatasync before it:\n{}",
@@ -154,8 +205,16 @@ fn no_answer_is_written_before_the_barrier() {
 #[test]
 #[ignore = "needs strace; run tests/run"]
 fn after_a_failed_sync_nothing_is_acknowledged_and_readiness_is_gone() {
-    let inject = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=3+"];
-    let mut daemon = Daemon::start(Setup { under: strace(&inject), ..Setup::default() });
+    let inject = [
+        "-e",
+        "trace=fdatasync",
+        "-e",
+        "inject=fdatasync:error=EIO:when=3+",
+    ];
+    let mut daemon = Daemon::start(Setup {
+        under: strace(&inject),
+        ..Setup::default()
+    });
     let mut acknowledged = Vec::new();
     let mut failed = 0;
     for record in 1..=20 {
@@ -165,17 +224,93 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_readiness_is_gone() {
             acknowledged.push(record);
         } else {
             failed += 1;
-            assert_eq!((answer.status, &answer.json()["result"]["success"]), (500, &false.into()));
+            assert_eq!(
+                (answer.status, &answer.json()["result"]["success"]),
+                (500, &false.into())
+            );
         }
     }
-    assert!(failed >= 15, "the sync failed and so did the pushes: {failed}");
+    assert!(
+        failed >= 15,
+        "the sync failed and so did the pushes: {failed}"
+    );
     let ready = leadgate_tests::get(daemon.admin_address(), "/readyz", &[]).expect("answered");
     assert_eq!(ready.status, 503);
-    assert!(daemon.log().contains("outbox write failed"), "{}", daemon.log());
+    assert!(
+        daemon.log().contains("outbox write failed"),
+        "{}",
+        daemon.log()
+    );
     daemon.kill();
     daemon.restart_plain();
     for record in acknowledged {
-        assert_eq!(daemon.shop().push(Shop::lead(record)).expect("answered").body, SUCCESS);
+        assert_eq!(
+            daemon
+                .shop()
+                .push(Shop::lead(record))
+                .expect("answered")
+                .body,
+            SUCCESS
+        );
     }
-    assert_eq!(daemon.stat("/leads/duplicate"), daemon.stat("/leads/accepted").min(2), "what was acknowledged is there");
+    assert_eq!(
+        daemon.stat("/leads/duplicate"),
+        daemon.stat("/leads/accepted").min(2),
+        "what was acknowledged is there"
+    );
+}
+
+#[test]
+#[ignore = "needs strace; run tests/run"]
+fn a_slow_disk_is_the_failure_answer_in_time_and_a_full_queue_at_once() {
+    let slow = [
+        "-e",
+        "trace=fdatasync",
+        "-e",
+        "inject=fdatasync:delay_enter=1500000:when=2+",
+    ];
+    let mut daemon = Daemon::start(Setup {
+        server: "ack_deadline = \"400ms\"\n".to_owned(),
+        outbox: "queue = 1\n".to_owned(),
+        under: strace(&slow),
+        ..Setup::default()
+    });
+    let pushes: Vec<_> = (1..=12)
+        .map(|record| {
+            let shop = daemon.shop();
+            std::thread::spawn(move || {
+                // Two rounds: whatever was quick before the disk became slow is not counted.
+                let _ = shop.push(Shop::lead(100 + record)).expect("answered");
+                shop.push(Shop::lead(200 + record)).expect("answered").body
+            })
+        })
+        .collect();
+    let answers: Vec<String> = pushes
+        .into_iter()
+        .map(|push| push.join().expect("no panic"))
+        .collect();
+    let count = |code: &str| answers.iter().filter(|body| body.contains(code)).count();
+    assert!(count("\"overloaded\"") > 0, "{answers:?}");
+    assert!(
+        answers
+            .iter()
+            .all(|body| body.contains("\"success\":false") || body == SUCCESS),
+        "{answers:?}"
+    );
+    let began = std::time::Instant::now();
+    let answer = daemon.shop().push(Shop::lead(300)).expect("answered");
+    assert!(
+        began.elapsed() < std::time::Duration::from_millis(1400),
+        "answered before the disk was done"
+    );
+    assert_eq!(
+        (answer.status, &answer.json()["result"]["success"]),
+        (500, &false.into())
+    );
+    daemon.kill();
+    daemon.restart_plain();
+    assert_eq!(
+        daemon.shop().push(Shop::lead(300)).expect("answered").body,
+        SUCCESS
+    );
 }

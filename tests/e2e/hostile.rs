@@ -12,7 +12,11 @@ fn what_is_not_authentic_is_refused_and_nothing_is_stored() {
     let cases: [(&str, &[(&str, &str)], &[u8]); 7] = [
         ("/tmall/leads?app_key=%&sign=A", &json, b"{}"),
         ("/tmall/leads?app_key=%4&sign=A", &json, b"{}"),
-        ("/tmall/leads?sign=00000000000000000000000000000000", &json, SAMPLE.as_bytes()),
+        (
+            "/tmall/leads?sign=00000000000000000000000000000000",
+            &json,
+            SAMPLE.as_bytes(),
+        ),
         ("/tmall/leads", &json, SAMPLE.as_bytes()),
         ("/tmall/leads?sign=A", &charset, b"{}"),
         ("/tmall/leads?sign=A", &multipart, b"--x--"),
@@ -20,10 +24,17 @@ fn what_is_not_authentic_is_refused_and_nothing_is_stored() {
     ];
     for (path, headers, body) in cases {
         let answer = post(daemon.public(), "POST", path, headers, body).expect(path);
-        assert_eq!((answer.status, answer.body.as_str()), (200, REFUSED), "{path}");
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, REFUSED),
+            "{path}"
+        );
     }
     assert_eq!(daemon.stat("/leads/refused"), 7);
-    assert_eq!(daemon.stat("/leads/accepted") + daemon.stat("/leads/quarantined"), 0);
+    assert_eq!(
+        daemon.stat("/leads/accepted") + daemon.stat("/leads/quarantined"),
+        0
+    );
 }
 
 #[test]
@@ -46,51 +57,87 @@ fn odd_leads_are_taken_as_they_are() {
     // Unknown fields are kept.
     push(br#"{"record_id":2,"new_field":{"deep":[1,2]},"another":"x"}"#);
     until("the third is delivered", || crm.taken() == 3);
-    assert_eq!(crm.received()[2].event()["lead"]["other"], json!({"another": "x", "new_field": {"deep": [1, 2]}}));
-    assert_eq!((daemon.stat("/leads/accepted"), daemon.stat("/leads/duplicate")), (3, 1));
+    assert_eq!(
+        crm.received()[2].event()["lead"]["other"],
+        json!({"another": "x", "new_field": {"deep": [1, 2]}})
+    );
+    assert_eq!(
+        (
+            daemon.stat("/leads/accepted"),
+            daemon.stat("/leads/duplicate")
+        ),
+        (3, 1)
+    );
 }
 
 #[test]
 fn each_field_may_be_missing() {
     let crm = Crm::start();
     let daemon = Daemon::start(Setup::with_crm(&crm.url()));
-    let sample: serde_json::Map<String, serde_json::Value> = serde_json::from_str(SAMPLE).expect("JSON");
+    let sample: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(SAMPLE).expect("JSON");
     for (number, missing) in sample.keys().enumerate() {
         let mut lead = sample.clone();
         lead.insert("record_id".to_owned(), json!(1000 + number));
         lead.remove(missing);
         let body = serde_json::Value::Object(lead).to_string();
-        assert_eq!(daemon.shop().push(body).expect("answered").body, SUCCESS, "without {missing}");
+        assert_eq!(
+            daemon.shop().push(body).expect("answered").body,
+            SUCCESS,
+            "without {missing}"
+        );
     }
-    until("all are delivered", || daemon.stat("/sinks/crm/delivered") == sample.len() as u64);
+    until("all are delivered", || {
+        daemon.stat("/sinks/crm/delivered") == sample.len() as u64
+    });
 }
 
 #[test]
 fn bodies_that_are_no_leads_are_kept_for_a_person() {
     let daemon = Daemon::start(Setup::default());
     let deep = "[".repeat(100_000);
-    let nested = format!("{{\"phone\":{}{}}}", "{\"a\":".repeat(5_000), "1".to_owned() + &"}".repeat(5_000));
-    let bodies: [&[u8]; 5] = [b"\xff\xfe\x00garbage", deep.as_bytes(), nested.as_bytes(), b"", b"null"];
+    let nested = format!(
+        "{{\"phone\":{}{}}}",
+        "{\"a\":".repeat(5_000),
+        "1".to_owned() + &"}".repeat(5_000)
+    );
+    let bodies: [&[u8]; 5] = [
+        b"\xff\xfe\x00garbage",
+        deep.as_bytes(),
+        nested.as_bytes(),
+        b"",
+        b"null",
+    ];
     for body in bodies {
-        assert_eq!(daemon.shop().push(body).map(|answer| answer.status).ok(), Some(200));
+        assert_eq!(
+            daemon.shop().push(body).map(|answer| answer.status).ok(),
+            Some(200)
+        );
     }
     assert_eq!(daemon.stat("/leads/accepted"), 0);
-    assert_eq!(daemon.shop().push(SAMPLE).expect("answered").body, SUCCESS, "and the daemon goes on");
+    assert_eq!(
+        daemon.shop().push(SAMPLE).expect("answered").body,
+        SUCCESS,
+        "and the daemon goes on"
+    );
 }
 
 #[test]
 fn slow_headers_and_silent_connections_do_not_keep_others_out() {
     let daemon = Daemon::start(Setup {
-        server: "header_timeout = \"300ms\"\nbody_timeout = \"300ms\"\nmax_connections = 64\n".to_owned(),
+        server: "header_timeout = \"300ms\"\nbody_timeout = \"300ms\"\nmax_connections = 64\n"
+            .to_owned(),
         ..Setup::default()
     });
     let mut slow: Vec<Wire> = Vec::new();
     for number in 0..60 {
         let mut wire = Wire::open(daemon.public()).expect("connects");
         if number % 2 == 0 {
-            wire.send(b"POST /tmall/leads HTTP/1.1\r\nhost: t\r\nx-slow: ").expect("sends");
+            wire.send(b"POST /tmall/leads HTTP/1.1\r\nhost: t\r\nx-slow: ")
+                .expect("sends");
         } else {
-            wire.send(b"POST /tmall/leads HTTP/1.1\r\nhost: t\r\ncontent-length: 50\r\n\r\n{").expect("sends");
+            wire.send(b"POST /tmall/leads HTTP/1.1\r\nhost: t\r\ncontent-length: 50\r\n\r\n{")
+                .expect("sends");
         }
         slow.push(wire);
     }
@@ -98,7 +145,11 @@ fn slow_headers_and_silent_connections_do_not_keep_others_out() {
     let pushers: Vec<_> = (1..=20)
         .map(|record| {
             let shop = daemon.shop();
-            std::thread::spawn(move || shop.push(leadgate_tests::Shop::lead(record)).expect("answered").body)
+            std::thread::spawn(move || {
+                shop.push(leadgate_tests::Shop::lead(record))
+                    .expect("answered")
+                    .body
+            })
         })
         .collect();
     for pusher in pushers {

@@ -17,35 +17,78 @@ fn sink(name: &str, plugin: &str, path: &Path) -> String {
 fn a_panicking_plugin_costs_its_attempts_and_nothing_else() {
     let crm = Crm::start();
     let rest = sink("bad", "panicking", &library()) + &Setup::http_sink("crm", &crm.url());
-    let daemon = Daemon::start(Setup { rest, ..Setup::default() });
+    let daemon = Daemon::start(Setup {
+        rest,
+        ..Setup::default()
+    });
     for record in 1..=5 {
-        assert_eq!(daemon.shop().push(Shop::lead(record)).expect("answered").body, SUCCESS);
+        assert_eq!(
+            daemon
+                .shop()
+                .push(Shop::lead(record))
+                .expect("answered")
+                .body,
+            SUCCESS
+        );
     }
-    until("the panics are dead letters", || daemon.stat("/sinks/bad/dead") == 5);
-    until("the other sink has all", || daemon.stat("/sinks/crm/delivered") == 5);
+    until("the panics are dead letters", || {
+        daemon.stat("/sinks/bad/dead") == 5
+    });
+    until("the other sink has all", || {
+        daemon.stat("/sinks/crm/delivered") == 5
+    });
     let metrics = daemon.admin("/metrics").body;
-    assert!(metrics.contains("leadgate_plugin_panics_total{plugin=\"panicking\"} 15"), "{metrics}");
+    assert!(
+        metrics.contains("leadgate_plugin_panics_total{plugin=\"panicking\"} 15"),
+        "{metrics}"
+    );
 }
 
 #[test]
 fn a_hanging_plugin_is_ambiguous_and_slows_nobody() {
     let crm = Crm::start();
     let rest = sink("bad", "hanging", &library()) + &Setup::http_sink("crm", &crm.url());
-    let daemon = Daemon::start(Setup { rest, ..Setup::default() });
+    let daemon = Daemon::start(Setup {
+        rest,
+        ..Setup::default()
+    });
     for record in 1..=3 {
-        assert_eq!(daemon.shop().push(Shop::lead(record)).expect("answered").body, SUCCESS);
+        assert_eq!(
+            daemon
+                .shop()
+                .push(Shop::lead(record))
+                .expect("answered")
+                .body,
+            SUCCESS
+        );
     }
-    until("the other sink has all", || daemon.stat("/sinks/crm/delivered") == 3);
-    until("the hanging ones are dead letters", || daemon.stat("/sinks/bad/dead") == 3);
+    until("the other sink has all", || {
+        daemon.stat("/sinks/crm/delivered") == 3
+    });
+    until("the hanging ones are dead letters", || {
+        daemon.stat("/sinks/bad/dead") == 3
+    });
     let metrics = daemon.admin("/metrics").body;
-    assert!(metrics.contains("leadgate_delivery_attempts_total{outcome=\"ambiguous\",sink=\"bad\"} 9"), "{metrics}");
+    assert!(
+        metrics.contains("leadgate_delivery_attempts_total{outcome=\"ambiguous\",sink=\"bad\"} 9"),
+        "{metrics}"
+    );
 }
 
 /// Compiles one of the C plugins against the header.
 fn compile(folder: &Path, define: &str) -> PathBuf {
     let library = folder.join(format!("lib{define}.so"));
     let status = Command::new("cc")
-        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-shared", "-fPIC", "-O1"])
+        .args([
+            "-std=c11",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-pedantic",
+            "-shared",
+            "-fPIC",
+            "-O1",
+        ])
         .arg(format!("-D{define}"))
         .arg("-I")
         .arg(here("../plugin-api/include"))
@@ -65,14 +108,28 @@ fn a_plugin_in_c_delivers_through_the_header_alone() {
     let out = folder.path().join("out.jsonl");
     let rest = sink("erp", "c_sink", &library)
         + &format!("[sinks.erp.settings]\npath = \"{}\"\n", out.display());
-    let daemon = Daemon::start(Setup { rest, ..Setup::default() });
+    let daemon = Daemon::start(Setup {
+        rest,
+        ..Setup::default()
+    });
     for record in 1..=3 {
-        assert_eq!(daemon.shop().push(Shop::lead(record)).expect("answered").body, SUCCESS);
+        assert_eq!(
+            daemon
+                .shop()
+                .push(Shop::lead(record))
+                .expect("answered")
+                .body,
+            SUCCESS
+        );
     }
     until("delivered", || daemon.stat("/sinks/erp/delivered") == 3);
     let text = std::fs::read_to_string(&out).expect("the plugin wrote");
     assert_eq!(text.lines().count(), 3);
-    assert!(daemon.log().contains("c sink was made"), "the host logs for it:\n{}", daemon.log());
+    assert!(
+        daemon.log().contains("c sink was made"),
+        "the host logs for it:\n{}",
+        daemon.log()
+    );
 }
 
 #[test]
@@ -80,20 +137,38 @@ fn completing_twice_is_logged_and_harms_nobody() {
     let folder = tempfile::tempdir().expect("a folder");
     let library = compile(folder.path(), "TWICE");
     let rest = sink("erp", "c_sink", &library) + "[sinks.erp.settings]\npath = \"/dev/null\"\n";
-    let daemon = Daemon::start(Setup { rest, ..Setup::default() });
+    let daemon = Daemon::start(Setup {
+        rest,
+        ..Setup::default()
+    });
     for record in 1..=3 {
-        assert_eq!(daemon.shop().push(Shop::lead(record)).expect("answered").body, SUCCESS);
+        assert_eq!(
+            daemon
+                .shop()
+                .push(Shop::lead(record))
+                .expect("answered")
+                .body,
+            SUCCESS
+        );
     }
     until("delivered", || daemon.stat("/sinks/erp/delivered") == 3);
-    until("it was noticed", || daemon.log().contains("plugin completed an attempt twice"));
+    until("it was noticed", || {
+        daemon.log().contains("plugin completed an attempt twice")
+    });
 }
 
 #[test]
 fn a_library_that_does_not_fit_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let cases = [
-        ("WRONG_MAGIC", "does not begin with the leadgate magic number"),
-        ("WRONG_MAJOR", "it was built for plugin ABI 2.0, this leadgate speaks 1.0"),
+        (
+            "WRONG_MAGIC",
+            "does not begin with the leadgate magic number",
+        ),
+        (
+            "WRONG_MAJOR",
+            "it was built for plugin ABI 2.0, this leadgate speaks 1.0",
+        ),
         ("TOO_SMALL", "ABI 1.0 needs"),
         ("NO_DELIVER", "has no `deliver` function"),
         ("WRONG_NAME", "its name is `other`"),
@@ -103,12 +178,18 @@ fn a_library_that_does_not_fit_is_refused_with_the_reason() {
     for (define, reason) in cases {
         let library = compile(folder.path(), define);
         let config = folder.path().join("leadgate.toml");
-        let text = format!("[sources.s]\nkind = \"tmall\"\npath = \"/x\"\napp_secret = \"x\"\n{}", sink("erp", "c_sink", &library));
+        let text = format!(
+            "[sources.s]\nkind = \"tmall\"\npath = \"/x\"\napp_secret = \"x\"\n{}",
+            sink("erp", "c_sink", &library)
+        );
         std::fs::write(&config, text).expect("writes");
         for command in ["check", "run"] {
             let output = output(&[command, "--config", config.to_str().expect("text")], &[]);
             assert_eq!(output.status.code(), Some(78), "{command} {define}");
-            let said = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+            let said = String::from_utf8_lossy(&output.stderr)
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ");
             let said = said.replace("│ ", "");
             assert!(said.contains(reason), "{define}: {said}");
         }

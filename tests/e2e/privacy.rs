@@ -18,8 +18,13 @@ fn nothing_personal_and_no_secret_is_ever_logged_or_measured() {
     crm.behave(Behaviour::Refuse(500, ""));
     assert_eq!(daemon.shop().push(SAMPLE).expect("answered").body, SUCCESS);
     // Unreadable, stale, and unauthentic pushes carry people, too.
-    daemon.shop().push(&SAMPLE[..SAMPLE.len() - 1]).expect("answered");
-    let stale = daemon.shop().request_at(SAMPLE.as_bytes(), "2020-01-01 00:00:00".to_owned());
+    daemon
+        .shop()
+        .push(&SAMPLE[..SAMPLE.len() - 1])
+        .expect("answered");
+    let stale = daemon
+        .shop()
+        .request_at(SAMPLE.as_bytes(), "2020-01-01 00:00:00".to_owned());
     daemon.shop().send(&stale).expect("answered");
     let forged = leadgate_tests::Shop::new(daemon.public(), "/tmall/leads", "forged");
     forged.push(SAMPLE).expect("answered");
@@ -34,10 +39,21 @@ fn nothing_personal_and_no_secret_is_ever_logged_or_measured() {
     let log = daemon.log();
     assert!(log.contains("became a dead letter"), "the log is there");
     for (name, text) in [("log", &log), ("metrics", &metrics), ("stats", &stats)] {
-        for personal in ["13567658911", "张三", "仓前街道", "浙江杭州", "店小二", "43534cf9d5154543"] {
+        for personal in [
+            "13567658911",
+            "张三",
+            "仓前街道",
+            "浙江杭州",
+            "店小二",
+            "43534cf9d5154543",
+        ] {
             assert!(!text.contains(personal), "{name} shows {personal}");
         }
-        for secret in ["e2e-app-secret", "e2e-admin-token", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] {
+        for secret in [
+            "e2e-app-secret",
+            "e2e-admin-token",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        ] {
             assert!(!text.contains(secret), "{name} shows a secret");
         }
     }

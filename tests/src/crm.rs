@@ -85,7 +85,9 @@ impl Crm {
     /// If it is taken.
     pub fn start_at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).expect("a port for the CRM");
-        let address = listener.local_addr().expect("a bound listener has an address");
+        let address = listener
+            .local_addr()
+            .expect("a bound listener has an address");
         let desk = Arc::new(Desk {
             behaviour: Mutex::new(Behaviour::Take),
             received: Mutex::default(),
@@ -101,7 +103,11 @@ impl Crm {
                 std::thread::spawn(move || serve(stream, &desk));
             }
         });
-        Self { address, desk, thread: Some(thread) }
+        Self {
+            address,
+            desk,
+            thread: Some(thread),
+        }
     }
 
     /// Where it listens.
@@ -116,12 +122,20 @@ impl Crm {
 
     /// Changes how it behaves from now on.
     pub fn behave(&self, behaviour: Behaviour) {
-        *self.desk.behaviour.lock().unwrap_or_else(PoisonError::into_inner) = behaviour;
+        *self
+            .desk
+            .behaviour
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = behaviour;
     }
 
     /// All it got so far.
     pub fn received(&self) -> Vec<Received> {
-        self.desk.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.desk
+            .received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How many it took.
@@ -148,16 +162,27 @@ fn serve(mut stream: TcpStream, desk: &Desk) {
     while !desk.closed.load(Ordering::SeqCst) {
         if let Some((headers, body, used)) = parse(&bytes) {
             bytes.drain(..used);
-            let behaviour = desk.behaviour.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let behaviour = desk
+                .behaviour
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             let taken = behaviour == Behaviour::Take;
             let mut received = desk.received.lock().unwrap_or_else(PoisonError::into_inner);
-            received.push(Received { headers, body, taken });
+            received.push(Received {
+                headers,
+                body,
+                taken,
+            });
             let number = received.len();
             drop(received);
             let answer = match behaviour {
                 Behaviour::Take => {
                     let body = format!("{{\"id\":\"crm-{number}\"}}");
-                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+                    format!(
+                        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+                        body.len()
+                    )
                 }
                 Behaviour::Refuse(status, headers) => {
                     format!("HTTP/1.1 {status} No\r\n{headers}content-length: 0\r\n\r\n")
@@ -178,7 +203,11 @@ fn serve(mut stream: TcpStream, desk: &Desk) {
         match stream.read(&mut buffer) {
             Ok(0) => return,
             Ok(count) => bytes.extend_from_slice(&buffer[..count]),
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                ) => {}
             Err(_) => return,
         }
     }
@@ -193,7 +222,14 @@ fn parse(bytes: &[u8]) -> Option<(BTreeMap<String, String>, String, usize)> {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
-    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let length = headers
+        .get("content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
     let body = bytes.get(end + 4..end + 4 + length)?;
-    Some((headers, String::from_utf8_lossy(body).into_owned(), end + 4 + length))
+    Some((
+        headers,
+        String::from_utf8_lossy(body).into_owned(),
+        end + 4 + length,
+    ))
 }

@@ -20,6 +20,8 @@ const SECRET: &str = "e2e-app-secret";
 pub struct Setup {
     /// Lines inside `[server]`.
     pub server: String,
+    /// Lines inside `[outbox]`.
+    pub outbox: String,
     /// Lines inside `[sources.shop]`; a default source if empty.
     pub source: String,
     /// Everything else: sinks, plugins, tables.
@@ -33,7 +35,10 @@ pub struct Setup {
 impl Setup {
     /// One sink `crm` that delivers signed webhooks to `url` and retries fast.
     pub fn with_crm(url: &str) -> Self {
-        Self { rest: Self::http_sink("crm", url), ..Self::default() }
+        Self {
+            rest: Self::http_sink("crm", url),
+            ..Self::default()
+        }
     }
 
     /// An http sink's configuration.
@@ -69,7 +74,14 @@ impl Daemon {
         let log = Arc::default();
         write_config(folder.path(), &setup, public, admin);
         let child = spawn(folder.path(), &setup, &log);
-        let mut daemon = Self { folder, setup, child, public, admin, log };
+        let mut daemon = Self {
+            folder,
+            setup,
+            child,
+            public,
+            admin,
+            log,
+        };
         daemon.wait_ready();
         daemon
     }
@@ -79,13 +91,18 @@ impl Daemon {
         let (child, log) = (&mut self.child, &self.log);
         until("the daemon listens", || {
             if let Ok(Some(status)) = child.try_wait() {
-                let log = log.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
+                let log = log
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .join("\n");
                 panic!("the daemon ended with {status}:\n{log}");
             }
             get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200)
         });
         let public = self.public;
-        until("the public listener is open", || std::net::TcpStream::connect(public).is_ok());
+        until("the public listener is open", || {
+            std::net::TcpStream::connect(public).is_ok()
+        });
     }
 
     /// Its public address.
@@ -109,7 +126,12 @@ impl Daemon {
     ///
     /// If it does not answer.
     pub fn admin(&self, path: &str) -> Answer {
-        get(self.admin, path, &[("authorization", "Bearer e2e-admin-token")]).expect("the admin listener answers")
+        get(
+            self.admin,
+            path,
+            &[("authorization", "Bearer e2e-admin-token")],
+        )
+        .expect("the admin listener answers")
     }
 
     /// Where the admin listener is.
@@ -124,12 +146,18 @@ impl Daemon {
 
     /// A number of `/api/v1/stats`, by JSON pointer.
     pub fn stat(&self, pointer: &str) -> u64 {
-        self.stats().pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+        self.stats()
+            .pointer(pointer)
+            .and_then(Value::as_u64)
+            .unwrap_or(0)
     }
 
     /// Its log so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .join("\n")
     }
 
     /// kill -9.
@@ -165,7 +193,10 @@ impl Daemon {
     /// If it does not end.
     pub fn terminate(&mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill runs");
         let mut code = None;
         until("the daemon has stopped", || {
             self.child.try_wait().expect("waits").is_some_and(|status| {
@@ -204,13 +235,20 @@ fn write_config(folder: &Path, setup: &Setup, public: SocketAddr, admin: SocketA
     } else {
         setup.source.clone()
     };
-    let level = if setup.level.is_empty() { "info" } else { setup.level };
+    let level = if setup.level.is_empty() {
+        "info"
+    } else {
+        setup.level
+    };
     let text = format!(
         "[server]\nlisten = \"{public}\"\n{}\n[admin]\nlisten = \"{admin}\"\ntoken = \"e2e-admin-token\"\n\
-         [outbox]\npath = \"{}\"\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n[sources.shop]\n{source}\n{}\n",
+         [outbox]\npath = \"{}\"\n{}\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n[sources.shop]\n{source}\n{}\n",
         setup.server,
         folder.join("store").display(),
-        setup.rest.replace("@FOLDER@", &folder.display().to_string()),
+        setup.outbox,
+        setup
+            .rest
+            .replace("@FOLDER@", &folder.display().to_string()),
     );
     std::fs::write(folder.join("leadgate.toml"), text).expect("writes the configuration");
 }
@@ -221,17 +259,31 @@ fn spawn(folder: &Path, setup: &Setup, log: &Arc<Mutex<Vec<String>>>) -> Child {
         None => Command::new(binary),
         Some((first, rest)) => {
             let mut command = Command::new(first);
-            command.args(rest.iter().map(|part| part.replace("@FOLDER@", &folder.display().to_string()))).arg(binary);
+            command
+                .args(
+                    rest.iter()
+                        .map(|part| part.replace("@FOLDER@", &folder.display().to_string())),
+                )
+                .arg(binary);
             command
         }
     };
-    command.args(["run", "--config"]).arg(folder.join("leadgate.toml"));
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+    command
+        .args(["run", "--config"])
+        .arg(folder.join("leadgate.toml"));
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
     let stderr = child.stderr.take().expect("stderr is piped");
     let log = Arc::clone(log);
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            log.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
         }
     });
     child
@@ -257,14 +309,21 @@ fn built() -> PathBuf {
     BUILT
         .get_or_init(|| {
             let test = std::env::current_exe().expect("the test's own path");
-            let folder = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/test").to_owned();
+            let folder = test
+                .parent()
+                .and_then(Path::parent)
+                .expect("target/PROFILE/deps/test")
+                .to_owned();
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut build = Command::new(cargo);
             build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);
             if folder.ends_with("release") {
                 build.arg("--release");
             }
-            let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
+            let status = build
+                .current_dir(env!("CARGO_MANIFEST_DIR"))
+                .status()
+                .expect("cargo runs");
             assert!(status.success(), "the binary under test cannot be built");
             folder
         })

@@ -21,7 +21,8 @@ pub use wire::{Answer, Wire, get, post};
 /// The success answer of the document.
 pub const SUCCESS: &str = r#"{"result":{"errCode":"0","success":true,"errMsg":"成功"}}"#;
 /// The refusal of the document.
-pub const REFUSED: &str = r#"{"success":"false","errCode":"sign-check-failure","errMsg":"Illegal request"}"#;
+pub const REFUSED: &str =
+    r#"{"success":"false","errCode":"sign-check-failure","errMsg":"Illegal request"}"#;
 
 /// Longest wait for anything that should happen soon; machines are noisy.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -22,7 +22,11 @@ pub struct Shop {
 impl Shop {
     /// A shop that pushes to `path` at `address`.
     pub fn new(address: SocketAddr, path: &str, secret: &str) -> Self {
-        Self { address, path: path.to_owned(), secret: secret.to_owned() }
+        Self {
+            address,
+            path: path.to_owned(),
+            secret: secret.to_owned(),
+        }
     }
 
     /// The sample lead with another record id.
@@ -38,7 +42,12 @@ impl Shop {
     /// A signed request with another timestamp.
     pub fn request_at(&self, body: &[u8], timestamp: String) -> Vec<u8> {
         let path = self.path_and_query(body, timestamp);
-        wire::request("POST", &path, &[("content-type", "application/json;charset=UTF-8")], body)
+        wire::request(
+            "POST",
+            &path,
+            &[("content-type", "application/json;charset=UTF-8")],
+            body,
+        )
     }
 
     fn path_and_query(&self, body: &[u8], timestamp: String) -> String {
@@ -59,11 +68,17 @@ impl Shop {
         }
         digest.update(body);
         digest.update(&self.secret);
-        let sign = digest.finalize().iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02X}");
-            text
-        });
-        let query: Vec<_> = params.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
+        let sign = digest
+            .finalize()
+            .iter()
+            .fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02X}");
+                text
+            });
+        let query: Vec<_> = params
+            .iter()
+            .map(|(key, value)| format!("{key}={}", encoded(value)))
+            .collect();
         format!("{}?{}&sign={sign}", self.path, query.join("&"))
     }
 
@@ -81,11 +96,15 @@ impl Shop {
 }
 
 fn encoded(text: &str) -> String {
-    text.replace('%', "%25").replace(' ', "+").replace(':', "%3A")
+    text.replace('%', "%25")
+        .replace(' ', "+")
+        .replace(':', "%3A")
 }
 
 fn now_millis() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis())
 }
 
 /// `yyyy-MM-dd HH:mm:ss` in GMT+8, by the civil calendar's arithmetic.
@@ -95,11 +114,21 @@ fn now_gmt8() -> String {
     let z = days + 719_468;
     let era = z / 146_097;
     let day_of_era = z % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", rest / 3600, rest % 3600 / 60, rest % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}",
+        rest / 3600,
+        rest % 3600 / 60,
+        rest % 60
+    )
 }

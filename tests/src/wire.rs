@@ -59,10 +59,14 @@ impl Wire {
                     .find_map(|line| line.strip_prefix("content-length: "))
                     .and_then(|length| length.trim().parse::<usize>().ok())
                     .ok_or_else(|| broken("no content-length"))?;
-                let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+                let status = head
+                    .split(' ')
+                    .nth(1)
+                    .and_then(|status| status.parse().ok());
                 let status = status.ok_or_else(|| broken("no status"))?;
                 if bytes.len() >= end + 4 + length {
-                    let body = String::from_utf8_lossy(&bytes[end + 4..end + 4 + length]).into_owned();
+                    let body =
+                        String::from_utf8_lossy(&bytes[end + 4..end + 4 + length]).into_owned();
                     return Ok(Answer { status, head, body });
                 }
             }
@@ -95,7 +99,10 @@ pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> std::io
 
 /// The bytes of a request.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n", body.len());
+    let mut bytes = format!(
+        "{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n",
+        body.len()
+    );
     for (name, value) in headers {
         bytes.push_str(&format!("{name}: {value}\r\n"));
     }
