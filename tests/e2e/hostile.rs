@@ -3,13 +3,16 @@
 use leadgate_tests::{Crm, Daemon, REFUSED, SAMPLE, SUCCESS, Setup, Wire, post, until};
 use serde_json::json;
 
+/// Path with query, headers, body.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8]);
+
 #[test]
 fn what_is_not_authentic_is_refused_and_nothing_is_stored() {
     let daemon = Daemon::start(Setup::default());
     let json = [("content-type", "application/json")];
     let charset = [("content-type", "application/json;charset=klingon")];
     let multipart = [("content-type", "multipart/form-data; boundary=x")];
-    let cases: [(&str, &[(&str, &str)], &[u8]); 7] = [
+    let cases: [Case<'_>; 7] = [
         ("/tmall/leads?app_key=%&sign=A", &json, b"{}"),
         ("/tmall/leads?app_key=%4&sign=A", &json, b"{}"),
         (

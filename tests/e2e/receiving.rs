@@ -1,6 +1,7 @@
 //! Receiving: what is said to whom, and what becomes of it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -86,7 +87,7 @@ fn check(daemon: &Daemon, vector: &Value) {
             header[0].as_str().expect("text"),
             header[1].as_str().expect("text"),
         );
-        head.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(head, "{name}: {value}\r\n");
     }
     head.push_str("\r\n");
     let mut wire = Wire::open(daemon.public()).expect("connects");

@@ -158,7 +158,7 @@ impl Drop for Crm {
 fn serve(mut stream: TcpStream, desk: &Desk) {
     let _ = stream.set_read_timeout(Some(Duration::from_millis(100)));
     let mut bytes = Vec::new();
-    let mut buffer = [0; 65_536];
+    let mut buffer = [0; 16_384];
     while !desk.closed.load(Ordering::SeqCst) {
         if let Some((headers, body, used)) = parse(&bytes) {
             bytes.drain(..used);

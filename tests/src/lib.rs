@@ -25,7 +25,7 @@ pub const REFUSED: &str =
     r#"{"success":"false","errCode":"sign-check-failure","errMsg":"Illegal request"}"#;
 
 /// Longest wait for anything that should happen soon; machines are noisy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until `condition` holds.
 ///

@@ -1,5 +1,6 @@
 //! The wire: HTTP by hand, so that tests can say exactly which bytes go out.
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -104,7 +105,7 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
         body.len()
     );
     for (name, value) in headers {
-        bytes.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(bytes, "{name}: {value}\r\n");
     }
     bytes.push_str("\r\n");
     [bytes.as_bytes(), body].concat()

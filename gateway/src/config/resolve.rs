@@ -14,9 +14,12 @@ use super::document::{Document, is_literal_secret, pointer};
 /// Largest secret file, in bytes.
 const LARGEST: u64 = 64 * 1024;
 
+/// Gives a variable's value.
+type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
 /// Where names are looked up. A value, so that tests have their own.
 pub struct Environment<'a> {
-    variable: Box<dyn Fn(&str) -> Option<String> + 'a>,
+    variable: Box<Lookup<'a>>,
 }
 
 impl<'a> Environment<'a> {

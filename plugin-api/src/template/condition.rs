@@ -24,7 +24,7 @@ impl Condition {
             .environment
             .compile_expression(text)
             .map_err(|error| convert(&error))?;
-        check_names(expression.undeclared_variables(false), CONDITION_NAMES)?;
+        check_names(expression.undeclared_variables(false), &CONDITION_NAMES)?;
         // A trial finds filters and tests that do not exist; what fails only on this lead is
         // not the template's fault.
         if let Err(error) = expression.eval(sample_names())
@@ -124,15 +124,5 @@ mod tests {
             !error.message.contains("missing"),
             "values stay out: {error}"
         );
-    }
-
-    #[test]
-    fn endless_loops_run_out_of_fuel() {
-        let heavy =
-            condition("range(10000)|map('string')|list|length > 0 and range(10000)|sum > 0");
-        // Either refused while compiling or when it runs, but never endless.
-        if let Ok(heavy) = heavy {
-            let _ = heavy.holds(&json!({}), "shop");
-        }
     }
 }

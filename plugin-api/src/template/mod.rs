@@ -84,22 +84,17 @@ impl Engine {
 }
 
 /// Refuses names that do not exist.
-fn check_names<'a>(
+fn check_names(
     used: impl IntoIterator<Item = String>,
-    event_names: impl IntoIterator<Item = &'a str> + Clone,
+    event_names: &[&str],
 ) -> Result<(), TemplateError> {
-    let fields = &crate::event::LEAD_NAMES;
-    let known = |name: &str| {
-        fields.contains(&name) || event_names.clone().into_iter().any(|other| other == name)
-    };
-    let mut unknown: Vec<String> = used.into_iter().filter(|name| !known(name)).collect();
+    let known = || crate::event::LEAD_NAMES.iter().chain(event_names);
+    let is_unknown = |name: &String| !known().any(|known| known == name);
     // The engine gives them in no order; the first by name is as good as any, and stable.
-    unknown.sort();
-    let Some(name) = unknown.into_iter().next() else {
+    let Some(name) = used.into_iter().filter(is_unknown).min() else {
         return Ok(());
     };
-    let candidates = fields.iter().copied().chain(event_names.clone());
-    let guess = candidates
+    let guess = known()
         .map(|candidate| (strsim::damerau_levenshtein(candidate, &name), candidate))
         .min()
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4);

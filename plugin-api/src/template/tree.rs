@@ -154,7 +154,7 @@ fn leaf(engine: &Engine, text: &str) -> Result<Node, TemplateError> {
         .and_then(|rest| rest.strip_suffix("}}"))
         && let Ok(expression) = engine.environment.compile_expression(inner)
     {
-        check_names(expression.undeclared_variables(false), EVENT_NAMES)?;
+        check_names(expression.undeclared_variables(false), &EVENT_NAMES)?;
         trial(expression.eval(sample_names()).map(drop))?;
         return Ok(Node::Expression(inner.trim().to_owned()));
     }
@@ -162,7 +162,7 @@ fn leaf(engine: &Engine, text: &str) -> Result<Node, TemplateError> {
         .environment
         .template_from_str(text)
         .map_err(|error| convert(&error))?;
-    check_names(template.undeclared_variables(false), EVENT_NAMES)?;
+    check_names(template.undeclared_variables(false), &EVENT_NAMES)?;
     trial(template.render(sample_names()).map(drop))?;
     Ok(Node::Text(text.to_owned()))
 }
@@ -237,5 +237,13 @@ mod tests {
             tree.render(&event, "D").expect("renders"),
             json!("{{ 7 * 7 }}!")
         );
+    }
+
+    #[test]
+    fn endless_work_runs_out_of_fuel() {
+        let open = "{% for a in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] %}".repeat(6);
+        let close = "{% endfor %}".repeat(6);
+        let error = render(&json!(format!("{open}x{close}"))).expect_err("a million rounds");
+        assert!(error.message.contains("fuel"), "{error}");
     }
 }

@@ -23,7 +23,7 @@ use reqwest::{Response, StatusCode};
 /// Bytes of an answer that are read.
 const READ: usize = 16 * 1024;
 /// Longest wait that a destination may ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// What an answer means.
 pub(crate) async fn answer(mut answer: Response) -> Outcome {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn waits_come_as_seconds_or_dates_and_are_capped() {
-        assert_eq!(wait("120"), Some(Duration::from_secs(120)));
+        assert_eq!(wait("120"), Some(Duration::from_mins(2)));
         assert_eq!(
             wait("Tue, 24 Nov 2026 04:00:30 GMT"),
             Some(Duration::from_secs(30))

@@ -1,5 +1,6 @@
 //! The request: one delivery as HTTP.
 
+use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use leadgate_plugin::{Delivery, Problem};
@@ -96,7 +97,7 @@ impl Request {
             } else {
                 value.to_str().unwrap_or("***")
             };
-            text.push_str(&format!("{name}: {shown}\n"));
+            let _ = writeln!(text, "{name}: {shown}");
         }
         text.push('\n');
         let pretty = serde_json::from_slice::<serde_json::Value>(&self.body)
