@@ -145,6 +145,7 @@ impl Report {
                 one,
                 lang,
                 source: self.named(one),
+                elsewhere: self.elsewhere(one, lang),
             };
             if handler.render_report(&mut text, &shown).is_err() {
                 text.push_str(one.message.pick(lang));
@@ -178,6 +179,17 @@ impl Report {
         list.collect()
     }
 
+    fn elsewhere(&self, one: &Diagnostic, lang: Lang) -> Option<String> {
+        let (place, other) = (one.place.as_ref()?, one.other.as_ref()?);
+        let source = self
+            .sources
+            .get(other.file)
+            .filter(|_| other.file != place.file)?;
+        let line = source.shown.get(..other.range.start)?.matches('\n').count() + 1;
+        let first = lang.pick("first defined in", "最初定义在");
+        Some(format!("{first} {}:{line}", source.path.display()))
+    }
+
     fn named(&self, one: &Diagnostic) -> Option<NamedSource<String>> {
         let source = self.sources.get(one.place.as_ref()?.file)?;
         Some(NamedSource::new(
@@ -192,6 +204,8 @@ struct Shown<'a> {
     one: &'a Diagnostic,
     lang: Lang,
     source: Option<NamedSource<String>>,
+    /// The other place, if it is in another file and cannot be underlined.
+    elsewhere: Option<String>,
 }
 
 impl fmt::Debug for Shown<'_> {
@@ -222,7 +236,12 @@ impl miette::Diagnostic for Shown<'_> {
 
     fn help<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
         let help = self.one.help.pick(self.lang);
-        (!help.is_empty()).then(|| Box::new(help) as Box<dyn fmt::Display>)
+        let first = self.elsewhere.as_deref().unwrap_or_default();
+        let parts: Vec<&str> = [help, first]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect();
+        (!parts.is_empty()).then(|| Box::new(parts.join("\n")) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

@@ -156,3 +156,6 @@ fn closing(mut response: HttpResponse) -> HttpResponse {
         .set_connection_type(actix_web::http::ConnectionType::Close);
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,14 @@ pub fn start(log: &Log) {
             .try_init(),
         LogFormat::Human => base.with_ansi(std::io::stderr().is_terminal()).try_init(),
     };
+    // A panic's message may quote what it was working on, which may be a person.
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(at, "panic caught");
+    }));
     if let Some(error) = bad {
         tracing::warn!(error = %error, "log filter not understood; using info");
     }

@@ -1,0 +1,141 @@
+//! What only a broken store can show: an answer for a panic, and for an outbox that refuses.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use futures_util::future::{BoxFuture, ready};
+use leadgate_plugin::Secret;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::clock::{Millis, SystemClock};
+use crate::outbox::{
+    Accepted, Arrival, Delivery, DeliveryId, Due, Finish, LeadId, Quarantined, Refusal, StoredLead,
+    Suspect, Totals, Unavailable,
+};
+use crate::source::tmall::{PushParts, signed_push};
+use crate::telemetry::metrics::Metrics;
+
+/// An outbox that does what it is told when a lead comes.
+struct Broken(fn() -> Result<Accepted, Refusal>);
+
+impl Outbox for Broken {
+    fn accept(&self, _: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>> {
+        Box::pin(ready((self.0)()))
+    }
+    fn quarantine(&self, _: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
+        Box::pin(ready(Err(Refusal::Full)))
+    }
+    fn finish(&self, _: Finish) -> BoxFuture<'static, Result<(), Unavailable>> {
+        Box::pin(ready(Ok(())))
+    }
+    fn due(
+        &self,
+        _: &str,
+        _: Millis,
+        _: usize,
+        _: &dyn Fn(&DeliveryId) -> bool,
+    ) -> Result<Due, Unavailable> {
+        Ok(Due::default())
+    }
+    fn arrivals(&self, _: &str) -> Arc<Notify> {
+        Arc::default()
+    }
+    fn totals(&self) -> Totals {
+        Totals::default()
+    }
+    fn oldest(&self, _: &str) -> Result<Option<Millis>, Unavailable> {
+        Ok(None)
+    }
+    fn lead(&self, _: LeadId, _: u32) -> Result<Option<StoredLead>, Unavailable> {
+        Ok(None)
+    }
+    fn delivery(&self, _: DeliveryId) -> Result<Option<Delivery>, Unavailable> {
+        Ok(None)
+    }
+    fn fault(&self) -> Option<String> {
+        None
+    }
+    fn size(&self) -> u64 {
+        0
+    }
+    fn close(&self) {}
+}
+
+async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_json::Value) {
+    let server = config::Server {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        max_body: 1 << 18,
+        max_connections: 16,
+        header_timeout: Duration::from_secs(1),
+        body_timeout: Duration::from_secs(1),
+        ack_deadline: Duration::from_secs(1),
+        failure_status: 503,
+        refusal_status: 200,
+        shutdown_timeout: Duration::from_secs(1),
+    };
+    let tmall = config::Tmall {
+        app_key: None,
+        app_secret: vec![Secret::new("s")],
+        timestamp_tolerance: None,
+        methods: vec![],
+        open_key: None,
+        on_invalid: config::OnOdd::Quarantine,
+        on_stale: config::OnOdd::Quarantine,
+    };
+    let source = config::Source {
+        path: "/leads".to_owned(),
+        kind: config::SourceKind::Tmall(tmall),
+    };
+    let sinks: BTreeMap<String, config::Sink> = BTreeMap::new();
+    let ingress = Arc::new(Ingress {
+        sources: Registry::new(&BTreeMap::from([("shop".to_owned(), source)]), &server),
+        routes: Routes::new(sinks.iter(), &config::Tables::new()).expect("no routes"),
+        outbox: Arc::new(Broken(broken)),
+        tables: config::Tables::new(),
+        clock: Arc::new(SystemClock),
+        metrics: Metrics::new().ingest,
+        limits: server,
+    });
+    let app = App::new()
+        .app_data(web::Data::from(ingress))
+        .default_service(web::to(answer));
+    let app = init_service(app).await;
+    let push = signed_push(&PushParts {
+        app_key: "1",
+        secret: "s",
+        method: None,
+        now: SystemClock.now(),
+        body: crate::lead::SAMPLE.as_bytes(),
+    });
+    let request = TestRequest::post()
+        .uri(&format!("/leads?{}", push.query))
+        .insert_header(("content-type", push.content_type))
+        .set_payload(push.body)
+        .to_request();
+    let response = call_service(&app, request).await;
+    let status = response.status().as_u16();
+    let body = read_body(response).await;
+    (
+        status,
+        serde_json::from_slice(&body).expect("every answer is JSON"),
+    )
+}
+
+#[actix_web::test]
+async fn a_panic_is_an_answer_in_json_and_never_success() {
+    let (status, answer) = push_into(|| panic!("on purpose")).await;
+    assert_eq!((status, &answer["result"]["success"]), (500, &false.into()));
+}
+
+#[actix_web::test]
+async fn a_full_or_failed_outbox_is_the_failure_answer_with_its_status() {
+    let (status, answer) = push_into(|| Err(Refusal::Full)).await;
+    assert_eq!(
+        (status, &answer["result"]["errCode"]),
+        (503, &"overloaded".into())
+    );
+    let (status, answer) = push_into(|| Err(Unavailable("disk".to_owned()).into())).await;
+    assert_eq!((status, &answer["result"]["success"]), (503, &false.into()));
+}
