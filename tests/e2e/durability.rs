@@ -314,3 +314,59 @@ fn a_slow_disk_is_the_failure_answer_in_time_and_a_full_queue_at_once() {
         SUCCESS
     );
 }
+
+#[test]
+fn a_stop_records_attempts_without_an_answer_as_ambiguous() {
+    let crm = Crm::start();
+    crm.behave(leadgate_tests::Behaviour::Hang);
+    let mut daemon = Daemon::start(Setup {
+        server: "shutdown_timeout = \"200ms\"\n".to_owned(),
+        level: "debug",
+        ..Setup::with_crm(&crm.url())
+    });
+    assert_eq!(
+        daemon.shop().push(Shop::lead(1)).expect("answered").body,
+        SUCCESS
+    );
+    until("the attempt is in flight", || crm.received().len() == 1);
+    assert_eq!(daemon.terminate(), Some(0));
+    assert!(
+        daemon.log().contains("\"rule\":\"shutdown\""),
+        "{}",
+        daemon.log()
+    );
+    crm.behave(leadgate_tests::Behaviour::Take);
+    daemon.restart();
+    until("it is delivered after the restart", || {
+        daemon.stat("/sinks/crm/delivered") == 1
+    });
+    let ids: BTreeSet<String> = crm
+        .received()
+        .iter()
+        .map(leadgate_tests::Received::delivery)
+        .collect();
+    assert_eq!(ids.len(), 1, "under the same id");
+}
+
+#[test]
+fn systemd_is_told_when_the_daemon_is_ready_and_when_it_stops() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("binds");
+    socket
+        .set_read_timeout(Some(leadgate_tests::PATIENCE))
+        .expect("sets the timeout");
+    let told = || {
+        let mut buffer = [0; 256];
+        let count = socket.recv(&mut buffer).expect("a message");
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    };
+    let environment = vec![("NOTIFY_SOCKET".to_owned(), path.display().to_string())];
+    let mut daemon = Daemon::start(Setup {
+        environment,
+        ..Setup::default()
+    });
+    assert!(told().contains("READY=1"));
+    assert_eq!(daemon.terminate(), Some(0));
+    assert!(told().contains("STOPPING=1"));
+}

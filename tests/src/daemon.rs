@@ -28,6 +28,8 @@ pub struct Setup {
     pub rest: String,
     /// Log level.
     pub level: &'static str,
+    /// Further environment variables; `@FOLDER@` in a value is the daemon's folder.
+    pub environment: Vec<(String, String)>,
     /// A command to run it under, such as strace with its arguments.
     pub under: Vec<String>,
 }
@@ -271,6 +273,10 @@ fn spawn(folder: &Path, setup: &Setup, log: &Arc<Mutex<Vec<String>>>) -> Child {
     command
         .args(["run", "--config"])
         .arg(folder.join("leadgate.toml"));
+    let folder_text = folder.display().to_string();
+    for (name, value) in &setup.environment {
+        command.env(name, value.replace("@FOLDER@", &folder_text));
+    }
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -233,3 +233,56 @@ proptest::proptest! {
         load_files(&[("leadgate.toml", &format!("{GOOD}\n[{key}]\n{key} = \"{value}\""))]);
     }
 }
+
+#[test]
+fn secrets_come_from_files_and_credentials_and_variables_have_defaults() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str, mode: u32| {
+        use std::os::unix::fs::PermissionsExt;
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("writes");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
+            .expect("sets the mode");
+    };
+    write("private", "from-file\n", 0o600);
+    write("open", "from-open-file\n", 0o644);
+    write("hook", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", 0o600);
+    let main = GOOD
+        .replace(
+            "\"env:SECRET\"",
+            "[\"file:private\", \"file:open\", \"cred:hook\"]",
+        )
+        .replace("env:WEBHOOK_SECRET", "cred:hook")
+        .replace("crm.example", "${HOST:-crm.local}");
+    write("leadgate.toml", &main, 0o600);
+    let credentials = folder.path().display().to_string();
+    let environment =
+        Environment::of(|name| (name == "CREDENTIALS_DIRECTORY").then(|| credentials.clone()));
+    let mut plugins = Plugins::builtin().expect("built in");
+    let (config, report) = load(
+        &folder.path().join("leadgate.toml"),
+        &environment,
+        &mut plugins,
+    );
+    let config = config.expect("good");
+    let SourceKind::Tmall(tmall) = &config.sources["shop"].kind;
+    let secrets: Vec<_> = tmall
+        .app_secret
+        .iter()
+        .map(leadgate_plugin::Secret::expose)
+        .collect();
+    assert_eq!(
+        secrets,
+        [
+            "from-file",
+            "from-open-file",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        ]
+    );
+    assert_eq!(
+        config.sinks["crm"].settings["url"],
+        "https://crm.local/leads"
+    );
+    let codes: Vec<_> = report.diagnostics().iter().map(|one| one.code).collect();
+    assert_eq!(codes, ["config::open_secret_file"]);
+}

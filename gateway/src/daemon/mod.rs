@@ -81,6 +81,7 @@ impl Daemon {
             sinks: config.sinks.keys().cloned().collect(),
             metrics: metrics.outbox.clone(),
         })?);
+        warn_of_orphans(config, &*outbox);
         let dispatcher = Dispatcher::start(targets, &outbox, clock, &metrics.delivery);
 
         let operators_address = operators.local_addr();
@@ -173,6 +174,19 @@ impl Listener {
     async fn stop(self) {
         self.handle.stop(true).await;
         let _ = self.task.await;
+    }
+}
+
+/// Deliveries of a sink that is not configured any more stay where they are: say so.
+fn warn_of_orphans(config: &Config, outbox: &dyn Outbox) {
+    for (sink, totals) in outbox.totals().sinks {
+        if totals.waiting > 0 && !config.sinks.contains_key(&sink) {
+            tracing::warn!(
+                sink,
+                waiting = totals.waiting,
+                "deliveries wait for a sink that is not configured; they go on when it is"
+            );
+        }
     }
 }
 

@@ -154,9 +154,14 @@ impl Lane {
         let now = self.clock.now();
         let page = tokio::task::spawn_blocking(move || {
             let due = outbox.due(&name, now, PAGE, &|id| shared.ids().contains(id))?;
-            shared
-                .ids()
-                .extend(due.deliveries.iter().map(|claim| claim.id));
+            let mut ids = shared.ids();
+            ids.extend(due.deliveries.iter().map(|claim| claim.id));
+            for (id, error) in &due.damaged {
+                // Claimed for good, so that it is said once and not read again.
+                ids.insert(*id);
+                tracing::error!(sink = &*name, delivery = %id, error = error.0, "delivery could not be read; it is left alone");
+            }
+            drop(ids);
             Ok(due)
         });
         page.await

@@ -153,6 +153,8 @@ pub struct Due {
     pub deliveries: Vec<Claim>,
     /// When the next one after these is due, if any waits.
     pub next: Option<Millis>,
+    /// Deliveries that cannot be read, with the reason: they must not hold up the others.
+    pub damaged: Vec<(DeliveryId, Unavailable)>,
 }
 
 /// A delivery with what its next attempt needs.

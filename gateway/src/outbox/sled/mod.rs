@@ -169,6 +169,17 @@ impl SledOutbox {
             .ok_or_else(|| Unavailable(format!("sink `{sink}` is not registered")))
     }
 
+    /// A waiting delivery with its lead; `None` if it does not wait any more.
+    fn claim(&self, sink: SinkNumber, id: DeliveryId) -> Result<Option<Claim>, Unavailable> {
+        let Some(delivery) = read::<Delivery>(&self.tree, &key::waiting(sink, id))? else {
+            return Ok(None);
+        };
+        let lead = self
+            .lead(delivery.lead, delivery.revision)?
+            .ok_or_else(|| Unavailable(format!("its lead {} is not stored", delivery.lead)))?;
+        Ok(Some(Claim { id, delivery, lead }))
+    }
+
     /// Reads a record that may be in several parts.
     fn parts(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, Unavailable> {
         let mut whole: Option<Vec<u8>> = None;
@@ -242,19 +253,12 @@ impl Outbox for SledOutbox {
                 due.next = Some(at);
                 break;
             }
-            // Finished between the scan and this read: its index entry is as good as gone.
-            let Some(delivery) = read::<Delivery>(&self.tree, &key::waiting(number, id))? else {
-                continue;
-            };
-            let lead = self
-                .lead(delivery.lead, delivery.revision)?
-                .ok_or_else(|| {
-                    Unavailable(format!(
-                        "delivery {id} names lead {} which is not stored",
-                        delivery.lead
-                    ))
-                })?;
-            due.deliveries.push(Claim { id, delivery, lead });
+            match self.claim(number, id) {
+                Ok(Some(claim)) => due.deliveries.push(claim),
+                // Finished between the scan and this read: its index entry is as good as gone.
+                Ok(None) => {}
+                Err(error) => due.damaged.push((id, error)),
+            }
         }
         Ok(due)
     }

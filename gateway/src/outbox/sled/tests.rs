@@ -303,3 +303,22 @@ fn a_foreign_sled_database_is_refused() {
     let error = try_open(&folder, 1).err().expect("refused");
     assert!(error.to_string().contains("not an outbox"), "{error}");
 }
+
+#[tokio::test]
+async fn a_delivery_that_cannot_be_read_does_not_hold_up_the_others() {
+    let folder = folder();
+    let outbox = open(&folder);
+    outbox.accept(arrival(1, 1)).await.expect("accepted");
+    outbox.accept(arrival(2, 2)).await.expect("accepted");
+    let first = claims(&outbox, 1_000).remove(0);
+    outbox
+        .tree
+        .insert(
+            key::waiting(outbox.number("crm").expect("a sink"), first.id),
+            &[9, 9],
+        )
+        .expect("damages");
+    let due = outbox.due("crm", 1_000, 100, &|_| false).expect("readable");
+    assert_eq!((due.deliveries.len(), due.damaged.len()), (1, 1));
+    assert_eq!(due.damaged[0].0, first.id);
+}
