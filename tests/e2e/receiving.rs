@@ -316,3 +316,40 @@ fn every_path_answers_json() {
         (408, json!("body-timeout"))
     );
 }
+
+#[test]
+fn what_is_no_request_yet_is_answered_in_json_as_well() {
+    let daemon = Daemon::start(Setup {
+        server: "header_timeout = \"300ms\"\n".to_owned(),
+        ..Setup::default()
+    });
+    let long = format!("GET /?{} HTTP/1.1\r\nhost: t\r\n\r\n", "a".repeat(200_000));
+    let cases: [(&[u8], u16, &str); 4] = [
+        (
+            b"POST /tmall/leads HTTP/1.1\r\nhost: t\r\nx-slow: ",
+            408,
+            "header-timeout",
+        ),
+        (b"this is not HTTP\r\n\r\n", 400, "bad-request"),
+        (
+            b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: x\r\n\r\n",
+            400,
+            "bad-request",
+        ),
+        (long.as_bytes(), 431, "headers-too-large"),
+    ];
+    for (bytes, status, code) in cases {
+        let mut wire = Wire::open(daemon.public()).expect("connects");
+        wire.send(bytes).expect("sends");
+        let answer = wire.answer().expect(code);
+        assert_eq!(
+            (answer.status, &answer.json()["result"]["errCode"]),
+            (status, &json!(code))
+        );
+        assert!(
+            answer.head.contains("content-type: application/json"),
+            "{}",
+            answer.head
+        );
+    }
+}

@@ -5,17 +5,23 @@
 
 mod body;
 mod push;
+mod stream;
 
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_rt::net::TcpStream;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::{AppConfig, Server, ServerHandle};
 use actix_web::http::StatusCode;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt;
 
 use self::body::TooSlowOrLarge;
+use self::stream::JsonStream;
 use crate::clock::Clock;
 use crate::config;
 use crate::outbox::Outbox;
@@ -53,18 +59,30 @@ pub fn serve(
     let limits = ingress.limits.clone();
     let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let data = web::Data::from(ingress);
-    let server = HttpServer::new(move || {
-        App::new()
+    let header_timeout = limits.header_timeout;
+    // What `HttpServer` does, with our own stream between the socket and HTTP.
+    let factory = move || {
+        let app = App::new()
             .app_data(data.clone())
             .default_service(web::to(answer))
-    })
-    .workers(workers)
-    .max_connections(limits.max_connections.div_ceil(workers))
-    .client_request_timeout(limits.header_timeout)
-    .shutdown_timeout(limits.ack_deadline.as_secs() + 1)
-    .disable_signals()
-    .listen(listener)?
-    .run();
+            .into_factory()
+            .map_err(|error: actix_web::Error| error.error_response());
+        let http = HttpService::build()
+            .client_request_timeout(header_timeout)
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(|socket: TcpStream| async move {
+            let peer = socket.peer_addr().ok();
+            Ok::<_, DispatchError>((JsonStream::new(socket), peer))
+        })
+        .and_then(http)
+    };
+    let server = Server::build()
+        .workers(workers)
+        .max_concurrent_connections(limits.max_connections.div_ceil(workers))
+        .shutdown_timeout(limits.ack_deadline.as_secs() + 1)
+        .disable_signals()
+        .listen("public", listener, factory)?
+        .run();
     let handle = server.handle();
     Ok((server, handle, address))
 }

@@ -7,15 +7,19 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::config::{Log, LogFormat};
 
+/// What the web server says about itself, and about strangers who do not speak HTTP: anybody
+/// could fill the log with errors that nobody needs to act on.
+const QUIET: &str = "actix_server=warn,actix_http=off";
+
 /// Starts logging. Called once; a second call changes nothing.
 ///
 /// `LEADGATE_LOG` overrides the configured level. An unusable filter falls back to `info`
 /// and says so, because a daemon without logs helps nobody.
 pub fn start(log: &Log) {
     let wanted = std::env::var("LEADGATE_LOG").unwrap_or_else(|_| log.level.clone());
-    let (filter, bad) = match EnvFilter::try_new(&wanted) {
+    let (filter, bad) = match EnvFilter::try_new(format!("{wanted},{QUIET}")) {
         Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("info"), Some(error)),
+        Err(error) => (EnvFilter::new(format!("info,{QUIET}")), Some(error)),
     };
     let base = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -159,11 +159,13 @@ async fn story(lang: Lang, args: &Args) -> Result<(), String> {
         );
     } else {
         println!(
-            "\n{}\n  leadgate push --url {url} --app-key {APP_KEY} --secret {APP_SECRET} --count 3\n{}",
+            "\n{}\n  {} push --url {url} --app-key {APP_KEY} --secret {APP_SECRET} --record-id 400001 --count 3\n{}",
             lang.pick(
                 "It keeps running. In a second terminal:",
                 "演示继续运行。请在另一个终端执行："
             ),
+            std::env::current_exe()
+                .map_or_else(|_| "leadgate".to_owned(), |path| path.display().to_string()),
             lang.pick("Ctrl-C ends it.", "按 Ctrl-C 结束。"),
         );
         keep_telling(&mut received, lang).await;
