@@ -128,7 +128,7 @@ fn bodies_that_are_no_leads_are_kept_for_a_person() {
 #[test]
 fn slow_headers_and_silent_connections_do_not_keep_others_out() {
     let daemon = Daemon::start(Setup {
-        server: "header_timeout = \"300ms\"\nbody_timeout = \"300ms\"\nmax_connections = 64\n"
+        server: "header_timeout = \"1s\"\nbody_timeout = \"300ms\"\nmax_connections = 64\n"
             .to_owned(),
         ..Setup::default()
     });

@@ -320,7 +320,7 @@ fn every_path_answers_json() {
 #[test]
 fn what_is_no_request_yet_is_answered_in_json_as_well() {
     let daemon = Daemon::start(Setup {
-        server: "header_timeout = \"300ms\"\n".to_owned(),
+        server: "header_timeout = \"1s\"\n".to_owned(),
         ..Setup::default()
     });
     let long = format!("GET /?{} HTTP/1.1\r\nhost: t\r\n\r\n", "a".repeat(200_000));
@@ -330,7 +330,7 @@ fn what_is_no_request_yet_is_answered_in_json_as_well() {
             408,
             "header-timeout",
         ),
-        (b"this is not HTTP\r\n\r\n", 400, "bad-request"),
+        (b"GARBAGE\r\n\r\n", 400, "bad-request"),
         (
             b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: x\r\n\r\n",
             400,

@@ -98,6 +98,20 @@ impl Build<'_, '_> {
         let or = |given: Option<leadgate_plugin::HumanDuration>, seconds| {
             given.map_or(SECOND * seconds, |given| given.0)
         };
+        // The web server's clock for headers ticks every half second.
+        if raw.header_timeout.is_some_and(|given| given.0 < SECOND) {
+            let message = Text::new(
+                "less than 1s would cut off honest senders",
+                "小于 1s 会误断正常的请求",
+            );
+            let place = self.value("/server/header_timeout");
+            self.error(
+                "config::invalid_value",
+                message,
+                Text::plain("\"5s\""),
+                place,
+            );
+        }
         Server {
             listen: self.address(raw.listen.as_deref(), "0.0.0.0:8080", "/server/listen"),
             max_body: usize::try_from(raw.max_body.map_or(256 << 10, |size| size.0))
