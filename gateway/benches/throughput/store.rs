@@ -141,6 +141,7 @@ fn arrival() -> Arrival {
         lead: String::from_utf8_lossy(&lead).into_owned(),
         labels: "{}".to_owned(),
         raw,
+        original: None,
         routes: Vec::new(),
     }
 }

@@ -58,6 +58,7 @@ fn arrival(record: u8) -> Arrival {
         lead: format!("{{\"record_id\":{record}}}"),
         labels: "{}".to_owned(),
         raw: "raw".to_owned(),
+        original: None,
         routes: vec![Route {
             sink: "log".into(),
             failed: None,

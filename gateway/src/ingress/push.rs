@@ -74,6 +74,7 @@ async fn store(ingress: &Ingress, push: Push, received_at: i64) -> Verdict {
         request_id,
         method,
         raw,
+        original,
     } = push;
     let routes = ingress.routes.of(&source, &lead);
     let labels = lead.labels(&ingress.tables);
@@ -90,6 +91,7 @@ async fn store(ingress: &Ingress, push: Push, received_at: i64) -> Verdict {
         lead: String::from_utf8_lossy(&lead.json()).into_owned(),
         labels: serde_json::to_string(&labels).unwrap_or_else(|_| "{}".to_owned()),
         raw: String::from_utf8_lossy(&raw).into_owned(),
+        original: original.map(|body| body.to_vec()),
         routes,
     };
     let stored =

@@ -42,8 +42,8 @@ id! {
     QuarantineId
 }
 
-/// A verified lead on its way into the store.
-#[derive(Clone, Debug)]
+/// A verified lead on its way into the store. Not `Debug`: it is personal data.
+#[derive(Clone)]
 pub struct Arrival {
     /// Name of the source.
     pub source: Arc<str>,
@@ -67,6 +67,8 @@ pub struct Arrival {
     pub labels: String,
     /// The body as text.
     pub raw: String,
+    /// The body byte for byte, where it is not `raw`.
+    pub original: Option<Vec<u8>>,
     /// The sinks that want it, by name.
     pub routes: Vec<Route>,
 }
@@ -185,6 +187,8 @@ pub struct StoredLead {
     pub labels: String,
     /// The body as text.
     pub raw: String,
+    /// The body byte for byte, where it is not `raw`.
+    pub original: Option<Vec<u8>>,
 }
 
 impl fmt::Debug for StoredLead {

@@ -55,6 +55,8 @@ pub struct Push {
     pub method: Option<String>,
     /// The body as text (UTF-8); of a push by GET, the query. What `raw` is to a plugin.
     pub raw: Bytes,
+    /// The body byte for byte, where it is not `raw`: another charset, or no text at all.
+    pub original: Option<Bytes>,
 }
 
 /// An authentic push that was not understood.

@@ -62,6 +62,8 @@ pub(super) struct LeadRecord<'a> {
     pub(super) lead: &'a str,
     pub(super) labels: &'a str,
     pub(super) raw: &'a str,
+    #[serde(borrow)]
+    pub(super) original: Option<&'a [u8]>,
 }
 
 impl<'a> LeadRecord<'a> {
@@ -78,6 +80,7 @@ impl<'a> LeadRecord<'a> {
             lead: &arrival.lead,
             labels: &arrival.labels,
             raw: &arrival.raw,
+            original: arrival.original.as_deref(),
         }
     }
 
@@ -90,6 +93,7 @@ impl<'a> LeadRecord<'a> {
             lead: self.lead.to_owned(),
             labels: self.labels.to_owned(),
             raw: self.raw.to_owned(),
+            original: self.original.map(<[u8]>::to_vec),
         }
     }
 }

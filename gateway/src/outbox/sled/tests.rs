@@ -40,6 +40,7 @@ fn arrival(record: u64, content: u8) -> Arrival {
         lead: format!("{{\"record_id\":{record}}}"),
         labels: "{}".to_owned(),
         raw: "raw".to_owned(),
+        original: None,
         routes: vec![Route {
             sink: "crm".into(),
             failed: None,
@@ -321,4 +322,19 @@ async fn a_delivery_that_cannot_be_read_does_not_hold_up_the_others() {
     let due = outbox.due("crm", 1_000, 100, &|_| false).expect("readable");
     assert_eq!((due.deliveries.len(), due.damaged.len()), (1, 1));
     assert_eq!(due.damaged[0].0, first.id);
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_are_kept_beside_the_text() {
+    let folder = folder();
+    let outbox = open(&folder);
+    let mut lead = arrival(1, 1);
+    lead.original = Some(b"\xd5\xc5\xc8\xfd\xff".to_vec());
+    outbox.accept(lead).await.expect("accepted");
+    let stored = claims(&outbox, 1_000).remove(0).lead;
+    assert_eq!(stored.raw, "raw");
+    assert_eq!(
+        stored.original.as_deref(),
+        Some(b"\xd5\xc5\xc8\xfd\xff".as_slice())
+    );
 }

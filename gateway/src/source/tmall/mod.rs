@@ -162,6 +162,7 @@ impl Tmall {
                     request_id,
                     method: authentic.param("method"),
                     raw: authentic.raw(),
+                    original: authentic.original(),
                 }))
             }
             Err(Oddity(reason, then)) => Reading::Odd(Odd {
@@ -249,6 +250,12 @@ impl Authentic<'_, '_> {
             _ if self.text.as_bytes() == &*self.request.body => self.request.body.clone(),
             _ => Bytes::copy_from_slice(self.text.as_bytes()),
         }
+    }
+
+    /// The body, where [`Self::raw`] is not the same bytes.
+    fn original(&self) -> Option<Bytes> {
+        let body = &self.request.body;
+        (!body.is_empty() && self.text.as_bytes() != &**body).then(|| body.clone())
     }
 
     fn param(&self, name: &str) -> Option<String> {

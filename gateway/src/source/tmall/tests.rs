@@ -127,6 +127,7 @@ fn the_sample_is_read() {
     assert!(push.identity.stable);
     assert_eq!(push.method.as_deref(), Some("a.method"));
     assert_eq!(push.raw, SAMPLE);
+    assert_eq!(push.original, None, "the text is the bytes");
     assert_eq!(push.request_id.expect("a request id").len(), 16);
 }
 
@@ -143,10 +144,15 @@ fn a_push_in_gbk_gives_text() {
             method: "POST",
             query: format!("{query}&sign={sign}"),
             content_type: "application/json;charset=GBK".into(),
-            body: encoded.into_owned(),
+            body: encoded.clone().into_owned(),
             at: NOW,
         }
         .read(),
+    );
+    assert_eq!(
+        push.original.as_deref(),
+        Some(&*encoded),
+        "the bytes are kept"
     );
     assert_eq!(push.lead.city_name.as_deref(), Some("杭州"));
     assert_eq!(push.raw, body);
