@@ -74,6 +74,13 @@ pub struct Outbox {
     pub queue: usize,
     /// Memory sled may use to cache pages, in bytes; default 64 MiB.
     pub cache: usize,
+    /// Leads whose deliveries are all done leave after this; default 90 d.
+    pub retention: Duration,
+    /// Leads with a dead letter, and pushes in quarantine, leave after this; default 180 d.
+    pub retention_dead: Duration,
+    /// Bytes that must stay free on the disk: below, pushes get the failure answer; default
+    /// 256 MiB.
+    pub min_free: u64,
 }
 
 /// Logging.
@@ -157,6 +164,12 @@ pub struct Sink {
     pub retry: Retry,
     /// What an attempt without an answer means.
     pub on_ambiguous: OnAmbiguous,
+    /// What a newer revision does to an older one that waits.
+    pub on_update: OnUpdate,
+    /// The sink that gets what became a dead letter here.
+    pub on_dead: Option<String>,
+    /// When the sink is left alone for a while.
+    pub breaker: Breaker,
     /// The plugin's own settings, secrets resolved.
     pub settings: serde_json::Value,
 }
@@ -183,6 +196,17 @@ pub struct Retry {
     pub max_age: Duration,
 }
 
+/// `breaker = { failures, wait, max }`: a sink that fails again and again is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// Failures in a row that open it; 0 switches it off; default 5.
+    pub failures: u32,
+    /// From opening to the first probe; doubles with each probe that fails; default 10 s.
+    pub wait: Duration,
+    /// Ceiling of that wait; default 5 min.
+    pub max: Duration,
+}
+
 /// What an attempt without an answer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnAmbiguous {
@@ -190,6 +214,18 @@ pub enum OnAmbiguous {
     Retry,
     /// Keep it for a person as a dead letter.
     Hold,
+}
+
+/// What a newer revision of a lead does to an older one that waits for the same sink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnUpdate {
+    /// It takes the older one's place, unless an attempt of that is under way (default).
+    #[default]
+    Supersede,
+    /// Every revision is delivered, in order.
+    Each,
+    /// Only the first revision that the sink wants is delivered.
+    Ignore,
 }
 
 /// A library of the merchant's own.

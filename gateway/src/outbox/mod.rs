@@ -27,20 +27,20 @@ pub trait Outbox: Send + Sync + 'static {
     /// Stores an authentic push that nobody could read, as durably as a lead.
     fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>>;
 
-    /// Records how an attempt ended and what becomes of its delivery. When the future is
-    /// ready, [`Outbox::due`] shows the new state; whether it is on disk already is not
-    /// promised, because a repeated attempt is allowed after a crash and a lost one is not.
-    fn finish(&self, finish: Finish) -> BoxFuture<'static, Result<(), Unavailable>>;
+    /// Claims the next deliveries of `sink` due by `now`, at most `limit`: earliest first for
+    /// each source, the sources in turn, so that the backlog of one does not starve another.
+    /// What is claimed is not given again until it is finished or unclaimed. Claims are
+    /// memory: a crash gives them all back. Reads the disk: call it from a blocking thread.
+    fn claim(&self, sink: &str, now: Millis, limit: usize) -> Result<Due, Unavailable>;
 
-    /// The next deliveries of `sink` due by `now`, earliest first, at most `limit`, without
-    /// those that `skip` names. Reads the disk: call it from a blocking thread.
-    fn due(
-        &self,
-        sink: &str,
-        now: Millis,
-        limit: usize,
-        skip: &dyn Fn(&DeliveryId) -> bool,
-    ) -> Result<Due, Unavailable>;
+    /// Gives claims back that were not attempted.
+    fn unclaim(&self, sink: &str, ids: &[DeliveryId]);
+
+    /// Records how the attempt of a claimed delivery ended and what becomes of it; the claim
+    /// ends. When the future is ready, [`Outbox::claim`] shows the new state; whether it is on
+    /// disk already is not promised, because a repeated attempt is allowed after a crash and
+    /// a lost one is not. An error leaves the claim.
+    fn finish(&self, finish: Finish) -> BoxFuture<'static, Result<(), Unavailable>>;
 
     /// Is notified whenever something becomes due for `sink` that was not before.
     fn arrivals(&self, sink: &str) -> Arc<Notify>;
@@ -57,11 +57,83 @@ pub trait Outbox: Send + Sync + 'static {
     /// One delivery with its attempts.
     fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Unavailable>;
 
+    /// Deliveries that pass `filter`, oldest first. `after` is the `next` of the page before.
+    fn deliveries(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Listed>, Unavailable>;
+
+    /// Does what a person decided about a delivery. Durable when the future is ready.
+    fn repair(
+        &self,
+        id: DeliveryId,
+        repair: Repair,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<Repaired, Unavailable>>;
+
+    /// Leads with this value, oldest first, at most `limit`.
+    fn find(&self, find: &Find, limit: usize) -> Result<Vec<LeadId>, Unavailable>;
+
+    /// Leads by the time of their first push, newest first.
+    fn leads(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable>;
+
+    /// A lead with its revisions and deliveries.
+    fn history(&self, id: LeadId) -> Result<Option<History>, Unavailable>;
+
+    /// Removes a lead with all that is stored of it, whatever its state. `false` if there is
+    /// none, or an attempt for it is under way. Durable when the future is ready.
+    fn erase(&self, id: LeadId) -> BoxFuture<'static, Result<bool, Unavailable>>;
+
+    /// Pushes kept aside, oldest first.
+    fn suspects(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<StoredSuspect>, Unavailable>;
+
+    /// One push kept aside.
+    fn suspect(&self, id: QuarantineId) -> Result<Option<StoredSuspect>, Unavailable>;
+
+    /// Takes a push out of quarantine as the lead that a person says it is, in one atomic
+    /// step; `None` if it is not there any more.
+    fn admit(
+        &self,
+        id: QuarantineId,
+        arrival: Arrival,
+    ) -> BoxFuture<'static, Result<Option<Accepted>, Refusal>>;
+
+    /// Removes a push from quarantine; `false` if it is not there. Its fingerprint goes too.
+    fn discard(&self, id: QuarantineId) -> BoxFuture<'static, Result<bool, Unavailable>>;
+
+    /// Pauses or resumes a sink, durably.
+    fn pause(&self, sink: &str, paused: bool) -> BoxFuture<'static, Result<(), Unavailable>>;
+
+    /// Whether a sink is paused; cheap. [`Outbox::arrivals`] is notified when it changes.
+    fn paused(&self, sink: &str) -> bool;
+
+    /// Removes what is over for longer than `keep` says, looking at no more than `limit`
+    /// leads from `from` on. Reads the disk: call it from a blocking thread.
+    fn sweep(
+        &self,
+        keep: Retention,
+        now: Millis,
+        from: Option<LeadId>,
+        limit: usize,
+    ) -> Result<Swept, Unavailable>;
+
     /// Why nothing can be accepted any more, if so.
     fn fault(&self) -> Option<String>;
 
-    /// Bytes on disk.
+    /// Why arrivals are refused for now although the store is sound, if so.
+    fn short_of_space(&self) -> bool;
+
+    /// Bytes on disk; measured with each commit, cheap.
     fn size(&self) -> u64;
+
+    /// Bytes free on its disk; measured with each commit, cheap.
+    fn free(&self) -> u64;
 
     /// Writes what is queued, stops, and makes all of it durable. Later calls are refused.
     fn close(&self);

@@ -69,8 +69,69 @@ pub struct Arrival {
     pub raw: String,
     /// The body byte for byte, where it is not `raw`.
     pub original: Option<Vec<u8>>,
+    /// What the lead can be found by.
+    pub finds: Vec<Find>,
     /// The sinks that want it, by name.
     pub routes: Vec<Route>,
+}
+
+/// One value by which a lead can be found. Stored only as a keyed hash. Not `Debug`: it may
+/// be a phone number.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Find {
+    /// Which field.
+    pub field: FindBy,
+    /// Its value; a phone in E.164 where it is one.
+    pub value: String,
+}
+
+/// The fields by which leads can be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindBy {
+    /// `phone`, as E.164 where it is a Chinese mobile, else as it came.
+    Phone,
+    /// `record_id`
+    RecordId,
+    /// `order_num`
+    OrderNum,
+    /// `taobao_nick`
+    Nick,
+    /// `taobao_user_id`
+    Openid,
+}
+
+impl FindBy {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Phone,
+        Self::RecordId,
+        Self::OrderNum,
+        Self::Nick,
+        Self::Openid,
+    ];
+
+    /// Its name in the API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Phone => "phone",
+            Self::RecordId => "record_id",
+            Self::OrderNum => "order_num",
+            Self::Nick => "nick",
+            Self::Openid => "openid",
+        }
+    }
+}
+
+/// What the store must know of a sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkPolicy {
+    /// Its name.
+    pub name: String,
+    /// What a newer revision does to an older one.
+    pub on_update: crate::config::OnUpdate,
+    /// The sink that gets what became a dead letter here.
+    pub on_dead: Option<String>,
 }
 
 /// One sink that an arrival goes to.
@@ -138,6 +199,9 @@ pub enum Refusal {
     /// Too many arrivals are waiting already; the sender should try again.
     #[error("the outbox queue is full")]
     Full,
+    /// The disk has less room left than `outbox.min_free`.
+    #[error("the disk is almost full")]
+    NoSpace,
     /// The store cannot be trusted or is closing.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -168,6 +232,8 @@ pub struct Claim {
     pub delivery: Delivery,
     /// The lead revision to deliver.
     pub lead: StoredLead,
+    /// Whether the sink was given an earlier revision of this lead.
+    pub update: bool,
 }
 
 /// A lead revision as stored.
@@ -207,6 +273,8 @@ impl fmt::Debug for StoredLead {
 pub struct Delivery {
     /// Name of the sink.
     pub sink: String,
+    /// Name of the lead's source.
+    pub source: String,
     /// The lead.
     pub lead: LeadId,
     /// Its revision.
@@ -217,8 +285,22 @@ pub struct Delivery {
     pub state: State,
     /// Attempts made so far.
     pub attempts: u32,
+    /// From where attempts and age are counted against the sink's retry policy.
+    pub budget: Budget,
+    /// The dead letter in whose place this one was made (`on_dead`).
+    pub fallback_of: Option<DeliveryId>,
     /// The last attempts, oldest first; bounded by [`ATTEMPTS_KEPT`].
     pub history: Vec<Attempt>,
+}
+
+/// Where the count of attempts and age begins: at the start, or where a person last said
+/// "try again".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Attempts that do not count.
+    pub spent: u32,
+    /// Age counts from here.
+    pub since: Millis,
 }
 
 /// Attempts of one delivery that are kept in detail: the newest ones.
@@ -233,8 +315,20 @@ pub enum State {
         /// When.
         due_at: Millis,
     },
+    /// Waits until an earlier revision of the lead has left this sink's queue.
+    Behind,
     /// The destination has it.
     Delivered {
+        /// Since when.
+        at: Millis,
+    },
+    /// A newer revision took its place before it was delivered.
+    Superseded {
+        /// Since when.
+        at: Millis,
+    },
+    /// A person decided that it is not to be delivered.
+    Cancelled {
         /// Since when.
         at: Millis,
     },
@@ -245,6 +339,201 @@ pub enum State {
         /// Why.
         reason: DeathReason,
     },
+}
+
+impl State {
+    /// Whether it can still be tried by itself.
+    pub const fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting { .. } | Self::Behind)
+    }
+
+    /// Since when it is over, if it is.
+    pub const fn ended_at(&self) -> Option<Millis> {
+        match self {
+            Self::Waiting { .. } | Self::Behind => None,
+            Self::Delivered { at }
+            | Self::Superseded { at }
+            | Self::Cancelled { at }
+            | Self::Dead { at, .. } => Some(*at),
+        }
+    }
+}
+
+/// What an operator calls a delivery's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateName {
+    /// Never tried yet.
+    Pending,
+    /// Being tried now.
+    InFlight,
+    /// Tried before, waiting for the next attempt.
+    Retrying,
+    /// Waiting for an earlier revision.
+    Behind,
+    /// Done.
+    Delivered,
+    /// Replaced by a newer revision.
+    Superseded,
+    /// Given up by a person.
+    Cancelled,
+    /// A dead letter.
+    Dead,
+}
+
+impl StateName {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::InFlight,
+        Self::Retrying,
+        Self::Behind,
+        Self::Delivered,
+        Self::Superseded,
+        Self::Cancelled,
+        Self::Dead,
+    ];
+
+    /// Its name in the API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::InFlight => "in_flight",
+            Self::Retrying => "retrying",
+            Self::Behind => "behind",
+            Self::Delivered => "delivered",
+            Self::Superseded => "superseded",
+            Self::Cancelled => "cancelled",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// Which deliveries to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this sink.
+    pub sink: Option<String>,
+    /// In this state.
+    pub state: Option<StateName>,
+    /// Made before.
+    pub before: Option<Millis>,
+    /// Made at or after.
+    pub since: Option<Millis>,
+}
+
+/// A page of a list, oldest first.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// What is on it. May be fewer than asked for, even none, although `next` is set:
+    /// how much one page reads is bounded.
+    pub items: Vec<T>,
+    /// Where the next page begins, if there is one. Opaque.
+    pub next: Option<String>,
+}
+
+/// A delivery in a list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its id.
+    pub id: DeliveryId,
+    /// It.
+    pub delivery: Delivery,
+    /// What an operator calls its state.
+    pub state: StateName,
+}
+
+/// A lead with all that is stored of it.
+#[derive(Debug)]
+pub struct History {
+    /// The lead.
+    pub id: LeadId,
+    /// Its revisions, oldest first.
+    pub revisions: Vec<StoredLead>,
+    /// Its deliveries, by revision.
+    pub deliveries: Vec<Listed>,
+}
+
+/// What a person does to one delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// Try it again now, with a fresh budget. Without `force` only dead letters, cancelled
+    /// deliveries and those that wait for a retry, and not if the sink was given, or waits
+    /// for, a newer revision.
+    Retry {
+        /// Also what is delivered or superseded already.
+        force: bool,
+    },
+    /// Never try it again.
+    Cancel,
+}
+
+/// What became of a repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repaired {
+    /// Done.
+    Done,
+    /// There is no such delivery.
+    Unknown,
+    /// An attempt is under way; ask again when it has ended.
+    InFlight,
+    /// It is over already: delivered, superseded or cancelled.
+    Over,
+    /// The sink was given, or waits for, a newer revision of the lead.
+    Newer,
+    /// Its sink is not configured.
+    NoSink,
+}
+
+/// A push kept aside, as listed.
+#[derive(Clone)]
+pub struct StoredSuspect {
+    /// Its id.
+    pub id: QuarantineId,
+    /// Name of the source.
+    pub source: String,
+    /// What was odd about it.
+    pub reason: String,
+    /// When it was received.
+    pub received_at: Millis,
+    /// The sender's id of the request.
+    pub request_id: Option<String>,
+    /// The raw query string.
+    pub query: String,
+    /// The raw content type.
+    pub content_type: String,
+    /// The raw body.
+    pub body: Vec<u8>,
+}
+
+impl fmt::Debug for StoredSuspect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StoredSuspect")
+            .field("id", &self.id)
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one step of the retention sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Leads that left.
+    pub leads: u64,
+    /// Suspects that left.
+    pub suspects: u64,
+    /// Where to go on; `None` at the end.
+    pub next: Option<LeadId>,
+}
+
+/// How long what is over is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Leads whose deliveries are all done, since the last of them was, in milliseconds.
+    pub done_ms: Millis,
+    /// Leads with a dead letter, since the last attempt, and suspects; in milliseconds.
+    pub dead_ms: Millis,
 }
 
 /// Why a delivery became a dead letter.
@@ -313,10 +602,12 @@ pub struct Attempt {
 /// The end of an attempt.
 #[derive(Clone, Debug)]
 pub struct Finish {
-    /// Which delivery.
+    /// Which delivery. It was claimed.
     pub id: DeliveryId,
     /// Its sink.
     pub sink: Arc<str>,
+    /// When it ended.
+    pub now: Millis,
     /// When it had been due: names the index entry that goes away.
     pub was_due: Millis,
     /// The delivery as it stands now, this attempt recorded.
@@ -330,8 +621,12 @@ pub struct Totals {
     pub accepted: u64,
     /// Pushes that brought nothing new.
     pub duplicate: u64,
-    /// Pushes kept aside for a person.
+    /// Pushes kept aside for a person, since the store was made.
     pub quarantined: u64,
+    /// Those of them that are still there.
+    pub in_quarantine: u64,
+    /// Leads that are stored now.
+    pub leads: u64,
     /// By sink.
     pub sinks: BTreeMap<String, SinkTotals>,
 }
@@ -343,9 +638,15 @@ pub struct SinkTotals {
     pub waiting: u64,
     /// Those of them that were tried before.
     pub retrying: u64,
-    /// Deliveries done.
+    /// Those of them that wait for an earlier revision.
+    pub behind: u64,
+    /// Deliveries done, since the store was made.
     pub delivered: u64,
-    /// Dead letters by reason.
+    /// Deliveries replaced by a newer revision, since the store was made.
+    pub superseded: u64,
+    /// Deliveries given up by a person, since the store was made.
+    pub cancelled: u64,
+    /// Dead letters there are now, by reason.
     pub dead: BTreeMap<DeathReason, u64>,
 }
 
