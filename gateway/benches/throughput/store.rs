@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use leadgate::lead::Lead;
 use leadgate::outbox::sled::{Options, SledOutbox};
-use leadgate::outbox::{Arrival, Outbox};
+use leadgate::outbox::{Arrival, Intake, Outbox};
 use leadgate::telemetry::metrics::Metrics;
 
 fn folder() -> anyhow::Result<tempfile::TempDir> {
@@ -88,6 +88,7 @@ pub(crate) fn outbox(producers: usize, each: usize) -> anyhow::Result<f64> {
         queue: 4096,
         cache: 64 << 20,
         sinks: vec![],
+        min_free: 0,
         metrics: Metrics::new().outbox,
     })?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -142,6 +143,7 @@ fn arrival() -> Arrival {
         labels: "{}".to_owned(),
         raw,
         original: None,
+        finds: Vec::new(),
         routes: Vec::new(),
     }
 }

@@ -52,6 +52,9 @@ pub(super) fn build(
             queue: root.outbox.queue.unwrap_or(4096),
             cache: usize::try_from(root.outbox.cache.map_or(64 << 20, |size| size.0))
                 .unwrap_or(usize::MAX),
+            retention: SECOND * 90 * 86_400,
+            retention_dead: SECOND * 180 * 86_400,
+            min_free: 256 << 20,
         },
         log: Log {
             level: root.log.level.unwrap_or_else(|| "info".to_owned()),
@@ -368,6 +371,13 @@ impl Build<'_, '_> {
                     on_ambiguous: match raw.on_ambiguous {
                         Some(raw::OnAmbiguous::Hold) => OnAmbiguous::Hold,
                         _ => OnAmbiguous::Retry,
+                    },
+                    on_update: super::OnUpdate::default(),
+                    on_dead: None,
+                    breaker: super::Breaker {
+                        failures: 5,
+                        wait: SECOND * 10,
+                        max: SECOND * 300,
                     },
                     settings,
                 },

@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, Target};
 use crate::ingress::{self, Ingress};
-use crate::outbox::Outbox;
 use crate::outbox::sled::{OpenError, Options, SledOutbox};
+use crate::outbox::{Outbox, SinkPolicy};
 use crate::plugin::{Plugins, SinkConfig};
 use crate::route::Routes;
 use crate::source::Registry;
@@ -78,7 +78,8 @@ impl Daemon {
             path: &config.outbox.path,
             queue: config.outbox.queue,
             cache: config.outbox.cache,
-            sinks: config.sinks.keys().cloned().collect(),
+            sinks: policies(config),
+            min_free: config.outbox.min_free,
             metrics: metrics.outbox.clone(),
         })?);
         warn_of_orphans(config, &*outbox);
@@ -107,7 +108,7 @@ impl Daemon {
             Arc::new(Ingress {
                 sources: Registry::new(&config.sources, &config.server),
                 routes,
-                outbox: Arc::clone(&outbox),
+                outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
                 tables: config.tables.clone(),
                 clock: Arc::clone(clock),
                 metrics: metrics.ingest.clone(),
@@ -188,6 +189,15 @@ fn warn_of_orphans(config: &Config, outbox: &dyn Outbox) {
             );
         }
     }
+}
+
+fn policies(config: &Config) -> Vec<SinkPolicy> {
+    let policy = |(name, sink): (&String, &crate::config::Sink)| SinkPolicy {
+        name: name.clone(),
+        on_update: sink.on_update,
+        on_dead: sink.on_dead.clone(),
+    };
+    config.sinks.iter().map(policy).collect()
 }
 
 /// Makes all sinks. The plugins' own checks have passed before; what fails now is the world.

@@ -35,6 +35,7 @@ impl Sender {
             id,
             mut delivery,
             lead,
+            update,
         } = claim;
         let State::Waiting { due_at: was_due } = delivery.state else {
             unreachable!("only waiting deliveries are claimed");
@@ -48,7 +49,11 @@ impl Sender {
             attempt: number,
             timeout: self.config.timeout,
             event: Event {
-                kind: EventKind::of(lead.revision),
+                kind: if update {
+                    EventKind::Updated
+                } else {
+                    EventKind::Created
+                },
                 id: &lead.id,
                 revision: lead.revision,
                 source: &lead.source,
@@ -109,6 +114,7 @@ impl Sender {
             Finish {
                 id,
                 sink: Arc::clone(&self.name),
+                now,
                 was_due,
                 delivery,
             },
@@ -154,7 +160,7 @@ impl Sender {
                     .with_label_values(&[sink, reason.as_str()])
                     .inc();
             }
-            State::Waiting { .. } => {}
+            _ => {}
         }
     }
 }

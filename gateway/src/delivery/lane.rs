@@ -153,7 +153,7 @@ impl Lane {
         let name = self.name();
         let now = self.clock.now();
         let page = tokio::task::spawn_blocking(move || {
-            let due = outbox.due(&name, now, PAGE, &|id| shared.ids().contains(id))?;
+            let due = outbox.claim(&name, now, PAGE)?;
             let mut ids = shared.ids();
             ids.extend(due.deliveries.iter().map(|claim| claim.id));
             for (id, error) in &due.damaged {

@@ -36,6 +36,13 @@ fn target(path: &std::path::Path) -> Target {
             max_age: Duration::from_secs(60),
         },
         on_ambiguous: OnAmbiguous::Retry,
+        on_update: crate::config::OnUpdate::Supersede,
+        on_dead: None,
+        breaker: crate::config::Breaker {
+            failures: 0,
+            wait: Duration::from_secs(1),
+            max: Duration::from_secs(1),
+        },
         settings,
     };
     Target {
@@ -59,6 +66,7 @@ fn arrival(record: u8) -> Arrival {
         labels: "{}".to_owned(),
         raw: "raw".to_owned(),
         original: None,
+        finds: Vec::new(),
         routes: vec![Route {
             sink: "log".into(),
             failed: None,
@@ -74,7 +82,12 @@ async fn what_is_due_is_delivered_recorded_and_survives_a_stop() {
             path: &folder.path().join("store"),
             queue: 64,
             cache: 1 << 20,
-            sinks: vec!["log".to_owned()],
+            sinks: vec![crate::outbox::SinkPolicy {
+                name: "log".to_owned(),
+                on_update: crate::config::OnUpdate::Supersede,
+                on_dead: None,
+            }],
+            min_free: 0,
             metrics: Metrics::new().outbox,
         })
         .expect("the store opens"),

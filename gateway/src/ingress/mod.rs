@@ -3,6 +3,7 @@
 //! Promises parsable JSON on every path, bounded bodies and waits, and that success is said
 //! only when the outbox said so. Never talks to the delivery: they meet in the outbox.
 
+mod arrival;
 mod body;
 mod push;
 mod stream;
@@ -20,11 +21,12 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt;
 
+pub use self::arrival::arrival;
 use self::body::TooSlowOrLarge;
 use self::stream::JsonStream;
 use crate::clock::Clock;
 use crate::config;
-use crate::outbox::Outbox;
+use crate::outbox::Intake;
 use crate::route::Routes;
 use crate::source::{Registry, Reply};
 use crate::telemetry::metrics::IngestMetrics;
@@ -39,7 +41,7 @@ pub struct Ingress {
     /// Which sinks want a lead.
     pub routes: Routes,
     /// Where leads go.
-    pub outbox: Arc<dyn Outbox>,
+    pub outbox: Arc<dyn Intake>,
     /// The merchant's labels.
     pub tables: config::Tables,
     /// What time it is.

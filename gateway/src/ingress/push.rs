@@ -7,8 +7,9 @@ use actix_web::HttpRequest;
 use bytes::Bytes;
 
 use super::Ingress;
+use super::arrival::arrival;
 use crate::config::OnOdd;
-use crate::outbox::{Accepted, Arrival, Quarantined, Refusal, Suspect};
+use crate::outbox::{Accepted, Quarantined, Refusal, Suspect};
 use crate::source::{Answer, Group, Odd, Push, Reading, Reply, Request, Source};
 
 /// What became of a push; its name is a metric's label.
@@ -67,33 +68,8 @@ pub(super) async fn take(
 }
 
 async fn store(ingress: &Ingress, push: Push, received_at: i64) -> Verdict {
-    let Push {
-        source,
-        lead,
-        identity,
-        request_id,
-        method,
-        raw,
-        original,
-    } = push;
-    let routes = ingress.routes.of(&source, &lead);
-    let labels = lead.labels(&ingress.tables);
-    let arrival = Arrival {
-        source: Arc::from(source.as_str()),
-        received_at,
-        identity: identity.key,
-        stable: identity.stable,
-        content: lead.content_hash(),
-        modified_at: lead.modified_at(),
-        request_id,
-        method,
-        // JSON is UTF-8 by construction and `raw` is text by contract: nothing is replaced.
-        lead: String::from_utf8_lossy(&lead.json()).into_owned(),
-        labels: serde_json::to_string(&labels).unwrap_or_else(|_| "{}".to_owned()),
-        raw: String::from_utf8_lossy(&raw).into_owned(),
-        original: original.map(|body| body.to_vec()),
-        routes,
-    };
+    let source = push.source.clone();
+    let arrival = arrival(push, &ingress.routes, &ingress.tables, received_at);
     let stored =
         tokio::time::timeout(ingress.limits.ack_deadline, ingress.outbox.accept(arrival)).await;
     match stored {
@@ -159,6 +135,10 @@ fn not_stored(source: &str, refusal: &Refusal) -> Verdict {
                 result: "overloaded",
             }
         }
+        Refusal::NoSpace => Verdict {
+            answer: Answer::Failed("no-space"),
+            result: "overloaded",
+        },
         Refusal::Unavailable(_) => Verdict {
             answer: Answer::Failed("unavailable"),
             result: "error",

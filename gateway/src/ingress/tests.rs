@@ -6,61 +6,23 @@ use std::time::Duration;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use futures_util::future::{BoxFuture, ready};
 use leadgate_plugin::Secret;
-use tokio::sync::Notify;
 
 use super::*;
-use crate::clock::{Millis, SystemClock};
-use crate::outbox::{
-    Accepted, Arrival, Delivery, DeliveryId, Due, Finish, LeadId, Quarantined, Refusal, StoredLead,
-    Suspect, Totals, Unavailable,
-};
+use crate::clock::SystemClock;
+use crate::outbox::{Accepted, Arrival, Quarantined, Refusal, Suspect, Unavailable};
 use crate::source::tmall::{PushParts, signed_push};
 use crate::telemetry::metrics::Metrics;
 
 /// An outbox that does what it is told when a lead comes.
 struct Broken(fn() -> Result<Accepted, Refusal>);
 
-impl Outbox for Broken {
+impl Intake for Broken {
     fn accept(&self, _: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>> {
         Box::pin(ready((self.0)()))
     }
     fn quarantine(&self, _: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
         Box::pin(ready(Err(Refusal::Full)))
     }
-    fn finish(&self, _: Finish) -> BoxFuture<'static, Result<(), Unavailable>> {
-        Box::pin(ready(Ok(())))
-    }
-    fn due(
-        &self,
-        _: &str,
-        _: Millis,
-        _: usize,
-        _: &dyn Fn(&DeliveryId) -> bool,
-    ) -> Result<Due, Unavailable> {
-        Ok(Due::default())
-    }
-    fn arrivals(&self, _: &str) -> Arc<Notify> {
-        Arc::default()
-    }
-    fn totals(&self) -> Totals {
-        Totals::default()
-    }
-    fn oldest(&self, _: &str) -> Result<Option<Millis>, Unavailable> {
-        Ok(None)
-    }
-    fn lead(&self, _: LeadId, _: u32) -> Result<Option<StoredLead>, Unavailable> {
-        Ok(None)
-    }
-    fn delivery(&self, _: DeliveryId) -> Result<Option<Delivery>, Unavailable> {
-        Ok(None)
-    }
-    fn fault(&self) -> Option<String> {
-        None
-    }
-    fn size(&self) -> u64 {
-        0
-    }
-    fn close(&self) {}
 }
 
 async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_json::Value) {

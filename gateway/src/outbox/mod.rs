@@ -1,9 +1,9 @@
 //! The outbox: the durable store of leads and deliveries, and the only place where
 //! receiving and delivering meet.
 //!
-//! [`Outbox`] is the seam between the gateway and a storage engine; [`sled`] is the
-//! embedded engine. What an engine promises is written at the trait's methods. Knows
-//! nothing of HTTP, routes or plugins.
+//! [`Outbox`] is the seam between the gateway and a storage engine, and [`Intake`] the part
+//! of it that receiving sees; [`sled`] is the embedded engine. What an engine promises is
+//! written at the traits' methods. Knows nothing of HTTP, routes or plugins.
 
 pub mod sled;
 mod types;
@@ -17,8 +17,8 @@ pub use types::*;
 
 use crate::clock::Millis;
 
-/// A durable store of leads and deliveries.
-pub trait Outbox: Send + Sync + 'static {
+/// The side of the store that receiving sees.
+pub trait Intake: Send + Sync + 'static {
     /// Stores a lead, its deliveries and its identity in one atomic step. The future is
     /// ready only when all of it is on disk. Never waits for room: a full queue is
     /// [`Refusal::Full`] at once.
@@ -26,7 +26,10 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Stores an authentic push that nobody could read, as durably as a lead.
     fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>>;
+}
 
+/// A durable store of leads and deliveries.
+pub trait Outbox: Intake {
     /// Claims the next deliveries of `sink` due by `now`, at most `limit`: earliest first for
     /// each source, the sources in turn, so that the backlog of one does not starve another.
     /// What is claimed is not given again until it is finished or unclaimed. Claims are

@@ -85,6 +85,19 @@ pub struct Find {
     pub value: String,
 }
 
+impl Find {
+    /// Of a value as a person or a push gives it: white space around it does not count, and
+    /// a Chinese mobile is the same however it is written.
+    pub fn new(field: FindBy, value: &str) -> Self {
+        let value = value.trim();
+        let phone = (field == FindBy::Phone)
+            .then(|| crate::lead::Phone::parse(value))
+            .flatten();
+        let value = phone.map_or_else(|| value.to_owned(), |phone| phone.as_str().to_owned());
+        Self { field, value }
+    }
+}
+
 /// The fields by which leads can be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,7 +110,7 @@ pub enum FindBy {
     OrderNum,
     /// `taobao_nick`
     Nick,
-    /// `taobao_user_id`
+    /// `openid`
     Openid,
 }
 

@@ -7,51 +7,32 @@
 //! Invariant: an answer is sent only after the barrier, and after a failed write or barrier
 //! no job succeeds any more.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::mpsc;
 use uuid::ContextV7;
 
 use super::barrier::Barrier;
-use super::group::{EncodedLead, EncodedSuspect, Ground, Group};
-use super::key::{self, SinkNumber};
+use super::fault::Fault;
+use super::group::{Ground, Group, Sinks};
+use super::job::{Job, Step};
+use super::key;
 use super::record;
 use super::shared::Shared;
-use crate::outbox::{Accepted, Finish, Quarantined, Refusal, Unavailable};
+use super::vault::Vault;
+use crate::outbox::Unavailable;
 
 /// Jobs in one commit at most.
 const GROUP: usize = 1024;
-
-/// Something to write, and whom to tell.
-pub(super) enum Job {
-    Accept(Box<EncodedLead>, Promise<Accepted>, OwnedSemaphorePermit),
-    Quarantine(
-        Box<EncodedSuspect>,
-        Promise<Quarantined>,
-        OwnedSemaphorePermit,
-    ),
-    Finish(Box<Finish>, oneshot::Sender<Result<(), Unavailable>>),
-    Close,
-}
-
-/// Where the result of an arrival goes.
-pub(super) type Promise<T> = oneshot::Sender<Result<T, Refusal>>;
-
-/// What is told once the group is on disk.
-enum Told {
-    Accept(Promise<Accepted>, Accepted),
-    Quarantine(Promise<Quarantined>, Quarantined),
-    Finish(oneshot::Sender<Result<(), Unavailable>>),
-}
 
 /// The thread's state.
 pub(super) struct Committer {
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) tree: ::sled::Tree,
     pub(super) barrier: Barrier,
-    pub(super) sinks: HashMap<Arc<str>, SinkNumber>,
+    pub(super) sinks: Arc<Sinks>,
+    pub(super) vault: Arc<Vault>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -61,7 +42,16 @@ impl Committer {
         let ids = ContextV7::new();
         let mut jobs = Vec::with_capacity(GROUP);
         while self.jobs.blocking_recv_many(&mut jobs, GROUP) > 0 {
-            self.commit(&mut jobs, &ids);
+            let mut steps = Vec::with_capacity(jobs.len());
+            for job in jobs.drain(..) {
+                match job {
+                    Job::Write(step) => steps.push(step),
+                    Job::Close => self.jobs.close(),
+                }
+            }
+            if !steps.is_empty() {
+                self.commit(steps, &ids);
+            }
         }
         if self.shared.fault().is_none()
             && let Err(error) = self.barrier.pass(&self.tree)
@@ -70,115 +60,77 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, jobs: &mut Vec<Job>, ids: &ContextV7) {
+    fn commit(&self, steps: Vec<Box<dyn Step>>, ids: &ContextV7) {
         if let Some(fault) = self.shared.fault() {
             let fault = Unavailable(fault);
-            jobs.drain(..).for_each(|job| job.refuse(&fault));
+            steps.into_iter().for_each(|step| step.tell(Err(&fault)));
             return;
         }
         let began = Instant::now();
-        let mut group = Group::new(self.shared.totals());
-        let mut told = Vec::with_capacity(jobs.len());
-        let mut fault = None;
-        {
-            let on = Ground {
-                tree: &self.tree,
-                sinks: &self.sinks,
-                ids,
-            };
-            for job in jobs.drain(..) {
-                if let Some(fault) = &fault {
-                    job.refuse(fault);
-                    continue;
-                }
-                match job {
-                    Job::Accept(lead, promise, _permit) => match group.accept(*lead, &on) {
-                        Ok(accepted) => told.push(Told::Accept(promise, accepted)),
-                        Err(error) => {
-                            let _ = promise.send(Err(error.clone().into()));
-                            fault = Some(error);
-                        }
-                    },
-                    Job::Quarantine(suspect, promise, _permit) => {
-                        match group.quarantine(&suspect, &on) {
-                            Ok(quarantined) => told.push(Told::Quarantine(promise, quarantined)),
-                            Err(error) => {
-                                let _ = promise.send(Err(error.clone().into()));
-                                fault = Some(error);
-                            }
-                        }
-                    }
-                    Job::Finish(finish, promise) => match group.finish(&finish, &on) {
-                        Ok(()) => told.push(Told::Finish(promise)),
-                        Err(error) => {
-                            let _ = promise.send(Err(error.clone()));
-                            fault = Some(error);
-                        }
-                    },
-                    Job::Close => self.jobs.close(),
-                }
-            }
-        }
-        if told.is_empty() && fault.is_none() {
-            return;
-        }
-        let written = match fault {
-            Some(fault) => Err(fault),
-            None => self.write(&mut group),
+        let on = Ground {
+            sinks: &self.sinks,
+            ids,
+            vault: &self.vault,
+            claims: &self.shared.claims,
         };
-        match written {
+        let mut group = Group::new(on, &self.tree, self.shared.totals());
+        let mut written = Vec::with_capacity(steps.len());
+        let mut fault: Option<Fault> = None;
+        for mut step in steps {
+            if fault.is_some() {
+                written.push(step);
+                continue;
+            }
+            match group.run(|group| step.write(group)) {
+                Ok(()) => written.push(step),
+                Err(error) if error.is_final() => {
+                    fault = Some(error);
+                    written.push(step);
+                }
+                Err(error) => {
+                    let error = Unavailable::from(error);
+                    tracing::error!(error = error.0, "a record in the outbox is damaged");
+                    step.tell(Err(&error));
+                }
+            }
+        }
+        let Group {
+            mut writes,
+            totals,
+            wake,
+            reserved,
+            ended,
+            ..
+        } = group;
+        let outcome = match fault {
+            Some(fault) => Err(fault.into()),
+            None if writes.is_empty() && totals == self.shared.totals() => Ok(()),
+            None => {
+                writes.put(key::TOTALS.to_vec(), record::encode(&totals));
+                self.write(writes.into_batch())
+            }
+        };
+        match &outcome {
             Ok(()) => {
-                self.shared.committed(group.totals, began.elapsed());
-                told.into_iter().for_each(Told::succeed);
-                group.wake.iter().for_each(|sink| self.shared.wake(sink));
+                self.shared.claims.unclaim(&ended);
+                self.shared.committed(totals, began.elapsed());
             }
-            Err(error) => {
-                self.shared.fail(&error);
-                told.into_iter().for_each(|one| one.refuse(&error));
-            }
+            Err(error) => self.shared.fail(error),
+        }
+        self.shared.claims.unreserve(&reserved);
+        for step in written {
+            step.tell(outcome.as_ref().map(|&()| ()));
+        }
+        if outcome.is_ok() {
+            wake.iter().for_each(|sink| self.shared.wake(sink));
         }
     }
 
-    fn write(&self, group: &mut Group) -> Result<(), Unavailable> {
-        group
-            .batch
-            .insert(key::TOTALS, record::encode(&group.totals));
-        let batch = std::mem::take(&mut group.batch);
+    fn write(&self, batch: ::sled::Batch) -> Result<(), Unavailable> {
+        let unavailable = |error: std::io::Error| Unavailable(error.to_string());
         self.tree
             .apply_batch(batch)
-            .map_err(|error| Unavailable(error.to_string()))?;
-        self.barrier
-            .pass(&self.tree)
-            .map_err(|error| Unavailable(error.to_string()))
-    }
-}
-
-// Whoever stopped waiting (a push past its deadline) does not need to be told.
-impl Job {
-    fn refuse(self, fault: &Unavailable) {
-        match self {
-            Self::Accept(_, promise, _) => drop(promise.send(Err(fault.clone().into()))),
-            Self::Quarantine(_, promise, _) => drop(promise.send(Err(fault.clone().into()))),
-            Self::Finish(_, promise) => drop(promise.send(Err(fault.clone()))),
-            Self::Close => {}
-        }
-    }
-}
-
-impl Told {
-    fn succeed(self) {
-        match self {
-            Self::Accept(promise, accepted) => drop(promise.send(Ok(accepted))),
-            Self::Quarantine(promise, quarantined) => drop(promise.send(Ok(quarantined))),
-            Self::Finish(promise) => drop(promise.send(Ok(()))),
-        }
-    }
-
-    fn refuse(self, fault: &Unavailable) {
-        match self {
-            Self::Accept(promise, _) => drop(promise.send(Err(fault.clone().into()))),
-            Self::Quarantine(promise, _) => drop(promise.send(Err(fault.clone().into()))),
-            Self::Finish(promise) => drop(promise.send(Err(fault.clone()))),
-        }
+            .map_err(|error| unavailable(std::io::Error::other(error)))?;
+        self.barrier.pass(&self.tree).map_err(unavailable)
     }
 }

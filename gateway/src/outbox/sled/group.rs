@@ -1,280 +1,265 @@
 //! A group: what one commit writes.
 //!
-//! Collects jobs into one sled batch and keeps what the jobs of the same group must see of
-//! each other. Nothing here touches the disk but to read.
+//! Holds the writes, the counts and the holds of one commit, and the small steps that all
+//! changes are made of: reading, storing and moving one delivery. What is done with them is
+//! in [`super::accept`], [`super::finish`], [`super::repair`] and [`super::leave`].
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use uuid::{ContextV7, Timestamp, Uuid};
 
+use super::claims::Claims;
+use super::fault::Fault;
 use super::key::{self, SinkNumber};
-use super::record::{self, IdentityRecord, PART, REVISIONS_COMPARED, Revision};
+use super::record;
+use super::vault::Vault;
+use super::writes::Writes;
 use crate::clock::Millis;
-use crate::outbox::{
-    Accepted, DeathReason, Delivery, DeliveryId, Finish, LeadId, QuarantineId, Quarantined, Route,
-    SinkTotals, State, Totals, Unavailable,
-};
+use crate::outbox::{Delivery, DeliveryId, LeadId, SinkPolicy, SinkTotals, State, Totals};
 
-/// A lead, encoded by the thread that received it.
-pub(super) struct EncodedLead {
-    pub(super) record: Vec<u8>,
-    pub(super) identity: [u8; 32],
-    pub(super) content: [u8; 32],
-    pub(super) modified_at: Option<Millis>,
-    pub(super) received_at: Millis,
-    pub(super) routes: Vec<Route>,
+/// A sink as the store knows it.
+pub(super) struct KnownSink {
+    pub(super) number: SinkNumber,
+    pub(super) name: Arc<str>,
+    /// `None` if it is not configured any more.
+    pub(super) policy: Option<SinkPolicy>,
 }
 
-/// A suspect, encoded by the thread that received it.
-pub(super) struct EncodedSuspect {
-    pub(super) record: Vec<u8>,
-    pub(super) fingerprint: [u8; 32],
-    pub(super) received_at: Millis,
+/// All sinks the store ever had, by name and by number.
+pub(super) struct Sinks {
+    pub(super) by_name: HashMap<Arc<str>, Arc<KnownSink>>,
+    pub(super) by_number: HashMap<SinkNumber, Arc<KnownSink>>,
+}
+
+impl Sinks {
+    /// By name.
+    pub(super) fn named(&self, name: &str) -> Result<Arc<KnownSink>, Fault> {
+        let sink = self.by_name.get(name);
+        sink.cloned().ok_or_else(|| Fault::Sink(name.to_owned()))
+    }
 }
 
 /// What a group reads from and what outlives it.
 pub(super) struct Ground<'a> {
-    pub(super) tree: &'a ::sled::Tree,
-    pub(super) sinks: &'a HashMap<Arc<str>, SinkNumber>,
+    pub(super) sinks: &'a Sinks,
     pub(super) ids: &'a ContextV7,
+    pub(super) vault: &'a Vault,
+    pub(super) claims: &'a Claims,
 }
 
 /// The writes of one commit.
-pub(super) struct Group {
-    pub(super) batch: ::sled::Batch,
+pub(super) struct Group<'a> {
+    pub(super) on: Ground<'a>,
+    pub(super) writes: Writes<'a>,
+    pub(super) totals: Totals,
     /// Sinks for which something became due.
     pub(super) wake: BTreeSet<Arc<str>>,
-    pub(super) totals: Totals,
-    identities: HashMap<[u8; 32], IdentityRecord>,
-    fingerprints: BTreeSet<[u8; 32]>,
+    /// Deliveries that must not be claimed until the group is in the tree.
+    pub(super) reserved: Vec<DeliveryId>,
+    /// Claims that end with this group.
+    pub(super) ended: Vec<DeliveryId>,
+    /// Counts as they were before the job under way: of all, and of the sinks it touched.
+    before: (Totals, Vec<(String, Option<SinkTotals>)>),
 }
 
-impl Group {
-    pub(super) fn new(totals: Totals) -> Self {
+/// A delivery with where it is kept.
+pub(super) struct Kept {
+    pub(super) id: DeliveryId,
+    pub(super) sink: Arc<KnownSink>,
+    pub(super) delivery: Delivery,
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn new(on: Ground<'a>, tree: &'a ::sled::Tree, totals: Totals) -> Self {
         Self {
-            batch: ::sled::Batch::default(),
-            wake: BTreeSet::new(),
+            on,
+            writes: Writes::new(tree),
+            before: (global(&totals), Vec::new()),
             totals,
-            identities: HashMap::new(),
-            fingerprints: BTreeSet::new(),
+            wake: BTreeSet::new(),
+            reserved: Vec::new(),
+            ended: Vec::new(),
         }
     }
 
-    /// Adds a lead with its identity and deliveries, unless its content is known.
-    pub(super) fn accept(
+    /// Runs one job; what a failed one wrote and counted is taken back.
+    pub(super) fn run(
         &mut self,
-        lead: EncodedLead,
-        on: &Ground<'_>,
-    ) -> Result<Accepted, Unavailable> {
-        let known = match self.identities.get(&lead.identity) {
-            Some(record) => Some(record.clone()),
-            None => read::<IdentityRecord>(on.tree, &key::identity(&lead.identity))?,
-        };
-        if let Some(known) = &known
-            && let Some(same) = known
-                .revisions
-                .iter()
-                .find(|revision| revision.content == lead.content)
-        {
-            self.totals.duplicate += 1;
-            return Ok(Accepted::Duplicate {
-                lead: known.lead,
-                revision: same.number,
-            });
-        }
-
-        let mut identity = known.unwrap_or_else(|| IdentityRecord {
-            lead: LeadId(new_id(on.ids, lead.received_at)),
-            newest: 0,
-            modified_at: None,
-            revisions: Vec::new(),
-        });
-        let history = matches!((lead.modified_at, identity.modified_at), (Some(this), Some(newest)) if this < newest);
-        let number = identity.newest + 1;
-        identity.newest = number;
-        identity.modified_at = identity.modified_at.max(lead.modified_at);
-        if identity.revisions.len() == REVISIONS_COMPARED {
-            identity.revisions.remove(0);
-        }
-        identity.revisions.push(Revision {
-            number,
-            content: lead.content,
-            history,
-        });
-
-        for (part, bytes) in lead.record.chunks(PART).enumerate() {
-            self.batch
-                .insert(key::lead(identity.lead, number, part_number(part)), bytes);
-        }
-        self.batch
-            .insert(key::identity(&lead.identity), record::encode(&identity));
-        if !history {
-            for route in lead.routes {
-                self.deliver(&route, identity.lead, number, lead.received_at, on)?;
-            }
-        }
-        self.totals.accepted += 1;
-        let accepted = Accepted::New {
-            lead: identity.lead,
-            revision: number,
-            history,
-        };
-        self.identities.insert(lead.identity, identity);
-        Ok(accepted)
-    }
-
-    fn deliver(
-        &mut self,
-        route: &Route,
-        lead: LeadId,
-        revision: u32,
-        now: Millis,
-        on: &Ground<'_>,
-    ) -> Result<(), Unavailable> {
-        let number = sink_number(on, &route.sink)?;
-        let id = DeliveryId(new_id(on.ids, now));
-        let mut delivery = Delivery {
-            sink: route.sink.to_string(),
-            lead,
-            revision,
-            created_at: now,
-            state: State::Waiting { due_at: now },
-            attempts: 0,
-            history: Vec::new(),
-        };
-        if let Some(why) = &route.failed {
-            let reason = DeathReason::Route;
-            delivery.state = State::Dead { at: now, reason };
-            delivery.history.push(crate::outbox::Attempt {
-                number: 0,
-                started_at: now,
-                duration_ms: 0,
-                outcome: "rejected".to_owned(),
-                rule: "when".to_owned(),
-                reason: why.clone(),
-                receipt: String::new(),
-                request: String::new(),
-                response: String::new(),
-                trace_id: String::new(),
-            });
-            self.batch
-                .insert(key::dead(number, id), record::encode(&delivery));
-            *self.sink(&route.sink).dead.entry(reason).or_default() += 1;
+        job: impl FnOnce(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let done = job(self);
+        let (global, sinks) = std::mem::take(&mut self.before);
+        if done.is_ok() {
+            self.writes.keep();
         } else {
-            self.batch
-                .insert(key::waiting(number, id), record::encode(&delivery));
-            self.batch.insert(key::due(number, now, id), &[]);
-            self.sink(&route.sink).waiting += 1;
-            self.wake.insert(route.sink.clone());
+            self.writes.take_back();
+            let now = std::mem::replace(&mut self.totals, global);
+            self.totals.sinks = now.sinks;
+            for (name, before) in sinks.into_iter().rev() {
+                match before {
+                    Some(before) => self.totals.sinks.insert(name, before),
+                    None => self.totals.sinks.remove(&name),
+                };
+            }
         }
-        Ok(())
+        self.before.0 = self::global(&self.totals);
+        done
     }
 
-    /// Adds a push for a person, unless the same bytes are kept already.
-    pub(super) fn quarantine(
-        &mut self,
-        suspect: &EncodedSuspect,
-        on: &Ground<'_>,
-    ) -> Result<Quarantined, Unavailable> {
-        let index = key::identity(&suspect.fingerprint);
-        if !self.fingerprints.insert(suspect.fingerprint) || get(on.tree, &index)?.is_some() {
-            self.totals.duplicate += 1;
-            return Ok(Quarantined::Duplicate);
-        }
-        let id = QuarantineId(new_id(on.ids, suspect.received_at));
-        for (part, bytes) in suspect.record.chunks(PART).enumerate() {
-            self.batch
-                .insert(key::quarantine(id, part_number(part)), bytes);
-        }
-        self.batch.insert(index, record::encode(&id));
-        self.totals.quarantined += 1;
-        Ok(Quarantined::New(id))
+    /// Counts of a sink, to be changed.
+    pub(super) fn sink(&mut self, name: &str) -> &mut SinkTotals {
+        let before = self.totals.sinks.get(name).cloned();
+        self.before.1.push((name.to_owned(), before));
+        self.totals.sinks.entry(name.to_owned()).or_default()
     }
 
-    /// Moves a delivery to the room of its new state.
-    pub(super) fn finish(&mut self, finish: &Finish, on: &Ground<'_>) -> Result<(), Unavailable> {
-        let number = sink_number(on, &finish.sink)?;
-        let waiting = key::waiting(number, finish.id);
-        // Invariant: only a waiting delivery can finish; a second finish changes nothing.
-        let Some(before) = read::<Delivery>(on.tree, &waiting)? else {
-            return Ok(());
+    /// Reads and decodes an open record.
+    pub(super) fn read<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Fault> {
+        let Some(bytes) = self.writes.get(key)? else {
+            return Ok(None);
         };
-        let was_retrying = before.attempts > 0;
-        self.batch
-            .remove(key::due(number, finish.was_due, finish.id));
-        let value = record::encode(&finish.delivery);
-        let sink = self
-            .totals
-            .sinks
-            .entry(finish.sink.to_string())
-            .or_default();
-        let stays = matches!(finish.delivery.state, State::Waiting { .. });
-        match (was_retrying, stays && finish.delivery.attempts > 0) {
-            (true, false) => sink.retrying = sink.retrying.saturating_sub(1),
-            (false, true) => sink.retrying += 1,
-            _ => {}
+        Ok(Some(record::decode_owned(&bytes)?))
+    }
+
+    /// A delivery of one room.
+    pub(super) fn delivery(
+        &self,
+        room: u8,
+        sink: SinkNumber,
+        id: DeliveryId,
+    ) -> Result<Option<Delivery>, Fault> {
+        let Some(bytes) = self.writes.get(&key::delivery(room, sink, id))? else {
+            return Ok(None);
+        };
+        Ok(Some(record::open(self.on.vault, &bytes)?))
+    }
+
+    /// A delivery wherever it is.
+    pub(super) fn locate(&self, id: DeliveryId) -> Result<Option<Kept>, Fault> {
+        for sink in self.on.sinks.by_number.values() {
+            for room in [key::WAITING, key::DONE, key::DEAD] {
+                if let Some(delivery) = self.delivery(room, sink.number, id)? {
+                    let sink = Arc::clone(sink);
+                    return Ok(Some(Kept { id, sink, delivery }));
+                }
+            }
         }
-        match finish.delivery.state {
+        Ok(None)
+    }
+
+    /// A lead's deliveries for one sink by revision, oldest first.
+    pub(super) fn line(
+        &self,
+        lead: LeadId,
+        sink: SinkNumber,
+    ) -> Result<Vec<(u32, DeliveryId)>, Fault> {
+        let entries = self.writes.scan(&key::order_of(lead, sink))?;
+        Ok(entries
+            .iter()
+            .filter_map(|(key, id)| {
+                Some((
+                    key::read_order(key)?.1,
+                    DeliveryId(Uuid::from_slice(id).ok()?),
+                ))
+            })
+            .collect())
+    }
+
+    /// Puts a delivery where its state belongs, with its due entry and its counts.
+    pub(super) fn store(&mut self, kept: &Kept) {
+        let Kept { id, sink, delivery } = kept;
+        let (room, due) = match delivery.state {
+            State::Waiting { due_at } => (key::WAITING, Some(due_at)),
+            State::Behind => (key::WAITING, None),
+            State::Delivered { .. } | State::Superseded { .. } | State::Cancelled { .. } => {
+                (key::DONE, None)
+            }
+            State::Dead { .. } => (key::DEAD, None),
+        };
+        let bytes = record::seal(self.on.vault, key::WAITING, delivery);
+        self.writes
+            .put(key::delivery(room, sink.number, *id), bytes);
+        if let Some(at) = due {
+            let source = key::source(&delivery.source);
+            self.writes
+                .put(key::due(sink.number, source, at, *id), b"".as_slice());
+            self.wake.insert(Arc::clone(&sink.name));
+        }
+        count(self.sink(&sink.name), delivery, 1);
+    }
+
+    /// Takes a delivery from where its state has put it, with its due entry and its counts.
+    /// What is counted since the store was made stays counted.
+    pub(super) fn unstore(&mut self, kept: &Kept) {
+        let Kept { id, sink, delivery } = kept;
+        let room = match delivery.state {
             State::Waiting { due_at } => {
-                self.batch.insert(key::due(number, due_at, finish.id), &[]);
-                self.batch.insert(waiting, value);
+                let source = key::source(&delivery.source);
+                self.writes
+                    .remove(key::due(sink.number, source, due_at, *id));
+                key::WAITING
             }
-            State::Delivered { .. } => {
-                sink.waiting = sink.waiting.saturating_sub(1);
-                sink.delivered += 1;
-                self.batch.remove(waiting);
-                self.batch.insert(key::done(finish.id), value);
+            State::Behind => key::WAITING,
+            State::Delivered { .. } | State::Superseded { .. } | State::Cancelled { .. } => {
+                key::DONE
             }
-            State::Dead { reason, .. } => {
-                sink.waiting = sink.waiting.saturating_sub(1);
-                *sink.dead.entry(reason).or_default() += 1;
-                self.batch.remove(waiting);
-                self.batch.insert(key::dead(number, finish.id), value);
-            }
+            State::Dead { .. } => key::DEAD,
+        };
+        self.writes.remove(key::delivery(room, sink.number, *id));
+        if delivery.state.is_waiting() || matches!(delivery.state, State::Dead { .. }) {
+            count(self.sink(&sink.name), delivery, -1);
         }
-        Ok(())
     }
 
-    fn sink(&mut self, name: &str) -> &mut SinkTotals {
-        if !self.totals.sinks.contains_key(name) {
-            self.totals
-                .sinks
-                .insert(name.to_owned(), SinkTotals::default());
+    /// Moves a delivery to another state.
+    pub(super) fn turn(&mut self, mut kept: Kept, state: State) -> Kept {
+        self.unstore(&kept);
+        kept.delivery.state = state;
+        self.store(&kept);
+        kept
+    }
+
+    /// Whether the delivery may be changed: no attempt is under way. It cannot be claimed
+    /// until the group is in the tree.
+    pub(super) fn reserve(&mut self, id: DeliveryId) -> bool {
+        let free = self.on.claims.reserve(id);
+        if free {
+            self.reserved.push(id);
         }
-        self.totals.sinks.get_mut(name).expect("inserted above")
+        free
+    }
+
+    pub(super) fn new_id(&self, at: Millis) -> Uuid {
+        let at = u64::try_from(at).unwrap_or(0);
+        let nanos = u32::try_from(at % 1000).unwrap_or(0) * 1_000_000;
+        Uuid::new_v7(Timestamp::from_unix(self.on.ids, at / 1000, nanos))
     }
 }
 
-fn sink_number(on: &Ground<'_>, name: &str) -> Result<SinkNumber, Unavailable> {
-    on.sinks
-        .get(name)
-        .copied()
-        .ok_or_else(|| Unavailable(format!("sink `{name}` is not registered")))
+/// The counts that are not by sink.
+fn global(totals: &Totals) -> Totals {
+    Totals {
+        sinks: std::collections::BTreeMap::new(),
+        ..*totals
+    }
 }
 
-fn part_number(part: usize) -> u16 {
-    u16::try_from(part).expect("a record has less than 65,536 parts: bodies are limited to 64 MiB")
-}
-
-fn new_id(ids: &ContextV7, at: Millis) -> Uuid {
-    let at = u64::try_from(at).unwrap_or(0);
-    let nanos = u32::try_from(at % 1000).unwrap_or(0) * 1_000_000;
-    Uuid::new_v7(Timestamp::from_unix(ids, at / 1000, nanos))
-}
-
-fn get(tree: &::sled::Tree, key: &[u8]) -> Result<Option<::sled::IVec>, Unavailable> {
-    tree.get(key)
-        .map_err(|error| Unavailable(error.to_string()))
-}
-
-/// Reads and decodes one record.
-pub(super) fn read<T: serde::de::DeserializeOwned>(
-    tree: &::sled::Tree,
-    key: &[u8],
-) -> Result<Option<T>, Unavailable> {
-    get(tree, key)?
-        .map(|bytes| record::decode_owned(&bytes))
-        .transpose()
-        .map_err(|error| Unavailable(error.to_string()))
+fn count(sink: &mut SinkTotals, delivery: &Delivery, by: i64) {
+    let add = |number: &mut u64| *number = number.saturating_add_signed(by);
+    match &delivery.state {
+        State::Waiting { .. } | State::Behind => {
+            add(&mut sink.waiting);
+            if delivery.state == State::Behind {
+                add(&mut sink.behind);
+            } else if delivery.attempts > 0 {
+                add(&mut sink.retrying);
+            }
+        }
+        State::Delivered { .. } => add(&mut sink.delivered),
+        State::Superseded { .. } => add(&mut sink.superseded),
+        State::Cancelled { .. } => add(&mut sink.cancelled),
+        State::Dead { reason, .. } => add(sink.dead.entry(*reason).or_default()),
+    }
 }

@@ -7,14 +7,19 @@
 //! | `s` name | number of a sink (u32) |
 //! | `i` identity | which lead this is, and the content hashes of its revisions |
 //! | `l` lead revision part | a lead revision, in parts of at most [`super::record::PART`] bytes |
+//! | `o` lead sink revision | id of the delivery of that revision for that sink |
+//! | `f` field hash lead | nothing: the lead can be found by that value |
 //! | `w` sink delivery | a waiting delivery; the first of a sink is its oldest |
-//! | `q` sink due delivery | nothing: the order in which waiting deliveries are due |
-//! | `d` delivery | a delivery that is done |
+//! | `q` sink source due delivery | nothing: the order in which waiting deliveries are due |
+//! | `d` sink delivery | a delivery that is done: delivered, superseded or cancelled |
 //! | `x` sink delivery | a dead letter |
 //! | `u` quarantine part | a push kept aside |
+//! | `p` name | nothing: that sink is paused |
 //!
-//! All numbers are big-endian so that keys sort by value.
-//! Invariant: a delivery is in exactly one of `w`, `d` and `x`, and in `q` if and only if in `w`.
+//! All numbers are big-endian so that keys sort by value. A source stands as four bytes of
+//! its name's hash: two that share them would only share their turn.
+//! Invariant: a delivery is in exactly one of `w`, `d` and `x`, in `q` if and only if it is in
+//! `w` and not behind another, and in `o` as long as it exists.
 
 use uuid::Uuid;
 
@@ -49,20 +54,20 @@ pub(super) fn lead_revisions(id: LeadId) -> Vec<u8> {
     [b"l".as_slice(), id.0.as_bytes()].concat()
 }
 
-pub(super) fn waiting(sink: SinkNumber, id: DeliveryId) -> Vec<u8> {
-    [b"w".as_slice(), &sink.to_be_bytes(), id.0.as_bytes()].concat()
+/// A source inside keys.
+pub(super) type SourceTag = [u8; 4];
+
+pub(super) fn source(name: &str) -> SourceTag {
+    let hash = *blake3::hash(name.as_bytes()).as_bytes();
+    [hash[0], hash[1], hash[2], hash[3]]
 }
 
-/// Prefix of all waiting deliveries of a sink.
-pub(super) fn waiting_of(sink: SinkNumber) -> Vec<u8> {
-    [b"w".as_slice(), &sink.to_be_bytes()].concat()
-}
-
-pub(super) fn due(sink: SinkNumber, at: Millis, id: DeliveryId) -> Vec<u8> {
+pub(super) fn due(sink: SinkNumber, source: SourceTag, at: Millis, id: DeliveryId) -> Vec<u8> {
     // Times before 1970 do not occur; a negative one would sort last and never be reached.
     [
         b"q".as_slice(),
         &sink.to_be_bytes(),
+        &source,
         &at.max(0).to_be_bytes(),
         id.0.as_bytes(),
     ]
@@ -74,25 +79,85 @@ pub(super) fn due_of(sink: SinkNumber) -> Vec<u8> {
     [b"q".as_slice(), &sink.to_be_bytes()].concat()
 }
 
+/// Prefix of the due index of a sink and source.
+pub(super) fn due_from(sink: SinkNumber, source: SourceTag) -> Vec<u8> {
+    [b"q".as_slice(), &sink.to_be_bytes(), &source].concat()
+}
+
 /// What a key of the due index says.
-pub(super) fn read_due(key: &[u8]) -> Option<(Millis, DeliveryId)> {
-    let at = Millis::from_be_bytes(key.get(5..13)?.try_into().ok()?);
-    Some((at, delivery_at_end(key)?))
+pub(super) fn read_due(key: &[u8]) -> Option<(SourceTag, Millis, DeliveryId)> {
+    let source = key.get(5..9)?.try_into().ok()?;
+    let at = Millis::from_be_bytes(key.get(9..17)?.try_into().ok()?);
+    Some((source, at, delivery_at_end(key)?))
 }
 
-pub(super) fn done(id: DeliveryId) -> Vec<u8> {
-    [b"d".as_slice(), id.0.as_bytes()].concat()
+/// Where deliveries are kept: `w`, `d` or `x`.
+pub(super) fn delivery(room: u8, sink: SinkNumber, id: DeliveryId) -> Vec<u8> {
+    [&[room], sink.to_be_bytes().as_slice(), id.0.as_bytes()].concat()
 }
 
-pub(super) fn dead(sink: SinkNumber, id: DeliveryId) -> Vec<u8> {
-    [b"x".as_slice(), &sink.to_be_bytes(), id.0.as_bytes()].concat()
+/// Prefix of a sink's deliveries in a room.
+pub(super) fn room(room: u8, sink: SinkNumber) -> Vec<u8> {
+    [&[room], sink.to_be_bytes().as_slice()].concat()
+}
+
+pub(super) const WAITING: u8 = b'w';
+pub(super) const DONE: u8 = b'd';
+pub(super) const DEAD: u8 = b'x';
+pub(super) const LEAD: u8 = b'l';
+pub(super) const SUSPECT: u8 = b'u';
+
+pub(super) fn order(lead: LeadId, sink: SinkNumber, revision: u32) -> Vec<u8> {
+    [order_of(lead, sink).as_slice(), &revision.to_be_bytes()].concat()
+}
+
+/// Prefix of a lead's deliveries for a sink, by revision.
+pub(super) fn order_of(lead: LeadId, sink: SinkNumber) -> Vec<u8> {
+    [orders(lead).as_slice(), &sink.to_be_bytes()].concat()
+}
+
+/// Prefix of all of a lead's deliveries.
+pub(super) fn orders(lead: LeadId) -> Vec<u8> {
+    [b"o".as_slice(), lead.0.as_bytes()].concat()
+}
+
+/// Sink and revision of a key of `o`.
+pub(super) fn read_order(key: &[u8]) -> Option<(SinkNumber, u32)> {
+    let sink = SinkNumber::from_be_bytes(key.get(17..21)?.try_into().ok()?);
+    Some((sink, u32::from_be_bytes(key.get(21..25)?.try_into().ok()?)))
+}
+
+/// Field and truncated hash of a value that a lead can be found by.
+pub(super) type FindTag = [u8; 17];
+
+pub(super) fn find(tag: &FindTag, lead: LeadId) -> Vec<u8> {
+    [find_of(tag).as_slice(), lead.0.as_bytes()].concat()
+}
+
+/// Prefix of the leads found by a value.
+pub(super) fn find_of(tag: &FindTag) -> Vec<u8> {
+    [b"f".as_slice(), tag].concat()
+}
+
+pub(super) fn paused(name: &str) -> Vec<u8> {
+    [b"p", name.as_bytes()].concat()
 }
 
 pub(super) fn quarantine(id: QuarantineId, part: u16) -> Vec<u8> {
-    [b"u".as_slice(), id.0.as_bytes(), &part.to_be_bytes()].concat()
+    [quarantine_of(id).as_slice(), &part.to_be_bytes()].concat()
 }
 
-/// The delivery id that ends keys of `w`, `q`, `d` and `x`.
+/// Prefix of all parts of a suspect.
+pub(super) fn quarantine_of(id: QuarantineId) -> Vec<u8> {
+    [b"u".as_slice(), id.0.as_bytes()].concat()
+}
+
+/// The id in front of the part or revision, in keys of `l` and `u`.
+pub(super) fn id_after_room(key: &[u8]) -> Option<Uuid> {
+    Uuid::from_slice(key.get(1..17)?).ok()
+}
+
+/// The id that ends keys of `w`, `q`, `d` and `x`, and of `f`.
 pub(super) fn delivery_at_end(key: &[u8]) -> Option<DeliveryId> {
     let start = key.len().checked_sub(16)?;
     Uuid::from_slice(&key[start..]).ok().map(DeliveryId)

@@ -4,12 +4,23 @@
 //! go through the [`committer`]. Claims are kept by the dispatcher in memory, not here: a
 //! delivery in flight is a waiting one on disk, so that a crash repeats it.
 
+mod accept;
 mod barrier;
+mod claims;
 mod committer;
+mod fault;
+mod finish;
 mod group;
+mod job;
 mod key;
+mod leave;
+mod list;
 mod record;
+mod repair;
 mod shared;
+mod space;
+mod vault;
+mod writes;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,23 +29,30 @@ use std::thread::JoinHandle;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
+use self::accept::{EncodedLead, EncodedSuspect};
 use self::barrier::Barrier;
-use self::committer::{Committer, Job};
-use self::group::{EncodedLead, EncodedSuspect, read};
-use self::key::SinkNumber;
+use self::committer::Committer;
+use self::fault::Fault;
+use self::group::{Group, KnownSink, Sinks};
+use self::job::Job;
+use self::key::{FindTag, SinkNumber};
+use self::list::Reader;
 use self::record::{LeadRecord, SuspectRecord};
 use self::shared::Shared;
+use self::space::Space;
+use self::vault::Vault;
 use super::{
-    Accepted, Arrival, Claim, Delivery, DeliveryId, Due, Finish, LeadId, Outbox, Quarantined,
-    Refusal, StoredLead, Suspect, Totals, Unavailable,
+    Accepted, Arrival, Delivery, DeliveryId, Due, Filter, Find, Finish, History, Intake, LeadId,
+    Listed, Outbox, Page, QuarantineId, Quarantined, Refusal, Repair, Repaired, Retention,
+    SinkPolicy, StoredLead, StoredSuspect, Suspect, Swept, Totals, Unavailable,
 };
 use crate::clock::Millis;
 use crate::telemetry::metrics::OutboxMetrics;
 
 /// Format of the store written now.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Room in the queue beyond arrivals, for ends of attempts.
 const FINISHES: usize = 1024;
 
@@ -46,8 +64,10 @@ pub struct Options<'a> {
     pub queue: usize,
     /// Memory for cached pages, in bytes.
     pub cache: usize,
-    /// Names of all sinks.
-    pub sinks: Vec<String>,
+    /// All configured sinks.
+    pub sinks: Vec<SinkPolicy>,
+    /// Bytes that must stay free on the disk; below, nothing is accepted.
+    pub min_free: u64,
     /// Where commits are measured.
     pub metrics: OutboxMetrics,
 }
@@ -68,6 +88,16 @@ pub enum OpenError {
         /// Its format.
         found: u32,
     },
+    /// It was written by an older leadgate whose format this one does not read.
+    #[error(
+        "the outbox {path} has format {found}, this leadgate reads format {FORMAT}; let the leadgate that wrote it deliver what waits, then start with a new folder"
+    )]
+    Older {
+        /// Which store.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
     /// Anything else.
     #[error("the outbox {path} cannot be opened: {why}")]
     Broken {
@@ -80,13 +110,14 @@ pub enum OpenError {
 
 /// A sled store.
 pub struct SledOutbox {
-    db: ::sled::Db,
-    tree: ::sled::Tree,
+    reader: Reader,
     jobs: mpsc::Sender<Job>,
     room: Arc<Semaphore>,
-    sinks: HashMap<Arc<str>, SinkNumber>,
+    vault: Arc<Vault>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Keeps the lock on the folder until everything else is gone.
+    _db: ::sled::Db,
 }
 
 impl SledOutbox {
@@ -114,21 +145,37 @@ impl SledOutbox {
         let tree: ::sled::Tree = (*db).clone();
         check_format(&tree, &path)?;
         let sinks = register(&tree, options.sinks).map_err(|error| broken(error.to_string()))?;
+        let sinks = Arc::new(sinks);
         let barrier = Barrier::open(&path).map_err(|error| broken(error.to_string()))?;
         barrier
             .pass(&tree)
             .map_err(|error| broken(error.to_string()))?;
-        let totals: Totals = read(&tree, key::TOTALS)
-            .map_err(|error| broken(error.0))?
-            .unwrap_or_default();
-
-        let shared = Arc::new(Shared::new(totals, sinks.keys().cloned(), options.metrics));
+        let broken_store = |fault: Fault| broken(fault.to_string());
+        let vault = Arc::new(Vault::default());
+        let reader = Reader {
+            tree: tree.clone(),
+            sinks: Arc::clone(&sinks),
+            vault: Arc::clone(&vault),
+        };
+        let totals = reader.totals().map_err(broken_store)?;
+        let lanes = sinks.by_name.keys().map(|name| {
+            let paused = reader.paused(name)?;
+            Ok((Arc::clone(name), paused))
+        });
+        let lanes = lanes.collect::<Result<Vec<_>, Fault>>();
+        let shared = Arc::new(Shared::new(
+            totals,
+            lanes.map_err(broken_store)?.into_iter(),
+            Space::new(&path, options.min_free),
+            options.metrics,
+        ));
         let (jobs, queue) = mpsc::channel(options.queue + FINISHES);
         let committer = Committer {
             jobs: queue,
-            tree: tree.clone(),
+            tree,
             barrier,
-            sinks: sinks.clone(),
+            sinks,
+            vault: Arc::clone(&vault),
             shared: Arc::clone(&shared),
         };
         let thread = std::thread::Builder::new()
@@ -136,131 +183,139 @@ impl SledOutbox {
             .spawn(move || committer.run())
             .map_err(|error| broken(error.to_string()))?;
         Ok(Self {
-            db,
-            tree,
+            reader,
             jobs,
             room: Arc::new(Semaphore::new(options.queue)),
-            sinks,
+            vault,
             shared,
             thread: Mutex::new(Some(thread)),
+            _db: db,
         })
     }
 
-    /// Queues an arrival's job without waiting.
+    /// Queues the write of an arrival without waiting for room.
     fn arrive<T: Send + 'static>(
         &self,
-        job: impl FnOnce(committer::Promise<T>, tokio::sync::OwnedSemaphorePermit) -> Job,
+        write: impl FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, Refusal>> {
+        if self.shared.space.short() {
+            return ready(Err(Refusal::NoSpace)).boxed();
+        }
         let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
             return ready(Err(Refusal::Full)).boxed();
         };
-        let (promise, result) = oneshot::channel();
-        match self.jobs.try_send(job(promise, permit)) {
-            Ok(()) => async move { result.await.unwrap_or_else(|_| Err(closed().into())) }.boxed(),
+        let (job, answer) = Job::new(Some(permit), write);
+        match self.jobs.try_send(job) {
+            Ok(()) => async move {
+                let answer = answer.await.unwrap_or_else(|_| Err(closed()));
+                answer.map_err(Refusal::from)
+            }
+            .boxed(),
             Err(mpsc::error::TrySendError::Full(_)) => ready(Err(Refusal::Full)).boxed(),
             Err(mpsc::error::TrySendError::Closed(_)) => ready(Err(closed().into())).boxed(),
         }
     }
 
-    fn number(&self, sink: &str) -> Result<SinkNumber, Unavailable> {
-        self.sinks
-            .get(sink)
-            .copied()
-            .ok_or_else(|| Unavailable(format!("sink `{sink}` is not registered")))
-    }
-
-    /// A waiting delivery with its lead; `None` if it does not wait any more.
-    fn claim(&self, sink: SinkNumber, id: DeliveryId) -> Result<Option<Claim>, Unavailable> {
-        let Some(delivery) = read::<Delivery>(&self.tree, &key::waiting(sink, id))? else {
-            return Ok(None);
-        };
-        let lead = self
-            .lead(delivery.lead, delivery.revision)?
-            .ok_or_else(|| Unavailable(format!("its lead {} is not stored", delivery.lead)))?;
-        Ok(Some(Claim { id, delivery, lead }))
-    }
-
-    /// Reads a record that may be in several parts.
-    fn parts(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, Unavailable> {
-        let mut whole: Option<Vec<u8>> = None;
-        for entry in self.tree.scan_prefix(prefix) {
-            let (_, bytes) = entry.map_err(unavailable)?;
-            whole.get_or_insert_default().extend_from_slice(&bytes);
-        }
-        Ok(whole)
-    }
-}
-
-impl Outbox for SledOutbox {
-    fn accept(&self, arrival: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>> {
-        let lead = EncodedLead {
-            record: record::encode(&LeadRecord::of(&arrival)),
-            identity: arrival.identity,
-            content: arrival.content,
-            modified_at: arrival.modified_at,
-            received_at: arrival.received_at,
-            routes: arrival.routes,
-        };
-        self.arrive(|promise, permit| Job::Accept(Box::new(lead), promise, permit))
-    }
-
-    fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
-        let encoded = EncodedSuspect {
-            record: record::encode(&SuspectRecord {
-                source: &suspect.source,
-                reason: suspect.reason,
-                received_at: suspect.received_at,
-                request_id: suspect.request_id.as_deref(),
-                query: &suspect.query,
-                content_type: &suspect.content_type,
-                body: &suspect.body,
-            }),
-            fingerprint: fingerprint(&suspect),
-            received_at: suspect.received_at,
-        };
-        self.arrive(|promise, permit| Job::Quarantine(Box::new(encoded), promise, permit))
-    }
-
-    fn finish(&self, finish: Finish) -> BoxFuture<'static, Result<(), Unavailable>> {
+    /// Queues any other write, waiting for room.
+    fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, Unavailable>> {
         let jobs = self.jobs.clone();
+        let (job, answer) = Job::new(None, write);
         async move {
-            let (promise, result) = oneshot::channel();
-            jobs.send(Job::Finish(Box::new(finish), promise))
-                .await
-                .map_err(|_| closed())?;
-            result.await.unwrap_or_else(|_| Err(closed()))
+            jobs.send(job).await.map_err(|_| closed())?;
+            answer.await.unwrap_or_else(|_| Err(closed()))
         }
         .boxed()
     }
 
-    fn due(
+    /// [`Self::write`] for a thread that may block.
+    fn write_and_wait<T: Send + 'static>(
         &self,
-        sink: &str,
-        now: Millis,
-        limit: usize,
-        skip: &dyn Fn(&DeliveryId) -> bool,
-    ) -> Result<Due, Unavailable> {
-        let number = self.number(sink)?;
-        let mut due = Due::default();
-        for entry in self.tree.scan_prefix(key::due_of(number)).keys() {
-            let key = entry.map_err(unavailable)?;
-            let (at, id) = key::read_due(&key)
-                .ok_or_else(|| Unavailable("a damaged due entry was found".to_owned()))?;
-            if skip(&id) {
-                continue;
-            }
-            if at > now || due.deliveries.len() == limit {
-                due.next = Some(at);
-                break;
-            }
-            match self.claim(number, id) {
-                Ok(Some(claim)) => due.deliveries.push(claim),
-                // Finished between the scan and this read: its index entry is as good as gone.
-                Ok(None) => {}
-                Err(error) => due.damaged.push((id, error)),
-            }
+        write: impl FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let (job, answer) = Job::new(None, write);
+        self.jobs.blocking_send(job).map_err(|_| closed())?;
+        answer.blocking_recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn encode(&self, arrival: Arrival) -> EncodedLead {
+        let identity = self.vault.index(IDENTITY, &[&arrival.identity]);
+        let finds: Vec<FindTag> = arrival.finds.iter().map(|find| self.tag(find)).collect();
+        let record = record::seal(
+            &self.vault,
+            key::LEAD,
+            &LeadRecord::of(&arrival, identity, finds.clone()),
+        );
+        EncodedLead {
+            record,
+            source: arrival.source,
+            identity,
+            content: self.vault.index(CONTENT, &[&arrival.content]),
+            modified_at: arrival.modified_at,
+            received_at: arrival.received_at,
+            finds,
+            routes: arrival.routes,
         }
-        Ok(due)
+    }
+
+    fn tag(&self, find: &Find) -> FindTag {
+        let hash = self.vault.index(
+            FIND,
+            &[find.field.as_str().as_bytes(), find.value.as_bytes()],
+        );
+        let mut tag = [0; 17];
+        tag[0] = find.field as u8;
+        tag[1..].copy_from_slice(&hash[..16]);
+        tag
+    }
+}
+
+/// What is hashed for the indexes, so that equal values of different kinds differ.
+const IDENTITY: u8 = 1;
+const CONTENT: u8 = 2;
+const FIND: u8 = 3;
+const FINGERPRINT: u8 = 4;
+
+impl Intake for SledOutbox {
+    fn accept(&self, arrival: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>> {
+        let lead = self.encode(arrival);
+        self.arrive(move |group| group.accept(lead))
+    }
+
+    fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
+        let fingerprint = self.fingerprint(&suspect);
+        let record = SuspectRecord {
+            source: &suspect.source,
+            reason: suspect.reason,
+            received_at: suspect.received_at,
+            request_id: suspect.request_id.as_deref(),
+            query: &suspect.query,
+            content_type: &suspect.content_type,
+            body: &suspect.body,
+            fingerprint,
+        };
+        let encoded = EncodedSuspect {
+            record: record::seal(&self.vault, key::SUSPECT, &record),
+            fingerprint,
+            received_at: suspect.received_at,
+        };
+        self.arrive(move |group| group.quarantine(&encoded))
+    }
+}
+
+impl Outbox for SledOutbox {
+    fn claim(&self, sink: &str, now: Millis, limit: usize) -> Result<Due, Unavailable> {
+        Ok(self.reader.claim(sink, now, limit, &self.shared.claims)?)
+    }
+
+    fn unclaim(&self, _sink: &str, ids: &[DeliveryId]) {
+        self.shared.claims.unclaim(ids);
+    }
+
+    fn finish(&self, finish: Finish) -> BoxFuture<'static, Result<(), Unavailable>> {
+        self.write(move |group| group.finish(finish))
     }
 
     fn arrivals(&self, sink: &str) -> Arc<Notify> {
@@ -272,61 +327,145 @@ impl Outbox for SledOutbox {
     }
 
     fn oldest(&self, sink: &str) -> Result<Option<Millis>, Unavailable> {
-        let number = self.number(sink)?;
-        let Some(entry) = self.tree.scan_prefix(key::waiting_of(number)).next() else {
-            return Ok(None);
-        };
-        let (_, bytes) = entry.map_err(unavailable)?;
-        let delivery: Delivery =
-            record::decode(&bytes).map_err(|error| Unavailable(error.to_string()))?;
-        Ok(Some(delivery.created_at))
+        Ok(self.reader.oldest(sink)?)
     }
 
     fn lead(&self, id: LeadId, revision: u32) -> Result<Option<StoredLead>, Unavailable> {
-        let revision = match revision {
-            0 => match self
-                .tree
-                .scan_prefix(key::lead_revisions(id))
-                .keys()
-                .next_back()
-            {
-                Some(key) => u32::from_be_bytes(
-                    key.map_err(unavailable)?[17..21]
-                        .try_into()
-                        .expect("a slice of four bytes"),
-                ),
-                None => return Ok(None),
-            },
-            one => one,
-        };
-        let Some(bytes) = self.parts(&key::lead_revision(id, revision))? else {
-            return Ok(None);
-        };
-        let record: LeadRecord<'_> =
-            record::decode(&bytes).map_err(|error| Unavailable(error.to_string()))?;
-        Ok(Some(record.stored(id, revision)))
+        Ok(self.reader.lead(id, revision)?)
     }
 
     fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Unavailable> {
-        if let Some(done) = read(&self.tree, &key::done(id))? {
-            return Ok(Some(done));
-        }
-        for number in self.sinks.values() {
-            for room in [key::waiting(*number, id), key::dead(*number, id)] {
-                if let Some(delivery) = read(&self.tree, &room)? {
-                    return Ok(Some(delivery));
+        Ok(self.reader.delivery(id)?)
+    }
+
+    fn deliveries(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Listed>, Unavailable> {
+        let claims = &self.shared.claims;
+        Ok(self.reader.deliveries(filter, after, limit, claims)?)
+    }
+
+    fn repair(
+        &self,
+        id: DeliveryId,
+        repair: Repair,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<Repaired, Unavailable>> {
+        self.write(move |group| group.repair(id, repair, now))
+    }
+
+    fn find(&self, find: &Find, limit: usize) -> Result<Vec<LeadId>, Unavailable> {
+        Ok(self.reader.find(&self.tag(find), limit)?)
+    }
+
+    fn leads(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable> {
+        Ok(self.reader.leads(after, limit)?)
+    }
+
+    fn history(&self, id: LeadId) -> Result<Option<History>, Unavailable> {
+        Ok(self.reader.history(id, &self.shared.claims)?)
+    }
+
+    fn erase(&self, id: LeadId) -> BoxFuture<'static, Result<bool, Unavailable>> {
+        self.write(move |group| group.erase(id))
+    }
+
+    fn suspects(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<StoredSuspect>, Unavailable> {
+        Ok(self.reader.suspects(after, limit)?)
+    }
+
+    fn suspect(&self, id: QuarantineId) -> Result<Option<StoredSuspect>, Unavailable> {
+        Ok(self.reader.suspect(id)?)
+    }
+
+    fn admit(
+        &self,
+        id: QuarantineId,
+        arrival: Arrival,
+    ) -> BoxFuture<'static, Result<Option<Accepted>, Refusal>> {
+        let lead = self.encode(arrival);
+        self.arrive(move |group| {
+            if !group.discard(id)? {
+                return Ok(None);
+            }
+            group.accept(lead).map(Some)
+        })
+    }
+
+    fn discard(&self, id: QuarantineId) -> BoxFuture<'static, Result<bool, Unavailable>> {
+        self.write(move |group| group.discard(id))
+    }
+
+    fn pause(&self, sink: &str, paused: bool) -> BoxFuture<'static, Result<(), Unavailable>> {
+        let name = sink.to_owned();
+        let shared = Arc::clone(&self.shared);
+        let write = self.write({
+            let name = name.clone();
+            move |group| {
+                let known = group.on.sinks.named(&name)?;
+                if paused {
+                    group.writes.put(key::paused(&known.name), b"".as_slice());
+                } else {
+                    group.writes.remove(key::paused(&known.name));
                 }
+                Ok(())
+            }
+        });
+        async move {
+            write.await?;
+            shared.set_paused(&name, paused);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn paused(&self, sink: &str) -> bool {
+        self.shared.paused(sink)
+    }
+
+    fn sweep(
+        &self,
+        keep: Retention,
+        now: Millis,
+        from: Option<LeadId>,
+        limit: usize,
+    ) -> Result<Swept, Unavailable> {
+        let mut swept = Swept::default();
+        if from.is_none() {
+            for id in self.reader.old_suspects(keep, now, limit)? {
+                swept.suspects += u64::from(self.write_and_wait(move |group| group.discard(id))?);
             }
         }
-        Ok(None)
+        let (leads, next) = self.reader.old_leads(keep, now, from, limit)?;
+        for id in leads {
+            let gone = self.write_and_wait(move |group| group.expire(id, keep, now))?;
+            swept.leads += u64::from(gone);
+        }
+        swept.next = next;
+        Ok(swept)
     }
 
     fn fault(&self) -> Option<String> {
         self.shared.fault()
     }
 
+    fn short_of_space(&self) -> bool {
+        self.shared.space.short()
+    }
+
     fn size(&self) -> u64 {
-        self.db.size_on_disk().unwrap_or(0)
+        self.shared.space.size()
+    }
+
+    fn free(&self) -> u64 {
+        self.shared.space.free()
     }
 
     fn close(&self) {
@@ -352,14 +491,6 @@ impl Drop for SledOutbox {
 
 fn closed() -> Unavailable {
     Unavailable("leadgate is stopping".to_owned())
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "used as a function for map_err"
-)]
-fn unavailable(error: ::sled::Error) -> Unavailable {
-    Unavailable(error.to_string())
 }
 
 /// The store holds personal data: nobody but its owner may look.
@@ -391,18 +522,19 @@ fn check_format(tree: &::sled::Tree, path: &Path) -> Result<(), OpenError> {
                 path: path.to_owned(),
                 found,
             }),
+            Ok(found) => Err(OpenError::Older {
+                path: path.to_owned(),
+                found,
+            }),
             _ => Err(broken("its format number is damaged".to_owned())),
         },
     }
 }
 
 /// Gives each sink a number that it keeps for the life of the store.
-fn register(
-    tree: &::sled::Tree,
-    names: Vec<String>,
-) -> ::sled::Result<HashMap<Arc<str>, SinkNumber>> {
+fn register(tree: &::sled::Tree, policies: Vec<SinkPolicy>) -> ::sled::Result<Sinks> {
     let mut next: SinkNumber = 0;
-    let mut known = HashMap::new();
+    let mut known: HashMap<String, (SinkNumber, Option<SinkPolicy>)> = HashMap::new();
     for entry in tree.scan_prefix(b"s") {
         let (key, number) = entry?;
         let number = number
@@ -410,42 +542,59 @@ fn register(
             .try_into()
             .map_or(0, SinkNumber::from_be_bytes);
         next = next.max(number + 1);
-        known.insert(String::from_utf8_lossy(&key[1..]).into_owned(), number);
+        let name = String::from_utf8_lossy(&key[1..]).into_owned();
+        known.insert(name, (number, None));
     }
-    let mut sinks: HashMap<Arc<str>, SinkNumber> = HashMap::new();
-    for name in names {
-        let number = match known.get(&name) {
-            Some(number) => *number,
-            None => {
-                tree.insert(key::sink(&name), &next.to_be_bytes())?;
-                next += 1;
-                next - 1
-            }
-        };
-        sinks.insert(name.into(), number);
+    for policy in policies {
+        if !known.contains_key(&policy.name) {
+            tree.insert(key::sink(&policy.name), &next.to_be_bytes())?;
+            known.insert(policy.name.clone(), (next, None));
+            next += 1;
+        }
+        if let Some((_, known)) = known.get_mut(&policy.name) {
+            *known = Some(policy);
+        }
     }
-    Ok(sinks)
+    let all: Vec<Arc<KnownSink>> = known
+        .into_iter()
+        .map(|(name, (number, policy))| {
+            let name = name.into();
+            Arc::new(KnownSink {
+                number,
+                name,
+                policy,
+            })
+        })
+        .collect();
+    Ok(Sinks {
+        by_name: all
+            .iter()
+            .map(|sink| (Arc::clone(&sink.name), Arc::clone(sink)))
+            .collect(),
+        by_number: all.into_iter().map(|sink| (sink.number, sink)).collect(),
+    })
 }
 
-/// What makes two suspects the same: everything but the query, whose request id and
-/// timestamp change with every push of the same content. A push without a body is its query.
-fn fingerprint(suspect: &Suspect) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key("leadgate 2026 quarantine fingerprint");
-    let content = if suspect.body.is_empty() {
-        suspect.query.as_bytes()
-    } else {
-        &suspect.body
-    };
-    for part in [
-        suspect.source.as_bytes(),
-        suspect.reason.as_bytes(),
-        suspect.content_type.as_bytes(),
-        content,
-    ] {
-        hasher.update(&(part.len() as u64).to_be_bytes());
-        hasher.update(part);
+impl SledOutbox {
+    /// What makes two suspects the same: everything but the query, whose request id and
+    /// timestamp change with every push of the same content. A push without a body is its
+    /// query.
+    fn fingerprint(&self, suspect: &Suspect) -> [u8; 32] {
+        let content = if suspect.body.is_empty() {
+            suspect.query.as_bytes()
+        } else {
+            &suspect.body
+        };
+        self.vault.index(
+            FINGERPRINT,
+            &[
+                suspect.source.as_bytes(),
+                suspect.reason.as_bytes(),
+                suspect.content_type.as_bytes(),
+                content,
+            ],
+        )
     }
-    *hasher.finalize().as_bytes()
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::key::{self, FindTag};
+use super::vault::Vault;
 use crate::clock::Millis;
-use crate::outbox::{Arrival, LeadId, StoredLead};
+use crate::outbox::{Arrival, Delivery, LeadId, QuarantineId, StoredLead, StoredSuspect};
 
 /// Version byte of every record written now.
 pub(super) const VERSION: u8 = 1;
@@ -43,6 +45,16 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unrea
     }
 }
 
+/// Encodes and seals `record`.
+pub(super) fn seal<T: Serialize>(vault: &Vault, room: u8, record: &T) -> Vec<u8> {
+    vault.seal(room, encode(record))
+}
+
+/// Opens and decodes what [`seal`] wrote of a delivery.
+pub(super) fn open(vault: &Vault, bytes: &[u8]) -> Result<Delivery, Unreadable> {
+    decode_owned(&vault.open(key::WAITING, bytes)?)
+}
+
 /// [`decode`] for records that own what they hold.
 pub(super) fn decode_owned<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
     decode(bytes)
@@ -64,14 +76,16 @@ pub(super) struct LeadRecord<'a> {
     pub(super) raw: &'a str,
     #[serde(borrow)]
     pub(super) original: Option<&'a [u8]>,
+    /// By what the lead can be found, so that the index entries leave with it.
+    pub(super) finds: Vec<FindTag>,
 }
 
 impl<'a> LeadRecord<'a> {
-    pub(super) fn of(arrival: &'a Arrival) -> Self {
+    pub(super) fn of(arrival: &'a Arrival, identity: [u8; 32], finds: Vec<FindTag>) -> Self {
         Self {
             source: &arrival.source,
             received_at: arrival.received_at,
-            identity: arrival.identity,
+            identity,
             stable: arrival.stable,
             content: arrival.content,
             modified_at: arrival.modified_at,
@@ -81,6 +95,7 @@ impl<'a> LeadRecord<'a> {
             labels: &arrival.labels,
             raw: &arrival.raw,
             original: arrival.original.as_deref(),
+            finds,
         }
     }
 
@@ -132,6 +147,23 @@ pub(super) struct SuspectRecord<'a> {
     pub(super) query: &'a str,
     pub(super) content_type: &'a str,
     pub(super) body: &'a [u8],
+    /// What makes an equal push a duplicate, so that the index entry leaves with it.
+    pub(super) fingerprint: [u8; 32],
+}
+
+impl SuspectRecord<'_> {
+    pub(super) fn stored(&self, id: QuarantineId) -> StoredSuspect {
+        StoredSuspect {
+            id,
+            source: self.source.to_owned(),
+            reason: self.reason.to_owned(),
+            received_at: self.received_at,
+            request_id: self.request_id.map(str::to_owned),
+            query: self.query.to_owned(),
+            content_type: self.content_type.to_owned(),
+            body: self.body.to_vec(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -149,8 +181,10 @@ mod tests {
         #[test]
         fn a_delivery_record_survives_the_round_trip(sink in "[a-z]{1,8}", attempts: u32, at: i64) {
             let delivery = crate::outbox::Delivery {
-                sink, lead: LeadId(uuid::Uuid::nil()), revision: 1, created_at: at,
-                state: crate::outbox::State::Waiting { due_at: at }, attempts, history: vec![],
+                sink, source: "shop".to_owned(), lead: LeadId(uuid::Uuid::nil()), revision: 1,
+                created_at: at, state: crate::outbox::State::Waiting { due_at: at }, attempts,
+                budget: crate::outbox::Budget { spent: 0, since: at }, fallback_of: None,
+                history: vec![],
             };
             prop_assert_eq!(decode_owned::<crate::outbox::Delivery>(&encode(&delivery)).expect("just encoded"), delivery);
         }

@@ -1,11 +1,14 @@
 //! What the committer and the readers of the store share.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::claims::Claims;
+use super::space::Space;
 use crate::outbox::{Totals, Unavailable};
 use crate::telemetry::metrics::OutboxMetrics;
 
@@ -14,20 +17,38 @@ pub(super) struct Shared {
     totals: Mutex<Totals>,
     /// Set once, never cleared: a store that failed is not trusted again by this process.
     fault: OnceLock<String>,
-    arrivals: HashMap<Arc<str>, Arc<Notify>>,
+    lanes: HashMap<Arc<str>, LaneSignals>,
+    pub(super) claims: Claims,
+    pub(super) space: Space,
     metrics: OutboxMetrics,
+}
+
+/// What a sink's lane looks at.
+#[derive(Default)]
+struct LaneSignals {
+    arrivals: Arc<Notify>,
+    paused: AtomicBool,
 }
 
 impl Shared {
     pub(super) fn new(
         totals: Totals,
-        sinks: impl Iterator<Item = Arc<str>>,
+        sinks: impl Iterator<Item = (Arc<str>, bool)>,
+        space: Space,
         metrics: OutboxMetrics,
     ) -> Self {
+        let signals = |paused| LaneSignals {
+            arrivals: Arc::default(),
+            paused: AtomicBool::new(paused),
+        };
         Self {
             totals: Mutex::new(totals),
             fault: OnceLock::new(),
-            arrivals: sinks.map(|name| (name, Arc::default())).collect(),
+            lanes: sinks
+                .map(|(name, paused)| (name, signals(paused)))
+                .collect(),
+            claims: Claims::default(),
+            space,
             metrics,
         }
     }
@@ -60,12 +81,27 @@ impl Shared {
     }
 
     pub(super) fn wake(&self, sink: &str) {
-        if let Some(notify) = self.arrivals.get(sink) {
-            notify.notify_one();
+        if let Some(lane) = self.lanes.get(sink) {
+            lane.arrivals.notify_one();
         }
     }
 
     pub(super) fn arrivals(&self, sink: &str) -> Arc<Notify> {
-        self.arrivals.get(sink).cloned().unwrap_or_default()
+        let lane = self.lanes.get(sink);
+        lane.map(|lane| Arc::clone(&lane.arrivals))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn paused(&self, sink: &str) -> bool {
+        let lane = self.lanes.get(sink);
+        lane.is_some_and(|lane| lane.paused.load(Ordering::Acquire))
+    }
+
+    /// To be called once the decision is on disk.
+    pub(super) fn set_paused(&self, sink: &str, paused: bool) {
+        if let Some(lane) = self.lanes.get(sink) {
+            lane.paused.store(paused, Ordering::Release);
+            lane.arrivals.notify_one();
+        }
     }
 }

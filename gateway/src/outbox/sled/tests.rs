@@ -4,7 +4,8 @@ use futures_util::future::join_all;
 use tempfile::TempDir;
 
 use super::*;
-use crate::outbox::{Attempt, DeathReason, Route, State};
+use crate::config::OnUpdate;
+use crate::outbox::{Attempt, Claim, DeathReason, Route, State};
 use crate::telemetry::metrics::Metrics;
 
 fn open(folder: &TempDir) -> SledOutbox {
@@ -16,9 +17,22 @@ fn try_open(folder: &TempDir, queue: usize) -> Result<SledOutbox, OpenError> {
         path: &folder.path().join("store"),
         queue,
         cache: 16 << 20,
-        sinks: vec!["crm".to_owned(), "mail".to_owned()],
+        sinks: vec![
+            policy("crm", OnUpdate::Each, None),
+            policy("mail", OnUpdate::Supersede, None),
+            policy("once", OnUpdate::Ignore, Some("mail")),
+        ],
+        min_free: 0,
         metrics: Metrics::new().outbox,
     })
+}
+
+fn policy(name: &str, on_update: OnUpdate, on_dead: Option<&str>) -> SinkPolicy {
+    SinkPolicy {
+        name: name.to_owned(),
+        on_update,
+        on_dead: on_dead.map(str::to_owned),
+    }
 }
 
 fn folder() -> TempDir {
@@ -41,6 +55,7 @@ fn arrival(record: u64, content: u8) -> Arrival {
         labels: "{}".to_owned(),
         raw: "raw".to_owned(),
         original: None,
+        finds: Vec::new(),
         routes: vec![Route {
             sink: "crm".into(),
             failed: None,
@@ -70,7 +85,8 @@ async fn finish(outbox: &SledOutbox, claim: &Claim, state: State) {
     outbox
         .finish(Finish {
             id: claim.id,
-            sink: "crm".into(),
+            sink: claim.delivery.sink.as_str().into(),
+            now: 5,
             was_due: due_at,
             delivery,
         })
@@ -79,10 +95,12 @@ async fn finish(outbox: &SledOutbox, claim: &Claim, state: State) {
 }
 
 fn claims(outbox: &SledOutbox, now: Millis) -> Vec<Claim> {
-    outbox
-        .due("crm", now, 100, &|_| false)
-        .expect("the store reads")
-        .deliveries
+    claims_of(outbox, "crm", now)
+}
+
+fn claims_of(outbox: &SledOutbox, sink: &str, now: Millis) -> Vec<Claim> {
+    let due = outbox.claim(sink, now, 100).expect("the store reads");
+    due.deliveries
 }
 
 #[tokio::test]
@@ -124,7 +142,7 @@ async fn equal_content_is_a_duplicate_also_inside_one_group_and_against_old_revi
     outbox.accept(arrival(1, 2)).await.expect("a revision");
     let again = outbox.accept(arrival(1, 1)).await.expect("acknowledged");
     assert!(matches!(again, Accepted::Duplicate { revision: 1, .. }));
-    assert_eq!(claims(&outbox, 1_000).len(), 2);
+    assert_eq!(outbox.totals().sinks["crm"].waiting, 2);
     assert_eq!(outbox.totals().duplicate, 8);
 }
 
@@ -157,7 +175,7 @@ async fn a_delivery_moves_from_waiting_to_retry_to_done_and_counts_follow() {
     let first = claims(&outbox, 1_000).remove(0);
     finish(&outbox, &first, State::Waiting { due_at: 9_000 }).await;
     assert!(claims(&outbox, 8_999).is_empty());
-    let later = outbox.due("crm", 8_999, 10, &|_| false).expect("readable");
+    let later = outbox.claim("crm", 8_999, 10).expect("readable");
     assert_eq!(later.next, Some(9_000));
     assert_eq!(outbox.totals().sinks["crm"].retrying, 1);
 
@@ -311,15 +329,23 @@ async fn a_delivery_that_cannot_be_read_does_not_hold_up_the_others() {
     let outbox = open(&folder);
     outbox.accept(arrival(1, 1)).await.expect("accepted");
     outbox.accept(arrival(2, 2)).await.expect("accepted");
-    let first = claims(&outbox, 1_000).remove(0);
+    let mut both = claims(&outbox, 1_000);
+    outbox.unclaim("crm", &[both[1].id]);
+    let first = both.remove(0);
     outbox
+        .reader
         .tree
         .insert(
-            key::waiting(outbox.number("crm").expect("a sink"), first.id),
+            key::delivery(
+                key::WAITING,
+                outbox.reader.sinks.named("crm").expect("a sink").number,
+                first.id,
+            ),
             &[9, 9],
         )
         .expect("damages");
-    let due = outbox.due("crm", 1_000, 100, &|_| false).expect("readable");
+    outbox.unclaim("crm", &[first.id]);
+    let due = outbox.claim("crm", 1_000, 100).expect("readable");
     assert_eq!((due.deliveries.len(), due.damaged.len()), (1, 1));
     assert_eq!(due.damaged[0].0, first.id);
 }

@@ -1,0 +1,228 @@
+//! Accepting: a lead with its identity, its index entries and its deliveries; a suspect.
+//!
+//! | `on_update` | an earlier revision waits for the sink | then |
+//! |---|---|---|
+//! | supersede | and no attempt is under way | it is superseded, this one is due |
+//! | supersede | and an attempt is under way | this one is behind it |
+//! | each | | this one is behind it |
+//! | ignore | or was ever meant for it | this one is not made |
+
+use std::sync::Arc;
+
+use super::fault::Fault;
+use super::group::{Group, Kept};
+use super::key::{self, FindTag};
+use super::record::{self, IdentityRecord, PART, REVISIONS_COMPARED, Revision};
+use crate::clock::Millis;
+use crate::config::OnUpdate;
+use crate::outbox::{
+    Accepted, Attempt, Budget, DeathReason, Delivery, DeliveryId, LeadId, QuarantineId,
+    Quarantined, Route, State,
+};
+
+/// A lead, encoded by the thread that received it.
+pub(super) struct EncodedLead {
+    pub(super) record: Vec<u8>,
+    pub(super) source: Arc<str>,
+    pub(super) identity: [u8; 32],
+    pub(super) content: [u8; 32],
+    pub(super) modified_at: Option<Millis>,
+    pub(super) received_at: Millis,
+    pub(super) finds: Vec<FindTag>,
+    pub(super) routes: Vec<Route>,
+}
+
+/// A suspect, encoded by the thread that received it.
+pub(super) struct EncodedSuspect {
+    pub(super) record: Vec<u8>,
+    pub(super) fingerprint: [u8; 32],
+    pub(super) received_at: Millis,
+}
+
+/// One revision of a lead on its way to one sink.
+pub(super) struct Leg<'a> {
+    pub(super) lead: LeadId,
+    pub(super) revision: u32,
+    pub(super) source: &'a str,
+    pub(super) now: Millis,
+    pub(super) fallback_of: Option<DeliveryId>,
+}
+
+impl Group<'_> {
+    /// Adds a lead with its identity and deliveries, unless its content is known.
+    pub(super) fn accept(&mut self, lead: EncodedLead) -> Result<Accepted, Fault> {
+        let known = self.read::<IdentityRecord>(&key::identity(&lead.identity))?;
+        if let Some(known) = &known
+            && let Some(same) = known
+                .revisions
+                .iter()
+                .find(|revision| revision.content == lead.content)
+        {
+            self.totals.duplicate += 1;
+            return Ok(Accepted::Duplicate {
+                lead: known.lead,
+                revision: same.number,
+            });
+        }
+        let first = known.is_none();
+        let mut identity = known.unwrap_or_else(|| IdentityRecord {
+            lead: LeadId(self.new_id(lead.received_at)),
+            newest: 0,
+            modified_at: None,
+            revisions: Vec::new(),
+        });
+        let history = matches!((lead.modified_at, identity.modified_at), (Some(this), Some(newest)) if this < newest);
+        let number = identity.newest + 1;
+        identity.newest = number;
+        identity.modified_at = identity.modified_at.max(lead.modified_at);
+        if identity.revisions.len() == REVISIONS_COMPARED {
+            identity.revisions.remove(0);
+        }
+        identity.revisions.push(Revision {
+            number,
+            content: lead.content,
+            history,
+        });
+
+        for (part, bytes) in lead.record.chunks(PART).enumerate() {
+            self.writes
+                .put(key::lead(identity.lead, number, part_number(part)), bytes);
+        }
+        self.writes
+            .put(key::identity(&lead.identity), record::encode(&identity));
+        for tag in &lead.finds {
+            self.writes
+                .put(key::find(tag, identity.lead), b"".as_slice());
+        }
+        if !history {
+            let leg = Leg {
+                lead: identity.lead,
+                revision: number,
+                source: &lead.source,
+                now: lead.received_at,
+                fallback_of: None,
+            };
+            for route in &lead.routes {
+                self.deliver(&leg, route)?;
+            }
+        }
+        self.totals.accepted += 1;
+        self.totals.leads += u64::from(first);
+        Ok(Accepted::New {
+            lead: identity.lead,
+            revision: number,
+            history,
+        })
+    }
+
+    /// Makes the delivery of a revision for a sink, in its order among the lead's revisions.
+    pub(super) fn deliver(&mut self, leg: &Leg<'_>, route: &Route) -> Result<(), Fault> {
+        let sink = self.on.sinks.named(&route.sink)?;
+        let on_update = sink
+            .policy
+            .as_ref()
+            .map_or(OnUpdate::default(), |policy| policy.on_update);
+        let line = match (leg.revision, leg.fallback_of) {
+            // The first of its lead: nothing can be before it.
+            (1, None) => Vec::new(),
+            _ => self.line(leg.lead, sink.number)?,
+        };
+        if line.iter().any(|(revision, _)| *revision == leg.revision)
+            || (on_update == OnUpdate::Ignore && !line.is_empty())
+        {
+            return Ok(());
+        }
+        let mut behind = false;
+        // Invariant: what is before an ended one has ended, or a person has sent it back.
+        for (revision, id) in line.into_iter().rev() {
+            if revision > leg.revision {
+                continue;
+            }
+            let Some(earlier) = self.delivery(key::WAITING, sink.number, id)? else {
+                break;
+            };
+            if on_update == OnUpdate::Supersede && self.reserve(id) {
+                let sink = Arc::clone(&sink);
+                let kept = Kept {
+                    id,
+                    sink,
+                    delivery: earlier,
+                };
+                self.turn(kept, State::Superseded { at: leg.now });
+            } else {
+                behind = true;
+            }
+        }
+        let id = DeliveryId(self.new_id(leg.now));
+        let mut delivery = Delivery {
+            sink: route.sink.to_string(),
+            source: leg.source.to_owned(),
+            lead: leg.lead,
+            revision: leg.revision,
+            created_at: leg.now,
+            state: if behind {
+                State::Behind
+            } else {
+                State::Waiting { due_at: leg.now }
+            },
+            attempts: 0,
+            budget: Budget {
+                spent: 0,
+                since: leg.now,
+            },
+            fallback_of: leg.fallback_of,
+            history: Vec::new(),
+        };
+        if let Some(why) = &route.failed {
+            let reason = DeathReason::Route;
+            delivery.state = State::Dead {
+                at: leg.now,
+                reason,
+            };
+            delivery.history.push(Attempt {
+                number: 0,
+                started_at: leg.now,
+                duration_ms: 0,
+                outcome: "rejected".to_owned(),
+                rule: "when".to_owned(),
+                reason: why.clone(),
+                receipt: String::new(),
+                request: String::new(),
+                response: String::new(),
+                trace_id: String::new(),
+            });
+        }
+        self.writes.put(
+            key::order(leg.lead, sink.number, leg.revision),
+            id.0.as_bytes().as_slice(),
+        );
+        let kept = Kept { id, sink, delivery };
+        self.store(&kept);
+        if route.failed.is_some() {
+            self.fall_back(&kept, leg.now)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a push for a person, unless the same bytes are kept already.
+    pub(super) fn quarantine(&mut self, suspect: &EncodedSuspect) -> Result<Quarantined, Fault> {
+        let index = key::identity(&suspect.fingerprint);
+        if self.writes.get(&index)?.is_some() {
+            self.totals.duplicate += 1;
+            return Ok(Quarantined::Duplicate);
+        }
+        let id = QuarantineId(self.new_id(suspect.received_at));
+        for (part, bytes) in suspect.record.chunks(PART).enumerate() {
+            self.writes
+                .put(key::quarantine(id, part_number(part)), bytes);
+        }
+        self.writes.put(index, record::encode(&id));
+        self.totals.quarantined += 1;
+        self.totals.in_quarantine += 1;
+        Ok(Quarantined::New(id))
+    }
+}
+
+fn part_number(part: usize) -> u16 {
+    u16::try_from(part).expect("a record has less than 65,536 parts: bodies are limited to 64 MiB")
+}

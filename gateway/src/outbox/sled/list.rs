@@ -1,0 +1,477 @@
+//! Reading: what the dispatcher and the operators ask of the store. Straight from the tree,
+//! from any thread; how much one call reads is bounded.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use ::sled::Tree;
+use uuid::Uuid;
+
+use super::claims::Claims;
+use super::fault::Fault;
+use super::group::{KnownSink, Sinks};
+use super::key::{self, FindTag, SinkNumber};
+use super::leave::created_at;
+use super::record::{self, LeadRecord, SuspectRecord, Unreadable};
+use super::vault::Vault;
+use crate::clock::Millis;
+use crate::outbox::{
+    Claim, Delivery, DeliveryId, Due, Filter, History, LeadId, Listed, Page, QuarantineId,
+    Retention, State, StateName, StoredLead, StoredSuspect, Totals, Unavailable,
+};
+
+/// Records looked at for one page of a list, at most.
+const LOOKED_AT: usize = 5_000;
+
+/// Reads the tree.
+pub(super) struct Reader {
+    pub(super) tree: Tree,
+    pub(super) sinks: Arc<Sinks>,
+    pub(super) vault: Arc<Vault>,
+}
+
+impl Reader {
+    pub(super) fn totals(&self) -> Result<Totals, Fault> {
+        match self.tree.get(key::TOTALS)? {
+            Some(bytes) => Ok(record::decode_owned(&bytes)?),
+            None => Ok(Totals::default()),
+        }
+    }
+
+    pub(super) fn paused(&self, sink: &str) -> Result<bool, Fault> {
+        Ok(self.tree.contains_key(key::paused(sink))?)
+    }
+
+    /// See [`crate::outbox::Outbox::claim`].
+    pub(super) fn claim(
+        &self,
+        sink: &str,
+        now: Millis,
+        limit: usize,
+        claims: &Claims,
+    ) -> Result<Due, Fault> {
+        let sink = self.sinks.named(sink)?;
+        let mut queues = self.queues(sink.number)?;
+        let mut due = Due::default();
+        let sooner = |next: &mut Option<Millis>, at: Millis| {
+            *next = Some(next.map_or(at, |next| next.min(at)));
+        };
+        while !queues.is_empty() {
+            let mut left = Vec::with_capacity(queues.len());
+            for mut queue in queues {
+                // One of each source in turn.
+                loop {
+                    let Some(entry) = queue.next() else { break };
+                    let (_, at, id) = key::read_due(&entry?).ok_or(Unreadable::Damaged)?;
+                    if at > now || due.deliveries.len() == limit {
+                        sooner(&mut due.next, at);
+                        break;
+                    }
+                    if !claims.claim(id) {
+                        continue;
+                    }
+                    match self.claimed(&sink, id, at) {
+                        Ok(Some(claim)) => {
+                            due.deliveries.push(claim);
+                            left.push(queue);
+                            break;
+                        }
+                        // It moved between the scan and the claim: its entry is as good as gone.
+                        Ok(None) => claims.unclaim(&[id]),
+                        // Claimed for good, so that it is said once and not read again.
+                        Err(fault) => due.damaged.push((id, Unavailable::from(fault))),
+                    }
+                }
+            }
+            queues = left;
+        }
+        Ok(due)
+    }
+
+    /// The due entries of a sink, a queue for each source.
+    fn queues(
+        &self,
+        sink: SinkNumber,
+    ) -> Result<Vec<impl Iterator<Item = ::sled::Result<::sled::IVec>> + use<>>, Fault> {
+        let prefix = key::due_of(sink);
+        let mut queues = Vec::new();
+        let mut from = Bound::Included(prefix.clone());
+        while let Some(first) = self.tree.range((from, Bound::Unbounded)).keys().next() {
+            let first = first?;
+            if !first.starts_with(&prefix) {
+                break;
+            }
+            let (source, _, _) = key::read_due(&first).ok_or(Unreadable::Damaged)?;
+            let of_source = key::due_from(sink, source);
+            let beyond = [of_source.as_slice(), &[0xff; 25]].concat();
+            queues.push(self.tree.scan_prefix(of_source).keys());
+            from = Bound::Excluded(beyond);
+        }
+        Ok(queues)
+    }
+
+    fn claimed(
+        &self,
+        sink: &KnownSink,
+        id: DeliveryId,
+        at: Millis,
+    ) -> Result<Option<Claim>, Fault> {
+        let Some(delivery) = self.kept(key::WAITING, sink.number, id)? else {
+            return Ok(None);
+        };
+        if delivery.state != (State::Waiting { due_at: at }) {
+            return Ok(None);
+        }
+        let lead = self
+            .lead(delivery.lead, delivery.revision)?
+            .ok_or(Unreadable::Damaged)?;
+        let update = self.was_given_before(&delivery, sink.number)?;
+        Ok(Some(Claim {
+            id,
+            delivery,
+            lead,
+            update,
+        }))
+    }
+
+    /// Whether the sink has an earlier revision of the delivery's lead.
+    fn was_given_before(&self, delivery: &Delivery, sink: SinkNumber) -> Result<bool, Fault> {
+        if delivery.revision == 1 {
+            return Ok(false);
+        }
+        let first = key::order(delivery.lead, sink, 0);
+        let this = key::order(delivery.lead, sink, delivery.revision);
+        for entry in self.tree.range(first..this).rev() {
+            let (_, id) = entry?;
+            let id = DeliveryId(Uuid::from_slice(&id).map_err(|_| Unreadable::Damaged)?);
+            if let Some(earlier) = self.kept(key::DONE, sink, id)?
+                && matches!(earlier.state, State::Delivered { .. })
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn oldest(&self, sink: &str) -> Result<Option<Millis>, Fault> {
+        let number = self.sinks.named(sink)?.number;
+        let prefix = key::room(key::WAITING, number);
+        let Some(entry) = self.tree.scan_prefix(prefix).next() else {
+            return Ok(None);
+        };
+        Ok(Some(record::open(&self.vault, &entry?.1)?.created_at))
+    }
+
+    /// Reads a record that may be in several parts.
+    fn parts(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let mut whole: Option<Vec<u8>> = None;
+        for entry in self.tree.scan_prefix(prefix) {
+            whole.get_or_insert_default().extend_from_slice(&entry?.1);
+        }
+        Ok(whole)
+    }
+
+    pub(super) fn lead(&self, id: LeadId, revision: u32) -> Result<Option<StoredLead>, Fault> {
+        let revision = match revision {
+            0 => match self
+                .tree
+                .scan_prefix(key::lead_revisions(id))
+                .keys()
+                .next_back()
+            {
+                Some(key) => revision_of(&key?)?,
+                None => return Ok(None),
+            },
+            one => one,
+        };
+        let Some(sealed) = self.parts(&key::lead_revision(id, revision))? else {
+            return Ok(None);
+        };
+        let bytes = self.vault.open(key::LEAD, &sealed)?;
+        let record: LeadRecord<'_> = record::decode(&bytes)?;
+        Ok(Some(record.stored(id, revision)))
+    }
+
+    fn kept(&self, room: u8, sink: SinkNumber, id: DeliveryId) -> Result<Option<Delivery>, Fault> {
+        let Some(bytes) = self.tree.get(key::delivery(room, sink, id))? else {
+            return Ok(None);
+        };
+        Ok(Some(record::open(&self.vault, &bytes)?))
+    }
+
+    pub(super) fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Fault> {
+        for number in self.sinks.by_number.keys() {
+            for room in [key::WAITING, key::DONE, key::DEAD] {
+                if let Some(delivery) = self.kept(room, *number, id)? {
+                    return Ok(Some(delivery));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Grouped by room and sink, oldest first in each.
+    pub(super) fn deliveries(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        limit: usize,
+        claims: &Claims,
+    ) -> Result<Page<Listed>, Fault> {
+        let mut numbers: Vec<SinkNumber> = match &filter.sink {
+            Some(name) => vec![self.sinks.named(name)?.number],
+            None => self.sinks.by_number.keys().copied().collect(),
+        };
+        numbers.sort_unstable();
+        let rooms: &[u8] = match filter.state {
+            None => &[key::DONE, key::WAITING, key::DEAD],
+            Some(StateName::Dead) => &[key::DEAD],
+            Some(StateName::Delivered | StateName::Superseded | StateName::Cancelled) => {
+                &[key::DONE]
+            }
+            Some(_) => &[key::WAITING],
+        };
+        let after = after.and_then(decode_cursor);
+        let mut page = Page {
+            items: Vec::new(),
+            next: None,
+        };
+        let mut looked_at = 0;
+        for (room, number) in rooms
+            .iter()
+            .flat_map(|room| numbers.iter().map(|n| (*room, *n)))
+        {
+            let prefix = key::room(room, number);
+            let from = match &after {
+                Some(after) if prefix.as_slice() < &after[..prefix.len().min(after.len())] => {
+                    continue;
+                }
+                Some(after) if after.starts_with(&prefix) => Bound::Excluded(after.clone()),
+                _ => Bound::Included(prefix.clone()),
+            };
+            for entry in self.tree.range((from, Bound::Unbounded)) {
+                let (key, bytes) = entry?;
+                if !key.starts_with(&prefix) {
+                    break;
+                }
+                looked_at += 1;
+                let id = key::delivery_at_end(&key).ok_or(Unreadable::Damaged)?;
+                let listed = listed(id, record::open(&self.vault, &bytes)?, claims);
+                if passes(filter, &listed) {
+                    page.items.push(listed);
+                }
+                if page.items.len() == limit || looked_at == LOOKED_AT {
+                    page.next = Some(encode_cursor(&key));
+                    return Ok(page);
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    pub(super) fn find(&self, tag: &FindTag, limit: usize) -> Result<Vec<LeadId>, Fault> {
+        let keys = self.tree.scan_prefix(key::find_of(tag)).keys();
+        keys.take(limit)
+            .map(|key| {
+                let id = key::delivery_at_end(&key?).ok_or(Unreadable::Damaged)?;
+                Ok(LeadId(id.0))
+            })
+            .collect()
+    }
+
+    /// Newest first.
+    pub(super) fn leads(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Fault> {
+        let mut before = after
+            .and_then(decode_cursor)
+            .unwrap_or_else(|| vec![key::LEAD + 1]);
+        let mut items = Vec::new();
+        let mut next = None;
+        while let Some(entry) = self.tree.range([key::LEAD].as_slice()..&before).next_back() {
+            let (key, _) = entry?;
+            let id = LeadId(key::id_after_room(&key).ok_or(Unreadable::Damaged)?);
+            before = key::lead_revisions(id);
+            items.push(id);
+            if items.len() == limit {
+                next = Some(encode_cursor(&before));
+                break;
+            }
+        }
+        Ok(Page { items, next })
+    }
+
+    pub(super) fn history(&self, id: LeadId, claims: &Claims) -> Result<Option<History>, Fault> {
+        let mut numbers = Vec::new();
+        for key in self.tree.scan_prefix(key::lead_revisions(id)).keys() {
+            numbers.push(revision_of(&key?)?);
+        }
+        numbers.dedup();
+        if numbers.is_empty() {
+            return Ok(None);
+        }
+        let mut revisions = Vec::new();
+        for revision in numbers {
+            revisions.extend(self.lead(id, revision)?);
+        }
+        let mut deliveries = Vec::new();
+        for entry in self.tree.scan_prefix(key::orders(id)) {
+            let (key, id) = entry?;
+            let (number, _) = key::read_order(&key).ok_or(Unreadable::Damaged)?;
+            let id = DeliveryId(Uuid::from_slice(&id).map_err(|_| Unreadable::Damaged)?);
+            for room in [key::WAITING, key::DONE, key::DEAD] {
+                if let Some(delivery) = self.kept(room, number, id)? {
+                    deliveries.push(listed(id, delivery, claims));
+                    break;
+                }
+            }
+        }
+        deliveries.sort_by_key(|one| (one.delivery.revision, one.id));
+        Ok(Some(History {
+            id,
+            revisions,
+            deliveries,
+        }))
+    }
+
+    pub(super) fn suspects(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<StoredSuspect>, Fault> {
+        let from = after
+            .and_then(decode_cursor)
+            .unwrap_or_else(|| vec![key::SUSPECT]);
+        let mut page = Page {
+            items: Vec::new(),
+            next: None,
+        };
+        for id in self.suspect_ids(&from) {
+            let id = id?;
+            if page.items.len() == limit {
+                page.next = Some(encode_cursor(&key::quarantine_of(id)));
+                break;
+            }
+            page.items.extend(self.suspect(id)?);
+        }
+        Ok(page)
+    }
+
+    fn suspect_ids(&self, from: &[u8]) -> impl Iterator<Item = Result<QuarantineId, Fault>> {
+        let end = [key::SUSPECT + 1];
+        let mut seen = None;
+        self.tree
+            .range(from..end.as_slice())
+            .keys()
+            .filter_map(move |key| match key {
+                Err(error) => Some(Err(error.into())),
+                Ok(key) => {
+                    let id = key::id_after_room(&key).map(QuarantineId);
+                    let new = id != seen;
+                    seen = id;
+                    new.then(|| id.ok_or_else(|| Unreadable::Damaged.into()))
+                }
+            })
+    }
+
+    pub(super) fn suspect(&self, id: QuarantineId) -> Result<Option<StoredSuspect>, Fault> {
+        let Some(sealed) = self.parts(&key::quarantine_of(id))? else {
+            return Ok(None);
+        };
+        let bytes = self.vault.open(key::SUSPECT, &sealed)?;
+        let record: SuspectRecord<'_> = record::decode(&bytes)?;
+        Ok(Some(record.stored(id)))
+    }
+
+    /// Suspects whose time is over.
+    pub(super) fn old_suspects(
+        &self,
+        keep: Retention,
+        now: Millis,
+        limit: usize,
+    ) -> Result<Vec<QuarantineId>, Fault> {
+        let mut old = Vec::new();
+        for id in self.suspect_ids(&[key::SUSPECT]) {
+            let id = id?;
+            if now.saturating_sub(created_at(LeadId(id.0))) < keep.dead_ms || old.len() == limit {
+                break;
+            }
+            old.push(id);
+        }
+        Ok(old)
+    }
+
+    /// Leads first pushed long enough ago that their time may be over, from `from` on, and
+    /// where to go on.
+    pub(super) fn old_leads(
+        &self,
+        keep: Retention,
+        now: Millis,
+        from: Option<LeadId>,
+        limit: usize,
+    ) -> Result<(Vec<LeadId>, Option<LeadId>), Fault> {
+        let end = [key::LEAD + 1];
+        let mut from = from.map_or_else(|| vec![key::LEAD], key::lead_revisions);
+        let mut old = Vec::new();
+        let least = keep.done_ms.min(keep.dead_ms);
+        while let Some(entry) = self.tree.range(from.as_slice()..&end).next() {
+            let id = LeadId(key::id_after_room(&entry?.0).ok_or(Unreadable::Damaged)?);
+            if now.saturating_sub(created_at(id)) < least {
+                break;
+            }
+            if old.len() == limit {
+                return Ok((old, Some(id)));
+            }
+            old.push(id);
+            from = [key::lead_revisions(id).as_slice(), &[0xff; 7]].concat();
+        }
+        Ok((old, None))
+    }
+}
+
+fn revision_of(key: &[u8]) -> Result<u32, Fault> {
+    let bytes = key.get(17..21).and_then(|bytes| bytes.try_into().ok());
+    Ok(u32::from_be_bytes(bytes.ok_or(Unreadable::Damaged)?))
+}
+
+fn listed(id: DeliveryId, delivery: Delivery, claims: &Claims) -> Listed {
+    let state = match delivery.state {
+        State::Waiting { .. } if claims.is_claimed(id) => StateName::InFlight,
+        State::Waiting { .. } if delivery.attempts > 0 => StateName::Retrying,
+        State::Waiting { .. } => StateName::Pending,
+        State::Behind => StateName::Behind,
+        State::Delivered { .. } => StateName::Delivered,
+        State::Superseded { .. } => StateName::Superseded,
+        State::Cancelled { .. } => StateName::Cancelled,
+        State::Dead { .. } => StateName::Dead,
+    };
+    Listed {
+        id,
+        delivery,
+        state,
+    }
+}
+
+fn passes(filter: &Filter, one: &Listed) -> bool {
+    let made = one.delivery.created_at;
+    filter.state.is_none_or(|state| state == one.state)
+        && filter.before.is_none_or(|before| made < before)
+        && filter.since.is_none_or(|since| made >= since)
+}
+
+/// A cursor is a key in hex: opaque to callers, checked by use as a bound only.
+fn encode_cursor(key: &[u8]) -> String {
+    use std::fmt::Write;
+    key.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn decode_cursor(text: &str) -> Option<Vec<u8>> {
+    if text.len() > 128 || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
+        .collect()
+}

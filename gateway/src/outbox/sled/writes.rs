@@ -1,0 +1,129 @@
+//! Writes: what one commit will change, and a view of the tree as it will be then.
+//!
+//! Jobs of one group must see each other's writes before any of them is in the tree. Each
+//! job's writes can be taken back, so that one damaged record fails one job and not the
+//! group. Knows nothing of what keys and values mean.
+
+use std::collections::BTreeMap;
+
+use ::sled::{Batch, IVec, Tree};
+
+use super::fault::Fault;
+
+/// Keys and their new values; `None` removes.
+pub(super) struct Writes<'a> {
+    tree: &'a Tree,
+    pending: BTreeMap<Vec<u8>, Option<IVec>>,
+    /// What `pending` had before the job under way touched it, in order.
+    undo: Vec<(Vec<u8>, Option<Option<IVec>>)>,
+}
+
+impl<'a> Writes<'a> {
+    pub(super) fn new(tree: &'a Tree) -> Self {
+        Self {
+            tree,
+            pending: BTreeMap::new(),
+            undo: Vec::new(),
+        }
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<IVec>, Fault> {
+        match self.pending.get(key) {
+            Some(pending) => Ok(pending.clone()),
+            None => self.tree.get(key).map_err(Fault::from),
+        }
+    }
+
+    pub(super) fn put(&mut self, key: Vec<u8>, value: impl Into<IVec>) {
+        self.set(key, Some(value.into()));
+    }
+
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.set(key, None);
+    }
+
+    fn set(&mut self, key: Vec<u8>, value: Option<IVec>) {
+        let before = self.pending.insert(key.clone(), value);
+        self.undo.push((key, before));
+    }
+
+    /// Everything under `prefix`, in order. For prefixes that name one lead.
+    pub(super) fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, IVec)>, Fault> {
+        let mut found = BTreeMap::new();
+        for entry in self.tree.scan_prefix(prefix) {
+            let (key, value) = entry?;
+            found.insert(key.to_vec(), value);
+        }
+        let pending = self.pending.range(prefix.to_vec()..);
+        for (key, value) in pending.take_while(|(key, _)| key.starts_with(prefix)) {
+            match value {
+                Some(value) => found.insert(key.clone(), value.clone()),
+                None => found.remove(key),
+            };
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// The job under way is done: its writes stay.
+    pub(super) fn keep(&mut self) {
+        self.undo.clear();
+    }
+
+    /// The job under way failed: its writes go.
+    pub(super) fn take_back(&mut self) {
+        for (key, before) in self.undo.drain(..).rev() {
+            match before {
+                Some(before) => self.pending.insert(key, before),
+                None => self.pending.remove(&key),
+            };
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// The batch that makes it so.
+    pub(super) fn into_batch(self) -> Batch {
+        let mut batch = Batch::default();
+        for (key, value) in self.pending {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_sees_what_the_group_writes_and_can_be_taken_back() {
+        let db = ::sled::Config::new().temporary(true).open().expect("opens");
+        db.insert(b"a1", b"tree").expect("writes");
+        db.insert(b"a2", b"tree").expect("writes");
+        let mut writes = Writes::new(&db);
+        writes.put(b"a3".to_vec(), b"group");
+        writes.remove(b"a1".to_vec());
+        writes.keep();
+        writes.put(b"a3".to_vec(), b"job");
+        writes.remove(b"a2".to_vec());
+        let keys = |writes: &Writes<'_>| -> Vec<Vec<u8>> {
+            let found = writes.scan(b"a").expect("reads");
+            found.into_iter().map(|(key, _)| key).collect()
+        };
+        assert_eq!(keys(&writes), [b"a3".to_vec()]);
+        writes.take_back();
+        assert_eq!(keys(&writes), [b"a2".to_vec(), b"a3".to_vec()]);
+        assert_eq!(
+            writes.get(b"a3").expect("reads").as_deref(),
+            Some(b"group".as_slice())
+        );
+        db.apply_batch(writes.into_batch()).expect("applies");
+        assert_eq!(db.get(b"a1").expect("reads"), None);
+        assert_eq!(db.len(), 2);
+    }
+}
