@@ -133,13 +133,12 @@ impl Group<'_> {
             return Ok(());
         }
         let mut behind = false;
-        // Invariant: what is before an ended one has ended, or a person has sent it back.
-        for (revision, id) in line.into_iter().rev() {
+        for (revision, id) in line {
             if revision > leg.revision {
                 continue;
             }
             let Some(earlier) = self.delivery(key::WAITING, sink.number, id)? else {
-                break;
+                continue;
             };
             if on_update == OnUpdate::Supersede && self.reserve(id) {
                 let sink = Arc::clone(&sink);

@@ -56,14 +56,17 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// The next revision of the lead that waits behind `kept` for its sink.
+    /// The next revision of the lead that waits for the same sink behind `kept` alone.
     fn next_behind(&self, kept: &Kept) -> Result<Option<Kept>, Fault> {
         let line = self.line(kept.delivery.lead, kept.sink.number)?;
         for (revision, id) in line {
-            if revision <= kept.delivery.revision {
+            if revision == kept.delivery.revision {
                 continue;
             }
             if let Some(delivery) = self.delivery(key::WAITING, kept.sink.number, id)? {
+                if revision < kept.delivery.revision {
+                    return Ok(None);
+                }
                 let behind = delivery.state == State::Behind;
                 let sink = kept.sink.clone();
                 return Ok(behind.then_some(Kept { id, sink, delivery }));

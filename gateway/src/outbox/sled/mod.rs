@@ -598,4 +598,6 @@ impl SledOutbox {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

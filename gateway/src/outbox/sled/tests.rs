@@ -8,7 +8,7 @@ use crate::config::OnUpdate;
 use crate::outbox::{Attempt, Claim, DeathReason, Route, State};
 use crate::telemetry::metrics::Metrics;
 
-fn open(folder: &TempDir) -> SledOutbox {
+pub(super) fn open(folder: &TempDir) -> SledOutbox {
     try_open(folder, 4096).expect("the store opens")
 }
 
@@ -39,7 +39,7 @@ fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-fn arrival(record: u64, content: u8) -> Arrival {
+pub(super) fn arrival(record: u64, content: u8) -> Arrival {
     let mut identity = [0; 32];
     identity[..8].copy_from_slice(&record.to_be_bytes());
     Arrival {
@@ -63,7 +63,8 @@ fn arrival(record: u64, content: u8) -> Arrival {
     }
 }
 
-async fn finish(outbox: &SledOutbox, claim: &Claim, state: State) {
+/// The end of a claim's next attempt.
+pub(super) fn attempt(claim: &Claim, state: State, now: Millis) -> Finish {
     let State::Waiting { due_at } = claim.delivery.state else {
         panic!("a claim waits")
     };
@@ -82,14 +83,18 @@ async fn finish(outbox: &SledOutbox, claim: &Claim, state: State) {
         response: String::new(),
         trace_id: String::new(),
     });
+    Finish {
+        id: claim.id,
+        sink: claim.delivery.sink.as_str().into(),
+        now,
+        was_due: due_at,
+        delivery,
+    }
+}
+
+async fn finish(outbox: &SledOutbox, claim: &Claim, state: State) {
     outbox
-        .finish(Finish {
-            id: claim.id,
-            sink: claim.delivery.sink.as_str().into(),
-            now: 5,
-            was_due: due_at,
-            delivery,
-        })
+        .finish(attempt(claim, state, 5))
         .await
         .expect("the store takes the end of an attempt");
 }
