@@ -81,6 +81,9 @@ impl Daemon {
             sinks: config.sinks.keys().cloned().collect(),
             metrics: metrics.outbox.clone(),
         })?);
+        if config.outbox.keys.is_empty() {
+            tracing::warn!("leads are stored unencrypted; set outbox.key to encrypt them");
+        }
         warn_of_orphans(config, &*outbox);
         let dispatcher = Dispatcher::start(targets, &outbox, clock, &metrics.delivery);
 

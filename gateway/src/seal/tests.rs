@@ -19,7 +19,7 @@ proptest! {
         let ring = ring(&[&OutboxKey::generate()]);
         for sealed in [ring.seal(room, &plain), ring.seal_vec(room, plain.clone())] {
             prop_assert_eq!(sealed.len(), plain.len() + OVERHEAD);
-            prop_assert_eq!(ring.open(room, &sealed).expect("opens"), &plain);
+            prop_assert_eq!(&*ring.open(room, &sealed).expect("opens"), &plain);
         }
     }
 
@@ -55,7 +55,11 @@ fn plain_records_are_read_after_a_key_was_added() {
 fn nothing_of_the_record_is_seen_and_no_two_are_alike() {
     let ring = ring(&[&OutboxKey::generate()]);
     let sealed = ring.seal(ROOM, PLAIN);
-    assert!(!sealed.windows(4).any(|seen| PLAIN.windows(4).any(|part| part == seen)));
+    assert!(
+        !sealed
+            .windows(4)
+            .any(|seen| PLAIN.windows(4).any(|part| part == seen))
+    );
     assert_ne!(sealed, ring.seal(ROOM, PLAIN));
 }
 
@@ -88,7 +92,10 @@ fn a_record_of_another_key_says_which() {
     let theirs = OutboxKey::generate();
     let sealed = ring(&[&theirs]).seal(ROOM, PLAIN);
     for ours in [Keyring::default(), ring(&[&OutboxKey::generate()])] {
-        assert_eq!(ours.open(ROOM, &sealed), Err(SealError::UnknownKey(theirs.id())));
+        assert_eq!(
+            ours.open(ROOM, &sealed),
+            Err(SealError::UnknownKey(theirs.id()))
+        );
         assert!(!ours.is_current(&sealed));
     }
     assert_eq!(
@@ -108,7 +115,10 @@ fn a_rotated_key_opens_and_the_new_one_seals() {
     assert_eq!(ring.open(ROOM, &before).expect("opens"), PLAIN);
     assert!(!ring.is_current(&before));
     let after = ring.seal(ROOM, PLAIN);
-    assert_eq!((key_of(&before), key_of(&after)), (Some(old.id()), Some(new.id())));
+    assert_eq!(
+        (key_of(&before), key_of(&after)),
+        (Some(old.id()), Some(new.id()))
+    );
     assert!(ring.is_current(&after));
 }
 
