@@ -3,7 +3,7 @@
 //!
 //! Modules use only modules further down in this list:
 //! `cli` → `daemon` → `ingress`, `admin`, `delivery` → `source`, `route`, `plugin`,
-//! `outbox` → `config`, `lead`, `telemetry`, and `clock`, `lang`.
+//! `outbox` → `config`, `lead`, `telemetry`, and `clock`, `lang`, `seal`.
 #![deny(unsafe_code)]
 
 pub mod admin;
@@ -18,5 +18,6 @@ pub mod lead;
 pub mod outbox;
 pub mod plugin;
 pub mod route;
+pub mod seal;
 pub mod source;
 pub mod telemetry;

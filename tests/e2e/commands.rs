@@ -144,6 +144,11 @@ fn init_writes_what_check_accepts_and_never_overwrites() {
         Some(78)
     );
     assert_eq!(output(&["init", folder_text], &[]).status.code(), Some(1));
+    let key = || std::fs::read(folder.path().join("outbox.key")).expect("a key");
+    let first_key = key();
+    let forced = output(&["init", "--force", folder_text], &[]);
+    assert_eq!(forced.status.code(), Some(0));
+    assert!(key() == first_key, "the key of the outbox was overwritten");
     let shown = output(
         &["render", "--sink", "webhook", "--config", config],
         &secrets,

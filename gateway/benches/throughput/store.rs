@@ -88,6 +88,7 @@ pub(crate) fn outbox(producers: usize, each: usize) -> anyhow::Result<f64> {
         queue: 4096,
         cache: 64 << 20,
         sinks: vec![],
+        keys: &[],
         min_free: 0,
         metrics: Metrics::new().outbox,
     })?);

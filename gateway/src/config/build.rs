@@ -15,6 +15,7 @@ use super::{
     Admin, Catalogue, Config, Log, LogFormat, OnAmbiguous, OnOdd, Outbox, Plugin, Problem, Retry,
     Server, Sink, Source, SourceKind, Tables, Tmall, raw,
 };
+use crate::seal::OutboxKey;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -38,24 +39,14 @@ pub(super) fn build(
     let mut build = Build { ground, problems };
     let server = build.server(&root.server);
     let admin = build.admin(root.admin);
+    let outbox = build.outbox(root.outbox);
     let plugins = build.plugins(root.plugins, catalogue);
     let sources = build.sources(root.sources);
     let sinks = build.sinks(root.sinks, &root.tables, catalogue);
     Config {
         server,
         admin,
-        outbox: Outbox {
-            path: root
-                .outbox
-                .path
-                .unwrap_or_else(|| "/var/lib/leadgate".into()),
-            queue: root.outbox.queue.unwrap_or(4096),
-            cache: usize::try_from(root.outbox.cache.map_or(64 << 20, |size| size.0))
-                .unwrap_or(usize::MAX),
-            retention: SECOND * 90 * 86_400,
-            retention_dead: SECOND * 180 * 86_400,
-            min_free: 256 << 20,
-        },
+        outbox,
         log: Log {
             level: root.log.level.unwrap_or_else(|| "info".to_owned()),
             format: root.log.format.unwrap_or_else(|| {
@@ -151,6 +142,55 @@ impl Build<'_, '_> {
             token: raw.token,
             allow_without_token: open,
         }
+    }
+
+    fn outbox(&mut self, raw: raw::Outbox) -> Outbox {
+        Outbox {
+            path: raw.path.unwrap_or_else(|| "/var/lib/leadgate".into()),
+            keys: raw
+                .key
+                .map_or_else(Vec::new, |written| self.outbox_keys(&written)),
+            queue: raw.queue.unwrap_or(4096),
+            cache: usize::try_from(raw.cache.map_or(64 << 20, |size| size.0)).unwrap_or(usize::MAX),
+            retention: SECOND * 90 * 86_400,
+            retention_dead: SECOND * 180 * 86_400,
+            min_free: 256 << 20,
+        }
+    }
+
+    fn outbox_keys(&mut self, written: &raw::OneOrMany) -> Vec<OutboxKey> {
+        let at = "/outbox/key";
+        let written = written.each();
+        if written.is_empty() {
+            let message = Text::new("a list without a key", "密钥列表为空");
+            let help = Text::new(
+                "leave `key` out to store leads unencrypted",
+                "如不加密存储，请删除 `key`",
+            );
+            self.error("config::outbox_key", message, help, self.value(at));
+        }
+        let mut keys = Vec::new();
+        for (step, secret) in written {
+            let at = format!("{at}{step}");
+            if self.ground.skip.contains(&at) {
+                continue;
+            }
+            match OutboxKey::parse(secret.expose()) {
+                Ok(key) => keys.push(key),
+                Err(_) => {
+                    let message = Text::new(
+                        "what is there is not a key for the outbox",
+                        "其内容不是发件箱密钥",
+                    );
+                    let help = Text::new(
+                        "a key is 64 hexadecimal digits, or 32 bytes in base64: openssl rand -hex 32",
+                        "密钥为 64 位十六进制数字，或 32 字节的 base64：openssl rand -hex 32",
+                    );
+                    self.error("config::outbox_key", message, help, self.value(&at));
+                }
+            }
+        }
+        keys
     }
 
     fn address(&mut self, given: Option<&str>, default: &str, at: &str) -> SocketAddr {

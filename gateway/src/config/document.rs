@@ -276,6 +276,11 @@ fn inside(range: std::ops::Range<usize>) -> std::ops::Range<usize> {
     (range.start + 1).min(end)..end
 }
 
+/// Whether a key of the outbox is at `pointer`: the only secret whose name does not say so.
+pub(super) fn is_outbox_key(pointer: &str) -> bool {
+    pointer == "/outbox/key" || pointer.starts_with("/outbox/key/")
+}
+
 /// Whether a text at `pointer` is a secret written out, judged by the key's name.
 pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
     let mut steps = pointer
@@ -291,7 +296,7 @@ pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
         "api_key",
         "authorization",
     ];
-    (named.iter().any(|name| key.contains(name)) || parent == "headers")
+    (named.iter().any(|name| key.contains(name)) || parent == "headers" || is_outbox_key(pointer))
         && !["env:", "file:", "cred:", "${"]
             .iter()
             .any(|prefix| text.starts_with(prefix))

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use leadgate_plugin::Secret;
 
+use crate::seal::OutboxKey;
+
 /// Everything that was configured.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -70,6 +72,8 @@ pub struct Admin {
 pub struct Outbox {
     /// Folder of the store.
     pub path: PathBuf,
+    /// The first encrypts what is stored, the others only read; empty stores it as it is.
+    pub keys: Vec<OutboxKey>,
     /// Accepts waiting for the committer before pushes are answered with the failure; default 4096.
     pub queue: usize,
     /// Memory sled may use to cache pages, in bytes; default 64 MiB.

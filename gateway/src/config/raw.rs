@@ -88,6 +88,8 @@ pub(super) struct Outbox {
     pub(super) engine: Option<Engine>,
     /// Folder of the store. Default /var/lib/leadgate.
     pub(super) path: Option<PathBuf>,
+    /// The key that encrypts what is stored; to rotate it a list, the new one first.
+    pub(super) key: Option<OneOrMany>,
     /// Pushes that may wait for the disk before more are answered with the failure. Default 4096.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(super) queue: Option<usize>,
@@ -154,6 +156,21 @@ pub(super) enum Kind {
 pub(super) enum OneOrMany {
     One(Secret),
     Many(Vec<Secret>),
+}
+
+impl OneOrMany {
+    /// All of them, each with the rest of its pointer.
+    pub(super) fn each(&self) -> Vec<(String, &Secret)> {
+        match self {
+            Self::One(secret) => vec![(String::new(), secret)],
+            Self::Many(secrets) => {
+                let numbered = secrets.iter().enumerate();
+                numbered
+                    .map(|(number, secret)| (format!("/{number}"), secret))
+                    .collect()
+            }
+        }
+    }
 }
 
 /// What becomes of an authentic but odd push.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Text};
-use super::document::{Document, is_literal_secret, pointer};
+use super::document::{Document, is_literal_secret, is_outbox_key, pointer};
 
 /// Largest secret file, in bytes.
 const LARGEST: u64 = 64 * 1024;
@@ -265,6 +265,7 @@ fn is_settings(at: &str) -> bool {
 fn is_secret(at: &str) -> bool {
     is_settings(at)
         || at == "/admin/token"
+        || is_outbox_key(at)
         || (at.starts_with("/sources/")
             && (at.contains("/app_secret") || at.ends_with("/open_key")))
 }

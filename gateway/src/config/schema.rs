@@ -15,9 +15,8 @@ use super::{Catalogue, raw};
 
 /// Keys of the design that this version does not know yet, so that nobody believes them
 /// silently obeyed: (section, key).
-const NOT_BUILT: [(&str, &str); 7] = [
+const NOT_BUILT: [(&str, &str); 6] = [
     ("server", "tls"),
-    ("outbox", "key"),
     ("outbox", "url"),
     ("outbox", "retention"),
     ("sinks", "on_update"),

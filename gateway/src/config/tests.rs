@@ -208,10 +208,14 @@ fn the_published_schema_is_current() {
 
 #[test]
 fn the_shipped_configuration_is_good() {
-    let file = PathBuf::from(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../config/leadgate.toml"
-    ));
+    // Beside a key, as `leadgate init` writes it.
+    let shipped = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../config"));
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["leadgate.toml", "sinks.d", "tables.d"] {
+        std::os::unix::fs::symlink(shipped.join(name), folder.path().join(name)).expect("links");
+    }
+    write_key(folder.path(), "outbox.key", KEY);
+    let file = folder.path().join("leadgate.toml");
     let environment = Environment::of(|name| match name {
         "CRM_WEBHOOK_SECRET" => Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
         "TMALL_APP_SECRET" => Some("secret".to_owned()),
@@ -224,6 +228,77 @@ fn the_shipped_configuration_is_good() {
     );
     assert_eq!(report.render(Lang::En, false), "");
     assert_eq!(config.expect("good").sinks.len(), 2);
+}
+
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+fn write_key(folder: &Path, name: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("writes");
+    let owners = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&path, owners).expect("sets the mode");
+}
+
+/// The good configuration with `key` as the outbox's, and a good key in the variable KEY and
+/// in the file outbox.key.
+fn load_with_key(key: &str) -> (Option<Config>, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_key(folder.path(), "outbox.key", &format!("{KEY}\n"));
+    let file = folder.path().join("leadgate.toml");
+    std::fs::write(
+        &file,
+        GOOD.replace("[outbox]", &format!("[outbox]\nkey = {key}")),
+    )
+    .expect("writes");
+    let environment = Environment::of(|name| match name {
+        "SECRET" => Some("s3cr3t-value".to_owned()),
+        "WEBHOOK_SECRET" => Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
+        "KEY" => Some("ff".repeat(32)),
+        "SHORT" => Some("hunter2hunter2".to_owned()),
+        _ => None,
+    });
+    let mut plugins = Plugins::builtin().expect("built in");
+    let (config, report) = load(&file, &environment, &mut plugins);
+    let folder = folder.path().display().to_string();
+    (config, report.render(Lang::En, false).replace(&folder, ""))
+}
+
+#[test]
+fn keys_of_the_outbox_come_from_files_and_variables_the_first_one_first() {
+    let texts = |key: &str| {
+        let (config, said) = load_with_key(key);
+        assert_eq!(said, "");
+        let keys = config.expect("good").outbox.keys;
+        keys.iter()
+            .map(|key| key.to_text().to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(texts("\"file:outbox.key\""), [KEY]);
+    assert_eq!(
+        texts("[\"env:KEY\", \"file:outbox.key\"]"),
+        ["ff".repeat(32), KEY.to_owned()]
+    );
+    let (config, _, _folder) = load_files(&[("leadgate.toml", GOOD)]);
+    assert!(config.expect("good").outbox.keys.is_empty());
+}
+
+#[test]
+fn a_bad_key_of_the_outbox_is_shown_where_it_is_named_and_not_quoted() {
+    let (config, said) = load_with_key("[\"env:KEY\", \"env:SHORT\"]");
+    assert!(config.is_none());
+    assert!(!said.contains("hunter2"), "{said}");
+    insta::assert_snapshot!(said);
+    insta::assert_snapshot!(load_with_key("\"file:other.key\"").1);
+    insta::assert_snapshot!(load_with_key("[]").1);
+}
+
+#[test]
+fn a_key_of_the_outbox_written_out_is_masked() {
+    let (config, said) = load_with_key(&format!("\"{KEY}\""));
+    assert!(config.is_some());
+    assert!(said.contains("config::literal_secret"), "{said}");
+    assert!(!said.contains("0001020304"), "{said}");
 }
 
 proptest::proptest! {

@@ -78,10 +78,14 @@ impl Daemon {
             path: &config.outbox.path,
             queue: config.outbox.queue,
             cache: config.outbox.cache,
+            keys: &config.outbox.keys,
             sinks: policies(config),
             min_free: config.outbox.min_free,
             metrics: metrics.outbox.clone(),
         })?);
+        if config.outbox.keys.is_empty() {
+            tracing::warn!("leads are stored unencrypted; set outbox.key to encrypt them");
+        }
         warn_of_orphans(config, &*outbox);
         let dispatcher = Dispatcher::start(targets, &outbox, clock, &metrics.delivery);
 

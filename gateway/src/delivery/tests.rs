@@ -87,6 +87,7 @@ async fn what_is_due_is_delivered_recorded_and_survives_a_stop() {
                 on_update: crate::config::OnUpdate::Supersede,
                 on_dead: None,
             }],
+            keys: &[],
             min_free: 0,
             metrics: Metrics::new().outbox,
         })

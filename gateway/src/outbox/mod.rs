@@ -116,6 +116,11 @@ pub trait Outbox: Intake {
     /// Whether a sink is paused; cheap. [`Outbox::arrivals`] is notified when it changes.
     fn paused(&self, sink: &str) -> bool;
 
+    /// Seals again what is not sealed with the current key, looking at no more than `limit`
+    /// records beyond `from`. What was done stays done, so a run that was cut short is simply
+    /// begun again. Reads the disk: call it from a blocking thread.
+    fn rekey(&self, from: Option<&str>, limit: usize) -> Result<Resealed, Unavailable>;
+
     /// Removes what is over for longer than `keep` says, looking at no more than `limit`
     /// leads from `from` on. Reads the disk: call it from a blocking thread.
     fn sweep(

@@ -529,6 +529,15 @@ impl fmt::Debug for StoredSuspect {
     }
 }
 
+/// What one step of rekeying did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Records that were sealed again.
+    pub resealed: u64,
+    /// Where to go on; `None` at the end. Opaque.
+    pub next: Option<String>,
+}
+
 /// What one step of the retention sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {

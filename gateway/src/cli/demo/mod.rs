@@ -185,6 +185,7 @@ listen = "127.0.0.1:0"
 allow_without_token = true
 [outbox]
 path = "{path}"
+key = "{key}"
 [log]
 level = "warn"
 format = "human"
@@ -201,6 +202,7 @@ url = "{crm}"
 secret = "{WEBHOOK_SECRET}"
 "#,
         path = folder.join("outbox").display(),
+        key = *crate::seal::OutboxKey::generate().to_text(),
     );
     let file = folder.join("leadgate.toml");
     std::fs::write(&file, text).map_err(|error| error.to_string())?;

@@ -222,6 +222,6 @@ impl Group<'_> {
     }
 }
 
-fn part_number(part: usize) -> u16 {
+pub(super) fn part_number(part: usize) -> u16 {
     u16::try_from(part).expect("a record has less than 65,536 parts: bodies are limited to 64 MiB")
 }

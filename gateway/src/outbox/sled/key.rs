@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `m/format` | format version of the store (u32) |
 //! | `m/totals` | counts, written with every commit |
+//! | `m/index-key` | the key that hashes `i` and `f`, sealed like a record |
 //! | `s` name | number of a sink (u32) |
 //! | `i` identity | which lead this is, and the content hashes of its revisions |
 //! | `l` lead revision part | a lead revision, in parts of at most [`super::record::PART`] bytes |
@@ -28,6 +29,7 @@ use crate::outbox::{DeliveryId, LeadId, QuarantineId};
 
 pub(super) const FORMAT: &[u8] = b"m/format";
 pub(super) const TOTALS: &[u8] = b"m/totals";
+pub(super) const INDEX_KEY: &[u8] = b"m/index-key";
 
 /// Number of a sink inside keys.
 pub(super) type SinkNumber = u32;

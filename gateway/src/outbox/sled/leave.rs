@@ -43,7 +43,7 @@ impl Group<'_> {
         }
         for (_, sealed) in revisions {
             // A damaged revision leaves all the same; its index entries lead nowhere then.
-            let Ok(bytes) = self.on.vault.open(key::LEAD, &sealed) else {
+            let Ok(bytes) = self.on.vault.unseal(key::LEAD, &sealed) else {
                 continue;
             };
             let Ok(record) = record::decode::<LeadRecord<'_>>(&bytes) else {
@@ -95,7 +95,7 @@ impl Group<'_> {
         for (_, part) in self.writes.scan(&key[..21])? {
             sealed.extend_from_slice(&part);
         }
-        let opened = self.on.vault.open(key::LEAD, &sealed);
+        let opened = self.on.vault.unseal(key::LEAD, &sealed);
         Ok(opened
             .ok()
             .and_then(|bytes| {
@@ -115,7 +115,7 @@ impl Group<'_> {
         for (key, _) in parts {
             self.writes.remove(key);
         }
-        if let Ok(bytes) = self.on.vault.open(key::SUSPECT, &sealed)
+        if let Ok(bytes) = self.on.vault.unseal(key::SUSPECT, &sealed)
             && let Ok(record) = record::decode::<SuspectRecord<'_>>(&bytes)
         {
             self.writes.remove(key::identity(&record.fingerprint));

@@ -187,7 +187,7 @@ impl Reader {
         let Some(sealed) = self.parts(&key::lead_revision(id, revision))? else {
             return Ok(None);
         };
-        let bytes = self.vault.open(key::LEAD, &sealed)?;
+        let bytes = self.vault.unseal(key::LEAD, &sealed)?;
         let record: LeadRecord<'_> = record::decode(&bytes)?;
         Ok(Some(record.stored(id, revision)))
     }
@@ -376,7 +376,7 @@ impl Reader {
         let Some(sealed) = self.parts(&key::quarantine_of(id))? else {
             return Ok(None);
         };
-        let bytes = self.vault.open(key::SUSPECT, &sealed)?;
+        let bytes = self.vault.unseal(key::SUSPECT, &sealed)?;
         let record: SuspectRecord<'_> = record::decode(&bytes)?;
         Ok(Some(record.stored(id)))
     }
@@ -458,7 +458,7 @@ fn passes(filter: &Filter, one: &Listed) -> bool {
 }
 
 /// A cursor is a key in hex: opaque to callers, checked by use as a bound only.
-fn encode_cursor(key: &[u8]) -> String {
+pub(super) fn encode_cursor(key: &[u8]) -> String {
     use std::fmt::Write;
     key.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -466,7 +466,7 @@ fn encode_cursor(key: &[u8]) -> String {
     })
 }
 
-fn decode_cursor(text: &str) -> Option<Vec<u8>> {
+pub(super) fn decode_cursor(text: &str) -> Option<Vec<u8>> {
     if text.len() > 128 || !text.is_ascii() {
         return None;
     }

@@ -17,6 +17,7 @@ mod leave;
 mod list;
 mod record;
 mod repair;
+mod reseal;
 mod shared;
 mod space;
 mod vault;
@@ -45,10 +46,11 @@ use self::space::Space;
 use self::vault::Vault;
 use super::{
     Accepted, Arrival, Delivery, DeliveryId, Due, Filter, Find, Finish, History, Intake, LeadId,
-    Listed, Outbox, Page, QuarantineId, Quarantined, Refusal, Repair, Repaired, Retention,
-    SinkPolicy, StoredLead, StoredSuspect, Suspect, Swept, Totals, Unavailable,
+    Listed, Outbox, Page, QuarantineId, Quarantined, Refusal, Repair, Repaired, Resealed,
+    Retention, SinkPolicy, StoredLead, StoredSuspect, Suspect, Swept, Totals, Unavailable,
 };
 use crate::clock::Millis;
+use crate::seal::OutboxKey;
 use crate::telemetry::metrics::OutboxMetrics;
 
 /// Format of the store written now.
@@ -64,6 +66,9 @@ pub struct Options<'a> {
     pub queue: usize,
     /// Memory for cached pages, in bytes.
     pub cache: usize,
+    /// Keys that seal records: the first one for new records, all for reading. None leaves
+    /// new records plain.
+    pub keys: &'a [OutboxKey],
     /// All configured sinks.
     pub sinks: Vec<SinkPolicy>,
     /// Bytes that must stay free on the disk; below, nothing is accepted.
@@ -146,12 +151,12 @@ impl SledOutbox {
         check_format(&tree, &path)?;
         let sinks = register(&tree, options.sinks).map_err(|error| broken(error.to_string()))?;
         let sinks = Arc::new(sinks);
+        let broken_store = |fault: Fault| broken(fault.to_string());
+        let vault = Arc::new(Vault::open(&tree, options.keys).map_err(broken_store)?);
         let barrier = Barrier::open(&path).map_err(|error| broken(error.to_string()))?;
         barrier
             .pass(&tree)
             .map_err(|error| broken(error.to_string()))?;
-        let broken_store = |fault: Fault| broken(fault.to_string());
-        let vault = Arc::new(Vault::default());
         let reader = Reader {
             tree: tree.clone(),
             sinks: Arc::clone(&sinks),
@@ -430,6 +435,13 @@ impl Outbox for SledOutbox {
         self.shared.paused(sink)
     }
 
+    fn rekey(&self, from: Option<&str>, limit: usize) -> Result<Resealed, Unavailable> {
+        let (stale, next) = self.reader.stale(from, limit)?;
+        let resealed = stale.len() as u64;
+        self.write_and_wait(move |group| stale.iter().try_for_each(|name| group.reseal(name)))?;
+        Ok(Resealed { resealed, next })
+    }
+
     fn sweep(
         &self,
         keep: Retention,
@@ -597,7 +609,5 @@ impl SledOutbox {
     }
 }
 
-#[cfg(test)]
-mod model;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use super::key::{self, FindTag};
 use super::vault::Vault;
 use crate::clock::Millis;
 use crate::outbox::{Arrival, Delivery, LeadId, QuarantineId, StoredLead, StoredSuspect};
+use crate::seal::SealError;
 
 /// Version byte of every record written now.
 pub(super) const VERSION: u8 = 1;
@@ -27,6 +28,8 @@ pub(super) enum Unreadable {
     Newer(u8),
     #[error("a damaged record was found")]
     Damaged,
+    #[error(transparent)]
+    Sealed(#[from] SealError),
 }
 
 /// Encodes `record` with its version.
@@ -52,7 +55,7 @@ pub(super) fn seal<T: Serialize>(vault: &Vault, room: u8, record: &T) -> Vec<u8>
 
 /// Opens and decodes what [`seal`] wrote of a delivery.
 pub(super) fn open(vault: &Vault, bytes: &[u8]) -> Result<Delivery, Unreadable> {
-    decode_owned(&vault.open(key::WAITING, bytes)?)
+    decode_owned(&vault.unseal(key::WAITING, bytes)?)
 }
 
 /// [`decode`] for records that own what they hold.

@@ -7,12 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::tests::{arrival, attempt, open};
 use super::*;
 use crate::config::OnUpdate;
 use crate::outbox::{DeathReason, Route, State};
 
-/// The sinks of [`super::tests::open`] with their policies.
+/// The sinks of [`super::open`] with their policies.
 const SINKS: [(&str, OnUpdate, Option<&str>); 3] = [
     ("crm", OnUpdate::Each, None),
     ("mail", OnUpdate::Supersede, None),
@@ -417,8 +416,7 @@ impl Both {
             Step::Wait { ms } => self.model.now += ms,
             Step::Restart => {
                 let outbox = self.outbox.take().expect("open between steps");
-                let closing = std::thread::spawn(move || outbox.close());
-                closing.join().expect("closes");
+                close(outbox);
                 self.outbox = Some(open(&self.folder));
                 self.claims.clear();
                 self.model

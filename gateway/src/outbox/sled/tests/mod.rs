@@ -1,5 +1,9 @@
 //! The engine's promises, against a real store in a temporary folder.
 
+mod desk;
+mod model;
+mod sealed;
+
 use futures_util::future::join_all;
 use tempfile::TempDir;
 
@@ -8,23 +12,39 @@ use crate::config::OnUpdate;
 use crate::outbox::{Attempt, Claim, DeathReason, Route, State};
 use crate::telemetry::metrics::Metrics;
 
-pub(super) fn open(folder: &TempDir) -> SledOutbox {
+fn open(folder: &TempDir) -> SledOutbox {
     try_open(folder, 4096).expect("the store opens")
 }
 
 fn try_open(folder: &TempDir, queue: usize) -> Result<SledOutbox, OpenError> {
+    open_with(folder, queue, &[], 0)
+}
+
+fn open_with(
+    folder: &TempDir,
+    queue: usize,
+    keys: &[OutboxKey],
+    min_free: u64,
+) -> Result<SledOutbox, OpenError> {
     SledOutbox::open(Options {
         path: &folder.path().join("store"),
         queue,
         cache: 16 << 20,
+        keys,
         sinks: vec![
             policy("crm", OnUpdate::Each, None),
             policy("mail", OnUpdate::Supersede, None),
             policy("once", OnUpdate::Ignore, Some("mail")),
         ],
-        min_free: 0,
+        min_free,
         metrics: Metrics::new().outbox,
     })
+}
+
+/// Closes the store; may be called where blocking is not allowed.
+fn close(outbox: SledOutbox) {
+    let closing = std::thread::spawn(move || outbox.close());
+    closing.join().expect("closes");
 }
 
 fn policy(name: &str, on_update: OnUpdate, on_dead: Option<&str>) -> SinkPolicy {
@@ -39,7 +59,7 @@ fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-pub(super) fn arrival(record: u64, content: u8) -> Arrival {
+fn arrival(record: u64, content: u8) -> Arrival {
     let mut identity = [0; 32];
     identity[..8].copy_from_slice(&record.to_be_bytes());
     Arrival {
@@ -64,7 +84,7 @@ pub(super) fn arrival(record: u64, content: u8) -> Arrival {
 }
 
 /// The end of a claim's next attempt.
-pub(super) fn attempt(claim: &Claim, state: State, now: Millis) -> Finish {
+fn attempt(claim: &Claim, state: State, now: Millis) -> Finish {
     let State::Waiting { due_at } = claim.delivery.state else {
         panic!("a claim waits")
     };
