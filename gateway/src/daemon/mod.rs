@@ -84,7 +84,9 @@ impl Daemon {
             metrics: metrics.outbox.clone(),
         })?);
         if config.outbox.keys.is_empty() {
-            tracing::warn!("leads are stored unencrypted; set outbox.key to encrypt them");
+            tracing::warn!(
+                "leads are stored unencrypted; to encrypt them, set outbox.key to what `openssl rand -hex 32` gives"
+            );
         }
         warn_of_orphans(config, &*outbox);
         let dispatcher = Dispatcher::start(targets, &outbox, clock, &metrics.delivery);

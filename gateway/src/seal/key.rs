@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(again.id(), one.id());
     }
 
-    // The value was computed once with blake3 itself: stored records depend on it.
+    // Stored records carry this value.
     #[test]
     fn the_id_of_a_key_never_changes() {
         let key = OutboxKey::parse(HEX).expect("a key");

@@ -117,7 +117,10 @@ impl Keyring {
     /// Whether a record is stored as [`Keyring::seal`] would store it now: sealed with the
     /// current key, or plain if there is none.
     pub fn is_current(&self, bytes: &[u8]) -> bool {
-        key_of(bytes) == self.current() && (self.current().is_some() || is_plain(bytes))
+        match self.current() {
+            Some(id) => key_of(bytes) == Some(id),
+            None => is_plain(bytes),
+        }
     }
 }
 
