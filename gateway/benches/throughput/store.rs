@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use leadgate::lead::Lead;
 use leadgate::outbox::sled::{Options, SledOutbox};
-use leadgate::outbox::{Arrival, Intake, Outbox};
+use leadgate::outbox::{Arrival, Outbox};
 use leadgate::telemetry::metrics::Metrics;
 
 fn folder() -> anyhow::Result<tempfile::TempDir> {
