@@ -75,6 +75,14 @@ impl Lead {
         lead.known()
     }
 
+    /// A lead of which nothing is known but its text, which stands in [`Lead::other`] as
+    /// `unread`: what a person released although nobody could read it.
+    pub fn unread(text: &str) -> Self {
+        let mut lead = Self::default();
+        lead.set_text("unread", text);
+        lead
+    }
+
     fn known(self) -> Result<Self, Unreadable> {
         let misfit = |lead: &Self| lead.other.keys().any(|name| lead.field(name).is_some());
         if self.fields().iter().any(|field| !field.value.is_absent()) || misfit(&self) {

@@ -78,6 +78,17 @@ pub struct Odd {
     pub body: Bytes,
 }
 
+/// An odd push as it was kept, for a person who says that it is a lead.
+#[derive(Clone, Copy)]
+pub struct Kept<'a> {
+    /// The raw query string.
+    pub query: &'a str,
+    /// The raw content type.
+    pub content_type: &'a str,
+    /// The raw body; empty for a GET.
+    pub body: &'a [u8],
+}
+
 /// What happened to a push, for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -133,6 +144,9 @@ pub trait Source: Send + Sync {
     fn claim(&self, request: &Request<'_>) -> Claim;
     /// Verifies and reads a push.
     fn read(&self, request: &Request<'_>) -> Reading;
+    /// Reads a push that was verified when it came, whatever is odd about it. Of one that
+    /// cannot be read the text is the lead ([`Lead::unread`]).
+    fn admit(&self, kept: Kept<'_>) -> Push;
     /// How this kind of sender is answered.
     fn answer(&self, answer: Answer) -> Reply;
 }

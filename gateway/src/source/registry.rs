@@ -41,6 +41,13 @@ impl Registry {
         Self { groups }
     }
 
+    /// The source of that name.
+    pub fn named(&self, name: &str) -> Option<&Arc<dyn Source>> {
+        let all = self.groups.values();
+        all.flat_map(|group| std::iter::once(&group.first).chain(&group.others))
+            .find(|source| source.name() == name)
+    }
+
     /// The sources that listen on `path`.
     pub fn at(&self, path: &str) -> Option<&Group> {
         self.groups.get(path)

@@ -32,7 +32,7 @@ use self::content::{Body, Content};
 use self::params::Params;
 use self::refusal::Refusal;
 use self::signature::{SIGN, Signed};
-use super::{Answer, Claim, Odd, Push, Reading, Reply, Request, Source, Statuses};
+use super::{Answer, Claim, Kept, Odd, Push, Reading, Reply, Request, Source, Statuses};
 use crate::clock::Millis;
 use crate::config::{self, OnOdd};
 use crate::lead::{Identity, Lead, Merchant, time};
@@ -148,32 +148,33 @@ impl Tmall {
     }
 
     fn understand(&self, authentic: &Authentic<'_, '_>) -> Reading {
-        let request_id = authentic.param("request_id");
         match self.lead(authentic) {
-            Ok(lead) => {
-                let merchant = Merchant {
-                    customerid: authentic.query.get("customerid"),
-                    target_appkey: authentic.query.get("target_appkey"),
-                };
-                Reading::Lead(Box::new(Push {
-                    source: self.name.clone(),
-                    identity: Identity::of(&lead, &self.name, merchant),
-                    lead,
-                    request_id,
-                    method: authentic.param("method"),
-                    raw: authentic.raw(),
-                    original: authentic.original(),
-                }))
-            }
+            Ok(lead) => Reading::Lead(Box::new(self.push(authentic, lead))),
             Err(Oddity(reason, then)) => Reading::Odd(Odd {
                 source: self.name.clone(),
                 reason,
                 then,
-                request_id,
+                request_id: authentic.param("request_id"),
                 query: authentic.request.query.to_owned(),
                 content_type: authentic.content_type.to_owned(),
                 body: authentic.request.body.clone(),
             }),
+        }
+    }
+
+    fn push(&self, authentic: &Authentic<'_, '_>, lead: Lead) -> Push {
+        let merchant = Merchant {
+            customerid: authentic.query.get("customerid"),
+            target_appkey: authentic.query.get("target_appkey"),
+        };
+        Push {
+            source: self.name.clone(),
+            identity: Identity::of(&lead, &self.name, merchant),
+            lead,
+            request_id: authentic.param("request_id"),
+            method: authentic.param("method"),
+            raw: authentic.raw(),
+            original: authentic.original(),
         }
     }
 
@@ -216,6 +217,37 @@ impl Source for Tmall {
     fn read(&self, request: &Request<'_>) -> Reading {
         self.verified(request)
             .unwrap_or_else(|refusal| Reading::Refused(refusal.reason()))
+    }
+
+    fn admit(&self, kept: Kept<'_>) -> Push {
+        let header = |name: &str| (name == "content-type").then_some(kept.content_type.as_bytes());
+        let request = Request {
+            method: if kept.body.is_empty() { "GET" } else { "POST" },
+            query: kept.query,
+            header: &header,
+            body: Bytes::copy_from_slice(kept.body),
+            received_at: 0,
+        };
+        // All of this could be read when the push was verified; if it cannot any more, the
+        // text is still there.
+        let (kind, charset) =
+            kind(request.method, kept.content_type).unwrap_or((Kind::Text, Charset::Utf8));
+        let (text, _) = charset.decode(&request.body);
+        let form = match kind {
+            Kind::Form => Params::form(&text, charset).unwrap_or_default(),
+            Kind::Text | Kind::Query => Params::default(),
+        };
+        let authentic = Authentic {
+            request: &request,
+            content_type: kept.content_type,
+            query: Params::query(kept.query, charset).unwrap_or_default(),
+            form,
+            text: &text,
+            kind,
+        };
+        let unread = |_| Lead::unread(if text.is_empty() { kept.query } else { &text });
+        let lead = authentic.lead().unwrap_or_else(unread);
+        self.push(&authentic, lead)
     }
 
     fn answer(&self, answer: Answer) -> Reply {

@@ -213,6 +213,31 @@ fn what_is_authentic_but_unreadable_is_odd_and_whole() {
 }
 
 #[test]
+fn what_a_person_admits_is_read_as_it_would_have_been_or_kept_as_text() {
+    let admit = |sent: &Sent| {
+        source(&settings(SECRET)).admit(Kept {
+            query: &sent.query,
+            content_type: &sent.content_type,
+            body: &sent.body,
+        })
+    };
+    let good = Sent::json(SAMPLE);
+    let (read, admitted) = (pushed(good.read()), admit(&good));
+    assert_eq!(admitted.lead.json(), read.lead.json());
+    assert_eq!(admitted.identity.key, read.identity.key);
+    assert_eq!(admitted.raw, read.raw);
+    let form = Sent::params("POST", "app_key=1", "name=a&record_id=5&method=m");
+    assert_eq!(admit(&form).lead.record_id, Some(5));
+    let get = Sent::params("GET", "app_key=1&record_id=6", "");
+    assert_eq!(admit(&get).lead.record_id, Some(6));
+    let (one, two) = (admit(&Sent::json("{\"a\":")), admit(&Sent::json("[2]")));
+    let unread = |push: &Push| push.lead.other.get("unread").map(|text| text.to_value());
+    assert_eq!(unread(&one), Some("{\"a\":".into()));
+    assert_eq!(unread(&two), Some("[2]".into()));
+    assert_ne!(one.identity.key, two.identity.key, "each is a lead of its own");
+}
+
+#[test]
 fn what_the_merchant_rejects_is_marked_so() {
     let rejecting = config::Tmall {
         on_invalid: OnOdd::Reject,
