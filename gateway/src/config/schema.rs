@@ -15,13 +15,10 @@ use super::{Catalogue, raw};
 
 /// Keys of the design that this version does not know yet, so that nobody believes them
 /// silently obeyed: (section, key).
-const NOT_BUILT: [(&str, &str); 7] = [
+const NOT_BUILT: [(&str, &str); 4] = [
     ("server", "tls"),
     ("outbox", "key"),
     ("outbox", "url"),
-    ("outbox", "retention"),
-    ("sinks", "on_update"),
-    ("sinks", "on_dead"),
     ("plugins", "isolation"),
 ];
 
