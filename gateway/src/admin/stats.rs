@@ -41,7 +41,7 @@ pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
     let mut sinks = BTreeMap::new();
     for name in &admin.sinks {
         let counts = totals.sinks.get(name).cloned().unwrap_or_default();
-        let in_flight = admin.in_flight.of(name) as u64;
+        let in_flight = admin.delivery.of(name).in_flight as u64;
         let oldest = admin.outbox.oldest(name)?;
         sinks.insert(
             name.clone(),

@@ -89,7 +89,7 @@ impl Daemon {
         let (server, handle, address) = admin::serve(
             Arc::new(Admin {
                 outbox: Arc::clone(&outbox),
-                in_flight: dispatcher.in_flight(),
+                delivery: dispatcher.sinks(),
                 sinks: config.sinks.keys().cloned().collect(),
                 metrics: metrics.clone(),
                 clock: Arc::clone(clock),
@@ -235,7 +235,7 @@ fn targets(
         targets.push(Target {
             name: Arc::from(name.as_str()),
             config: sink.clone(),
-            sink: made,
+            sink: Box::new(made),
         });
     }
     Ok(targets)

@@ -5,20 +5,20 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::Phase;
 use super::verdict::{self, Case};
+use super::{Destination, Phase};
 use crate::clock::Clock;
 use crate::config;
 use crate::lead::{Event, EventKind};
 use crate::outbox::{ATTEMPTS_KEPT, Attempt, Claim, Finish, State};
-use crate::plugin::{self, Call, Kind, Outcome};
+use crate::plugin::{Call, Kind, Outcome};
 use crate::telemetry::metrics::DeliveryMetrics;
 
 /// What all attempts of a sink share.
 pub(super) struct Sender {
     pub(super) name: Arc<str>,
     pub(super) config: config::Sink,
-    pub(super) sink: plugin::Sink,
+    pub(super) sink: Box<dyn Destination>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: DeliveryMetrics,
 }
@@ -75,7 +75,7 @@ impl Sender {
 
         let case = Case {
             attempts: number,
-            created_at: delivery.created_at,
+            budget: delivery.budget,
             now,
             retry: &self.config.retry,
             on_ambiguous: self.config.on_ambiguous,
@@ -160,7 +160,10 @@ impl Sender {
                     .with_label_values(&[sink, reason.as_str()])
                     .inc();
             }
-            _ => {}
+            State::Waiting { .. }
+            | State::Behind
+            | State::Superseded { .. }
+            | State::Cancelled { .. } => {}
         }
     }
 }

@@ -1,12 +1,16 @@
-//! The dispatcher with a real store and a real plugin; faults are tested end to end.
+//! The dispatcher with a real store and a real plugin; lanes in virtual time are tested in
+//! [`lanes`], faults end to end.
+
+mod fake;
+mod lanes;
 
 use std::time::{Duration, Instant};
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::config::{OnAmbiguous, Retry, Tables};
+use crate::config::{Breaker, OnAmbiguous, OnUpdate, Retry, Tables};
 use crate::outbox::sled::{Options, SledOutbox};
-use crate::outbox::{Arrival, Route};
+use crate::outbox::{Arrival, Route, SinkPolicy};
 use crate::plugin::{Plugins, SinkConfig};
 use crate::telemetry::metrics::Metrics;
 
@@ -36,19 +40,19 @@ fn target(path: &std::path::Path) -> Target {
             max_age: Duration::from_secs(60),
         },
         on_ambiguous: OnAmbiguous::Retry,
-        on_update: crate::config::OnUpdate::Supersede,
+        on_update: OnUpdate::Supersede,
         on_dead: None,
-        breaker: crate::config::Breaker {
-            failures: 0,
-            wait: Duration::from_secs(1),
-            max: Duration::from_secs(1),
+        breaker: Breaker {
+            failures: 5,
+            wait: Duration::from_secs(10),
+            max: Duration::from_secs(300),
         },
         settings,
     };
     Target {
         name: Arc::from("log"),
         config,
-        sink,
+        sink: Box::new(sink),
     }
 }
 
@@ -82,9 +86,9 @@ async fn what_is_due_is_delivered_recorded_and_survives_a_stop() {
             path: &folder.path().join("store"),
             queue: 64,
             cache: 1 << 20,
-            sinks: vec![crate::outbox::SinkPolicy {
+            sinks: vec![SinkPolicy {
                 name: "log".to_owned(),
-                on_update: crate::config::OnUpdate::Supersede,
+                on_update: OnUpdate::Supersede,
                 on_dead: None,
             }],
             min_free: 0,
