@@ -111,6 +111,12 @@ pub(super) fn refresh(admin: &Admin) {
                 .with_label_values(&[name.as_str(), state])
                 .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+        admin
+            .metrics
+            .delivery
+            .paused
+            .with_label_values(&[name.as_str()])
+            .set(i64::from(admin.outbox.paused(name)));
         outbox
             .oldest_age
             .with_label_values(&[name.as_str()])

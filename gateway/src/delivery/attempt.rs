@@ -1,7 +1,7 @@
 //! An attempt: one call of a sink for one delivery, from start to record.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -41,7 +41,7 @@ impl Sender {
             unreachable!("only waiting deliveries are claimed");
         };
         let started_at = self.clock.now();
-        let began = Instant::now();
+        let began = self.clock.monotonic();
         let trace_id = format!("{:032x}", fastrand::u128(..));
         let number = delivery.attempts.saturating_add(1);
         let call = Call {
@@ -70,7 +70,7 @@ impl Sender {
             _ = phase.wait_for(|phase| *phase == Phase::Ending) =>
                 Outcome::of(Kind::Ambiguous, "shutdown", "leadgate stopped before an answer came"),
         };
-        let took = began.elapsed();
+        let took = self.clock.monotonic().saturating_sub(began);
         let now = self.clock.now();
 
         let case = Case {
@@ -126,7 +126,7 @@ impl Sender {
         &self,
         outcome: &Outcome,
         state: &State,
-        took: std::time::Duration,
+        took: Duration,
         now: i64,
         received_at: i64,
     ) {
@@ -147,8 +147,7 @@ impl Sender {
         }
         match state {
             State::Delivered { .. } => {
-                let seconds =
-                    std::time::Duration::from_millis(u64::try_from(now - received_at).unwrap_or(0));
+                let seconds = Duration::from_millis(u64::try_from(now - received_at).unwrap_or(0));
                 self.metrics
                     .latency
                     .with_label_values(&[sink])

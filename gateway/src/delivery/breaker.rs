@@ -105,8 +105,10 @@ impl Breaker {
     pub(super) fn lets(&self, now: Duration) -> Lets {
         match self.state {
             State::Closed { .. } => Lets::All,
-            State::Open { until, .. } if now >= until => Lets::Probe,
-            State::Open { until, .. } => Lets::Nobody(Some(until - now)),
+            State::Open { until, .. } => match until.saturating_sub(now) {
+                Duration::ZERO => Lets::Probe,
+                left => Lets::Nobody(Some(left)),
+            },
             State::HalfOpen { .. } => Lets::Nobody(None),
         }
     }

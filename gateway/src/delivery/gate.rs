@@ -167,3 +167,53 @@ impl Drop for Running {
         self.gate.circuit_open.set(i64::from(!closed));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::sink_config;
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::telemetry::metrics::Metrics;
+
+    fn gate(sink: &config::Sink) -> Arc<Gate> {
+        let open = Metrics::new()
+            .delivery
+            .circuit_open
+            .with_label_values(&["crm"]);
+        Arc::new(Gate::new(sink, Arc::new(SystemClock), open))
+    }
+
+    #[test]
+    fn no_more_attempts_start_than_there_are_slots() {
+        let gate = gate(&sink_config());
+        let _first = gate.start().expect("a free slot");
+        assert_eq!(gate.turn(), Turn::Start);
+        let second = gate.start().expect("a free slot");
+        assert_eq!(gate.turn(), Turn::Full);
+        assert!(gate.start().is_none());
+        second.end(&Outcome::of(Kind::Delivered, "", ""));
+        assert_eq!(gate.status().in_flight, 1);
+        assert_eq!(gate.turn(), Turn::Start);
+    }
+
+    #[test]
+    fn an_attempt_that_panics_frees_its_slot_and_counts_as_a_failure() {
+        let mut sink = sink_config();
+        sink.breaker.failures = 1;
+        let gate = gate(&sink);
+        drop(gate.start());
+        let status = gate.status();
+        assert_eq!((status.in_flight, status.breaker), (0, BreakerState::Open));
+        assert!(matches!(gate.turn(), Turn::Shut(Some(_))));
+    }
+
+    #[test]
+    fn no_destination_holds_a_sink_for_longer_than_its_deliveries_live() {
+        let sink = sink_config();
+        let gate = gate(&sink);
+        let mut throttled = Outcome::of(Kind::Throttled, "", "");
+        throttled.retry_after = Some(Duration::MAX);
+        gate.start().expect("a free slot").end(&throttled);
+        assert!(matches!(gate.turn(), Turn::Wait(wait) if wait <= sink.retry.max_age));
+    }
+}

@@ -5,7 +5,6 @@
 //! nothing may start (paused, breaker open, throttled) it holds no claims, so that a person
 //! or a newer revision can still change what waits.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +13,11 @@ use tokio::task::JoinSet;
 
 use super::attempt::Sender;
 use super::gate::{Gate, Running, Turn};
+use super::ready::Ready;
 use super::verdict::millis;
 use super::{Phase, Target};
 use crate::clock::{Clock, Millis};
-use crate::outbox::{Claim, DeliveryId, Due, Outbox, Unavailable};
+use crate::outbox::{Claim, Due, Outbox, Unavailable};
 use crate::telemetry::metrics::DeliveryMetrics;
 
 /// Attempts that have ended but are not recorded yet, at most: beyond this nothing new starts.
@@ -38,15 +38,15 @@ pub(super) struct Lane {
     gate: Arc<Gate>,
     /// Something ended: a slot may be free, a new due time may be known.
     changed: Arc<Notify>,
-    /// Deliveries claimed ahead at most. Few, because the outbox takes sources in turn only
-    /// within one page; enough to keep all slots busy.
+    /// Deliveries claimed ahead at most: few, so that what waits can still be changed by a
+    /// person or a newer revision, and enough to keep all slots busy.
     page: usize,
 }
 
 /// Where a lane stands.
 struct Place {
     /// Claimed and not started.
-    ready: VecDeque<Claim>,
+    ready: Ready,
     /// When to ask the outbox again.
     ask_at: Option<Millis>,
     /// Since when something ready waits for the pace.
@@ -91,7 +91,7 @@ impl Lane {
         let arrivals = self.outbox.arrivals(&self.sender.name);
         let mut attempts = JoinSet::new();
         let mut place = Place {
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             ask_at: Some(0),
             held_since: None,
         };
@@ -110,7 +110,7 @@ impl Lane {
             }
             if matches!(turn, Turn::Start | Turn::Probe) && !place.ready.is_empty() {
                 if let Some(running) = self.gate.start()
-                    && let Some(claim) = place.ready.pop_front()
+                    && let Some(claim) = place.ready.next()
                 {
                     self.start(claim, running, &mut attempts, &phase);
                 }
@@ -147,8 +147,8 @@ impl Lane {
     /// How many claims may be held at this turn.
     fn page(&self, turn: Turn) -> usize {
         match turn {
-            Turn::Start | Turn::Full => self.page,
-            Turn::Probe => 1,
+            // For a probe as well: whose turn it is shows only in a page of all sources.
+            Turn::Start | Turn::Probe | Turn::Full => self.page,
             Turn::Wait(wait) if wait <= KEEP => self.page,
             Turn::Wait(_) | Turn::Shut(_) => 0,
         }
@@ -199,12 +199,10 @@ impl Lane {
 
     /// Holds no claims any more.
     fn give_back(&self, place: &mut Place) {
-        if place.ready.is_empty() {
-            return;
+        if !place.ready.is_empty() {
+            self.outbox.unclaim(&self.sender.name, &place.ready.clear());
+            place.ask_at = Some(0);
         }
-        let ids: Vec<DeliveryId> = place.ready.drain(..).map(|claim| claim.id).collect();
-        self.outbox.unclaim(&self.sender.name, &ids);
-        place.ask_at = Some(0);
     }
 
     /// Measures how long what is ready waits for the pace.

@@ -9,6 +9,7 @@ mod breaker;
 mod gate;
 mod lane;
 mod pace;
+mod ready;
 mod verdict;
 
 use std::sync::Arc;

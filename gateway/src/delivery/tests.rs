@@ -14,6 +14,32 @@ use crate::outbox::{Arrival, Route, SinkPolicy};
 use crate::plugin::{Plugins, SinkConfig};
 use crate::telemetry::metrics::Metrics;
 
+/// A sink that retries at once, never gives up and has no breaker.
+pub(super) fn sink_config() -> config::Sink {
+    config::Sink {
+        plugin: "script".to_owned(),
+        when: None,
+        concurrency: 2,
+        rate: None,
+        timeout: Duration::from_secs(10),
+        retry: Retry {
+            first: Duration::from_millis(1),
+            max: Duration::from_millis(1),
+            max_attempts: u32::MAX,
+            max_age: Duration::from_secs(1_000_000),
+        },
+        on_ambiguous: OnAmbiguous::Retry,
+        on_update: OnUpdate::Supersede,
+        on_dead: None,
+        breaker: Breaker {
+            failures: 0,
+            wait: Duration::from_secs(10),
+            max: Duration::from_secs(40),
+        },
+        settings: serde_json::Value::Null,
+    }
+}
+
 fn target(path: &std::path::Path) -> Target {
     let settings = serde_json::json!({ "path": path });
     let plugins = Plugins::builtin().expect("the built-in plugins fit");
@@ -29,25 +55,8 @@ fn target(path: &std::path::Path) -> Target {
         .expect("the settings are valid");
     let config = config::Sink {
         plugin: "file".to_owned(),
-        when: None,
-        concurrency: 2,
-        rate: None,
-        timeout: Duration::from_secs(10),
-        retry: Retry {
-            first: Duration::from_millis(10),
-            max: Duration::from_millis(10),
-            max_attempts: 3,
-            max_age: Duration::from_secs(60),
-        },
-        on_ambiguous: OnAmbiguous::Retry,
-        on_update: OnUpdate::Supersede,
-        on_dead: None,
-        breaker: Breaker {
-            failures: 5,
-            wait: Duration::from_secs(10),
-            max: Duration::from_secs(300),
-        },
         settings,
+        ..sink_config()
     };
     Target {
         name: Arc::from("log"),

@@ -4,39 +4,14 @@ use std::time::Duration;
 
 use super::super::*;
 use super::fake::{Memory, Script, Seen, VirtualClock, outcome};
-use crate::config::{Breaker, OnAmbiguous, OnUpdate, Rate, Retry};
+use super::sink_config;
+use crate::config::Rate;
 use crate::outbox::{DeathReason, State};
 use crate::plugin::Kind;
 use crate::telemetry::metrics::Metrics;
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-/// A sink that retries at once and never gives up.
-fn config() -> config::Sink {
-    config::Sink {
-        plugin: "script".to_owned(),
-        when: None,
-        concurrency: 2,
-        rate: None,
-        timeout: seconds(10),
-        retry: Retry {
-            first: Duration::from_millis(1),
-            max: Duration::from_millis(1),
-            max_attempts: u32::MAX,
-            max_age: seconds(1_000_000),
-        },
-        on_ambiguous: OnAmbiguous::Retry,
-        on_update: OnUpdate::Supersede,
-        on_dead: None,
-        breaker: Breaker {
-            failures: 0,
-            wait: seconds(10),
-            max: seconds(40),
-        },
-        settings: serde_json::Value::Null,
-    }
 }
 
 /// A lane under way.
@@ -106,7 +81,7 @@ impl Course {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_sink_is_left_alone_probed_and_taken_up_again_without_burning_attempts() {
-    let mut config = config();
+    let mut config = sink_config();
     config.breaker.failures = 4;
     let course = Course::start(20, config, Duration::ZERO, |seen| {
         let down = seen.at < seconds(100);
@@ -150,7 +125,7 @@ async fn a_dead_sink_is_left_alone_probed_and_taken_up_again_without_burning_att
 
 #[tokio::test(start_paused = true)]
 async fn while_one_probe_is_under_way_no_other_attempt_is() {
-    let mut config = config();
+    let mut config = sink_config();
     config.breaker.failures = 2;
     let course = Course::start(20, config, seconds(8), |seen| {
         outcome(if seen.attempt == 1 && seen.at < seconds(1) {
@@ -175,7 +150,7 @@ async fn while_one_probe_is_under_way_no_other_attempt_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_sink_gives_its_claims_back_and_goes_on_when_resumed() {
-    let course = Course::start(20, config(), seconds(4), |_| outcome(Kind::Delivered));
+    let course = Course::start(20, sink_config(), seconds(4), |_| outcome(Kind::Delivered));
     course.until(seconds(2)).await;
     assert!(course.memory.claims() > 2, "some are claimed ahead");
     course.memory.pause("crm", true).await.expect("paused");
@@ -192,7 +167,7 @@ async fn a_paused_sink_gives_its_claims_back_and_goes_on_when_resumed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_throttles_holds_the_whole_sink_and_no_breaker_opens() {
-    let mut config = config();
+    let mut config = sink_config();
     config.breaker.failures = 1;
     config.concurrency = 1;
     let course = Course::start(5, config, Duration::ZERO, |seen| {
@@ -219,7 +194,7 @@ async fn a_destination_that_throttles_holds_the_whole_sink_and_no_breaker_opens(
 
 #[tokio::test(start_paused = true)]
 async fn attempts_are_counted_from_the_fresh_budget() {
-    let mut config = config();
+    let mut config = sink_config();
     config.retry.max_attempts = 3;
     let course = Course::start(0, config, Duration::ZERO, |_| outcome(Kind::Retry));
     let id = course.memory.add(course.clock.now(), 10, false);
@@ -235,7 +210,9 @@ async fn attempts_are_counted_from_the_fresh_budget() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lead_is_updated_only_for_a_sink_that_had_it() {
-    let course = Course::start(0, config(), Duration::ZERO, |_| outcome(Kind::Delivered));
+    let course = Course::start(0, sink_config(), Duration::ZERO, |_| {
+        outcome(Kind::Delivered)
+    });
     course.memory.add(course.clock.now(), 0, false);
     course.delivered(1).await;
     course.memory.add(course.clock.now(), 0, true);
@@ -248,7 +225,7 @@ async fn a_lead_is_updated_only_for_a_sink_that_had_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_back_holds_nobody() {
-    let mut config = config();
+    let mut config = sink_config();
     config.rate = Some(Rate {
         count: 1,
         per: seconds(2),
@@ -264,7 +241,7 @@ async fn a_clock_that_is_set_back_holds_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_is_found_soon_after_the_clock_is_set_forward() {
-    let mut config = config();
+    let mut config = sink_config();
     config.retry.first = seconds(3600);
     config.retry.max = seconds(3600);
     let course = Course::start(1, config, Duration::ZERO, |seen| {
@@ -284,7 +261,7 @@ async fn a_retry_is_found_soon_after_the_clock_is_set_forward() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_gives_back_what_was_claimed_and_records_what_was_under_way() {
-    let course = Course::start(20, config(), seconds(9), |_| outcome(Kind::Delivered));
+    let course = Course::start(20, sink_config(), seconds(9), |_| outcome(Kind::Delivered));
     course.until(seconds(1)).await;
     let (memory, script) = (course.memory, course.script);
     course.dispatcher.stop(seconds(3)).await;
