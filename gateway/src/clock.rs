@@ -1,8 +1,11 @@
 //! The clock: time is passed in, never read in the middle of logic.
 //!
-//! All instants in leadgate are milliseconds since the Unix epoch ([`Millis`]).
+//! What is stored and shown is milliseconds since the Unix epoch ([`Millis`]). Waits within
+//! the process are measured by [`Clock::monotonic`], which a person who sets the clock does
+//! not move.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the Unix epoch, UTC.
 pub type Millis = i64;
@@ -11,9 +14,12 @@ pub type Millis = i64;
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Millis;
+
+    /// Time since some moment of this process; never goes back.
+    fn monotonic(&self) -> Duration;
 }
 
-/// The system's wall clock.
+/// The system's clocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -24,5 +30,10 @@ impl Clock for SystemClock {
             .map_or(0, |since| {
                 Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
             })
+    }
+
+    fn monotonic(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
     }
 }

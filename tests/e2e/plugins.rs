@@ -8,7 +8,8 @@ use leadgate_tests::{Crm, Daemon, SUCCESS, Setup, Shop, here, library, output, u
 fn sink(name: &str, plugin: &str, path: &Path) -> String {
     format!(
         "[plugins.{plugin}]\npath = \"{}\"\n[sinks.{name}]\nplugin = \"{plugin}\"\ntimeout = \"500ms\"\n\
-         retry = {{ first = \"10ms\", max = \"20ms\", max_attempts = 3, max_age = \"1h\" }}\n",
+         retry = {{ first = \"10ms\", max = \"20ms\", max_attempts = 3, max_age = \"1h\" }}\n\
+         breaker = {{ failures = 0 }}\n",
         path.display()
     )
 }

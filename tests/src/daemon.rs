@@ -35,7 +35,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// One sink `crm` that delivers signed webhooks to `url` and retries fast.
+    /// One sink `crm` that delivers signed webhooks to `url`, retries fast and has no breaker.
     pub fn with_crm(url: &str) -> Self {
         Self {
             rest: Self::http_sink("crm", url),
@@ -48,7 +48,7 @@ impl Setup {
         format!(
             "[sinks.{name}]\nplugin = \"http\"\ntimeout = \"2s\"\nconcurrency = 8\n\
              retry = {{ first = \"20ms\", max = \"100ms\", max_attempts = 100000, max_age = \"1h\" }}\n\
-             [sinks.{name}.settings]\npreset = \"standard-webhooks\"\nurl = \"{url}\"\n\
+             breaker = {{ failures = 0 }}\n[sinks.{name}.settings]\npreset = \"standard-webhooks\"\nurl = \"{url}\"\n\
              secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n"
         )
     }

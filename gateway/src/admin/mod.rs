@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq;
 
 use self::problem::problem;
 use crate::clock::Clock;
-use crate::delivery::InFlight;
+use crate::delivery::Sinks;
 use crate::outbox::Outbox;
 use crate::telemetry::metrics::Metrics;
 
@@ -26,8 +26,8 @@ use crate::telemetry::metrics::Metrics;
 pub struct Admin {
     /// The store.
     pub outbox: Arc<dyn Outbox>,
-    /// Attempts in flight.
-    pub in_flight: InFlight,
+    /// How the sinks do.
+    pub delivery: Sinks,
     /// Names of all sinks.
     pub sinks: Vec<String>,
     /// All metrics.

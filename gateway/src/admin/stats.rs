@@ -41,7 +41,7 @@ pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
     let mut sinks = BTreeMap::new();
     for name in &admin.sinks {
         let counts = totals.sinks.get(name).cloned().unwrap_or_default();
-        let in_flight = admin.in_flight.of(name) as u64;
+        let in_flight = admin.delivery.of(name).in_flight as u64;
         let oldest = admin.outbox.oldest(name)?;
         sinks.insert(
             name.clone(),
@@ -111,6 +111,12 @@ pub(super) fn refresh(admin: &Admin) {
                 .with_label_values(&[name.as_str(), state])
                 .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+        admin
+            .metrics
+            .delivery
+            .paused
+            .with_label_values(&[name.as_str()])
+            .set(i64::from(admin.outbox.paused(name)));
         outbox
             .oldest_age
             .with_label_values(&[name.as_str()])

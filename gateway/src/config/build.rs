@@ -10,14 +10,17 @@ use leadgate_plugin::template::Engine;
 
 use super::diagnostic::{Diagnostic, Place, Severity, Text};
 use super::document::{Document, pointer};
+use super::fallback;
 use super::schema::{guess, validate};
 use super::{
-    Admin, Catalogue, Config, Log, LogFormat, OnAmbiguous, OnOdd, Outbox, Plugin, Problem, Retry,
-    Server, Sink, Source, SourceKind, Tables, Tmall, raw,
+    Admin, Breaker, Catalogue, Config, Log, LogFormat, OnAmbiguous, OnOdd, OnUpdate, Outbox,
+    Plugin, Problem, Retry, Server, Sink, Source, SourceKind, Tables, Tmall, raw,
 };
 use crate::seal::OutboxKey;
 
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// What building needs to see.
 pub(super) struct Ground<'a> {
@@ -152,9 +155,9 @@ impl Build<'_, '_> {
                 .map_or_else(Vec::new, |written| self.outbox_keys(&written)),
             queue: raw.queue.unwrap_or(4096),
             cache: usize::try_from(raw.cache.map_or(64 << 20, |size| size.0)).unwrap_or(usize::MAX),
-            retention: SECOND * 90 * 86_400,
-            retention_dead: SECOND * 180 * 86_400,
-            min_free: 256 << 20,
+            retention: self.retention(raw.retention, DAY * 90, "/outbox/retention"),
+            retention_dead: self.retention(raw.retention_dead, DAY * 180, "/outbox/retention_dead"),
+            min_free: raw.min_free.map_or(256 << 20, |size| size.0),
         }
     }
 
@@ -191,6 +194,100 @@ impl Build<'_, '_> {
             }
         }
         keys
+    }
+
+    fn retention(
+        &mut self,
+        given: Option<leadgate_plugin::HumanDuration>,
+        default: Duration,
+        at: &str,
+    ) -> Duration {
+        let retention = given.map_or(default, |given| given.0);
+        if retention < HOUR {
+            let message = Text::new(
+                "less than 1h would remove leads before anybody could look at them",
+                "小于 1h 会在有人查看之前就删除客资",
+            );
+            let help = Text::plain(format!("\"{}\"", leadgate_plugin::HumanDuration(default)));
+            self.error("config::invalid_value", message, help, self.value(at));
+        }
+        retention
+    }
+
+    fn breaker(&mut self, raw: &raw::Breaker, at: &str) -> Breaker {
+        let wait = raw.wait.map_or(SECOND * 10, |given| given.0);
+        // A longer first wait without a ceiling means that the ceiling is no shorter.
+        let max = raw.max.map_or(wait.max(SECOND * 300), |given| given.0);
+        if wait.is_zero() {
+            let message = Text::new(
+                "without a wait the sink would not be left alone",
+                "等待为 0 时熔断不起作用",
+            );
+            let help = Text::new(
+                "\"10s\"; failures = 0 switches the breaker off",
+                "\"10s\"；failures = 0 关闭熔断",
+            );
+            let place = self.value(&pointer(at, "wait"));
+            self.error("config::invalid_value", message, help, place);
+        } else if max < wait {
+            let message = Text::new(
+                "the ceiling is shorter than the first wait",
+                "上限小于首次等待时间",
+            );
+            let help = Text::new(
+                format!("at least {}", leadgate_plugin::HumanDuration(wait)),
+                format!("至少 {}", leadgate_plugin::HumanDuration(wait)),
+            );
+            let place = self.value(&pointer(at, "max"));
+            self.error("config::invalid_value", message, help, place);
+        }
+        Breaker {
+            failures: raw.failures.unwrap_or(5),
+            wait,
+            max,
+        }
+    }
+
+    /// Checks where dead letters go: to sinks that are there, and not round in a circle.
+    fn fallbacks(&mut self, sinks: &BTreeMap<String, Sink>) {
+        let next: BTreeMap<&str, &str> = sinks
+            .iter()
+            .filter_map(|(name, sink)| Some((name.as_str(), sink.on_dead.as_deref()?)))
+            .collect();
+        let place = |name: &str| pointer(&pointer("/sinks", name), "on_dead");
+        for (name, fallback) in &next {
+            if !sinks.contains_key(*fallback) {
+                let others: Vec<_> = sinks
+                    .keys()
+                    .filter(|other| other != name)
+                    .cloned()
+                    .collect();
+                let message = Text::new(
+                    format!("there is no sink `{fallback}`"),
+                    format!("没有 sink `{fallback}`"),
+                );
+                let at = self.value(&place(name));
+                self.error(
+                    "config::unknown_sink",
+                    message,
+                    guess(fallback, &others),
+                    at,
+                );
+            }
+        }
+        for circle in fallback::circles(&next) {
+            let shown = circle.join(" → ");
+            let message = Text::new(
+                format!("dead letters would go round in a circle: {shown}"),
+                format!("死信会循环投递：{shown}"),
+            );
+            let help = Text::new(
+                "remove `on_dead` from one of these sinks",
+                "请从其中一个 sink 删除 `on_dead`",
+            );
+            let at = self.value(&place(circle[0]));
+            self.error("config::fallback_circle", message, help, at);
+        }
     }
 
     fn address(&mut self, given: Option<&str>, default: &str, at: &str) -> SocketAddr {
@@ -399,6 +496,7 @@ impl Build<'_, '_> {
                     self.value(&pointer(&at, "timeout")),
                 );
             }
+            let breaker = self.breaker(&raw.breaker, &pointer(&at, "breaker"));
             sinks.insert(
                 name,
                 Sink {
@@ -412,17 +510,18 @@ impl Build<'_, '_> {
                         Some(raw::OnAmbiguous::Hold) => OnAmbiguous::Hold,
                         _ => OnAmbiguous::Retry,
                     },
-                    on_update: super::OnUpdate::default(),
-                    on_dead: None,
-                    breaker: super::Breaker {
-                        failures: 5,
-                        wait: SECOND * 10,
-                        max: SECOND * 300,
+                    on_update: match raw.on_update {
+                        None | Some(raw::OnUpdate::Supersede) => OnUpdate::Supersede,
+                        Some(raw::OnUpdate::Each) => OnUpdate::Each,
+                        Some(raw::OnUpdate::Ignore) => OnUpdate::Ignore,
                     },
+                    on_dead: raw.on_dead,
+                    breaker,
                     settings,
                 },
             );
         }
+        self.fallbacks(&sinks);
         sinks
     }
 

@@ -7,6 +7,7 @@
 mod build;
 mod diagnostic;
 mod document;
+mod fallback;
 mod model;
 mod rate;
 mod raw;

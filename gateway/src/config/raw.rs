@@ -95,6 +95,12 @@ pub(super) struct Outbox {
     pub(super) queue: Option<usize>,
     /// Memory for cached pages. Default 64MiB.
     pub(super) cache: Option<ByteSize>,
+    /// How long a lead is kept after its last delivery has ended; at least 1h. A push that comes again later is a new lead. Default 90d.
+    pub(super) retention: Option<HumanDuration>,
+    /// How long a lead with a dead letter, or a push in quarantine, is kept; at least 1h. Default 180d.
+    pub(super) retention_dead: Option<HumanDuration>,
+    /// Room that must stay free on the disk: with less, pushes get the failure answer. Default 256MiB.
+    pub(super) min_free: Option<ByteSize>,
 }
 
 /// Storage engines.
@@ -203,6 +209,13 @@ pub(super) struct Sink {
     pub(super) retry: Retry,
     /// What an attempt without an answer means. Default retry.
     pub(super) on_ambiguous: Option<OnAmbiguous>,
+    /// What a newer revision of a lead does to an older one that still waits for this sink. Default supersede.
+    pub(super) on_update: Option<OnUpdate>,
+    /// Name of the sink that gets what becomes a dead letter here, whatever that sink's own condition says. None if absent.
+    pub(super) on_dead: Option<String>,
+    /// When the sink is left alone because it fails again and again.
+    #[serde(default)]
+    pub(super) breaker: Breaker,
     /// The plugin's own settings.
     #[serde(default)]
     pub(super) settings: serde_json::Map<String, serde_json::Value>,
@@ -221,6 +234,30 @@ pub(super) struct Retry {
     pub(super) max_attempts: Option<u32>,
     /// Age at which a delivery becomes a dead letter. Default 3d.
     pub(super) max_age: Option<HumanDuration>,
+}
+
+/// When a sink is left alone because it fails again and again.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Breaker {
+    /// Failed attempts in a row after which no more are made; 0 switches the breaker off. Default 5.
+    pub(super) failures: Option<u32>,
+    /// Wait before one attempt probes the sink; it doubles with each probe that fails. Default 10s.
+    pub(super) wait: Option<HumanDuration>,
+    /// Ceiling of that wait. Default 5m.
+    pub(super) max: Option<HumanDuration>,
+}
+
+/// What a newer revision of a lead does to an older one that still waits.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnUpdate {
+    /// It takes the older one's place.
+    Supersede,
+    /// Every revision is delivered, in order.
+    Each,
+    /// Only the first revision that the sink wants is delivered.
+    Ignore,
 }
 
 /// What an attempt without an answer means.

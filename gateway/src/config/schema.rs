@@ -15,12 +15,9 @@ use super::{Catalogue, raw};
 
 /// Keys of the design that this version does not know yet, so that nobody believes them
 /// silently obeyed: (section, key).
-const NOT_BUILT: [(&str, &str); 6] = [
+const NOT_BUILT: [(&str, &str); 3] = [
     ("server", "tls"),
     ("outbox", "url"),
-    ("outbox", "retention"),
-    ("sinks", "on_update"),
-    ("sinks", "on_dead"),
     ("plugins", "isolation"),
 ];
 

@@ -141,8 +141,92 @@ fn a_name_in_two_files_is_an_error_and_syntax_errors_do_not_hide_others() {
 fn what_is_not_built_yet_is_said_and_not_ignored() {
     insta::assert_snapshot!(said_of(&GOOD.replace(
         "[outbox]",
-        "[outbox]\nretention = \"90d\"\nengine = \"postgres\""
+        "[outbox]\nurl = \"postgres://\"\nengine = \"postgres\""
     )));
+}
+
+#[test]
+fn limits_that_make_no_sense_say_what_would() {
+    insta::assert_snapshot!(said_of(
+        &GOOD
+            .replace(
+                "[outbox]",
+                "[outbox]\nretention = \"5m\"\nretention_dead = \"0s\"",
+            )
+            .replace(
+                "rate =",
+                "breaker = { wait = \"1h\", max = \"1m\" }\nrate ="
+            )
+    ));
+    insta::assert_snapshot!(said_of(&GOOD.replace(
+        "rate =",
+        "on_update = \"all\"\nbreaker = { wait = \"0s\", faliures = 3 }\nrate ="
+    )));
+    let text = said_of(&GOOD.replace("rate =", "breaker = { wait = \"0s\" }\nrate ="));
+    assert!(text.contains("would not be left alone"), "{text}");
+}
+
+#[test]
+fn a_long_wait_of_the_breaker_needs_no_ceiling_beside_it() {
+    let (config, ..) = load_files(&[(
+        "leadgate.toml",
+        &GOOD.replace("rate =", "breaker = { wait = \"10m\" }\nrate ="),
+    )]);
+    let breaker = &config.expect("good").sinks["crm"].breaker;
+    assert_eq!(breaker.max, breaker.wait);
+}
+
+#[test]
+fn a_fallback_that_is_not_there_is_shown_with_a_guess() {
+    let archive =
+        "[sinks.archive]\nplugin = \"file\"\non_dead = \"crmm\"\nsettings = { path = \"x\" }\n";
+    insta::assert_snapshot!(said(&[
+        ("leadgate.toml", GOOD),
+        ("sinks.d/archive.toml", archive),
+    ]));
+}
+
+#[test]
+fn fallbacks_in_a_circle_are_shown_as_one() {
+    let sink = |name: &str, on_dead: &str| {
+        format!(
+            "[sinks.{name}]\nplugin = \"file\"\non_dead = \"{on_dead}\"\nsettings = {{ path = \"x\" }}\n"
+        )
+    };
+    insta::assert_snapshot!(said(&[
+        (
+            "leadgate.toml",
+            &GOOD.replace("rate =", "on_dead = \"mail\"\nrate ="),
+        ),
+        (
+            "sinks.d/others.toml",
+            &format!("{}{}", sink("mail", "archive"), sink("archive", "mail")),
+        ),
+    ]));
+}
+
+#[test]
+fn what_is_not_said_of_a_sink_has_a_default() {
+    let (config, ..) = load_files(&[("leadgate.toml", GOOD)]);
+    let config = config.expect("good");
+    let sink = &config.sinks["crm"];
+    assert_eq!(
+        (sink.on_update, &sink.on_dead),
+        (OnUpdate::Supersede, &None)
+    );
+    let seconds = std::time::Duration::from_secs;
+    assert_eq!(
+        sink.breaker,
+        Breaker {
+            failures: 5,
+            wait: seconds(10),
+            max: seconds(300)
+        }
+    );
+    let outbox = &config.outbox;
+    assert_eq!(outbox.retention, seconds(90 * 86_400));
+    assert_eq!(outbox.retention_dead, seconds(180 * 86_400));
+    assert_eq!(outbox.min_free, 256 << 20);
 }
 
 #[test]

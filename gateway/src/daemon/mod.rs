@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::delivery::{Dispatcher, Target};
 use crate::ingress::{self, Ingress};
 use crate::outbox::sled::{OpenError, Options, SledOutbox};
-use crate::outbox::{Outbox, SinkPolicy};
+use crate::outbox::{Outbox, Queue, SinkPolicy};
 use crate::plugin::{Plugins, SinkConfig};
 use crate::route::Routes;
 use crate::source::Registry;
@@ -89,13 +89,14 @@ impl Daemon {
             );
         }
         warn_of_orphans(config, &*outbox);
-        let dispatcher = Dispatcher::start(targets, &outbox, clock, &metrics.delivery);
+        let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
+        let dispatcher = Dispatcher::start(targets, &queue, clock, &metrics.delivery);
 
         let operators_address = operators.local_addr();
         let (server, handle, address) = admin::serve(
             Arc::new(Admin {
                 outbox: Arc::clone(&outbox),
-                in_flight: dispatcher.in_flight(),
+                delivery: dispatcher.sinks(),
                 sinks: config.sinks.keys().cloned().collect(),
                 metrics: metrics.clone(),
                 clock: Arc::clone(clock),
@@ -241,7 +242,7 @@ fn targets(
         targets.push(Target {
             name: Arc::from(name.as_str()),
             config: sink.clone(),
-            sink: made,
+            sink: Box::new(made),
         });
     }
     Ok(targets)

@@ -1,24 +1,24 @@
 //! An attempt: one call of a sink for one delivery, from start to record.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::Phase;
 use super::verdict::{self, Case};
+use super::{Destination, Phase};
 use crate::clock::Clock;
 use crate::config;
 use crate::lead::{Event, EventKind};
 use crate::outbox::{ATTEMPTS_KEPT, Attempt, Claim, Finish, State};
-use crate::plugin::{self, Call, Kind, Outcome};
+use crate::plugin::{Call, Kind, Outcome};
 use crate::telemetry::metrics::DeliveryMetrics;
 
 /// What all attempts of a sink share.
 pub(super) struct Sender {
     pub(super) name: Arc<str>,
     pub(super) config: config::Sink,
-    pub(super) sink: plugin::Sink,
+    pub(super) sink: Box<dyn Destination>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: DeliveryMetrics,
 }
@@ -41,7 +41,7 @@ impl Sender {
             unreachable!("only waiting deliveries are claimed");
         };
         let started_at = self.clock.now();
-        let began = Instant::now();
+        let began = self.clock.monotonic();
         let trace_id = format!("{:032x}", fastrand::u128(..));
         let number = delivery.attempts.saturating_add(1);
         let call = Call {
@@ -70,12 +70,12 @@ impl Sender {
             _ = phase.wait_for(|phase| *phase == Phase::Ending) =>
                 Outcome::of(Kind::Ambiguous, "shutdown", "leadgate stopped before an answer came"),
         };
-        let took = began.elapsed();
+        let took = self.clock.monotonic().saturating_sub(began);
         let now = self.clock.now();
 
         let case = Case {
             attempts: number,
-            created_at: delivery.created_at,
+            budget: delivery.budget,
             now,
             retry: &self.config.retry,
             on_ambiguous: self.config.on_ambiguous,
@@ -126,7 +126,7 @@ impl Sender {
         &self,
         outcome: &Outcome,
         state: &State,
-        took: std::time::Duration,
+        took: Duration,
         now: i64,
         received_at: i64,
     ) {
@@ -147,8 +147,7 @@ impl Sender {
         }
         match state {
             State::Delivered { .. } => {
-                let seconds =
-                    std::time::Duration::from_millis(u64::try_from(now - received_at).unwrap_or(0));
+                let seconds = Duration::from_millis(u64::try_from(now - received_at).unwrap_or(0));
                 self.metrics
                     .latency
                     .with_label_values(&[sink])
@@ -160,7 +159,10 @@ impl Sender {
                     .with_label_values(&[sink, reason.as_str()])
                     .inc();
             }
-            _ => {}
+            State::Waiting { .. }
+            | State::Behind
+            | State::Superseded { .. }
+            | State::Cancelled { .. } => {}
         }
     }
 }

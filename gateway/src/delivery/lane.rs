@@ -1,85 +1,70 @@
 //! A lane: one sink's way from the outbox to its destination.
 //!
-//! Reads due deliveries in pages, keeps at most `concurrency` attempts in flight, and waits
-//! for an arrival, a due time or a free slot, never by polling. Claims live only here, in
-//! memory: after a crash everything that was in flight is due again.
+//! Claims due deliveries a few at a time, starts an attempt for each as the sink's gate
+//! allows, and waits for an arrival, a due time or a free slot, never by polling. While
+//! nothing may start (paused, breaker open, throttled) it holds no claims, so that a person
+//! or a newer revision can still change what waits.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::attempt::Sender;
-use super::pace::Pace;
+use super::gate::{Gate, Running, Turn};
+use super::ready::Ready;
 use super::verdict::millis;
 use super::{Phase, Target};
 use crate::clock::{Clock, Millis};
-use crate::outbox::{Claim, DeliveryId, Due, Outbox, Unavailable};
-use crate::plugin::Kind;
+use crate::outbox::{Claim, Due, Queue, Unavailable};
 use crate::telemetry::metrics::DeliveryMetrics;
 
-/// Deliveries read from the outbox at once.
-const PAGE: usize = 64;
 /// Attempts that have ended but are not recorded yet, at most: beyond this nothing new starts.
 const RECORDING: usize = 256;
-/// Longest sleep without looking at the clock again, for wall clocks that jump.
+/// Longest sleep before the outbox is asked again: it bounds what a wall clock that was set
+/// forward costs. One that was set back delays what is stored by that much.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// Pause after the outbox could not be read.
 const READ_AGAIN: Duration = Duration::from_secs(1);
-
-/// Counts attempts in flight.
-#[derive(Debug, Default)]
-pub(super) struct Gauge(AtomicUsize);
-
-impl Gauge {
-    pub(super) fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+/// Claims are kept over a wait of the pace up to this, and given back before a longer one.
+const KEEP: Duration = Duration::from_secs(1);
 
 /// One sink's loop.
 pub(super) struct Lane {
     sender: Arc<Sender>,
-    outbox: Arc<dyn Outbox>,
+    outbox: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
-    pace: Pace,
-    slots: Arc<Semaphore>,
-    shared: Arc<Claims>,
-    gauge: Arc<Gauge>,
-}
-
-/// What the lane and its attempts share.
-#[derive(Default)]
-struct Claims {
-    /// Read from the outbox and not recorded as ended yet.
-    ids: Mutex<HashSet<DeliveryId>>,
+    gate: Arc<Gate>,
     /// Something ended: a slot may be free, a new due time may be known.
-    changed: Notify,
-    /// Hold all starts back until then; 0 if not.
-    hold_until: std::sync::atomic::AtomicI64,
+    changed: Arc<Notify>,
+    /// Deliveries claimed ahead at most: few, so that what waits can still be changed by a
+    /// person or a newer revision, and enough to keep all slots busy.
+    page: usize,
 }
 
-impl Claims {
-    fn ids(&self) -> std::sync::MutexGuard<'_, HashSet<DeliveryId>> {
-        // A set of ids cannot be left half-changed by a panic.
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Where a lane stands.
+struct Place {
+    /// Claimed and not started.
+    ready: Ready,
+    /// When to ask the outbox again.
+    ask_at: Option<Millis>,
+    /// Since when something ready waits for the pace.
+    held_since: Option<Duration>,
 }
 
 impl Lane {
     pub(super) fn new(
         target: Target,
-        outbox: Arc<dyn Outbox>,
+        outbox: Arc<dyn Queue>,
         clock: Arc<dyn Clock>,
         metrics: DeliveryMetrics,
     ) -> Self {
         let Target { name, config, sink } = target;
+        let circuit_open = metrics.circuit_open.with_label_values(&[&*name]);
         Self {
-            pace: Pace::new(config.rate),
-            slots: Arc::new(Semaphore::new(config.concurrency)),
+            gate: Arc::new(Gate::new(&config, Arc::clone(&clock), circuit_open)),
+            page: (2 * config.concurrency).clamp(8, 64),
             sender: Arc::new(Sender {
                 name,
                 config,
@@ -89,8 +74,7 @@ impl Lane {
             }),
             outbox,
             clock,
-            shared: Arc::default(),
-            gauge: Arc::default(),
+            changed: Arc::default(),
         }
     }
 
@@ -98,137 +82,176 @@ impl Lane {
         Arc::clone(&self.sender.name)
     }
 
-    pub(super) fn gauge(&self) -> Arc<Gauge> {
-        Arc::clone(&self.gauge)
+    pub(super) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
     }
 
     /// Runs until the phase is `Stopping` and everything in flight has ended.
     pub(super) async fn run(self, mut phase: watch::Receiver<Phase>) {
         let arrivals = self.outbox.arrivals(&self.sender.name);
         let mut attempts = JoinSet::new();
-        let mut ready: VecDeque<Claim> = VecDeque::new();
-        let mut next_due: Option<Millis> = Some(0);
+        let mut place = Place {
+            ready: Ready::default(),
+            ask_at: Some(0),
+            held_since: None,
+        };
         while *phase.borrow_and_update() == Phase::Running {
             while attempts.try_join_next().is_some() {}
-            if ready.is_empty() && next_due.is_some_and(|at| at <= self.clock.now()) {
-                match self.read().await {
-                    Ok(due) => {
-                        next_due = due.next;
-                        ready.extend(due.deliveries);
-                    }
-                    Err(error) => {
-                        tracing::error!(
-                            sink = &*self.sender.name,
-                            error = error.0,
-                            "outbox could not be read"
-                        );
-                        next_due = Some(self.clock.now() + millis(READ_AGAIN));
-                    }
-                }
-            }
-            if self.may_start()
-                && let Some(claim) = ready.pop_front()
+            let turn = self.turn(attempts.len());
+            self.watch_pace(turn, &mut place);
+            let page = self.page(turn);
+            if page == 0 {
+                self.give_back(&mut place);
+            } else if place.ready.is_empty()
+                && place.ask_at.is_some_and(|at| at <= self.clock.now())
             {
-                self.start(claim, &mut attempts, &phase);
+                self.claim(page, &mut place).await;
                 continue;
             }
-            tokio::select! {
-                () = arrivals.notified(), if ready.is_empty() => next_due = Some(0),
-                () = self.shared.changed.notified() => {
-                    // A retry may be due before what the last page said.
-                    if ready.is_empty() { next_due = Some(0); }
+            if matches!(turn, Turn::Start | Turn::Probe) && !place.ready.is_empty() {
+                if let Some(running) = self.gate.start()
+                    && let Some(claim) = place.ready.next()
+                {
+                    self.start(claim, running, &mut attempts, &phase);
                 }
-                () = tokio::time::sleep(self.sleep(ready.is_empty(), next_due)) => {}
+                continue;
+            }
+            let sleep = self.sleep(turn, page, &place);
+            tokio::select! {
+                () = arrivals.notified() => place.ask_at = Some(0),
+                // A retry may be due before what the last page said.
+                () = self.changed.notified() => place.ask_at = Some(0),
+                () = tokio::time::sleep(sleep) => {
+                    if sleep == LONGEST_SLEEP { place.ask_at = Some(0); }
+                }
                 _ = phase.changed() => {}
             }
         }
-        drop(ready);
+        self.give_back(&mut place);
         while attempts.join_next().await.is_some() {}
     }
 
-    /// The next page, without what is claimed already. Claims what it gives.
-    async fn read(&self) -> Result<Due, Unavailable> {
+    /// What may be done now, with `attempts` that are not recorded yet.
+    fn turn(&self, attempts: usize) -> Turn {
+        if self.outbox.paused(&self.sender.name) {
+            return Turn::Shut(None);
+        }
+        match self.gate.turn() {
+            Turn::Start | Turn::Probe if attempts >= RECORDING + self.sender.config.concurrency => {
+                Turn::Full
+            }
+            turn => turn,
+        }
+    }
+
+    /// How many claims may be held at this turn.
+    fn page(&self, turn: Turn) -> usize {
+        match turn {
+            // For a probe as well: whose turn it is shows only in a page of all sources.
+            Turn::Start | Turn::Probe | Turn::Full => self.page,
+            Turn::Wait(wait) if wait <= KEEP => self.page,
+            Turn::Wait(_) | Turn::Shut(_) => 0,
+        }
+    }
+
+    fn sleep(&self, turn: Turn, page: usize, place: &Place) -> Duration {
+        let until_asked = || {
+            place.ask_at.map(|at| {
+                let left = at.saturating_sub(self.clock.now());
+                Duration::from_millis(u64::try_from(left).unwrap_or(0))
+            })
+        };
+        let wait = match turn {
+            Turn::Shut(wait) => wait,
+            Turn::Wait(wait) if page == 0 || !place.ready.is_empty() => Some(wait),
+            _ if place.ready.is_empty() => until_asked(),
+            // All slots are taken: `changed` says when one is free.
+            _ => None,
+        };
+        wait.unwrap_or(LONGEST_SLEEP)
+            .clamp(Duration::from_millis(1), LONGEST_SLEEP)
+    }
+
+    /// Claims the next page.
+    async fn claim(&self, limit: usize, place: &mut Place) {
         let outbox = Arc::clone(&self.outbox);
-        let shared = Arc::clone(&self.shared);
         let name = self.name();
         let now = self.clock.now();
-        let page = tokio::task::spawn_blocking(move || {
-            let due = outbox.claim(&name, now, PAGE)?;
-            let mut ids = shared.ids();
-            ids.extend(due.deliveries.iter().map(|claim| claim.id));
-            for (id, error) in &due.damaged {
-                // Claimed for good, so that it is said once and not read again.
-                ids.insert(*id);
-                tracing::error!(sink = &*name, delivery = %id, error = error.0, "delivery could not be read; it is left alone");
+        let due: Result<Due, Unavailable> =
+            tokio::task::spawn_blocking(move || outbox.claim(&name, now, limit))
+                .await
+                .unwrap_or_else(|error| Err(Unavailable(error.to_string())));
+        let sink = &*self.sender.name;
+        match due {
+            Ok(due) => {
+                for (id, error) in &due.damaged {
+                    tracing::error!(sink, delivery = %id, error = error.0, "delivery could not be read; it is left alone");
+                }
+                place.ready.extend(due.deliveries);
+                place.ask_at = due.next;
             }
-            drop(ids);
-            Ok(due)
-        });
-        page.await
-            .unwrap_or_else(|error| Err(Unavailable(error.to_string())))
-    }
-
-    /// Whether an attempt may start now: a slot is free, records keep up, the pace allows it.
-    fn may_start(&self) -> bool {
-        self.slots.available_permits() > 0
-            && self.shared.ids().len() <= PAGE + RECORDING + self.sender.config.concurrency
-            && self.hold().is_zero()
-    }
-
-    fn hold(&self) -> Duration {
-        let until = self.shared.hold_until.load(Ordering::Relaxed);
-        if until > 0 {
-            self.pace.hold(until);
+            Err(error) => {
+                tracing::error!(sink, error = error.0, "outbox could not be read");
+                place.ask_at = Some(now.saturating_add(millis(READ_AGAIN)));
+            }
         }
-        self.pace.wait(self.clock.now())
     }
 
-    fn sleep(&self, empty: bool, next_due: Option<Millis>) -> Duration {
-        let wait = if empty {
-            next_due.map_or(LONGEST_SLEEP, |at| {
-                Duration::from_millis(
-                    u64::try_from(at.saturating_sub(self.clock.now())).unwrap_or(0),
-                )
-            })
-        } else {
-            // Something is ready: either the pace holds it, or `changed` will wake us.
-            let hold = self.hold();
-            if hold.is_zero() { LONGEST_SLEEP } else { hold }
-        };
-        wait.clamp(Duration::from_millis(1), LONGEST_SLEEP)
+    /// Holds no claims any more.
+    fn give_back(&self, place: &mut Place) {
+        if !place.ready.is_empty() {
+            self.outbox.unclaim(&self.sender.name, &place.ready.clear());
+            place.ask_at = Some(0);
+        }
     }
 
-    fn start(&self, claim: Claim, attempts: &mut JoinSet<()>, phase: &watch::Receiver<Phase>) {
-        self.pace.start(self.clock.now());
-        let slot = Arc::clone(&self.slots).try_acquire_owned();
+    /// Measures how long what is ready waits for the pace.
+    fn watch_pace(&self, turn: Turn, place: &mut Place) {
+        match turn {
+            Turn::Wait(_) if place.ready.is_empty() => {}
+            Turn::Wait(_) => {
+                place
+                    .held_since
+                    .get_or_insert_with(|| self.clock.monotonic());
+            }
+            Turn::Start | Turn::Probe | Turn::Full | Turn::Shut(_) => {
+                if let Some(since) = place.held_since.take() {
+                    let held = self.clock.monotonic().saturating_sub(since);
+                    self.sender
+                        .metrics
+                        .rate_limit_wait
+                        .with_label_values(&[&*self.sender.name])
+                        .inc_by(held.as_secs_f64());
+                }
+            }
+        }
+    }
+
+    fn start(
+        &self,
+        claim: Claim,
+        running: Running,
+        attempts: &mut JoinSet<()>,
+        phase: &watch::Receiver<Phase>,
+    ) {
         let sender = Arc::clone(&self.sender);
         let outbox = Arc::clone(&self.outbox);
-        let shared = Arc::clone(&self.shared);
-        let gauge = Arc::clone(&self.gauge);
-        let clock = Arc::clone(&self.clock);
+        let changed = Arc::clone(&self.changed);
         let phase = phase.clone();
-        gauge.0.fetch_add(1, Ordering::Relaxed);
         attempts.spawn(async move {
             let id = claim.id;
             let (finish, outcome) = sender.send(claim, phase).await;
-            gauge.0.fetch_sub(1, Ordering::Relaxed);
-            if outcome.kind == Kind::Throttled {
-                let wait = outcome.retry_after.unwrap_or(sender.config.retry.first);
-                shared
-                    .hold_until
-                    .fetch_max(clock.now().saturating_add(millis(wait)), Ordering::Relaxed);
-            }
-            drop(slot);
-            shared.changed.notify_one();
-            match outbox.finish(finish).await {
-                Ok(()) => drop(shared.ids().remove(&id)),
-                // The claim stays: this process must not repeat an attempt it could not record.
-                Err(error) => tracing::error!(
+            running.end(&outcome);
+            changed.notify_one();
+            // On an error the claim stays: this process must not repeat an attempt that it
+            // could not record.
+            if let Err(error) = outbox.finish(finish).await {
+                tracing::error!(
                     sink = &*sender.name, delivery = %id, error = error.0,
                     "end of attempt could not be recorded; the delivery is repeated after a restart"
-                ),
+                );
             }
-            shared.changed.notify_one();
+            changed.notify_one();
         });
     }
 }

@@ -5,30 +5,51 @@
 
 mod attempt;
 mod backoff;
+mod breaker;
+mod gate;
 mod lane;
 mod pace;
+mod ready;
 mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use self::breaker::BreakerState;
+use self::gate::Gate;
+pub use self::gate::SinkStatus;
+
 use crate::clock::Clock;
 use crate::config;
-use crate::outbox::Outbox;
-use crate::plugin;
+use crate::outbox::Queue;
+use crate::plugin::{self, Call, Outcome};
 use crate::telemetry::metrics::DeliveryMetrics;
 
-/// A sink with the plugin instance behind it.
+/// What takes the attempts of a sink: an instance of a plugin, or a script in tests.
+pub trait Destination: Send + Sync + 'static {
+    /// Makes one attempt. Ends by itself, within the call's timeout.
+    fn deliver(&self, call: Call) -> BoxFuture<'_, Outcome>;
+}
+
+impl Destination for plugin::Sink {
+    fn deliver(&self, call: Call) -> BoxFuture<'_, Outcome> {
+        self.deliver(call).boxed()
+    }
+}
+
+/// A sink with what is behind it.
 pub struct Target {
     /// Its name.
     pub name: Arc<str>,
     /// Its configuration.
     pub config: config::Sink,
     /// What takes the attempts.
-    pub sink: plugin::Sink,
+    pub sink: Box<dyn Destination>,
 }
 
 /// How far a stop has come.
@@ -45,20 +66,20 @@ enum Phase {
 pub struct Dispatcher {
     lanes: JoinSet<()>,
     phase: watch::Sender<Phase>,
-    gauges: Vec<(Arc<str>, Arc<lane::Gauge>)>,
+    sinks: Sinks,
 }
 
 impl Dispatcher {
     /// Starts a lane for each target. Must be called inside a tokio runtime.
     pub fn start(
         targets: Vec<Target>,
-        outbox: &Arc<dyn Outbox>,
+        outbox: &Arc<dyn Queue>,
         clock: &Arc<dyn Clock>,
         metrics: &DeliveryMetrics,
     ) -> Self {
         let (phase, follow) = watch::channel(Phase::Running);
         let mut lanes = JoinSet::new();
-        let mut gauges = Vec::new();
+        let mut gates = Vec::new();
         for target in targets {
             let lane = lane::Lane::new(
                 target,
@@ -66,19 +87,19 @@ impl Dispatcher {
                 Arc::clone(clock),
                 metrics.clone(),
             );
-            gauges.push((lane.name(), lane.gauge()));
+            gates.push((lane.name(), lane.gate()));
             lanes.spawn(lane.run(follow.clone()));
         }
         Self {
             lanes,
             phase,
-            gauges,
+            sinks: Sinks(gates.into()),
         }
     }
 
-    /// Attempts in flight, by sink.
-    pub fn in_flight(&self) -> InFlight {
-        InFlight(self.gauges.clone())
+    /// How the sinks do; cheap to clone and to ask, also after a stop.
+    pub fn sinks(&self) -> Sinks {
+        self.sinks.clone()
     }
 
     /// Stops: nothing new is tried; what is in flight may end within `patience` and is
@@ -95,17 +116,17 @@ impl Dispatcher {
     }
 }
 
-/// Reads how many attempts are in flight.
+/// Tells how the sinks do.
 #[derive(Clone)]
-pub struct InFlight(Vec<(Arc<str>, Arc<lane::Gauge>)>);
+pub struct Sinks(Arc<[(Arc<str>, Arc<Gate>)]>);
 
-impl InFlight {
-    /// Of one sink.
-    pub fn of(&self, sink: &str) -> usize {
+impl Sinks {
+    /// Of one sink; all at rest for a sink that is not there.
+    pub fn of(&self, sink: &str) -> SinkStatus {
         self.0
             .iter()
             .find(|(name, _)| &**name == sink)
-            .map_or(0, |(_, gauge)| gauge.get())
+            .map_or_else(SinkStatus::default, |(_, gate)| gate.status())
     }
 }
 

@@ -1,14 +1,44 @@
-//! The dispatcher with a real store and a real plugin; faults are tested end to end.
+//! The dispatcher with a real store and a real plugin; lanes in virtual time are tested in
+//! [`lanes`], faults end to end.
+
+mod fake;
+mod lanes;
 
 use std::time::{Duration, Instant};
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::config::{OnAmbiguous, Retry, Tables};
+use crate::config::{Breaker, OnAmbiguous, OnUpdate, Retry, Tables};
 use crate::outbox::sled::{Options, SledOutbox};
-use crate::outbox::{Arrival, Route};
+use crate::outbox::{Arrival, Outbox, Route, SinkPolicy};
 use crate::plugin::{Plugins, SinkConfig};
 use crate::telemetry::metrics::Metrics;
+
+/// A sink that retries at once, never gives up and has no breaker.
+pub(super) fn sink_config() -> config::Sink {
+    config::Sink {
+        plugin: "script".to_owned(),
+        when: None,
+        concurrency: 2,
+        rate: None,
+        timeout: Duration::from_secs(10),
+        retry: Retry {
+            first: Duration::from_millis(1),
+            max: Duration::from_millis(1),
+            max_attempts: u32::MAX,
+            max_age: Duration::from_secs(1_000_000),
+        },
+        on_ambiguous: OnAmbiguous::Retry,
+        on_update: OnUpdate::Supersede,
+        on_dead: None,
+        breaker: Breaker {
+            failures: 0,
+            wait: Duration::from_secs(10),
+            max: Duration::from_secs(40),
+        },
+        settings: serde_json::Value::Null,
+    }
+}
 
 fn target(path: &std::path::Path) -> Target {
     let settings = serde_json::json!({ "path": path });
@@ -25,30 +55,13 @@ fn target(path: &std::path::Path) -> Target {
         .expect("the settings are valid");
     let config = config::Sink {
         plugin: "file".to_owned(),
-        when: None,
-        concurrency: 2,
-        rate: None,
-        timeout: Duration::from_secs(10),
-        retry: Retry {
-            first: Duration::from_millis(10),
-            max: Duration::from_millis(10),
-            max_attempts: 3,
-            max_age: Duration::from_secs(60),
-        },
-        on_ambiguous: OnAmbiguous::Retry,
-        on_update: crate::config::OnUpdate::Supersede,
-        on_dead: None,
-        breaker: crate::config::Breaker {
-            failures: 0,
-            wait: Duration::from_secs(1),
-            max: Duration::from_secs(1),
-        },
         settings,
+        ..sink_config()
     };
     Target {
         name: Arc::from("log"),
         config,
-        sink,
+        sink: Box::new(sink),
     }
 }
 
@@ -82,9 +95,9 @@ async fn what_is_due_is_delivered_recorded_and_survives_a_stop() {
             path: &folder.path().join("store"),
             queue: 64,
             cache: 1 << 20,
-            sinks: vec![crate::outbox::SinkPolicy {
+            sinks: vec![SinkPolicy {
                 name: "log".to_owned(),
-                on_update: crate::config::OnUpdate::Supersede,
+                on_update: OnUpdate::Supersede,
                 on_dead: None,
             }],
             keys: &[],
@@ -97,9 +110,10 @@ async fn what_is_due_is_delivered_recorded_and_survives_a_stop() {
     outbox.accept(arrival(0)).await.expect("accepted");
     let lines = folder.path().join("leads.jsonl");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
     let dispatcher = Dispatcher::start(
         vec![target(&lines)],
-        &outbox,
+        &queue,
         &clock,
         &Metrics::new().delivery,
     );

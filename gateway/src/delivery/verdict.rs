@@ -11,15 +11,15 @@
 
 use crate::clock::Millis;
 use crate::config::{OnAmbiguous, Retry};
-use crate::outbox::{DeathReason, State};
+use crate::outbox::{Budget, DeathReason, State};
 use crate::plugin::{Kind, Outcome};
 
 /// What the verdict depends on besides the outcome.
 pub(super) struct Case<'a> {
     /// Attempts made, this one among them.
     pub(super) attempts: u32,
-    /// When the delivery was made.
-    pub(super) created_at: Millis,
+    /// From where attempts and age count.
+    pub(super) budget: Budget,
     /// The time now.
     pub(super) now: Millis,
     /// The sink's retry policy.
@@ -39,12 +39,13 @@ pub(super) fn of(outcome: &Outcome, case: &Case<'_>, rng: &mut fastrand::Rng) ->
         Kind::Rejected => dead(DeathReason::Rejected),
         Kind::Ambiguous if case.on_ambiguous == OnAmbiguous::Hold => dead(DeathReason::Held),
         Kind::Retry | Kind::Throttled | Kind::Reauth | Kind::Ambiguous => {
-            if case.attempts >= case.retry.max_attempts {
+            let attempts = case.attempts.saturating_sub(case.budget.spent);
+            if attempts >= case.retry.max_attempts {
                 return dead(DeathReason::MaxAttempts);
             }
-            let wait = super::backoff::wait(case.retry, case.attempts, outcome.retry_after, rng);
+            let wait = super::backoff::wait(case.retry, attempts, outcome.retry_after, rng);
             let due_at = case.now.saturating_add(millis(wait));
-            if due_at > case.created_at.saturating_add(millis(case.retry.max_age)) {
+            if due_at > case.budget.since.saturating_add(millis(case.retry.max_age)) {
                 return dead(DeathReason::MaxAge);
             }
             State::Waiting { due_at }
@@ -69,10 +70,12 @@ mod tests {
         max_age: Duration::from_secs(100),
     };
 
+    const FRESH: Budget = Budget { spent: 0, since: 0 };
+
     fn verdict(kind: Kind, attempts: u32, now: Millis, on_ambiguous: OnAmbiguous) -> State {
         let case = Case {
             attempts,
-            created_at: 0,
+            budget: FRESH,
             now,
             retry: &RETRY,
             on_ambiguous,
@@ -123,6 +126,36 @@ mod tests {
     }
 
     #[test]
+    fn a_fresh_budget_counts_attempts_and_age_from_where_it_was_given() {
+        let case = |attempts| Case {
+            attempts,
+            budget: Budget {
+                spent: 40,
+                since: 1_000_000,
+            },
+            now: 1_050_000,
+            retry: &RETRY,
+            on_ambiguous: OnAmbiguous::Retry,
+        };
+        let of = |attempts| {
+            of(
+                &Outcome::of(Kind::Retry, "", ""),
+                &case(attempts),
+                &mut fastrand::Rng::with_seed(1),
+            )
+        };
+        // As after a first attempt: the backoff starts again as well.
+        assert!(matches!(of(41), State::Waiting { due_at } if due_at <= 1_055_000));
+        assert!(matches!(
+            of(43),
+            State::Dead {
+                reason: DeathReason::MaxAttempts,
+                ..
+            }
+        ));
+    }
+
+    #[test]
     fn hold_keeps_an_ambiguous_one_for_a_person() {
         let dead = State::Dead {
             at: 9,
@@ -141,7 +174,7 @@ mod tests {
         outcome.retry_after = Some(Duration::from_secs(101));
         let case = Case {
             attempts: 1,
-            created_at: 0,
+            budget: FRESH,
             now: 0,
             retry: &RETRY,
             on_ambiguous: OnAmbiguous::Retry,

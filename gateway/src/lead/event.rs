@@ -9,22 +9,13 @@ use crate::clock::Millis;
 /// What happened to the lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// Its first revision.
+    /// It is new to the sink.
     Created,
-    /// A later one.
+    /// The sink was given an earlier revision.
     Updated,
 }
 
 impl EventKind {
-    /// The kind of the event for `revision`; the first is 1.
-    pub fn of(revision: u32) -> Self {
-        if revision <= 1 {
-            Self::Created
-        } else {
-            Self::Updated
-        }
-    }
-
     /// Its name in the event.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -116,11 +107,5 @@ mod tests {
                 r#""labels":{},"raw":"{\"phone\":\"\"}\n"}"#
             )
         );
-    }
-
-    #[test]
-    fn the_first_revision_is_the_creation() {
-        assert_eq!(EventKind::of(1).as_str(), "lead.created");
-        assert_eq!(EventKind::of(7).as_str(), "lead.updated");
     }
 }

@@ -1,8 +1,8 @@
 //! The outbox: the durable store of leads and deliveries, and the only place where
 //! receiving and delivering meet.
 //!
-//! [`Outbox`] is the seam between the gateway and a storage engine, and [`Intake`] the part
-//! of it that receiving sees; [`sled`] is the embedded engine. What an engine promises is
+//! [`Outbox`] is the seam between the gateway and a storage engine, [`Intake`] and [`Queue`]
+//! the parts that receiving and delivery see; [`sled`] is the embedded engine. What an engine promises is
 //! written at the traits' methods. Knows nothing of HTTP, routes or plugins.
 
 pub mod sled;
@@ -28,8 +28,8 @@ pub trait Intake: Send + Sync + 'static {
     fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>>;
 }
 
-/// A durable store of leads and deliveries.
-pub trait Outbox: Intake {
+/// The side of the store that delivery sees.
+pub trait Queue: Send + Sync + 'static {
     /// Claims the next deliveries of `sink` due by `now`, at most `limit`: earliest first for
     /// each source, the sources in turn, so that the backlog of one does not starve another.
     /// What is claimed is not given again until it is finished or unclaimed. Claims are
@@ -40,7 +40,7 @@ pub trait Outbox: Intake {
     fn unclaim(&self, sink: &str, ids: &[DeliveryId]);
 
     /// Records how the attempt of a claimed delivery ended and what becomes of it; the claim
-    /// ends. When the future is ready, [`Outbox::claim`] shows the new state; whether it is on
+    /// ends. When the future is ready, [`Queue::claim`] shows the new state; whether it is on
     /// disk already is not promised, because a repeated attempt is allowed after a crash and
     /// a lost one is not. An error leaves the claim.
     fn finish(&self, finish: Finish) -> BoxFuture<'static, Result<(), Unavailable>>;
@@ -48,6 +48,12 @@ pub trait Outbox: Intake {
     /// Is notified whenever something becomes due for `sink` that was not before.
     fn arrivals(&self, sink: &str) -> Arc<Notify>;
 
+    /// Whether a sink is paused; cheap. [`Queue::arrivals`] is notified when it changes.
+    fn paused(&self, sink: &str) -> bool;
+}
+
+/// A durable store of leads and deliveries.
+pub trait Outbox: Intake + Queue {
     /// Counts since the store was made, kept with every commit; cheap.
     fn totals(&self) -> Totals;
 
@@ -112,9 +118,6 @@ pub trait Outbox: Intake {
 
     /// Pauses or resumes a sink, durably.
     fn pause(&self, sink: &str, paused: bool) -> BoxFuture<'static, Result<(), Unavailable>>;
-
-    /// Whether a sink is paused; cheap. [`Outbox::arrivals`] is notified when it changes.
-    fn paused(&self, sink: &str) -> bool;
 
     /// Seals again what is not sealed with the current key, looking at no more than `limit`
     /// records beyond `from`. What was done stays done, so a run that was cut short is simply

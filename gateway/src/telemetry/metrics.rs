@@ -4,8 +4,8 @@
 //! an id, a URL or a message.
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// All families, in one registry. Clones share it.
@@ -57,6 +57,12 @@ pub struct DeliveryMetrics {
     pub latency: HistogramVec,
     /// By sink and reason.
     pub dead_letters: IntCounterVec,
+    /// 1 while the sink is left alone because it fails, by sink.
+    pub circuit_open: IntGaugeVec,
+    /// 1 while a person has paused the sink, by sink. Set at each scrape.
+    pub paused: IntGaugeVec,
+    /// Time that deliveries which were due waited for the sink's pace, by sink.
+    pub rate_limit_wait: CounterVec,
     /// 1 for each loaded plugin, by name, version and ABI.
     pub plugin_info: IntGaugeVec,
     /// Panics caught in a plugin, by plugin.
@@ -156,6 +162,23 @@ impl Metrics {
                     "Dead letters by sink and reason.",
                     &["sink", "reason"],
                 ),
+                circuit_open: gauges(
+                    "leadgate_sink_circuit_open",
+                    "1 while no attempts are made because the sink fails, probes aside.",
+                    &["sink"],
+                ),
+                paused: gauges(
+                    "leadgate_sink_paused",
+                    "1 while a person has paused the sink.",
+                    &["sink"],
+                ),
+                rate_limit_wait: must(CounterVec::new(
+                    Opts::new(
+                        "leadgate_sink_rate_limit_wait_seconds_total",
+                        "Time in which deliveries were due and waited for the sink's rate or for a destination that throttles.",
+                    ),
+                    &["sink"],
+                )),
                 plugin_info: gauges(
                     "leadgate_plugin_info",
                     "Always 1 for a loaded plugin.",
@@ -175,7 +198,7 @@ impl Metrics {
             delivery,
             registry,
         } = &metrics;
-        let families: [Box<dyn prometheus::core::Collector>; 15] = [
+        let families: [Box<dyn prometheus::core::Collector>; 18] = [
             Box::new(build),
             Box::new(ingest.requests.clone()),
             Box::new(ingest.duration.clone()),
@@ -189,6 +212,9 @@ impl Metrics {
             Box::new(delivery.attempt_duration.clone()),
             Box::new(delivery.latency.clone()),
             Box::new(delivery.dead_letters.clone()),
+            Box::new(delivery.circuit_open.clone()),
+            Box::new(delivery.paused.clone()),
+            Box::new(delivery.rate_limit_wait.clone()),
             Box::new(delivery.plugin_info.clone()),
             Box::new(delivery.plugin_panics.clone()),
         ];

@@ -46,7 +46,7 @@ use self::space::Space;
 use self::vault::Vault;
 use super::{
     Accepted, Arrival, Delivery, DeliveryId, Due, Filter, Find, Finish, History, Intake, LeadId,
-    Listed, Outbox, Page, QuarantineId, Quarantined, Refusal, Repair, Repaired, Resealed,
+    Listed, Outbox, Page, QuarantineId, Quarantined, Queue, Refusal, Repair, Repaired, Resealed,
     Retention, SinkPolicy, StoredLead, StoredSuspect, Suspect, Swept, Totals, Unavailable,
 };
 use crate::clock::Millis;
@@ -310,7 +310,7 @@ impl Intake for SledOutbox {
     }
 }
 
-impl Outbox for SledOutbox {
+impl Queue for SledOutbox {
     fn claim(&self, sink: &str, now: Millis, limit: usize) -> Result<Due, Unavailable> {
         Ok(self.reader.claim(sink, now, limit, &self.shared.claims)?)
     }
@@ -327,6 +327,12 @@ impl Outbox for SledOutbox {
         self.shared.arrivals(sink)
     }
 
+    fn paused(&self, sink: &str) -> bool {
+        self.shared.paused(sink)
+    }
+}
+
+impl Outbox for SledOutbox {
     fn totals(&self) -> Totals {
         self.shared.totals()
     }
@@ -429,10 +435,6 @@ impl Outbox for SledOutbox {
             Ok(())
         }
         .boxed()
-    }
-
-    fn paused(&self, sink: &str) -> bool {
-        self.shared.paused(sink)
     }
 
     fn rekey(&self, from: Option<&str>, limit: usize) -> Result<Resealed, Unavailable> {

@@ -234,7 +234,10 @@ fn what_a_person_admits_is_read_as_it_would_have_been_or_kept_as_text() {
     let unread = |push: &Push| push.lead.other.get("unread").map(|text| text.to_value());
     assert_eq!(unread(&one), Some("{\"a\":".into()));
     assert_eq!(unread(&two), Some("[2]".into()));
-    assert_ne!(one.identity.key, two.identity.key, "each is a lead of its own");
+    assert_ne!(
+        one.identity.key, two.identity.key,
+        "each is a lead of its own"
+    );
 }
 
 #[test]

@@ -1,0 +1,275 @@
+//! Lanes in virtual time.
+
+use std::time::Duration;
+
+use super::super::*;
+use super::fake::{Memory, Script, Seen, VirtualClock, outcome};
+use super::sink_config;
+use crate::config::Rate;
+use crate::outbox::{DeathReason, State};
+use crate::plugin::Kind;
+use crate::telemetry::metrics::Metrics;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A lane under way.
+struct Course {
+    clock: Arc<VirtualClock>,
+    memory: Arc<Memory>,
+    script: Arc<Script>,
+    metrics: Metrics,
+    dispatcher: Dispatcher,
+}
+
+impl Course {
+    /// `count` deliveries that are due, and a destination that answers after `takes`.
+    fn start(
+        count: usize,
+        config: config::Sink,
+        takes: Duration,
+        rule: impl Fn(&Seen) -> Outcome + Send + Sync + 'static,
+    ) -> Self {
+        let clock = VirtualClock::new();
+        let memory = Arc::new(Memory::default());
+        for _ in 0..count {
+            memory.add(clock.now(), 0, false);
+        }
+        let script = Arc::new(Script {
+            clock: Arc::clone(&clock),
+            takes,
+            rule: Box::new(rule),
+            seen: std::sync::Mutex::default(),
+        });
+        let metrics = Metrics::new();
+        let outbox: Arc<dyn Queue> = memory.clone();
+        let shared: Arc<dyn Clock> = clock.clone();
+        let target = Target {
+            name: "crm".into(),
+            config,
+            sink: Box::new(Arc::clone(&script)),
+        };
+        let dispatcher = Dispatcher::start(vec![target], &outbox, &shared, &metrics.delivery);
+        Self {
+            clock,
+            memory,
+            script,
+            metrics,
+            dispatcher,
+        }
+    }
+
+    /// Lets time pass until `at`, counted from the start.
+    async fn until(&self, at: Duration) {
+        let left = at.saturating_sub(self.clock.monotonic());
+        tokio::time::sleep(left).await;
+    }
+
+    /// Lets time pass until `count` are delivered.
+    async fn delivered(&self, count: usize) {
+        while self.memory.delivered() < count {
+            assert!(self.clock.monotonic() < seconds(100_000), "never delivered");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn status(&self) -> SinkStatus {
+        self.dispatcher.sinks().of("crm")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_sink_is_left_alone_probed_and_taken_up_again_without_burning_attempts() {
+    let mut config = sink_config();
+    config.breaker.failures = 4;
+    let course = Course::start(20, config, Duration::ZERO, |seen| {
+        let down = seen.at < seconds(100);
+        outcome(if down { Kind::Retry } else { Kind::Delivered })
+    });
+
+    course.until(seconds(5)).await;
+    let status = course.status();
+    assert_eq!((status.breaker, status.in_flight), (BreakerState::Open, 0));
+    let left = status.opens_again_in.expect("it is open");
+    assert!(left <= seconds(5) && left > seconds(4), "{left:?}");
+    assert_eq!(
+        course.memory.claims(),
+        0,
+        "nothing is held back from others"
+    );
+    let text = course.metrics.text();
+    assert!(
+        text.contains("leadgate_sink_circuit_open{sink=\"crm\"} 1"),
+        "{text}"
+    );
+
+    course.delivered(20).await;
+    assert_eq!(course.status(), SinkStatus::default());
+    let seen = course.script.seen();
+    let while_down: Vec<_> = seen.iter().filter(|seen| seen.at < seconds(100)).collect();
+    // Four that opened it, at most one beside the fourth, probes after 10, 20 and 40 s.
+    assert!(while_down.len() <= 4 + 1 + 3, "{while_down:?}");
+    let probes: Vec<_> = while_down
+        .iter()
+        .filter(|seen| seen.at > seconds(1))
+        .collect();
+    assert_eq!(probes.len(), 3, "{while_down:?}");
+    let text = course.metrics.text();
+    assert!(
+        text.contains("leadgate_sink_circuit_open{sink=\"crm\"} 0"),
+        "{text}"
+    );
+    course.dispatcher.stop(seconds(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_one_probe_is_under_way_no_other_attempt_is() {
+    let mut config = sink_config();
+    config.breaker.failures = 2;
+    let course = Course::start(20, config, seconds(8), |seen| {
+        outcome(if seen.attempt == 1 && seen.at < seconds(1) {
+            Kind::Ambiguous
+        } else {
+            Kind::Delivered
+        })
+    });
+    // Opened at 8 s, probed from 18 s to 26 s.
+    course.until(seconds(20)).await;
+    let status = course.status();
+    assert_eq!(
+        (status.breaker, status.in_flight),
+        (BreakerState::HalfOpen, 1)
+    );
+    course.until(seconds(25)).await;
+    assert_eq!(course.script.seen().len(), 3);
+    assert_eq!(course.memory.claims(), 1);
+    course.delivered(20).await;
+    course.dispatcher.stop(seconds(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_sink_gives_its_claims_back_and_goes_on_when_resumed() {
+    let course = Course::start(20, sink_config(), seconds(4), |_| outcome(Kind::Delivered));
+    course.until(seconds(2)).await;
+    assert!(course.memory.claims() > 2, "some are claimed ahead");
+    course.memory.pause(true);
+    course.until(seconds(3)).await;
+    assert_eq!(course.memory.claims(), 2, "only what is under way");
+    course.until(seconds(500)).await;
+    assert_eq!((course.memory.claims(), course.memory.delivered()), (0, 2));
+    course.memory.pause(false);
+    course.until(seconds(501)).await;
+    assert_eq!(course.script.seen().len(), 4, "it woke at once");
+    course.delivered(20).await;
+    course.dispatcher.stop(seconds(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_throttles_holds_the_whole_sink_and_no_breaker_opens() {
+    let mut config = sink_config();
+    config.breaker.failures = 1;
+    config.concurrency = 1;
+    let course = Course::start(5, config, Duration::ZERO, |seen| {
+        let mut outcome = outcome(Kind::Throttled);
+        outcome.retry_after = Some(seconds(60));
+        if seen.at >= seconds(60) {
+            outcome.kind = Kind::Delivered;
+        }
+        outcome
+    });
+    course.until(seconds(59)).await;
+    assert_eq!(course.script.seen().len(), 1);
+    assert_eq!(course.memory.claims(), 0);
+    assert_eq!(course.status().breaker, BreakerState::Closed);
+    course.delivered(5).await;
+    let waited = course
+        .metrics
+        .delivery
+        .rate_limit_wait
+        .with_label_values(&["crm"]);
+    assert!((59.0..61.0).contains(&waited.get()), "{}", waited.get());
+    course.dispatcher.stop(seconds(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_are_counted_from_the_fresh_budget() {
+    let mut config = sink_config();
+    config.retry.max_attempts = 3;
+    let course = Course::start(0, config, Duration::ZERO, |_| outcome(Kind::Retry));
+    let id = course.memory.add(course.clock.now(), 10, false);
+    course.until(seconds(60)).await;
+    let delivery = course.memory.state(id);
+    let reason = DeathReason::MaxAttempts;
+    assert!(matches!(delivery.state, State::Dead { reason: why, .. } if why == reason));
+    assert_eq!(delivery.attempts, 13);
+    let numbers: Vec<_> = course.script.seen().iter().map(|one| one.attempt).collect();
+    assert_eq!(numbers, [11, 12, 13]);
+    course.dispatcher.stop(seconds(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_is_updated_only_for_a_sink_that_had_it() {
+    let course = Course::start(0, sink_config(), Duration::ZERO, |_| {
+        outcome(Kind::Delivered)
+    });
+    course.memory.add(course.clock.now(), 0, false);
+    course.delivered(1).await;
+    course.memory.add(course.clock.now(), 0, true);
+    course.delivered(2).await;
+    let seen = course.script.seen();
+    assert!(seen[0].event.contains("lead.created"), "{}", seen[0].event);
+    assert!(seen[1].event.contains("lead.updated"), "{}", seen[1].event);
+    course.dispatcher.stop(seconds(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_holds_nobody() {
+    let mut config = sink_config();
+    config.rate = Some(Rate {
+        count: 1,
+        per: seconds(2),
+    });
+    let course = Course::start(10, config, Duration::ZERO, |_| outcome(Kind::Delivered));
+    course.until(seconds(5)).await;
+    assert_eq!(course.memory.delivered(), 3);
+    course.clock.set_by(-1_000);
+    course.until(seconds(9)).await;
+    assert_eq!(course.memory.delivered(), 5);
+    course.dispatcher.stop(seconds(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_found_soon_after_the_clock_is_set_forward() {
+    let mut config = sink_config();
+    config.retry.first = seconds(3600);
+    config.retry.max = seconds(3600);
+    let course = Course::start(1, config, Duration::ZERO, |seen| {
+        let mut outcome = outcome(Kind::Delivered);
+        if seen.attempt == 1 {
+            outcome.kind = Kind::Retry;
+            outcome.retry_after = Some(seconds(3600));
+        }
+        outcome
+    });
+    course.until(seconds(5)).await;
+    course.clock.set_by(3_600_000);
+    course.until(seconds(36)).await;
+    assert_eq!(course.memory.delivered(), 1);
+    course.dispatcher.stop(seconds(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_gives_back_what_was_claimed_and_records_what_was_under_way() {
+    let course = Course::start(20, sink_config(), seconds(9), |_| outcome(Kind::Delivered));
+    course.until(seconds(1)).await;
+    let (memory, script) = (course.memory, course.script);
+    course.dispatcher.stop(seconds(3)).await;
+    assert_eq!((memory.claims(), memory.delivered()), (0, 0));
+    assert_eq!(script.seen().len(), 2);
+    let deliveries = memory.deliveries.lock().expect("no panics");
+    let ambiguous = deliveries
+        .values()
+        .filter(|(one, _)| one.history.iter().any(|one| one.outcome == "ambiguous"));
+    assert_eq!(ambiguous.count(), 2);
+}
