@@ -3,6 +3,8 @@
 //! Start: outbox, sinks, delivery, then the listeners, so that nothing is accepted that could
 //! not be kept. Stop: the other way round, so that nothing accepted is forgotten.
 
+mod sweeper;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use tokio::task::JoinHandle;
 
+use self::sweeper::Sweeper;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -30,6 +33,7 @@ pub struct Daemon {
     public: Listener,
     admin: Listener,
     dispatcher: Dispatcher,
+    sweeper: Sweeper,
     outbox: Arc<dyn Outbox>,
     patience: Duration,
 }
@@ -92,6 +96,8 @@ impl Daemon {
         let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
         let dispatcher = Dispatcher::start(targets, &queue, clock, &metrics.delivery);
 
+        let sweeper = Sweeper::start(Arc::clone(&outbox), Arc::clone(clock), &config.outbox);
+
         let operators_address = operators.local_addr();
         let (server, handle, address) = admin::serve(
             Arc::new(Admin {
@@ -142,6 +148,7 @@ impl Daemon {
             public,
             admin,
             dispatcher,
+            sweeper,
             outbox,
             patience: config.server.shutdown_timeout,
         })
@@ -167,6 +174,7 @@ impl Daemon {
     pub async fn stop(self) {
         tracing::info!("stopping");
         self.public.stop().await;
+        self.sweeper.stop().await;
         self.dispatcher.stop(self.patience).await;
         let outbox = Arc::clone(&self.outbox);
         let closed = tokio::task::spawn_blocking(move || outbox.close()).await;

@@ -1,0 +1,94 @@
+//! The sweeper: lets leads leave the outbox when their retention is over.
+//!
+//! Runs now and then in small steps, so that pushes never wait behind it. Owns its task; ends
+//! when told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::outbox::{Outbox, Retention, Swept, Unavailable};
+
+/// Longest wait between two sweeps.
+const INTERVAL: Duration = Duration::from_secs(600);
+/// Leads looked at in one step.
+const STEP: usize = 64;
+/// Pause between two steps.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// The running task.
+pub(super) struct Sweeper {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Sweeper {
+    /// Starts it. Must be called inside a tokio runtime.
+    pub(super) fn start(
+        outbox: Arc<dyn Outbox>,
+        clock: Arc<dyn Clock>,
+        config: &config::Outbox,
+    ) -> Self {
+        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let keep = Retention {
+            done_ms: millis(config.retention),
+            dead_ms: millis(config.retention_dead),
+        };
+        let (stop, mut stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            loop {
+                let swept = sweep(&outbox, &*clock, keep, &stopped).await;
+                match swept {
+                    Ok(swept) if swept.leads + swept.suspects > 0 => tracing::info!(
+                        leads = swept.leads,
+                        suspects = swept.suspects,
+                        "what was kept long enough left the outbox"
+                    ),
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(error = error.0, "sweep ended early"),
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(INTERVAL) => {}
+                    _ = stopped.wait_for(|stop| *stop) => return,
+                }
+            }
+        });
+        Self { stop, task }
+    }
+
+    /// Ends it after the step under way.
+    pub(super) async fn stop(self) {
+        self.stop.send_replace(true);
+        let _ = self.task.await;
+    }
+}
+
+/// One sweep over everything that may be old enough.
+async fn sweep(
+    outbox: &Arc<dyn Outbox>,
+    clock: &dyn Clock,
+    keep: Retention,
+    stopped: &watch::Receiver<bool>,
+) -> Result<Swept, Unavailable> {
+    let mut all = Swept::default();
+    let now = clock.now();
+    loop {
+        let outbox = Arc::clone(outbox);
+        let from = all.next;
+        let step = tokio::task::spawn_blocking(move || outbox.sweep(keep, now, from, STEP));
+        let step = step
+            .await
+            .unwrap_or_else(|error| Err(Unavailable(error.to_string())))?;
+        all.leads += step.leads;
+        all.suspects += step.suspects;
+        all.next = step.next;
+        if all.next.is_none() || *stopped.borrow() {
+            return Ok(all);
+        }
+        tokio::time::sleep(BREATH).await;
+    }
+}
