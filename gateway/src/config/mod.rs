@@ -13,6 +13,7 @@ mod rate;
 mod raw;
 mod resolve;
 mod schema;
+mod sinks;
 
 use std::path::{Path, PathBuf};
 

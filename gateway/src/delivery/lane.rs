@@ -22,8 +22,8 @@ use crate::telemetry::metrics::DeliveryMetrics;
 
 /// Attempts that have ended but are not recorded yet, at most: beyond this nothing new starts.
 const RECORDING: usize = 256;
-/// Longest sleep before the outbox is asked again: it bounds what a wall clock that was set
-/// forward costs. One that was set back delays what is stored by that much.
+/// Longest sleep before the outbox is asked again, because the wall clock may be set meanwhile.
+/// What is stored as due still waits longer if that was set back.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// Pause after the outbox could not be read.
 const READ_AGAIN: Duration = Duration::from_secs(1);

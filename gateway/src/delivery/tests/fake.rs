@@ -99,6 +99,8 @@ pub(super) fn outcome(kind: Kind) -> Outcome {
 pub(super) struct Memory {
     pub(super) deliveries: Mutex<BTreeMap<DeliveryId, (Delivery, bool)>>,
     pub(super) claimed: Mutex<HashSet<DeliveryId>>,
+    /// Nothing can be claimed.
+    pub(super) broken: AtomicBool,
     paused: AtomicBool,
     arrivals: Arc<Notify>,
 }
@@ -151,6 +153,9 @@ impl Memory {
 
 impl Queue for Memory {
     fn claim(&self, _: &str, now: Millis, limit: usize) -> Result<Due, Unavailable> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(Unavailable("broken".to_owned()));
+        }
         let deliveries = self.deliveries.lock().expect("no panics");
         let mut claimed = self.claimed.lock().expect("no panics");
         let mut waiting: Vec<_> = deliveries

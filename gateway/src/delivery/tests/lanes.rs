@@ -1,5 +1,6 @@
 //! Lanes in virtual time.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::*;
@@ -255,6 +256,22 @@ async fn a_retry_is_found_soon_after_the_clock_is_set_forward() {
     course.until(seconds(5)).await;
     course.clock.set_by(3_600_000);
     course.until(seconds(36)).await;
+    assert_eq!(course.memory.delivered(), 1);
+    course.dispatcher.stop(seconds(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_outbox_is_asked_again_soon_although_the_clock_was_set_back() {
+    let hour = 3_600_000;
+    let course = Course::start(0, sink_config(), Duration::ZERO, |_| {
+        outcome(Kind::Delivered)
+    });
+    course.memory.broken.store(true, Ordering::Relaxed);
+    course.memory.add(course.clock.now() - 2 * hour, 0, false);
+    course.until(Duration::from_millis(500)).await;
+    course.clock.set_by(-hour);
+    course.memory.broken.store(false, Ordering::Relaxed);
+    course.until(seconds(33)).await;
     assert_eq!(course.memory.delivered(), 1);
     course.dispatcher.stop(seconds(1)).await;
 }

@@ -1,0 +1,237 @@
+//! Sinks: their keys, their plugins' settings, and where their dead letters go.
+
+use std::collections::BTreeMap;
+
+use leadgate_plugin::template::Engine;
+
+use super::build::{Build, SECOND};
+use super::diagnostic::{Severity, Text};
+use super::document::pointer;
+use super::fallback;
+use super::schema::{guess, validate};
+use super::{Breaker, Catalogue, OnAmbiguous, OnUpdate, Problem, Retry, Sink, Tables, raw};
+
+impl Build<'_, '_> {
+    pub(super) fn sinks(
+        &mut self,
+        raw: BTreeMap<String, raw::Sink>,
+        tables: &Tables,
+        catalogue: &dyn Catalogue,
+    ) -> BTreeMap<String, Sink> {
+        if raw.is_empty() {
+            self.warn(
+                "config::no_sinks",
+                Text::new(
+                    "there is no sink: leads are kept and delivered nowhere",
+                    "没有配置 sink：客资只保存，不投递",
+                ),
+                Text::new(
+                    "add [sinks.NAME], or a file in sinks.d/",
+                    "请添加 [sinks.NAME]，或在 sinks.d/ 中添加文件",
+                ),
+                None,
+            );
+        }
+        let engine = Engine::new(tables.clone());
+        let mut sinks = BTreeMap::new();
+        for (name, raw) in raw {
+            let at = pointer("/sinks", &name);
+            if let Some(when) = &raw.when
+                && let Err(error) = engine.condition(when)
+            {
+                let message = Text::plain(format!("sinks.{name}.when: {}", error.message));
+                self.error(
+                    "config::condition",
+                    message,
+                    Text::plain(error.help),
+                    self.value(&pointer(&at, "when")),
+                );
+            }
+            let settings = serde_json::Value::Object(raw.settings);
+            self.settings(&name, &raw.plugin, &settings, tables, catalogue);
+            let or = |given: Option<leadgate_plugin::HumanDuration>, default| {
+                given.map_or(default, |given| given.0)
+            };
+            let retry = Retry {
+                first: or(raw.retry.first, SECOND * 5),
+                max: or(raw.retry.max, SECOND * 3600),
+                max_attempts: raw.retry.max_attempts.unwrap_or(15),
+                max_age: or(raw.retry.max_age, SECOND * 3 * 86_400),
+            };
+            let timeout = or(raw.timeout, SECOND * 10);
+            if timeout.is_zero() {
+                let message = Text::new("no attempt can succeed in no time", "超时不能为 0");
+                self.error(
+                    "config::invalid_value",
+                    message,
+                    Text::default(),
+                    self.value(&pointer(&at, "timeout")),
+                );
+            }
+            let breaker = self.breaker(&raw.breaker, &pointer(&at, "breaker"));
+            sinks.insert(
+                name,
+                Sink {
+                    plugin: raw.plugin,
+                    when: raw.when,
+                    concurrency: raw.concurrency.unwrap_or(4),
+                    rate: raw.rate.map(|rate| rate.0),
+                    timeout,
+                    retry,
+                    on_ambiguous: match raw.on_ambiguous {
+                        Some(raw::OnAmbiguous::Hold) => OnAmbiguous::Hold,
+                        _ => OnAmbiguous::Retry,
+                    },
+                    on_update: match raw.on_update {
+                        None | Some(raw::OnUpdate::Supersede) => OnUpdate::Supersede,
+                        Some(raw::OnUpdate::Each) => OnUpdate::Each,
+                        Some(raw::OnUpdate::Ignore) => OnUpdate::Ignore,
+                    },
+                    on_dead: raw.on_dead,
+                    breaker,
+                    settings,
+                },
+            );
+        }
+        self.fallbacks(&sinks);
+        sinks
+    }
+
+    /// Checks a sink's settings by its plugin's schema, then by the plugin itself.
+    fn settings(
+        &mut self,
+        name: &str,
+        plugin: &str,
+        settings: &serde_json::Value,
+        tables: &Tables,
+        catalogue: &dyn Catalogue,
+    ) {
+        let at = pointer("/sinks", name);
+        let Some(schema) = catalogue.schema(plugin) else {
+            let message = Text::new(
+                format!("there is no plugin `{plugin}`"),
+                format!("没有插件 `{plugin}`"),
+            );
+            let help = guess(plugin, &catalogue.names());
+            self.error(
+                "config::unknown_plugin",
+                message,
+                help,
+                self.value(&pointer(&at, "plugin")),
+            );
+            return;
+        };
+        let below = pointer(&at, "settings");
+        let before = self.errors();
+        validate(
+            &schema,
+            settings,
+            &below,
+            self.ground.document,
+            self.ground.skip,
+            self.problems,
+        );
+        // What could not be resolved would look like further mistakes to the plugin.
+        let unresolved = self
+            .ground
+            .skip
+            .iter()
+            .any(|failed| failed.starts_with(&below));
+        if self.errors() > before || unresolved {
+            return;
+        }
+        for Problem {
+            path,
+            message,
+            help,
+        } in catalogue.check(plugin, name, settings, tables)
+        {
+            let place = self.value(&format!("{below}{path}"));
+            let message = Text::plain(format!("sinks.{name}: {message}"));
+            self.error("config::settings", message, Text::plain(help), place);
+        }
+    }
+
+    fn breaker(&mut self, raw: &raw::Breaker, at: &str) -> Breaker {
+        let wait = raw.wait.map_or(SECOND * 10, |given| given.0);
+        // A longer first wait without a ceiling means that the ceiling is no shorter.
+        let max = raw.max.map_or(wait.max(SECOND * 300), |given| given.0);
+        if wait.is_zero() {
+            let message = Text::new(
+                "without a wait the sink would not be left alone",
+                "等待为 0 时熔断不起作用",
+            );
+            let help = Text::new(
+                "\"10s\"; failures = 0 switches the breaker off",
+                "\"10s\"；failures = 0 关闭熔断",
+            );
+            let place = self.value(&pointer(at, "wait"));
+            self.error("config::invalid_value", message, help, place);
+        } else if max < wait {
+            let message = Text::new(
+                "the ceiling is shorter than the first wait",
+                "上限小于首次等待时间",
+            );
+            let help = Text::new(
+                format!("at least {}", leadgate_plugin::HumanDuration(wait)),
+                format!("至少 {}", leadgate_plugin::HumanDuration(wait)),
+            );
+            let place = self.value(&pointer(at, "max"));
+            self.error("config::invalid_value", message, help, place);
+        }
+        Breaker {
+            failures: raw.failures.unwrap_or(5),
+            wait,
+            max,
+        }
+    }
+
+    /// Checks where dead letters go: to sinks that are there, and not round in a circle.
+    fn fallbacks(&mut self, sinks: &BTreeMap<String, Sink>) {
+        let next: BTreeMap<&str, &str> = sinks
+            .iter()
+            .filter_map(|(name, sink)| Some((name.as_str(), sink.on_dead.as_deref()?)))
+            .collect();
+        let place = |name: &str| pointer(&pointer("/sinks", name), "on_dead");
+        for (name, fallback) in &next {
+            if !sinks.contains_key(*fallback) {
+                let others: Vec<_> = sinks
+                    .keys()
+                    .filter(|other| other != name)
+                    .cloned()
+                    .collect();
+                let message = Text::new(
+                    format!("there is no sink `{fallback}`"),
+                    format!("没有 sink `{fallback}`"),
+                );
+                let at = self.value(&place(name));
+                self.error(
+                    "config::unknown_sink",
+                    message,
+                    guess(fallback, &others),
+                    at,
+                );
+            }
+        }
+        for circle in fallback::circles(&next) {
+            let shown = circle.join(" → ");
+            let message = Text::new(
+                format!("dead letters would go round in a circle: {shown}"),
+                format!("死信会循环投递：{shown}"),
+            );
+            let help = Text::new(
+                "remove `on_dead` from one of these sinks",
+                "请从其中一个 sink 删除 `on_dead`",
+            );
+            let at = self.value(&place(circle[0]));
+            self.error("config::fallback_circle", message, help, at);
+        }
+    }
+
+    fn errors(&self) -> usize {
+        self.problems
+            .iter()
+            .filter(|one| one.severity == Severity::Error)
+            .count()
+    }
+}
