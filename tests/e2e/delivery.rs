@@ -220,3 +220,109 @@ fn the_official_library_accepts_our_webhooks() {
         "accepted 4, tampered refused 4"
     );
 }
+
+/// The sample lead with another address, which makes it another revision.
+fn revision(record: u64, address: &str) -> String {
+    let mut lead: serde_json::Value =
+        serde_json::from_str(&Shop::lead(record)).expect("the sample is JSON");
+    lead["address"] = json!(address);
+    lead.to_string()
+}
+
+#[test]
+fn a_breaker_opens_burns_no_attempts_and_closes_when_the_sink_is_back() {
+    let crm = Crm::start();
+    crm.behave(Behaviour::Refuse(503, ""));
+    let sink = Setup::http_sink("crm", &crm.url())
+        .replace("concurrency = 8", "concurrency = 1")
+        .replace("failures = 0", "failures = 3, wait = \"1s\", max = \"1s\"")
+        .replace("max_attempts = 100000", "max_attempts = 100");
+    let daemon = Daemon::start(Setup {
+        rest: sink,
+        ..Setup::default()
+    });
+    push(&daemon, 1..21);
+    until("the breaker is open", || {
+        let metrics = daemon.admin("/metrics").body;
+        metrics.contains("leadgate_sink_circuit_open{sink=\"crm\"} 1")
+    });
+    let failed = crm.received().len();
+    assert!(failed >= 3, "it takes three failures");
+    until("a probe has been sent", || crm.received().len() > failed);
+    crm.behave(Behaviour::Take);
+    until("all are delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 20
+    });
+    let metrics = daemon.admin("/metrics").body;
+    assert!(metrics.contains("leadgate_sink_circuit_open{sink=\"crm\"} 0"));
+    assert_eq!(daemon.stat("/sinks/crm/dead"), 0);
+    let wasted = crm.received().len() - 20;
+    assert!(
+        wasted < 20,
+        "{wasted} attempts were wasted on a sink that was known to be down"
+    );
+}
+
+#[test]
+fn a_dead_letter_goes_to_the_fallback_sink() {
+    let (crm, people) = (Crm::start(), Crm::start());
+    crm.behave(Behaviour::Refuse(400, ""));
+    let sink =
+        Setup::http_sink("crm", &crm.url()).replace("timeout =", "on_dead = \"people\"\ntimeout =");
+    // Its own condition never holds: it gets dead letters and nothing else.
+    let fallback = Setup::http_sink("people", &people.url())
+        .replace("timeout =", "when = \"false\"\ntimeout =");
+    let daemon = Daemon::start(Setup {
+        rest: sink + &fallback,
+        ..Setup::default()
+    });
+    push(&daemon, 1..3);
+    until("the fallback has both", || {
+        daemon.stat("/sinks/people/delivered") == 2
+    });
+    assert_eq!(daemon.stat("/sinks/crm/dead"), 2);
+    crm.behave(Behaviour::Take);
+    push(&daemon, 3..4);
+    until("the third is delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 1
+    });
+    let records: BTreeSet<u64> = people
+        .received()
+        .iter()
+        .map(leadgate_tests::Received::record_id)
+        .collect();
+    assert_eq!(records, [1, 2].into());
+}
+
+#[test]
+fn the_newest_revision_takes_the_place_of_those_that_wait() {
+    let crm = Crm::start();
+    crm.behave(Behaviour::Hang);
+    let daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    let push = |address: &str| {
+        let answer = daemon.shop().push(revision(1, address));
+        assert_eq!(answer.expect("answered").body, SUCCESS);
+    };
+    push("first");
+    until("the first is on its way", || !crm.received().is_empty());
+    push("second");
+    push("third");
+    crm.behave(Behaviour::Take);
+    until("the newest is delivered", || {
+        daemon.stat("/sinks/crm/delivered") >= 1
+            && daemon.stat("/sinks/crm/pending") + daemon.stat("/sinks/crm/retrying") == 0
+    });
+    let addresses: Vec<String> = crm
+        .received()
+        .iter()
+        .map(|one| {
+            one.event()["lead"]["address"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(addresses.first().map(String::as_str), Some("first"));
+    assert_eq!(addresses.last().map(String::as_str), Some("third"));
+    assert!(!addresses.contains(&"second".to_owned()), "{addresses:?}");
+}

@@ -4,9 +4,10 @@
 //! Invariant: a delivery is never claimed and reserved at once. So what is superseded,
 //! cancelled or moved has no attempt under way, and what is attempted is not moved.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::key::{SinkNumber, SourceTag};
 use crate::outbox::DeliveryId;
 
 /// Both kinds of hold on deliveries.
@@ -17,6 +18,8 @@ pub(super) struct Claims(Mutex<Holds>);
 struct Holds {
     claimed: HashSet<DeliveryId>,
     reserved: HashSet<DeliveryId>,
+    /// The source whose delivery was claimed last, by sink.
+    turns: HashMap<SinkNumber, SourceTag>,
 }
 
 impl Claims {
@@ -60,5 +63,14 @@ impl Claims {
         for id in ids {
             holds.reserved.remove(id);
         }
+    }
+
+    /// The source whose delivery was claimed last for `sink`.
+    pub(super) fn turn(&self, sink: SinkNumber) -> Option<SourceTag> {
+        self.holds().turns.get(&sink).copied()
+    }
+
+    pub(super) fn set_turn(&self, sink: SinkNumber, source: SourceTag) {
+        self.holds().turns.insert(sink, source);
     }
 }

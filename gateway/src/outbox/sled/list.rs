@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::claims::Claims;
 use super::fault::Fault;
 use super::group::{KnownSink, Sinks};
-use super::key::{self, FindTag, SinkNumber};
+use super::key::{self, FindTag, SinkNumber, SourceTag};
 use super::leave::created_at;
 use super::record::{self, LeadRecord, SuspectRecord, Unreadable};
 use super::vault::Vault;
@@ -22,6 +22,12 @@ use crate::outbox::{
 
 /// Records looked at for one page of a list, at most.
 const LOOKED_AT: usize = 5_000;
+
+/// The due entries of one source for one sink, earliest first.
+struct SourceQueue<K> {
+    source: SourceTag,
+    keys: K,
+}
 
 /// Reads the tree.
 pub(super) struct Reader {
@@ -42,7 +48,7 @@ impl Reader {
         Ok(self.tree.contains_key(key::paused(sink))?)
     }
 
-    /// See [`crate::outbox::Outbox::claim`].
+    /// See [`crate::outbox::Queue::claim`].
     pub(super) fn claim(
         &self,
         sink: &str,
@@ -52,19 +58,21 @@ impl Reader {
     ) -> Result<Due, Fault> {
         let sink = self.sinks.named(sink)?;
         let mut queues = self.queues(sink.number)?;
+        // Behind the source that was served last: with more sources than a page holds, each
+        // still has its turn.
+        if let Some(last) = claims.turn(sink.number) {
+            let next = queues.partition_point(|queue| queue.source <= last);
+            queues.rotate_left(next);
+        }
         let mut due = Due::default();
-        let sooner = |next: &mut Option<Millis>, at: Millis| {
-            *next = Some(next.map_or(at, |next| next.min(at)));
-        };
         while !queues.is_empty() {
             let mut left = Vec::with_capacity(queues.len());
             for mut queue in queues {
                 // One of each source in turn.
-                loop {
-                    let Some(entry) = queue.next() else { break };
+                while let Some(entry) = queue.keys.next() {
                     let (_, at, id) = key::read_due(&entry?).ok_or(Unreadable::Damaged)?;
                     if at > now || due.deliveries.len() == limit {
-                        sooner(&mut due.next, at);
+                        due.next = Some(due.next.map_or(at, |next| next.min(at)));
                         break;
                     }
                     if !claims.claim(id) {
@@ -73,6 +81,7 @@ impl Reader {
                     match self.claimed(&sink, id, at) {
                         Ok(Some(claim)) => {
                             due.deliveries.push(claim);
+                            claims.set_turn(sink.number, queue.source);
                             left.push(queue);
                             break;
                         }
@@ -88,11 +97,12 @@ impl Reader {
         Ok(due)
     }
 
-    /// The due entries of a sink, a queue for each source.
+    /// The due entries of a sink, a queue for each source, by source.
     fn queues(
         &self,
         sink: SinkNumber,
-    ) -> Result<Vec<impl Iterator<Item = ::sled::Result<::sled::IVec>> + use<>>, Fault> {
+    ) -> Result<Vec<SourceQueue<impl Iterator<Item = ::sled::Result<::sled::IVec>> + use<>>>, Fault>
+    {
         let prefix = key::due_of(sink);
         let mut queues = Vec::new();
         let mut from = Bound::Included(prefix.clone());
@@ -104,7 +114,8 @@ impl Reader {
             let (source, _, _) = key::read_due(&first).ok_or(Unreadable::Damaged)?;
             let of_source = key::due_from(sink, source);
             let beyond = [of_source.as_slice(), &[0xff; 25]].concat();
-            queues.push(self.tree.scan_prefix(of_source).keys());
+            let keys = self.tree.scan_prefix(of_source).keys();
+            queues.push(SourceQueue { source, keys });
             from = Bound::Excluded(beyond);
         }
         Ok(queues)

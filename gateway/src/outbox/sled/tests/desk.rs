@@ -57,6 +57,23 @@ async fn a_backlog_of_one_source_does_not_starve_the_fresh_leads_of_another() {
 }
 
 #[tokio::test]
+async fn with_more_sources_than_a_page_holds_each_has_its_turn() {
+    let folder = folder();
+    let outbox = open(&folder);
+    for record in 0..12 {
+        let source = format!("shop{}", record % 6);
+        let lead = lead_for(record, &source, &["crm"]);
+        outbox.accept(lead).await.expect("accepted");
+    }
+    let mut served = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let due = outbox.claim("crm", 1_000, 2).expect("reads");
+        served.extend(due.deliveries.into_iter().map(|claim| claim.lead.source));
+    }
+    assert_eq!(served.len(), 6, "{served:?}");
+}
+
+#[tokio::test]
 async fn lists_page_through_all_and_filter_by_sink_state_and_age() {
     let folder = folder();
     let outbox = open(&folder);
