@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
@@ -71,7 +71,17 @@ impl Daemon {
     ///
     /// If it does not.
     pub fn start(setup: Setup) -> Self {
+        Self::start_on(setup, |_| {})
+    }
+
+    /// Starts one on a folder that `prepare` may first put a `store` into.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn start_on(setup: Setup, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        prepare(folder.path());
         let (public, admin) = (loopback(free_port()), loopback(free_port()));
         let log = Arc::default();
         write_config(folder.path(), &setup, public, admin);
@@ -89,22 +99,25 @@ impl Daemon {
     }
 
     fn wait_ready(&mut self) {
-        let admin = self.admin;
-        let (child, log) = (&mut self.child, &self.log);
-        until("the daemon listens", || {
-            if let Ok(Some(status)) = child.try_wait() {
-                let log = log
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .join("\n");
-                panic!("the daemon ended with {status}:\n{log}");
-            }
-            get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200)
-        });
+        if let Some(status) = self.ended_before_ready() {
+            panic!("the daemon ended with {status}:\n{}", self.log());
+        }
         let public = self.public;
         until("the public listener is open", || {
             std::net::TcpStream::connect(public).is_ok()
         });
+    }
+
+    /// Waits until it is ready or has ended.
+    fn ended_before_ready(&mut self) -> Option<ExitStatus> {
+        let admin = self.admin;
+        let child = &mut self.child;
+        let mut ended = None;
+        until("the daemon listens or ends", || {
+            ended = child.try_wait().expect("waits");
+            ended.is_some() || get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200)
+        });
+        ended
     }
 
     /// Its public address.
@@ -180,6 +193,37 @@ impl Daemon {
     pub fn restart(&mut self) {
         self.child = spawn(self.folder.path(), &self.setup, &self.log);
         self.wait_ready();
+    }
+
+    /// Starts it again; gives how it ended if it did instead of becoming ready.
+    pub fn try_restart(&mut self) -> Option<ExitStatus> {
+        self.child = spawn(self.folder.path(), &self.setup, &self.log);
+        self.ended_before_ready()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Panics
+    ///
+    /// If that cannot be told.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("waits").is_none()
+    }
+
+    /// `/readyz`'s status.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn readiness(&self) -> u16 {
+        get(self.admin, "/readyz", &[])
+            .expect("the admin listener answers")
+            .status
     }
 
     /// Starts it again, no longer under another command.
@@ -310,7 +354,7 @@ pub fn library() -> PathBuf {
 }
 
 /// The folder with what cargo built, which is above the test's own binary.
-fn built() -> PathBuf {
+pub(crate) fn built() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT
         .get_or_init(|| {

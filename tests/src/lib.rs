@@ -7,7 +7,10 @@
 
 mod crm;
 mod daemon;
+mod load;
+mod shim;
 mod shop;
+mod trace;
 mod wire;
 
 use std::path::PathBuf;
@@ -15,7 +18,10 @@ use std::time::{Duration, Instant};
 
 pub use crm::{Behaviour, Crm, Received};
 pub use daemon::{Daemon, Setup, binary, free_port, library, output};
+pub use load::Load;
+pub use shim::{Errno, Fault};
 pub use shop::{SAMPLE, Shop};
+pub use trace::{Cut, Trace};
 pub use wire::{Answer, Wire, get, post};
 
 /// The success answer of the document.
