@@ -1,7 +1,7 @@
 //! The daemon: the real binary in a folder of its own.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -54,6 +54,15 @@ impl Setup {
     }
 }
 
+/// A daemon that ended instead of becoming ready.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub status: ExitStatus,
+    /// Its log.
+    pub log: String,
+}
+
 /// A running daemon.
 pub struct Daemon {
     folder: TempDir,
@@ -80,6 +89,18 @@ impl Daemon {
     ///
     /// If it does not start.
     pub fn start_on(setup: Setup, prepare: impl FnOnce(&Path)) -> Self {
+        match Self::try_start_on(setup, prepare) {
+            Ok(daemon) => daemon,
+            Err(ended) => panic!("the daemon ended with {}:\n{}", ended.status, ended.log),
+        }
+    }
+
+    /// The same for a daemon that may end instead of becoming ready.
+    ///
+    /// # Panics
+    ///
+    /// If it does neither.
+    pub fn try_start_on(setup: Setup, prepare: impl FnOnce(&Path)) -> Result<Self, Ended> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         prepare(folder.path());
         let (public, admin) = (loopback(free_port()), loopback(free_port()));
@@ -94,28 +115,31 @@ impl Daemon {
             admin,
             log,
         };
-        daemon.wait_ready();
-        daemon
+        match daemon.ended_before_ready() {
+            None => Ok(daemon),
+            Some(status) => Err(Ended {
+                status,
+                log: daemon.log(),
+            }),
+        }
     }
 
     fn wait_ready(&mut self) {
         if let Some(status) = self.ended_before_ready() {
             panic!("the daemon ended with {status}:\n{}", self.log());
         }
-        let public = self.public;
-        until("the public listener is open", || {
-            std::net::TcpStream::connect(public).is_ok()
-        });
     }
 
     /// Waits until it is ready or has ended.
     fn ended_before_ready(&mut self) -> Option<ExitStatus> {
-        let admin = self.admin;
+        let (public, admin) = (self.public, self.admin);
         let child = &mut self.child;
         let mut ended = None;
         until("the daemon listens or ends", || {
             ended = child.try_wait().expect("waits");
-            ended.is_some() || get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200)
+            ended.is_some()
+                || (get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200)
+                    && TcpStream::connect(public).is_ok())
         });
         ended
     }

@@ -1,0 +1,113 @@
+//! Damage: bytes of a store change while the daemon is down.
+//!
+//! The daemon must refuse to start and say so, or still have every lead: damage in space
+//! that is not used any more is harmless. What must not happen is a start without them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use leadgate_tests::{Behaviour, Crm, Daemon, Load, SUCCESS, Setup, within};
+
+const LEADS: u64 = 200;
+
+/// What became of a damaged store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    /// Everything is there.
+    Unharmed,
+    /// Refused to start and said that the outbox cannot be opened.
+    Refused,
+    /// Ended without a clear word.
+    Crashed,
+    /// Runs, some leads are not delivered, an error is logged.
+    Reported,
+    /// Runs, some leads are not there, and nothing is said.
+    Silent,
+}
+
+fn damage(store: &Path, at: usize, length: usize) {
+    let path = store.join("db");
+    let mut bytes = std::fs::read(&path).expect("reads");
+    let to = (at + length).min(bytes.len());
+    for byte in &mut bytes[at..to] {
+        *byte ^= 0x5a;
+    }
+    std::fs::write(&path, bytes).expect("writes");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("makes");
+    for entry in std::fs::read_dir(from).expect("reads").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copies");
+        }
+    }
+}
+
+fn fate(store: &Path, crm: &Crm, at: usize, length: usize) -> (Fate, String) {
+    crm.forget();
+    let last = |log: &str| log.lines().last().unwrap_or_default().to_owned();
+    let started = Daemon::try_start_on(Setup::with_crm(&crm.url()), |folder| {
+        copy(store, &folder.join("store"));
+        damage(&folder.join("store"), at, length);
+    });
+    let mut daemon = match started {
+        Ok(daemon) => daemon,
+        Err(ended) => {
+            let clear = ended.status.code() == Some(1) && ended.log.contains("cannot be opened");
+            let fate = if clear { Fate::Refused } else { Fate::Crashed };
+            return (fate, last(&ended.log));
+        }
+    };
+    let mut there = BTreeSet::new();
+    let all = within(Duration::from_secs(5), || {
+        there = crm.deliveries().into_keys().collect::<BTreeSet<u64>>();
+        there.len() as u64 == LEADS || !daemon.runs()
+    });
+    let whole = crm.received().iter().all(Load::is_whole);
+    let log = daemon.log();
+    if !daemon.runs() {
+        (Fate::Crashed, last(&log))
+    } else if all && whole {
+        (Fate::Unharmed, String::new())
+    } else if log.contains("\"ERROR\"") {
+        let error = log.lines().find(|line| line.contains("\"ERROR\""));
+        (Fate::Reported, error.unwrap_or_default().to_owned())
+    } else {
+        let missing = LEADS - there.len() as u64;
+        (Fate::Silent, format!("{missing} missing, whole: {whole}"))
+    }
+}
+
+#[test]
+fn a_damaged_store_is_refused_or_has_every_lead() {
+    let crm = Crm::start();
+    crm.behave(Behaviour::Refuse(503, ""));
+    let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    for record in 1..=LEADS {
+        let answer = daemon.shop().push(Load::lead(record)).expect("answered");
+        assert_eq!(answer.body, SUCCESS);
+    }
+    assert_eq!(daemon.terminate(), Some(0));
+    crm.behave(Behaviour::Take);
+    let store = daemon.folder().join("store");
+    let size = std::fs::metadata(store.join("db")).expect("is there").len();
+    let size = usize::try_from(size).expect("fits");
+    let mut table = String::new();
+    let mut bad = 0;
+    for length in [1, 4096] {
+        for part in 1..24 {
+            let at = size / 24 * part;
+            let (fate, said) = fate(&store, &crm, at, length);
+            bad += usize::from(!matches!(fate, Fate::Unharmed | Fate::Refused));
+            let _ = writeln!(table, "{length:>5} bytes at {at:>9}: {fate:?} {said}");
+        }
+    }
+    println!("store of {size} bytes\n{table}bad {bad}");
+    assert_eq!(bad, 0, "damage is refused or harmless");
+}
