@@ -4,13 +4,15 @@
 //! that is not used any more is harmless. What must not happen is a start without them.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use leadgate_tests::{Behaviour, Crm, Daemon, Load, SUCCESS, Setup, within};
 
 const LEADS: u64 = 200;
+/// sled writes its file in segments of this size.
+const SEGMENT: usize = 512 * 1024;
+const SEED: u64 = 20_260_102;
 
 /// What became of a damaged store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,19 +74,39 @@ fn fate(store: &Path, crm: &Crm, at: usize, length: usize) -> (Fate, String) {
     let whole = crm.received().iter().all(Load::is_whole);
     let log = daemon.log();
     if !daemon.runs() {
-        (Fate::Crashed, last(&log))
-    } else if all && whole {
-        (Fate::Unharmed, String::new())
-    } else if log.contains("\"ERROR\"") {
-        let error = log.lines().find(|line| line.contains("\"ERROR\""));
-        (Fate::Reported, error.unwrap_or_default().to_owned())
-    } else {
-        let missing = LEADS - there.len() as u64;
-        (Fate::Silent, format!("{missing} missing, whole: {whole}"))
+        return (Fate::Crashed, last(&log));
+    }
+    if all && whole {
+        return (Fate::Unharmed, String::new());
+    }
+    let missing = format!(
+        "{} leads missing, {} accepted by its own count, {} waiting",
+        LEADS - there.len() as u64,
+        daemon.stat("/leads/accepted"),
+        daemon.stat("/sinks/crm/pending") + daemon.stat("/sinks/crm/retrying")
+    );
+    match log.lines().find(|line| line.contains("\"ERROR\"")) {
+        Some(error) => (Fate::Reported, format!("{missing}, {error}")),
+        None => (Fate::Silent, missing),
     }
 }
 
+/// Where to damage: anywhere, at the head of each segment, and close to what was written last.
+fn places(store: &Path) -> Vec<usize> {
+    let bytes = std::fs::read(store.join("db")).expect("reads");
+    let end = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .expect("not empty");
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let anywhere = (0..24).map(|_| random.usize(..bytes.len()));
+    let heads = (0..bytes.len()).step_by(SEGMENT).map(|segment| segment + 8);
+    let last = [10, 100, 1_000, 10_000].map(|before| end - before);
+    anywhere.chain(heads).chain(last).collect()
+}
+
 #[test]
+#[ignore = "finding: sled panics, or starts without the leads of its last segments, and the gateway goes on"]
 fn a_damaged_store_is_refused_or_has_every_lead() {
     let crm = Crm::start();
     crm.behave(Behaviour::Refuse(503, ""));
@@ -96,18 +118,14 @@ fn a_damaged_store_is_refused_or_has_every_lead() {
     assert_eq!(daemon.terminate(), Some(0));
     crm.behave(Behaviour::Take);
     let store = daemon.folder().join("store");
-    let size = std::fs::metadata(store.join("db")).expect("is there").len();
-    let size = usize::try_from(size).expect("fits");
-    let mut table = String::new();
     let mut bad = 0;
     for length in [1, 4096] {
-        for part in 1..24 {
-            let at = size / 24 * part;
+        for at in places(&store) {
             let (fate, said) = fate(&store, &crm, at, length);
             bad += usize::from(!matches!(fate, Fate::Unharmed | Fate::Refused));
-            let _ = writeln!(table, "{length:>5} bytes at {at:>9}: {fate:?} {said}");
+            println!("{length:>5} bytes at {at:>9}: {fate:?} {said}");
         }
     }
-    println!("store of {size} bytes\n{table}bad {bad}");
+    println!("damaged starts without a refusal {bad}");
     assert_eq!(bad, 0, "damage is refused or harmless");
 }
