@@ -5,6 +5,7 @@
 //! through damaged is told from one that came through whole.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -142,7 +143,7 @@ fn text(record: u64) -> String {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        text.push_str(&format!(" {:x}", state >> 24));
+        let _ = write!(text, " {:x}", state >> 24);
     }
     text
 }

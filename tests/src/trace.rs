@@ -129,15 +129,11 @@ impl Trace {
     /// If the folder cannot be written.
     pub fn rebuild(&self, at: usize, cut: Cut, folder: &Path) {
         let records = &self.0[..at];
-        let synced = self.synced(records, cut);
+        let synced = synced(records, cut);
         let folder_synced = records
             .iter()
-            .filter_map(|record| match (&record.what, record.file) {
-                (What::Name(name), file) if name.is_empty() => Some(file),
-                _ => None,
-            })
-            .next()
-            .and_then(|file| synced.get(&file).copied())
+            .find(|record| matches!(&record.what, What::Name(name) if name.is_empty()))
+            .and_then(|folder| synced.get(&folder.file).copied())
             .unwrap_or(0);
         let named = match cut {
             Cut::Strict | Cut::LastSyncForgotten => folder_synced,
@@ -160,26 +156,26 @@ impl Trace {
             std::fs::write(path, content).expect("writes a file of the store");
         }
     }
+}
 
-    /// For each file how many records its last completed sync covered.
-    fn synced(&self, records: &[Record], cut: Cut) -> HashMap<u32, usize> {
-        let ignored = match cut {
-            Cut::LastSyncForgotten => records
-                .iter()
-                .rposition(|record| matches!(record.what, What::Sync { .. })),
-            _ => None,
-        };
-        let mut synced: HashMap<u32, usize> = HashMap::new();
-        for (number, record) in records.iter().enumerate() {
-            if let What::Sync { covers } = record.what
-                && Some(number) != ignored
-            {
-                let known = synced.entry(record.file).or_default();
-                *known = covers.max(*known);
-            }
+/// For each file how many records its last completed sync covered.
+fn synced(records: &[Record], cut: Cut) -> HashMap<u32, usize> {
+    let ignored = match cut {
+        Cut::LastSyncForgotten => records
+            .iter()
+            .rposition(|record| matches!(record.what, What::Sync { .. })),
+        _ => None,
+    };
+    let mut synced: HashMap<u32, usize> = HashMap::new();
+    for (number, record) in records.iter().enumerate() {
+        if let What::Sync { covers } = record.what
+            && Some(number) != ignored
+        {
+            let known = synced.entry(record.file).or_default();
+            *known = covers.max(*known);
         }
-        synced
     }
+    synced
 }
 
 fn names(records: &[Record]) -> HashMap<u32, &str> {

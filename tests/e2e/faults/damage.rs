@@ -63,7 +63,7 @@ fn fate(store: &Path, crm: &Crm, at: usize, length: usize) -> (Fate, String) {
         Err(ended) => {
             let clear = ended.status.code() == Some(1) && ended.log.contains("cannot be opened");
             let fate = if clear { Fate::Refused } else { Fate::Crashed };
-            return (fate, last(&ended.log));
+            return (fate, format!("{}, {}", ended.status, last(&ended.log)));
         }
     };
     let mut there = BTreeSet::new();

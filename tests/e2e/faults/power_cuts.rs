@@ -27,7 +27,7 @@ struct Run {
 }
 
 impl Run {
-    fn record() -> Self {
+    fn record(leads: usize) -> Self {
         let (prompt, late) = (Crm::start(), Crm::start());
         late.behave(Behaviour::Refuse(503, ""));
         let mut daemon = Daemon::start(setup(&prompt, &late).recorded());
@@ -35,7 +35,7 @@ impl Run {
         let load = Load::noting(&daemon.shop(), move || {
             std::fs::metadata(&path).expect("the trace is there").len()
         });
-        until("enough is acknowledged", || load.count() >= LEADS);
+        until("enough is acknowledged", || load.count() >= leads);
         let acknowledged = load.stop();
         daemon.kill();
         let trace = Trace::read(&daemon.trace());
@@ -52,7 +52,7 @@ impl Run {
         }
     }
 
-    /// Starts on the rebuilt store; gives (lost, torn, present beyond what had to be).
+    /// Starts on the rebuilt store; gives how many leads are lost and how many damaged.
     fn check(&self, at: usize, cut: Cut) -> (usize, usize) {
         self.late.forget();
         self.prompt.forget();
@@ -97,7 +97,7 @@ fn setup(prompt: &Crm, late: &Crm) -> Setup {
 
 #[test]
 fn after_a_power_cut_at_any_moment_every_acknowledged_lead_is_there_and_whole() {
-    let run = Run::record();
+    let run = Run::record(LEADS);
     let (syncs, writes, bytes) = run.trace.totals();
     println!(
         "recorded {} acknowledgements over {} records: {syncs} syncs, {writes} writes, {bytes} bytes",
@@ -145,4 +145,26 @@ fn after_a_power_cut_at_any_moment_every_acknowledged_lead_is_there_and_whole() 
     );
     assert_eq!((lost, torn), (0, 0));
     assert!(unkept > 0, "this test cannot see a loss");
+}
+
+#[test]
+#[ignore = "finding: sled never syncs its file `conf`, and one cut short is not opened again"]
+fn a_power_cut_soon_after_the_first_start_leaves_a_store_that_opens() {
+    const TRIES: u64 = 10;
+    let run = Run::record(1);
+    let first = *run.acknowledged.values().min().expect("some");
+    let opened = (1..=TRIES)
+        .filter(|seed| {
+            let started = Daemon::try_start_on(setup(&run.prompt, &run.late), |folder| {
+                let store = folder.join("store");
+                run.trace.rebuild(first, Cut::TornEverywhere(*seed), &store);
+            });
+            if let Err(ended) = &started {
+                println!("{}", ended.log.lines().last().unwrap_or_default());
+            }
+            started.is_ok()
+        })
+        .count();
+    println!("cuts {TRIES}, opened {opened}");
+    assert_eq!(opened as u64, TRIES);
 }
