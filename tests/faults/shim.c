@@ -10,7 +10,8 @@
  *       sync-delay   milliseconds that each sync takes longer
  *       clock        seconds to add to the wall clock
  *
- * A record of the trace is a header and its payload; its number is its place in the file.
+ * A record of the trace is a header and its payload; its number is its place in the file. A
+ * process appends to what the one before it recorded, after a record that says so.
  * A write is recorded under the lock that it was done under, so the order is the real one.
  * A sync says how many records there were when it began: only those are on disk by it.
  * sync_file_range is let through and not recorded: it promises nothing that survives.
@@ -32,15 +33,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum kind { NAME = 1, WRITE = 2, TRUNCATE = 3, SYNC = 4, RENAME = 5, UNLINK = 6 };
+enum kind { NAME = 1, WRITE = 2, TRUNCATE = 3, SYNC = 4, RENAME = 5, UNLINK = 6, START = 7 };
 
 struct header {
     uint32_t magic;
     uint32_t kind;
-    uint32_t file;   /* which file, from 1 on; stays the same when it is renamed */
+    uint32_t file;   /* which file of this process, from 1 on; a renamed file keeps it */
     uint32_t length; /* of the payload */
     uint64_t offset; /* where a write went, or the new length */
-    uint64_t covers; /* for a sync: records before it began */
+    uint64_t covers; /* for a sync: records of this process before it began */
 };
 
 #define MAGIC 0x4c475348u
@@ -66,19 +67,6 @@ static void die(const char *why) {
     _exit(97);
 }
 
-__attribute__((constructor)) static void start(void) {
-    const char *path = getenv("LEADGATE_SHIM_TRACE");
-    store = getenv("LEADGATE_SHIM_PATH");
-    control = getenv("LEADGATE_SHIM_CONTROL");
-    store_length = store ? strlen(store) : 0;
-    if (path != NULL) {
-        trace = (int)syscall(SYS_openat, AT_FDCWD, path,
-                             O_WRONLY | O_CREAT | O_APPEND | O_TRUNC | O_CLOEXEC, 0600);
-        if (trace < 0)
-            die("shim: the trace cannot be made\n");
-    }
-}
-
 /* Under the lock. One write for each record, so that the file never holds half of one for long. */
 static void record(enum kind kind, uint32_t file, uint64_t offset, uint64_t covers,
                    const void *payload, size_t length) {
@@ -89,6 +77,20 @@ static void record(enum kind kind, uint32_t file, uint64_t offset, uint64_t cove
     if (syscall(SYS_writev, trace, parts, 2) != (ssize_t)(sizeof header + length))
         die("shim: the trace cannot be written\n");
     records++;
+}
+
+__attribute__((constructor)) static void start(void) {
+    const char *path = getenv("LEADGATE_SHIM_TRACE");
+    store = getenv("LEADGATE_SHIM_PATH");
+    control = getenv("LEADGATE_SHIM_CONTROL");
+    store_length = store ? strlen(store) : 0;
+    if (path != NULL) {
+        trace = (int)syscall(SYS_openat, AT_FDCWD, path,
+                             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (trace < 0)
+            die("shim: the trace cannot be made\n");
+        record(START, 0, 0, 0, NULL, 0);
+    }
 }
 
 /* The name below the store, "" for the store itself, NULL for anything else. */

@@ -17,6 +17,8 @@ pub enum Cut {
     Torn(u64),
     /// The same, also of files that no sync ever covered.
     TornEverywhere(u64),
+    /// No cut: the store as the daemon left it.
+    Without,
     /// As if the last sync had done nothing: what a missing barrier would leave.
     LastSyncForgotten,
 }
@@ -35,6 +37,7 @@ enum What {
     Truncate(u64),
     Sync { covers: usize },
     Unlink,
+    Start,
 }
 
 #[derive(Debug)]
@@ -43,6 +46,44 @@ struct Record {
     what: What,
     /// Length of the trace with this record.
     end: u64,
+}
+
+/// Which file is which: each process counts its own from 1 on.
+#[derive(Default)]
+struct Files {
+    /// Records before the present process began.
+    before: usize,
+    /// Files by the present process's numbers.
+    numbers: HashMap<u32, u32>,
+    /// Files by name.
+    names: HashMap<String, u32>,
+    /// How many there were.
+    count: u32,
+}
+
+impl Files {
+    fn next_process(&mut self, before: usize) {
+        self.before = before;
+        self.numbers.clear();
+    }
+
+    /// The file that the process calls `number`, which now has this name if there is one.
+    fn id(&mut self, number: u32, name: Option<&str>) -> u32 {
+        let known = self.numbers.get(&number).copied();
+        let Some(name) = name else {
+            return known.expect("a file is named before it is used");
+        };
+        let file = known
+            .or_else(|| self.names.get(name).copied())
+            .unwrap_or_else(|| {
+                self.count += 1;
+                self.count
+            });
+        self.numbers.insert(number, file);
+        self.names.retain(|_, other| *other != file);
+        self.names.insert(name.to_owned(), file);
+        file
+    }
 }
 
 /// A trace that was read.
@@ -57,7 +98,8 @@ impl Trace {
     /// If it cannot be read or is no trace.
     pub fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).expect("the trace is there");
-        let mut records = Vec::new();
+        let mut records: Vec<Record> = Vec::new();
+        let mut files = Files::default();
         let mut at = 0;
         while let Some(header) = bytes.get(at..at + HEADER) {
             let small = |from: usize| {
@@ -71,19 +113,29 @@ impl Trace {
                 break;
             };
             at += HEADER + payload.len();
-            let name = || String::from_utf8_lossy(payload).into_owned();
-            let what = match small(4) {
-                1 | 5 => What::Name(name()),
+            let name = String::from_utf8_lossy(payload).into_owned();
+            let (kind, mut file) = (small(4), small(8));
+            if kind == 7 {
+                files.next_process(records.len());
+            } else {
+                file = files.id(file, (kind == 1 || kind == 5).then_some(&*name));
+            }
+            let what = match kind {
+                1 | 5 => What::Name(name),
                 2 => What::Write(large(16), payload.to_vec()),
                 3 => What::Truncate(large(16)),
                 4 => What::Sync {
-                    covers: usize::try_from(large(24)).expect("fits"),
+                    covers: files.before + size(large(24)),
                 },
                 6 => What::Unlink,
+                7 => What::Start,
                 other => panic!("a record of kind {other}"),
             };
+            if kind == 6 {
+                files.names.retain(|_, known| *known != file);
+            }
             records.push(Record {
-                file: small(8),
+                file,
                 what,
                 end: at as u64,
             });
@@ -137,7 +189,7 @@ impl Trace {
             .unwrap_or(0);
         let named = match cut {
             Cut::Strict | Cut::LastSyncForgotten => folder_synced,
-            Cut::Torn(_) | Cut::TornEverywhere(_) => at,
+            Cut::Torn(_) | Cut::TornEverywhere(_) | Cut::Without => at,
         };
         std::fs::create_dir_all(folder).expect("makes the store");
         for (file, name) in names(&records[..named]) {
@@ -145,8 +197,8 @@ impl Trace {
                 continue;
             }
             let durable = match (synced.get(&file), cut) {
+                (_, Cut::Without) | (None, Cut::Torn(_)) => at,
                 (Some(durable), _) => *durable,
-                (None, Cut::Torn(_)) => at,
                 (None, _) => 0,
             };
             let content = content(records, file, durable, cut);
