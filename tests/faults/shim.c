@@ -8,6 +8,7 @@
  *       sync-error   "ERRNO SKIP COUNT": after SKIP more syncs COUNT of them fail, 0 for all
  *       write-error  the same for writes
  *       sync-delay   milliseconds that each sync takes longer
+ *       write-delay  the same for writes
  *       clock        seconds to add to the wall clock
  *
  * A record of the trace is a header and its payload; its number is its place in the file. A
@@ -201,8 +202,19 @@ static int fails(const char *what, atomic_long *seen) {
     return error;
 }
 
+static void delay(const char *what) {
+    int before = errno;
+    long numbers[3] = {0, 0, 0};
+    if (asked(what, numbers) >= 1) {
+        struct timespec rest = {numbers[0] / 1000, numbers[0] % 1000 * 1000000};
+        nanosleep(&rest, NULL);
+    }
+    errno = before;
+}
+
 static int write_fails(void) {
     static atomic_long seen;
+    delay("write-delay");
     return fails("write-error", &seen);
 }
 
@@ -277,11 +289,7 @@ static int sync_any(int fd, long call) {
     uint32_t file = ours(fd);
     if (file == 0)
         return (int)syscall(call, fd);
-    long delay[3] = {0, 0, 0};
-    if (asked("sync-delay", delay) >= 1) {
-        struct timespec rest = {delay[0] / 1000, delay[0] % 1000 * 1000000};
-        nanosleep(&rest, NULL);
-    }
+    delay("sync-delay");
     int error = fails("sync-error", &seen);
     if (error != 0) {
         errno = error;

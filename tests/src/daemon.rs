@@ -219,6 +219,17 @@ impl Daemon {
         self.wait_ready();
     }
 
+    /// Starts it again, does not wait until it is ready but for `moment`, and kills it then.
+    ///
+    /// # Panics
+    ///
+    /// If the moment does not come.
+    pub fn restart_and_kill(&mut self, what: &str, moment: impl FnMut() -> bool) {
+        self.child = spawn(self.folder.path(), &self.setup, &self.log);
+        until(what, moment);
+        self.kill();
+    }
+
     /// Starts it again; gives how it ended if it did instead of becoming ready.
     pub fn try_restart(&mut self) -> Option<ExitStatus> {
         self.child = spawn(self.folder.path(), &self.setup, &self.log);

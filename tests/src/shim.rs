@@ -43,6 +43,8 @@ pub enum Fault {
     },
     /// Each sync takes this many milliseconds longer.
     SlowSync(u32),
+    /// Each write takes this many milliseconds longer.
+    SlowWrite(u32),
     /// The wall clock is this many seconds ahead, or behind.
     Clock(i64),
 }
@@ -57,6 +59,7 @@ impl Fault {
                 ("write-error", format!("{} {skip} {count}", errno as i32))
             }
             Self::SlowSync(millis) => ("sync-delay", millis.to_string()),
+            Self::SlowWrite(millis) => ("write-delay", millis.to_string()),
             Self::Clock(seconds) => ("clock", seconds.to_string()),
         }
     }

@@ -153,6 +153,16 @@ impl Trace {
         self.0.is_empty()
     }
 
+    /// Where a start of the daemon begins, but for the first.
+    pub fn restarts(&self) -> Vec<usize> {
+        let starts = self.0.iter().enumerate();
+        starts
+            .filter(|(_, record)| matches!(record.what, What::Start))
+            .map(|(number, _)| number)
+            .skip(1)
+            .collect()
+    }
+
     /// How many syncs, writes and bytes written it has.
     pub fn totals(&self) -> (usize, usize, usize) {
         let mut totals = (0, 0, 0);

@@ -1,6 +1,6 @@
 //! Kills: `kill -9` under load, again and again.
 
-use leadgate_tests::{Crm, Daemon, Load, Setup, until};
+use leadgate_tests::{Crm, Daemon, Fault, Load, SUCCESS, Setup, Shop, until};
 
 #[test]
 fn after_two_hundred_kills_under_load_every_acknowledged_lead_is_delivered() {
@@ -44,4 +44,27 @@ fn after_two_hundred_kills_under_load_every_acknowledged_lead_is_delivered() {
             "lead {record} was delivered under several ids"
         );
     }
+}
+
+#[test]
+#[ignore = "finding: sled takes a half-written snap.*.generating for its snapshot and refuses to open"]
+fn a_kill_while_the_store_is_opened_leaves_a_store_that_opens() {
+    let mut daemon = Daemon::start(Setup::default().under_shim());
+    let answer = daemon.shop().push(Shop::lead(1)).expect("answered");
+    assert_eq!(answer.body, SUCCESS);
+    assert_eq!(daemon.terminate(), Some(0));
+    // Writes are slow, so that the kill comes while sled writes its snapshot.
+    daemon.inject(Fault::SlowWrite(500));
+    let store = daemon.folder().join("store");
+    daemon.restart_and_kill("a snapshot is being written", || {
+        let entries = std::fs::read_dir(&store).expect("reads").flatten();
+        entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .any(|name| name.ends_with(".generating"))
+    });
+    daemon.heal();
+    if let Some(status) = daemon.try_restart() {
+        panic!("{status}\n{}", daemon.log());
+    }
+    assert_eq!(daemon.stat("/leads/accepted"), 1);
 }
