@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
-use leadgate_tests::{Behaviour, Crm, Daemon, Load, SUCCESS, Setup, within};
+use leadgate_tests::{Behaviour, Crm, Daemon, Load, PATIENCE, SUCCESS, Setup, within};
 
 const LEADS: u64 = 200;
 /// sled writes its file in segments of this size.
 const SEGMENT: usize = 512 * 1024;
+/// How an error looks in the log.
+const ERROR: &str = "\"level\":\"ERROR\"";
 const SEED: u64 = 20_260_102;
 
 /// What became of a damaged store.
@@ -51,6 +52,14 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+fn waiting(daemon: &Daemon) -> u64 {
+    let stats = daemon.stats();
+    ["pending", "retrying", "in_flight"]
+        .iter()
+        .filter_map(|room| stats["sinks"]["crm"][*room].as_u64())
+        .sum()
+}
+
 fn fate(store: &Path, crm: &Crm, at: usize, length: usize) -> (Fate, String) {
     crm.forget();
     let last = |log: &str| log.lines().last().unwrap_or_default().to_owned();
@@ -67,10 +76,16 @@ fn fate(store: &Path, crm: &Crm, at: usize, length: usize) -> (Fate, String) {
         }
     };
     let mut there = BTreeSet::new();
-    let all = within(Duration::from_secs(5), || {
+    let ended = within(PATIENCE, || {
         there = crm.deliveries().into_keys().collect::<BTreeSet<u64>>();
-        there.len() as u64 == LEADS || !daemon.runs()
+        there.len() as u64 == LEADS || !daemon.runs() || daemon.log().contains(ERROR) || {
+            // Asked before the CRM is: what is done by now was received by then.
+            let done = waiting(&daemon) == 0;
+            there = crm.deliveries().into_keys().collect();
+            done
+        }
     });
+    let all = ended && there.len() as u64 == LEADS;
     let whole = crm.received().iter().all(Load::is_whole);
     let log = daemon.log();
     if !daemon.runs() {
@@ -83,9 +98,9 @@ fn fate(store: &Path, crm: &Crm, at: usize, length: usize) -> (Fate, String) {
         "{} leads missing, {} accepted by its own count, {} waiting",
         LEADS - there.len() as u64,
         daemon.stat("/leads/accepted"),
-        daemon.stat("/sinks/crm/pending") + daemon.stat("/sinks/crm/retrying")
+        waiting(&daemon)
     );
-    match log.lines().find(|line| line.contains("\"ERROR\"")) {
+    match log.lines().find(|line| line.contains(ERROR)) {
         Some(error) => (Fate::Reported, format!("{missing}, {error}")),
         None => (Fate::Silent, missing),
     }
