@@ -1,117 +1,8 @@
 //! Durability: nothing acknowledged is lost, whatever kills the process.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::collections::BTreeSet;
 
-use leadgate_tests::{Crm, Daemon, SUCCESS, Setup, Shop, until};
-
-/// Pushes without end from several threads, and remembers what was acknowledged.
-struct Load {
-    stop: Arc<AtomicBool>,
-    acknowledged: Arc<Mutex<BTreeSet<u64>>>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Load {
-    fn start(shop: &Shop) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
-        let next = Arc::new(AtomicU64::new(1));
-        let threads = (0..4)
-            .map(|_| {
-                let (stop, acknowledged, next) = (
-                    Arc::clone(&stop),
-                    Arc::clone(&acknowledged),
-                    Arc::clone(&next),
-                );
-                let shop = shop.clone();
-                std::thread::spawn(move || {
-                    while !stop.load(Ordering::SeqCst) {
-                        let record = next.fetch_add(1, Ordering::SeqCst);
-                        let answer = shop.push(Shop::lead(record));
-                        if answer.is_ok_and(|answer| answer.body == SUCCESS) {
-                            acknowledged.lock().expect("not poisoned").insert(record);
-                        } else {
-                            std::thread::sleep(std::time::Duration::from_millis(2));
-                        }
-                    }
-                })
-            })
-            .collect();
-        Self {
-            stop,
-            acknowledged,
-            threads,
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.acknowledged.lock().expect("not poisoned").len()
-    }
-
-    fn stop(self) -> BTreeSet<u64> {
-        self.stop.store(true, Ordering::SeqCst);
-        for thread in self.threads {
-            thread.join().expect("no panic");
-        }
-        let acknowledged = self.acknowledged.lock().expect("not poisoned");
-        acknowledged.clone()
-    }
-}
-
-fn delivered(crm: &Crm) -> BTreeMap<u64, BTreeSet<String>> {
-    let mut delivered: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
-    for one in crm.received().iter().filter(|one| one.taken) {
-        delivered
-            .entry(one.record_id())
-            .or_default()
-            .insert(one.delivery());
-    }
-    delivered
-}
-
-#[test]
-fn after_thirty_kills_under_load_every_acknowledged_lead_is_delivered() {
-    const KILLS: usize = 30;
-    let crm = Crm::start();
-    let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
-    let load = Load::start(&daemon.shop());
-    for _ in 0..KILLS {
-        let before = load.count();
-        until("the daemon acknowledges again", || {
-            load.count() >= before + 20
-        });
-        daemon.kill();
-        daemon.restart();
-    }
-    let acknowledged = load.stop();
-    until("nothing waits any more", || {
-        daemon.stat("/sinks/crm/pending") + daemon.stat("/sinks/crm/retrying") == 0
-    });
-    let delivered = delivered(&crm);
-    let lost: Vec<_> = acknowledged
-        .iter()
-        .filter(|record| !delivered.contains_key(record))
-        .collect();
-    let attempts = crm.taken();
-    println!(
-        "kills {KILLS}, acknowledged {}, delivered {}, lost {}, repeated attempts {}",
-        acknowledged.len(),
-        delivered.len(),
-        lost.len(),
-        attempts - delivered.len()
-    );
-    assert!(lost.is_empty(), "lost: {lost:?}");
-    for (record, ids) in delivered {
-        assert_eq!(
-            ids.len(),
-            1,
-            "lead {record} was delivered under several ids"
-        );
-    }
-}
+use leadgate_tests::{Crm, Daemon, Load, SUCCESS, Setup, Shop, until};
 
 #[test]
 fn a_graceful_stop_under_load_forgets_nothing() {
@@ -128,10 +19,10 @@ fn a_graceful_stop_under_load_forgets_nothing() {
     until("nothing waits any more", || {
         daemon.stat("/sinks/crm/pending") + daemon.stat("/sinks/crm/retrying") == 0
     });
-    let delivered = delivered(&crm);
+    let delivered = crm.deliveries();
     assert!(
         acknowledged
-            .iter()
+            .keys()
             .all(|record| delivered.contains_key(record))
     );
     assert_eq!(

@@ -6,6 +6,7 @@
 mod commands;
 mod delivery;
 mod durability;
+mod faults;
 mod hostile;
 mod plugins;
 mod privacy;

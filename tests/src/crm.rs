@@ -1,6 +1,6 @@
 //! The CRM: an HTTP server that records what it gets and behaves as it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -136,6 +136,27 @@ impl Crm {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// What it took: record ids, each with the ids of its deliveries.
+    pub fn deliveries(&self) -> BTreeMap<u64, BTreeSet<String>> {
+        let mut deliveries: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+        for one in self.received().iter().filter(|one| one.taken) {
+            deliveries
+                .entry(one.record_id())
+                .or_default()
+                .insert(one.delivery());
+        }
+        deliveries
+    }
+
+    /// Forgets all it got so far.
+    pub fn forget(&self) {
+        self.desk
+            .received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// How many it took.

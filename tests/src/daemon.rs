@@ -1,9 +1,9 @@
 //! The daemon: the real binary in a folder of its own.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
@@ -54,6 +54,15 @@ impl Setup {
     }
 }
 
+/// A daemon that ended instead of becoming ready.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub status: ExitStatus,
+    /// Its log.
+    pub log: String,
+}
+
 /// A running daemon.
 pub struct Daemon {
     folder: TempDir,
@@ -71,7 +80,29 @@ impl Daemon {
     ///
     /// If it does not.
     pub fn start(setup: Setup) -> Self {
+        Self::start_on(setup, |_| {})
+    }
+
+    /// Starts one on a folder that `prepare` may first put a `store` into.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn start_on(setup: Setup, prepare: impl FnOnce(&Path)) -> Self {
+        match Self::try_start_on(setup, prepare) {
+            Ok(daemon) => daemon,
+            Err(ended) => panic!("the daemon ended with {}:\n{}", ended.status, ended.log),
+        }
+    }
+
+    /// The same for a daemon that may end instead of becoming ready.
+    ///
+    /// # Panics
+    ///
+    /// If it does neither.
+    pub fn try_start_on(setup: Setup, prepare: impl FnOnce(&Path)) -> Result<Self, Ended> {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        prepare(folder.path());
         let (public, admin) = (loopback(free_port()), loopback(free_port()));
         let log = Arc::default();
         write_config(folder.path(), &setup, public, admin);
@@ -84,27 +115,33 @@ impl Daemon {
             admin,
             log,
         };
-        daemon.wait_ready();
-        daemon
+        match daemon.ended_before_ready() {
+            None => Ok(daemon),
+            Some(status) => Err(Ended {
+                status,
+                log: daemon.log(),
+            }),
+        }
     }
 
     fn wait_ready(&mut self) {
-        let admin = self.admin;
-        let (child, log) = (&mut self.child, &self.log);
-        until("the daemon listens", || {
-            if let Ok(Some(status)) = child.try_wait() {
-                let log = log
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .join("\n");
-                panic!("the daemon ended with {status}:\n{log}");
-            }
-            get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200)
+        if let Some(status) = self.ended_before_ready() {
+            panic!("the daemon ended with {status}:\n{}", self.log());
+        }
+    }
+
+    /// Waits until it is ready or has ended.
+    fn ended_before_ready(&mut self) -> Option<ExitStatus> {
+        let (public, admin) = (self.public, self.admin);
+        let child = &mut self.child;
+        let mut ended = None;
+        until("the daemon listens or ends", || {
+            ended = child.try_wait().expect("waits");
+            ended.is_some()
+                || (get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200)
+                    && TcpStream::connect(public).is_ok())
         });
-        let public = self.public;
-        until("the public listener is open", || {
-            std::net::TcpStream::connect(public).is_ok()
-        });
+        ended
     }
 
     /// Its public address.
@@ -180,6 +217,48 @@ impl Daemon {
     pub fn restart(&mut self) {
         self.child = spawn(self.folder.path(), &self.setup, &self.log);
         self.wait_ready();
+    }
+
+    /// Starts it again, does not wait until it is ready but for `moment`, and kills it then.
+    ///
+    /// # Panics
+    ///
+    /// If the moment does not come.
+    pub fn restart_and_kill(&mut self, what: &str, moment: impl FnMut() -> bool) {
+        self.child = spawn(self.folder.path(), &self.setup, &self.log);
+        until(what, moment);
+        self.kill();
+    }
+
+    /// Starts it again; gives how it ended if it did instead of becoming ready.
+    pub fn try_restart(&mut self) -> Option<ExitStatus> {
+        self.child = spawn(self.folder.path(), &self.setup, &self.log);
+        self.ended_before_ready()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Panics
+    ///
+    /// If that cannot be told.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("waits").is_none()
+    }
+
+    /// `/readyz`'s status.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn readiness(&self) -> u16 {
+        get(self.admin, "/readyz", &[])
+            .expect("the admin listener answers")
+            .status
     }
 
     /// Starts it again, no longer under another command.
@@ -310,7 +389,7 @@ pub fn library() -> PathBuf {
 }
 
 /// The folder with what cargo built, which is above the test's own binary.
-fn built() -> PathBuf {
+pub(crate) fn built() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT
         .get_or_init(|| {

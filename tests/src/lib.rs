@@ -7,15 +7,21 @@
 
 mod crm;
 mod daemon;
+mod load;
+mod shim;
 mod shop;
+mod trace;
 mod wire;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use crm::{Behaviour, Crm, Received};
-pub use daemon::{Daemon, Setup, binary, free_port, library, output};
+pub use daemon::{Daemon, Ended, Setup, binary, free_port, library, output};
+pub use load::Load;
+pub use shim::{Errno, Fault};
 pub use shop::{SAMPLE, Shop};
+pub use trace::{Cut, Trace};
 pub use wire::{Answer, Wire, get, post};
 
 /// The success answer of the document.
@@ -32,12 +38,23 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 /// # Panics
 ///
 /// When it does not within [`PATIENCE`].
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+pub fn until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(
+        within(PATIENCE, condition),
+        "timed out waiting until {what}"
+    );
+}
+
+/// Waits until `condition` holds; whether it did in time.
+pub fn within(patience: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + patience;
     while !condition() {
-        assert!(Instant::now() < deadline, "timed out waiting until {what}");
+        if Instant::now() >= deadline {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
+    true
 }
 
 /// A folder of this package.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -40,6 +41,11 @@ impl Wire {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Self(stream))
+    }
+
+    /// Waits no longer than this for an answer.
+    pub fn patience(&self, patience: Duration) -> std::io::Result<()> {
+        self.0.set_read_timeout(Some(patience))
     }
 
     /// Sends bytes.

@@ -1,0 +1,207 @@
+//! Disks: full, failing and slow. After the first failure nothing is acknowledged, readiness
+//! is gone, and a restart on a healthy disk has every lead that was acknowledged.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use leadgate_tests::{Crm, Daemon, Errno, Fault, Load, SUCCESS, Setup, until};
+
+/// Leads acknowledged before the fault.
+const BEFORE: u64 = 30;
+/// Leads pushed after the first failure.
+const AFTER: u64 = 20;
+
+/// Pushes one lead; whether it was acknowledged. Anything else must be the failure answer.
+fn acknowledged(daemon: &Daemon, record: u64) -> bool {
+    let answer = daemon.shop().push(Load::lead(record)).expect("answered");
+    if answer.body == SUCCESS {
+        return true;
+    }
+    assert_eq!(
+        (answer.status, &answer.json()["result"]["success"]),
+        (500, &false.into()),
+        "neither success nor the failure answer"
+    );
+    false
+}
+
+/// What must hold whatever the disk does: `break_disk` lets it fail, `mend` makes it whole
+/// while the daemon is down.
+fn fails_safely(setup: Setup, break_disk: impl FnOnce(&Daemon), mend: impl FnOnce(&mut Daemon)) {
+    let crm = Crm::start();
+    let mut daemon = Daemon::start(Setup {
+        rest: Setup::http_sink("crm", &crm.url()),
+        ..setup
+    });
+    let mut kept: BTreeSet<u64> = (1..=BEFORE)
+        .filter(|record| acknowledged(&daemon, *record))
+        .collect();
+    assert_eq!(kept.len() as u64, BEFORE, "the disk is healthy");
+    break_disk(&daemon);
+    let mut next = BEFORE;
+    until("a push fails", || {
+        next += 1;
+        let taken = acknowledged(&daemon, next);
+        if taken {
+            kept.insert(next);
+        }
+        !taken
+    });
+    let at = next - BEFORE;
+    for record in next + 1..=next + AFTER {
+        assert!(!acknowledged(&daemon, record), "success after a failure");
+    }
+    assert_eq!(daemon.readiness(), 503);
+    assert!(daemon.runs(), "it says so instead of ending");
+    assert!(
+        daemon.log().contains("outbox write failed"),
+        "{}",
+        daemon.log()
+    );
+    daemon.kill();
+    mend(&mut daemon);
+    daemon.restart();
+    assert!(acknowledged(&daemon, 1_000_000), "there is room again");
+    until("nothing waits any more", || {
+        daemon.stat("/sinks/crm/pending") + daemon.stat("/sinks/crm/retrying") == 0
+    });
+    let delivered = crm.deliveries();
+    let lost: Vec<_> = kept
+        .iter()
+        .filter(|record| !delivered.contains_key(record))
+        .collect();
+    println!(
+        "failed at push {at} after the fault, acknowledged {}, lost {}",
+        kept.len(),
+        lost.len()
+    );
+    assert!(lost.is_empty(), "lost: {lost:?}");
+    assert!(crm.received().iter().all(Load::is_whole));
+}
+
+fn fails_safely_under(fault: Fault) {
+    fails_safely(
+        Setup::default().under_shim(),
+        |daemon| daemon.inject(fault),
+        |daemon| daemon.heal(),
+    );
+}
+
+#[test]
+fn a_full_disk_is_said_and_nothing_is_acknowledged_until_there_is_room() {
+    fails_safely_under(Fault::Write {
+        errno: Errno::NoSpace,
+        skip: 0,
+        count: 0,
+    });
+}
+
+#[test]
+fn a_disk_that_was_full_for_one_write_is_not_trusted_again() {
+    fails_safely_under(Fault::Write {
+        errno: Errno::NoSpace,
+        skip: 5,
+        count: 1,
+    });
+}
+
+#[test]
+fn a_write_that_the_disk_refuses_is_the_end_of_success() {
+    fails_safely_under(Fault::Write {
+        errno: Errno::Io,
+        skip: 3,
+        count: 0,
+    });
+}
+
+#[test]
+fn a_sync_that_failed_once_is_the_end_of_success() {
+    fails_safely_under(Fault::Sync {
+        errno: Errno::Io,
+        skip: 3,
+        count: 1,
+    });
+}
+
+#[test]
+fn a_disk_that_no_longer_syncs_is_the_end_of_success() {
+    fails_safely_under(Fault::Sync {
+        errno: Errno::Io,
+        skip: 0,
+        count: 0,
+    });
+}
+
+#[test]
+fn a_store_that_may_not_grow_is_as_good_as_full() {
+    // The kernel's own refusal, not one of the shim: no file may become larger than this.
+    let ignoring = ["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""];
+    let limit = |daemon: &Daemon, limit: &str| {
+        let status = Command::new("prlimit")
+            .args(["--pid", &daemon.pid().to_string()])
+            .arg(format!("--fsize={limit}"))
+            .status()
+            .expect("prlimit runs");
+        assert!(status.success(), "the limit is set");
+    };
+    fails_safely(
+        Setup {
+            under: ignoring.map(str::to_owned).to_vec(),
+            ..Setup::default()
+        },
+        |daemon| {
+            let size = std::fs::metadata(daemon.folder().join("store/db"))
+                .expect("the store is there")
+                .len();
+            // In the middle of a page: the last write is cut short, as on a full disk.
+            limit(daemon, &(size + 1_234).to_string());
+        },
+        |_| {},
+    );
+}
+
+#[test]
+fn on_a_slow_disk_an_acknowledgement_waits_for_the_sync() {
+    const SLOW: Duration = Duration::from_millis(300);
+    let daemon = Daemon::start(Setup::default().under_shim());
+    daemon.inject(Fault::SlowSync(300));
+    let mut quickest = Duration::MAX;
+    for record in 1..=5 {
+        let began = Instant::now();
+        assert!(acknowledged(&daemon, record));
+        quickest = quickest.min(began.elapsed());
+    }
+    println!("a sync takes {SLOW:?} longer, quickest acknowledgement {quickest:?}");
+    assert!(quickest >= SLOW, "acknowledged before the sync had ended");
+}
+
+#[test]
+fn a_disk_slower_than_the_deadline_gives_the_failure_answer_in_time() {
+    let mut daemon = Daemon::start(
+        Setup {
+            server: "ack_deadline = \"300ms\"\n".to_owned(),
+            ..Setup::default()
+        }
+        .under_shim(),
+    );
+    assert!(acknowledged(&daemon, 1));
+    daemon.inject(Fault::SlowSync(3_000));
+    let began = Instant::now();
+    assert!(!acknowledged(&daemon, 2));
+    let took = began.elapsed();
+    assert!(
+        took >= Duration::from_millis(300) && took < Duration::from_millis(2_500),
+        "answered after {took:?}"
+    );
+    assert_eq!(daemon.readiness(), 200, "slow is not broken");
+    daemon.heal();
+    until("it acknowledges again", || acknowledged(&daemon, 3));
+    daemon.kill();
+    daemon.restart();
+    assert_eq!(
+        daemon.stat("/leads/accepted"),
+        3,
+        "what was late is there too"
+    );
+}

@@ -1,0 +1,237 @@
+//! Power cuts: the store rebuilt as the disk would hold it at many moments of a recorded run.
+//!
+//! Sound because the client looks at the trace's length only after an acknowledgement has
+//! arrived: whatever that acknowledgement rests on is among the records before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::Path;
+
+use leadgate_tests::{Behaviour, Crm, Cut, Daemon, Load, Setup, Trace, until};
+
+/// Leads acknowledged in the recorded run, at least.
+const LEADS: usize = 400;
+/// Starts of the daemon in the recorded run.
+const STARTS: usize = 4;
+/// Moments at which the power is cut, each strict and torn.
+const CUTS: usize = 60;
+/// Records from a start on in which the store is opened.
+const OPENING: usize = 16;
+/// Seed of everything random here.
+const SEED: u64 = 20_260_101;
+
+/// A sink that takes at once and one that takes only after the cut: ends of attempts and
+/// retries are written all the time, and every lead still has to come out of the store.
+struct Run {
+    prompt: Crm,
+    late: Crm,
+    trace: Trace,
+    /// Acknowledged leads with the number of records they may rest on.
+    acknowledged: BTreeMap<u64, usize>,
+}
+
+impl Run {
+    fn record(leads: usize) -> Self {
+        let (prompt, late) = (Crm::start(), Crm::start());
+        late.behave(Behaviour::Refuse(503, ""));
+        let mut daemon = Daemon::start(setup(&prompt, &late).recorded());
+        let path = daemon.trace();
+        let load = Load::noting(&daemon.shop(), move || {
+            std::fs::metadata(&path).expect("the trace is there").len()
+        });
+        // Starts on what is there already write to the store too.
+        for part in 1..STARTS {
+            until("a part is acknowledged", || {
+                load.count() >= leads * part / STARTS
+            });
+            assert_eq!(daemon.terminate(), Some(0));
+            daemon.restart();
+        }
+        until("enough is acknowledged", || load.count() >= leads);
+        let acknowledged = load.stop();
+        assert_eq!(daemon.terminate(), Some(0));
+        let trace = Trace::read(&daemon.trace());
+        assert_complete(&trace, &daemon.folder().join("store"));
+        late.behave(Behaviour::Take);
+        let acknowledged = acknowledged
+            .into_iter()
+            .map(|(record, length)| (record, trace.records_within(length)))
+            .collect();
+        Self {
+            prompt,
+            late,
+            trace,
+            acknowledged,
+        }
+    }
+
+    /// Starts on the rebuilt store; gives how many leads are lost and how many damaged.
+    fn check(&self, at: usize, cut: Cut) -> (usize, usize) {
+        self.late.forget();
+        self.prompt.forget();
+        let needed = || {
+            let acknowledged = self.acknowledged.iter();
+            acknowledged.filter(|(_, needs)| **needs <= at)
+        };
+        let started = Daemon::try_start_on(setup(&self.prompt, &self.late), |folder| {
+            self.trace.rebuild(at, cut, &folder.join("store"));
+        });
+        let daemon = match started {
+            Ok(daemon) => daemon,
+            Err(ended) => {
+                let last = ended.log.lines().last().unwrap_or_default();
+                println!("cut {cut:?} after record {at}: not opened: {last}");
+                return (needed().count(), 0);
+            }
+        };
+        until("nothing waits any more", || {
+            let stats = daemon.stats();
+            ["late", "prompt"].iter().all(|sink| {
+                ["pending", "retrying"]
+                    .iter()
+                    .all(|room| stats["sinks"][sink][room].as_u64().expect("a number") == 0)
+            })
+        });
+        let received = self.late.received();
+        let torn = received.iter().filter(|one| !Load::is_whole(one)).count();
+        let there: BTreeSet<u64> = received
+            .iter()
+            .filter(|one| one.taken)
+            .map(leadgate_tests::Received::record_id)
+            .collect();
+        let lost = needed()
+            .filter(|(record, _)| !there.contains(record))
+            .count();
+        (lost, torn)
+    }
+}
+
+/// Nothing reached the store past the shim: without a cut the trace gives the very same files.
+fn assert_complete(trace: &Trace, store: &Path) {
+    let folder = tempfile::tempdir().expect("a folder");
+    trace.rebuild(trace.len(), Cut::Without, folder.path());
+    let files = |folder: &Path| -> BTreeMap<OsString, Vec<u8>> {
+        let entries = std::fs::read_dir(folder).expect("reads").flatten();
+        entries
+            .filter(|entry| entry.path().is_file())
+            .map(|entry| {
+                let bytes = std::fs::read(entry.path()).expect("reads");
+                (entry.file_name(), bytes)
+            })
+            .collect()
+    };
+    let (rebuilt, real) = (files(folder.path()), files(store));
+    assert!(rebuilt.keys().eq(real.keys()), "the same names");
+    for (name, bytes) in &real {
+        assert!(rebuilt[name] == *bytes, "{} differs", name.display());
+    }
+}
+
+fn setup(prompt: &Crm, late: &Crm) -> Setup {
+    let slow = Setup::http_sink("late", &late.url()).replace(
+        "first = \"20ms\", max = \"100ms\"",
+        "first = \"200ms\", max = \"400ms\"",
+    );
+    Setup {
+        rest: Setup::http_sink("prompt", &prompt.url()) + &slow,
+        level: "warn",
+        ..Setup::default()
+    }
+}
+
+/// Cuts the power at these moments, each strict and torn; what became of the leads.
+fn cut(run: &Run, cuts: impl IntoIterator<Item = usize>, random: &mut fastrand::Rng) {
+    let (mut number, mut asked, mut lost, mut torn) = (0, 0, 0, 0);
+    for at in cuts {
+        number += 1;
+        asked += run
+            .acknowledged
+            .values()
+            .filter(|needs| **needs <= at)
+            .count();
+        for cut in [Cut::Strict, Cut::Torn(random.u64(..))] {
+            let (missing, damaged) = run.check(at, cut);
+            if missing + damaged > 0 {
+                println!("cut {cut:?} after record {at}: lost {missing}, torn {damaged}");
+            }
+            lost += missing;
+            torn += damaged;
+        }
+    }
+    println!(
+        "cuts {number} (each strict and torn), acknowledged {asked}, lost {lost}, torn {torn}"
+    );
+    assert_eq!((lost, torn), (0, 0));
+}
+
+#[test]
+fn after_a_power_cut_at_any_moment_every_acknowledged_lead_is_there_and_whole() {
+    let run = Run::record(LEADS);
+    let (syncs, writes, bytes) = run.trace.totals();
+    println!(
+        "recorded {} acknowledgements over {} records: {syncs} syncs, {writes} writes, {bytes} bytes",
+        run.acknowledged.len(),
+        run.trace.len()
+    );
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let moments: Vec<usize> = run.acknowledged.values().copied().collect();
+    let first = *moments.iter().min().expect("some");
+    let restarts = run.trace.restarts();
+    // Cuts while the store is opened have a test of their own.
+    let opening = |at: usize| {
+        restarts
+            .iter()
+            .any(|start| (*start..start + OPENING).contains(&at))
+    };
+    let cuts: Vec<usize> = std::iter::repeat_with(|| {
+        if random.u8(..3) > 0 {
+            // Right after an acknowledgement.
+            moments[random.usize(..moments.len())]
+        } else {
+            random.usize(first..=run.trace.len())
+        }
+    })
+    .filter(|at| !opening(*at))
+    .take(CUTS)
+    .collect();
+    cut(&run, cuts, &mut random);
+    // The same question about a disk that did not keep its last promise must find losses.
+    let unkept = moments
+        .iter()
+        .step_by(moments.len() / 10)
+        .map(|at| run.check(*at, Cut::LastSyncForgotten).0)
+        .sum::<usize>();
+    println!("with the last sync forgotten, of 10 cuts: lost {unkept}");
+    assert!(unkept > 0, "this test cannot see a loss");
+}
+
+#[test]
+#[ignore = "finding: sled takes a half-written snap.*.generating for its snapshot and refuses to open"]
+fn after_a_power_cut_while_the_store_is_opened_every_acknowledged_lead_is_there() {
+    let run = Run::record(LEADS / 4);
+    let cuts = run.trace.restarts().into_iter();
+    let cuts = cuts.flat_map(|start| start..start + OPENING);
+    cut(&run, cuts, &mut fastrand::Rng::with_seed(SEED));
+}
+
+#[test]
+#[ignore = "finding: sled never syncs its file `conf`, and one cut short is not opened again"]
+fn a_power_cut_soon_after_the_first_start_leaves_a_store_that_opens() {
+    const TRIES: u64 = 10;
+    let run = Run::record(1);
+    let first = *run.acknowledged.values().min().expect("some");
+    let opened = (1..=TRIES)
+        .filter(|seed| {
+            let started = Daemon::try_start_on(setup(&run.prompt, &run.late), |folder| {
+                let store = folder.join("store");
+                run.trace.rebuild(first, Cut::TornEverywhere(*seed), &store);
+            });
+            if let Err(ended) = &started {
+                println!("{}", ended.log.lines().last().unwrap_or_default());
+            }
+            started.is_ok()
+        })
+        .count();
+    println!("cuts {TRIES}, opened {opened}");
+    assert_eq!(opened as u64, TRIES);
+}
