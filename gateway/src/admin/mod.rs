@@ -1,35 +1,57 @@
 //! The operators' listener: health, metrics, and the API under `/api/v1`.
 //!
 //! Health and metrics are open: they carry nothing personal. The API takes a bearer token
-//! only, compared in constant time; errors follow RFC 9457.
+//! only; errors follow RFC 9457. Lists and URLs carry nothing personal, and what reveals a
+//! person is logged with the lead's id.
 
+mod auth;
+mod bulk;
+mod deliveries;
+mod leads;
+mod params;
+mod privacy;
 mod problem;
+mod quarantine;
+mod resources;
+mod sinks;
 mod stats;
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::http::StatusCode;
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use leadgate_plugin::Secret;
-use subtle::ConstantTimeEq;
 
-use self::problem::problem;
-use crate::clock::Clock;
+use self::params::Params;
+use self::problem::{Kind, Problem};
+use self::resources::{At, at};
+use crate::clock::{Clock, Millis};
 use crate::delivery::Sinks;
-use crate::outbox::Outbox;
+use crate::outbox::{Arrival, Outbox, StoredSuspect};
 use crate::telemetry::metrics::Metrics;
 
-/// What the API reads from.
+/// Reads a push in quarantine again as the lead that a person says it is; `None` if its
+/// source is not configured any more.
+pub type Reread = dyn Fn(&StoredSuspect) -> Option<Arrival> + Send + Sync;
+
+/// Largest body the API takes.
+const MAX_BODY: usize = 64 << 10;
+
+/// What the API works on.
 pub struct Admin {
     /// The store.
     pub outbox: Arc<dyn Outbox>,
     /// How the sinks do.
     pub delivery: Sinks,
-    /// Names of all sinks.
-    pub sinks: Vec<String>,
+    /// All configured sinks: their plugins, by name.
+    pub sinks: BTreeMap<String, String>,
+    /// How a push is taken out of quarantine.
+    pub reread: Arc<Reread>,
     /// All metrics.
     pub metrics: Metrics,
     /// What time it is.
@@ -50,13 +72,8 @@ pub fn serve(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(data.clone())
-            .route("/livez", web::get().to(livez))
-            .route("/readyz", web::get().to(readyz))
-            .route("/metrics", web::get().to(metrics))
-            .route("/api/v1/stats", web::get().to(stats))
-            .default_service(web::to(|| async {
-                problem(StatusCode::NOT_FOUND, "no such path")
-            }))
+            .configure(routes)
+            .default_service(web::to(no_such_path))
     })
     .workers(1)
     .max_connections(256)
@@ -68,71 +85,104 @@ pub fn serve(
     Ok((server, handle, address))
 }
 
+fn routes(config: &mut web::ServiceConfig) {
+    let api = resources()
+        .into_iter()
+        .fold(web::scope("/api/v1"), |scope, at| {
+            scope.service(at.resource())
+        });
+    config
+        .app_data(web::PayloadConfig::new(MAX_BODY))
+        .service(at("/livez").get(livez).resource())
+        .service(at("/readyz").get(readyz).resource())
+        .service(at("/metrics").get(metrics).resource())
+        .service(
+            api.default_service(web::to(no_such_path))
+                .wrap(from_fn(auth::check)),
+        );
+}
+
+/// All of the API.
+fn resources() -> Vec<At> {
+    vec![
+        at("/stats").get(show_stats),
+        at("/deliveries").get(deliveries::list),
+        at("/deliveries/{id}").get(deliveries::show),
+        at("/deliveries/{id}/retry").post(deliveries::retry),
+        at("/deliveries/{id}/cancel").post(deliveries::cancel),
+        at("/leads").get(leads::list),
+        at("/leads/search").post(leads::search),
+        at("/leads/{id}").get(leads::show),
+        at("/leads/{id}/raw").get(leads::raw),
+        at("/sinks").get(sinks::list),
+        at("/sinks/{name}/pause").post(sinks::pause),
+        at("/sinks/{name}/resume").post(sinks::resume),
+        at("/sinks/{name}/retry-dead").post(bulk::retry_dead),
+        at("/quarantine").get(quarantine::list),
+        at("/quarantine/{id}").get(quarantine::show),
+        at("/quarantine/{id}/release").post(quarantine::release),
+        at("/quarantine/{id}/discard").post(quarantine::discard),
+    ]
+}
+
+async fn no_such_path() -> Result<HttpResponse, Problem> {
+    Err(Problem::new(Kind::NotFound, "no such path"))
+}
+
 async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
 }
 
 /// Ready means that pushes can be taken; a dead sink does not make it fail.
 async fn readyz(admin: web::Data<Admin>) -> HttpResponse {
-    match admin.outbox.fault() {
-        None => HttpResponse::Ok().json(serde_json::json!({ "status": "ok" })),
-        Some(fault) => HttpResponse::ServiceUnavailable()
-            .json(serde_json::json!({ "status": "unavailable", "reason": fault })),
-    }
-}
-
-async fn metrics(admin: web::Data<Admin>) -> HttpResponse {
-    let text = web::block(move || {
-        stats::refresh(&admin);
-        admin.metrics.text()
-    });
-    match text.await {
-        Ok(text) => HttpResponse::Ok()
-            .content_type("text/plain; version=0.0.4; charset=utf-8")
-            .body(text),
-        Err(_) => problem(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "metrics could not be read",
-        ),
-    }
-}
-
-async fn stats(admin: web::Data<Admin>, request: HttpRequest) -> HttpResponse {
-    if let Some(refused) = refuse(&admin, &request) {
-        return refused;
-    }
-    match web::block(move || stats::read(&admin)).await {
-        Ok(Ok(stats)) => HttpResponse::Ok().json(stats),
-        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
-        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "stats could not be read"),
-    }
-}
-
-/// The refusal, unless the request carries the token.
-fn refuse(admin: &Admin, request: &HttpRequest) -> Option<HttpResponse> {
-    let Some(token) = &admin.token else {
-        let detail =
-            "no admin.token is configured; set one, or admin.allow_without_token on loopback";
-        return (!admin.open).then(|| problem(StatusCode::FORBIDDEN, detail));
+    let short = || {
+        let why = "the disk has less room left than outbox.min_free";
+        admin.outbox.short_of_space().then(|| why.to_owned())
     };
-    let given = request.headers().get(AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        scheme
-            .eq_ignore_ascii_case("bearer")
-            .then_some(token.trim())
-    });
-    // Digests have one length, so that not even the token's length shows in the time taken.
-    let digest = |text: &str| *blake3::hash(text.as_bytes()).as_bytes();
-    if given.is_some_and(|given| digest(given).ct_eq(&digest(token.expose())).into()) {
-        return None;
+    match admin.outbox.fault().or_else(short) {
+        None => HttpResponse::Ok().json(serde_json::json!({ "status": "ok" })),
+        Some(reason) => HttpResponse::ServiceUnavailable()
+            .json(serde_json::json!({ "status": "unavailable", "reason": reason })),
     }
-    let mut refused = problem(
-        StatusCode::UNAUTHORIZED,
-        "give the admin token as `authorization: Bearer TOKEN`",
-    );
-    refused.headers_mut().insert(
-        actix_web::http::header::WWW_AUTHENTICATE,
-        actix_web::http::header::HeaderValue::from_static("Bearer"),
-    );
-    Some(refused)
+}
+
+async fn metrics(admin: web::Data<Admin>) -> Result<HttpResponse, Problem> {
+    let text = reading(&admin, |admin| {
+        stats::refresh(admin);
+        Ok::<_, Problem>(admin.metrics.text())
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(text.await?))
+}
+
+async fn show_stats(
+    admin: web::Data<Admin>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let stats = reading(&admin, stats::read).await?;
+    Ok(HttpResponse::Ok().json(stats))
+}
+
+/// Does what reads the disk on a thread that may block.
+async fn reading<T, E>(
+    admin: &web::Data<Admin>,
+    read: impl FnOnce(&Admin) -> Result<T, E> + Send + 'static,
+) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    E: Into<Problem> + Send + 'static,
+{
+    let admin = admin.clone();
+    match web::block(move || read(&admin)).await {
+        Ok(read) => read.map_err(Into::into),
+        Err(_) => Err(Problem::new(Kind::Internal, "the reading was broken off")),
+    }
+}
+
+/// A time as the API shows it: RFC 3339, UTC, with milliseconds.
+fn rfc3339(at: Millis) -> String {
+    let at = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
+    format!("{at:.3}")
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Admin;
-use crate::outbox::Unavailable;
+use crate::outbox::{Totals, Unavailable};
 
 /// `GET /api/v1/stats`.
 #[derive(Debug, Serialize)]
@@ -21,41 +21,69 @@ struct Leads {
     quarantined: u64,
     /// Since the process started; the others count since the store was made.
     refused: u64,
+    /// There now.
+    stored: u64,
+    /// There now.
+    in_quarantine: u64,
 }
 
+/// How one sink does.
 #[derive(Debug, Serialize)]
-struct Sink {
+pub(super) struct Sink {
     /// Never tried yet.
     pending: u64,
     in_flight: u64,
     /// Tried before, waiting for the next attempt.
     retrying: u64,
+    /// Waiting for an earlier revision of the same lead.
+    behind: u64,
     delivered: u64,
+    superseded: u64,
+    cancelled: u64,
     dead: u64,
     oldest_pending_seconds: Option<u64>,
+    paused: bool,
+    breaker: &'static str,
+    /// While the breaker is open: until an attempt probes the sink.
+    probe_in_seconds: Option<u64>,
+}
+
+impl Sink {
+    /// Whether anything waits or is dead.
+    pub(super) fn has_work(&self) -> bool {
+        self.pending + self.in_flight + self.retrying + self.behind + self.dead > 0
+    }
+}
+
+/// How one sink does. Reads the disk.
+pub(super) fn sink(admin: &Admin, totals: &Totals, name: &str) -> Result<Sink, Unavailable> {
+    let counts = totals.sinks.get(name).cloned().unwrap_or_default();
+    let status = admin.delivery.of(name);
+    let oldest = admin.outbox.oldest(name)?;
+    let tried = counts.retrying + counts.behind;
+    Ok(Sink {
+        pending: counts.waiting.saturating_sub(tried),
+        in_flight: status.in_flight as u64,
+        retrying: counts.retrying,
+        behind: counts.behind,
+        delivered: counts.delivered,
+        superseded: counts.superseded,
+        cancelled: counts.cancelled,
+        dead: counts.dead_letters(),
+        oldest_pending_seconds: oldest
+            .map(|at| u64::try_from(admin.clock.now().saturating_sub(at) / 1000).unwrap_or(0)),
+        paused: admin.outbox.paused(name),
+        breaker: status.breaker.as_str(),
+        probe_in_seconds: status.opens_again_in.map(|left| left.as_secs()),
+    })
 }
 
 /// Reads the counts. Reads the disk: for a thread that may block.
 pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
     let totals = admin.outbox.totals();
     let mut sinks = BTreeMap::new();
-    for name in &admin.sinks {
-        let counts = totals.sinks.get(name).cloned().unwrap_or_default();
-        let in_flight = admin.delivery.of(name).in_flight as u64;
-        let oldest = admin.outbox.oldest(name)?;
-        sinks.insert(
-            name.clone(),
-            Sink {
-                pending: counts.waiting.saturating_sub(counts.retrying),
-                in_flight,
-                retrying: counts.retrying,
-                delivered: counts.delivered,
-                dead: counts.dead_letters(),
-                oldest_pending_seconds: oldest.map(|at| {
-                    u64::try_from(admin.clock.now().saturating_sub(at) / 1000).unwrap_or(0)
-                }),
-            },
-        );
+    for name in admin.sinks.keys() {
+        sinks.insert(name.clone(), sink(admin, &totals, name)?);
     }
     Ok(Stats {
         leads: Leads {
@@ -63,6 +91,8 @@ pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
             duplicate: totals.duplicate,
             quarantined: totals.quarantined,
             refused: refused(admin),
+            stored: totals.leads,
+            in_quarantine: totals.in_quarantine,
         },
         sinks,
     })
@@ -97,26 +127,30 @@ fn refused(admin: &Admin) -> u64 {
 pub(super) fn refresh(admin: &Admin) {
     let outbox = &admin.metrics.outbox;
     outbox.size.set(admin.outbox.size() as f64);
+    outbox.disk_free.set(admin.outbox.free() as f64);
     let Ok(stats) = read(admin) else { return };
+    let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
+    outbox.quarantine.set(gauge(stats.leads.in_quarantine));
     for (name, sink) in &stats.sinks {
         let by_state = [
             ("pending", sink.pending),
             ("in_flight", sink.in_flight),
             ("retry_wait", sink.retrying),
+            ("behind", sink.behind),
             ("dead", sink.dead),
         ];
         for (state, count) in by_state {
             outbox
                 .deliveries
                 .with_label_values(&[name.as_str(), state])
-                .set(i64::try_from(count).unwrap_or(i64::MAX));
+                .set(gauge(count));
         }
         admin
             .metrics
             .delivery
             .paused
             .with_label_values(&[name.as_str()])
-            .set(i64::from(admin.outbox.paused(name)));
+            .set(i64::from(sink.paused));
         outbox
             .oldest_age
             .with_label_values(&[name.as_str()])

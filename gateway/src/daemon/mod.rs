@@ -13,7 +13,7 @@ use actix_web::dev::ServerHandle;
 use tokio::task::JoinHandle;
 
 use self::sweeper::Sweeper;
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Reread};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, Target};
@@ -22,7 +22,7 @@ use crate::outbox::sled::{OpenError, Options, SledOutbox};
 use crate::outbox::{Outbox, Queue, SinkPolicy};
 use crate::plugin::{Plugins, SinkConfig};
 use crate::route::Routes;
-use crate::source::Registry;
+use crate::source::{Kept, Registry};
 use crate::telemetry::metrics::Metrics;
 
 /// Connections the kernel may hold for us before we take them.
@@ -98,12 +98,26 @@ impl Daemon {
 
         let sweeper = Sweeper::start(Arc::clone(&outbox), Arc::clone(clock), &config.outbox);
 
+        let ingress = Arc::new(Ingress {
+            sources: Registry::new(&config.sources, &config.server),
+            routes,
+            outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
+            tables: config.tables.clone(),
+            clock: Arc::clone(clock),
+            metrics: metrics.ingest.clone(),
+            limits: config.server.clone(),
+        });
         let operators_address = operators.local_addr();
         let (server, handle, address) = admin::serve(
             Arc::new(Admin {
                 outbox: Arc::clone(&outbox),
                 delivery: dispatcher.sinks(),
-                sinks: config.sinks.keys().cloned().collect(),
+                sinks: config
+                    .sinks
+                    .iter()
+                    .map(|(name, sink)| (name.clone(), sink.plugin.clone()))
+                    .collect(),
+                reread: reread(Arc::clone(&ingress)),
                 metrics: metrics.clone(),
                 clock: Arc::clone(clock),
                 token: config.admin.token.clone(),
@@ -117,19 +131,7 @@ impl Daemon {
             handle,
             task: tokio::spawn(server),
         };
-        let (server, handle, address) = ingress::serve(
-            Arc::new(Ingress {
-                sources: Registry::new(&config.sources, &config.server),
-                routes,
-                outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
-                tables: config.tables.clone(),
-                clock: Arc::clone(clock),
-                metrics: metrics.ingest.clone(),
-                limits: config.server.clone(),
-            }),
-            public,
-        )
-        .map_err(|source| {
+        let (server, handle, address) = ingress::serve(ingress, public).map_err(|source| {
             listen_error(
                 "server",
                 Ok(config.server.listen),
@@ -191,6 +193,25 @@ impl Listener {
         self.handle.stop(true).await;
         let _ = self.task.await;
     }
+}
+
+/// How a push in quarantine becomes the lead that a person says it is: read by its source
+/// again, and routed as it would be now.
+fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
+    Arc::new(move |suspect| {
+        let source = ingress.sources.named(&suspect.source)?;
+        let push = source.admit(Kept {
+            query: &suspect.query,
+            content_type: &suspect.content_type,
+            body: &suspect.body,
+        });
+        Some(ingress::arrival(
+            push,
+            &ingress.routes,
+            &ingress.tables,
+            suspect.received_at,
+        ))
+    })
 }
 
 /// Deliveries of a sink that is not configured any more stay where they are: say so.

@@ -5,7 +5,7 @@
 
 use prometheus::{
     CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
-    IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// All families, in one registry. Clones share it.
@@ -40,7 +40,11 @@ pub struct OutboxMetrics {
     pub write_errors: IntCounter,
     /// Set at each scrape.
     pub size: Gauge,
-    /// By sink and state: pending, in_flight, retry_wait, dead. Set at each scrape.
+    /// Free on the disk of the store. Set at each scrape.
+    pub disk_free: Gauge,
+    /// Pushes in quarantine. Set at each scrape.
+    pub quarantine: IntGauge,
+    /// By sink and state: pending, in_flight, retry_wait, behind, dead. Set at each scrape.
     pub deliveries: IntGaugeVec,
     /// Of the oldest waiting delivery, by sink. Set at each scrape.
     pub oldest_age: GaugeVec,
@@ -123,6 +127,14 @@ impl Metrics {
                     "leadgate_outbox_size_bytes",
                     "Bytes the outbox takes on disk.",
                 )),
+                disk_free: must(Gauge::new(
+                    "leadgate_outbox_disk_free_bytes",
+                    "Bytes free on the disk of the outbox.",
+                )),
+                quarantine: must(IntGauge::new(
+                    "leadgate_quarantine",
+                    "Pushes that wait in quarantine for a person.",
+                )),
                 deliveries: gauges(
                     "leadgate_outbox_deliveries",
                     "Deliveries by sink and state.",
@@ -198,7 +210,7 @@ impl Metrics {
             delivery,
             registry,
         } = &metrics;
-        let families: [Box<dyn prometheus::core::Collector>; 18] = [
+        let families: [Box<dyn prometheus::core::Collector>; 20] = [
             Box::new(build),
             Box::new(ingest.requests.clone()),
             Box::new(ingest.duration.clone()),
@@ -206,6 +218,8 @@ impl Metrics {
             Box::new(outbox.commit_duration.clone()),
             Box::new(outbox.write_errors.clone()),
             Box::new(outbox.size.clone()),
+            Box::new(outbox.disk_free.clone()),
+            Box::new(outbox.quarantine.clone()),
             Box::new(outbox.deliveries.clone()),
             Box::new(outbox.oldest_age.clone()),
             Box::new(delivery.attempts.clone()),

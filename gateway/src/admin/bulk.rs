@@ -1,0 +1,154 @@
+//! Bulk: all dead letters of a sink at once, in two steps. The plan says how many they are;
+//! the run takes that number back, so that nobody sets off more than was shown.
+//!
+//! A run goes through the dead letters page by page. Each page shares a few commits, a
+//! delivery that dies again meanwhile is left alone, and it ends after [`LONGEST`] with the
+//! rest said.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::params::{Body, Params};
+use super::problem::{Kind, Problem};
+use super::{Admin, reading};
+use crate::clock::Millis;
+use crate::outbox::{DeliveryId, Filter, Listed, Page, Repair, Repaired, StateName};
+
+/// Deliveries repaired together.
+const PAGE: usize = 100;
+/// Ids in a plan.
+const SAMPLE: usize = 5;
+/// Longest run; what is left then is for the next one.
+const LONGEST: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Wish {
+    plan: bool,
+    confirm_count: Option<u64>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Outcome {
+    retried: u64,
+    /// Not tried again: a newer revision was given to the sink, or somebody was faster.
+    skipped: u64,
+    /// Dead letters there are now.
+    remaining: u64,
+}
+
+/// `POST /sinks/{name}/retry-dead`
+pub(super) async fn retry_dead(
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let sink = path.into_inner();
+    admin.configured_sink(&sink)?;
+    let wish: Wish = body.json()?;
+    match (wish.plan, wish.confirm_count) {
+        (true, None) => plan(&admin, &sink).await,
+        (false, Some(count)) => run(&admin, &sink, count).await,
+        _ => Err(Problem::new(
+            Kind::BadBody,
+            "give {\"plan\": true} to learn the count, then {\"confirm_count\": COUNT} to run",
+        )),
+    }
+}
+
+async fn plan(admin: &web::Data<Admin>, sink: &str) -> Result<HttpResponse, Problem> {
+    let page = dead(admin, sink, None, SAMPLE).await?;
+    let sample: Vec<_> = page.items.iter().map(|one| one.id.to_string()).collect();
+    Ok(HttpResponse::Ok().json(json!({
+        "sink": sink,
+        "count": count(admin, sink),
+        "sample": sample,
+    })))
+}
+
+async fn run(
+    admin: &web::Data<Admin>,
+    sink: &str,
+    confirmed: u64,
+) -> Result<HttpResponse, Problem> {
+    let there = count(admin, sink);
+    if confirmed != there {
+        let detail = format!("{confirmed} were confirmed, but there are {there} now; plan again");
+        return Err(Problem::new(Kind::CountChanged, detail));
+    }
+    let (began, since) = (admin.clock.now(), admin.clock.monotonic());
+    let mut outcome = Outcome::default();
+    let mut cursor = None;
+    while outcome.retried + outcome.skipped < confirmed
+        && admin.clock.monotonic().saturating_sub(since) < LONGEST
+    {
+        let page = dead(admin, sink, cursor, PAGE).await?;
+        let ids = page.items.iter().filter(|one| ended_by(one, began));
+        for repaired in repair(admin, ids.map(|one| one.id)).await? {
+            match repaired {
+                Repaired::Done => outcome.retried += 1,
+                _ => outcome.skipped += 1,
+            }
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    outcome.remaining = count(admin, sink);
+    tracing::info!(
+        sink,
+        retried = outcome.retried,
+        skipped = outcome.skipped,
+        remaining = outcome.remaining,
+        "dead letters were told to try again"
+    );
+    Ok(HttpResponse::Ok().json(outcome))
+}
+
+fn count(admin: &Admin, sink: &str) -> u64 {
+    let totals = admin.outbox.totals();
+    totals
+        .sinks
+        .get(sink)
+        .map_or(0, crate::outbox::SinkTotals::dead_letters)
+}
+
+async fn dead(
+    admin: &web::Data<Admin>,
+    sink: &str,
+    cursor: Option<String>,
+    limit: usize,
+) -> Result<Page<Listed>, Problem> {
+    let filter = Filter {
+        sink: Some(sink.to_owned()),
+        state: Some(StateName::Dead),
+        ..Filter::default()
+    };
+    reading(admin, move |admin| {
+        admin.outbox.deliveries(&filter, cursor.as_deref(), limit)
+    })
+    .await
+}
+
+/// Whether it was over by then: what this very run brought back to death is not tried again.
+fn ended_by(one: &Listed, began: Millis) -> bool {
+    one.delivery.state.ended_at().is_some_and(|at| at <= began)
+}
+
+async fn repair(
+    admin: &Admin,
+    ids: impl Iterator<Item = DeliveryId>,
+) -> Result<Vec<Repaired>, Problem> {
+    let now = admin.clock.now();
+    let retry = Repair::Retry { force: false };
+    let repairs = ids.map(|id| admin.outbox.repair(id, retry, now));
+    let repaired: Result<Vec<_>, _> = join_all(repairs).await.into_iter().collect();
+    Ok(repaired?)
+}

@@ -1,0 +1,284 @@
+//! Deliveries: list them, look at one with its attempts, try it again, give it up.
+//!
+//! Nothing personal: ids, names of sinks, and the reasons that plugins gave.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use super::params::{Body, Params, guess, id};
+use super::problem::{Kind, Problem};
+use super::{Admin, privacy, reading, rfc3339};
+use crate::outbox::{
+    Attempt, Delivery, DeliveryId, Filter, Listed, Repair, Repaired, State, StateName,
+};
+
+/// Deliveries on a page at most.
+const MOST: usize = 500;
+
+/// A delivery in a list.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    id: String,
+    sink: String,
+    source: String,
+    lead: String,
+    revision: u32,
+    state: &'static str,
+    attempts: u32,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<String>,
+    /// Why it is a dead letter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_outcome: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_attempt_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback_of: Option<String>,
+}
+
+impl From<&Listed> for Summary {
+    fn from(listed: &Listed) -> Self {
+        let delivery = &listed.delivery;
+        let last = delivery.history.last();
+        Self {
+            id: listed.id.to_string(),
+            sink: delivery.sink.clone(),
+            source: delivery.source.clone(),
+            lead: delivery.lead.to_string(),
+            revision: delivery.revision,
+            state: listed.state.as_str(),
+            attempts: delivery.attempts,
+            created_at: rfc3339(delivery.created_at),
+            due_at: match delivery.state {
+                State::Waiting { due_at } => Some(rfc3339(due_at)),
+                _ => None,
+            },
+            ended_at: delivery.state.ended_at().map(rfc3339),
+            reason: match delivery.state {
+                State::Dead { reason, .. } => Some(reason.as_str()),
+                _ => None,
+            },
+            last_outcome: last.map(|attempt| attempt.outcome.clone()),
+            last_reason: last.map(|attempt| privacy::without_phones(&attempt.reason)),
+            last_attempt_at: last.map(|attempt| rfc3339(attempt.started_at)),
+            fallback_of: delivery.fallback_of.map(|id| id.to_string()),
+        }
+    }
+}
+
+/// A delivery by itself.
+#[derive(Debug, Serialize)]
+struct Detail {
+    #[serde(flatten)]
+    summary: Summary,
+    /// Attempts from before a person last said "try again": they do not count.
+    attempts_not_counted: u32,
+    /// The newest attempts, oldest first.
+    history: Vec<AttemptDetail>,
+}
+
+#[derive(Debug, Serialize)]
+struct AttemptDetail {
+    number: u32,
+    started_at: String,
+    duration_ms: u64,
+    outcome: String,
+    rule: String,
+    reason: String,
+    receipt: String,
+    request: String,
+    response: String,
+    trace_id: String,
+}
+
+impl From<&Attempt> for AttemptDetail {
+    fn from(attempt: &Attempt) -> Self {
+        Self {
+            number: attempt.number,
+            started_at: rfc3339(attempt.started_at),
+            duration_ms: attempt.duration_ms,
+            outcome: attempt.outcome.clone(),
+            rule: attempt.rule.clone(),
+            reason: privacy::without_phones(&attempt.reason),
+            receipt: attempt.receipt.clone(),
+            request: privacy::without_phones(&attempt.request),
+            response: privacy::without_phones(&attempt.response),
+            trace_id: attempt.trace_id.clone(),
+        }
+    }
+}
+
+/// `GET /deliveries`
+pub(super) async fn list(
+    admin: web::Data<Admin>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let params = Params::of(
+        &request,
+        &[
+            "sink",
+            "state",
+            "older_than",
+            "newer_than",
+            "limit",
+            "cursor",
+        ],
+    )?;
+    let now = admin.clock.now();
+    let state = params.text("state").map(state).transpose()?;
+    let filter = Filter {
+        sink: params.text("sink").map(str::to_owned),
+        state,
+        before: params.ago("older_than", now)?,
+        since: params.ago("newer_than", now)?,
+    };
+    let limit = params.limit(MOST)?;
+    let cursor = params.cursor()?.map(str::to_owned);
+    let page = reading(&admin, move |admin| {
+        if let Some(sink) = &filter.sink {
+            admin.known_sink(sink, Kind::BadParameter)?;
+        }
+        let page = admin.outbox.deliveries(&filter, cursor.as_deref(), limit)?;
+        Ok::<_, Problem>(page)
+    });
+    let page = page.await?;
+    let items: Vec<_> = page.items.iter().map(Summary::from).collect();
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items, "next": page.next })))
+}
+
+fn state(text: &str) -> Result<StateName, Problem> {
+    let known = StateName::ALL.into_iter();
+    known
+        .clone()
+        .find(|one| one.as_str() == text)
+        .ok_or_else(|| {
+            let guess = guess(text, known.map(StateName::as_str));
+            Problem::new(Kind::BadParameter, format!("`state` is unknown; {guess}"))
+        })
+}
+
+/// `GET /deliveries/{id}`
+pub(super) async fn show(
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    answer(&admin, DeliveryId(id(&path)?)).await
+}
+
+async fn answer(admin: &web::Data<Admin>, id: DeliveryId) -> Result<HttpResponse, Problem> {
+    let found = reading(admin, move |admin| find(admin, id)).await?;
+    Ok(HttpResponse::Ok().json(Detail {
+        summary: Summary::from(&found),
+        attempts_not_counted: found.delivery.budget.spent,
+        history: found
+            .delivery
+            .history
+            .iter()
+            .map(AttemptDetail::from)
+            .collect(),
+    }))
+}
+
+/// A delivery with its state, of which "in flight" is known to lists only.
+fn find(admin: &Admin, id: DeliveryId) -> Result<Listed, Problem> {
+    let Some(delivery) = admin.outbox.delivery(id)? else {
+        return Err(Problem::no_such("delivery", id));
+    };
+    let lead = admin.outbox.history(delivery.lead)?;
+    let listed = lead
+        .into_iter()
+        .flat_map(|lead| lead.deliveries)
+        .find(|one| one.id == id);
+    Ok(listed.unwrap_or_else(|| Listed {
+        id,
+        state: at_rest(&delivery),
+        delivery,
+    }))
+}
+
+fn at_rest(delivery: &Delivery) -> StateName {
+    match delivery.state {
+        State::Waiting { .. } if delivery.attempts > 0 => StateName::Retrying,
+        State::Waiting { .. } => StateName::Pending,
+        State::Behind => StateName::Behind,
+        State::Delivered { .. } => StateName::Delivered,
+        State::Superseded { .. } => StateName::Superseded,
+        State::Cancelled { .. } => StateName::Cancelled,
+        State::Dead { .. } => StateName::Dead,
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Force {
+    force: bool,
+}
+
+/// `POST /deliveries/{id}/retry`
+pub(super) async fn retry(
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let id = DeliveryId(id(&path)?);
+    let asked = Params::of(&request, &["force"])?.flag("force")?;
+    let force = asked || body.json::<Force>()?.force;
+    let repaired = admin
+        .outbox
+        .repair(id, Repair::Retry { force }, admin.clock.now());
+    done(repaired.await?, id, true)?;
+    tracing::info!(delivery = %id, force, "delivery was told to try again");
+    answer(&admin, id).await
+}
+
+/// `POST /deliveries/{id}/cancel`
+pub(super) async fn cancel(
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let id = DeliveryId(id(&path)?);
+    Params::of(&request, &[])?;
+    let repaired = admin.outbox.repair(id, Repair::Cancel, admin.clock.now());
+    done(repaired.await?, id, false)?;
+    tracing::info!(delivery = %id, "delivery was cancelled");
+    answer(&admin, id).await
+}
+
+fn done(repaired: Repaired, id: DeliveryId, retry: bool) -> Result<(), Problem> {
+    let (kind, detail) = match repaired {
+        Repaired::Done => return Ok(()),
+        Repaired::Unknown => return Err(Problem::no_such("delivery", id)),
+        Repaired::InFlight => (
+            Kind::InFlight,
+            "an attempt is under way; ask again when it has ended",
+        ),
+        Repaired::Over if retry => (
+            Kind::Over,
+            "it was delivered or superseded already; force sends it again",
+        ),
+        Repaired::Over => (
+            Kind::Over,
+            "it was delivered, superseded or cancelled already",
+        ),
+        Repaired::Newer => (
+            Kind::Newer,
+            "the sink was given, or waits for, a newer revision of this lead; force sends this one after all",
+        ),
+        Repaired::NoSink => (
+            Kind::NoSink,
+            "its sink is not configured any more; configure it first",
+        ),
+    };
+    Err(Problem::new(kind, format!("delivery {id}: {detail}")))
+}

@@ -1,0 +1,195 @@
+//! Leads: recent ones, search, and one with its revisions and deliveries.
+//!
+//! Personal data never stands in a URL: what is searched for comes in a body. Lists show
+//! none; one lead shows it masked, unless `reveal=true`, which is logged.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use base64::Engine;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::deliveries::Summary;
+use super::params::{Body, Params, guess, id};
+use super::problem::{Kind, Problem};
+use super::{Admin, privacy, reading, rfc3339};
+use crate::outbox::{Find, FindBy, History, LeadId, StoredLead};
+
+/// Leads on a page, or found by one value, at most.
+const MOST: usize = 100;
+
+/// A lead in a list.
+#[derive(Debug, Serialize)]
+struct Summarized {
+    id: String,
+    source: String,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    record_id: Value,
+    revisions: usize,
+    /// When its first and its newest push came.
+    first_received_at: String,
+    last_received_at: String,
+    /// Where it stands, by sink: of the newest revision for it.
+    sinks: BTreeMap<String, &'static str>,
+}
+
+fn summarized(history: &History) -> Option<Summarized> {
+    let (first, last) = (history.revisions.first()?, history.revisions.last()?);
+    let lead: Value = serde_json::from_str(&last.lead).unwrap_or_default();
+    let sinks = history.deliveries.iter();
+    Some(Summarized {
+        id: history.id.to_string(),
+        source: last.source.clone(),
+        record_id: lead["record_id"].clone(),
+        revisions: history.revisions.len(),
+        first_received_at: rfc3339(first.received_at),
+        last_received_at: rfc3339(last.received_at),
+        // By revision: the newest comes last and stays.
+        sinks: sinks
+            .map(|one| (one.delivery.sink.clone(), one.state.as_str()))
+            .collect(),
+    })
+}
+
+fn summaries(admin: &Admin, ids: &[LeadId]) -> Result<Vec<Summarized>, Problem> {
+    let mut found = Vec::new();
+    for id in ids {
+        let history = admin.outbox.history(*id)?;
+        found.extend(history.as_ref().and_then(summarized));
+    }
+    Ok(found)
+}
+
+/// `GET /leads`
+pub(super) async fn list(
+    admin: web::Data<Admin>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let params = Params::of(&request, &["limit", "cursor"])?;
+    let limit = params.limit(MOST)?;
+    let cursor = params.cursor()?.map(str::to_owned);
+    let read = reading(&admin, move |admin| {
+        let page = admin.outbox.leads(cursor.as_deref(), limit)?;
+        Ok::<_, Problem>((summaries(admin, &page.items)?, page.next))
+    });
+    let (items, next) = read.await?;
+    Ok(HttpResponse::Ok().json(json!({ "items": items, "next": next })))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Search {
+    by: String,
+    value: String,
+}
+
+/// `POST /leads/search`
+pub(super) async fn search(
+    admin: web::Data<Admin>,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let search: Search = body.json()?;
+    let known = FindBy::ALL.into_iter();
+    let Some(by) = known.clone().find(|by| by.as_str() == search.by) else {
+        let guess = guess(&search.by, known.map(FindBy::as_str));
+        return Err(Problem::new(
+            Kind::BadBody,
+            format!("`by` is unknown; {guess}"),
+        ));
+    };
+    let find = Find::new(by, &search.value);
+    if find.value.is_empty() {
+        return Err(Problem::new(Kind::BadBody, "`value` is empty"));
+    }
+    let read = reading(&admin, move |admin| {
+        let ids = admin.outbox.find(&find, MOST)?;
+        summaries(admin, &ids)
+    });
+    let items = read.await?;
+    tracing::info!(by = by.as_str(), found = items.len(), "leads were searched");
+    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+}
+
+#[derive(Serialize)]
+struct Revision {
+    revision: u32,
+    received_at: String,
+    lead: Value,
+    labels: Value,
+}
+
+/// Text that is JSON already.
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+fn revision(stored: &StoredLead, reveal: bool) -> Revision {
+    let (lead, labels) = if reveal {
+        (parsed(&stored.lead), parsed(&stored.labels))
+    } else {
+        (
+            privacy::masked(&stored.lead),
+            privacy::labels(&stored.labels),
+        )
+    };
+    Revision {
+        revision: stored.revision,
+        received_at: rfc3339(stored.received_at),
+        lead,
+        labels,
+    }
+}
+
+/// `GET /leads/{id}`
+pub(super) async fn show(
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let id = LeadId(id(&path)?);
+    let reveal = Params::of(&request, &["reveal"])?.flag("reveal")?;
+    let history = reading(&admin, move |admin| admin.outbox.history(id)).await?;
+    let history = history.ok_or_else(|| Problem::no_such("lead", id))?;
+    if reveal {
+        tracing::info!(lead = %id, "lead was revealed");
+    }
+    let revisions = history.revisions.iter();
+    let revisions: Vec<_> = revisions.map(|one| revision(one, reveal)).collect();
+    let deliveries: Vec<_> = history.deliveries.iter().map(Summary::from).collect();
+    Ok(HttpResponse::Ok().json(json!({
+        "id": id.to_string(),
+        "source": history.revisions.last().map(|last| &last.source),
+        "revealed": reveal,
+        "revisions": revisions,
+        "deliveries": deliveries,
+    })))
+}
+
+/// `GET /leads/{id}/raw`
+pub(super) async fn raw(
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let id = LeadId(id(&path)?);
+    let params = Params::of(&request, &["reveal", "revision"])?;
+    if !params.flag("reveal")? {
+        let detail = "what was pushed is personal data; ask with reveal=true, which is logged";
+        return Err(Problem::new(Kind::Forbidden, detail));
+    }
+    let number = params.number("revision")?.unwrap_or(0);
+    let stored = reading(&admin, move |admin| admin.outbox.lead(id, number)).await?;
+    let stored = stored.ok_or_else(|| Problem::no_such("such revision of lead", id))?;
+    tracing::info!(lead = %id, "lead was revealed");
+    let original = stored.original.as_ref();
+    Ok(HttpResponse::Ok().json(json!({
+        "id": id.to_string(),
+        "revision": stored.revision,
+        "raw": stored.raw,
+        "original_base64":
+            original.map(|bytes| base64::engine::general_purpose::STANDARD.encode(bytes)),
+    })))
+}

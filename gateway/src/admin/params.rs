@@ -1,0 +1,227 @@
+//! Parameters of a request: of its query, its path and its body. Strict, so that a misspelt
+//! filter is an error and not a longer list. Values that are refused are not repeated in the
+//! error: they may be personal.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use leadgate_plugin::HumanDuration;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::problem::{Kind, Problem};
+use crate::clock::Millis;
+
+/// Items on a page unless asked otherwise.
+const LIMIT: usize = 50;
+
+/// The parameters of a query.
+#[derive(Debug)]
+pub(super) struct Params(BTreeMap<String, String>);
+
+impl Params {
+    /// Reads the query, in which only `allowed` may be, each once.
+    pub(super) fn of(request: &HttpRequest, allowed: &[&str]) -> Result<Self, Problem> {
+        Self::parse(request.query_string(), allowed)
+    }
+
+    fn parse(query: &str, allowed: &[&str]) -> Result<Self, Problem> {
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(query)
+            .map_err(|_| bad("the query cannot be read"))?;
+        let mut params = BTreeMap::new();
+        for (name, value) in pairs.into_inner() {
+            if !allowed.contains(&name.as_str()) {
+                let known = if allowed.is_empty() {
+                    "this path takes none".to_owned()
+                } else {
+                    format!("allowed are {}", allowed.join(", "))
+                };
+                let name: String = name.chars().take(40).collect();
+                return Err(bad(format!("unknown parameter `{name}`; {known}")));
+            }
+            if params.contains_key(&name) {
+                return Err(bad(format!("`{name}` is given twice")));
+            }
+            params.insert(name, value);
+        }
+        Ok(Self(params))
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// `limit`: from 1 to `most`, 50 by default.
+    pub(super) fn limit(&self, most: usize) -> Result<usize, Problem> {
+        let Some(text) = self.text("limit") else {
+            return Ok(LIMIT.min(most));
+        };
+        let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+        limit.ok_or_else(|| bad(format!("`limit` is a whole number from 1 to {most}")))
+    }
+
+    /// `cursor`: the `next` of the page before.
+    pub(super) fn cursor(&self) -> Result<Option<&str>, Problem> {
+        let cursor = self.text("cursor");
+        // The store takes what it cannot read as the beginning, which would go round for ever.
+        let sound = |text: &str| {
+            (2..=128).contains(&text.len())
+                && text.len().is_multiple_of(2)
+                && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        if cursor.is_some_and(|text| !sound(text)) {
+            return Err(bad("`cursor` must be the `next` of the page before"));
+        }
+        Ok(cursor)
+    }
+
+    /// `true` or `false`; absent is `false`.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(bad(format!("`{name}` is true or false"))),
+        }
+    }
+
+    /// A duration before `now`.
+    pub(super) fn ago(&self, name: &str, now: Millis) -> Result<Option<Millis>, Problem> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let age =
+            HumanDuration::from_str(text).map_err(|error| bad(format!("`{name}` is {error}")))?;
+        let age = Millis::try_from(age.0.as_millis()).unwrap_or(Millis::MAX);
+        Ok(Some(now.saturating_sub(age)))
+    }
+
+    /// A whole number.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u32>, Problem> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let number = text.parse().ok().filter(|number| *number > 0);
+        let number = number.ok_or_else(|| bad(format!("`{name}` is a whole number from 1")))?;
+        Ok(Some(number))
+    }
+}
+
+fn bad(detail: impl Into<String>) -> Problem {
+    Problem::new(Kind::BadParameter, detail)
+}
+
+/// The id in a path.
+pub(super) fn id(text: &str) -> Result<Uuid, Problem> {
+    let problem = || {
+        Problem::new(
+            Kind::BadId,
+            "the id in the path is no UUID, such as 01937f4e-8a6b-7c3d-9e2f-0123456789ab",
+        )
+    };
+    Uuid::try_parse(text).map_err(|_| problem())
+}
+
+/// The name of the known ones that was probably meant, for the end of a message.
+pub(super) fn guess<'a>(text: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let nearest = known
+        .clone()
+        .map(|one| (strsim::damerau_levenshtein(text, one), one))
+        .min()
+        .filter(|(distance, one)| *distance <= 1 + one.len() / 4);
+    match nearest {
+        Some((_, one)) => format!("did you mean `{one}`?"),
+        None => format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The body of a request.
+pub(super) struct Body(web::Bytes);
+
+impl Body {
+    /// As JSON; nothing at all is the default.
+    pub(super) fn json<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
+        if self.0.iter().all(u8::is_ascii_whitespace) {
+            return Ok(T::default());
+        }
+        serde_json::from_slice(&self.0).map_err(|error| {
+            // serde's own words repeat values of the body.
+            let what = match error.classify() {
+                serde_json::error::Category::Data => "not as documented",
+                _ => "not JSON",
+            };
+            let (line, column) = (error.line(), error.column());
+            Problem::new(
+                Kind::BadBody,
+                format!("the body is {what}, at line {line} column {column}"),
+            )
+        })
+    }
+}
+
+impl FromRequest for Body {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = web::Bytes::from_request(request, payload);
+        let read = async move {
+            let bytes = bytes.await.map_err(|error| {
+                let kind = match error.as_response_error().status_code() {
+                    actix_web::http::StatusCode::PAYLOAD_TOO_LARGE => Kind::TooLarge,
+                    _ => Kind::BadBody,
+                };
+                Problem::new(kind, "the body cannot be read, or is too large")
+            })?;
+            Ok(Self(bytes))
+        };
+        read.boxed_local()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(query: &str) -> String {
+        let params = Params::parse(query, &["limit", "cursor", "force", "older_than"]);
+        let read = params.and_then(|params| {
+            params.limit(500)?;
+            params.cursor()?;
+            params.flag("force")?;
+            params.ago("older_than", 0)?;
+            Ok(())
+        });
+        read.err()
+            .map_or_else(String::new, |problem| problem.detail().to_owned())
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said_and_never_ignored() {
+        for good in ["", "limit=1&force=true", "cursor=00ff", "older_than=1h"] {
+            assert_eq!(refused(good), "", "{good}");
+        }
+        for (query, part) in [
+            ("sate=dead", "unknown parameter `sate`; allowed are limit"),
+            ("limit=1&limit=2", "given twice"),
+            ("limit=0", "from 1 to 500"),
+            ("limit=501", "from 1 to 500"),
+            ("cursor=", "`next` of the page before"),
+            ("cursor=xy", "`next` of the page before"),
+            ("force=yes", "true or false"),
+            ("older_than=1", "`older_than` is not a duration"),
+        ] {
+            assert!(refused(query).contains(part), "{query}: {}", refused(query));
+        }
+    }
+
+    #[test]
+    fn guesses_name_the_nearest_or_all() {
+        let known = ["crm", "mail"];
+        assert_eq!(guess("cmr", known.into_iter()), "did you mean `crm`?");
+        assert_eq!(guess("zzzz", known.into_iter()), "there are: crm, mail");
+    }
+}
