@@ -8,6 +8,7 @@ mod accept;
 mod barrier;
 mod claims;
 mod committer;
+mod engine;
 mod fault;
 mod finish;
 mod group;
@@ -15,6 +16,8 @@ mod job;
 mod key;
 mod leave;
 mod list;
+mod log;
+mod page;
 mod record;
 mod repair;
 mod reseal;
@@ -103,6 +106,16 @@ pub enum OpenError {
         /// Its format.
         found: u32,
     },
+    /// Its file is damaged. It was not touched.
+    #[error(
+        "the outbox {path} is damaged: {why}; see `leadgate outbox verify`, then restore a backup or save what is whole with `leadgate outbox salvage`"
+    )]
+    Damaged {
+        /// Which store.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
     /// Anything else.
     #[error("the outbox {path} cannot be opened: {why}")]
     Broken {
@@ -135,18 +148,7 @@ impl SledOutbox {
         };
         std::fs::create_dir_all(&path).map_err(|error| broken(error.to_string()))?;
         private(&path).map_err(|error| broken(error.to_string()))?;
-        let db = ::sled::Config::new()
-            .path(&path)
-            .cache_capacity(options.cache as u64)
-            .flush_every_ms(None)
-            .mode(::sled::Mode::HighThroughput)
-            .open()
-            .map_err(|error| match error {
-                ::sled::Error::Io(io) if io.to_string().contains("lock") => {
-                    OpenError::InUse(path.clone())
-                }
-                other => broken(other.to_string()),
-            })?;
+        let db = engine::open(&path, options.cache)?;
         let tree: ::sled::Tree = (*db).clone();
         check_format(&tree, &path)?;
         let sinks = register(&tree, options.sinks).map_err(|error| broken(error.to_string()))?;
