@@ -12,7 +12,8 @@ use std::path::Path;
 use std::sync::Once;
 
 use super::OpenError;
-use super::log::Log;
+use super::log::{Log, Tear};
+use super::{mark, recover};
 
 /// Opens or makes the sled database in `path`.
 pub(super) fn open(path: &Path, cache: usize) -> Result<::sled::Db, OpenError> {
@@ -23,19 +24,13 @@ pub(super) fn open(path: &Path, cache: usize) -> Result<::sled::Db, OpenError> {
     if in_use(path) {
         return Err(OpenError::InUse(path.to_owned()));
     }
-    if path.join("db").exists() {
-        let contents = Log::open(path).and_then(|log| log.read());
-        let contents = contents.map_err(|error| broken(error.to_string()))?;
-        if let Some(first) = contents.damage.first() {
-            return Err(OpenError::Damaged {
-                path: path.to_owned(),
-                why: format!(
-                    "{} damaged places in the file `db`, the first at byte {}",
-                    contents.damage.len(),
-                    first.from
-                ),
-            });
-        }
+    if path.join("db").exists()
+        && let Some(why) = damage(path).map_err(|error| broken(error.to_string()))?
+    {
+        return Err(OpenError::Damaged {
+            path: path.to_owned(),
+            why,
+        });
     }
     let open = || {
         ::sled::Config::new()
@@ -60,6 +55,26 @@ pub(super) fn open(path: &Path, cache: usize) -> Result<::sled::Db, OpenError> {
             why: format!("sled gave up: {panic}"),
         }),
     }
+}
+
+/// Why sled must not open the store, if so.
+fn damage(path: &Path) -> std::io::Result<Option<String>> {
+    let log = Log::open(path)?;
+    let contents = log.read(Tear::Stop)?;
+    if let Some(first) = contents.damage.first() {
+        return Ok(Some(format!(
+            "{} places in its file `db` cannot be read, the first at byte {}",
+            contents.damage.len(),
+            first.from
+        )));
+    }
+    if contents.torn.is_none() {
+        return Ok(None);
+    }
+    // A crash tears off what was never acknowledged; anything more is damage.
+    let kept = recover::totals(&log, &contents)?.unwrap_or_default();
+    Ok(mark::missing(path, &kept)
+        .map(|missing| format!("{missing} pushes that were acknowledged are not in it any more")))
 }
 
 /// Whether a leadgate has the store: sled locks its file.

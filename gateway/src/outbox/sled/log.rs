@@ -61,7 +61,19 @@ pub(super) struct Page {
 #[derive(Default)]
 pub(super) struct Contents {
     pub(super) pages: BTreeMap<u64, Page>,
+    /// In full segments: never the work of a crash.
     pub(super) damage: Vec<Damage>,
+    /// In the newest segment: what a crash left of a commit, or damage.
+    pub(super) torn: Option<Damage>,
+}
+
+/// What to do about a torn newest segment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tear {
+    /// Take nothing behind it, as sled does.
+    Stop,
+    /// Take all that is whole.
+    GoOn,
 }
 
 struct Message {
@@ -89,7 +101,7 @@ impl Log {
     }
 
     /// Reads all of it, in the order in which it was written.
-    pub(super) fn read(&self) -> io::Result<Contents> {
+    pub(super) fn read(&self, tear: Tear) -> io::Result<Contents> {
         let mut contents = Contents::default();
         let mut order = Vec::new();
         for index in 0..self.segments {
@@ -110,7 +122,8 @@ impl Log {
         let newest = order.last().map(|(number, _)| *number);
         for (number, index) in order {
             let bytes = self.load(index)?;
-            self.replay(&bytes, number, index, Some(number) == newest, &mut contents);
+            let tear = (Some(number) == newest).then_some(tear);
+            self.replay(&bytes, number, index, tear, &mut contents);
         }
         Ok(contents)
     }
@@ -136,15 +149,18 @@ impl Log {
         Ok(bytes)
     }
 
-    fn replay(&self, bytes: &[u8], number: u64, index: u64, newest: bool, into: &mut Contents) {
+    /// `tear` is given for the newest segment.
+    fn replay(&self, bytes: &[u8], number: u64, index: u64, tear: Option<Tear>, into: &mut Contents) {
         let start = index * self.segment as u64;
         let mut at = SEGMENT_HEADER;
         let mut hole = None;
         let mut damaged = |from: usize, to: usize| {
-            into.damage.push(Damage {
-                from: start + from as u64,
-                to: start + to as u64,
-            });
+            let from = start + from as u64;
+            let to = start + to as u64;
+            match tear {
+                None => into.damage.push(Damage { from, to }),
+                Some(_) => into.torn = Some(Damage { from, to }),
+            }
         };
         while at + LONGEST_HEADER <= bytes.len() {
             let Some(message) = message(bytes, at, Some(number)) else {
@@ -154,6 +170,9 @@ impl Log {
             };
             if let Some(from) = hole.take() {
                 damaged(from, at);
+                if tear == Some(Tear::Stop) {
+                    return;
+                }
             }
             if message.kind == CAP {
                 return;
@@ -184,9 +203,10 @@ impl Log {
             }
             at = message.end;
         }
-        // The newest segment ends where writing stopped, perhaps in the middle of a message
-        // that was never acknowledged. Any other is full.
-        if let (Some(from), false) = (hole, newest) {
+        // The newest segment ends where writing stopped; any other is full.
+        if let Some(from) = hole
+            && (tear.is_none() || bytes[from..].iter().any(|byte| *byte != 0))
+        {
             damaged(from, bytes.len());
         }
     }

@@ -5,9 +5,12 @@
 //! delivery in flight is a waiting one on disk, so that a crash repeats it.
 
 mod accept;
+mod archive;
+mod backup;
 mod barrier;
 mod claims;
 mod committer;
+mod dump;
 mod engine;
 mod fault;
 mod finish;
@@ -16,17 +19,27 @@ mod job;
 mod key;
 mod leave;
 mod list;
+mod load;
 mod log;
+mod mark;
+mod mend;
 mod page;
 mod record;
+mod recover;
 mod repair;
 mod reseal;
 mod shared;
 mod space;
+mod survey;
+mod tap;
+mod upkeep;
 mod vault;
+mod whole;
+mod words;
 mod writes;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -43,14 +56,19 @@ use self::group::{Group, KnownSink, Sinks};
 use self::job::Job;
 use self::key::{FindTag, SinkNumber};
 use self::list::Reader;
+use self::mark::Mark;
 use self::record::{LeadRecord, SuspectRecord};
 use self::shared::Shared;
 use self::space::Space;
 use self::vault::Vault;
+pub use self::backup::{check, restore};
+pub use self::load::adopt;
+pub use self::upkeep::{salvage, verify};
+pub(crate) use self::engine::in_use;
 use super::{
-    Accepted, Arrival, Delivery, DeliveryId, Due, Filter, Find, Finish, History, Intake, LeadId,
+    Accepted, Arrival, BackedUp, Delivery, DeliveryId, Due, ExportHeader, Exported, Filter, Find, Finish, History, Imported, Intake, LeadId,
     Listed, Outbox, Page, QuarantineId, Quarantined, Refusal, Repair, Repaired, Resealed,
-    Retention, SinkPolicy, StoredLead, StoredSuspect, Suspect, Swept, Totals, Unavailable,
+    Retention, SinkPolicy, StoredLead, StoredSuspect, Suspect, Swept, Totals, Unavailable, UpkeepError,
 };
 use crate::clock::Millis;
 use crate::seal::OutboxKey;
@@ -134,6 +152,7 @@ pub struct SledOutbox {
     vault: Arc<Vault>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    path: PathBuf,
     /// Keeps the lock on the folder until everything else is gone.
     _db: ::sled::Db,
 }
@@ -165,6 +184,13 @@ impl SledOutbox {
             vault: Arc::clone(&vault),
         };
         let totals = reader.totals().map_err(broken_store)?;
+        if let Some(missing) = mark::missing(&path, &totals) {
+            return Err(OpenError::Damaged {
+                path,
+                why: format!("{missing} pushes that were acknowledged are not in it any more"),
+            });
+        }
+        let mark = Mark::open(&path).map_err(|error| broken(error.to_string()))?;
         let lanes = sinks.by_name.keys().map(|name| {
             let paused = reader.paused(name)?;
             Ok((Arc::clone(name), paused))
@@ -174,6 +200,7 @@ impl SledOutbox {
             totals,
             lanes.map_err(broken_store)?.into_iter(),
             Space::new(&path, options.min_free),
+            Some(mark),
             options.metrics,
         ));
         let (jobs, queue) = mpsc::channel(options.queue + FINISHES);
@@ -196,6 +223,7 @@ impl SledOutbox {
             vault,
             shared,
             thread: Mutex::new(Some(thread)),
+            path,
             _db: db,
         })
     }
@@ -442,6 +470,25 @@ impl Outbox for SledOutbox {
         let resealed = stale.len() as u64;
         self.write_and_wait(move |group| stale.iter().try_for_each(|name| group.reseal(name)))?;
         Ok(Resealed { resealed, next })
+    }
+
+    fn export_header(&self) -> ExportHeader {
+        self.header()
+    }
+
+    fn dump(
+        &self,
+        each: &mut dyn FnMut(Exported) -> std::io::Result<()>,
+    ) -> Result<(), UpkeepError> {
+        self.dump_all(each)
+    }
+
+    fn load(&self, some: Vec<Exported>) -> Result<Imported, UpkeepError> {
+        self.load_all(some)
+    }
+
+    fn backup(&self, to: &mut dyn Write) -> Result<BackedUp, UpkeepError> {
+        self.write_backup(to)
     }
 
     fn sweep(
