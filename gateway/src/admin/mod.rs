@@ -5,6 +5,9 @@
 
 mod problem;
 mod stats;
+mod upkeep;
+
+pub(crate) use self::upkeep::write_export;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -54,6 +57,7 @@ pub fn serve(
             .route("/readyz", web::get().to(readyz))
             .route("/metrics", web::get().to(metrics))
             .route("/api/v1/stats", web::get().to(stats))
+            .configure(upkeep::routes)
             .default_service(web::to(|| async {
                 problem(StatusCode::NOT_FOUND, "no such path")
             }))
