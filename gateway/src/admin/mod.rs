@@ -17,6 +17,9 @@ mod sinks;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod upkeep;
+
+pub(crate) use self::upkeep::write_export;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -121,6 +124,9 @@ fn resources() -> Vec<At> {
         at("/quarantine").get(quarantine::list),
         at("/quarantine/{id}").get(quarantine::show),
         at("/quarantine/{id}/release").post(quarantine::release),
+        at("/outbox/backup").post(upkeep::backup),
+        at("/outbox/export").post(upkeep::export),
+        at("/outbox/rekey").post(upkeep::rekey),
         at("/quarantine/{id}/discard").post(quarantine::discard),
     ]
 }

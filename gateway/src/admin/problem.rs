@@ -25,6 +25,7 @@ pub(super) enum Kind {
     NoSink,
     NoSource,
     CountChanged,
+    Busy,
     TooLarge,
     Overloaded,
     Unavailable,
@@ -55,6 +56,7 @@ impl Kind {
                 "count-changed",
                 "the count has changed",
             ),
+            Self::Busy => (StatusCode::CONFLICT, "busy", "one is under way already"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "body too large"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "overloaded"),
             Self::Unavailable => (

@@ -13,7 +13,7 @@ use super::{FAILED, Global, UNREACHABLE, fail, runtime};
 pub(super) struct Target {
     /// Address of the daemon's API, e.g. http://127.0.0.1:8081 [default: from the configuration]
     #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    pub(super) url: Option<String>,
     /// Name of the environment variable that holds the token [default: from the configuration]
     #[arg(long, value_name = "NAME")]
     token_env: Option<String>,
@@ -54,7 +54,10 @@ pub(super) fn get(global: &Global, target: &Target, path: &str) -> Result<Value,
     })
 }
 
-fn resolve(global: &Global, target: &Target) -> Result<(String, Option<Secret>), ExitCode> {
+pub(super) fn resolve(
+    global: &Global,
+    target: &Target,
+) -> Result<(String, Option<Secret>), ExitCode> {
     let from_env = |name: &String| {
         std::env::var(name)
             .map(Secret::new)

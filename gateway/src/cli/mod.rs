@@ -14,6 +14,7 @@ mod plugin;
 mod push;
 mod render;
 mod run;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,7 +79,7 @@ enum Command {
     Push(push::Args),
     /// Show what a sink would be sent, without sending
     Render(render::Args),
-    /// Look into the outbox of the running daemon
+    /// Look into the outbox, check it, back it up
     #[command(subcommand)]
     Outbox(outbox::Command),
     /// Plugins that sinks can use
@@ -132,15 +133,18 @@ fn localized(lang: Lang) -> clap::Command {
         ("demo", "零配置演示：推送、落盘、投递"),
         ("push", "像阿里一样发送已签名的推送"),
         ("render", "预览将发给目的地的内容，不真正发送"),
-        ("outbox", "查看运行中守护进程的发件箱"),
+        ("outbox", "查看、校验、备份发件箱"),
         ("plugin", "目的地可用的插件"),
         ("config", "配置的 JSON Schema"),
         ("completions", "输出 shell 补全脚本"),
     ];
-    abouts.into_iter().fold(
-        command.about("接收天猫推送的客资，可靠落盘，再投递到您配置的目的地"),
-        |command, (name, about)| command.mut_subcommand(name, |sub| sub.about(about)),
-    )
+    abouts
+        .into_iter()
+        .fold(
+            command.about("接收天猫推送的客资，可靠落盘，再投递到您配置的目的地"),
+            |command, (name, about)| command.mut_subcommand(name, |sub| sub.about(about)),
+        )
+        .mut_subcommand("outbox", upkeep::localized)
 }
 
 /// A runtime for commands that talk over the network.

@@ -11,10 +11,15 @@ use super::{Global, client};
 pub(super) enum Command {
     /// How many leads and deliveries there are, in which state
     Stats(client::Target),
+    #[command(flatten)]
+    Upkeep(super::upkeep::Command),
 }
 
 pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
-    let Command::Stats(target) = command;
+    let target = match command {
+        Command::Stats(target) => target,
+        Command::Upkeep(command) => return super::upkeep::run(global, command),
+    };
     match client::get(global, target, "/api/v1/stats") {
         Ok(stats) if global.json => println!("{stats:#}"),
         Ok(stats) => print_stats(global, &stats),

@@ -227,7 +227,7 @@ fn warn_of_orphans(config: &Config, outbox: &dyn Outbox) {
     }
 }
 
-fn policies(config: &Config) -> Vec<SinkPolicy> {
+pub(crate) fn policies(config: &Config) -> Vec<SinkPolicy> {
     let policy = |(name, sink): (&String, &crate::config::Sink)| SinkPolicy {
         name: name.clone(),
         on_update: sink.on_update,

@@ -5,15 +5,19 @@
 //! the parts that receiving and delivery see; [`sled`] is the embedded engine. What an engine promises is
 //! written at the traits' methods. Knows nothing of HTTP, routes or plugins.
 
+mod export;
 pub mod sled;
 mod types;
+mod upkeep;
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
+pub use export::*;
 pub use types::*;
+pub use upkeep::*;
 
 use crate::clock::Millis;
 
@@ -123,6 +127,24 @@ pub trait Outbox: Intake + Queue {
     /// records beyond `from`. What was done stays done, so a run that was cut short is simply
     /// begun again. Reads the disk: call it from a blocking thread.
     fn rekey(&self, from: Option<&str>, limit: usize) -> Result<Resealed, Unavailable>;
+
+    /// The first line of an export.
+    fn export_header(&self) -> ExportHeader;
+
+    /// Gives everything that is stored to `each`, leads first; ends where that fails. Records
+    /// that cannot be read are an error. Reads the disk: call it from a blocking thread.
+    fn dump(
+        &self,
+        each: &mut dyn FnMut(Exported) -> std::io::Result<()>,
+    ) -> Result<(), UpkeepError>;
+
+    /// Stores what another store dumped, ids and states kept, but for what is there already.
+    /// Durable when it returns. Blocks.
+    fn load(&self, some: Vec<Exported>) -> Result<Imported, UpkeepError>;
+
+    /// Writes a backup that only this engine restores: the state at its end, while writing goes
+    /// on. Blocks as long as `to` does: call it from a blocking thread.
+    fn backup(&self, to: &mut dyn std::io::Write) -> Result<BackedUp, UpkeepError>;
 
     /// Removes what is over for longer than `keep` says, looking at no more than `limit`
     /// leads from `from` on. Reads the disk: call it from a blocking thread.

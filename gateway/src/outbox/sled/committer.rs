@@ -107,7 +107,8 @@ impl Committer {
             None if writes.is_empty() && totals == self.shared.totals() => Ok(()),
             None => {
                 writes.put(key::TOTALS.to_vec(), record::encode(&totals));
-                self.write(writes.into_batch())
+                let written = self.write(writes.batch());
+                written.inspect(|()| self.shared.tap.batch(writes.pairs()))
             }
         };
         match &outcome {

@@ -238,6 +238,15 @@ impl<'a> Group<'a> {
     }
 }
 
+/// Where a delivery in that state is kept.
+pub(super) fn room_of(state: &State) -> u8 {
+    match state {
+        State::Waiting { .. } | State::Behind => key::WAITING,
+        State::Delivered { .. } | State::Superseded { .. } | State::Cancelled { .. } => key::DONE,
+        State::Dead { .. } => key::DEAD,
+    }
+}
+
 /// The counts that are not by sink.
 fn global(totals: &Totals) -> Totals {
     Totals {
@@ -246,7 +255,8 @@ fn global(totals: &Totals) -> Totals {
     }
 }
 
-fn count(sink: &mut SinkTotals, delivery: &Delivery, by: i64) {
+/// Counts a delivery in its state.
+pub(super) fn count(sink: &mut SinkTotals, delivery: &Delivery, by: i64) {
     let add = |number: &mut u64| *number = number.saturating_add_signed(by);
     match &delivery.state {
         State::Waiting { .. } | State::Behind => {

@@ -323,6 +323,20 @@ impl Reader {
         for revision in numbers {
             revisions.extend(self.lead(id, revision)?);
         }
+        let deliveries = self.deliveries_of(id)?.into_iter();
+        let mut deliveries: Vec<Listed> = deliveries
+            .map(|(id, delivery)| listed(id, delivery, claims))
+            .collect();
+        deliveries.sort_by_key(|one| (one.delivery.revision, one.id));
+        Ok(Some(History {
+            id,
+            revisions,
+            deliveries,
+        }))
+    }
+
+    /// All deliveries of a lead.
+    pub(super) fn deliveries_of(&self, id: LeadId) -> Result<Vec<(DeliveryId, Delivery)>, Fault> {
         let mut deliveries = Vec::new();
         for entry in self.tree.scan_prefix(key::orders(id)) {
             let (key, id) = entry?;
@@ -330,17 +344,12 @@ impl Reader {
             let id = DeliveryId(Uuid::from_slice(&id).map_err(|_| Unreadable::Damaged)?);
             for room in [key::WAITING, key::DONE, key::DEAD] {
                 if let Some(delivery) = self.kept(room, number, id)? {
-                    deliveries.push(listed(id, delivery, claims));
+                    deliveries.push((id, delivery));
                     break;
                 }
             }
         }
-        deliveries.sort_by_key(|one| (one.delivery.revision, one.id));
-        Ok(Some(History {
-            id,
-            revisions,
-            deliveries,
-        }))
+        Ok(deliveries)
     }
 
     pub(super) fn suspects(

@@ -5,9 +5,13 @@
 //! delivery in flight is a waiting one on disk, so that a crash repeats it.
 
 mod accept;
+mod archive;
+mod backup;
 mod barrier;
 mod claims;
 mod committer;
+mod dump;
+mod engine;
 mod fault;
 mod finish;
 mod group;
@@ -15,15 +19,27 @@ mod job;
 mod key;
 mod leave;
 mod list;
+mod load;
+mod log;
+mod mark;
+mod mend;
+mod page;
 mod record;
+mod recover;
 mod repair;
 mod reseal;
 mod shared;
 mod space;
+mod survey;
+mod tap;
+mod upkeep;
 mod vault;
+mod whole;
+mod words;
 mod writes;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -33,21 +49,27 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use self::accept::{EncodedLead, EncodedSuspect};
+pub use self::backup::{check, restore};
 use self::barrier::Barrier;
 use self::committer::Committer;
+pub(crate) use self::engine::in_use;
 use self::fault::Fault;
 use self::group::{Group, KnownSink, Sinks};
 use self::job::Job;
 use self::key::{FindTag, SinkNumber};
 use self::list::Reader;
+pub use self::load::adopt;
+use self::mark::Mark;
 use self::record::{LeadRecord, SuspectRecord};
 use self::shared::Shared;
 use self::space::Space;
+pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::{
-    Accepted, Arrival, Delivery, DeliveryId, Due, Filter, Find, Finish, History, Intake, LeadId,
-    Listed, Outbox, Page, QuarantineId, Quarantined, Queue, Refusal, Repair, Repaired, Resealed,
-    Retention, SinkPolicy, StoredLead, StoredSuspect, Suspect, Swept, Totals, Unavailable,
+    Accepted, Arrival, BackedUp, Delivery, DeliveryId, Due, ExportHeader, Exported, Filter, Find,
+    Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, QuarantineId, Quarantined,
+    Queue, Refusal, Repair, Repaired, Resealed, Retention, SinkPolicy, StoredLead, StoredSuspect,
+    Suspect, Swept, Totals, Unavailable, UpkeepError,
 };
 use crate::clock::Millis;
 use crate::seal::OutboxKey;
@@ -103,6 +125,16 @@ pub enum OpenError {
         /// Its format.
         found: u32,
     },
+    /// Its file is damaged. It was not touched.
+    #[error(
+        "the outbox {path} is damaged: {why}; see `leadgate outbox verify`, then restore a backup or save what is whole with `leadgate outbox salvage`"
+    )]
+    Damaged {
+        /// Which store.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
     /// Anything else.
     #[error("the outbox {path} cannot be opened: {why}")]
     Broken {
@@ -121,6 +153,7 @@ pub struct SledOutbox {
     vault: Arc<Vault>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    path: PathBuf,
     /// Keeps the lock on the folder until everything else is gone.
     _db: ::sled::Db,
 }
@@ -135,18 +168,7 @@ impl SledOutbox {
         };
         std::fs::create_dir_all(&path).map_err(|error| broken(error.to_string()))?;
         private(&path).map_err(|error| broken(error.to_string()))?;
-        let db = ::sled::Config::new()
-            .path(&path)
-            .cache_capacity(options.cache as u64)
-            .flush_every_ms(None)
-            .mode(::sled::Mode::HighThroughput)
-            .open()
-            .map_err(|error| match error {
-                ::sled::Error::Io(io) if io.to_string().contains("lock") => {
-                    OpenError::InUse(path.clone())
-                }
-                other => broken(other.to_string()),
-            })?;
+        let db = engine::open(&path, options.cache)?;
         let tree: ::sled::Tree = (*db).clone();
         check_format(&tree, &path)?;
         let sinks = register(&tree, options.sinks).map_err(|error| broken(error.to_string()))?;
@@ -163,6 +185,13 @@ impl SledOutbox {
             vault: Arc::clone(&vault),
         };
         let totals = reader.totals().map_err(broken_store)?;
+        if let Some(missing) = mark::missing(&path, &totals) {
+            return Err(OpenError::Damaged {
+                path,
+                why: format!("{missing} pushes that were acknowledged are not in it any more"),
+            });
+        }
+        let mark = Mark::open(&path).map_err(|error| broken(error.to_string()))?;
         let lanes = sinks.by_name.keys().map(|name| {
             let paused = reader.paused(name)?;
             Ok((Arc::clone(name), paused))
@@ -172,6 +201,7 @@ impl SledOutbox {
             totals,
             lanes.map_err(broken_store)?.into_iter(),
             Space::new(&path, options.min_free),
+            Some(mark),
             options.metrics,
         ));
         let (jobs, queue) = mpsc::channel(options.queue + FINISHES);
@@ -194,6 +224,7 @@ impl SledOutbox {
             vault,
             shared,
             thread: Mutex::new(Some(thread)),
+            path,
             _db: db,
         })
     }
@@ -442,6 +473,25 @@ impl Outbox for SledOutbox {
         let resealed = stale.len() as u64;
         self.write_and_wait(move |group| stale.iter().try_for_each(|name| group.reseal(name)))?;
         Ok(Resealed { resealed, next })
+    }
+
+    fn export_header(&self) -> ExportHeader {
+        self.header()
+    }
+
+    fn dump(
+        &self,
+        each: &mut dyn FnMut(Exported) -> std::io::Result<()>,
+    ) -> Result<(), UpkeepError> {
+        self.dump_all(each)
+    }
+
+    fn load(&self, some: Vec<Exported>) -> Result<Imported, UpkeepError> {
+        self.load_all(some)
+    }
+
+    fn backup(&self, to: &mut dyn Write) -> Result<BackedUp, UpkeepError> {
+        self.write_backup(to)
     }
 
     fn sweep(

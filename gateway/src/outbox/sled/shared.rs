@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::claims::Claims;
+use super::mark::Mark;
 use super::space::Space;
+use super::tap::Tap;
 use crate::outbox::{Totals, Unavailable};
 use crate::telemetry::metrics::OutboxMetrics;
 
@@ -20,6 +22,8 @@ pub(super) struct Shared {
     lanes: HashMap<Arc<str>, LaneSignals>,
     pub(super) claims: Claims,
     pub(super) space: Space,
+    pub(super) tap: Tap,
+    mark: Option<Mark>,
     metrics: OutboxMetrics,
 }
 
@@ -35,6 +39,7 @@ impl Shared {
         totals: Totals,
         sinks: impl Iterator<Item = (Arc<str>, bool)>,
         space: Space,
+        mark: Option<Mark>,
         metrics: OutboxMetrics,
     ) -> Self {
         let signals = |paused| LaneSignals {
@@ -49,6 +54,8 @@ impl Shared {
                 .collect(),
             claims: Claims::default(),
             space,
+            tap: Tap::default(),
+            mark,
             metrics,
         }
     }
@@ -62,6 +69,9 @@ impl Shared {
     }
 
     pub(super) fn committed(&self, totals: Totals, took: Duration) {
+        if let Some(mark) = &self.mark {
+            mark.note(&totals);
+        }
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = totals;
         self.metrics.commit_duration.observe(took.as_secs_f64());
     }

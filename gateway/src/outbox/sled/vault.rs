@@ -38,6 +38,19 @@ impl Vault {
         Ok(Self { keyring, index })
     }
 
+    pub(super) fn index_key(&self) -> &IndexKey {
+        &self.index
+    }
+
+    /// Puts another index key into a store that has nothing to look up yet.
+    pub(super) fn replace_index_key(&self, tree: &Tree, index: &IndexKey) -> Result<(), Fault> {
+        let sealed = self
+            .keyring
+            .seal_vec(ROOM, record::encode(index.as_bytes()));
+        tree.insert(key::INDEX_KEY, sealed)?;
+        Ok(())
+    }
+
     pub(super) fn seal(&self, room: u8, plain: Vec<u8>) -> Vec<u8> {
         self.keyring.seal_vec(room, plain)
     }

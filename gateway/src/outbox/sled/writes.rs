@@ -84,15 +84,21 @@ impl<'a> Writes<'a> {
     }
 
     /// The batch that makes it so.
-    pub(super) fn into_batch(self) -> Batch {
+    pub(super) fn batch(&self) -> Batch {
         let mut batch = Batch::default();
-        for (key, value) in self.pending {
+        for (key, value) in &self.pending {
             match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
+                Some(value) => batch.insert(key.as_slice(), value.clone()),
+                None => batch.remove(key.as_slice()),
             }
         }
         batch
+    }
+
+    /// Keys and their new values.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let pairs = self.pending.iter();
+        pairs.map(|(key, value)| (key.as_slice(), value.as_deref()))
     }
 }
 
@@ -122,7 +128,7 @@ mod tests {
             writes.get(b"a3").expect("reads").as_deref(),
             Some(b"group".as_slice())
         );
-        db.apply_batch(writes.into_batch()).expect("applies");
+        db.apply_batch(writes.batch()).expect("applies");
         assert_eq!(db.get(b"a1").expect("reads"), None);
         assert_eq!(db.len(), 2);
     }

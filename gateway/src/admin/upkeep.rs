@@ -1,0 +1,120 @@
+//! Upkeep over the API: backup and export as streams, rekeying step by step.
+//!
+//! What is streamed is made on a blocking thread that ends when the reader goes away. An error
+//! in the middle cuts the connection, so that nobody takes a part for the whole.
+
+use std::io::{self, Write};
+
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+use futures_util::stream;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use super::Admin;
+use super::params::Body;
+use super::problem::{Kind, Problem};
+use crate::outbox::{Outbox, UpkeepError};
+
+/// Bytes in one piece of a stream.
+const PIECE: usize = 64 << 10;
+/// Pieces on their way.
+const PIECES: usize = 4;
+
+/// `POST /outbox/backup`: the backup itself.
+pub(super) async fn backup(admin: web::Data<Admin>) -> Result<HttpResponse, Problem> {
+    streamed(&admin, |outbox, to| outbox.backup(to).map(drop)).await
+}
+
+/// `POST /outbox/export`: JSON lines.
+pub(super) async fn export(admin: web::Data<Admin>) -> Result<HttpResponse, Problem> {
+    streamed(&admin, write_export).await
+}
+
+/// Writes an export, line by line.
+pub(crate) fn write_export(outbox: &dyn Outbox, to: &mut dyn Write) -> Result<(), UpkeepError> {
+    let line = |to: &mut dyn Write, text: serde_json::Result<String>| {
+        writeln!(to, "{}", text.map_err(io::Error::other)?)
+    };
+    line(to, serde_json::to_string(&outbox.export_header()))?;
+    outbox.dump(&mut |one| line(to, serde_json::to_string(&one)))
+}
+
+async fn streamed(
+    admin: &web::Data<Admin>,
+    make: fn(&dyn Outbox, &mut dyn Write) -> Result<(), UpkeepError>,
+) -> Result<HttpResponse, Problem> {
+    let (to, mut pieces) = mpsc::channel::<Result<Bytes, UpkeepError>>(PIECES);
+    let outbox = std::sync::Arc::clone(&admin.outbox);
+    actix_web::rt::task::spawn_blocking(move || {
+        let mut stream = io::BufWriter::with_capacity(PIECE, Stream(to.clone()));
+        let made = make(&*outbox, &mut stream);
+        let made = made.and_then(|()| Ok(stream.flush()?));
+        if let Err(error) = made {
+            let _ = to.blocking_send(Err(error));
+        }
+    });
+    // Whatever fails before the first piece is an answer of its own.
+    match pieces.recv().await {
+        Some(Ok(first)) => {
+            let rest = stream::unfold((Some(first), pieces), |(first, mut pieces)| async {
+                let piece = match first {
+                    Some(first) => Ok(first),
+                    None => pieces.recv().await?,
+                };
+                Some((piece.map_err(io::Error::other), (None, pieces)))
+            });
+            Ok(HttpResponse::Ok()
+                .content_type("application/octet-stream")
+                .streaming(rest))
+        }
+        Some(Err(error @ UpkeepError::Busy)) => Err(Problem::new(Kind::Busy, error.to_string())),
+        Some(Err(error)) => Err(Problem::new(Kind::Unavailable, error.to_string())),
+        None => Err(Problem::new(Kind::Internal, "nothing was written")),
+    }
+}
+
+/// The sending end of a stream.
+struct Stream(mpsc::Sender<Result<Bytes, UpkeepError>>);
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let piece = Ok(Bytes::copy_from_slice(bytes));
+        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        self.0.blocking_send(piece).map_err(gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One step of rekeying.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Step {
+    from: Option<String>,
+    limit: usize,
+}
+
+impl Default for Step {
+    fn default() -> Self {
+        Self {
+            from: None,
+            limit: 1_000,
+        }
+    }
+}
+
+/// `POST /outbox/rekey`: one step, `{from?, limit?}` → `{resealed, next}`.
+pub(super) async fn rekey(admin: web::Data<Admin>, body: Body) -> Result<HttpResponse, Problem> {
+    let Step { from, limit } = body.json()?;
+    let limit = limit.clamp(1, 10_000);
+    let step = web::block(move || admin.outbox.rekey(from.as_deref(), limit));
+    let done = step
+        .await
+        .map_err(|_| Problem::new(Kind::Internal, "rekeying was cut short"))??;
+    Ok(HttpResponse::Ok()
+        .json(serde_json::json!({ "resealed": done.resealed, "next": done.next })))
+}

@@ -1,0 +1,57 @@
+//! `leadgate outbox verify` and `salvage`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::super::{FAILED, Global, fail};
+use super::place::configuration;
+use super::print_counts;
+use crate::outbox::Problem;
+use crate::outbox::sled;
+
+pub(super) fn verify(global: &Global) -> Result<ExitCode, ExitCode> {
+    let config = configuration(global)?;
+    let outbox = &config.outbox;
+    let verdict = sled::verify(&outbox.path, &outbox.keys, outbox.cache)
+        .map_err(|error| fail(error, FAILED))?;
+    print_counts(global, &verdict);
+    print_problems(global, &verdict.problems, verdict.found);
+    let lang = global.lang();
+    if verdict.found > 0 {
+        return Ok(ExitCode::from(FAILED));
+    }
+    if !global.json {
+        println!("{}", lang.pick("the outbox is sound", "发件箱完好"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn salvage(global: &Global, to: &Path) -> Result<ExitCode, ExitCode> {
+    let config = configuration(global)?;
+    let outbox = &config.outbox;
+    let saved =
+        sled::salvage(&outbox.path, to, &outbox.keys).map_err(|error| fail(error, FAILED))?;
+    print_counts(global, &saved);
+    print_problems(global, &saved.losses, saved.lost);
+    if !global.json {
+        let what = global.lang().pick(
+            "the new outbox is there; set outbox.path to it, or put it in the old one's place",
+            "新发件箱已就绪；请将 outbox.path 指向它，或用它替换旧目录",
+        );
+        println!("{what}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_problems(global: &Global, problems: &[Problem], found: u64) {
+    if global.json {
+        return;
+    }
+    for problem in problems {
+        println!("- {}: {}; {}", problem.key, problem.what, problem.advice);
+    }
+    let more = found.saturating_sub(problems.len() as u64);
+    if more > 0 {
+        println!("- {} {more}", global.lang().pick("and more:", "其余："));
+    }
+}

@@ -1,0 +1,139 @@
+//! `leadgate outbox export` and `import`: JSON lines.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::super::{FAILED, Global, client, fail, runtime};
+use super::place::{self, Daemon, Place, configuration};
+use super::{plain_text, print_counts};
+use crate::outbox::{EXPORT_VERSION, ExportHeader, Exported, Imported, Outbox, sled};
+
+/// Lines stored in one commit.
+const LINES: usize = 200;
+
+pub(super) fn export(global: &Global, target: &client::Target) -> Result<ExitCode, ExitCode> {
+    let place = place::find(global, target)?;
+    eprintln!("{}", plain_text(global.lang()));
+    match place {
+        Place::Daemon(daemon) => {
+            let runtime = runtime().map_err(|error| fail(error, FAILED))?;
+            runtime.block_on(fetch(global, &daemon))?;
+        }
+        Place::Folder(config) => {
+            let outbox = place::open(&config, &[])?;
+            let mut out = BufWriter::new(io::stdout().lock());
+            let done = crate::admin::write_export(&outbox, &mut out);
+            outbox.close();
+            done.map_err(|error| fail(error, FAILED))?;
+            out.flush().map_err(|error| fail(error, FAILED))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn fetch(global: &Global, daemon: &Daemon) -> Result<(), ExitCode> {
+    let path = "/api/v1/outbox/export";
+    let mut response = daemon.post(global, path, &serde_json::json!({})).await?;
+    let mut out = io::stdout().lock();
+    while let Some(piece) = response
+        .chunk()
+        .await
+        .map_err(|error| fail(client::innermost(&error), FAILED))?
+    {
+        out.write_all(&piece).map_err(|error| fail(error, FAILED))?;
+    }
+    Ok(())
+}
+
+pub(super) fn import(global: &Global, file: &Path) -> Result<ExitCode, ExitCode> {
+    let config = configuration(global)?;
+    let mut lines = source(file).map_err(|error| fail(error, FAILED))?;
+    // Once through before anything is stored: every line must be readable.
+    let mut sinks = BTreeSet::new();
+    let header = each(&mut lines, |line| {
+        if let Exported::Lead(lead) = line {
+            sinks.extend(lead.deliveries.into_iter().map(|one| one.delivery.sink));
+        }
+        Ok(())
+    })
+    .map_err(|error| fail(error, FAILED))?;
+    let outbox = &config.outbox;
+    sled::adopt(&outbox.path, outbox.cache, &outbox.keys, &header)
+        .map_err(|error| fail(error, FAILED))?;
+    let sinks: Vec<String> = sinks.into_iter().collect();
+    let outbox = place::open(&config, &sinks)?;
+    let mut done = Imported::default();
+    let mut some = Vec::new();
+    let mut store = |some: &mut Vec<Exported>| -> io::Result<()> {
+        let more = outbox
+            .load(std::mem::take(some))
+            .map_err(io::Error::other)?;
+        done.leads += more.leads;
+        done.leads_known += more.leads_known;
+        done.deliveries += more.deliveries;
+        done.suspects += more.suspects;
+        done.suspects_known += more.suspects_known;
+        Ok(())
+    };
+    let stored = each(&mut lines, |line| {
+        some.push(line);
+        if some.len() == LINES {
+            store(&mut some)
+        } else {
+            Ok(())
+        }
+    });
+    let stored = stored.and_then(|_| store(&mut some));
+    outbox.close();
+    stored.map_err(|error| fail(error, FAILED))?;
+    print_counts(global, &done);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The file, or standard input put into a file without a name, so that it can be read twice.
+fn source(file: &Path) -> io::Result<BufReader<File>> {
+    if file.as_os_str() != "-" {
+        return Ok(BufReader::new(File::open(file)?));
+    }
+    let mut copy = tempfile::tempfile()?;
+    io::copy(&mut io::stdin().lock(), &mut copy)?;
+    Ok(BufReader::new(copy))
+}
+
+/// Gives every line behind the first to `each`.
+fn each(
+    lines: &mut BufReader<File>,
+    mut each: impl FnMut(Exported) -> io::Result<()>,
+) -> io::Result<ExportHeader> {
+    lines.rewind()?;
+    let mut header: Option<ExportHeader> = None;
+    for (number, line) in lines.lines().enumerate() {
+        let line = line?;
+        let bad = |why: String| io::Error::other(format!("line {}: {why}", number + 1));
+        match &header {
+            None => {
+                let first: ExportHeader = serde_json::from_str(&line)
+                    .map_err(|_| bad("this is no export of leadgate".to_owned()))?;
+                if first.leadgate_export != EXPORT_VERSION {
+                    let version = first.leadgate_export;
+                    return Err(bad(format!(
+                        "exports of version {version} are unknown, this leadgate reads version {EXPORT_VERSION}"
+                    )));
+                }
+                header = Some(first);
+            }
+            Some(_) if line.is_empty() => {}
+            Some(_) => {
+                // The parser's own message may quote the line, which is personal data.
+                let one = serde_json::from_str(&line).map_err(|error| {
+                    bad(format!("not an exported record, column {}", error.column()))
+                })?;
+                each(one)?;
+            }
+        }
+    }
+    header.ok_or_else(|| io::Error::other("the export is empty"))
+}

@@ -1,0 +1,140 @@
+//! `leadgate outbox verify`, `salvage`, `backup`, `restore`, `export`, `import`, `rekey`.
+//!
+//! One rule says what they work on: with `--url`, that daemon. Otherwise the store's own lock
+//! decides: if a leadgate holds the outbox of the configuration, it is asked through its API;
+//! if nobody does, the folder is opened.
+
+mod backup;
+mod inspect;
+mod lines;
+mod place;
+mod rekey;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{Global, client};
+use crate::lang::Lang;
+
+const RULE: &str = "Works through the daemon if --url is given or if the daemon holds the outbox of the \
+configuration (the store's lock decides); otherwise opens the folder outbox.path itself.";
+const STOPPED: &str =
+    "Needs the daemon stopped: works on the folder outbox.path of the configuration.";
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Read every record and check that all of it fits together
+    #[command(after_help = STOPPED)]
+    Verify,
+    /// Put what is whole in a damaged outbox into a new one
+    #[command(after_help = STOPPED)]
+    Salvage {
+        /// Folder of the new outbox: empty or not there
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+    },
+    /// Write a consistent backup, while the daemon runs or not
+    #[command(after_help = RULE)]
+    Backup {
+        /// File to write; must not be there
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        #[command(flatten)]
+        target: client::Target,
+    },
+    /// Make an outbox of a backup
+    Restore {
+        /// The backup
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// Folder of the new outbox: empty or not there
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+    },
+    /// Print leads, deliveries and quarantine as JSON lines, unencrypted
+    #[command(after_help = RULE)]
+    Export(client::Target),
+    /// Store what was exported, but for what is there already
+    #[command(after_help = STOPPED)]
+    Import {
+        /// The export, or - for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Encrypt what is stored with the current key
+    #[command(after_help = RULE)]
+    Rekey(client::Target),
+}
+
+pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
+    let done = match command {
+        Command::Verify => inspect::verify(global),
+        Command::Salvage { to } => inspect::salvage(global, to),
+        Command::Backup { to, target } => backup::backup(global, to, target),
+        Command::Restore { from, to } => backup::restore(global, from, to),
+        Command::Export(target) => lines::export(global, target),
+        Command::Import { file } => lines::import(global, file),
+        Command::Rekey(target) => rekey::run(global, target),
+    };
+    done.unwrap_or_else(|code| code)
+}
+
+/// Their help in Chinese.
+pub(super) fn localized(outbox: clap::Command) -> clap::Command {
+    let rule = "指定 --url 时使用该守护进程；否则由存储锁决定：配置中的发件箱若被守护进程占用，则通过其 API 操作，否则直接打开 outbox.path 目录。";
+    let stopped = "需先停止守护进程：直接操作配置中的 outbox.path 目录。";
+    let abouts = [
+        ("verify", "读取每条记录并校验其一致性", Some(stopped)),
+        (
+            "salvage",
+            "将受损发件箱中完好的记录抢救到新目录",
+            Some(stopped),
+        ),
+        ("backup", "生成一致的备份，守护进程运行与否均可", Some(rule)),
+        ("restore", "由备份恢复出发件箱", None),
+        (
+            "export",
+            "以 JSON Lines 明文输出客资、投递与隔离区",
+            Some(rule),
+        ),
+        ("import", "导入导出的数据，跳过已有的", Some(stopped)),
+        ("rekey", "用当前密钥重新加密已存数据", Some(rule)),
+    ];
+    abouts
+        .into_iter()
+        .fold(outbox, |outbox, (name, about, after)| {
+            outbox.mut_subcommand(name, |sub| {
+                let sub = sub.about(about);
+                match after {
+                    Some(after) => sub.after_help(after),
+                    None => sub,
+                }
+            })
+        })
+}
+
+/// Prints a report of `Serialize` fields: as JSON, or a line for each number.
+fn print_counts(global: &Global, report: &impl serde::Serialize) {
+    let Ok(report) = serde_json::to_value(report) else {
+        return;
+    };
+    if global.json {
+        println!("{report:#}");
+        return;
+    }
+    for (name, value) in report.as_object().into_iter().flatten() {
+        if value.is_u64() {
+            println!("{}: {value}", name.replace('_', " "));
+        }
+    }
+}
+
+/// What to say when leads leave the store's encryption.
+fn plain_text(lang: Lang) -> &'static str {
+    lang.pick(
+        "leadgate: the output is personal data in plain text; keep it as safe as the outbox",
+        "leadgate：输出为明文个人信息，请像保护发件箱一样保护它",
+    )
+}

@@ -1,0 +1,107 @@
+//! Places: what a command works on, the daemon or the folder.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use leadgate_plugin::Secret;
+use serde_json::Value;
+
+use super::super::{FAILED, Global, UNREACHABLE, check, client, fail};
+use crate::config::Config;
+use crate::outbox::SinkPolicy;
+use crate::outbox::sled::{Options, SledOutbox, in_use};
+use crate::telemetry::metrics::Metrics;
+
+/// Where the outbox is.
+pub(super) enum Place {
+    /// Behind a daemon's API.
+    Daemon(Daemon),
+    /// In a folder that nobody has.
+    Folder(Box<Config>),
+}
+
+/// A daemon's API.
+pub(super) struct Daemon {
+    base: String,
+    token: Option<Secret>,
+}
+
+/// The configuration, or why there is none.
+pub(super) fn configuration(global: &Global) -> Result<Config, ExitCode> {
+    let mut plugins = crate::plugin::Plugins::builtin().map_err(|error| fail(error, FAILED))?;
+    check::load(global, &mut plugins)
+}
+
+/// Decides by the one rule of these commands.
+pub(super) fn find(global: &Global, target: &client::Target) -> Result<Place, ExitCode> {
+    if target.url.is_none() {
+        let config = configuration(global)?;
+        if !in_use(&config.outbox.path) {
+            return Ok(Place::Folder(Box::new(config)));
+        }
+    }
+    let (base, token) = client::resolve(global, target)?;
+    Ok(Place::Daemon(Daemon { base, token }))
+}
+
+/// Opens the folder's store. `more` are sinks that are not configured.
+pub(super) fn open(config: &Config, more: &[String]) -> Result<SledOutbox, ExitCode> {
+    if !config.outbox.path.exists() && more.is_empty() {
+        let path = config.outbox.path.display();
+        return Err(fail(format!("there is no outbox in {path}"), FAILED));
+    }
+    let mut sinks = crate::daemon::policies(config);
+    for name in more {
+        if sinks.iter().all(|sink| sink.name != *name) {
+            sinks.push(SinkPolicy {
+                name: name.clone(),
+                on_update: crate::config::OnUpdate::default(),
+                on_dead: None,
+            });
+        }
+    }
+    let options = Options {
+        path: &config.outbox.path,
+        queue: config.outbox.queue,
+        cache: config.outbox.cache,
+        keys: &config.outbox.keys,
+        sinks,
+        min_free: 0,
+        metrics: Metrics::new().outbox,
+    };
+    SledOutbox::open(options).map_err(|error| fail(error, FAILED))
+}
+
+impl Daemon {
+    /// `POST path`; an answer that is not success is an error, said already.
+    pub(super) async fn post(
+        &self,
+        global: &Global,
+        path: &str,
+        body: &Value,
+    ) -> Result<reqwest::Response, ExitCode> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(Duration::from_secs(120))
+            .build()
+            .map_err(|error| fail(error, FAILED))?;
+        let mut request = client.post(format!("{}{path}", self.base)).json(body);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        let response = request.send().await.map_err(|error| {
+            let what = global
+                .lang()
+                .pick("the daemon cannot be reached at", "无法连接守护进程");
+            let why = client::innermost(&error);
+            fail(format!("{what} {}: {why}", self.base), UNREACHABLE)
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let body: Value = response.json().await.unwrap_or_default();
+        let detail = body["detail"].as_str().unwrap_or("the daemon refused");
+        Err(fail(detail, FAILED))
+    }
+}

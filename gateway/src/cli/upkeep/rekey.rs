@@ -1,0 +1,60 @@
+//! `leadgate outbox rekey`: every record sealed with the current key.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::super::{FAILED, Global, client, fail, runtime};
+use super::place::{self, Place};
+use super::print_counts;
+use crate::outbox::Outbox;
+
+/// Records looked at in one step.
+const STEP: usize = 1_000;
+
+pub(super) fn run(global: &Global, target: &client::Target) -> Result<ExitCode, ExitCode> {
+    let mut total = 0;
+    match place::find(global, target)? {
+        Place::Daemon(daemon) => {
+            let runtime = runtime().map_err(|error| fail(error, FAILED))?;
+            let mut from = Value::Null;
+            loop {
+                let step = json!({ "from": from, "limit": STEP });
+                let done: Value = runtime.block_on(async {
+                    let answer = daemon.post(global, "/api/v1/outbox/rekey", &step).await?;
+                    let read = answer.json().await;
+                    read.map_err(|error| fail(client::innermost(&error), FAILED))
+                })?;
+                total += done["resealed"].as_u64().unwrap_or(0);
+                tell(global, total);
+                from = done["next"].clone();
+                if from.is_null() {
+                    break;
+                }
+            }
+        }
+        Place::Folder(config) => {
+            let outbox = place::open(&config, &[])?;
+            let mut from = None;
+            loop {
+                let step = outbox.rekey(from.as_deref(), STEP);
+                let step = step.map_err(|error| fail(error, FAILED))?;
+                total += step.resealed;
+                tell(global, total);
+                from = step.next;
+                if from.is_none() {
+                    break;
+                }
+            }
+            outbox.close();
+        }
+    }
+    print_counts(global, &json!({ "resealed": total }));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(global: &Global, total: u64) {
+    if !global.json {
+        eprintln!("{} {total}", global.lang().pick("resealed", "已重新加密"));
+    }
+}

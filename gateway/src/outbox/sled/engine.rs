@@ -1,0 +1,113 @@
+//! The engine's door: opening sled so that a damaged store is an error.
+//!
+//! sled 0.34 panics on damage, or opens and silently cuts off what lies behind it. So the log
+//! is read before sled is ([`super::log`]), and sled's panics are caught. The exceptions are
+//! what only sled can judge: the newest segment, which a crash may leave torn, and its
+//! snapshot file, whose damage it reports itself.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Once;
+
+use super::OpenError;
+use super::log::{Log, Tear};
+use super::{mark, recover};
+
+/// Opens or makes the sled database in `path`.
+pub(super) fn open(path: &Path, cache: usize) -> Result<::sled::Db, OpenError> {
+    let broken = |why: String| OpenError::Broken {
+        path: path.to_owned(),
+        why,
+    };
+    if in_use(path) {
+        return Err(OpenError::InUse(path.to_owned()));
+    }
+    if path.join("db").exists()
+        && let Some(why) = damage(path).map_err(|error| broken(error.to_string()))?
+    {
+        return Err(OpenError::Damaged {
+            path: path.to_owned(),
+            why,
+        });
+    }
+    let open = || {
+        ::sled::Config::new()
+            .path(path)
+            .cache_capacity(cache as u64)
+            .flush_every_ms(None)
+            .mode(::sled::Mode::HighThroughput)
+            .open()
+    };
+    match guarded(open) {
+        Ok(Ok(db)) => Ok(db),
+        Ok(Err(::sled::Error::Io(io))) if io.to_string().contains("lock") => {
+            Err(OpenError::InUse(path.to_owned()))
+        }
+        Ok(Err(::sled::Error::Corruption { .. })) => Err(OpenError::Damaged {
+            path: path.to_owned(),
+            why: "sled found damaged data".to_owned(),
+        }),
+        Ok(Err(other)) => Err(broken(other.to_string())),
+        Err(panic) => Err(OpenError::Damaged {
+            path: path.to_owned(),
+            why: format!("sled gave up: {panic}"),
+        }),
+    }
+}
+
+/// Why sled must not open the store, if so.
+fn damage(path: &Path) -> std::io::Result<Option<String>> {
+    let log = Log::open(path)?;
+    let contents = log.read(Tear::Stop)?;
+    if let Some(first) = contents.damage.first() {
+        return Ok(Some(format!(
+            "{} places in its file `db` cannot be read, the first at byte {}",
+            contents.damage.len(),
+            first.from
+        )));
+    }
+    if contents.torn.is_none() {
+        return Ok(None);
+    }
+    // A crash tears off what was never acknowledged; anything more is damage.
+    let kept = recover::totals(&log, &contents)?.unwrap_or_default();
+    Ok(mark::missing(path, &kept)
+        .map(|missing| format!("{missing} pushes that were acknowledged are not in it any more")))
+}
+
+/// Whether a leadgate has the store: sled locks its file.
+pub(crate) fn in_use(path: &Path) -> bool {
+    use rustix::fs::{FlockOperation, flock};
+    let Ok(file) = File::open(path.join("db")) else {
+        return false;
+    };
+    // Released as the file is closed.
+    flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
+}
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does what may panic; a panic's message is the error, and nothing else is printed.
+pub(super) fn guarded<T>(what: impl FnOnce() -> T) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !GUARDED.get() {
+                before(panic);
+            }
+        }));
+    });
+    GUARDED.set(true);
+    let done = catch_unwind(AssertUnwindSafe(what));
+    GUARDED.set(false);
+    done.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        text.unwrap_or("no reason given").to_owned()
+    })
+}

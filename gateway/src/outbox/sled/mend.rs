@@ -1,0 +1,259 @@
+//! Mending: a tree of recovered entries becomes a sound store again.
+//!
+//! Leads and deliveries are the truth; the indexes, the order and the counts are made from
+//! them. What is damaged or has lost its lead is removed and reported.
+
+use ::sled::Batch;
+
+use super::fault::Fault;
+use super::group;
+use super::key::{self, SinkNumber};
+use super::list::Reader;
+use super::record::{self, IdentityRecord, LeadRecord, Revision, SuspectRecord, Unreadable};
+use super::survey::sink_at;
+use super::whole::gather;
+use super::words::words;
+use super::{CONTENT, record::REVISIONS_COMPARED};
+use crate::outbox::{Delivery, DeliveryId, LeadId, QuarantineId, Salvaged, State, Totals};
+use crate::seal::SealError;
+
+const LOST: &str = "it is lost; if a backup or the sender has it, bring it in from there";
+const AGAIN: &str = "look at the lead and decide whether its sink still needs it";
+
+/// Makes the tree sound. Stops at a record that is sealed with a key it was not given.
+pub(super) fn mend(reader: &Reader, saved: &mut Salvaged) -> Result<(), Fault> {
+    for room in [b"q", b"o", b"f", b"i"] {
+        clear(&reader.tree, room)?;
+    }
+    let mut mend = Mend {
+        reader,
+        saved,
+        totals: reader.totals().unwrap_or_default(),
+        last_lead: None,
+    };
+    let said = mend.totals.leads;
+    mend.totals.leads = 0;
+    mend.totals.in_quarantine = 0;
+    for sink in mend.totals.sinks.values_mut() {
+        (sink.waiting, sink.retrying, sink.behind) = (0, 0, 0);
+        sink.dead.clear();
+    }
+    mend.leads()?;
+    mend.suspects()?;
+    mend.deliveries()?;
+    mend.orphans()?;
+    mend.saved.missing_leads = said.saturating_sub(mend.totals.leads);
+    let totals = record::encode(&mend.totals);
+    reader.tree.insert(key::TOTALS, totals)?;
+    Ok(())
+}
+
+fn clear(tree: &::sled::Tree, room: &[u8]) -> Result<(), Fault> {
+    for key in tree.scan_prefix(room).keys() {
+        tree.remove(key?)?;
+    }
+    Ok(())
+}
+
+struct Mend<'a> {
+    reader: &'a Reader,
+    saved: &'a mut Salvaged,
+    totals: Totals,
+    last_lead: Option<LeadId>,
+}
+
+impl Mend<'_> {
+    fn lose(&mut self, what: impl Into<String>, key: &[u8], advice: &'static str) {
+        let key = words(key, &self.reader.sinks);
+        self.saved.lose(what, key, advice);
+    }
+
+    /// Removes a record with all its parts, and says so.
+    fn drop_record(&mut self, what: impl Into<String>, name: &[u8]) -> Result<(), Fault> {
+        for key in self.reader.tree.scan_prefix(name).keys() {
+            self.reader.tree.remove(key?)?;
+        }
+        self.lose(what, name, LOST);
+        Ok(())
+    }
+
+    fn leads(&mut self) -> Result<(), Fault> {
+        let reader = self.reader;
+        gather(&reader.tree, key::LEAD, |whole| {
+            let id = key::id_after_room(&whole.name).map(LeadId);
+            let revision = sink_at(&whole.name, 17);
+            let plain = reader.vault.unseal(key::LEAD, &whole.bytes);
+            let plain = needed(plain)?;
+            let lead = plain
+                .as_deref()
+                .and_then(|bytes| record::decode::<LeadRecord<'_>>(bytes).ok());
+            let (Some(id), Some(revision), Some(lead), true) =
+                (id, revision, lead, whole.contiguous)
+            else {
+                return self.drop_record("its record is damaged", &whole.name);
+            };
+            if self.last_lead != Some(id) {
+                self.totals.leads += 1;
+                self.saved.leads += 1;
+            }
+            self.last_lead = Some(id);
+            self.saved.revisions += 1;
+            let mut batch = Batch::default();
+            self.identify(&mut batch, id, revision, &lead)?;
+            for tag in &lead.finds {
+                batch.insert(key::find(tag, id), b"".as_slice());
+            }
+            Ok(reader.tree.apply_batch(batch)?)
+        })
+    }
+
+    fn identify(
+        &mut self,
+        batch: &mut Batch,
+        id: LeadId,
+        number: u32,
+        lead: &LeadRecord<'_>,
+    ) -> Result<(), Fault> {
+        let entry = key::identity(&lead.identity);
+        let known = self.reader.tree.get(&entry)?;
+        let known = known.and_then(|bytes| record::decode_owned::<IdentityRecord>(&bytes).ok());
+        // Of two leads with one identity the later goes on; the earlier stays readable.
+        let mut identity = known
+            .filter(|known| known.lead == id)
+            .unwrap_or(IdentityRecord {
+                lead: id,
+                newest: 0,
+                modified_at: None,
+                revisions: Vec::new(),
+            });
+        let history = matches!((lead.modified_at, identity.modified_at), (Some(this), Some(newest)) if this < newest);
+        identity.newest = number;
+        identity.modified_at = identity.modified_at.max(lead.modified_at);
+        if identity.revisions.len() == REVISIONS_COMPARED {
+            identity.revisions.remove(0);
+        }
+        identity.revisions.push(Revision {
+            number,
+            content: self.reader.vault.index(CONTENT, &[&lead.content]),
+            history,
+        });
+        batch.insert(entry, record::encode(&identity));
+        Ok(())
+    }
+
+    fn suspects(&mut self) -> Result<(), Fault> {
+        let reader = self.reader;
+        gather(&reader.tree, key::SUSPECT, |whole| {
+            let id = key::id_after_room(&whole.name).map(QuarantineId);
+            let plain = needed(reader.vault.unseal(key::SUSPECT, &whole.bytes))?;
+            let suspect = plain
+                .as_deref()
+                .and_then(|bytes| record::decode::<SuspectRecord<'_>>(bytes).ok());
+            let (Some(id), Some(suspect), true) = (id, suspect, whole.contiguous) else {
+                return self.drop_record("its record is damaged", &whole.name);
+            };
+            self.totals.in_quarantine += 1;
+            self.saved.suspects += 1;
+            let entry = key::identity(&suspect.fingerprint);
+            reader.tree.insert(entry, record::encode(&id))?;
+            Ok(())
+        })
+    }
+
+    fn deliveries(&mut self) -> Result<(), Fault> {
+        // Ended ones first: of a delivery in two places the one that is over counts.
+        for room in [key::DONE, key::DEAD, key::WAITING] {
+            for entry in self.reader.tree.scan_prefix([room]) {
+                let (key, bytes) = entry?;
+                let delivery = match record::open(&self.reader.vault, &bytes) {
+                    Ok(delivery) => Some(delivery),
+                    Err(error @ Unreadable::Sealed(SealError::UnknownKey(_))) => {
+                        return Err(error.into());
+                    }
+                    Err(_) => None,
+                };
+                let id = key::delivery_at_end(&key);
+                let (Some(id), Some(sink), Some(delivery)) = (id, sink_at(&key, 1), delivery)
+                else {
+                    self.drop_record("its record is damaged", &key)?;
+                    continue;
+                };
+                self.delivery(room, &key, id, sink, delivery)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn delivery(
+        &mut self,
+        room: u8,
+        key: &[u8],
+        id: DeliveryId,
+        sink: SinkNumber,
+        mut delivery: Delivery,
+    ) -> Result<(), Fault> {
+        let tree = &self.reader.tree;
+        let order = key::order(delivery.lead, sink, delivery.revision);
+        if !tree.contains_key(key::lead(delivery.lead, delivery.revision, 0))? {
+            return self.drop_record("its lead is lost", key);
+        }
+        if tree.contains_key(&order)? || group::room_of(&delivery.state) != room {
+            // An older state of what stands elsewhere.
+            tree.remove(key)?;
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        if delivery.state == State::Behind {
+            // What it waited for may be lost: the worst is that two revisions go side by side.
+            delivery.state = State::Waiting {
+                due_at: delivery.created_at,
+            };
+            batch.insert(
+                key,
+                record::seal(&self.reader.vault, key::WAITING, &delivery),
+            );
+        }
+        if let State::Waiting { due_at } = delivery.state {
+            let source = key::source(&delivery.source);
+            batch.insert(key::due(sink, source, due_at, id), b"".as_slice());
+        }
+        batch.insert(order, id.0.as_bytes().as_slice());
+        batch.insert(key::sink(&delivery.sink), sink.to_be_bytes().as_slice());
+        tree.apply_batch(batch)?;
+        self.saved.deliveries += 1;
+        let counts = self.totals.sinks.entry(delivery.sink.clone()).or_default();
+        if room != key::DONE {
+            group::count(counts, &delivery, 1);
+        }
+        Ok(())
+    }
+
+    /// Leads that have no delivery: perhaps no sink wanted them, perhaps it is lost.
+    fn orphans(&mut self) -> Result<(), Fault> {
+        let mut last = None;
+        for key in self.reader.tree.scan_prefix([key::LEAD]).keys() {
+            let key = key?;
+            let Some(id) = key::id_after_room(&key).map(LeadId) else {
+                continue;
+            };
+            if last == Some(id) {
+                continue;
+            }
+            last = Some(id);
+            let first = self.reader.tree.scan_prefix(key::orders(id)).next();
+            if first.transpose()?.is_none() {
+                self.lose("no delivery of it is left", &key, AGAIN);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was unsealed, nothing if it is damaged; a missing key is an error.
+fn needed<T>(unsealed: Result<T, Unreadable>) -> Result<Option<T>, Fault> {
+    match unsealed {
+        Ok(plain) => Ok(Some(plain)),
+        Err(error @ Unreadable::Sealed(SealError::UnknownKey(_))) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
+}

@@ -1,0 +1,338 @@
+//! The survey: every record read, every invariant checked.
+//!
+//! Reads the tree once, in order, with look-ups to where each entry must lead; memory does not
+//! grow with the store. Nothing is changed.
+
+use uuid::Uuid;
+
+use super::fault::Fault;
+use super::key::{self, SinkNumber};
+use super::list::Reader;
+use super::record::{self, IdentityRecord, LeadRecord, SuspectRecord, Unreadable};
+use super::whole::{Whole, gather};
+use super::words::words;
+use super::{engine, group};
+use crate::outbox::{Delivery, DeliveryId, LeadId, QuarantineId, State, Totals, Verdict};
+use crate::seal::SealError;
+
+const REPAIR: &str = "`leadgate outbox salvage` rebuilds this";
+const RESTORE: &str = "restore a backup, or save the rest with `leadgate outbox salvage`";
+const KEY: &str = "add the missing key to outbox.key";
+
+/// Length of a suspect's entry in `i`; a lead's is longer.
+const SUSPECT_ENTRY: usize = 18;
+
+/// Checks everything.
+pub(super) fn survey(reader: &Reader, verdict: &mut Verdict) {
+    let mut survey = Survey {
+        reader,
+        verdict,
+        counted: Totals::default(),
+        last_lead: None,
+    };
+    let rooms: [(&str, Check<'_>); 5] = [
+        ("deliveries", Survey::deliveries),
+        ("index entries", Survey::indexes),
+        ("leads", Survey::leads),
+        ("quarantine", Survey::suspects),
+        ("counts", Survey::totals),
+    ];
+    for (name, check) in rooms {
+        match engine::guarded(|| check(&mut survey)) {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => {
+                survey
+                    .verdict
+                    .problem(format!("page: {fault}"), name.to_owned(), RESTORE);
+            }
+            Err(panic) => {
+                survey
+                    .verdict
+                    .problem(format!("page: {panic}"), name.to_owned(), RESTORE);
+            }
+        }
+    }
+}
+
+type Check<'a> = fn(&mut Survey<'a>) -> Result<(), Fault>;
+
+struct Survey<'a> {
+    reader: &'a Reader,
+    verdict: &'a mut Verdict,
+    counted: Totals,
+    /// The lead whose revisions go by, and the number of the last one.
+    last_lead: Option<(LeadId, u32)>,
+}
+
+impl Survey<'_> {
+    fn bad(&mut self, what: impl Into<String>, key: &[u8], advice: &'static str) {
+        let key = words(key, &self.reader.sinks);
+        self.verdict.problem(what, key, advice);
+    }
+
+    fn unreadable(&mut self, error: &Unreadable, key: &[u8]) {
+        let advice = match error {
+            Unreadable::Sealed(SealError::UnknownKey(_)) => KEY,
+            Unreadable::Newer(_) => "use the newer leadgate that wrote it",
+            _ => RESTORE,
+        };
+        self.bad(error.to_string(), key, advice);
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool, Fault> {
+        Ok(self.reader.tree.contains_key(key)?)
+    }
+
+    fn has_under(&self, prefix: &[u8]) -> Result<bool, Fault> {
+        let first = self.reader.tree.scan_prefix(prefix).keys().next();
+        Ok(first.transpose()?.is_some())
+    }
+
+    fn deliveries(&mut self) -> Result<(), Fault> {
+        for room in [key::WAITING, key::DONE, key::DEAD] {
+            for entry in self.reader.tree.scan_prefix([room]) {
+                let (key, bytes) = entry?;
+                match room {
+                    key::WAITING => self.verdict.waiting += 1,
+                    key::DONE => self.verdict.done += 1,
+                    _ => self.verdict.dead += 1,
+                }
+                match record::open(&self.reader.vault, &bytes) {
+                    Ok(delivery) => self.delivery(room, &key, &delivery)?,
+                    Err(error) => self.unreadable(&error, &key),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn delivery(&mut self, room: u8, key: &[u8], delivery: &Delivery) -> Result<(), Fault> {
+        let (Some(id), Some(number)) = (key::delivery_at_end(key), sink_at(key, 1)) else {
+            self.bad("a key that is no delivery", key, RESTORE);
+            return Ok(());
+        };
+        let sinks = &self.reader.sinks;
+        let known = sinks.by_number.get(&number);
+        if known.is_none_or(|sink| *sink.name != *delivery.sink) {
+            self.bad("its sink is another than its key says", key, REPAIR);
+        }
+        if group::room_of(&delivery.state) != room {
+            self.bad("it is not where its state belongs", key, REPAIR);
+        }
+        for other in [key::WAITING, key::DONE, key::DEAD] {
+            if other != room && self.has(&key::delivery(other, number, id))? {
+                self.bad("it is in two places", key, REPAIR);
+            }
+        }
+        if let State::Waiting { due_at } = delivery.state {
+            let source = key::source(&delivery.source);
+            if !self.has(&key::due(number, source, due_at, id))? {
+                self.bad("it waits and is not in the due index", key, REPAIR);
+            }
+        }
+        let order = key::order(delivery.lead, number, delivery.revision);
+        if self.reader.tree.get(order)?.as_deref() != Some(id.0.as_bytes()) {
+            self.bad("the lead's order does not name it", key, REPAIR);
+        }
+        if !self.has(&key::lead(delivery.lead, delivery.revision, 0))? {
+            self.bad("its lead is not there", key, RESTORE);
+        }
+        let sink = self.counted.sinks.entry(delivery.sink.clone()).or_default();
+        group::count(sink, delivery, 1);
+        Ok(())
+    }
+
+    fn find(&self, room: u8, sink: SinkNumber, id: DeliveryId) -> Result<Option<Delivery>, Fault> {
+        let found = self.reader.tree.get(key::delivery(room, sink, id))?;
+        // One that cannot be read was reported where it is.
+        Ok(found.and_then(|bytes| record::open(&self.reader.vault, &bytes).ok()))
+    }
+
+    fn indexes(&mut self) -> Result<(), Fault> {
+        for entry in self.reader.tree.scan_prefix(b"q").keys() {
+            let key = entry?;
+            let due = key::read_due(&key).zip(sink_at(&key, 1));
+            let right = match due {
+                Some(((source, at, id), sink)) => {
+                    self.find(key::WAITING, sink, id)?.is_some_and(|one| {
+                        one.state == State::Waiting { due_at: at }
+                            && key::source(&one.source) == source
+                    })
+                }
+                None => false,
+            };
+            if !right {
+                self.bad("no delivery is due then", &key, REPAIR);
+            }
+        }
+        for entry in self.reader.tree.scan_prefix(b"o") {
+            let (key, id) = entry?;
+            let lead = key::id_after_room(&key).map(LeadId);
+            let mut right = false;
+            if let (Some((sink, revision)), Ok(id)) = (key::read_order(&key), Uuid::from_slice(&id))
+            {
+                for room in [key::WAITING, key::DONE, key::DEAD] {
+                    if let Some(one) = self.find(room, sink, DeliveryId(id))? {
+                        right |= Some(one.lead) == lead && one.revision == revision;
+                    }
+                }
+            }
+            if !right {
+                self.bad("it names no delivery of that lead", &key, REPAIR);
+            }
+        }
+        for entry in self.reader.tree.scan_prefix(b"f").keys() {
+            let key = entry?;
+            let lead = key::delivery_at_end(&key).map(|id| LeadId(id.0));
+            let there = match lead {
+                Some(lead) => self.has_under(&key::lead_revisions(lead))?,
+                None => false,
+            };
+            if !there {
+                self.bad("it names a lead that is not there", &key, REPAIR);
+            }
+        }
+        for entry in self.reader.tree.scan_prefix(b"i") {
+            let (key, bytes) = entry?;
+            let there = if bytes.len() == SUSPECT_ENTRY {
+                match record::decode_owned::<QuarantineId>(&bytes) {
+                    Ok(id) => self.has_under(&key::quarantine_of(id))?,
+                    Err(_) => false,
+                }
+            } else {
+                match record::decode_owned::<IdentityRecord>(&bytes) {
+                    Ok(known) => self.has(&key::lead(known.lead, known.newest, 0))?,
+                    Err(error) => {
+                        self.unreadable(&error, &key);
+                        continue;
+                    }
+                }
+            };
+            if !there {
+                self.bad("it names what is not there", &key, REPAIR);
+            }
+        }
+        Ok(())
+    }
+
+    fn leads(&mut self) -> Result<(), Fault> {
+        let reader = self.reader;
+        gather(&reader.tree, key::LEAD, |whole| self.lead(&whole))
+    }
+
+    fn lead(&mut self, whole: &Whole) -> Result<(), Fault> {
+        let id = key::id_after_room(&whole.name).map(LeadId);
+        let (Some(id), Some(revision)) = (id, sink_at(&whole.name, 17)) else {
+            self.bad("a key that is no lead", &whole.name, RESTORE);
+            return Ok(());
+        };
+        let before = self.last_lead.filter(|(last, _)| *last == id);
+        self.verdict.leads += u64::from(before.is_none());
+        self.verdict.revisions += 1;
+        if revision != before.map_or(0, |(_, number)| number) + 1 {
+            self.bad("an earlier revision is not there", &whole.name, RESTORE);
+        }
+        self.last_lead = Some((id, revision));
+        if !whole.contiguous {
+            self.bad("a part is missing", &whole.name, RESTORE);
+            return Ok(());
+        }
+        let plain = match self.reader.vault.unseal(key::LEAD, &whole.bytes) {
+            Ok(plain) => plain,
+            Err(error) => {
+                self.unreadable(&error, &whole.name);
+                return Ok(());
+            }
+        };
+        let lead: LeadRecord<'_> = match record::decode(&plain) {
+            Ok(lead) => lead,
+            Err(error) => {
+                self.unreadable(&error, &whole.name);
+                return Ok(());
+            }
+        };
+        let known = self.reader.tree.get(key::identity(&lead.identity))?;
+        let known = known.and_then(|bytes| record::decode_owned::<IdentityRecord>(&bytes).ok());
+        if known.is_none_or(|known| known.lead != id || known.newest < revision) {
+            self.bad("its identity does not lead to it", &whole.name, REPAIR);
+        }
+        for tag in &lead.finds {
+            if !self.has(&key::find(tag, id))? {
+                self.bad(
+                    "it cannot be found by one of its values",
+                    &whole.name,
+                    REPAIR,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn suspects(&mut self) -> Result<(), Fault> {
+        let reader = self.reader;
+        gather(&reader.tree, key::SUSPECT, |whole| {
+            self.verdict.suspects += 1;
+            if !whole.contiguous {
+                self.bad("a part is missing", &whole.name, RESTORE);
+                return Ok(());
+            }
+            let read = reader.vault.unseal(key::SUSPECT, &whole.bytes);
+            let fingerprint = read.and_then(|plain| {
+                let suspect: SuspectRecord<'_> = record::decode(&plain)?;
+                Ok(suspect.fingerprint)
+            });
+            match fingerprint {
+                Ok(fingerprint) => {
+                    if !self.has(&key::identity(&fingerprint))? {
+                        self.bad("its fingerprint is not known", &whole.name, REPAIR);
+                    }
+                }
+                Err(error) => self.unreadable(&error, &whole.name),
+            }
+            Ok(())
+        })
+    }
+
+    fn totals(&mut self) -> Result<(), Fault> {
+        let totals = self.reader.totals()?;
+        self.total("leads", totals.leads, self.verdict.leads);
+        self.total(
+            "pushes in quarantine",
+            totals.in_quarantine,
+            self.verdict.suspects,
+        );
+        let names: std::collections::BTreeSet<&String> = totals
+            .sinks
+            .keys()
+            .chain(self.counted.sinks.keys())
+            .collect();
+        let names: Vec<String> = names.into_iter().cloned().collect();
+        for name in names {
+            let said = totals.sinks.get(&name).cloned().unwrap_or_default();
+            let counted = self.counted.sinks.get(&name).cloned().unwrap_or_default();
+            for (what, said, counted) in [
+                ("waiting", said.waiting, counted.waiting),
+                ("retrying", said.retrying, counted.retrying),
+                ("behind", said.behind, counted.behind),
+                ("dead", said.dead_letters(), counted.dead_letters()),
+            ] {
+                self.total(&format!("{what} deliveries of sink {name}"), said, counted);
+            }
+        }
+        Ok(())
+    }
+
+    fn total(&mut self, what: &str, said: u64, counted: u64) {
+        if said != counted {
+            let key = format!("count of {what}");
+            let advice = if counted < said { RESTORE } else { REPAIR };
+            self.verdict
+                .problem(format!("says {said}, there are {counted}"), key, advice);
+        }
+    }
+}
+
+/// Four bytes of a key as a number: a sink's, or a revision.
+pub(super) fn sink_at(key: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(key.get(at..at + 4)?.try_into().ok()?))
+}

@@ -1,0 +1,165 @@
+//! Upkeep of a store that no daemon has: verify and salvage.
+//!
+//! A store whose log is damaged is never given to sled: what can be read of it is put into a
+//! new store, and that one is looked at.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::backup::build;
+use super::list::Reader;
+use super::log::{Contents, Log, Tear};
+use super::recover::{Gap, recover};
+use super::vault::Vault;
+use super::words::words;
+use super::{OpenError, engine, key, mark, mend, register, survey};
+use crate::outbox::{Salvaged, Unavailable, UpkeepError, Verdict};
+use crate::seal::OutboxKey;
+
+const RESTORE: &str = "restore a backup, or save the rest with `leadgate outbox salvage`";
+const LOST: &str = "what lay there is lost, unless it was old already";
+
+/// Reads every record of the store in `path` and checks every invariant. Writes nothing that
+/// an ordinary start would not write; nothing at all if the log is damaged.
+pub fn verify(path: &Path, keys: &[OutboxKey], cache: usize) -> Result<Verdict, UpkeepError> {
+    let (log, contents) = look(path)?;
+    let mut verdict = Verdict::default();
+    for damage in &contents.damage {
+        verdict.problem(
+            "page: no record can be read there",
+            format!("file db, bytes {} to {}", damage.from, damage.to),
+            RESTORE,
+        );
+    }
+    let opened = if contents.damage.is_empty() {
+        engine::open(path, cache)
+    } else {
+        Err(OpenError::Damaged {
+            path: path.to_owned(),
+            why: String::new(),
+        })
+    };
+    match opened {
+        Ok(db) => check(&db, path, keys, &mut verdict)?,
+        Err(OpenError::Damaged { why, .. }) => {
+            if !why.is_empty() {
+                verdict.problem(why, "the store".to_owned(), RESTORE);
+            }
+            // Beside the store, which is private, and gone afterwards.
+            let parent = std::path::absolute(path)?;
+            let place = tempfile::tempdir_in(parent.parent().unwrap_or(&parent))?;
+            build(&place.path().join("store"), |tree| {
+                let gaps = recover(&log, &contents, tree)?;
+                name_gaps(&gaps, |what, key| verdict.problem(what, key, RESTORE));
+                check(tree, path, keys, &mut verdict)
+            })?;
+        }
+        Err(other) => return Err(refused(&other)),
+    }
+    Ok(verdict)
+}
+
+fn check(
+    tree: &::sled::Tree,
+    path: &Path,
+    keys: &[OutboxKey],
+    verdict: &mut Verdict,
+) -> Result<(), UpkeepError> {
+    if tree.get(key::INDEX_KEY).ok().flatten().is_none() {
+        verdict.problem(
+            "it is not there",
+            words(key::INDEX_KEY, &no_sinks()),
+            RESTORE,
+        );
+    }
+    let reader = reader(tree, keys)?;
+    if let Ok(totals) = reader.totals()
+        && let Some(missing) = mark::missing(path, &totals)
+    {
+        verdict.problem(
+            format!("{missing} pushes that were acknowledged are not in it any more"),
+            "the newest commits".to_owned(),
+            RESTORE,
+        );
+    }
+    survey::survey(&reader, verdict);
+    Ok(())
+}
+
+/// Puts whatever is whole in the store at `from` into a new one at `to`, indexes and counts
+/// made anew. `from` is only read.
+pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, UpkeepError> {
+    let (log, contents) = look(from)?;
+    let mut saved = Salvaged::default();
+    build(to, |tree| {
+        let gaps = recover(&log, &contents, tree)?;
+        name_gaps(&gaps, |what, key| saved.lose(what, key, LOST));
+        tree.insert(key::FORMAT, &super::FORMAT.to_be_bytes())
+            .map_err(|error| Unavailable(error.to_string()))?;
+        if tree.get(key::INDEX_KEY).ok().flatten().is_none() {
+            saved.lose(
+                "a new one was made",
+                words(key::INDEX_KEY, &no_sinks()),
+                "leads of before are not found by phone, and their re-pushes are taken as new",
+            );
+        }
+        let reader = reader(tree, keys)?;
+        mend::mend(&reader, &mut saved).map_err(Unavailable::from)?;
+        Ok(())
+    })?;
+    Ok(saved)
+}
+
+/// The log of a store that nobody has.
+fn look(path: &Path) -> Result<(Log, Contents), UpkeepError> {
+    if !path.join("db").exists() {
+        return Err(UpkeepError::Invalid(format!(
+            "there is no outbox in {}",
+            path.display()
+        )));
+    }
+    if engine::in_use(path) {
+        return Err(refused(&OpenError::InUse(path.to_owned())));
+    }
+    let log = Log::open(path)?;
+    let contents = log.read(Tear::GoOn)?;
+    Ok((log, contents))
+}
+
+fn reader(tree: &::sled::Tree, keys: &[OutboxKey]) -> Result<Reader, UpkeepError> {
+    let sinks = register(tree, Vec::new()).map_err(|error| Unavailable(error.to_string()))?;
+    let vault = Vault::open(tree, keys).map_err(Unavailable::from)?;
+    Ok(Reader {
+        tree: tree.clone(),
+        sinks: Arc::new(sinks),
+        vault: Arc::new(vault),
+    })
+}
+
+fn no_sinks() -> super::group::Sinks {
+    super::group::Sinks {
+        by_name: HashMap::new(),
+        by_number: HashMap::new(),
+    }
+}
+
+fn name_gaps(gaps: &[Gap], mut each: impl FnMut(&str, String)) {
+    let sinks = no_sinks();
+    for gap in gaps {
+        let to = if gap.high.is_empty() {
+            "the end".to_owned()
+        } else {
+            words(&gap.high, &sinks)
+        };
+        let from = words(&gap.low, &sinks);
+        each(
+            "page: a range of records is gone",
+            format!("from {from} to {to}"),
+        );
+    }
+}
+
+fn refused(error: &OpenError) -> UpkeepError {
+    UpkeepError::Invalid(error.to_string())
+}

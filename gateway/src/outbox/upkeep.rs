@@ -1,0 +1,122 @@
+//! What upkeep of a store reports: verification, salvage, backups, imports.
+
+use serde::Serialize;
+
+use super::Unavailable;
+
+/// Problems listed one by one, at most; beyond, they are only counted.
+pub const PROBLEMS_LISTED: usize = 100;
+
+/// Something that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What is wrong.
+    pub what: String,
+    /// With what, in words; ids, nothing personal.
+    pub key: String,
+    /// What to do about it.
+    pub advice: &'static str,
+}
+
+/// What verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Leads.
+    pub leads: u64,
+    /// Revisions of them.
+    pub revisions: u64,
+    /// Deliveries that wait.
+    pub waiting: u64,
+    /// Deliveries that are done.
+    pub done: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Pushes kept aside.
+    pub suspects: u64,
+    /// Problems found.
+    pub found: u64,
+    /// The first [`PROBLEMS_LISTED`] of them.
+    pub problems: Vec<Problem>,
+}
+
+impl Verdict {
+    /// Adds a problem.
+    pub fn problem(&mut self, what: impl Into<String>, key: String, advice: &'static str) {
+        self.found += 1;
+        if self.problems.len() < PROBLEMS_LISTED {
+            let what = what.into();
+            self.problems.push(Problem { what, key, advice });
+        }
+    }
+}
+
+/// What a salvage saved and lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Salvaged {
+    /// Leads saved.
+    pub leads: u64,
+    /// Revisions saved.
+    pub revisions: u64,
+    /// Deliveries saved.
+    pub deliveries: u64,
+    /// Pushes in quarantine saved.
+    pub suspects: u64,
+    /// What the store's own counts say was there and is not.
+    pub missing_leads: u64,
+    /// Losses found.
+    pub lost: u64,
+    /// The first [`PROBLEMS_LISTED`] of them.
+    pub losses: Vec<Problem>,
+}
+
+impl Salvaged {
+    /// Adds a loss.
+    pub fn lose(&mut self, what: impl Into<String>, key: String, advice: &'static str) {
+        self.lost += 1;
+        if self.losses.len() < PROBLEMS_LISTED {
+            let what = what.into();
+            self.losses.push(Problem { what, key, advice });
+        }
+    }
+}
+
+/// What a backup holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BackedUp {
+    /// Entries copied.
+    pub entries: u64,
+    /// Changes made meanwhile.
+    pub changes: u64,
+}
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// Leads stored.
+    pub leads: u64,
+    /// Leads that were there.
+    pub leads_known: u64,
+    /// Deliveries stored.
+    pub deliveries: u64,
+    /// Pushes in quarantine stored.
+    pub suspects: u64,
+    /// Those that were there.
+    pub suspects_known: u64,
+}
+
+/// Why upkeep ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum UpkeepError {
+    /// One at a time.
+    #[error("a backup is being made already")]
+    Busy,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] Unavailable),
+    /// Where it is written to, or read from.
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    /// What was to be read is not what it must be.
+    #[error("{0}")]
+    Invalid(String),
+}
