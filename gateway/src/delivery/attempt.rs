@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::course::Course;
 use super::verdict::{self, Case};
 use super::{Destination, Phase};
 use crate::clock::Clock;
@@ -20,6 +21,7 @@ pub(super) struct Sender {
     pub(super) config: config::Sink,
     pub(super) sink: Box<dyn Destination>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) course: Arc<Course>,
     pub(super) metrics: DeliveryMetrics,
 }
 
@@ -77,6 +79,8 @@ impl Sender {
             attempts: number,
             budget: delivery.budget,
             now,
+            due: self.course.due(),
+            age: self.course.age(),
             retry: &self.config.retry,
             on_ambiguous: self.config.on_ambiguous,
         };

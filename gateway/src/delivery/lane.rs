@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::attempt::Sender;
+use super::course::Course;
 use super::gate::{Gate, Running, Turn};
 use super::ready::Ready;
 use super::verdict::millis;
@@ -35,6 +36,7 @@ pub(super) struct Lane {
     sender: Arc<Sender>,
     outbox: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
+    course: Arc<Course>,
     gate: Arc<Gate>,
     /// Something ended: a slot may be free, a new due time may be known.
     changed: Arc<Notify>,
@@ -61,6 +63,7 @@ impl Lane {
         metrics: DeliveryMetrics,
     ) -> Self {
         let Target { name, config, sink } = target;
+        let course = Arc::new(Course::new(Arc::clone(&clock), outbox.latest()));
         let circuit_open = metrics.circuit_open.with_label_values(&[&*name]);
         Self {
             gate: Arc::new(Gate::new(&config, Arc::clone(&clock), circuit_open)),
@@ -70,10 +73,12 @@ impl Lane {
                 config,
                 sink,
                 clock: Arc::clone(&clock),
+                course: Arc::clone(&course),
                 metrics,
             }),
             outbox,
             clock,
+            course,
             changed: Arc::default(),
         }
     }
@@ -103,7 +108,7 @@ impl Lane {
             if page == 0 {
                 self.give_back(&mut place);
             } else if place.ready.is_empty()
-                && place.ask_at.is_some_and(|at| at <= self.clock.now())
+                && place.ask_at.is_some_and(|at| at <= self.course.due())
             {
                 self.claim(page, &mut place).await;
                 continue;
@@ -157,7 +162,7 @@ impl Lane {
     fn sleep(&self, turn: Turn, page: usize, place: &Place) -> Duration {
         let until_asked = || {
             place.ask_at.map(|at| {
-                let left = at.saturating_sub(self.clock.now());
+                let left = at.saturating_sub(self.course.due());
                 Duration::from_millis(u64::try_from(left).unwrap_or(0))
             })
         };
@@ -176,7 +181,7 @@ impl Lane {
     async fn claim(&self, limit: usize, place: &mut Place) {
         let outbox = Arc::clone(&self.outbox);
         let name = self.name();
-        let now = self.clock.now();
+        let now = self.course.due();
         let due: Result<Due, Unavailable> =
             tokio::task::spawn_blocking(move || outbox.claim(&name, now, limit))
                 .await

@@ -6,6 +6,7 @@
 mod attempt;
 mod backoff;
 mod breaker;
+mod course;
 mod gate;
 mod lane;
 mod pace;

@@ -22,6 +22,10 @@ pub(super) struct Case<'a> {
     pub(super) budget: Budget,
     /// The time now.
     pub(super) now: Millis,
+    /// The time by which deliveries are due ([`super::course`]).
+    pub(super) due: Millis,
+    /// The time by which deliveries grow old.
+    pub(super) age: Millis,
     /// The sink's retry policy.
     pub(super) retry: &'a Retry,
     /// What an attempt without an answer means to the sink.
@@ -44,11 +48,13 @@ pub(super) fn of(outcome: &Outcome, case: &Case<'_>, rng: &mut fastrand::Rng) ->
                 return dead(DeathReason::MaxAttempts);
             }
             let wait = super::backoff::wait(case.retry, attempts, outcome.retry_after, rng);
-            let due_at = case.now.saturating_add(millis(wait));
-            if due_at > case.budget.since.saturating_add(millis(case.retry.max_age)) {
+            let age = case.age.saturating_sub(case.budget.since);
+            if age.saturating_add(millis(wait)) > millis(case.retry.max_age) {
                 return dead(DeathReason::MaxAge);
             }
-            State::Waiting { due_at }
+            State::Waiting {
+                due_at: case.due.saturating_add(millis(wait)),
+            }
         }
     }
 }
@@ -77,6 +83,8 @@ mod tests {
             attempts,
             budget: FRESH,
             now,
+            due: now,
+            age: now,
             retry: &RETRY,
             on_ambiguous,
         };
@@ -134,6 +142,8 @@ mod tests {
                 since: 1_000_000,
             },
             now: 1_050_000,
+            due: 1_050_000,
+            age: 1_050_000,
             retry: &RETRY,
             on_ambiguous: OnAmbiguous::Retry,
         };
@@ -176,6 +186,8 @@ mod tests {
             attempts: 1,
             budget: FRESH,
             now: 0,
+            due: 0,
+            age: 0,
             retry: &RETRY,
             on_ambiguous: OnAmbiguous::Retry,
         };

@@ -52,6 +52,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Is notified whenever something becomes due for `sink` that was not before.
     fn arrivals(&self, sink: &str) -> Arc<Notify>;
 
+    /// The latest time that was ever written: a clock that shows less was set back.
+    fn latest(&self) -> Millis;
+
     /// Whether a sink is paused; cheap. [`Queue::arrivals`] is notified when it changes.
     fn paused(&self, sink: &str) -> bool;
 }

@@ -649,6 +649,8 @@ pub struct Totals {
     pub in_quarantine: u64,
     /// Leads that are stored now.
     pub leads: u64,
+    /// The latest time that was written, whatever the clock shows now.
+    pub latest: Millis,
     /// By sink.
     pub sinks: BTreeMap<String, SinkTotals>,
 }

@@ -219,6 +219,10 @@ impl Queue for Memory {
         Arc::clone(&self.arrivals)
     }
 
+    fn latest(&self) -> Millis {
+        0
+    }
+
     fn paused(&self, _: &str) -> bool {
         self.paused.load(Ordering::Relaxed)
     }

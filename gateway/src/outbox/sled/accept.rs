@@ -107,6 +107,7 @@ impl Group<'_> {
             }
         }
         self.totals.accepted += 1;
+        self.totals.latest = self.totals.latest.max(lead.received_at);
         self.totals.leads += u64::from(first);
         Ok(Accepted::New {
             lead: identity.lead,

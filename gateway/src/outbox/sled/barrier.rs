@@ -14,10 +14,16 @@ pub(super) struct Barrier {
 }
 
 impl Barrier {
-    /// Opens the barrier for a sled database at `path`, and makes the files' names durable.
+    /// Opens the barrier for a sled database at `path`, and makes durable what is there: sled
+    /// never syncs its file `conf`, nor the files' names.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                File::open(entry.path())?.sync_all()?;
+            }
+        }
         let file = File::open(path.join("db"))?;
-        file.sync_all()?;
         for folder in [Some(path), path.parent()].into_iter().flatten() {
             if !folder.as_os_str().is_empty() {
                 File::open(folder)?.sync_all()?;

@@ -21,9 +21,13 @@ pub(super) fn open(path: &Path, cache: usize) -> Result<::sled::Db, OpenError> {
         path: path.to_owned(),
         why,
     };
+    // Whoever opens holds this until sled has its own lock, so that nobody tidies up under a
+    // store that another process is opening.
+    let _opening = opening(path).map_err(|error| broken(error.to_string()))?;
     if in_use(path) {
         return Err(OpenError::InUse(path.to_owned()));
     }
+    drop_half_snapshots(path).map_err(|error| broken(error.to_string()))?;
     if path.join("db").exists()
         && let Some(why) = damage(path).map_err(|error| broken(error.to_string()))?
     {
@@ -55,6 +59,33 @@ pub(super) fn open(path: &Path, cache: usize) -> Result<::sled::Db, OpenError> {
             why: format!("sled gave up: {panic}"),
         }),
     }
+}
+
+/// The lock that one process at a time opens the store under; free again when dropped.
+fn opening(path: &Path) -> std::io::Result<File> {
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.join("opening.lock"))?;
+    lock.lock()?;
+    Ok(lock)
+}
+
+/// Removes snapshots that a crash left half written: sled would take one for its newest and
+/// refuse to open. They are only a shortcut; the log has everything.
+fn drop_half_snapshots(path: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if entry
+            .file_name()
+            .as_encoded_bytes()
+            .ends_with(b".generating")
+        {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Why sled must not open the store, if so.

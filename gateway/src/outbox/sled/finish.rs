@@ -15,6 +15,7 @@ impl Group<'_> {
     /// Moves a claimed delivery to where its attempt has brought it.
     pub(super) fn finish(&mut self, finish: Finish) -> Result<(), Fault> {
         self.ended.push(finish.id);
+        self.totals.latest = self.totals.latest.max(finish.now);
         let sink = self.on.sinks.named(&finish.sink)?;
         // Invariant: only a waiting delivery can finish; a second finish changes nothing.
         let Some(before) = self.delivery(key::WAITING, sink.number, finish.id)? else {

@@ -358,6 +358,10 @@ impl Queue for SledOutbox {
         self.shared.arrivals(sink)
     }
 
+    fn latest(&self) -> Millis {
+        self.shared.totals().latest
+    }
+
     fn paused(&self, sink: &str) -> bool {
         self.shared.paused(sink)
     }
