@@ -115,6 +115,8 @@ pub(super) async fn rekey(admin: web::Data<Admin>, body: Body) -> Result<HttpRes
     let done = step
         .await
         .map_err(|_| Problem::new(Kind::Internal, "rekeying was cut short"))??;
-    Ok(HttpResponse::Ok()
-        .json(serde_json::json!({ "resealed": done.resealed, "next": done.next })))
+    Ok(
+        HttpResponse::Ok()
+            .json(serde_json::json!({ "resealed": done.resealed, "next": done.next })),
+    )
 }
