@@ -8,6 +8,7 @@ mod delivery;
 mod durability;
 mod faults;
 mod hostile;
+mod operators;
 mod plugins;
 mod privacy;
 mod receiving;

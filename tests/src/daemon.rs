@@ -1,6 +1,6 @@
 //! The daemon: the real binary in a folder of its own.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -421,11 +421,28 @@ pub(crate) fn built() -> PathBuf {
 ///
 /// If it cannot be run.
 pub fn output(args: &[&str], environment: &[(&str, &str)]) -> Output {
-    Command::new(binary())
+    output_with(args, environment, "")
+}
+
+/// Runs the binary with arguments, environment variables and what it reads from stdin.
+///
+/// # Panics
+///
+/// If it cannot be run.
+pub fn output_with(args: &[&str], environment: &[(&str, &str)], stdin: &str) -> Output {
+    let mut child = Command::new(binary())
         .args(args)
         .env_remove("LEADGATE_CONFIG")
         .env("LEADGATE_LANG", "en")
         .envs(environment.iter().copied())
-        .output()
-        .expect("the binary runs")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut pipe = child.stdin.take().expect("piped");
+    // A command that does not read its stdin may have ended already.
+    let _ = pipe.write_all(stdin.as_bytes());
+    drop(pipe);
+    child.wait_with_output().expect("the binary ends")
 }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use crm::{Behaviour, Crm, Received};
-pub use daemon::{Daemon, Ended, Setup, binary, free_port, library, output};
+pub use daemon::{Daemon, Ended, Setup, binary, free_port, library, output, output_with};
 pub use load::Load;
 pub use shim::{Errno, Fault};
 pub use shop::{SAMPLE, Shop};

@@ -8,12 +8,16 @@ mod client;
 mod completions;
 mod config;
 mod demo;
+mod help;
 mod init;
+mod leads;
 mod outbox;
 mod plugin;
 mod push;
 mod render;
 mod run;
+mod sink;
+mod table;
 mod upkeep;
 
 use std::path::PathBuf;
@@ -23,6 +27,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::lang::Lang;
 
+/// The command line is not understood.
+pub(crate) const USAGE: u8 = 2;
 /// Something failed.
 pub(crate) const FAILED: u8 = 1;
 /// The daemon cannot be reached.
@@ -79,9 +85,15 @@ enum Command {
     Push(push::Args),
     /// Show what a sink would be sent, without sending
     Render(render::Args),
-    /// Look into the outbox, check it, back it up
+    /// Look into the outbox, repair it, check it, back it up
     #[command(subcommand)]
     Outbox(outbox::Command),
+    /// Find leads, and deal with the quarantine
+    #[command(subcommand)]
+    Leads(leads::Command),
+    /// List, pause and resume sinks
+    #[command(subcommand)]
+    Sink(sink::Command),
     /// Plugins that sinks can use
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -114,6 +126,8 @@ pub fn main() -> ExitCode {
         Command::Push(args) => push::run(global, args),
         Command::Render(args) => render::run(global, &args),
         Command::Outbox(command) => outbox::run(global, &command),
+        Command::Leads(command) => leads::run(global, &command),
+        Command::Sink(command) => sink::run(global, &command),
         Command::Plugin(command) => plugin::run(global, &command),
         Command::Config(command) => config::run(&command),
         Command::Completions(args) => completions::run(&args),
@@ -123,28 +137,10 @@ pub fn main() -> ExitCode {
 /// The command tree with its help in the reader's language.
 fn localized(lang: Lang) -> clap::Command {
     let command = Cli::command();
-    if lang == Lang::En {
-        return command;
+    match lang {
+        Lang::En => command,
+        Lang::ZhCn => help::in_chinese(command),
     }
-    let abouts = [
-        ("run", "运行守护进程"),
-        ("check", "检查配置，一次列出所有问题"),
-        ("init", "生成带注释的初始配置"),
-        ("demo", "零配置演示：推送、落盘、投递"),
-        ("push", "像阿里一样发送已签名的推送"),
-        ("render", "预览将发给目的地的内容，不真正发送"),
-        ("outbox", "查看、校验、备份发件箱"),
-        ("plugin", "目的地可用的插件"),
-        ("config", "配置的 JSON Schema"),
-        ("completions", "输出 shell 补全脚本"),
-    ];
-    abouts
-        .into_iter()
-        .fold(
-            command.about("接收天猫推送的客资，可靠落盘，再投递到您配置的目的地"),
-            |command, (name, about)| command.mut_subcommand(name, |sub| sub.about(about)),
-        )
-        .mut_subcommand("outbox", upkeep::localized)
 }
 
 /// A runtime for commands that talk over the network.
@@ -152,6 +148,11 @@ pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
+}
+
+/// The exit code of a command whose message, if it failed, is printed already.
+fn finish(result: Result<(), ExitCode>) -> ExitCode {
+    result.err().unwrap_or(ExitCode::SUCCESS)
 }
 
 /// Says why a command failed, on stderr.

@@ -1,89 +1,287 @@
-//! `leadgate outbox`: what is in the outbox of the running daemon.
+//! `leadgate outbox`: what is in the outbox of the running daemon, and repairing it. The
+//! commands for the store as a whole are in [`super::upkeep`].
 
+use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Global, client};
+use super::client::{Api, Query, Target, encoded};
+use super::table::{self, Column, column};
+use super::{FAILED, Global, USAGE, fail, finish};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// How many leads and deliveries there are, in which state
-    Stats(client::Target),
+    Stats(Target),
+    /// List deliveries, oldest first
+    Deliveries(Deliveries),
+    /// Show one delivery with its attempts
+    Show(One),
+    /// Try one delivery again, or all dead letters of a sink
+    Retry(Retry),
+    /// Give a delivery up
+    Cancel(One),
     #[command(flatten)]
     Upkeep(super::upkeep::Command),
 }
 
-pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
-    let target = match command {
-        Command::Stats(target) => target,
-        Command::Upkeep(command) => return super::upkeep::run(global, command),
-    };
-    match client::get(global, target, "/api/v1/stats") {
-        Ok(stats) if global.json => println!("{stats:#}"),
-        Ok(stats) => print_stats(global, &stats),
-        Err(code) => return code,
-    }
-    ExitCode::SUCCESS
+#[derive(clap::Args)]
+pub(super) struct Deliveries {
+    /// Only of this sink
+    #[arg(long, value_name = "NAME")]
+    sink: Option<String>,
+    /// Only in this state: pending, in_flight, retrying, behind, delivered, superseded, cancelled, dead
+    #[arg(long, value_name = "STATE")]
+    state: Option<String>,
+    /// Only those made longer ago than this, e.g. 1h
+    #[arg(long, value_name = "AGE")]
+    older_than: Option<String>,
+    /// Only those made since then, e.g. 1d
+    #[arg(long, value_name = "AGE")]
+    newer_than: Option<String>,
+    /// How many at most [default: 50]
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+    /// All of them, however many
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    #[command(flatten)]
+    target: Target,
 }
 
-fn print_stats(global: &Global, stats: &Value) {
-    let lang = global.lang();
-    let leads = &stats["leads"];
-    println!(
-        "{}: {} {}, {} {}, {} {}, {} {}",
-        lang.pick("leads", "客资"),
-        leads["accepted"],
-        lang.pick("accepted", "已接收"),
-        leads["duplicate"],
-        lang.pick("duplicate", "重复"),
-        leads["quarantined"],
-        lang.pick("quarantined", "隔离"),
-        leads["refused"],
-        lang.pick("refused", "拒绝"),
-    );
-    let Some(sinks) = stats["sinks"].as_object() else {
+#[derive(clap::Args)]
+pub(super) struct One {
+    /// Id of the delivery
+    id: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Retry {
+    /// Id of the delivery
+    #[arg(required_unless_present = "sink", conflicts_with = "sink")]
+    id: Option<String>,
+    /// Also if it was delivered or replaced already: the destination may get it twice
+    #[arg(long, conflicts_with = "sink")]
+    force: bool,
+    /// All of this sink
+    #[arg(long, value_name = "NAME", requires = "state")]
+    sink: Option<String>,
+    /// All in this state; only dead letters can be tried again together
+    #[arg(long, value_name = "STATE", value_parser = ["dead"], requires = "sink")]
+    state: Option<String>,
+    /// Do not ask
+    #[arg(long, requires = "sink")]
+    yes: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+const DELIVERIES: [Column; 8] = [
+    column("id", "id", "编号"),
+    column("sink", "sink", "目的地"),
+    column("state", "state", "状态"),
+    column("attempts", "attempts", "次数"),
+    column("created_at", "created", "创建时间"),
+    column("due_at", "due", "下次投递"),
+    column("lead", "lead", "客资"),
+    column("last_reason", "last reason", "最近原因"),
+];
+
+const DELIVERY: [Column; 13] = [
+    column("id", "id", "编号"),
+    column("sink", "sink", "目的地"),
+    column("source", "source", "来源"),
+    column("lead", "lead", "客资"),
+    column("revision", "revision", "版本"),
+    column("state", "state", "状态"),
+    column("reason", "reason", "死信原因"),
+    column("attempts", "attempts", "次数"),
+    column("created_at", "created", "创建时间"),
+    column("due_at", "due", "下次投递"),
+    column("ended_at", "ended", "结束时间"),
+    column("last_reason", "last reason", "最近原因"),
+    column("fallback_of", "instead of", "替代"),
+];
+
+const ATTEMPTS: [Column; 7] = [
+    column("number", "attempt", "第几次"),
+    column("started_at", "started", "开始时间"),
+    column("duration_ms", "ms", "毫秒"),
+    column("outcome", "outcome", "结果"),
+    column("rule", "rule", "规则"),
+    column("reason", "reason", "原因"),
+    column("receipt", "receipt", "回执"),
+];
+
+pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
+    finish(match command {
+        Command::Stats(target) => stats(global, target),
+        Command::Deliveries(args) => deliveries(global, args),
+        Command::Show(one) => show(global, one),
+        Command::Retry(args) => retry(global, args),
+        Command::Cancel(one) => {
+            let path = format!("/deliveries/{}/cancel", encoded(&one.id));
+            repair(global, &one.target, &path, &json!({}))
+        }
+        Command::Upkeep(command) => return super::upkeep::run(global, command),
+    })
+}
+
+fn deliveries(global: &Global, args: &Deliveries) -> Result<(), ExitCode> {
+    let limit = if args.all { Some(500) } else { args.limit };
+    let query = Query::default()
+        .with("sink", args.sink.as_ref())
+        .with("state", args.state.as_ref())
+        .with("older_than", args.older_than.as_ref())
+        .with("newer_than", args.newer_than.as_ref())
+        .with("limit", limit);
+    let list = Api::of(global, &args.target)?.list("/deliveries", &query, args.all)?;
+    if global.json {
+        println!("{list:#}");
+        return Ok(());
+    }
+    table::print(global, &DELIVERIES, table::items(&list));
+    say_more(global, &list);
+    Ok(())
+}
+
+/// Says on stderr that a list goes on.
+pub(super) fn say_more(global: &Global, list: &Value) {
+    if !list["next"].is_null() {
+        let more = global
+            .lang()
+            .pick("there are more; see --all", "还有更多；用 --all 查看全部");
+        eprintln!("leadgate: {more}");
+    }
+}
+
+fn show(global: &Global, one: &One) -> Result<(), ExitCode> {
+    let path = format!("/deliveries/{}", encoded(&one.id));
+    let delivery = Api::of(global, &one.target)?.get(&path)?;
+    print_delivery(global, &delivery);
+    Ok(())
+}
+
+fn print_delivery(global: &Global, delivery: &Value) {
+    if global.json {
+        println!("{delivery:#}");
         return;
-    };
-    let columns = [
-        "pending",
-        "in_flight",
-        "retrying",
-        "delivered",
-        "dead",
-        "oldest_pending_seconds",
-    ];
-    let head = lang.pick(
-        [
-            "pending",
-            "in flight",
-            "retrying",
-            "delivered",
-            "dead",
-            "oldest (s)",
-        ],
-        [
-            "pending 待投递",
-            "in flight 投递中",
-            "retrying 重试中",
-            "delivered 已送达",
-            "dead 死信",
-            "oldest 最早(秒)",
-        ],
+    }
+    table::print_one(global, &DELIVERY, delivery);
+    let history = delivery["history"].as_array();
+    if let Some(history) = history.filter(|history| !history.is_empty()) {
+        println!();
+        table::print(global, &ATTEMPTS, history);
+    }
+}
+
+fn repair(global: &Global, target: &Target, path: &str, body: &Value) -> Result<(), ExitCode> {
+    let delivery = Api::of(global, target)?.post(path, body)?;
+    print_delivery(global, &delivery);
+    Ok(())
+}
+
+fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
+    if let Some(id) = &args.id {
+        let path = format!("/deliveries/{}/retry", encoded(id));
+        return repair(global, &args.target, &path, &json!({ "force": args.force }));
+    }
+    let sink = args.sink.as_deref().unwrap_or_default();
+    let path = format!("/sinks/{}/retry-dead", encoded(sink));
+    let api = Api::of(global, &args.target)?;
+    let count = api.post(&path, &json!({ "plan": true }))?["count"].take();
+    let lang = global.lang();
+    eprintln!(
+        "leadgate: {}",
+        lang.pick(
+            format!("{sink} has {count} dead letters"),
+            format!("{sink} 有 {count} 条死信")
+        )
     );
-    for (name, sink) in sinks {
-        println!("{name}");
-        for (column, title) in columns.iter().zip(head) {
-            let value = &sink[*column];
+    if count == 0 {
+        if global.json {
             println!(
-                "  {title}: {}",
-                if value.is_null() {
-                    "-".to_owned()
-                } else {
-                    value.to_string()
-                }
+                "{:#}",
+                json!({ "retried": 0, "skipped": 0, "remaining": 0 })
             );
         }
+        return Ok(());
     }
+    if !args.yes && !confirm(global)? {
+        return Err(ExitCode::from(FAILED));
+    }
+    let outcome = api.post(&path, &json!({ "confirm_count": count }))?;
+    if global.json {
+        println!("{outcome:#}");
+        return Ok(());
+    }
+    let (retried, skipped) = (&outcome["retried"], &outcome["skipped"]);
+    let remaining = &outcome["remaining"];
+    println!(
+        "{}",
+        lang.pick(
+            format!("{retried} tried again, {skipped} skipped, {remaining} dead letters now"),
+            format!("{retried} 条重新投递，{skipped} 条跳过，现有死信 {remaining} 条")
+        )
+    );
+    Ok(())
+}
+
+/// Asks on the terminal.
+fn confirm(global: &Global) -> Result<bool, ExitCode> {
+    let lang = global.lang();
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        let message = lang.pick(
+            "this is no terminal to ask on; say --yes to try them again",
+            "当前不是终端，无法询问；确认重试请加 --yes",
+        );
+        return Err(fail(message, USAGE));
+    }
+    eprint!(
+        "{}",
+        lang.pick("try all of them again? [y/N] ", "全部重新投递？[y/N] ")
+    );
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = stdin.lock().read_line(&mut answer);
+    read.map_err(|error| fail(error, FAILED))?;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes" | "是"
+    ))
+}
+
+fn stats(global: &Global, target: &Target) -> Result<(), ExitCode> {
+    let stats = Api::of(global, target)?.get("/stats")?;
+    if global.json {
+        println!("{stats:#}");
+        return Ok(());
+    }
+    let leads = [
+        column("accepted", "accepted", "已接收"),
+        column("duplicate", "duplicate", "重复"),
+        column("quarantined", "quarantined", "曾隔离"),
+        column("refused", "refused", "拒绝"),
+        column("stored", "stored", "现存"),
+        column("in_quarantine", "in quarantine", "隔离中"),
+    ];
+    table::print(global, &leads, std::slice::from_ref(&stats["leads"]));
+    println!();
+    super::sink::print(global, &by_name(&stats["sinks"]));
+    Ok(())
+}
+
+/// An object of objects as a list of them with their names.
+fn by_name(sinks: &Value) -> Vec<Value> {
+    let named = sinks.as_object().into_iter().flatten().map(|(name, sink)| {
+        let mut sink = sink.clone();
+        sink["name"] = name.as_str().into();
+        sink
+    });
+    named.collect()
 }

@@ -1,0 +1,146 @@
+//! Help in Chinese: what the derived definitions say in English, by command.
+
+/// What each command is for, by its path.
+pub(super) const ABOUTS: [(&str, &str); 29] = [
+    ("run", "运行守护进程"),
+    ("check", "检查配置，一次列出所有问题"),
+    ("init", "生成带注释的初始配置"),
+    ("demo", "零配置演示：推送、落盘、投递"),
+    ("push", "像阿里一样发送已签名的推送"),
+    ("render", "预览将发给目的地的内容，不真正发送"),
+    ("outbox", "查看、修复、校验、备份发件箱"),
+    ("outbox stats", "各状态的客资与投递数量"),
+    ("outbox deliveries", "列出投递，最早的在前"),
+    ("outbox show", "查看一条投递及其每次尝试"),
+    ("outbox retry", "重新投递一条，或某目的地的全部死信"),
+    ("outbox cancel", "放弃一条投递"),
+    ("leads", "查找客资，处理隔离区"),
+    (
+        "leads find",
+        "按手机号等查找客资；值放在请求体中，不进入 URL",
+    ),
+    ("leads list", "列出客资，最新的在前"),
+    ("leads show", "查看一条客资的各版本与投递"),
+    ("leads quarantine", "列出隔离区中的推送，最早的在前"),
+    ("leads suspect", "查看隔离区中的一条推送"),
+    ("leads release", "将隔离的推送作为客资放行并投递"),
+    ("leads discard", "永久删除隔离区中的一条推送"),
+    ("sink", "查看、暂停、恢复目的地"),
+    ("sink list", "列出目的地及其待处理数量"),
+    ("sink pause", "暂停目的地，重启后仍暂停，直到恢复"),
+    ("sink resume", "恢复已暂停的目的地"),
+    ("plugin", "目的地可用的插件"),
+    ("plugin list", "列出插件及其版本与 ABI"),
+    ("config", "配置的 JSON Schema"),
+    ("config schema", "输出配置的 JSON Schema"),
+    ("completions", "输出 shell 补全脚本"),
+];
+
+/// What the arguments of operators' commands are, by command and name.
+pub(super) const ARGUMENTS: [(&str, &str, &str); 21] = [
+    ("outbox deliveries", "sink", "只看该目的地"),
+    (
+        "outbox deliveries",
+        "state",
+        "只看该状态：pending、in_flight、retrying、behind、delivered、superseded、cancelled、dead",
+    ),
+    (
+        "outbox deliveries",
+        "older_than",
+        "只看早于此时长之前创建的，如 1h",
+    ),
+    (
+        "outbox deliveries",
+        "newer_than",
+        "只看此时长之内创建的，如 1d",
+    ),
+    ("outbox deliveries", "limit", "最多多少条 [默认：50]"),
+    ("outbox deliveries", "all", "全部列出"),
+    ("outbox show", "id", "投递编号"),
+    ("outbox retry", "id", "投递编号"),
+    (
+        "outbox retry",
+        "force",
+        "即使已送达或已被替代也重新投递：对方可能收到两次",
+    ),
+    ("outbox retry", "sink", "该目的地的全部"),
+    (
+        "outbox retry",
+        "state",
+        "该状态的全部；只有死信可以批量重试",
+    ),
+    ("outbox retry", "yes", "不再询问"),
+    ("outbox cancel", "id", "投递编号"),
+    (
+        "leads find",
+        "phone",
+        "手机号，写法不限；用 - 从标准输入读取，不留在命令历史中",
+    ),
+    (
+        "leads find",
+        "record_id",
+        "天猫客资 ID；用 - 从标准输入读取",
+    ),
+    ("leads find", "order_num", "预约订单号；用 - 从标准输入读取"),
+    ("leads find", "nick", "淘宝昵称；用 - 从标准输入读取"),
+    ("leads find", "openid", "淘宝加密 ID；用 - 从标准输入读取"),
+    ("leads show", "reveal", "显示个人信息；守护进程会记录此操作"),
+    (
+        "leads suspect",
+        "reveal",
+        "显示推送内容；守护进程会记录此操作",
+    ),
+    ("leads release", "id", "隔离推送的编号"),
+];
+
+/// The command tree with its help in Chinese.
+pub(super) fn in_chinese(command: clap::Command) -> clap::Command {
+    let command = command.about("接收天猫推送的客资，可靠落盘，再投递到您配置的目的地");
+    let command = ABOUTS.into_iter().fold(command, |command, (path, about)| {
+        at(command, path, |command| command.about(about))
+    });
+    let command = command.mut_subcommand("outbox", super::upkeep::localized);
+    ARGUMENTS
+        .into_iter()
+        .fold(command, |command, (path, argument, help)| {
+            at(command, path, |command| {
+                command.mut_arg(argument, |arg| arg.help(help))
+            })
+        })
+}
+
+/// Changes the command at a path of one or two names.
+fn at(
+    command: clap::Command,
+    path: &str,
+    change: impl FnOnce(clap::Command) -> clap::Command,
+) -> clap::Command {
+    match path.split_once(' ') {
+        None => command.mut_subcommand(path, change),
+        Some((noun, verb)) => {
+            command.mut_subcommand(noun, |command| command.mut_subcommand(verb, change))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_is_described_in_chinese() {
+        let is_chinese = |command: &clap::Command| {
+            let about = command.get_about().map(ToString::to_string);
+            about.is_some_and(|about| about.chars().any(|letter| letter >= '\u{4e00}'))
+        };
+        let tree = in_chinese(super::super::Cli::command());
+        for noun in tree.get_subcommands() {
+            assert!(is_chinese(noun), "{}", noun.get_name());
+            for verb in noun.get_subcommands() {
+                assert!(is_chinese(verb), "{} {}", noun.get_name(), verb.get_name());
+            }
+        }
+    }
+}

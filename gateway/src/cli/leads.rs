@@ -1,0 +1,264 @@
+//! `leadgate leads`: leads that are stored, and pushes in quarantine.
+
+use std::io::Read;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::client::{Api, Query, Target, encoded};
+use super::outbox::say_more;
+use super::table::{self, Column, column};
+use super::{FAILED, Global, fail, finish};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Find leads by a value; it is sent in a body, never in a URL
+    Find(Find),
+    /// List leads, newest first
+    List(List),
+    /// Show a lead with its revisions and deliveries
+    Show(Show),
+    /// List pushes that were kept aside, oldest first
+    Quarantine(List),
+    /// Show a push in quarantine
+    Suspect(Show),
+    /// Take a push out of quarantine as the lead it is, and deliver it
+    Release(One),
+    /// Remove a push from quarantine for good
+    Discard(One),
+}
+
+/// One value; `-` reads it from stdin, so that it does not stay in the shell's history.
+#[derive(clap::Args)]
+#[group(id = "by", required = true, multiple = false, args = ["phone", "record_id", "order_num", "nick", "openid"])]
+pub(super) struct Find {
+    /// Phone, however it is written; - reads it from stdin and keeps it out of the shell's history
+    #[arg(long, value_name = "PHONE", allow_hyphen_values = true)]
+    phone: Option<String>,
+    /// Record id at Tmall; - reads it from stdin
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    record_id: Option<String>,
+    /// Number of the reservation order; - reads it from stdin
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    order_num: Option<String>,
+    /// Taobao nick; - reads it from stdin
+    #[arg(long, value_name = "NICK", allow_hyphen_values = true)]
+    nick: Option<String>,
+    /// Encrypted Taobao id; - reads it from stdin
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    openid: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(clap::Args)]
+pub(super) struct List {
+    /// How many at most [default: 50]
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+    /// All of them, however many
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Show {
+    /// Its id
+    id: String,
+    /// Show personal data; the daemon logs that somebody did
+    #[arg(long)]
+    reveal: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(clap::Args)]
+pub(super) struct One {
+    /// Id of the push in quarantine
+    id: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+const LEADS: [Column; 6] = [
+    column("id", "lead", "客资"),
+    column("source", "source", "来源"),
+    column("record_id", "record id", "客资 ID"),
+    column("revisions", "revisions", "版本数"),
+    column("last_received_at", "received", "接收时间"),
+    column("sinks", "sinks", "目的地"),
+];
+
+const SUSPECTS: [Column; 6] = [
+    column("id", "id", "编号"),
+    column("source", "source", "来源"),
+    column("reason", "reason", "原因"),
+    column("received_at", "received", "接收时间"),
+    column("bytes", "bytes", "字节"),
+    column("request_id", "request id", "请求编号"),
+];
+
+const DELIVERIES: [Column; 6] = [
+    column("id", "delivery", "投递"),
+    column("sink", "sink", "目的地"),
+    column("revision", "revision", "版本"),
+    column("state", "state", "状态"),
+    column("attempts", "attempts", "次数"),
+    column("last_reason", "last reason", "最近原因"),
+];
+
+pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
+    finish(match command {
+        Command::Find(find) => search(global, find),
+        Command::List(list) => page(global, list, "/leads", &LEADS),
+        Command::Show(one) => show(global, one),
+        Command::Quarantine(list) => page(global, list, "/quarantine", &SUSPECTS),
+        Command::Suspect(one) => suspect(global, one),
+        Command::Release(one) => release(global, one),
+        Command::Discard(one) => discard(global, one),
+    })
+}
+
+fn search(global: &Global, find: &Find) -> Result<(), ExitCode> {
+    let given = [
+        ("phone", &find.phone),
+        ("record_id", &find.record_id),
+        ("order_num", &find.order_num),
+        ("nick", &find.nick),
+        ("openid", &find.openid),
+    ];
+    let one = given
+        .into_iter()
+        .find_map(|(by, value)| Some((by, value.as_deref()?)));
+    // clap has made sure that there is one.
+    let (by, value) = one.unwrap_or_default();
+    let value = if value == "-" {
+        let mut text = String::new();
+        let read = std::io::stdin().take(4096).read_to_string(&mut text);
+        read.map_err(|error| fail(error, FAILED))?;
+        text.trim().to_owned()
+    } else {
+        value.to_owned()
+    };
+    let body = json!({ "by": by, "value": value });
+    let list = Api::of(global, &find.target)?.post("/leads/search", &body)?;
+    print(global, &LEADS, &list);
+    if table::items(&list).is_empty() {
+        return Err(fail(
+            global.lang().pick("no lead has it", "没有符合的客资"),
+            FAILED,
+        ));
+    }
+    Ok(())
+}
+
+fn page(global: &Global, list: &List, path: &str, columns: &[Column]) -> Result<(), ExitCode> {
+    let limit = if list.all { Some(100) } else { list.limit };
+    let query = Query::default().with("limit", limit);
+    let answer = Api::of(global, &list.target)?.list(path, &query, list.all)?;
+    print(global, columns, &answer);
+    if !global.json {
+        say_more(global, &answer);
+    }
+    Ok(())
+}
+
+fn print(global: &Global, columns: &[Column], list: &Value) {
+    if global.json {
+        println!("{list:#}");
+    } else {
+        table::print(global, columns, table::items(list));
+    }
+}
+
+fn get(global: &Global, one: &Show, path: &str) -> Result<Value, ExitCode> {
+    let query = Query::default().with("reveal", one.reveal.then_some("true"));
+    let path = query.at(&format!("{path}/{}", encoded(&one.id)));
+    Api::of(global, &one.target)?.get(&path)
+}
+
+fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
+    let lead = get(global, one, "/leads")?;
+    if global.json {
+        println!("{lead:#}");
+        return Ok(());
+    }
+    let lang = global.lang();
+    println!("{} {}", lang.pick("lead", "客资"), one.id);
+    for revision in lead["revisions"].as_array().into_iter().flatten() {
+        let (number, at) = (&revision["revision"], &revision["received_at"]);
+        let at = at.as_str().unwrap_or_default();
+        println!("\n{} {number} · {at}", lang.pick("revision", "版本"));
+        let fields: Vec<_> = revision["lead"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(_, value)| !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty()))
+            .map(|(name, value)| json!({ "name": name, "value": value, "label": revision["labels"][name] }))
+            .collect();
+        let columns = [
+            column("name", "field", "字段"),
+            column("value", "value", "值"),
+            column("label", "label", "名称"),
+        ];
+        table::print(global, &columns, &fields);
+    }
+    println!();
+    let deliveries = lead["deliveries"].as_array();
+    table::print(global, &DELIVERIES, deliveries.map_or(&[], Vec::as_slice));
+    Ok(())
+}
+
+fn suspect(global: &Global, one: &Show) -> Result<(), ExitCode> {
+    let push = get(global, one, "/quarantine")?;
+    if global.json {
+        println!("{push:#}");
+        return Ok(());
+    }
+    table::print_one(global, &SUSPECTS, &push);
+    let more = [
+        column("content_type", "content type", "内容类型"),
+        column("query", "query", "查询串"),
+        column("body", "body", "请求体"),
+    ];
+    table::print_one(global, &more, &push);
+    Ok(())
+}
+
+fn release(global: &Global, one: &One) -> Result<(), ExitCode> {
+    let answer = act(global, one, "release")?;
+    if !global.json {
+        let lang = global.lang();
+        let lead = answer["lead"].as_str().unwrap_or_default();
+        let what = if answer["duplicate"] == true {
+            lang.pick(
+                "released; it was known already, as lead",
+                "已放行；该内容已存在，客资",
+            )
+        } else {
+            lang.pick("released as lead", "已放行为客资")
+        };
+        println!("{what} {lead}");
+    }
+    Ok(())
+}
+
+fn discard(global: &Global, one: &One) -> Result<(), ExitCode> {
+    act(global, one, "discard")?;
+    if !global.json {
+        println!("{} {}", global.lang().pick("discarded", "已丢弃"), one.id);
+    }
+    Ok(())
+}
+
+fn act(global: &Global, one: &One, verb: &str) -> Result<Value, ExitCode> {
+    let path = format!("/quarantine/{}/{verb}", encoded(&one.id));
+    let answer = Api::of(global, &one.target)?.post(&path, &json!({}))?;
+    if global.json {
+        println!("{answer:#}");
+    }
+    Ok(answer)
+}

@@ -1,0 +1,94 @@
+//! `leadgate sink`: how the sinks of the running daemon do, and pausing them.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::client::{Api, Target, encoded};
+use super::table::{self, Column, column};
+use super::{Global, finish};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// List the sinks with what waits for them
+    List(Target),
+    /// Start no more attempts for a sink, until it is resumed; a restart does not end it
+    Pause(Named),
+    /// Let a paused sink go on
+    Resume(Named),
+}
+
+#[derive(clap::Args)]
+pub(super) struct Named {
+    /// Name of the sink
+    name: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+const SINKS: [Column; 11] = [
+    column("name", "sink", "目的地"),
+    column("paused", "paused", "暂停"),
+    column("breaker", "breaker", "熔断"),
+    column("pending", "pending", "待投递"),
+    column("in_flight", "in flight", "投递中"),
+    column("retrying", "retrying", "重试中"),
+    column("behind", "behind", "等待前版"),
+    column("delivered", "delivered", "已送达"),
+    column("dead", "dead", "死信"),
+    column("oldest_pending_seconds", "oldest (s)", "最早（秒）"),
+    column("plugin", "plugin", "插件"),
+];
+
+pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
+    finish(match command {
+        Command::List(target) => list(global, target),
+        Command::Pause(named) => set(global, named, "pause"),
+        Command::Resume(named) => set(global, named, "resume"),
+    })
+}
+
+fn list(global: &Global, target: &Target) -> Result<(), ExitCode> {
+    let sinks = Api::of(global, target)?.get("/sinks")?;
+    if global.json {
+        println!("{sinks:#}");
+    } else {
+        print(global, table::items(&sinks));
+    }
+    Ok(())
+}
+
+/// A table of sinks; `yes` and `no` in the reader's language.
+pub(super) fn print(global: &Global, sinks: &[Value]) {
+    let lang = global.lang();
+    let word = |paused: bool| {
+        if paused {
+            lang.pick("yes", "是")
+        } else {
+            lang.pick("no", "否")
+        }
+    };
+    let sinks = sinks.iter().cloned().map(|mut sink| {
+        sink["paused"] = word(sink["paused"] == true).into();
+        sink
+    });
+    table::print(global, &SINKS, &sinks.collect::<Vec<_>>());
+}
+
+fn set(global: &Global, named: &Named, verb: &str) -> Result<(), ExitCode> {
+    let path = format!("/sinks/{}/{verb}", encoded(&named.name));
+    let answer = Api::of(global, &named.target)?.post(&path, &json!({}))?;
+    if global.json {
+        println!("{answer:#}");
+        return Ok(());
+    }
+    let lang = global.lang();
+    let state = if answer["paused"] == true {
+        lang.pick("paused", "已暂停")
+    } else {
+        lang.pick("running", "运行中")
+    };
+    println!("{}: {state}", named.name);
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Operators: what goes wrong, found and repaired with the commands, as a person would.
+
+use leadgate_tests::{
+    Behaviour, Crm, Daemon, SAMPLE, SUCCESS, Setup, Shop, output, output_with, until,
+};
+use serde_json::Value;
+
+/// Runs a command against a daemon; gives exit code, stdout and stderr.
+fn run(daemon: &Daemon, args: &[&str], stdin: &str) -> (i32, String, String) {
+    let config = daemon.folder().join("leadgate.toml");
+    let config = ["--config", config.to_str().expect("text")];
+    let output = output_with(&[args, &config].concat(), &[], stdin);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code().unwrap_or(-1),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+/// A command that must succeed, with `--json`.
+fn json(daemon: &Daemon, args: &[&str]) -> Value {
+    let (code, stdout, stderr) = run(daemon, &[args, &["--json"]].concat(), "");
+    assert_eq!(code, 0, "{args:?}: {stderr}");
+    serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("not JSON: {stdout}"))
+}
+
+fn ids(list: &Value) -> Vec<String> {
+    let items = list["items"].as_array().expect("items");
+    let ids = items.iter().map(|item| item["id"].as_str().expect("an id"));
+    ids.map(str::to_owned).collect()
+}
+
+fn push(daemon: &Daemon, records: std::ops::Range<u64>) {
+    for record in records {
+        let answer = daemon.shop().push(Shop::lead(record)).expect("answered");
+        assert_eq!(answer.body, SUCCESS);
+    }
+}
+
+#[test]
+fn dead_letters_are_seen_retried_one_by_one_and_together_or_given_up() {
+    let crm = Crm::start();
+    crm.behave(Behaviour::Refuse(400, ""));
+    let daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    push(&daemon, 1..7);
+    until("all are refused", || daemon.stat("/sinks/crm/dead") == 6);
+
+    let list = json(
+        &daemon,
+        &["outbox", "deliveries", "--state", "dead", "--limit", "4"],
+    );
+    assert_eq!(ids(&list).len(), 4);
+    assert!(list["next"].is_string());
+    let list = json(&daemon, &["outbox", "deliveries", "--sink", "crm", "--all"]);
+    let ids = ids(&list);
+    assert_eq!(ids.len(), 6);
+    let (code, table, _) = run(&daemon, &["outbox", "deliveries", "--lang", "zh-CN"], "");
+    assert_eq!((code, table.lines().count()), (0, 7), "{table}");
+    assert!(
+        table.contains("目的地") && table.contains("dead"),
+        "{table}"
+    );
+    assert!(!table.contains("13567658911") && !table.contains("张三"));
+    let (code, shown, _) = run(&daemon, &["outbox", "show", &ids[0]], "");
+    assert_eq!(code, 0);
+    assert!(shown.contains("the destination answered 400"), "{shown}");
+
+    crm.behave(Behaviour::Take);
+    let retried = json(&daemon, &["outbox", "retry", &ids[0]]);
+    assert_eq!(retried["id"], ids[0].as_str());
+    until("the one is delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 1
+    });
+    assert_eq!(
+        json(&daemon, &["outbox", "show", &ids[0]])["state"],
+        "delivered"
+    );
+    let (code, _, stderr) = run(&daemon, &["outbox", "retry", &ids[0]], "");
+    assert_eq!(code, 1);
+    assert!(stderr.contains("force"), "{stderr}");
+    json(&daemon, &["outbox", "retry", &ids[0], "--force"]);
+    until("it is delivered again", || crm.taken() == 2);
+
+    assert_eq!(
+        json(&daemon, &["outbox", "cancel", &ids[1]])["state"],
+        "cancelled"
+    );
+    assert_eq!(run(&daemon, &["outbox", "cancel", &ids[1]], "").0, 1);
+
+    let bulk = ["outbox", "retry", "--sink", "crm", "--state", "dead"];
+    let (code, stdout, stderr) = run(&daemon, &bulk, "");
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(
+        stderr.contains("4 dead letters") && stderr.contains("--yes"),
+        "{stderr}"
+    );
+    assert_eq!(daemon.stat("/sinks/crm/dead"), 4, "nothing happened yet");
+    let outcome = json(&daemon, &[&bulk[..], &["--yes"]].concat());
+    assert_eq!(outcome["retried"], 4);
+    until("all are delivered", || {
+        daemon.stat("/sinks/crm/dead") == 0 && crm.taken() == 6
+    });
+    assert_eq!(daemon.stat("/sinks/crm/cancelled"), 1);
+    let again = json(&daemon, &[&bulk[..], &["--yes"]].concat());
+    assert_eq!(again["retried"], 0);
+}
+
+#[test]
+fn a_paused_sink_stays_paused_over_a_restart_and_delivers_when_resumed() {
+    let crm = Crm::start();
+    let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    let (code, stdout, _) = run(&daemon, &["sink", "pause", "crm"], "");
+    assert_eq!((code, stdout.as_str()), (0, "crm: paused\n"));
+    push(&daemon, 1..4);
+    assert_eq!(daemon.terminate(), Some(0));
+    daemon.restart();
+    let sinks = json(&daemon, &["sink", "list"]);
+    assert_eq!(sinks["items"][0]["paused"], true, "{sinks}");
+    assert_eq!(sinks["items"][0]["pending"], 3);
+    let (_, table, _) = run(&daemon, &["sink", "list"], "");
+    assert!(table.contains("yes"), "{table}");
+    let metrics = daemon.admin("/metrics").body;
+    assert!(metrics.contains("leadgate_sink_paused{sink=\"crm\"} 1"));
+    assert_eq!(crm.received().len(), 0);
+    json(&daemon, &["sink", "resume", "crm"]);
+    until("all are delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 3
+    });
+    let (code, _, stderr) = run(&daemon, &["sink", "pause", "cmr"], "");
+    assert_eq!(code, 1);
+    assert!(stderr.contains("did you mean `crm`?"), "{stderr}");
+}
+
+#[test]
+fn a_lead_is_found_by_its_phone_which_stays_off_the_command_line_and_the_log() {
+    let crm = Crm::start();
+    let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    push(&daemon, 1..2);
+    until("it is delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 1
+    });
+    let find = ["leads", "find", "--phone", "-", "--json"];
+    let (code, stdout, stderr) = run(&daemon, &find, "135 6765 8911\n");
+    assert_eq!(code, 0, "{stderr}");
+    let found: Value = serde_json::from_str(&stdout).expect("JSON");
+    let lead = ids(&found).remove(0);
+    assert_eq!(found["items"][0]["sinks"]["crm"], "delivered");
+    for by in [
+        ["--record-id", "1"],
+        ["--order-num", "100000"],
+        ["--nick", "张三淘宝"],
+    ] {
+        let found = json(&daemon, &[&["leads", "find"][..], &by].concat());
+        assert_eq!(ids(&found), [lead.as_str()], "{by:?}");
+    }
+    assert_eq!(
+        run(&daemon, &["leads", "find", "--openid", "none"], "").0,
+        1
+    );
+    assert_eq!(run(&daemon, &["leads", "find"], "").0, 2);
+    assert_eq!(ids(&json(&daemon, &["leads", "list"])), [lead.as_str()]);
+
+    let (code, masked, _) = run(&daemon, &["leads", "show", &lead], "");
+    assert_eq!(code, 0);
+    assert!(
+        masked.contains("135****8911") && masked.contains("delivered"),
+        "{masked}"
+    );
+    assert!(
+        !masked.contains("13567658911") && !masked.contains("张三"),
+        "{masked}"
+    );
+    let (_, revealed, _) = run(&daemon, &["leads", "show", &lead, "--reveal"], "");
+    assert!(
+        revealed.contains("13567658911") && revealed.contains("张三"),
+        "{revealed}"
+    );
+    daemon.terminate();
+    let log = daemon.log();
+    assert!(
+        log.contains("lead was revealed") && log.contains(&lead),
+        "{log}"
+    );
+    assert!(!log.contains("6765") && !log.contains("张三"), "{log}");
+}
+
+#[test]
+fn what_is_in_quarantine_is_looked_at_and_released_or_discarded() {
+    let crm = Crm::start();
+    let daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    let shop = daemon.shop();
+    let stale = shop.request_at(SAMPLE.as_bytes(), "2020-01-01 00:00:00".to_owned());
+    assert_eq!(shop.send(&stale).expect("answered").body, SUCCESS);
+    assert_eq!(shop.push("{\"phone\":").expect("answered").body, SUCCESS);
+    let list = json(&daemon, &["leads", "quarantine"]);
+    let ids = ids(&list);
+    assert_eq!(list["items"][0]["reason"], "stale", "{list}");
+    let (_, hidden, _) = run(&daemon, &["leads", "suspect", &ids[0]], "");
+    assert!(
+        hidden.contains("stale") && !hidden.contains("13567658911"),
+        "{hidden}"
+    );
+    let (_, shown, _) = run(&daemon, &["leads", "suspect", &ids[0], "--reveal"], "");
+    assert!(shown.contains("13567658911"), "{shown}");
+
+    let released = json(&daemon, &["leads", "release", &ids[0]]);
+    assert_eq!(released["duplicate"], false);
+    until("it is delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 1
+    });
+    assert_eq!(crm.received()[0].record_id(), 371_009);
+    let (code, _, stderr) = run(&daemon, &["leads", "release", &ids[0]], "");
+    assert_eq!(code, 1, "{stderr}");
+    assert_eq!(run(&daemon, &["leads", "discard", &ids[1]], "").0, 0);
+    assert_eq!(daemon.stat("/leads/in_quarantine"), 0);
+    assert_eq!(daemon.stat("/leads/stored"), 1);
+}
+
+#[test]
+fn operators_commands_tell_a_daemon_that_is_not_there_from_bad_usage() {
+    let url = format!("http://127.0.0.1:{}", leadgate_tests::free_port());
+    for args in [
+        &["sink", "list"][..],
+        &["outbox", "deliveries"],
+        &["leads", "list"],
+        &[
+            "outbox", "retry", "--sink", "crm", "--state", "dead", "--yes",
+        ],
+    ] {
+        let args = [args, &["--url", &url]].concat();
+        assert_eq!(output(&args, &[]).status.code(), Some(75), "{args:?}");
+    }
+    for args in [
+        &["outbox", "retry"][..],
+        &["outbox", "retry", "--sink", "crm"],
+        &["outbox", "retry", "--sink", "crm", "--state", "pending"],
+        &["leads", "find", "--phone", "1", "--nick", "2"],
+    ] {
+        assert_eq!(output(args, &[]).status.code(), Some(2), "{args:?}");
+    }
+}
