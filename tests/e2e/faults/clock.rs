@@ -43,7 +43,6 @@ fn push(daemon: &Daemon, records: std::ops::RangeInclusive<u64>) {
 }
 
 #[test]
-#[ignore = "finding: after a step back a sink starts nothing until the old time (delivery/pace.rs)"]
 fn leads_accepted_around_steps_of_the_clock_are_all_delivered() {
     let crm = Crm::start();
     let daemon = start(&crm, QUICK);
@@ -61,7 +60,6 @@ fn leads_accepted_around_steps_of_the_clock_are_all_delivered() {
 }
 
 #[test]
-#[ignore = "finding: a retry waits until the wall clock shows its due time again (due index)"]
 fn retries_do_not_wait_for_the_old_time_when_the_clock_steps_back() {
     let crm = Crm::start();
     crm.behave(Behaviour::Refuse(503, ""));
@@ -78,7 +76,6 @@ fn retries_do_not_wait_for_the_old_time_when_the_clock_steps_back() {
 }
 
 #[test]
-#[ignore = "finding: a retry waits until the wall clock shows its due time again (due index)"]
 fn a_restart_with_an_earlier_clock_does_not_hold_up_what_waits() {
     let crm = Crm::start();
     crm.behave(Behaviour::Refuse(503, ""));
@@ -134,7 +131,6 @@ fn retries_are_not_used_up_when_the_clock_steps_forth() {
 }
 
 #[test]
-#[ignore = "finding: a step forth beyond max_age makes dead letters (delivery/verdict.rs)"]
 fn the_age_limit_does_not_make_dead_letters_of_a_step() {
     let crm = Crm::start();
     crm.behave(Behaviour::Refuse(503, ""));

@@ -121,7 +121,6 @@ fn places(store: &Path) -> Vec<usize> {
 }
 
 #[test]
-#[ignore = "finding: sled panics, or starts without the leads of its last segments, and the gateway goes on"]
 fn a_damaged_store_is_refused_or_has_every_lead() {
     let crm = Crm::start();
     crm.behave(Behaviour::Refuse(503, ""));
