@@ -8,14 +8,14 @@ use std::thread::JoinHandle;
 use leadgate_tests::{Crm, Daemon, SUCCESS, Setup, Shop, until};
 
 /// Pushes without end from several threads, and remembers what was acknowledged.
-struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<Mutex<BTreeSet<u64>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Load {
-    fn start(shop: &Shop) -> Self {
+    pub(crate) fn start(shop: &Shop) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
         let next = Arc::new(AtomicU64::new(1));
@@ -47,11 +47,15 @@ impl Load {
         }
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.acknowledged.lock().expect("not poisoned").len()
     }
 
-    fn stop(self) -> BTreeSet<u64> {
+    pub(crate) fn so_far(&self) -> BTreeSet<u64> {
+        self.acknowledged.lock().expect("not poisoned").clone()
+    }
+
+    pub(crate) fn stop(self) -> BTreeSet<u64> {
         self.stop.store(true, Ordering::SeqCst);
         for thread in self.threads {
             thread.join().expect("no panic");

@@ -10,3 +10,4 @@ mod hostile;
 mod plugins;
 mod privacy;
 mod receiving;
+mod upkeep;
