@@ -58,7 +58,10 @@ fn a_backup_under_load_restores_what_was_acknowledged() {
     let file = daemon.folder().join("backup");
     let before = load.so_far();
     succeeded(outbox(&daemon, &["backup", "--to", path(&file)]));
-    let mode = std::fs::metadata(&file).expect("is there").permissions().mode();
+    let mode = std::fs::metadata(&file)
+        .expect("is there")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     let in_use = outbox(&daemon, &["verify"]);
     assert_eq!(in_use.status.code(), Some(1));
@@ -66,7 +69,10 @@ fn a_backup_under_load_restores_what_was_acknowledged() {
     load.stop();
     daemon.kill();
     let to = daemon.folder().join("restored");
-    succeeded(outbox(&daemon, &["restore", "--from", path(&file), "--to", path(&to)]));
+    succeeded(outbox(
+        &daemon,
+        &["restore", "--from", path(&file), "--to", path(&to)],
+    ));
     replace(&daemon, &to);
     succeeded(outbox(&daemon, &["verify"]));
     crm.behave(Behaviour::Take);
@@ -85,7 +91,11 @@ fn a_damaged_store_is_refused_named_and_salvaged() {
     daemon.terminate();
     succeeded(outbox(&daemon, &["verify"]));
     let db = daemon.folder().join("store/db");
-    let file = std::fs::File::options().read(true).write(true).open(&db).expect("opens");
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&db)
+        .expect("opens");
     let mut byte = [0];
     file.read_exact_at(&mut byte, 300_000).expect("reads");
     file.write_all_at(&[!byte[0]], 300_000).expect("writes");
@@ -95,7 +105,10 @@ fn a_damaged_store_is_refused_named_and_salvaged() {
     let run = output(&["run", "--config", path(&config)], &[]);
     let said = String::from_utf8_lossy(&run.stderr).into_owned();
     assert_eq!(run.status.code(), Some(1), "{said}");
-    assert!(said.contains("is damaged") && said.contains("salvage"), "{said}");
+    assert!(
+        said.contains("is damaged") && said.contains("salvage"),
+        "{said}"
+    );
     assert!(!said.contains("panicked"), "{said}");
     let verify = outbox(&daemon, &["verify", "--json"]);
     assert_eq!(verify.status.code(), Some(1));
@@ -108,13 +121,18 @@ fn a_damaged_store_is_refused_named_and_salvaged() {
     let saved: Value = serde_json::from_str(&saved).expect("JSON");
     let leads = saved["leads"].as_u64().expect("a number");
     assert!(leads > 200, "{saved}");
-    assert!(std::fs::read(&db).expect("reads") == before, "the damaged store is untouched");
+    assert!(
+        std::fs::read(&db).expect("reads") == before,
+        "the damaged store is untouched"
+    );
     replace(&daemon, &to);
     succeeded(outbox(&daemon, &["verify"]));
     let text = std::fs::read_to_string(&config).expect("reads");
     std::fs::write(&config, text.replace(&dead, &crm.url())).expect("writes");
     daemon.restart();
-    until("the rest is delivered", || taken(&crm).len() as u64 >= leads);
+    until("the rest is delivered", || {
+        taken(&crm).len() as u64 >= leads
+    });
 }
 
 #[test]
@@ -139,7 +157,10 @@ fn an_export_makes_the_same_outbox_elsewhere() {
         .output()
         .expect("runs");
     let done: Value = serde_json::from_str(&succeeded(import)).expect("JSON");
-    assert_eq!((&done["leads"], &done["deliveries"]), (&20.into(), &20.into()));
+    assert_eq!(
+        (&done["leads"], &done["deliveries"]),
+        (&20.into(), &20.into())
+    );
     succeeded(outbox(&to, &["verify"]));
     succeeded(outbox(&to, &["rekey"]));
     to.restart();
@@ -150,6 +171,9 @@ fn an_export_makes_the_same_outbox_elsewhere() {
             + daemon.stat("/sinks/crm/in_flight")
     };
     assert_eq!((waiting(&to), to.stat("/leads/accepted")), (20, 20));
-    assert_eq!(to.shop().push(Shop::lead(3)).expect("answered").body, SUCCESS);
+    assert_eq!(
+        to.shop().push(Shop::lead(3)).expect("answered").body,
+        SUCCESS
+    );
     assert_eq!(to.stat("/leads/duplicate"), 1, "a re-push is known");
 }

@@ -54,7 +54,10 @@ pub(super) fn get(global: &Global, target: &Target, path: &str) -> Result<Value,
     })
 }
 
-pub(super) fn resolve(global: &Global, target: &Target) -> Result<(String, Option<Secret>), ExitCode> {
+pub(super) fn resolve(
+    global: &Global,
+    target: &Target,
+) -> Result<(String, Option<Secret>), ExitCode> {
     let from_env = |name: &String| {
         std::env::var(name)
             .map(Secret::new)

@@ -138,11 +138,13 @@ fn localized(lang: Lang) -> clap::Command {
         ("config", "配置的 JSON Schema"),
         ("completions", "输出 shell 补全脚本"),
     ];
-    abouts.into_iter().fold(
-        command.about("接收天猫推送的客资，可靠落盘，再投递到您配置的目的地"),
-        |command, (name, about)| command.mut_subcommand(name, |sub| sub.about(about)),
-    )
-    .mut_subcommand("outbox", upkeep::localized)
+    abouts
+        .into_iter()
+        .fold(
+            command.about("接收天猫推送的客资，可靠落盘，再投递到您配置的目的地"),
+            |command, (name, about)| command.mut_subcommand(name, |sub| sub.about(about)),
+        )
+        .mut_subcommand("outbox", upkeep::localized)
 }
 
 /// A runtime for commands that talk over the network.

@@ -85,7 +85,9 @@ impl Part {
     fn keep(self, to: &Path) -> io::Result<()> {
         std::fs::rename(&self.path, to)?;
         let folder = std::path::absolute(to)?;
-        folder.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        folder
+            .parent()
+            .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     }
 }
 

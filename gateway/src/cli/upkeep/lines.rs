@@ -68,7 +68,9 @@ pub(super) fn import(global: &Global, file: &Path) -> Result<ExitCode, ExitCode>
     let mut done = Imported::default();
     let mut some = Vec::new();
     let mut store = |some: &mut Vec<Exported>| -> io::Result<()> {
-        let more = outbox.load(std::mem::take(some)).map_err(io::Error::other)?;
+        let more = outbox
+            .load(std::mem::take(some))
+            .map_err(io::Error::other)?;
         done.leads += more.leads;
         done.leads_known += more.leads_known;
         done.deliveries += more.deliveries;
@@ -78,7 +80,11 @@ pub(super) fn import(global: &Global, file: &Path) -> Result<ExitCode, ExitCode>
     };
     let stored = each(&mut lines, |line| {
         some.push(line);
-        if some.len() == LINES { store(&mut some) } else { Ok(()) }
+        if some.len() == LINES {
+            store(&mut some)
+        } else {
+            Ok(())
+        }
     });
     let stored = stored.and_then(|_| store(&mut some));
     outbox.close();
@@ -122,8 +128,9 @@ fn each(
             Some(_) if line.is_empty() => {}
             Some(_) => {
                 // The parser's own message may quote the line, which is personal data.
-                let one = serde_json::from_str(&line)
-                    .map_err(|error| bad(format!("not an exported record, column {}", error.column())))?;
+                let one = serde_json::from_str(&line).map_err(|error| {
+                    bad(format!("not an exported record, column {}", error.column()))
+                })?;
                 each(one)?;
             }
         }

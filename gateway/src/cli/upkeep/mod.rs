@@ -20,7 +20,8 @@ use crate::lang::Lang;
 
 const RULE: &str = "Works through the daemon if --url is given or if the daemon holds the outbox of the \
 configuration (the store's lock decides); otherwise opens the folder outbox.path itself.";
-const STOPPED: &str = "Needs the daemon stopped: works on the folder outbox.path of the configuration.";
+const STOPPED: &str =
+    "Needs the daemon stopped: works on the folder outbox.path of the configuration.";
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -86,22 +87,32 @@ pub(super) fn localized(outbox: clap::Command) -> clap::Command {
     let stopped = "需先停止守护进程：直接操作配置中的 outbox.path 目录。";
     let abouts = [
         ("verify", "读取每条记录并校验其一致性", Some(stopped)),
-        ("salvage", "将受损发件箱中完好的记录抢救到新目录", Some(stopped)),
+        (
+            "salvage",
+            "将受损发件箱中完好的记录抢救到新目录",
+            Some(stopped),
+        ),
         ("backup", "生成一致的备份，守护进程运行与否均可", Some(rule)),
         ("restore", "由备份恢复出发件箱", None),
-        ("export", "以 JSON Lines 明文输出客资、投递与隔离区", Some(rule)),
+        (
+            "export",
+            "以 JSON Lines 明文输出客资、投递与隔离区",
+            Some(rule),
+        ),
         ("import", "导入导出的数据，跳过已有的", Some(stopped)),
         ("rekey", "用当前密钥重新加密已存数据", Some(rule)),
     ];
-    abouts.into_iter().fold(outbox, |outbox, (name, about, after)| {
-        outbox.mut_subcommand(name, |sub| {
-            let sub = sub.about(about);
-            match after {
-                Some(after) => sub.after_help(after),
-                None => sub,
-            }
+    abouts
+        .into_iter()
+        .fold(outbox, |outbox, (name, about, after)| {
+            outbox.mut_subcommand(name, |sub| {
+                let sub = sub.about(about);
+                match after {
+                    Some(after) => sub.after_help(after),
+                    None => sub,
+                }
+            })
         })
-    })
 }
 
 /// Prints a report of `Serialize` fields: as JSON, or a line for each number.

@@ -57,7 +57,11 @@ impl<W: Write> Write for Writer<W> {
 }
 
 /// Writes one entry.
-pub(super) fn write_change(to: &mut impl Write, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+pub(super) fn write_change(
+    to: &mut impl Write,
+    key: &[u8],
+    value: Option<&[u8]>,
+) -> io::Result<()> {
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(io::Error::other);
     to.write_all(&[if value.is_some() { PUT } else { REMOVE }])?;
     to.write_all(&length(key)?.to_be_bytes())?;

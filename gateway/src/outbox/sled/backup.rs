@@ -9,8 +9,8 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::{SledOutbox, archive, engine};
 use super::OpenError;
+use super::{SledOutbox, archive, engine};
 use crate::outbox::{BackedUp, Unavailable, UpkeepError};
 
 /// Memory for the store that is being restored.
@@ -99,8 +99,8 @@ pub(super) fn build<T>(
         .tempdir_in(parent)?;
     let db = engine::open(place.path(), CACHE)
         .map_err(|error: OpenError| UpkeepError::Invalid(error.to_string()))?;
-    let filled = engine::guarded(|| fill(&db))
-        .map_err(|panic| UpkeepError::Store(Unavailable(panic)))??;
+    let filled =
+        engine::guarded(|| fill(&db)).map_err(|panic| UpkeepError::Store(Unavailable(panic)))??;
     db.flush()
         .map_err(|error| UpkeepError::Store(Unavailable(error.to_string())))?;
     drop(db);

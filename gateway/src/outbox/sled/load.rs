@@ -11,12 +11,14 @@ use super::fault::Fault;
 use super::group::{Group, Kept};
 use super::key::{self, FindTag};
 use super::list::decode_cursor;
-use super::record::{self, IdentityRecord, LeadRecord, PART, REVISIONS_COMPARED, Revision, SuspectRecord};
+use super::record::{
+    self, IdentityRecord, LeadRecord, PART, REVISIONS_COMPARED, Revision, SuspectRecord,
+};
 use super::vault::Vault;
 use super::{CONTENT, SledOutbox, check_format, engine, private};
 use crate::outbox::{
-    ExportHeader, Exported, ExportedLead, ExportedRevision, ExportedSuspect, Imported,
-    Unavailable, UpkeepError,
+    ExportHeader, Exported, ExportedLead, ExportedRevision, ExportedSuspect, Imported, Unavailable,
+    UpkeepError,
 };
 use crate::seal::{IndexKey, OutboxKey};
 
@@ -38,7 +40,10 @@ pub fn adopt(
     if *vault.index_key().as_bytes() == key {
         return Ok(());
     }
-    if [b"i", b"l", b"u"].iter().any(|room| db.scan_prefix(room).next().is_some()) {
+    if [b"i", b"l", b"u"]
+        .iter()
+        .any(|room| db.scan_prefix(room).next().is_some())
+    {
         return Err(UpkeepError::Invalid(
             "the outbox holds leads of its own, indexed with another key; import into an empty one"
                 .to_owned(),
@@ -105,7 +110,11 @@ impl SledOutbox {
         let original = original.map_err(|_| "`original` is not base64".to_owned())?;
         let identity = hex(&revision.identity)?;
         let content = hex(&revision.content)?;
-        let finds: Vec<FindTag> = revision.finds.iter().map(|tag| hex(tag)).collect::<Result<_, _>>()?;
+        let finds: Vec<FindTag> = revision
+            .finds
+            .iter()
+            .map(|tag| hex(tag))
+            .collect::<Result<_, _>>()?;
         let record = LeadRecord {
             source: &revision.source,
             received_at: revision.received_at,

@@ -150,7 +150,14 @@ impl Log {
     }
 
     /// `tear` is given for the newest segment.
-    fn replay(&self, bytes: &[u8], number: u64, index: u64, tear: Option<Tear>, into: &mut Contents) {
+    fn replay(
+        &self,
+        bytes: &[u8],
+        number: u64,
+        index: u64,
+        tear: Option<Tear>,
+        into: &mut Contents,
+    ) {
         let start = index * self.segment as u64;
         let mut at = SEGMENT_HEADER;
         let mut hole = None;
@@ -251,7 +258,9 @@ fn message(bytes: &[u8], at: usize, segment: Option<u64>) -> Option<Message> {
 
 fn segment_size(conf: &[u8]) -> Option<usize> {
     let text = String::from_utf8_lossy(conf);
-    let line = text.lines().find_map(|line| line.strip_prefix("segment_size: "))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("segment_size: "))?;
     let size: usize = line.trim().parse().ok()?;
     (size.is_power_of_two() && (256..=1 << 30).contains(&size)).then_some(size)
 }

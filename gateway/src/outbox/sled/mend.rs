@@ -84,8 +84,11 @@ impl Mend<'_> {
             let revision = sink_at(&whole.name, 17);
             let plain = reader.vault.unseal(key::LEAD, &whole.bytes);
             let plain = needed(plain)?;
-            let lead = plain.as_deref().and_then(|bytes| record::decode::<LeadRecord<'_>>(bytes).ok());
-            let (Some(id), Some(revision), Some(lead), true) = (id, revision, lead, whole.contiguous)
+            let lead = plain
+                .as_deref()
+                .and_then(|bytes| record::decode::<LeadRecord<'_>>(bytes).ok());
+            let (Some(id), Some(revision), Some(lead), true) =
+                (id, revision, lead, whole.contiguous)
             else {
                 return self.drop_record("its record is damaged", &whole.name);
             };
@@ -115,12 +118,14 @@ impl Mend<'_> {
         let known = self.reader.tree.get(&entry)?;
         let known = known.and_then(|bytes| record::decode_owned::<IdentityRecord>(&bytes).ok());
         // Of two leads with one identity the later goes on; the earlier stays readable.
-        let mut identity = known.filter(|known| known.lead == id).unwrap_or(IdentityRecord {
-            lead: id,
-            newest: 0,
-            modified_at: None,
-            revisions: Vec::new(),
-        });
+        let mut identity = known
+            .filter(|known| known.lead == id)
+            .unwrap_or(IdentityRecord {
+                lead: id,
+                newest: 0,
+                modified_at: None,
+                revisions: Vec::new(),
+            });
         let history = matches!((lead.modified_at, identity.modified_at), (Some(this), Some(newest)) if this < newest);
         identity.newest = number;
         identity.modified_at = identity.modified_at.max(lead.modified_at);
@@ -141,7 +146,9 @@ impl Mend<'_> {
         gather(&reader.tree, key::SUSPECT, |whole| {
             let id = key::id_after_room(&whole.name).map(QuarantineId);
             let plain = needed(reader.vault.unseal(key::SUSPECT, &whole.bytes))?;
-            let suspect = plain.as_deref().and_then(|bytes| record::decode::<SuspectRecord<'_>>(bytes).ok());
+            let suspect = plain
+                .as_deref()
+                .and_then(|bytes| record::decode::<SuspectRecord<'_>>(bytes).ok());
             let (Some(id), Some(suspect), true) = (id, suspect, whole.contiguous) else {
                 return self.drop_record("its record is damaged", &whole.name);
             };
@@ -166,7 +173,8 @@ impl Mend<'_> {
                     Err(_) => None,
                 };
                 let id = key::delivery_at_end(&key);
-                let (Some(id), Some(sink), Some(delivery)) = (id, sink_at(&key, 1), delivery) else {
+                let (Some(id), Some(sink), Some(delivery)) = (id, sink_at(&key, 1), delivery)
+                else {
                     self.drop_record("its record is damaged", &key)?;
                     continue;
                 };

@@ -49,26 +49,27 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use self::accept::{EncodedLead, EncodedSuspect};
+pub use self::backup::{check, restore};
 use self::barrier::Barrier;
 use self::committer::Committer;
+pub(crate) use self::engine::in_use;
 use self::fault::Fault;
 use self::group::{Group, KnownSink, Sinks};
 use self::job::Job;
 use self::key::{FindTag, SinkNumber};
 use self::list::Reader;
+pub use self::load::adopt;
 use self::mark::Mark;
 use self::record::{LeadRecord, SuspectRecord};
 use self::shared::Shared;
 use self::space::Space;
-use self::vault::Vault;
-pub use self::backup::{check, restore};
-pub use self::load::adopt;
 pub use self::upkeep::{salvage, verify};
-pub(crate) use self::engine::in_use;
+use self::vault::Vault;
 use super::{
-    Accepted, Arrival, BackedUp, Delivery, DeliveryId, Due, ExportHeader, Exported, Filter, Find, Finish, History, Imported, Intake, LeadId,
-    Listed, Outbox, Page, QuarantineId, Quarantined, Refusal, Repair, Repaired, Resealed,
-    Retention, SinkPolicy, StoredLead, StoredSuspect, Suspect, Swept, Totals, Unavailable, UpkeepError,
+    Accepted, Arrival, BackedUp, Delivery, DeliveryId, Due, ExportHeader, Exported, Filter, Find,
+    Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, QuarantineId, Quarantined,
+    Refusal, Repair, Repaired, Resealed, Retention, SinkPolicy, StoredLead, StoredSuspect, Suspect,
+    Swept, Totals, Unavailable, UpkeepError,
 };
 use crate::clock::Millis;
 use crate::seal::OutboxKey;

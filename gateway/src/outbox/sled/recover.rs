@@ -57,7 +57,10 @@ pub(super) fn recover(log: &Log, contents: &Contents, tree: &::sled::Tree) -> io
 pub(super) fn totals(log: &Log, contents: &Contents) -> io::Result<Option<Totals>> {
     let mut newest = None;
     for page in contents.pages.values() {
-        if newest.as_ref().is_some_and(|(written, _)| page.written < *written) {
+        if newest
+            .as_ref()
+            .is_some_and(|(written, _)| page.written < *written)
+        {
             continue;
         }
         if let Some(leaf) = leaf(log, page)?

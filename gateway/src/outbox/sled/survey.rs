@@ -153,12 +153,12 @@ impl Survey<'_> {
             let key = entry?;
             let due = key::read_due(&key).zip(sink_at(&key, 1));
             let right = match due {
-                Some(((source, at, id), sink)) => self
-                    .find(key::WAITING, sink, id)?
-                    .is_some_and(|one| {
+                Some(((source, at, id), sink)) => {
+                    self.find(key::WAITING, sink, id)?.is_some_and(|one| {
                         one.state == State::Waiting { due_at: at }
                             && key::source(&one.source) == source
-                    }),
+                    })
+                }
                 None => false,
             };
             if !right {
@@ -258,7 +258,11 @@ impl Survey<'_> {
         }
         for tag in &lead.finds {
             if !self.has(&key::find(tag, id))? {
-                self.bad("it cannot be found by one of its values", &whole.name, REPAIR);
+                self.bad(
+                    "it cannot be found by one of its values",
+                    &whole.name,
+                    REPAIR,
+                );
             }
         }
         Ok(())
@@ -292,9 +296,16 @@ impl Survey<'_> {
     fn totals(&mut self) -> Result<(), Fault> {
         let totals = self.reader.totals()?;
         self.total("leads", totals.leads, self.verdict.leads);
-        self.total("pushes in quarantine", totals.in_quarantine, self.verdict.suspects);
-        let names: std::collections::BTreeSet<&String> =
-            totals.sinks.keys().chain(self.counted.sinks.keys()).collect();
+        self.total(
+            "pushes in quarantine",
+            totals.in_quarantine,
+            self.verdict.suspects,
+        );
+        let names: std::collections::BTreeSet<&String> = totals
+            .sinks
+            .keys()
+            .chain(self.counted.sinks.keys())
+            .collect();
         let names: Vec<String> = names.into_iter().cloned().collect();
         for name in names {
             let said = totals.sinks.get(&name).cloned().unwrap_or_default();

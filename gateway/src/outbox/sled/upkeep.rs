@@ -14,7 +14,7 @@ use super::recover::{Gap, recover};
 use super::vault::Vault;
 use super::words::words;
 use super::{OpenError, engine, key, mark, mend, register, survey};
-use crate::outbox::{Salvaged, UpkeepError, Unavailable, Verdict};
+use crate::outbox::{Salvaged, Unavailable, UpkeepError, Verdict};
 use crate::seal::OutboxKey;
 
 const RESTORE: &str = "restore a backup, or save the rest with `leadgate outbox salvage`";
@@ -67,7 +67,11 @@ fn check(
     verdict: &mut Verdict,
 ) -> Result<(), UpkeepError> {
     if tree.get(key::INDEX_KEY).ok().flatten().is_none() {
-        verdict.problem("it is not there", words(key::INDEX_KEY, &no_sinks()), RESTORE);
+        verdict.problem(
+            "it is not there",
+            words(key::INDEX_KEY, &no_sinks()),
+            RESTORE,
+        );
     }
     let reader = reader(tree, keys)?;
     if let Ok(totals) = reader.totals()
@@ -149,7 +153,10 @@ fn name_gaps(gaps: &[Gap], mut each: impl FnMut(&str, String)) {
             words(&gap.high, &sinks)
         };
         let from = words(&gap.low, &sinks);
-        each("page: a range of records is gone", format!("from {from} to {to}"));
+        each(
+            "page: a range of records is gone",
+            format!("from {from} to {to}"),
+        );
     }
 }
 

@@ -44,7 +44,9 @@ impl Vault {
 
     /// Puts another index key into a store that has nothing to look up yet.
     pub(super) fn replace_index_key(&self, tree: &Tree, index: &IndexKey) -> Result<(), Fault> {
-        let sealed = self.keyring.seal_vec(ROOM, record::encode(index.as_bytes()));
+        let sealed = self
+            .keyring
+            .seal_vec(ROOM, record::encode(index.as_bytes()));
         tree.insert(key::INDEX_KEY, sealed)?;
         Ok(())
     }

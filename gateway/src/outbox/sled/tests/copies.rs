@@ -6,7 +6,12 @@ use super::*;
 use crate::outbox::Find;
 
 fn leads(outbox: &SledOutbox) -> BTreeSet<LeadId> {
-    outbox.leads(None, 100_000).expect("reads").items.into_iter().collect()
+    outbox
+        .leads(None, 100_000)
+        .expect("reads")
+        .items
+        .into_iter()
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,7 +24,10 @@ async fn a_backup_under_load_is_the_state_at_its_end() {
             let mut ids = BTreeSet::new();
             for record in from..to {
                 let mut lead = arrival(record, 1);
-                lead.routes.push(Route { sink: "mail".into(), failed: None });
+                lead.routes.push(Route {
+                    sink: "mail".into(),
+                    failed: None,
+                });
                 let Ok(Accepted::New { lead, .. }) = outbox.accept(lead).await else {
                     panic!("accepted")
                 };
@@ -70,7 +78,10 @@ async fn a_backup_under_load_is_the_state_at_its_end() {
     }
     let again = Arc::clone(&outbox);
     let failed = tokio::task::spawn_blocking(move || again.backup(&mut Full)).await;
-    assert!(matches!(failed, Ok(Err(crate::outbox::UpkeepError::File(_)))));
+    assert!(matches!(
+        failed,
+        Ok(Err(crate::outbox::UpkeepError::File(_)))
+    ));
     accept(2_000, 2_001).await;
 
     let to = folder.path().join("restored/store");
@@ -82,7 +93,10 @@ async fn a_backup_under_load_is_the_state_at_its_end() {
     let copy = restored.open();
     let there = leads(&copy);
     assert!(before.is_subset(&there) && there.is_subset(&ended.union(&later).copied().collect()));
-    assert!(copy.totals().accepted >= seen, "what was accepted meanwhile is in it");
+    assert!(
+        copy.totals().accepted >= seen,
+        "what was accepted meanwhile is in it"
+    );
     close(copy);
 
     let mut bytes = std::fs::read(&file).expect("reads");
@@ -129,7 +143,10 @@ impl TempDirLike {
             queue: 64,
             cache: 16 << 20,
             keys: &[],
-            sinks: vec![policy("crm", OnUpdate::Each, None), policy("mail", OnUpdate::Supersede, None)],
+            sinks: vec![
+                policy("crm", OnUpdate::Each, None),
+                policy("mail", OnUpdate::Supersede, None),
+            ],
             min_free: 0,
             metrics: Metrics::new().outbox,
         })
@@ -160,7 +177,11 @@ async fn what_was_exported_is_imported_as_it_was() {
         body: vec![0xfe, 1],
     };
     outbox.quarantine(suspect("1")).await.expect("kept");
-    let claim = outbox.claim("crm", 2_000, 1).expect("claims").deliveries.remove(0);
+    let claim = outbox
+        .claim("crm", 2_000, 1)
+        .expect("claims")
+        .deliveries
+        .remove(0);
     super::finish(&outbox, &claim, State::Delivered { at: 5 }).await;
     let dump = |outbox: &SledOutbox| {
         let mut lines = Vec::new();
@@ -179,26 +200,40 @@ async fn what_was_exported_is_imported_as_it_was() {
     let load = || {
         let (copy, lines) = (Arc::clone(&copy), lines.clone());
         tokio::task::spawn_blocking(move || {
-            let lines = lines.iter().map(|line| serde_json::from_str(line).expect("reads"));
+            let lines = lines
+                .iter()
+                .map(|line| serde_json::from_str(line).expect("reads"));
             copy.load(lines.collect()).expect("loads")
         })
     };
     let done = load().await.expect("no panic");
     assert_eq!((done.leads, done.deliveries, done.suspects), (20, 40, 1));
     let again = load().await.expect("no panic");
-    assert_eq!((again.leads, again.leads_known, again.suspects_known), (0, 20, 1));
+    assert_eq!(
+        (again.leads, again.leads_known, again.suspects_known),
+        (0, 20, 1)
+    );
     assert_eq!(dump(&copy), lines, "ids, states and contents are kept");
     assert_eq!(copy.find(&find, 100).expect("finds").len(), 20);
     let mut push = arrival(3, 2);
     push.original = None;
     let known = copy.accept(push).await;
     assert!(matches!(known, Ok(Accepted::Duplicate { revision: 2, .. })));
-    assert_eq!(copy.quarantine(suspect("2")).await, Ok(Quarantined::Duplicate));
+    assert_eq!(
+        copy.quarantine(suspect("2")).await,
+        Ok(Quarantined::Duplicate)
+    );
     let (a, b) = (outbox.totals(), copy.totals());
-    assert_eq!((a.leads, a.accepted, &a.sinks), (b.leads, b.accepted, &b.sinks));
+    assert_eq!(
+        (a.leads, a.accepted, &a.sinks),
+        (b.leads, b.accepted, &b.sinks)
+    );
     close(Arc::into_inner(copy).expect("nobody else has it"));
     close(outbox);
-    assert!(adopt(&from.path().join("store"), 16 << 20, &[], &header).is_err(), "another key seals it");
+    assert!(
+        adopt(&from.path().join("store"), 16 << 20, &[], &header).is_err(),
+        "another key seals it"
+    );
     let verdict = verify(&to.path().join("store"), &[], 16 << 20).expect("verifies");
     assert_eq!(verdict.found, 0, "{:?}", verdict.problems);
 }

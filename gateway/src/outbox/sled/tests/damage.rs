@@ -94,7 +94,10 @@ async fn a_log_that_lost_its_newest_commits_is_refused_and_stays_as_it_is() {
     let db = folder.path().join("store/db");
     // The beginning of the newest segment's end: what the last commits wrote.
     let mut bytes = std::fs::read(&db).expect("reads");
-    let last = bytes.iter().rposition(|byte| *byte != 0).expect("not empty");
+    let last = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .expect("not empty");
     bytes[last - 4_000..=last].fill(0);
     std::fs::write(&db, &bytes).expect("writes");
     let opened = try_open(&folder, 64).err().map(|error| error.to_string());
@@ -140,7 +143,9 @@ async fn verification_names_every_kind_of_disorder() {
         let named = |problem: &crate::outbox::Problem| problem.what.contains(part);
         // The damaged delivery may be the one whose due entry went.
         assert!(
-            verdict.problems.iter().any(named) || part == "not in the due index" || part == "order does not name it",
+            verdict.problems.iter().any(named)
+                || part == "not in the due index"
+                || part == "order does not name it",
             "{part}: {:?}",
             verdict.problems
         );
