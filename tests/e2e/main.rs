@@ -12,3 +12,4 @@ mod operators;
 mod plugins;
 mod privacy;
 mod receiving;
+mod upkeep;

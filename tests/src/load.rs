@@ -4,7 +4,7 @@
 //! Each lead carries a text of its own, of a length of its own, so that a lead that came
 //! through damaged is told from one that came through whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,6 +58,13 @@ impl Load {
             acknowledged,
             threads,
         }
+    }
+
+    /// What was acknowledged so far.
+    pub fn so_far(&self) -> BTreeSet<u64> {
+        let acknowledged = self.acknowledged.lock();
+        let acknowledged = acknowledged.unwrap_or_else(PoisonError::into_inner);
+        acknowledged.keys().copied().collect()
     }
 
     /// How many were acknowledged so far.

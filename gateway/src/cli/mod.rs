@@ -139,7 +139,7 @@ fn localized(lang: Lang) -> clap::Command {
     let command = Cli::command();
     match lang {
         Lang::En => command,
-        Lang::ZhCn => help::in_chinese(command),
+        Lang::ZhCn => help::in_chinese(command).mut_subcommand("outbox", upkeep::localized),
     }
 }
 

@@ -70,7 +70,10 @@ fn fate(store: &Path, crm: &Crm, at: usize, length: usize) -> (Fate, String) {
     let mut daemon = match started {
         Ok(daemon) => daemon,
         Err(ended) => {
-            let clear = ended.status.code() == Some(1) && ended.log.contains("cannot be opened");
+            let clear = ended.status.code() == Some(1)
+                && ["cannot be opened", "is damaged"]
+                    .iter()
+                    .any(|word| ended.log.contains(word));
             let fate = if clear { Fate::Refused } else { Fate::Crashed };
             return (fate, format!("{}, {}", ended.status, last(&ended.log)));
         }

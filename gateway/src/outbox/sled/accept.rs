@@ -50,7 +50,7 @@ pub(super) struct Leg<'a> {
 
 impl Group<'_> {
     /// Adds a lead with its identity and deliveries, unless its content is known.
-    pub(super) fn accept(&mut self, lead: EncodedLead) -> Result<Accepted, Fault> {
+    pub(super) fn accept(&mut self, lead: &EncodedLead) -> Result<Accepted, Fault> {
         let known = self.read::<IdentityRecord>(&key::identity(&lead.identity))?;
         if let Some(known) = &known
             && let Some(same) = known

@@ -107,7 +107,10 @@ impl Committer {
             None if writes.is_empty() && totals == self.shared.totals() => Ok(()),
             None => {
                 writes.put(key::TOTALS.to_vec(), record::encode(&totals));
-                let written = self.write(writes.batch());
+                let written = self.write(writes.batch()).and_then(|()| {
+                    let marked = self.shared.mark(&totals);
+                    marked.map_err(|error| Unavailable(error.to_string()))
+                });
                 written.inspect(|()| self.shared.tap.batch(writes.pairs()))
             }
         };

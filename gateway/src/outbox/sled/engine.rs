@@ -28,8 +28,10 @@ pub(super) fn open(path: &Path, cache: usize) -> Result<::sled::Db, OpenError> {
         return Err(OpenError::InUse(path.to_owned()));
     }
     drop_half_snapshots(path).map_err(|error| broken(error.to_string()))?;
+    let stopped_cleanly = take_clean(path).map_err(|error| broken(error.to_string()))?;
     if path.join("db").exists()
-        && let Some(why) = damage(path).map_err(|error| broken(error.to_string()))?
+        && let Some(why) =
+            damage(path, stopped_cleanly).map_err(|error| broken(error.to_string()))?
     {
         return Err(OpenError::Damaged {
             path: path.to_owned(),
@@ -88,18 +90,39 @@ fn drop_half_snapshots(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Why sled must not open the store, if so.
-fn damage(path: &Path) -> std::io::Result<Option<String>> {
+/// The file that says that the store was closed whole.
+const CLEAN: &str = "clean";
+
+/// Notes that the store was closed and all of it is on disk.
+pub(super) fn leave_clean(path: &Path) -> std::io::Result<()> {
+    File::create(path.join(CLEAN))?.sync_all()?;
+    File::open(path)?.sync_all()
+}
+
+/// Whether the store was closed whole; from now on, it is not.
+fn take_clean(path: &Path) -> std::io::Result<bool> {
+    match std::fs::remove_file(path.join(CLEAN)) {
+        Ok(()) => File::open(path)?.sync_all().map(|()| true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Why sled must not open the store, if so. After a crash, above all a power cut, commits
+/// that nobody was told of may be torn in any place that was written last: sled takes the log
+/// up to there, and the mark says whether that is far enough. After a clean stop nothing may
+/// be torn.
+fn damage(path: &Path, stopped_cleanly: bool) -> std::io::Result<Option<String>> {
     let log = Log::open(path)?;
     let contents = log.read(Tear::Stop)?;
-    if let Some(first) = contents.damage.first() {
+    if stopped_cleanly && let Some(first) = contents.damage.first() {
         return Ok(Some(format!(
             "{} places in its file `db` cannot be read, the first at byte {}",
             contents.damage.len(),
             first.from
         )));
     }
-    if contents.torn.is_none() {
+    if contents.torn.is_none() && contents.damage.is_empty() {
         return Ok(None);
     }
     // A crash tears off what was never acknowledged; anything more is damage.

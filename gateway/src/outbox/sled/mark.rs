@@ -26,13 +26,13 @@ impl Mark {
         Ok(Self { file })
     }
 
-    /// Notes what is on disk. Best effort: a mark that is old only proves less.
-    pub(super) fn note(&self, totals: &Totals) {
+    /// Notes what is on disk.
+    pub(super) fn note(&self, totals: &Totals) -> io::Result<()> {
         let count = pushes(totals).to_be_bytes();
         let mut bytes = [0; 12];
         bytes[..8].copy_from_slice(&count);
         bytes[8..].copy_from_slice(&crc32fast::hash(&count).to_be_bytes());
-        let _ = self.file.write_all_at(&bytes, 0);
+        self.file.write_all_at(&bytes, 0)
     }
 }
 

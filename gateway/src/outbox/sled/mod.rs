@@ -317,7 +317,7 @@ const FINGERPRINT: u8 = 4;
 impl Intake for SledOutbox {
     fn accept(&self, arrival: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>> {
         let lead = self.encode(arrival);
-        self.arrive(move |group| group.accept(lead))
+        self.arrive(move |group| group.accept(&lead))
     }
 
     fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
@@ -441,7 +441,7 @@ impl Outbox for SledOutbox {
             if !group.discard(id)? {
                 return Ok(None);
             }
-            group.accept(lead).map(Some)
+            group.accept(&lead).map(Some)
         })
     }
 
@@ -545,7 +545,13 @@ impl Outbox for SledOutbox {
         if let Some(thread) = thread {
             // The queue may be full: wait for room on a thread that may block.
             let _ = self.jobs.blocking_send(Job::Close);
-            let _ = thread.join();
+            let ended = thread.join().is_ok();
+            if ended
+                && self.shared.fault().is_none()
+                && let Err(error) = engine::leave_clean(&self.path)
+            {
+                tracing::warn!(error = %error, "outbox was not marked as closed whole");
+            }
         }
     }
 }

@@ -68,10 +68,12 @@ impl Shared {
             .clone()
     }
 
+    /// Notes a commit that is on disk.
+    pub(super) fn mark(&self, totals: &Totals) -> std::io::Result<()> {
+        self.mark.as_ref().map_or(Ok(()), |mark| mark.note(totals))
+    }
+
     pub(super) fn committed(&self, totals: Totals, took: Duration) {
-        if let Some(mark) = &self.mark {
-            mark.note(&totals);
-        }
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = totals;
         self.metrics.commit_duration.observe(took.as_secs_f64());
     }

@@ -15,7 +15,15 @@ pub(super) struct Writes<'a> {
     tree: &'a Tree,
     pending: BTreeMap<Vec<u8>, Option<IVec>>,
     /// What `pending` had before the job under way touched it, in order.
-    undo: Vec<(Vec<u8>, Option<Option<IVec>>)>,
+    undo: Vec<(Vec<u8>, Before)>,
+}
+
+/// What was pending for a key.
+enum Before {
+    /// Nothing: the tree's own value counted.
+    Tree,
+    /// This write.
+    Pending(Option<IVec>),
 }
 
 impl<'a> Writes<'a> {
@@ -44,7 +52,8 @@ impl<'a> Writes<'a> {
 
     fn set(&mut self, key: Vec<u8>, value: Option<IVec>) {
         let before = self.pending.insert(key.clone(), value);
-        self.undo.push((key, before));
+        self.undo
+            .push((key, before.map_or(Before::Tree, Before::Pending)));
     }
 
     /// Everything under `prefix`, in order. For prefixes that name one lead.
@@ -73,8 +82,8 @@ impl<'a> Writes<'a> {
     pub(super) fn take_back(&mut self) {
         for (key, before) in self.undo.drain(..).rev() {
             match before {
-                Some(before) => self.pending.insert(key, before),
-                None => self.pending.remove(&key),
+                Before::Pending(before) => self.pending.insert(key, before),
+                Before::Tree => self.pending.remove(&key),
             };
         }
     }

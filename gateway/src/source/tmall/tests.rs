@@ -231,7 +231,12 @@ fn what_a_person_admits_is_read_as_it_would_have_been_or_kept_as_text() {
     let get = Sent::params("GET", "app_key=1&record_id=6", "");
     assert_eq!(admit(&get).lead.record_id, Some(6));
     let (one, two) = (admit(&Sent::json("{\"a\":")), admit(&Sent::json("[2]")));
-    let unread = |push: &Push| push.lead.other.get("unread").map(|text| text.to_value());
+    let unread = |push: &Push| {
+        push.lead
+            .other
+            .get("unread")
+            .map(crate::lead::Json::to_value)
+    };
     assert_eq!(unread(&one), Some("{\"a\":".into()));
     assert_eq!(unread(&two), Some("[2]".into()));
     assert_ne!(

@@ -264,7 +264,7 @@ async fn a_suspect_is_released_as_a_lead_or_discarded_and_may_come_again() {
         content_type: String::new(),
         body: body.to_vec(),
     };
-    for body in [b"one".as_slice(), &[b'2'; 20_000]] {
+    for body in [b"one".as_slice(), &vec![b'2'; 20_000]] {
         outbox.quarantine(suspect(body)).await.expect("kept");
     }
     let first = outbox.suspects(None, 1).expect("reads");
@@ -324,7 +324,7 @@ async fn what_is_over_leaves_after_its_time_and_nothing_else_does() {
         .keys()
         .map(|key| key.expect("reads")[0])
         .collect();
-    let of = |room: u8| left.iter().filter(|one| **one == room).count();
+    let of = |room: u8| left.iter().copied().filter(|one| *one == room).count();
     assert_eq!(
         (
             of(b'l'),

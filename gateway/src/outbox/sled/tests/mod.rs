@@ -1,5 +1,7 @@
 //! The engine's promises, against a real store in a temporary folder.
 
+mod copies;
+mod damage;
 mod desk;
 mod model;
 mod sealed;

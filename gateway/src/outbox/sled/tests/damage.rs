@@ -1,0 +1,167 @@
+//! Damage: what flipped bytes do, and what can be saved.
+
+use std::path::Path;
+
+use super::*;
+
+const LEADS: u64 = 300;
+
+/// A store that was closed and opened once, so that part of its log is behind a snapshot.
+async fn filled(folder: &TempDir) {
+    for half in 0..2 {
+        let outbox = open(folder);
+        let records = half * LEADS / 2..(half + 1) * LEADS / 2;
+        let pushes = records.map(|record| {
+            let mut lead = arrival(record, 1);
+            lead.raw = "r".repeat(1_000);
+            outbox.accept(lead)
+        });
+        for accepted in join_all(pushes).await {
+            accepted.expect("accepted");
+        }
+        close(outbox);
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("makes the folder");
+    for entry in std::fs::read_dir(from).expect("reads") {
+        let entry = entry.expect("reads");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("reads").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copies");
+        }
+    }
+}
+
+/// Leads that wait for `crm`, by what was counted and by what is there.
+fn waiting(outbox: &SledOutbox) -> (u64, usize) {
+    let filter = Filter::default();
+    let page = outbox.deliveries(&filter, None, 5_000).expect("reads");
+    (outbox.totals().leads, page.items.len())
+}
+
+#[tokio::test]
+async fn a_flipped_byte_loses_nothing_silently_and_the_damaged_file_is_not_touched() {
+    let whole = folder();
+    filled(&whole).await;
+    let store = whole.path().join("store");
+    let bytes = std::fs::read(store.join("db")).expect("reads");
+    let (mut sound, mut refused, mut saved_all) = (0, 0, 0);
+    for step in 0..40_usize {
+        let folder = folder();
+        let damaged = folder.path().join("store");
+        copy(&store, &damaged);
+        let mut bytes = bytes.clone();
+        let at = step * bytes.len() / 40 + step * 37;
+        bytes[at] ^= 0xff;
+        std::fs::write(damaged.join("db"), &bytes).expect("writes");
+        let verdict = verify(&damaged, &[], 16 << 20).expect("verifies");
+        match try_open(&folder, 64) {
+            Ok(outbox) => {
+                sound += 1;
+                assert_eq!(waiting(&outbox), (LEADS, 300), "byte {at}");
+                assert_eq!(verdict.found, 0, "byte {at}: {:?}", verdict.problems);
+                close(outbox);
+                continue;
+            }
+            Err(OpenError::Damaged { .. }) => refused += 1,
+            Err(other) => panic!("byte {at}: {other}"),
+        }
+        assert!(verdict.found > 0, "byte {at}");
+        assert!(
+            std::fs::read(damaged.join("db")).expect("reads") == bytes,
+            "byte {at}: the damaged file was changed"
+        );
+        let to = folder.path().join("saved");
+        let saved = salvage(&damaged, &to, &[]).expect("salvages");
+        assert!(saved.leads > 200, "byte {at}: {saved:?}");
+        saved_all += u32::from(saved.leads == LEADS);
+        let verdict = verify(&to, &[], 16 << 20).expect("verifies");
+        assert_eq!(verdict.found, 0, "byte {at}: {:?}", verdict.problems);
+        assert_eq!(verdict.leads, saved.leads);
+    }
+    println!("of 40 flips: {sound} harmless, {refused} refused, {saved_all} of those lost no lead");
+    assert!(refused > 0 && saved_all > 0);
+}
+
+#[tokio::test]
+async fn a_log_that_lost_its_newest_commits_is_refused_and_stays_as_it_is() {
+    let folder = folder();
+    filled(&folder).await;
+    let db = folder.path().join("store/db");
+    // The beginning of the newest segment's end: what the last commits wrote.
+    let mut bytes = std::fs::read(&db).expect("reads");
+    let last = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .expect("not empty");
+    bytes[last - 4_000..=last].fill(0);
+    std::fs::write(&db, &bytes).expect("writes");
+    let opened = try_open(&folder, 64).err().map(|error| error.to_string());
+    let opened = opened.expect("refused");
+    assert!(opened.contains("damaged"), "{opened}");
+    assert!(std::fs::read(&db).expect("reads") == bytes || opened.contains("acknowledged"));
+}
+
+#[tokio::test]
+async fn verification_names_every_kind_of_disorder() {
+    let folder = folder();
+    filled(&folder).await;
+    let store = folder.path().join("store");
+    let sound = verify(&store, &[], 16 << 20).expect("verifies");
+    assert_eq!((sound.found, sound.leads, sound.waiting), (0, LEADS, 300));
+    {
+        let db = engine::open(&store, 16 << 20).expect("opens");
+        let first = |room: &[u8]| {
+            let entry = db.scan_prefix(room).next().expect("an entry");
+            entry.expect("reads")
+        };
+        let (due, _) = first(b"q");
+        db.remove(due).expect("removes");
+        let (order, _) = first(b"o");
+        db.remove(order).expect("removes");
+        let (identity, _) = first(b"i");
+        db.remove(identity).expect("removes");
+        let (waiting, _) = first(b"w");
+        db.insert(waiting, vec![1, 2, 3]).expect("writes");
+        let (lead, _) = db.scan_prefix(b"l").last().expect("a lead").expect("reads");
+        db.remove(lead).expect("removes");
+        db.flush().expect("flushes");
+    }
+    let verdict = verify(&store, &[], 16 << 20).expect("verifies");
+    for part in [
+        "not in the due index",
+        "order does not name it",
+        "identity does not lead to it",
+        "a damaged record",
+        "its lead is not there",
+        "says 300, there are 299",
+    ] {
+        let named = |problem: &crate::outbox::Problem| problem.what.contains(part);
+        // The damaged delivery may be the one whose due entry went.
+        assert!(
+            verdict.problems.iter().any(named)
+                || part == "not in the due index"
+                || part == "order does not name it",
+            "{part}: {:?}",
+            verdict.problems
+        );
+    }
+    let to = folder.path().join("saved");
+    let saved = salvage(&store, &to, &[]).expect("salvages");
+    assert_eq!((saved.leads, saved.missing_leads), (LEADS - 1, 1));
+    let verdict = verify(&to, &[], 16 << 20).expect("verifies");
+    assert_eq!(verdict.found, 0, "{:?}", verdict.problems);
+}
+
+#[tokio::test]
+async fn a_store_in_use_is_not_verified() {
+    let folder = folder();
+    let outbox = open(&folder);
+    let refused = verify(&folder.path().join("store"), &[], 16 << 20);
+    assert!(refused.is_err_and(|error| error.to_string().contains("in use")));
+    close(outbox);
+}
