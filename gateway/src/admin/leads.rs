@@ -114,7 +114,7 @@ pub(super) async fn search(
 }
 
 #[derive(Serialize)]
-struct Revision {
+struct Content {
     revision: u32,
     received_at: String,
     lead: Value,
@@ -126,7 +126,7 @@ fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-fn revision(stored: &StoredLead, reveal: bool) -> Revision {
+fn revision(stored: &StoredLead, reveal: bool) -> Content {
     let (lead, labels) = if reveal {
         (parsed(&stored.lead), parsed(&stored.labels))
     } else {
@@ -135,7 +135,7 @@ fn revision(stored: &StoredLead, reveal: bool) -> Revision {
             privacy::labels(&stored.labels),
         )
     };
-    Revision {
+    Content {
         revision: stored.revision,
         received_at: rfc3339(stored.received_at),
         lead,
