@@ -128,7 +128,7 @@ pub(super) async fn release(
         );
         return Err(Problem::new(Kind::NoSource, detail));
     };
-    let accepted = admin.outbox.admit(id, arrival).await?;
+    let accepted = admin.outbox.admit(id, arrival, admin.clock.now()).await?;
     let (lead, revision, duplicate) = match accepted.ok_or_else(|| no_such(id))? {
         Accepted::New { lead, revision, .. } => (lead, revision, false),
         Accepted::Duplicate { lead, revision } => (lead, revision, true),

@@ -46,6 +46,17 @@ pub(super) fn load(global: &Global, plugins: &mut Plugins) -> Result<Config, Exi
     config.ok_or(ExitCode::from(BAD_CONFIG))
 }
 
+/// Loads the configuration for a command that only wants to know where the daemon is: mere
+/// warnings are not its business.
+pub(super) fn load_quietly(global: &Global, plugins: &mut Plugins) -> Result<Config, ExitCode> {
+    let file = config::locate(global.config.as_deref());
+    let (config, report) = config::load(&file, &Environment::process(), plugins);
+    config.ok_or_else(|| {
+        print_report(global, &report);
+        ExitCode::from(BAD_CONFIG)
+    })
+}
+
 /// Loads a configuration that leadgate wrote itself.
 pub(super) fn load_file(file: &Path, plugins: &mut Plugins) -> Result<Config, String> {
     let (config, report) = config::load(file, &Environment::process(), plugins);

@@ -163,7 +163,7 @@ pub(super) fn resolve(
         return Ok((url.trim_end_matches('/').to_owned(), token));
     }
     let mut plugins = crate::plugin::Plugins::builtin().map_err(|error| fail(error, FAILED))?;
-    let config = super::check::load(global, &mut plugins)?;
+    let config = super::check::load_quietly(global, &mut plugins)?;
     Ok((
         format!("http://{}", config.admin.listen),
         token.or(config.admin.token),

@@ -113,11 +113,12 @@ pub trait Outbox: Intake + Queue {
     fn suspect(&self, id: QuarantineId) -> Result<Option<StoredSuspect>, Unavailable>;
 
     /// Takes a push out of quarantine as the lead that a person says it is, in one atomic
-    /// step; `None` if it is not there any more.
+    /// step; `None` if it is not there any more. Its deliveries grow old from `now` on.
     fn admit(
         &self,
         id: QuarantineId,
         arrival: Arrival,
+        now: Millis,
     ) -> BoxFuture<'static, Result<Option<Accepted>, Refusal>>;
 
     /// Removes a push from quarantine; `false` if it is not there. Its fingerprint goes too.

@@ -435,8 +435,13 @@ impl Outbox for SledOutbox {
         &self,
         id: QuarantineId,
         arrival: Arrival,
+        now: Millis,
     ) -> BoxFuture<'static, Result<Option<Accepted>, Refusal>> {
-        let lead = self.encode(arrival);
+        // The record keeps when the push came; what is made of it begins now.
+        let lead = EncodedLead {
+            received_at: now,
+            ..self.encode(arrival)
+        };
         self.arrive(move |group| {
             if !group.discard(id)? {
                 return Ok(None);

@@ -270,11 +270,16 @@ async fn a_suspect_is_released_as_a_lead_or_discarded_and_may_come_again() {
     let first = outbox.suspects(None, 1).expect("reads");
     let second = outbox.suspects(first.next.as_deref(), 1).expect("reads");
     assert_eq!((second.items[0].body.len(), &second.next), (20_000, &None));
-    let released = outbox.admit(first.items[0].id, arrival(9, 9)).await;
+    let released = outbox.admit(first.items[0].id, arrival(9, 9), 7_000).await;
     assert!(matches!(released, Ok(Some(Accepted::New { .. }))));
-    assert_eq!(claims(&outbox, 1_000).len(), 1);
+    let released = claims(&outbox, 7_000).remove(0);
+    assert_eq!(released.lead.received_at, 1_000, "when the push came");
     assert_eq!(
-        outbox.admit(first.items[0].id, arrival(8, 8)).await,
+        released.delivery.budget.since, 7_000,
+        "when it was released"
+    );
+    assert_eq!(
+        outbox.admit(first.items[0].id, arrival(8, 8), 7_000).await,
         Ok(None)
     );
     assert_eq!(outbox.discard(second.items[0].id).await, Ok(true));

@@ -1,0 +1,208 @@
+//! What the API shows and does.
+
+use std::time::Duration;
+
+use super::*;
+
+#[actix_web::test]
+async fn lists_page_through_all_and_show_nobody() {
+    let desk = desk();
+    for record in 1..=7 {
+        desk.accept(record).await;
+    }
+    desk.end_all(dead).await;
+    desk.accept(8).await;
+    for (path, count) in [
+        ("/deliveries?limit=3", 8),
+        ("/deliveries?limit=3&sink=crm&state=dead", 7),
+        ("/deliveries?limit=3&older_than=1h", 0),
+        ("/deliveries?limit=3&newer_than=1h", 8),
+        ("/deliveries?limit=3&sink=mail", 0),
+        ("/leads?limit=3", 8),
+    ] {
+        let mut seen = Vec::new();
+        let mut next = String::new();
+        loop {
+            let page = desk.get(&format!("{path}{next}")).await;
+            let text = page.to_string();
+            for personal in ["13567658911", "张三", "135****"] {
+                assert!(!text.contains(personal), "{path}: {text}");
+            }
+            let items = page["items"].as_array().expect("items");
+            assert!(items.len() <= 3);
+            seen.extend(items.iter().map(|item| item["id"].to_string()));
+            match page["next"].as_str() {
+                Some(cursor) => next = format!("&cursor={cursor}"),
+                None => break,
+            }
+        }
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), count, "{path}");
+    }
+    let item = desk.get("/deliveries?state=dead&limit=1").await["items"][0].take();
+    assert_eq!(item["reason"], "rejected");
+    assert_eq!(item["last_reason"], "the destination refused ***11");
+    assert!(item["due_at"].is_null() && item["ended_at"].is_string());
+}
+
+#[actix_web::test]
+async fn a_delivery_is_shown_retried_and_cancelled() {
+    let desk = desk();
+    desk.accept(1).await;
+    let id = desk.end_all(dead).await[0];
+    let path = format!("/deliveries/{id}");
+    let shown = desk.get(&path).await;
+    assert_eq!(shown["state"], "dead");
+    assert_eq!(shown["history"][0]["rule"], "status-4xx");
+    assert_eq!(shown["history"][0]["duration_ms"], 3);
+
+    let (status, retried) = desk.post(&format!("{path}/retry"), &json!({})).await;
+    assert_eq!((status, &retried["state"]), (200, &json!("retrying")));
+    assert_eq!(retried["attempts_not_counted"], 1);
+    let claimed = desk.claim();
+    assert_eq!(desk.get(&path).await["state"], "in_flight");
+    for verb in ["retry", "cancel"] {
+        let (status, refused) = desk.post(&format!("{path}/{verb}"), &json!({})).await;
+        assert_eq!(
+            (status, &refused["type"]),
+            (409, &json!("urn:leadgate:problem:in-flight"))
+        );
+    }
+    desk.admin.outbox.unclaim("crm", &[claimed[0].id]);
+    desk.end_all(|at| State::Delivered { at }).await;
+    let (status, refused) = desk.post(&format!("{path}/retry"), &json!({})).await;
+    assert_eq!(
+        (status, &refused["type"]),
+        (409, &json!("urn:leadgate:problem:over"))
+    );
+    let (status, _) = desk
+        .post(&format!("{path}/retry"), &json!({"force": true}))
+        .await;
+    assert_eq!(status, 200);
+    let (status, cancelled) = desk.post(&format!("{path}/cancel"), &json!({})).await;
+    assert_eq!((status, &cancelled["state"]), (200, &json!("cancelled")));
+    let (status, _) = desk.post(&format!("{path}/cancel"), &json!({})).await;
+    assert_eq!(status, 409);
+    let (status, _) = desk
+        .post(&format!("{path}/retry?force=true"), &json!({}))
+        .await;
+    assert_eq!(status, 200);
+}
+
+#[actix_web::test]
+async fn dead_letters_of_a_sink_are_retried_together_after_a_plan() {
+    let desk = desk();
+    for record in 1..=250 {
+        desk.accept(record).await;
+    }
+    while !desk.end_all(dead).await.is_empty() {}
+    let path = "/sinks/crm/retry-dead";
+    let (_, plan) = desk.post(path, &json!({"plan": true})).await;
+    assert_eq!(plan["count"], 250);
+    assert_eq!(plan["sample"].as_array().map(Vec::len), Some(5));
+    let (status, changed) = desk.post(path, &json!({"confirm_count": 249})).await;
+    assert_eq!(status, 409, "{changed}");
+    let (status, run) = desk.post(path, &json!({"confirm_count": 250})).await;
+    assert_eq!(status, 200);
+    assert_eq!(run, json!({"retried": 250, "skipped": 0, "remaining": 0}));
+    assert_eq!(desk.get("/stats").await["sinks"]["crm"]["retrying"], 250);
+}
+
+#[actix_web::test]
+async fn leads_are_found_by_phone_and_masked_until_revealed() {
+    let desk = desk();
+    let lead = desk.accept(1).await.to_string();
+    for phone in ["13567658911", "+86 135-6765-8911"] {
+        let body = json!({"by": "phone", "value": phone});
+        let (status, found) = desk.post("/leads/search", &body).await;
+        assert_eq!(status, 200);
+        assert_eq!(found["items"][0]["id"], lead.as_str(), "{found}");
+        assert_eq!(found["items"][0]["sinks"]["crm"], "pending");
+        assert!(!found.to_string().contains("张"), "{found}");
+    }
+    let body = json!({"by": "phone", "value": "13800000000"});
+    assert_eq!(
+        desk.post("/leads/search", &body).await.1["items"],
+        json!([])
+    );
+    let masked = desk.get(&format!("/leads/{lead}")).await;
+    assert_eq!(masked["revisions"][0]["lead"]["phone"], "135****8911");
+    assert!(!masked.to_string().contains("13567658911"));
+    assert_eq!(masked["deliveries"][0]["sink"], "crm");
+    let revealed = desk.get(&format!("/leads/{lead}?reveal=true")).await;
+    assert_eq!(revealed["revisions"][0]["lead"]["phone"], "13567658911");
+    let raw = desk.get(&format!("/leads/{lead}/raw?reveal=true")).await;
+    assert!(raw["raw"].as_str().expect("text").contains("张三"));
+}
+
+#[actix_web::test]
+async fn a_push_in_quarantine_is_released_or_discarded_once() {
+    let desk = desk();
+    for (source, body) in [("shop", "{13567658911"), ("shop", "[]"), ("gone", "{}")] {
+        desk.quarantine(source, body).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let list = desk.get("/quarantine?limit=2").await;
+    assert!(list["next"].is_string(), "{list}");
+    assert!(!list.to_string().contains("135676"));
+    let all = desk.get("/quarantine").await["items"].take();
+    let id = |at: usize| all[at]["id"].as_str().expect("an id").to_owned();
+    assert!(desk.get(&format!("/quarantine/{}", id(0))).await["body"].is_null());
+    let revealed = desk
+        .get(&format!("/quarantine/{}?reveal=true", id(0)))
+        .await;
+    assert_eq!(revealed["body"], "{13567658911");
+
+    let (status, released) = desk
+        .post(&format!("/quarantine/{}/release", id(0)), &json!({}))
+        .await;
+    assert_eq!((status, &released["duplicate"]), (200, &json!(false)));
+    let lead = released["lead"].as_str().expect("a lead");
+    assert_eq!(
+        desk.get(&format!("/leads/{lead}")).await["deliveries"][0]["state"],
+        "pending"
+    );
+    let (status, _) = desk
+        .post(&format!("/quarantine/{}/release", id(0)), &json!({}))
+        .await;
+    assert_eq!(status, 404);
+    let (status, _) = desk
+        .post(&format!("/quarantine/{}/discard", id(1)), &json!({}))
+        .await;
+    assert_eq!(status, 200);
+    let (status, refused) = desk
+        .post(&format!("/quarantine/{}/release", id(2)), &json!({}))
+        .await;
+    assert_eq!(
+        (status, &refused["type"]),
+        (409, &json!("urn:leadgate:problem:no-source"))
+    );
+    let stats = desk.get("/stats").await;
+    assert_eq!(stats["leads"]["in_quarantine"], 1);
+    assert_eq!(stats["leads"]["stored"], 1);
+}
+
+#[actix_web::test]
+async fn a_sink_is_paused_and_resumed_and_shown_so() {
+    let desk = desk();
+    desk.accept(1).await;
+    for (verb, paused) in [("pause", true), ("pause", true), ("resume", false)] {
+        let (status, _) = desk.post(&format!("/sinks/crm/{verb}"), &json!({})).await;
+        assert_eq!(status, 200);
+        let sinks = desk.get("/sinks").await["items"].take();
+        assert_eq!(sinks[0]["name"], "crm");
+        assert_eq!(sinks[0]["plugin"], "http");
+        assert_eq!(sinks[0]["paused"], paused);
+        assert_eq!(sinks[0]["pending"], 1);
+        assert_eq!(sinks[0]["breaker"], "closed");
+        let metrics = desk.request(Method::GET, "/metrics", false, "").await;
+        let metrics = test::read_body(metrics).await;
+        let text = String::from_utf8_lossy(&metrics);
+        let line = format!("leadgate_sink_paused{{sink=\"crm\"}} {}", u8::from(paused));
+        assert!(text.contains(&line), "{text}");
+        for family in ["leadgate_quarantine 0", "leadgate_outbox_disk_free_bytes "] {
+            assert!(text.contains(family), "{family}");
+        }
+    }
+}

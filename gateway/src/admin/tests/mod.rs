@@ -1,0 +1,215 @@
+//! The API against a real store in a temporary folder.
+
+mod answers;
+mod refusals;
+
+use actix_web::dev::ServiceResponse;
+use actix_web::http::Method;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::test;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::config::OnUpdate;
+use crate::delivery::Dispatcher;
+use crate::lead::{Lead, SAMPLE};
+use crate::outbox::sled::{Options, SledOutbox};
+use crate::outbox::{
+    Accepted, Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, Queue, Route,
+    SinkPolicy, State, Suspect,
+};
+
+/// An API with its store, without lanes: deliveries stay where they are put.
+struct Desk {
+    admin: Arc<Admin>,
+    _folder: TempDir,
+}
+
+fn desk() -> Desk {
+    desk_with(0)
+}
+
+/// With so many bytes that must stay free on the disk.
+fn desk_with(min_free: u64) -> Desk {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let metrics = Metrics::new();
+    let policy = |name: &str| SinkPolicy {
+        name: name.to_owned(),
+        on_update: OnUpdate::Each,
+        on_dead: None,
+    };
+    let outbox = SledOutbox::open(Options {
+        path: &folder.path().join("store"),
+        queue: 4096,
+        cache: 16 << 20,
+        keys: &[],
+        sinks: vec![policy("crm"), policy("mail")],
+        min_free,
+        metrics: metrics.outbox.clone(),
+    });
+    let outbox: Arc<dyn Outbox> = Arc::new(outbox.expect("the store opens"));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
+    let dispatcher = Dispatcher::start(Vec::new(), &queue, &clock, &metrics.delivery);
+    let reread = |suspect: &StoredSuspect| {
+        (suspect.source == "shop").then(|| arrival(77, suspect.received_at))
+    };
+    let plugin = |name: &str| (name.to_owned(), "http".to_owned());
+    Desk {
+        admin: Arc::new(Admin {
+            outbox,
+            delivery: dispatcher.sinks(),
+            sinks: BTreeMap::from([plugin("crm"), plugin("mail")]),
+            reread: Arc::new(reread),
+            metrics,
+            clock,
+            token: Some(Secret::new("token".to_owned())),
+            open: false,
+        }),
+        _folder: folder,
+    }
+}
+
+fn arrival(record: u64, received_at: Millis) -> Arrival {
+    let text = SAMPLE.replace("371009", &record.to_string());
+    let lead = Lead::parse_json(&text).expect("the sample");
+    let mut identity = [0; 32];
+    identity[..8].copy_from_slice(&record.to_be_bytes());
+    Arrival {
+        source: "shop".into(),
+        received_at,
+        identity,
+        stable: true,
+        content: lead.content_hash(),
+        modified_at: None,
+        request_id: None,
+        method: None,
+        lead: String::from_utf8(lead.json()).expect("text"),
+        labels: "{}".to_owned(),
+        raw: text,
+        original: None,
+        finds: vec![Find::new(FindBy::Phone, "135 6765 8911")],
+        routes: vec![Route {
+            sink: "crm".into(),
+            failed: None,
+        }],
+    }
+}
+
+impl Desk {
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        token: bool,
+        body: &str,
+    ) -> ServiceResponse {
+        let app = App::new()
+            .app_data(web::Data::from(Arc::clone(&self.admin)))
+            .configure(routes)
+            .default_service(web::to(no_such_path));
+        let service = test::init_service(app).await;
+        let mut request = test::TestRequest::with_uri(path)
+            .method(method)
+            .set_payload(body.to_owned());
+        if token {
+            request = request.insert_header((AUTHORIZATION, "Bearer token"));
+        }
+        test::call_service(&service, request.to_request())
+            .await
+            .map_into_boxed_body()
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
+        let path = format!("/api/v1{path}");
+        let answer = self.request(method, &path, true, body).await;
+        let status = answer.status().as_u16();
+        let body = test::read_body(answer).await;
+        (status, serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, answer) = self.ask(Method::GET, path, "").await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.ask(Method::POST, path, &body.to_string()).await
+    }
+
+    async fn accept(&self, record: u64) -> LeadId {
+        let now = self.admin.clock.now();
+        let accepted = self.admin.outbox.accept(arrival(record, now)).await;
+        match accepted.expect("accepted") {
+            Accepted::New { lead, .. } | Accepted::Duplicate { lead, .. } => lead,
+        }
+    }
+
+    fn claim(&self) -> Vec<Claim> {
+        let now = self.admin.clock.now() + 1_000;
+        let due = self.admin.outbox.claim("crm", now, 100).expect("reads");
+        due.deliveries
+    }
+
+    /// Ends an attempt of all that is due.
+    async fn end_all(&self, state: impl Fn(Millis) -> State) -> Vec<DeliveryId> {
+        let mut ids = Vec::new();
+        for claim in self.claim() {
+            let State::Waiting { due_at } = claim.delivery.state else {
+                panic!("a claim waits")
+            };
+            let now = self.admin.clock.now();
+            let mut delivery = claim.delivery;
+            delivery.attempts += 1;
+            delivery.state = state(now);
+            delivery.history.push(crate::outbox::Attempt {
+                number: delivery.attempts,
+                started_at: now,
+                duration_ms: 3,
+                outcome: "rejected".to_owned(),
+                rule: "status-4xx".to_owned(),
+                reason: "the destination refused 13567658911".to_owned(),
+                receipt: String::new(),
+                request: "POST /leads".to_owned(),
+                response: "400".to_owned(),
+                trace_id: "0".repeat(32),
+            });
+            let finish = Finish {
+                id: claim.id,
+                sink: "crm".into(),
+                now,
+                was_due: due_at,
+                delivery,
+            };
+            self.admin.outbox.finish(finish).await.expect("recorded");
+            ids.push(claim.id);
+        }
+        ids
+    }
+
+    async fn quarantine(&self, source: &str, body: &str) {
+        let suspect = Suspect {
+            source: source.into(),
+            reason: "unparsable",
+            received_at: self.admin.clock.now(),
+            request_id: Some("r1".to_owned()),
+            query: "app_key=1".to_owned(),
+            content_type: "application/json".to_owned(),
+            body: body.as_bytes().to_vec(),
+        };
+        let kept = self.admin.outbox.quarantine(suspect).await;
+        kept.expect("kept");
+    }
+}
+
+fn dead(at: Millis) -> State {
+    State::Dead {
+        at,
+        reason: DeathReason::Rejected,
+    }
+}
+
+const ID: &str = "01937f4e-8a6b-7c3d-9e2f-0123456789ab";
