@@ -79,7 +79,7 @@ impl Sender {
             attempts: number,
             budget: delivery.budget,
             now,
-            due: self.course.due(),
+            due: self.course.due(0),
             age: self.course.age(),
             retry: &self.config.retry,
             on_ambiguous: self.config.on_ambiguous,

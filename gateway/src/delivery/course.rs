@@ -9,6 +9,7 @@
 //! A clock that shows less than what the outbox has seen was set back before the start.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Clock, Millis};
@@ -18,16 +19,23 @@ pub(super) struct Course {
     clock: Arc<dyn Clock>,
     wall: Millis,
     began: Duration,
+    /// How far the time of due deliveries has ever been ahead of the monotonic clock.
+    ahead: AtomicI64,
 }
 
 impl Course {
-    /// `latest` is the latest time known from before.
-    pub(super) fn new(clock: Arc<dyn Clock>, latest: Millis) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            wall: clock.now().max(latest),
+            wall: clock.now(),
             began: clock.monotonic(),
             clock,
+            ahead: AtomicI64::new(Millis::MIN),
         }
+    }
+
+    /// Time since some moment.
+    fn monotonic(&self) -> Millis {
+        super::verdict::millis(self.clock.monotonic())
     }
 
     /// What the wall clock would show had nobody set it since.
@@ -36,9 +44,14 @@ impl Course {
         self.wall.saturating_add(super::verdict::millis(since))
     }
 
-    /// The time by which deliveries are due; never goes back.
-    pub(super) fn due(&self) -> Millis {
-        self.clock.now().max(self.steady())
+    /// The time by which deliveries are due; never goes back. `latest` is the latest time
+    /// that the outbox has seen: something may be due since then.
+    pub(super) fn due(&self, latest: Millis) -> Millis {
+        let monotonic = self.monotonic();
+        let seen = self.clock.now().max(latest);
+        let ahead = seen.saturating_sub(monotonic);
+        let before = self.ahead.fetch_max(ahead, Ordering::Relaxed);
+        before.max(ahead).saturating_add(monotonic)
     }
 
     /// The time by which deliveries grow old.
@@ -67,9 +80,9 @@ mod tests {
 
     const HOUR: Millis = 3_600_000;
 
-    fn course(latest: Millis) -> (Arc<Set>, Course) {
+    fn course() -> (Arc<Set>, Course) {
         let clock = Arc::new(Set(Mutex::new((10 * HOUR, Duration::ZERO))));
-        let course = Course::new(Arc::clone(&clock) as Arc<dyn Clock>, latest);
+        let course = Course::new(Arc::clone(&clock) as Arc<dyn Clock>);
         (clock, course)
     }
 
@@ -79,25 +92,34 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_stops_nothing_and_makes_nothing_old() {
-        let (clock, course) = course(0);
+        let (clock, course) = course();
+        assert_eq!(course.due(0), 10 * HOUR);
         set(&clock, 9 * HOUR, 5);
-        assert_eq!(course.due(), 10 * HOUR + 5);
+        assert_eq!(course.due(0), 10 * HOUR + 5);
         assert_eq!(course.age(), 9 * HOUR);
     }
 
     #[test]
     fn a_clock_set_forth_makes_nothing_old() {
-        let (clock, course) = course(0);
+        let (clock, course) = course();
         set(&clock, 99 * HOUR, 5);
-        assert_eq!(course.due(), 99 * HOUR);
+        assert_eq!(course.due(0), 99 * HOUR);
         assert_eq!(course.age(), 10 * HOUR + 5);
+        set(&clock, 10 * HOUR, 6);
+        assert_eq!(
+            course.due(0),
+            99 * HOUR + 1,
+            "what became due then still is"
+        );
     }
 
     #[test]
     fn a_clock_set_back_before_the_start_goes_on_from_what_was_known() {
-        let (clock, course) = course(12 * HOUR);
+        let (clock, course) = course();
         set(&clock, 10 * HOUR + 7, 7);
-        assert_eq!(course.due(), 12 * HOUR + 7);
-        assert_eq!(course.age(), 10 * HOUR + 7);
+        assert_eq!(course.due(12 * HOUR), 12 * HOUR);
+        set(&clock, 10 * HOUR + 9, 9);
+        assert_eq!(course.due(12 * HOUR), 12 * HOUR + 2);
+        assert_eq!(course.age(), 10 * HOUR + 9);
     }
 }

@@ -63,7 +63,7 @@ impl Lane {
         metrics: DeliveryMetrics,
     ) -> Self {
         let Target { name, config, sink } = target;
-        let course = Arc::new(Course::new(Arc::clone(&clock), outbox.latest()));
+        let course = Arc::new(Course::new(Arc::clone(&clock)));
         let circuit_open = metrics.circuit_open.with_label_values(&[&*name]);
         Self {
             gate: Arc::new(Gate::new(&config, Arc::clone(&clock), circuit_open)),
@@ -108,7 +108,9 @@ impl Lane {
             if page == 0 {
                 self.give_back(&mut place);
             } else if place.ready.is_empty()
-                && place.ask_at.is_some_and(|at| at <= self.course.due())
+                && place
+                    .ask_at
+                    .is_some_and(|at| at <= self.course.due(self.outbox.latest()))
             {
                 self.claim(page, &mut place).await;
                 continue;
@@ -162,7 +164,7 @@ impl Lane {
     fn sleep(&self, turn: Turn, page: usize, place: &Place) -> Duration {
         let until_asked = || {
             place.ask_at.map(|at| {
-                let left = at.saturating_sub(self.course.due());
+                let left = at.saturating_sub(self.course.due(self.outbox.latest()));
                 Duration::from_millis(u64::try_from(left).unwrap_or(0))
             })
         };
@@ -181,7 +183,7 @@ impl Lane {
     async fn claim(&self, limit: usize, place: &mut Place) {
         let outbox = Arc::clone(&self.outbox);
         let name = self.name();
-        let now = self.course.due();
+        let now = self.course.due(self.outbox.latest());
         let due: Result<Due, Unavailable> =
             tokio::task::spawn_blocking(move || outbox.claim(&name, now, limit))
                 .await

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Once;
+use std::time::{Duration, Instant};
 
 use super::OpenError;
 use super::log::{Log, Tear};
@@ -28,7 +29,7 @@ pub(super) fn open(path: &Path, cache: usize) -> Result<::sled::Db, OpenError> {
         return Err(OpenError::InUse(path.to_owned()));
     }
     drop_half_snapshots(path).map_err(|error| broken(error.to_string()))?;
-    let stopped_cleanly = take_clean(path).map_err(|error| broken(error.to_string()))?;
+    let stopped_cleanly = path.join(CLEAN).exists();
     if path.join("db").exists()
         && let Some(why) =
             damage(path, stopped_cleanly).map_err(|error| broken(error.to_string()))?
@@ -38,6 +39,7 @@ pub(super) fn open(path: &Path, cache: usize) -> Result<::sled::Db, OpenError> {
             why,
         });
     }
+    forget_clean(path).map_err(|error| broken(error.to_string()))?;
     let open = || {
         ::sled::Config::new()
             .path(path)
@@ -99,11 +101,11 @@ pub(super) fn leave_clean(path: &Path) -> std::io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Whether the store was closed whole; from now on, it is not.
-fn take_clean(path: &Path) -> std::io::Result<bool> {
+/// From now on the store is not closed whole.
+fn forget_clean(path: &Path) -> std::io::Result<()> {
     match std::fs::remove_file(path.join(CLEAN)) {
-        Ok(()) => File::open(path)?.sync_all().map(|()| true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Ok(()) => File::open(path)?.sync_all(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -115,10 +117,10 @@ fn take_clean(path: &Path) -> std::io::Result<bool> {
 fn damage(path: &Path, stopped_cleanly: bool) -> std::io::Result<Option<String>> {
     let log = Log::open(path)?;
     let contents = log.read(Tear::Stop)?;
-    if stopped_cleanly && let Some(first) = contents.damage.first() {
+    if stopped_cleanly && let Some(first) = contents.damage.first().or(contents.torn.as_ref()) {
         return Ok(Some(format!(
             "{} places in its file `db` cannot be read, the first at byte {}",
-            contents.damage.len(),
+            contents.damage.len().max(1),
             first.from
         )));
     }
@@ -131,14 +133,25 @@ fn damage(path: &Path, stopped_cleanly: bool) -> std::io::Result<Option<String>>
         .map(|missing| format!("{missing} pushes that were acknowledged are not in it any more")))
 }
 
-/// Whether a leadgate has the store: sled locks its file.
+/// How long a store that was closed may stay locked.
+const LETS_GO: Duration = Duration::from_secs(2);
+
+/// Whether a leadgate has the store: sled locks its file. May take [`LETS_GO`] to say so.
 pub(crate) fn in_use(path: &Path) -> bool {
     use rustix::fs::{FlockOperation, flock};
     let Ok(file) = File::open(path.join("db")) else {
         return false;
     };
+    // sled's own threads may hold on to a store for a moment after it was closed.
+    let deadline = Instant::now() + LETS_GO;
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() >= deadline {
+            return true;
+        }
+        std::thread::sleep(LETS_GO / 100);
+    }
     // Released as the file is closed.
-    flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
+    false
 }
 
 thread_local! {

@@ -359,7 +359,7 @@ impl Queue for SledOutbox {
     }
 
     fn latest(&self) -> Millis {
-        self.shared.totals().latest
+        self.shared.latest()
     }
 
     fn paused(&self, sink: &str) -> bool {

@@ -1,7 +1,7 @@
 //! What the committer and the readers of the store share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use crate::telemetry::metrics::OutboxMetrics;
 /// Counts, the fault if there is one, and who waits for what.
 pub(super) struct Shared {
     totals: Mutex<Totals>,
+    /// Of the totals; read often.
+    latest: AtomicI64,
     /// Set once, never cleared: a store that failed is not trusted again by this process.
     fault: OnceLock<String>,
     lanes: HashMap<Arc<str>, LaneSignals>,
@@ -47,6 +49,7 @@ impl Shared {
             paused: AtomicBool::new(paused),
         };
         Self {
+            latest: AtomicI64::new(totals.latest),
             totals: Mutex::new(totals),
             fault: OnceLock::new(),
             lanes: sinks
@@ -74,8 +77,13 @@ impl Shared {
     }
 
     pub(super) fn committed(&self, totals: Totals, took: Duration) {
+        self.latest.store(totals.latest, Ordering::Relaxed);
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = totals;
         self.metrics.commit_duration.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn latest(&self) -> crate::clock::Millis {
+        self.latest.load(Ordering::Relaxed)
     }
 
     pub(super) fn fault(&self) -> Option<String> {
