@@ -29,7 +29,7 @@ pub(super) fn open(path: &Path, cache: usize) -> Result<::sled::Db, OpenError> {
         return Err(OpenError::InUse(path.to_owned()));
     }
     drop_half_snapshots(path).map_err(|error| broken(error.to_string()))?;
-    let stopped_cleanly = path.join(CLEAN).exists();
+    let stopped_cleanly = is_clean(path);
     if path.join("db").exists()
         && let Some(why) =
             damage(path, stopped_cleanly).map_err(|error| broken(error.to_string()))?
@@ -101,6 +101,11 @@ pub(super) fn leave_clean(path: &Path) -> std::io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Whether the store was closed whole.
+pub(super) fn is_clean(path: &Path) -> bool {
+    path.join(CLEAN).exists()
+}
+
 /// From now on the store is not closed whole.
 fn forget_clean(path: &Path) -> std::io::Result<()> {
     match std::fs::remove_file(path.join(CLEAN)) {
@@ -112,15 +117,15 @@ fn forget_clean(path: &Path) -> std::io::Result<()> {
 
 /// Why sled must not open the store, if so. After a crash, above all a power cut, commits
 /// that nobody was told of may be torn in any place that was written last: sled takes the log
-/// up to there, and the mark says whether that is far enough. After a clean stop nothing may
-/// be torn.
+/// up to there, and the mark says whether that is far enough. After a clean stop no
+/// full segment may be damaged.
 fn damage(path: &Path, stopped_cleanly: bool) -> std::io::Result<Option<String>> {
     let log = Log::open(path)?;
     let contents = log.read(Tear::Stop)?;
-    if stopped_cleanly && let Some(first) = contents.damage.first().or(contents.torn.as_ref()) {
+    if stopped_cleanly && let Some(first) = contents.damage.first() {
         return Ok(Some(format!(
             "{} places in its file `db` cannot be read, the first at byte {}",
-            contents.damage.len().max(1),
+            contents.damage.len(),
             first.from
         )));
     }

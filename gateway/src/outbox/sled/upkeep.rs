@@ -32,6 +32,7 @@ pub fn verify(path: &Path, keys: &[OutboxKey], cache: usize) -> Result<Verdict, 
             RESTORE,
         );
     }
+    let was_clean = engine::is_clean(path);
     let opened = if contents.damage.is_empty() {
         engine::open(path, cache)
     } else {
@@ -41,7 +42,15 @@ pub fn verify(path: &Path, keys: &[OutboxKey], cache: usize) -> Result<Verdict, 
         })
     };
     match opened {
-        Ok(db) => check(&db, path, keys, &mut verdict)?,
+        Ok(db) => {
+            check(&db, path, keys, &mut verdict)?;
+            // Looking must not make the store look as if it had crashed.
+            if was_clean {
+                db.flush().map_err(std::io::Error::other)?;
+                drop(db);
+                engine::leave_clean(path)?;
+            }
+        }
         Err(OpenError::Damaged { why, .. }) => {
             if !why.is_empty() {
                 verdict.problem(why, "the store".to_owned(), RESTORE);
