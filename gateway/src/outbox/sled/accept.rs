@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use super::fault::Fault;
 use super::group::{Group, Kept};
-use super::key::{self, FindTag};
+use super::index::Tag;
+use super::key;
 use super::record::{self, IdentityRecord, PART, REVISIONS_COMPARED, Revision};
 use crate::clock::Millis;
 use crate::config::OnUpdate;
@@ -28,7 +29,7 @@ pub(super) struct EncodedLead {
     pub(super) content: [u8; 32],
     pub(super) modified_at: Option<Millis>,
     pub(super) received_at: Millis,
-    pub(super) finds: Vec<FindTag>,
+    pub(super) finds: Vec<Tag>,
     pub(super) routes: Vec<Route>,
 }
 
@@ -51,8 +52,15 @@ pub(super) struct Leg<'a> {
 impl Group<'_> {
     /// Adds a lead with its identity and deliveries, unless its content is known.
     pub(super) fn accept(&mut self, lead: &EncodedLead) -> Result<Accepted, Fault> {
-        let known = self.read::<IdentityRecord>(&key::identity(&lead.identity))?;
-        if let Some(known) = &known
+        let tag = key::tag(key::IDENTITY, &lead.identity);
+        let known = match self.indexed(&tag)?.map(LeadId) {
+            Some(id) => {
+                let identity = self.read::<IdentityRecord>(&key::identity(id))?;
+                identity.map(|identity| (id, identity))
+            }
+            None => None,
+        };
+        if let Some((id, known)) = &known
             && let Some(same) = known
                 .revisions
                 .iter()
@@ -60,16 +68,14 @@ impl Group<'_> {
         {
             self.totals.duplicate += 1;
             return Ok(Accepted::Duplicate {
-                lead: known.lead,
+                lead: *id,
                 revision: same.number,
             });
         }
         let first = known.is_none();
-        let mut identity = known.unwrap_or_else(|| IdentityRecord {
-            lead: LeadId(self.new_id(lead.received_at)),
-            newest: 0,
-            modified_at: None,
-            revisions: Vec::new(),
+        let (id, mut identity) = known.unwrap_or_else(|| {
+            let id = LeadId(self.new_id(lead.received_at));
+            (id, IdentityRecord::default())
         });
         let history = matches!((lead.modified_at, identity.modified_at), (Some(this), Some(newest)) if this < newest);
         let number = identity.newest + 1;
@@ -86,17 +92,19 @@ impl Group<'_> {
 
         for (part, bytes) in lead.record.chunks(PART).enumerate() {
             self.writes
-                .put(key::lead(identity.lead, number, part_number(part)), bytes);
+                .put(key::lead(id, number, part_number(part)), bytes);
         }
         self.writes
-            .put(key::identity(&lead.identity), record::encode(&identity));
+            .put(key::identity(id), record::encode(&identity));
+        if first {
+            self.writes.put(key::entry(&tag, id.0), b"".as_slice());
+        }
         for tag in &lead.finds {
-            self.writes
-                .put(key::find(tag, identity.lead), b"".as_slice());
+            self.writes.put(key::entry(tag, id.0), b"".as_slice());
         }
         if !history {
             let leg = Leg {
-                lead: identity.lead,
+                lead: id,
                 revision: number,
                 source: &lead.source,
                 now: lead.received_at,
@@ -110,7 +118,7 @@ impl Group<'_> {
         self.totals.latest = self.totals.latest.max(lead.received_at);
         self.totals.leads += u64::from(first);
         Ok(Accepted::New {
-            lead: identity.lead,
+            lead: id,
             revision: number,
             history,
         })
@@ -206,8 +214,8 @@ impl Group<'_> {
 
     /// Adds a push for a person, unless the same bytes are kept already.
     pub(super) fn quarantine(&mut self, suspect: &EncodedSuspect) -> Result<Quarantined, Fault> {
-        let index = key::identity(&suspect.fingerprint);
-        if self.writes.get(&index)?.is_some() {
+        let tag = key::tag(key::FINGERPRINT, &suspect.fingerprint);
+        if self.indexed(&tag)?.is_some() {
             self.totals.duplicate += 1;
             return Ok(Quarantined::Duplicate);
         }
@@ -216,7 +224,7 @@ impl Group<'_> {
             self.writes
                 .put(key::quarantine(id, part_number(part)), bytes);
         }
-        self.writes.put(index, record::encode(&id));
+        self.writes.put(key::entry(&tag, id.0), b"".as_slice());
         self.totals.quarantined += 1;
         self.totals.in_quarantine += 1;
         Ok(Quarantined::New(id))

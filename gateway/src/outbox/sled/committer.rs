@@ -7,7 +7,7 @@
 //! Invariant: an answer is sent only after the barrier, and after a failed write or barrier
 //! no job succeeds any more.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -16,12 +16,14 @@ use uuid::ContextV7;
 use super::barrier::Barrier;
 use super::fault::Fault;
 use super::group::{Ground, Group, Sinks};
+use super::index::{Compactor, Index};
 use super::job::{Job, Step};
 use super::key;
 use super::record;
 use super::shared::Shared;
 use super::vault::Vault;
-use crate::outbox::Unavailable;
+use super::writes::Written;
+use crate::outbox::{Totals, Unavailable};
 
 /// Jobs in one commit at most.
 const GROUP: usize = 1024;
@@ -33,6 +35,8 @@ pub(super) struct Committer {
     pub(super) barrier: Barrier,
     pub(super) sinks: Arc<Sinks>,
     pub(super) vault: Arc<Vault>,
+    pub(super) index: Arc<RwLock<Index>>,
+    pub(super) compactor: Compactor,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -60,32 +64,34 @@ impl Committer {
         }
     }
 
-    fn commit(&self, steps: Vec<Box<dyn Step>>, ids: &ContextV7) {
+    fn commit(&mut self, steps: Vec<Box<dyn Step>>, ids: &ContextV7) {
         if let Some(fault) = self.shared.fault() {
             let fault = Unavailable(fault);
             steps.into_iter().for_each(|step| step.tell(Err(&fault)));
             return;
         }
         let began = Instant::now();
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         let on = Ground {
             sinks: &self.sinks,
             ids,
             vault: &self.vault,
             claims: &self.shared.claims,
+            index: &index,
         };
         let mut group = Group::new(on, &self.tree, self.shared.totals());
-        let mut written = Vec::with_capacity(steps.len());
+        let mut told = Vec::with_capacity(steps.len());
         let mut fault: Option<Fault> = None;
         for mut step in steps {
             if fault.is_some() {
-                written.push(step);
+                told.push(step);
                 continue;
             }
             match group.run(|group| step.write(group)) {
-                Ok(()) => written.push(step),
+                Ok(()) => told.push(step),
                 Err(error) if error.is_final() => {
                     fault = Some(error);
-                    written.push(step);
+                    told.push(step);
                 }
                 Err(error) => {
                     let error = Unavailable::from(error);
@@ -102,17 +108,26 @@ impl Committer {
             ended,
             ..
         } = group;
-        let outcome = match fault {
-            Some(fault) => Err(fault.into()),
-            None if writes.is_empty() && totals == self.shared.totals() => Ok(()),
+        let changes = writes.take_entries();
+        let planned = match fault {
+            Some(fault) => Err(fault),
             None => {
-                writes.put(key::TOTALS.to_vec(), record::encode(&totals));
-                let written = self.write(writes.batch()).and_then(|()| {
-                    let marked = self.shared.mark(&totals);
-                    marked.map_err(|error| Unavailable(error.to_string()))
-                });
-                written.inspect(|()| self.shared.tap.batch(writes.pairs()))
+                index.log(&changes, |key, value| writes.put(key, value));
+                self.compactor.work(&index, &mut writes, changes.len())
             }
+        };
+        let changed = !writes.is_empty() || totals != self.shared.totals();
+        writes.put(key::TOTALS.to_vec(), record::encode(&totals));
+        let written = writes.end();
+        drop(index);
+        let outcome = match planned {
+            Err(fault) => Err(fault.into()),
+            Ok(_) if !changed => Ok(()),
+            Ok(flips) => self.write(&written, &totals).inspect(|()| {
+                let index = self.index.write();
+                let mut index = index.unwrap_or_else(PoisonError::into_inner);
+                index.publish(changes, flips);
+            }),
         };
         match &outcome {
             Ok(()) => {
@@ -122,7 +137,7 @@ impl Committer {
             Err(error) => self.shared.fail(error),
         }
         self.shared.claims.unreserve(&reserved);
-        for step in written {
+        for step in told {
             step.tell(outcome.as_ref().map(|&()| ()));
         }
         if outcome.is_ok() {
@@ -130,11 +145,14 @@ impl Committer {
         }
     }
 
-    fn write(&self, batch: ::sled::Batch) -> Result<(), Unavailable> {
+    fn write(&self, written: &Written, totals: &Totals) -> Result<(), Unavailable> {
         let unavailable = |error: std::io::Error| Unavailable(error.to_string());
         self.tree
-            .apply_batch(batch)
+            .apply_batch(written.batch())
             .map_err(|error| unavailable(std::io::Error::other(error)))?;
-        self.barrier.pass(&self.tree).map_err(unavailable)
+        self.barrier.pass(&self.tree).map_err(unavailable)?;
+        self.shared.mark(totals).map_err(unavailable)?;
+        self.shared.tap.batch(written.pairs());
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use super::claims::Claims;
 use super::fault::Fault;
+use super::index::{Index, Tag};
 use super::key::{self, SinkNumber};
 use super::record;
 use super::vault::Vault;
@@ -47,6 +48,7 @@ pub(super) struct Ground<'a> {
     pub(super) ids: &'a ContextV7,
     pub(super) vault: &'a Vault,
     pub(super) claims: &'a Claims,
+    pub(super) index: &'a Index,
 }
 
 /// The writes of one commit.
@@ -121,6 +123,21 @@ impl<'a> Group<'a> {
             return Ok(None);
         };
         Ok(Some(record::decode_owned(&bytes)?))
+    }
+
+    /// Whose tag that is, as it is after the jobs before.
+    pub(super) fn indexed(&self, tag: &Tag) -> Result<Option<Uuid>, Fault> {
+        let prefix = key::entries(tag);
+        let mut removed = Vec::new();
+        for (entry, added) in self.writes.entries(&prefix) {
+            if added {
+                return Ok(Some(entry.id()));
+            }
+            removed.push(entry.id());
+        }
+        let tree = self.writes.tree();
+        let found = self.on.index.find(tree, tag, removed.len() + 1)?;
+        Ok(found.into_iter().find(|id| !removed.contains(id)))
     }
 
     /// A delivery of one room.

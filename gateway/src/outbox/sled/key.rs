@@ -4,12 +4,12 @@
 //! |---|---|
 //! | `m/format` | format version of the store (u32) |
 //! | `m/totals` | counts, written with every commit |
-//! | `m/index-key` | the key that hashes `i` and `f`, sealed like a record |
+//! | `m/index-key` | the key that hashes what is found by, sealed like a record |
 //! | `s` name | number of a sink (u32) |
-//! | `i` identity | which lead this is, and the content hashes of its revisions |
+//! | `m/index`, `b`, `j` | by what leads and suspects are found, see [`super::index`] |
+//! | `i` lead | the content hashes of its revisions |
 //! | `l` lead revision part | a lead revision, in parts of at most [`super::record::PART`] bytes |
 //! | `o` lead sink revision | id of the delivery of that revision for that sink |
-//! | `f` field hash lead | nothing: the lead can be found by that value |
 //! | `w` sink delivery | a waiting delivery; the first of a sink is its oldest |
 //! | `q` sink source due delivery | nothing: the order in which waiting deliveries are due |
 //! | `d` sink delivery | a delivery that is done: delivered, superseded or cancelled |
@@ -24,12 +24,14 @@
 
 use uuid::Uuid;
 
+use super::index::{Entry, Tag};
 use crate::clock::Millis;
 use crate::outbox::{DeliveryId, LeadId, QuarantineId};
 
 pub(super) const FORMAT: &[u8] = b"m/format";
 pub(super) const TOTALS: &[u8] = b"m/totals";
 pub(super) const INDEX_KEY: &[u8] = b"m/index-key";
+pub(super) const INDEX: &[u8] = b"m/index";
 
 /// Number of a sink inside keys.
 pub(super) type SinkNumber = u32;
@@ -38,8 +40,9 @@ pub(super) fn sink(name: &str) -> Vec<u8> {
     [b"s", name.as_bytes()].concat()
 }
 
-pub(super) fn identity(hash: &[u8; 32]) -> Vec<u8> {
-    [b"i".as_slice(), hash].concat()
+/// What is known of a lead without reading it.
+pub(super) fn identity(lead: LeadId) -> Vec<u8> {
+    [b"i".as_slice(), lead.0.as_bytes()].concat()
 }
 
 pub(super) fn lead(id: LeadId, revision: u32, part: u16) -> Vec<u8> {
@@ -129,16 +132,52 @@ pub(super) fn read_order(key: &[u8]) -> Option<(SinkNumber, u32)> {
     Some((sink, u32::from_be_bytes(key.get(21..25)?.try_into().ok()?)))
 }
 
-/// Field and truncated hash of a value that a lead can be found by.
-pub(super) type FindTag = [u8; 17];
+/// Kind of tag: a lead's identity. Smaller kinds are fields that a lead is found by.
+pub(super) const IDENTITY: u8 = 0xf0;
+/// Kind of tag: what makes two suspects the same.
+pub(super) const FINGERPRINT: u8 = 0xf1;
 
-pub(super) fn find(tag: &FindTag, lead: LeadId) -> Vec<u8> {
-    [find_of(tag).as_slice(), lead.0.as_bytes()].concat()
+pub(super) fn tag(kind: u8, hash: &[u8; 32]) -> Tag {
+    let mut tag = [kind; 17];
+    tag[1..].copy_from_slice(&hash[..16]);
+    tag
 }
 
-/// Prefix of the leads found by a value.
-pub(super) fn find_of(tag: &FindTag) -> Vec<u8> {
-    [b"f".as_slice(), tag].concat()
+/// An entry of the index among the writes of a commit. Such a key is never in the tree.
+pub(super) fn entry(tag: &Tag, id: Uuid) -> Vec<u8> {
+    [entries(tag).as_slice(), id.as_bytes()].concat()
+}
+
+/// Prefix of the entries of a tag.
+pub(super) fn entries(tag: &Tag) -> Vec<u8> {
+    [[ENTRY].as_slice(), tag].concat()
+}
+
+pub(super) const ENTRY: u8 = b'f';
+
+/// A block of a run of the index.
+pub(super) fn block(run: u32, first: &Entry) -> Vec<u8> {
+    [blocks(run).as_slice(), first.as_bytes()].concat()
+}
+
+/// Prefix of a run's blocks.
+pub(super) fn blocks(run: u32) -> Vec<u8> {
+    [b"b".as_slice(), &run.to_be_bytes()].concat()
+}
+
+/// The run of a block's key.
+pub(super) fn read_block(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(key.get(1..5)?.try_into().ok()?))
+}
+
+/// The index's changes of one commit.
+pub(super) fn journal(number: u64, part: u16) -> Vec<u8> {
+    [b"j".as_slice(), &number.to_be_bytes(), &part.to_be_bytes()].concat()
+}
+
+/// The number of a journal record's key.
+pub(super) fn read_journal(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?))
 }
 
 pub(super) fn paused(name: &str) -> Vec<u8> {
@@ -159,7 +198,7 @@ pub(super) fn id_after_room(key: &[u8]) -> Option<Uuid> {
     Uuid::from_slice(key.get(1..17)?).ok()
 }
 
-/// The id that ends keys of `w`, `q`, `d` and `x`, and of `f`.
+/// The id that ends keys of `w`, `q`, `d` and `x`, and of entries.
 pub(super) fn delivery_at_end(key: &[u8]) -> Option<DeliveryId> {
     let start = key.len().checked_sub(16)?;
     Uuid::from_slice(&key[start..]).ok().map(DeliveryId)

@@ -49,11 +49,13 @@ impl Group<'_> {
             let Ok(record) = record::decode::<LeadRecord<'_>>(&bytes) else {
                 continue;
             };
-            self.writes.remove(key::identity(&record.identity));
+            let identity = key::tag(key::IDENTITY, &record.identity);
+            self.writes.remove(key::entry(&identity, lead.0));
             for tag in &record.finds {
-                self.writes.remove(key::find(tag, lead));
+                self.writes.remove(key::entry(tag, lead.0));
             }
         }
+        self.writes.remove(key::identity(lead));
         for (key, _) in parts {
             self.writes.remove(key);
         }
@@ -118,7 +120,8 @@ impl Group<'_> {
         if let Ok(bytes) = self.on.vault.unseal(key::SUSPECT, &sealed)
             && let Ok(record) = record::decode::<SuspectRecord<'_>>(&bytes)
         {
-            self.writes.remove(key::identity(&record.fingerprint));
+            let tag = key::tag(key::FINGERPRINT, &record.fingerprint);
+            self.writes.remove(key::entry(&tag, id.0));
         }
         self.totals.in_quarantine = self.totals.in_quarantine.saturating_sub(1);
         Ok(true)

@@ -2,7 +2,7 @@
 //! from any thread; how much one call reads is bounded.
 
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use ::sled::Tree;
 use uuid::Uuid;
@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::claims::Claims;
 use super::fault::Fault;
 use super::group::{KnownSink, Sinks};
-use super::key::{self, FindTag, SinkNumber, SourceTag};
+use super::index::{Index, Tag};
+use super::key::{self, SinkNumber, SourceTag};
 use super::leave::created_at;
 use super::record::{self, LeadRecord, SuspectRecord, Unreadable};
 use super::vault::Vault;
@@ -34,6 +35,7 @@ pub(super) struct Reader {
     pub(super) tree: Tree,
     pub(super) sinks: Arc<Sinks>,
     pub(super) vault: Arc<Vault>,
+    pub(super) index: Arc<RwLock<Index>>,
 }
 
 impl Reader {
@@ -42,6 +44,12 @@ impl Reader {
             Some(bytes) => Ok(record::decode_owned(&bytes)?),
             None => Ok(Totals::default()),
         }
+    }
+
+    /// The index. Whoever holds it keeps the blocks that count from being swept away.
+    pub(super) fn index(&self) -> RwLockReadGuard<'_, Index> {
+        // It is changed in steps that cannot panic half-way.
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn paused(&self, sink: &str) -> Result<bool, Fault> {
@@ -280,14 +288,9 @@ impl Reader {
         Ok(page)
     }
 
-    pub(super) fn find(&self, tag: &FindTag, limit: usize) -> Result<Vec<LeadId>, Fault> {
-        let keys = self.tree.scan_prefix(key::find_of(tag)).keys();
-        keys.take(limit)
-            .map(|key| {
-                let id = key::delivery_at_end(&key?).ok_or(Unreadable::Damaged)?;
-                Ok(LeadId(id.0))
-            })
-            .collect()
+    pub(super) fn find(&self, tag: &Tag, limit: usize) -> Result<Vec<LeadId>, Fault> {
+        let found = self.index().find(&self.tree, tag, limit)?;
+        Ok(found.into_iter().map(LeadId).collect())
     }
 
     /// Newest first.

@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::accept::part_number;
 use super::fault::Fault;
 use super::group::{Group, Kept};
-use super::key::{self, FindTag};
+use super::index::Tag;
+use super::key;
 use super::list::decode_cursor;
 use super::record::{
     self, IdentityRecord, LeadRecord, PART, REVISIONS_COMPARED, Revision, SuspectRecord,
@@ -110,7 +111,7 @@ impl SledOutbox {
         let original = original.map_err(|_| "`original` is not base64".to_owned())?;
         let identity = hex(&revision.identity)?;
         let content = hex(&revision.content)?;
-        let finds: Vec<FindTag> = revision
+        let finds: Vec<Tag> = revision
             .finds
             .iter()
             .map(|tag| hex(tag))
@@ -148,7 +149,7 @@ struct ReadyRevision {
     record: Vec<u8>,
     identity: [u8; 32],
     content: [u8; 32],
-    finds: Vec<FindTag>,
+    finds: Vec<Tag>,
 }
 
 impl Group<'_> {
@@ -156,8 +157,8 @@ impl Group<'_> {
         match one {
             Ready::Lead(lead, revisions) => self.load_lead(lead, &revisions, done),
             Ready::Suspect(suspect, record, fingerprint) => {
-                let index = key::identity(&fingerprint);
-                if self.writes.get(&index)?.is_some() {
+                let tag = key::tag(key::FINGERPRINT, &fingerprint);
+                if self.indexed(&tag)?.is_some() {
                     done.suspects_known += 1;
                     return Ok(());
                 }
@@ -165,7 +166,8 @@ impl Group<'_> {
                     let key = key::quarantine(suspect.id, part_number(part));
                     self.writes.put(key, bytes);
                 }
-                self.writes.put(index, record::encode(&suspect.id));
+                let entry = key::entry(&tag, suspect.id.0);
+                self.writes.put(entry, b"".as_slice());
                 self.totals.quarantined += 1;
                 self.totals.in_quarantine += 1;
                 done.suspects += 1;
@@ -181,26 +183,26 @@ impl Group<'_> {
         done: &mut Imported,
     ) -> Result<(), Fault> {
         let known = match revisions.first() {
-            Some(first) => self.writes.get(&key::identity(&first.identity))?.is_some(),
+            Some(first) => {
+                let tag = key::tag(key::IDENTITY, &first.identity);
+                self.indexed(&tag)?.is_some()
+            }
             None => true,
         };
         if known || !self.writes.scan(&key::lead_revisions(lead.id))?.is_empty() {
             done.leads_known += 1;
             return Ok(());
         }
-        let mut identity = IdentityRecord {
-            lead: lead.id,
-            newest: 0,
-            modified_at: None,
-            revisions: Vec::new(),
-        };
+        let mut identity = IdentityRecord::default();
         for (told, ready) in lead.revisions.iter().zip(revisions) {
             for (part, bytes) in ready.record.chunks(PART).enumerate() {
                 let key = key::lead(lead.id, told.revision, part_number(part));
                 self.writes.put(key, bytes);
             }
-            for tag in &ready.finds {
-                self.writes.put(key::find(tag, lead.id), b"".as_slice());
+            let tag = key::tag(key::IDENTITY, &ready.identity);
+            for tag in ready.finds.iter().chain([&tag]) {
+                let entry = key::entry(tag, lead.id.0);
+                self.writes.put(entry, b"".as_slice());
             }
             let history = matches!((told.modified_at, identity.modified_at), (Some(this), Some(newest)) if this < newest);
             identity.newest = told.revision;
@@ -214,7 +216,7 @@ impl Group<'_> {
                 history,
             });
             self.writes
-                .put(key::identity(&ready.identity), record::encode(&identity));
+                .put(key::identity(lead.id), record::encode(&identity));
             self.totals.accepted += 1;
         }
         for told in lead.deliveries {

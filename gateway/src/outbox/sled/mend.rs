@@ -7,6 +7,7 @@ use ::sled::Batch;
 
 use super::fault::Fault;
 use super::group;
+use super::index::{Change, Compactor, Entry, Index};
 use super::key::{self, SinkNumber};
 use super::list::Reader;
 use super::record::{self, IdentityRecord, LeadRecord, Revision, SuspectRecord, Unreadable};
@@ -22,14 +23,18 @@ const AGAIN: &str = "look at the lead and decide whether its sink still needs it
 
 /// Makes the tree sound. Stops at a record that is sealed with a key it was not given.
 pub(super) fn mend(reader: &Reader, saved: &mut Salvaged) -> Result<(), Fault> {
-    for room in [b"q", b"o", b"f", b"i"] {
+    for room in [b"q", b"o", b"i"] {
         clear(&reader.tree, room)?;
     }
+    Index::clear(&reader.tree)?;
+    let (index, compactor) = Index::open(&reader.tree)?;
     let mut mend = Mend {
         reader,
         saved,
         totals: reader.totals().unwrap_or_default(),
         last_lead: None,
+        index,
+        compactor,
     };
     let said = mend.totals.leads;
     mend.totals.leads = 0;
@@ -60,6 +65,8 @@ struct Mend<'a> {
     saved: &'a mut Salvaged,
     totals: Totals,
     last_lead: Option<LeadId>,
+    index: Index,
+    compactor: Compactor,
 }
 
 impl Mend<'_> {
@@ -98,34 +105,16 @@ impl Mend<'_> {
             }
             self.last_lead = Some(id);
             self.saved.revisions += 1;
-            let mut batch = Batch::default();
-            self.identify(&mut batch, id, revision, &lead)?;
-            for tag in &lead.finds {
-                batch.insert(key::find(tag, id), b"".as_slice());
-            }
-            Ok(reader.tree.apply_batch(batch)?)
+            self.identify(id, revision, &lead)
         })
     }
 
-    fn identify(
-        &mut self,
-        batch: &mut Batch,
-        id: LeadId,
-        number: u32,
-        lead: &LeadRecord<'_>,
-    ) -> Result<(), Fault> {
-        let entry = key::identity(&lead.identity);
-        let known = self.reader.tree.get(&entry)?;
+    fn identify(&mut self, id: LeadId, number: u32, lead: &LeadRecord<'_>) -> Result<(), Fault> {
+        let tree = &self.reader.tree;
+        let entry = key::identity(id);
+        let known = tree.get(&entry)?;
         let known = known.and_then(|bytes| record::decode_owned::<IdentityRecord>(&bytes).ok());
-        // Of two leads with one identity the later goes on; the earlier stays readable.
-        let mut identity = known
-            .filter(|known| known.lead == id)
-            .unwrap_or(IdentityRecord {
-                lead: id,
-                newest: 0,
-                modified_at: None,
-                revisions: Vec::new(),
-            });
+        let mut identity = known.unwrap_or_default();
         let history = matches!((lead.modified_at, identity.modified_at), (Some(this), Some(newest)) if this < newest);
         identity.newest = number;
         identity.modified_at = identity.modified_at.max(lead.modified_at);
@@ -137,8 +126,16 @@ impl Mend<'_> {
             content: self.reader.vault.index(CONTENT, &[&lead.content]),
             history,
         });
-        batch.insert(entry, record::encode(&identity));
-        Ok(())
+        tree.insert(entry, record::encode(&identity))?;
+        let tag = key::tag(key::IDENTITY, &lead.identity);
+        let finds = lead.finds.iter().map(|find| (Entry::new(find, id.0), true));
+        let mut changes: Vec<Change> = finds.collect();
+        // Of two leads with one identity the later goes on; the earlier stays readable.
+        for earlier in self.index.find(tree, &tag, 1)? {
+            changes.push((Entry::new(&tag, earlier), false));
+        }
+        changes.push((Entry::new(&tag, id.0), true));
+        self.index.write(tree, &mut self.compactor, changes)
     }
 
     fn suspects(&mut self) -> Result<(), Fault> {
@@ -154,9 +151,9 @@ impl Mend<'_> {
             };
             self.totals.in_quarantine += 1;
             self.saved.suspects += 1;
-            let entry = key::identity(&suspect.fingerprint);
-            reader.tree.insert(entry, record::encode(&id))?;
-            Ok(())
+            let tag = key::tag(key::FINGERPRINT, &suspect.fingerprint);
+            let changes = vec![(Entry::new(&tag, id.0), true)];
+            self.index.write(&reader.tree, &mut self.compactor, changes)
         })
     }
 

@@ -15,6 +15,7 @@ mod engine;
 mod fault;
 mod finish;
 mod group;
+mod index;
 mod job;
 mod key;
 mod leave;
@@ -41,7 +42,7 @@ mod writes;
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use futures_util::FutureExt;
@@ -55,8 +56,9 @@ use self::committer::Committer;
 pub(crate) use self::engine::in_use;
 use self::fault::Fault;
 use self::group::{Group, KnownSink, Sinks};
+use self::index::{Index, Tag};
 use self::job::Job;
-use self::key::{FindTag, SinkNumber};
+use self::key::SinkNumber;
 use self::list::Reader;
 pub use self::load::adopt;
 use self::mark::Mark;
@@ -179,10 +181,12 @@ impl SledOutbox {
         barrier
             .pass(&tree)
             .map_err(|error| broken(error.to_string()))?;
+        let (index, compactor) = Index::open(&tree).map_err(broken_store)?;
         let reader = Reader {
             tree: tree.clone(),
             sinks: Arc::clone(&sinks),
             vault: Arc::clone(&vault),
+            index: Arc::new(RwLock::new(index)),
         };
         let totals = reader.totals().map_err(broken_store)?;
         if let Some(missing) = mark::missing(&path, &totals) {
@@ -211,6 +215,8 @@ impl SledOutbox {
             barrier,
             sinks,
             vault: Arc::clone(&vault),
+            index: Arc::clone(&reader.index),
+            compactor,
             shared: Arc::clone(&shared),
         };
         let thread = std::thread::Builder::new()
@@ -278,7 +284,7 @@ impl SledOutbox {
 
     fn encode(&self, arrival: Arrival) -> EncodedLead {
         let identity = self.vault.index(IDENTITY, &[&arrival.identity]);
-        let finds: Vec<FindTag> = arrival.finds.iter().map(|find| self.tag(find)).collect();
+        let finds: Vec<Tag> = arrival.finds.iter().map(|find| self.tag(find)).collect();
         let record = record::seal(
             &self.vault,
             key::LEAD,
@@ -296,15 +302,12 @@ impl SledOutbox {
         }
     }
 
-    fn tag(&self, find: &Find) -> FindTag {
+    fn tag(&self, find: &Find) -> Tag {
         let hash = self.vault.index(
             FIND,
             &[find.field.as_str().as_bytes(), find.value.as_bytes()],
         );
-        let mut tag = [0; 17];
-        tag[0] = find.field as u8;
-        tag[1..].copy_from_slice(&hash[..16]);
-        tag
+        key::tag(find.field as u8, &hash)
     }
 }
 

@@ -7,7 +7,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::key::{self, FindTag};
+use super::index::Tag;
+use super::key;
 use super::vault::Vault;
 use crate::clock::Millis;
 use crate::outbox::{Arrival, Delivery, LeadId, QuarantineId, StoredLead, StoredSuspect};
@@ -80,11 +81,11 @@ pub(super) struct LeadRecord<'a> {
     #[serde(borrow)]
     pub(super) original: Option<&'a [u8]>,
     /// By what the lead can be found, so that the index entries leave with it.
-    pub(super) finds: Vec<FindTag>,
+    pub(super) finds: Vec<Tag>,
 }
 
 impl<'a> LeadRecord<'a> {
-    pub(super) fn of(arrival: &'a Arrival, identity: [u8; 32], finds: Vec<FindTag>) -> Self {
+    pub(super) fn of(arrival: &'a Arrival, identity: [u8; 32], finds: Vec<Tag>) -> Self {
         Self {
             source: &arrival.source,
             received_at: arrival.received_at,
@@ -116,10 +117,9 @@ impl<'a> LeadRecord<'a> {
     }
 }
 
-/// Which lead an identity is, and what is stored of it.
-#[derive(Clone, Serialize, Deserialize)]
+/// What is known of a lead without reading it.
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(super) struct IdentityRecord {
-    pub(super) lead: LeadId,
     /// The newest revision's number.
     pub(super) newest: u32,
     /// Latest `modified_at` of any revision.

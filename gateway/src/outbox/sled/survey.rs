@@ -6,6 +6,7 @@
 use uuid::Uuid;
 
 use super::fault::Fault;
+use super::index::{Entry, Tag};
 use super::key::{self, SinkNumber};
 use super::list::Reader;
 use super::record::{self, IdentityRecord, LeadRecord, SuspectRecord, Unreadable};
@@ -18,9 +19,6 @@ use crate::seal::SealError;
 const REPAIR: &str = "`leadgate outbox salvage` rebuilds this";
 const RESTORE: &str = "restore a backup, or save the rest with `leadgate outbox salvage`";
 const KEY: &str = "add the missing key to outbox.key";
-
-/// Length of a suspect's entry in `i`; a lead's is longer.
-const SUSPECT_ENTRY: usize = 18;
 
 /// Checks everything.
 pub(super) fn survey(reader: &Reader, verdict: &mut Verdict) {
@@ -81,6 +79,12 @@ impl Survey<'_> {
 
     fn has(&self, key: &[u8]) -> Result<bool, Fault> {
         Ok(self.reader.tree.contains_key(key)?)
+    }
+
+    /// Whether the index leads from that tag to that id.
+    fn names(&self, tag: &Tag, id: Uuid) -> Result<bool, Fault> {
+        let index = self.reader.index();
+        index.has(&self.reader.tree, &Entry::new(tag, id))
     }
 
     fn has_under(&self, prefix: &[u8]) -> Result<bool, Fault> {
@@ -181,10 +185,9 @@ impl Survey<'_> {
                 self.bad("it names no delivery of that lead", &key, REPAIR);
             }
         }
-        for entry in self.reader.tree.scan_prefix(b"f").keys() {
+        for entry in self.reader.tree.scan_prefix(b"i").keys() {
             let key = entry?;
-            let lead = key::delivery_at_end(&key).map(|id| LeadId(id.0));
-            let there = match lead {
+            let there = match key::id_after_room(&key).map(LeadId) {
                 Some(lead) => self.has_under(&key::lead_revisions(lead))?,
                 None => false,
             };
@@ -192,24 +195,16 @@ impl Survey<'_> {
                 self.bad("it names a lead that is not there", &key, REPAIR);
             }
         }
-        for entry in self.reader.tree.scan_prefix(b"i") {
-            let (key, bytes) = entry?;
-            let there = if bytes.len() == SUSPECT_ENTRY {
-                match record::decode_owned::<QuarantineId>(&bytes) {
-                    Ok(id) => self.has_under(&key::quarantine_of(id))?,
-                    Err(_) => false,
-                }
-            } else {
-                match record::decode_owned::<IdentityRecord>(&bytes) {
-                    Ok(known) => self.has(&key::lead(known.lead, known.newest, 0))?,
-                    Err(error) => {
-                        self.unreadable(&error, &key);
-                        continue;
-                    }
-                }
+        let reader = self.reader;
+        let index = reader.index();
+        for entry in index.all(&reader.tree) {
+            let (tag, id) = entry.map(|entry| (entry.tag(), entry.id()))?;
+            let named = match tag[0] {
+                key::FINGERPRINT => key::quarantine_of(QuarantineId(id)),
+                _ => key::lead_revisions(LeadId(id)),
             };
-            if !there {
-                self.bad("it names what is not there", &key, REPAIR);
+            if !self.has_under(&named)? {
+                self.bad("it names what is not there", &key::entry(&tag, id), REPAIR);
             }
         }
         Ok(())
@@ -251,13 +246,14 @@ impl Survey<'_> {
                 return Ok(());
             }
         };
-        let known = self.reader.tree.get(key::identity(&lead.identity))?;
+        let known = self.reader.tree.get(key::identity(id))?;
         let known = known.and_then(|bytes| record::decode_owned::<IdentityRecord>(&bytes).ok());
-        if known.is_none_or(|known| known.lead != id || known.newest < revision) {
+        let identity = key::tag(key::IDENTITY, &lead.identity);
+        if known.is_none_or(|known| known.newest < revision) || !self.names(&identity, id.0)? {
             self.bad("its identity does not lead to it", &whole.name, REPAIR);
         }
         for tag in &lead.finds {
-            if !self.has(&key::find(tag, id))? {
+            if !self.names(tag, id.0)? {
                 self.bad(
                     "it cannot be found by one of its values",
                     &whole.name,
@@ -283,7 +279,9 @@ impl Survey<'_> {
             });
             match fingerprint {
                 Ok(fingerprint) => {
-                    if !self.has(&key::identity(&fingerprint))? {
+                    let tag = key::tag(key::FINGERPRINT, &fingerprint);
+                    let id = key::id_after_room(&whole.name).unwrap_or_default();
+                    if !self.names(&tag, id)? {
                         self.bad("its fingerprint is not known", &whole.name, REPAIR);
                     }
                 }

@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use super::backup::build;
+use super::index::Index;
 use super::list::Reader;
 use super::log::{Contents, Log, Tear};
 use super::recover::{Gap, recover};
@@ -18,6 +19,7 @@ use crate::outbox::{Salvaged, Unavailable, UpkeepError, Verdict};
 use crate::seal::OutboxKey;
 
 const RESTORE: &str = "restore a backup, or save the rest with `leadgate outbox salvage`";
+const REPAIR: &str = "`leadgate outbox salvage` rebuilds this";
 const LOST: &str = "what lay there is lost, unless it was old already";
 
 /// Reads every record of the store in `path` and checks every invariant. Writes nothing that
@@ -82,7 +84,13 @@ fn check(
             RESTORE,
         );
     }
-    let reader = reader(tree, keys)?;
+    let index = Index::open(tree).map(|(index, _)| index);
+    let index = index.unwrap_or_else(|fault| {
+        let what = format!("it cannot be read: {fault}");
+        verdict.problem(what, "the index".to_owned(), REPAIR);
+        Index::empty()
+    });
+    let reader = reader(tree, keys, index)?;
     if let Ok(totals) = reader.totals()
         && let Some(missing) = mark::missing(path, &totals)
     {
@@ -113,7 +121,7 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
                 "leads of before are not found by phone, and their re-pushes are taken as new",
             );
         }
-        let reader = reader(tree, keys)?;
+        let reader = reader(tree, keys, Index::empty())?;
         mend::mend(&reader, &mut saved).map_err(Unavailable::from)?;
         Ok(())
     })?;
@@ -136,13 +144,14 @@ fn look(path: &Path) -> Result<(Log, Contents), UpkeepError> {
     Ok((log, contents))
 }
 
-fn reader(tree: &::sled::Tree, keys: &[OutboxKey]) -> Result<Reader, UpkeepError> {
+fn reader(tree: &::sled::Tree, keys: &[OutboxKey], index: Index) -> Result<Reader, UpkeepError> {
     let sinks = register(tree, Vec::new()).map_err(|error| Unavailable(error.to_string()))?;
     let vault = Vault::open(tree, keys).map_err(Unavailable::from)?;
     Ok(Reader {
         tree: tree.clone(),
         sinks: Arc::new(sinks),
         vault: Arc::new(vault),
+        index: Arc::new(RwLock::new(index)),
     })
 }
 

@@ -2,13 +2,15 @@
 //!
 //! Jobs of one group must see each other's writes before any of them is in the tree. Each
 //! job's writes can be taken back, so that one damaged record fails one job and not the
-//! group. Knows nothing of what keys and values mean.
+//! group. Of keys it knows only that the index's entries are not the tree's.
 
 use std::collections::BTreeMap;
 
 use ::sled::{Batch, IVec, Tree};
 
 use super::fault::Fault;
+use super::index::{Change, Entry};
+use super::key;
 
 /// Keys and their new values; `None` removes.
 pub(super) struct Writes<'a> {
@@ -33,6 +35,11 @@ impl<'a> Writes<'a> {
             pending: BTreeMap::new(),
             undo: Vec::new(),
         }
+    }
+
+    /// The tree as it is before.
+    pub(super) fn tree(&self) -> &'a Tree {
+        self.tree
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<IVec>, Fault> {
@@ -88,14 +95,41 @@ impl<'a> Writes<'a> {
         }
     }
 
+    /// What these writes say about entries of the index under `prefix`.
+    pub(super) fn entries<'b>(&'b self, prefix: &'b [u8]) -> impl Iterator<Item = Change> + 'b {
+        let pending = self.pending.range(prefix.to_vec()..);
+        pending
+            .take_while(move |(key, _)| key.starts_with(prefix))
+            .filter_map(|(key, value)| Some((Entry::from_slice(&key[1..])?, value.is_some())))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
 
+    /// Takes the changes of the index out of the writes, in order.
+    pub(super) fn take_entries(&mut self) -> Vec<Change> {
+        let changes: Vec<Change> = self.entries(&[key::ENTRY]).collect();
+        let mut others = self.pending.split_off([key::ENTRY].as_slice());
+        let behind = others.split_off([key::ENTRY + 1].as_slice());
+        self.pending.extend(behind);
+        changes
+    }
+
+    /// No more is written.
+    pub(super) fn end(self) -> Written {
+        Written(self.pending)
+    }
+}
+
+/// What a commit changes in the tree.
+pub(super) struct Written(BTreeMap<Vec<u8>, Option<IVec>>);
+
+impl Written {
     /// The batch that makes it so.
     pub(super) fn batch(&self) -> Batch {
         let mut batch = Batch::default();
-        for (key, value) in &self.pending {
+        for (key, value) in &self.0 {
             match value {
                 Some(value) => batch.insert(key.as_slice(), value.clone()),
                 None => batch.remove(key.as_slice()),
@@ -106,7 +140,7 @@ impl<'a> Writes<'a> {
 
     /// Keys and their new values.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        let pairs = self.pending.iter();
+        let pairs = self.0.iter();
         pairs.map(|(key, value)| (key.as_slice(), value.as_deref()))
     }
 }
@@ -137,7 +171,7 @@ mod tests {
             writes.get(b"a3").expect("reads").as_deref(),
             Some(b"group".as_slice())
         );
-        db.apply_batch(writes.batch()).expect("applies");
+        db.apply_batch(writes.end().batch()).expect("applies");
         assert_eq!(db.get(b"a1").expect("reads"), None);
         assert_eq!(db.len(), 2);
     }
