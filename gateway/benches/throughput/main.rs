@@ -16,6 +16,10 @@ use std::time::Duration;
 
 use load::Load;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CONNECTIONS: [(usize, usize); 4] = [(1, 3_000), (16, 30_000), (64, 60_000), (256, 60_000)];
 
 fn main() -> anyhow::Result<()> {

@@ -1,19 +1,16 @@
 //! The committer: the one thread that writes.
 //!
-//! It drains what has gathered in the queue while the last commit was on its way, writes it
-//! as one atomic batch, passes the barrier once, and wakes everyone in the group. At low load
-//! a group is one job and its latency one barrier; nothing ever waits for a timer.
-//!
-//! Invariant: an answer is sent only after the barrier, and after a failed write or barrier
-//! no job succeeds any more.
+//! It drains what has gathered in the queue, writes it as one atomic batch, and hands the
+//! group to the [`super::syncer`], which makes it durable and answers. At low load a group is
+//! one job and its latency one barrier; nothing ever waits for a timer.
 
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 use uuid::ContextV7;
 
-use super::barrier::Barrier;
 use super::fault::Fault;
 use super::group::{Ground, Group, Sinks};
 use super::index::{Compactor, Index};
@@ -21,6 +18,7 @@ use super::job::{Job, Step};
 use super::key;
 use super::record;
 use super::shared::Shared;
+use super::syncer::Applied;
 use super::vault::Vault;
 use super::writes::Written;
 use crate::outbox::{Totals, Unavailable};
@@ -32,12 +30,14 @@ const GROUP: usize = 1024;
 pub(super) struct Committer {
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) tree: ::sled::Tree,
-    pub(super) barrier: Barrier,
     pub(super) sinks: Arc<Sinks>,
     pub(super) vault: Arc<Vault>,
     pub(super) index: Arc<RwLock<Index>>,
     pub(super) compactor: Compactor,
     pub(super) shared: Arc<Shared>,
+    /// Counts after the last group.
+    pub(super) totals: Totals,
+    pub(super) applied: SyncSender<Applied>,
 }
 
 impl Committer {
@@ -57,11 +57,6 @@ impl Committer {
                 self.commit(steps, &ids);
             }
         }
-        if self.shared.fault().is_none()
-            && let Err(error) = self.barrier.pass(&self.tree)
-        {
-            self.shared.fail(&Unavailable(error.to_string()));
-        }
     }
 
     fn commit(&mut self, steps: Vec<Box<dyn Step>>, ids: &ContextV7) {
@@ -79,7 +74,7 @@ impl Committer {
             claims: &self.shared.claims,
             index: &index,
         };
-        let mut group = Group::new(on, &self.tree, self.shared.totals());
+        let mut group = Group::new(on, &self.tree, self.totals.clone());
         let mut told = Vec::with_capacity(steps.len());
         let mut fault: Option<Fault> = None;
         for mut step in steps {
@@ -116,42 +111,42 @@ impl Committer {
                 self.compactor.work(&index, &mut writes, changes.len())
             }
         };
-        let changed = !writes.is_empty() || totals != self.shared.totals();
+        let changed = !writes.is_empty() || totals != self.totals;
         writes.put(key::TOTALS.to_vec(), record::encode(&totals));
         let written = writes.end();
         drop(index);
-        let outcome = match planned {
+        let applied = match planned {
             Err(fault) => Err(fault.into()),
             Ok(_) if !changed => Ok(()),
-            Ok(flips) => self.write(&written, &totals).inspect(|()| {
+            Ok(flips) => self.apply(&written).map(|()| {
                 let index = self.index.write();
                 let mut index = index.unwrap_or_else(PoisonError::into_inner);
                 index.publish(changes, flips);
             }),
         };
-        match &outcome {
-            Ok(()) => {
-                self.shared.claims.unclaim(&ended);
-                self.shared.committed(totals, began.elapsed());
-            }
-            Err(error) => self.shared.fail(error),
-        }
         self.shared.claims.unreserve(&reserved);
-        for step in told {
-            step.tell(outcome.as_ref().map(|&()| ()));
+        if let Err(error) = applied {
+            self.shared.fail(&error);
+            told.into_iter().for_each(|step| step.tell(Err(&error)));
+            return;
         }
-        if outcome.is_ok() {
-            wake.iter().for_each(|sink| self.shared.wake(sink));
-        }
+        self.totals.clone_from(&totals);
+        let group = Applied {
+            steps: told,
+            totals,
+            changed,
+            wake,
+            ended,
+            began,
+        };
+        // The syncer ends after this thread only.
+        let _ = self.applied.send(group);
     }
 
-    fn write(&self, written: &Written, totals: &Totals) -> Result<(), Unavailable> {
-        let unavailable = |error: std::io::Error| Unavailable(error.to_string());
+    fn apply(&self, written: &Written) -> Result<(), Unavailable> {
         self.tree
             .apply_batch(written.batch())
-            .map_err(|error| unavailable(std::io::Error::other(error)))?;
-        self.barrier.pass(&self.tree).map_err(unavailable)?;
-        self.shared.mark(totals).map_err(unavailable)?;
+            .map_err(|error| Unavailable(error.to_string()))?;
         self.shared.tap.batch(written.pairs());
         Ok(())
     }

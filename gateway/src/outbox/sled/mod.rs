@@ -32,6 +32,7 @@ mod reseal;
 mod shared;
 mod space;
 mod survey;
+mod syncer;
 mod tap;
 mod upkeep;
 mod vault;
@@ -65,6 +66,7 @@ use self::mark::Mark;
 use self::record::{LeadRecord, SuspectRecord};
 use self::shared::Shared;
 use self::space::Space;
+use self::syncer::Syncer;
 pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::{
@@ -81,6 +83,8 @@ use crate::telemetry::metrics::OutboxMetrics;
 const FORMAT: u32 = 2;
 /// Room in the queue beyond arrivals, for ends of attempts.
 const FINISHES: usize = 1024;
+/// Groups that may be in the tree and not yet on disk.
+const AHEAD: usize = 4;
 
 /// How to open a store.
 pub struct Options<'a> {
@@ -154,7 +158,8 @@ pub struct SledOutbox {
     room: Arc<Semaphore>,
     vault: Arc<Vault>,
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Of the committer and the syncer, until they are closed.
+    threads: Mutex<Vec<JoinHandle<()>>>,
     path: PathBuf,
     /// Keeps the lock on the folder until everything else is gone.
     _db: ::sled::Db,
@@ -202,24 +207,37 @@ impl SledOutbox {
         });
         let lanes = lanes.collect::<Result<Vec<_>, Fault>>();
         let shared = Arc::new(Shared::new(
-            totals,
+            totals.clone(),
             lanes.map_err(broken_store)?.into_iter(),
             Space::new(&path, options.min_free),
             Some(mark),
             options.metrics,
         ));
         let (jobs, queue) = mpsc::channel(options.queue + FINISHES);
+        // The committer is at most so many groups ahead of the disk.
+        let (applied, groups) = std::sync::mpsc::sync_channel(AHEAD);
+        let syncer = Syncer {
+            applied: groups,
+            tree: tree.clone(),
+            barrier,
+            shared: Arc::clone(&shared),
+        };
         let committer = Committer {
             jobs: queue,
             tree,
-            barrier,
             sinks,
             vault: Arc::clone(&vault),
             index: Arc::clone(&reader.index),
             compactor,
             shared: Arc::clone(&shared),
+            totals,
+            applied,
         };
-        let thread = std::thread::Builder::new()
+        let syncer = std::thread::Builder::new()
+            .name("syncer".to_owned())
+            .spawn(move || syncer.run())
+            .map_err(|error| broken(error.to_string()))?;
+        let committer = std::thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || committer.run())
             .map_err(|error| broken(error.to_string()))?;
@@ -229,7 +247,7 @@ impl SledOutbox {
             room: Arc::new(Semaphore::new(options.queue)),
             vault,
             shared,
-            thread: Mutex::new(Some(thread)),
+            threads: Mutex::new(vec![committer, syncer]),
             path,
             _db: db,
         })
@@ -545,16 +563,14 @@ impl Outbox for SledOutbox {
     }
 
     fn close(&self) {
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
+        let threads = self.threads.lock();
+        let threads = std::mem::take(&mut *threads.unwrap_or_else(PoisonError::into_inner));
+        if !threads.is_empty() {
             // The queue may be full: wait for room on a thread that may block.
             let _ = self.jobs.blocking_send(Job::Close);
-            let ended = thread.join().is_ok();
-            if ended
+            let failed = threads.into_iter().filter_map(|thread| thread.join().err());
+            let failed = failed.count();
+            if failed == 0
                 && self.shared.fault().is_none()
                 && let Err(error) = engine::leave_clean(&self.path)
             {
