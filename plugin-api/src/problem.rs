@@ -1,5 +1,7 @@
 //! Problems: what is wrong with a sink's settings.
 
+use std::ops::Range;
+
 /// One problem.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problem {
@@ -9,6 +11,8 @@ pub struct Problem {
     pub message: String,
     /// What to do; may be empty.
     pub help: String,
+    /// Where in the text at `path`, in bytes; `None` is all of it.
+    pub range: Option<Range<usize>>,
 }
 
 impl Problem {
@@ -17,7 +21,7 @@ impl Problem {
         Self {
             path: path.into(),
             message: message.into(),
-            help: String::new(),
+            ..Self::default()
         }
     }
 
@@ -27,6 +31,18 @@ impl Problem {
         self.help = help.into();
         self
     }
+
+    /// Says where in the text it is.
+    #[must_use]
+    pub fn range(mut self, range: Option<Range<usize>>) -> Self {
+        self.range = range;
+        self
+    }
+}
+
+/// One step of a JSON pointer, with its slash.
+pub fn step(key: &str) -> String {
+    format!("/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
 /// All problems that were found; none means that all is well.

@@ -122,6 +122,23 @@ fn a_plugins_settings_get_the_same_diagnostics() {
 }
 
 #[test]
+fn a_mistake_in_a_template_is_shown_where_it_is_written() {
+    let settings = r#"
+[sinks.crm.settings.body]
+who = "客户 \"{{ nmae }}\""
+purpose = "{{ purchase_intention | lookup('intension') }}"
+when = '''
+{{ gmt_appointment | datetime | formt("%F") }}'''
+list = [1, { deep = "{% if store_id == 1 %}{{ lead.phnoe }}{% endif %}" }]
+"#;
+    let table = "[tables.intention]\n1 = \"强\"\n";
+    insta::assert_snapshot!(said(&[
+        ("leadgate.toml", &format!("{GOOD}{settings}")),
+        ("tables.d/t.toml", table),
+    ]));
+}
+
+#[test]
 fn a_missing_variable_is_the_only_thing_said_about_its_value() {
     insta::assert_snapshot!(said_of(&GOOD.replace("env:WEBHOOK_SECRET", "env:NOT_SET")));
 }

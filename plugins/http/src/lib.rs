@@ -140,9 +140,8 @@ fn parts(settings: &Settings, host: &Host) -> Result<Parts, Problems> {
     }
     let body = settings.body.as_ref().and_then(|body| {
         let compiled = Engine::new(host.tables().clone()).tree(body);
-        let to_problem = |(path, error): (String, leadgate_plugin::template::TemplateError)| {
-            Problem::at(format!("/body{path}"), error.message).help(error.help)
-        };
+        let to_problem =
+            |error: leadgate_plugin::template::TemplateError| error.into_problem("/body");
         compiled
             .map_err(|errors| problems.extend(errors.into_iter().map(to_problem)))
             .ok()

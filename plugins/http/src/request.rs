@@ -27,7 +27,7 @@ impl HttpSink {
                     .map_err(|_| Problem::at("", "the event is not JSON"))?;
                 let filled = tree
                     .render(&event, delivery.id())
-                    .map_err(|error| Problem::at("/body", error.message).help(error.help))?;
+                    .map_err(|error| error.into_problem("/body"))?;
                 filled.to_string().into_bytes()
             }
         };
