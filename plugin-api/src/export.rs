@@ -241,7 +241,7 @@ unsafe extern "C" fn render<S: Sink>(
             abi::FAILED
         }
         Ok(Err(problem)) => {
-            say(&problem.message);
+            say(&problem.to_string());
             abi::FAILED
         }
         Err(_) => abi::PANICKED,

@@ -1,5 +1,6 @@
 //! Problems: what is wrong with a sink's settings.
 
+use std::fmt;
 use std::ops::Range;
 
 /// One problem.
@@ -45,6 +46,20 @@ pub fn step(key: &str) -> String {
     format!("/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            return formatter.write_str(&self.message);
+        }
+        let place = self
+            .path
+            .replace('/', ".")
+            .replace("~1", "/")
+            .replace("~0", "~");
+        write!(formatter, "settings{place}: {}", self.message)
+    }
+}
+
 /// All problems that were found; none means that all is well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
@@ -88,5 +103,11 @@ impl IntoIterator for Problems {
 impl Extend<Problem> for Problems {
     fn extend<T: IntoIterator<Item = Problem>>(&mut self, problems: T) {
         self.0.extend(problems);
+    }
+}
+
+impl FromIterator<Problem> for Problems {
+    fn from_iter<T: IntoIterator<Item = Problem>>(problems: T) -> Self {
+        Self(problems.into_iter().collect())
     }
 }
