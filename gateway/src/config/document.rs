@@ -321,9 +321,19 @@ pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
         "password",
         "open_key",
         "api_key",
+        "private_key",
         "authorization",
     ];
-    (named.iter().any(|name| key.contains(name)) || parent == "headers" || is_outbox_key(pointer))
+    // Where a token is fetched and how it is carried is no secret, nor is what a lead fills in.
+    let about = ["_url", "_header", "_prefix", "_query"];
+    if about.iter().any(|end| key.ends_with(end)) || text.contains("{{") {
+        return false;
+    }
+    let is_named = named.iter().any(|name| key.contains(name))
+        || parent == "headers"
+        || (parent == "auth" && key == "value")
+        || is_outbox_key(pointer);
+    is_named
         && !["env:", "file:", "cred:", "${"]
             .iter()
             .any(|prefix| text.starts_with(prefix))
