@@ -222,3 +222,26 @@ fn mistakes_are_found_before_any_lead_with_their_place() {
         assert!(!error.message.is_empty(), "{text}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_engine_panic(parts in proptest::collection::vec(
+        proptest::sample::select(vec![
+            "{{", "}}", "{%", "%}", "{#", "#}", " ", "phone", "name", "|", "mask", "lookup", "(", ")", "'", "\"", "if",
+            "else", "endif", "for", "in", "is", "not", "none", ".", ",", "1", "客", "[", "]", "{", "}", "-", "\\", "raw",
+            "set", "=", "format", "datetime", "uuid5", "truncate_bytes",
+        ]), 0..14)) {
+        let text = parts.concat();
+        let engine = Engine::new(tables());
+        if let Ok(template) = engine.template(&text, &Scope::EVENT) {
+            let _ = template.value(&engine.event(&event(), "D"));
+        } else {
+            let error = engine.template(&text, &Scope::EVENT).err().expect("as before");
+            // A place can always be shown.
+            assert!(error.range.is_none_or(|range| text.get(range).is_some()));
+        }
+        if let Ok(condition) = engine.condition(&text) {
+            let _ = condition.holds(&event()["lead"], "shop");
+        }
+    }
+}

@@ -97,7 +97,12 @@ impl Rules {
     }
 
     /// What `answer` means.
-    pub(crate) fn decide(&self, answer: &Answer, redactor: &Redactor, now: SystemTime) -> Outcome {
+    pub(crate) fn decide(
+        &self,
+        answer: &Answer,
+        redactor: &Redactor<'_>,
+        now: SystemTime,
+    ) -> Outcome {
         let context = answer.context();
         // A condition that asks for what this answer has not does not hold.
         let rule = self
@@ -145,7 +150,7 @@ fn said(answer: &Answer) -> String {
     format!("the destination answered {status}")
 }
 
-fn built_in(answer: &Answer, redactor: &Redactor, now: SystemTime) -> Outcome {
+fn built_in(answer: &Answer, redactor: &Redactor<'_>, now: SystemTime) -> Outcome {
     let reason = said(answer);
     let after = answer.retry_after(now);
     match answer.status {
@@ -162,7 +167,7 @@ fn built_in(answer: &Answer, redactor: &Redactor, now: SystemTime) -> Outcome {
     }
 }
 
-fn receipt(answer: &Answer, redactor: &Redactor) -> String {
+fn receipt(answer: &Answer, redactor: &Redactor<'_>) -> String {
     let id = match &answer.json["id"] {
         Value::String(id) if id.len() <= RECEIPT => Some(id.clone()),
         Value::Number(id) => Some(id.to_string()),
@@ -245,8 +250,8 @@ mod tests {
                 )
             })
             .collect();
-        let event = json!({"lead": {"name": "张三", "phone": "13567658911"}});
-        let redactor = Redactor::new(&event, [].iter());
+        let event = r#"{"lead":{"name":"张三","phone":"13567658911"}}"#;
+        let redactor = Redactor::new(event.as_bytes(), &[], None);
         rules.decide(
             &Answer::new(status, headers, body.as_bytes()),
             &redactor,

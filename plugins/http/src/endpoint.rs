@@ -88,12 +88,6 @@ impl Endpoint {
             .range(Some(0..end)));
         }
         let base = absolute(origin, "/url")?;
-        if rest.contains('\\') && !has_template(rest) || rest.contains('#') && !has_template(rest) {
-            return Err(Problem::at(
-                "/url",
-                "neither `#` nor `\\` belongs into this URL",
-            ));
-        }
         let mut query = Vec::new();
         let mut path = Vec::new();
         let mut in_query = false;
@@ -144,6 +138,12 @@ impl Endpoint {
             absolute(&format!("{origin}{}", endpoint.written_path()), "/url")?;
         }
         Ok(endpoint)
+    }
+
+    /// Whether it is the same for every lead.
+    pub(crate) fn is_plain(&self) -> bool {
+        let plain = |piece: &Piece| matches!(piece, Piece::Literal(_));
+        self.path.iter().all(plain) && self.query.iter().flatten().all(plain)
     }
 
     pub(crate) fn base(&self) -> &Url {

@@ -80,8 +80,9 @@ impl Assertion {
     }
 }
 
+/// Made for these tests, and used nowhere else.
 #[cfg(test)]
-pub(crate) const TEST_KEY: &str = include_str!("test_key.pem");
+pub(crate) const TEST_KEY: &str = include_str!("tests/key.pem");
 
 #[cfg(test)]
 mod tests {

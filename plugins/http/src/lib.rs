@@ -23,7 +23,6 @@ use std::time::{Duration, SystemTime};
 use leadgate_plugin::template::Context;
 use leadgate_plugin::{Delivery, Ending, Host, Outcome, Problem, Problems, Secret, Sink};
 use reqwest::Client;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::answer::Answer;
@@ -84,19 +83,19 @@ impl Sink for HttpSink {
                 .timeout()
                 .saturating_sub(MARGIN)
                 .max(delivery.timeout() / 2);
-        let Ok(event) = serde_json::from_slice::<Value>(delivery.event_bytes()) else {
-            return Outcome::rejected("the event is not JSON").rule("template");
+        let context = match self.parts.context(delivery) {
+            Ok(context) => context,
+            Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
         };
         let lead = Lead {
             delivery,
-            context: self.parts.engine.event(&event, delivery.id()),
-            event,
+            context,
             ends,
         };
         let Proof::Token(tokens, _) = &self.parts.proof else {
             return self.attempt(&lead, None).await;
         };
-        let token = match tokens.get(&self.client, left(ends), None).await {
+        let token = match tokens.get(&self.client, ends, None).await {
             Ok(token) => token,
             Err(outcome) => return outcome,
         };
@@ -105,16 +104,14 @@ impl Sink for HttpSink {
             return outcome;
         }
         // Once: if another token is refused as well, it is not the token.
-        match tokens.get(&self.client, left(ends), Some(&token)).await {
+        match tokens.get(&self.client, ends, Some(&token)).await {
             Ok(newer) => self.attempt(&lead, Some(&newer.secret)).await,
             Err(outcome) => outcome,
         }
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
-        let event = serde_json::from_slice(delivery.event_bytes())
-            .map_err(|_| Problem::at("", "the event is not JSON"))?;
-        let context = self.parts.engine.event(&event, delivery.id());
+        let context = self.parts.context(delivery)?;
         // A token is not fetched for a look.
         let token = Secret::new("***");
         self.parts
@@ -123,16 +120,15 @@ impl Sink for HttpSink {
     }
 }
 
-/// One attempt's lead, and how long it may take.
+/// One attempt's lead, and when it must have ended.
 struct Lead<'a> {
     delivery: &'a Delivery,
-    event: Value,
     context: Context,
     ends: Instant,
 }
 
-/// Never nothing: a request without a chance is answered by its timeout.
-fn left(ends: Instant) -> Duration {
+/// Never nothing, which would mean no limit to some.
+pub(crate) fn left(ends: Instant) -> Duration {
     ends.saturating_duration_since(Instant::now())
         .max(Duration::from_millis(1))
 }
@@ -152,7 +148,8 @@ impl HttpSink {
         {
             Ok(response) => {
                 let answer = Answer::read(response).await;
-                let redactor = Redactor::new(&lead.event, self.parts.secrets.iter().chain(token));
+                let event = lead.delivery.event_bytes();
+                let redactor = Redactor::new(event, &self.parts.secrets, token);
                 self.parts.rules.decide(&answer, &redactor, now)
             }
             Err(error) => classify::failure(&error),

@@ -1,17 +1,19 @@
 //! The parts of a sink: its settings once they are understood. All that is wrong with them is
 //! found at once.
 
-use leadgate_plugin::template::Engine;
-use leadgate_plugin::{Host, Problem, Problems, Secret, step};
+use leadgate_plugin::template::{Context, Engine};
+use leadgate_plugin::{Delivery, Host, Problem, Problems, Secret, step};
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
+
+use serde_json::Value;
 
 use crate::auth::{self, Carrier, Proof};
 use crate::body::Body;
 use crate::classify::Rules;
 use crate::endpoint::{Endpoint, Slot};
 use crate::private;
-use crate::settings::{Preset, Settings};
+use crate::settings::{Preset, Settings, SignKind};
 use crate::signer::Signer;
 
 /// Headers that this plugin or HTTP itself sets.
@@ -96,6 +98,22 @@ impl Parts {
             Some(parts) => problems.or(parts),
             None => Err(problems),
         }
+    }
+
+    /// What a delivery's templates may say. Without any, its event is not even read.
+    pub(crate) fn context(&self, delivery: &Delivery) -> Result<Context, Problem> {
+        let fixed = |slot: &Slot| matches!(slot, Slot::Fixed(_));
+        let plain = self.endpoint.is_plain()
+            && !self.body.is_given()
+            && self.query.iter().all(|(_, slot)| fixed(slot))
+            && self.headers.iter().all(|(_, slot)| fixed(slot));
+        let event = if plain {
+            Value::Null
+        } else {
+            serde_json::from_slice(delivery.event_bytes())
+                .map_err(|_| Problem::at("", "the event is not JSON"))?
+        };
+        Ok(self.engine.event(&event, delivery.id()))
     }
 
     /// A GET without a body of its own sends none.
@@ -209,7 +227,9 @@ impl Reader<'_> {
         let Some(Preset::StandardWebhooks) = self.settings.preset else {
             return;
         };
-        if self.settings.secret.is_none() {
+        let by_sign = self.settings.sign.as_ref();
+        let by_sign = by_sign.is_some_and(|sign| sign.kind == SignKind::StandardWebhooks);
+        if self.settings.secret.is_none() && !by_sign {
             let help = "add the secret that the destination shows for this webhook, as \"env:NAME\" or \"file:PATH\"";
             let problem = Problem::at("", "the preset `standard-webhooks` needs `secret`");
             self.problems.push(problem.help(help));

@@ -4,6 +4,8 @@
 //! usually say what went wrong are kept, and out of their texts is taken whatever the lead or
 //! the settings said, and any run of digits as long as a phone number.
 
+use std::sync::OnceLock;
+
 use leadgate_plugin::Secret;
 use serde_json::{Map, Value};
 
@@ -39,20 +41,37 @@ const FIELDS: [&str; 20] = [
 ];
 
 /// What must not be kept.
-pub(crate) struct Redactor {
-    /// Longest first, so that no part of one is left.
-    hidden: Vec<String>,
+pub(crate) struct Redactor<'a> {
+    event: &'a [u8],
+    secrets: &'a [Secret],
+    token: Option<&'a Secret>,
+    /// Made of the above when it is needed: most answers say nothing that is kept.
+    hidden: OnceLock<Vec<String>>,
 }
 
-impl Redactor {
-    /// Hides the texts of `event`'s lead, and `secrets`.
-    pub(crate) fn new<'a>(event: &Value, secrets: impl Iterator<Item = &'a Secret>) -> Self {
-        let mut hidden = Vec::new();
-        texts(&event["lead"], &mut hidden);
-        hidden.extend(secrets.map(|secret| secret.expose().to_owned()));
-        hidden.retain(|text| text.chars().count() >= 2);
-        hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
-        Self { hidden }
+impl<'a> Redactor<'a> {
+    /// Hides the texts of the lead in `event`, `secrets` and `token`.
+    pub(crate) fn new(event: &'a [u8], secrets: &'a [Secret], token: Option<&'a Secret>) -> Self {
+        Self {
+            event,
+            secrets,
+            token,
+            hidden: OnceLock::new(),
+        }
+    }
+
+    /// Longest first, so that no part of one is left.
+    fn hidden(&self) -> &[String] {
+        self.hidden.get_or_init(|| {
+            let event: Value = serde_json::from_slice(self.event).unwrap_or_default();
+            let mut hidden = Vec::new();
+            texts(&event["lead"], &mut hidden);
+            let secrets = self.secrets.iter().chain(self.token);
+            hidden.extend(secrets.map(|secret| secret.expose().to_owned()));
+            hidden.retain(|text| text.chars().count() >= 2);
+            hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
+            hidden
+        })
     }
 
     /// `text` without what must be hidden, at most [`KEPT`] bytes.
@@ -63,7 +82,7 @@ impl Redactor {
     /// `text` without what the lead and the settings say: enough for an id, which may be a
     /// long number.
     pub(crate) fn hide(&self, text: &str) -> String {
-        let hidden = self.hidden.iter();
+        let hidden = self.hidden().iter();
         hidden.fold(text.to_owned(), |text, hidden| {
             text.replace(hidden.as_str(), "***")
         })
@@ -176,9 +195,10 @@ mod tests {
 
     use super::*;
 
-    fn redactor() -> Redactor {
-        let event = json!({"lead": {"name": "张三", "phone": "13567658911", "record_id": 371_009, "other": {"nick": ["tb_1"]}}});
-        Redactor::new(&event, [Secret::new("t0psecret")].iter())
+    const EVENT: &[u8] = r#"{"lead":{"name":"张三","phone":"13567658911","record_id":371009,"other":{"nick":["tb_1"]}}}"#.as_bytes();
+
+    fn with(test: impl FnOnce(Redactor<'_>)) {
+        test(Redactor::new(EVENT, &[Secret::new("t0psecret")], None));
     }
 
     #[test]
@@ -187,25 +207,34 @@ mod tests {
             "code": 1254, "msg": "客户 张三 (13567658911) 已存在, 135 6765-8911, token t0psecret",
             "phone": "x", "data": {"name": "李四", "errors": [{"message": "no field 'city'", "value": "李四"}]},
         });
-        assert_eq!(
-            redactor().answer(&answer),
-            r#"{"code":1254,"data":{"errors":[{"message":"no field 'city'"}]},"msg":"客户 *** (***) 已存在, ***, token ***"}"#
-        );
-        assert_eq!(
-            redactor().answer(&json!({"code": 99_991_663, "data": 13_912_345_678_i64})),
-            r#"{"code":99991663,"data":"***"}"#
-        );
-        assert_eq!(redactor().hide("99991234567 t0psecret"), "99991234567 ***");
-        assert_eq!(redactor().answer(&json!({"name": "李四"})), "");
-        assert_eq!(redactor().answer(&json!("tb_1")), "");
-        assert_eq!(
-            redactor().text("record 371009 of tb_1"),
-            "record 371009 of ***"
-        );
+        with(|redactor| {
+            assert_eq!(
+                redactor.answer(&answer),
+                r#"{"code":1254,"data":{"errors":[{"message":"no field 'city'"}]},"msg":"客户 *** (***) 已存在, ***, token ***"}"#
+            );
+            assert_eq!(
+                redactor.answer(&json!({"code": 99_991_663, "data": 13_912_345_678_i64})),
+                r#"{"code":99991663,"data":"***"}"#
+            );
+            assert_eq!(redactor.answer(&json!({"name": "李四"})), "");
+            assert_eq!(redactor.answer(&json!("tb_1")), "");
+        });
+    }
+
+    #[test]
+    fn ids_may_be_long_numbers_but_not_those_of_the_lead() {
+        with(|redactor| {
+            assert_eq!(redactor.hide("99991234567 t0psecret"), "99991234567 ***");
+            assert_eq!(redactor.hide("13567658911"), "***");
+            assert_eq!(
+                redactor.text("record 371009 of tb_1"),
+                "record 371009 of ***"
+            );
+        });
     }
 
     #[test]
     fn long_answers_are_cut_at_a_letter() {
-        assert!(redactor().text(&"杭".repeat(1000)).len() <= KEPT);
+        with(|redactor| assert!(redactor.text(&"杭".repeat(1000)).len() <= KEPT));
     }
 }

@@ -4,6 +4,7 @@ mod auth;
 mod server;
 
 use leadgate_plugin::{Ending, Secret, Tables};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

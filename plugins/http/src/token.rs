@@ -18,6 +18,7 @@ use crate::answer::Answer;
 use crate::body::form_of;
 use crate::classify::cause;
 use crate::jwt::Assertion;
+use crate::left;
 
 /// A failed fetch speaks for everybody who asks within this time.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -25,6 +26,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const EARLY: u32 = 10;
 /// … but not earlier than this before its end.
 const EARLIEST: Duration = Duration::from_mins(5);
+/// Less time than this is not enough for a lead after its token.
+const LAST: Duration = Duration::from_millis(50);
 /// Longest life that is believed.
 const LONGEST: Duration = Duration::from_hours(24 * 30);
 
@@ -99,10 +102,13 @@ impl Tokens {
     pub(crate) async fn get(
         &self,
         client: &Client,
-        patience: Duration,
+        ends: Instant,
         refused: Option<&Token>,
     ) -> Result<Token, Outcome> {
-        let mut state = self.state.lock().await;
+        let late = || Outcome::retry(None, "no token in time").rule("token-timeout");
+        let Ok(mut state) = tokio::time::timeout_at(ends, self.state.lock()).await else {
+            return Err(late());
+        };
         let now = Instant::now();
         let known = state
             .token
@@ -119,10 +125,14 @@ impl Tokens {
         {
             return known.ok_or_else(|| outcome.clone());
         }
-        match self.fetch(client, patience, &mut state).await {
+        match self.fetch(client, left(ends), &mut state).await {
             Ok(token) => {
                 state.failed = None;
                 state.token = Some(token.clone());
+                // Whatever was sent now would hardly be answered, and be in doubt for nothing.
+                if left(ends) < LAST {
+                    return Err(late());
+                }
                 Ok(token)
             }
             Err(outcome) => {
@@ -323,7 +333,7 @@ mod tests {
     async fn an_early_renewal_that_fails_leaves_the_old_token() {
         let second = Duration::from_secs(60);
         let (tokens, client, _) = with_token(Duration::ZERO, second).await;
-        let kept = tokens.get(&client, second, None).await;
+        let kept = tokens.get(&client, Instant::now() + second, None).await;
         let token = kept.expect("the old one");
         assert_eq!(token.secret.expose(), "old");
         assert!(tokens.state.lock().await.failed.is_some(), "it was tried");
@@ -333,10 +343,23 @@ mod tests {
     async fn a_token_that_ran_out_or_was_refused_is_not_used() {
         let second = Duration::from_secs(60);
         let (tokens, client, _) = with_token(Duration::ZERO, Duration::ZERO).await;
-        let outcome = tokens.get(&client, second, None).await.expect_err("none");
+        let outcome = tokens
+            .get(&client, Instant::now() + second, None)
+            .await
+            .expect_err("none");
         assert_eq!(outcome.rule, "token-connect");
         let (tokens, client, refused) = with_token(second, second).await;
-        assert!(tokens.get(&client, second, Some(&refused)).await.is_err());
-        assert!(tokens.get(&client, second, None).await.is_ok());
+        assert!(
+            tokens
+                .get(&client, Instant::now() + second, Some(&refused))
+                .await
+                .is_err()
+        );
+        assert!(
+            tokens
+                .get(&client, Instant::now() + second, None)
+                .await
+                .is_ok()
+        );
     }
 }

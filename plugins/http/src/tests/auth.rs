@@ -322,3 +322,37 @@ fn what_a_kind_needs_and_what_it_does_not_know_is_said_at_once() {
     let problems = HttpSink::check(&settings, &Host::detached("crm", Tables::new()));
     assert!(format!("{problems:?}").contains("`auth` sets this header already"));
 }
+
+#[tokio::test]
+async fn who_waits_for_a_token_in_vain_has_sent_nothing() {
+    // Accepts, and never answers.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let url = format!(
+        "http://{}/token",
+        listener.local_addr().expect("an address")
+    );
+    let mut auth = credentials();
+    auth["token_url"] = json!(url);
+    let sink = Arc::new(
+        sink(settings_of(
+            json!({"url": "http://127.0.0.1:1/", "auth": auth}),
+        ))
+        .expect("valid"),
+    );
+    let short = || Delivery::new("d", 1, Duration::from_millis(300), EVENT);
+    let (first, second) = (short(), short());
+    let (first, second) = futures(sink.deliver(&first), sink.deliver(&second)).await;
+    for outcome in [first, second] {
+        assert_eq!(
+            (outcome.ending, outcome.rule.as_str()),
+            (Ending::Retry { after: None }, "token-timeout")
+        );
+    }
+}
+
+async fn futures(
+    one: impl Future<Output = Outcome>,
+    other: impl Future<Output = Outcome>,
+) -> (Outcome, Outcome) {
+    tokio::join!(one, other)
+}
