@@ -434,3 +434,42 @@ fn runtime() -> std::io::Result<&'static tokio::runtime::Runtime> {
 fn size_of<T>() -> u32 {
     u32::try_from(std::mem::size_of::<T>()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    unsafe extern "C" fn never(
+        _: *mut c_void,
+        _: abi::Bytes,
+        _: u64,
+        _: u64,
+        _: abi::Bytes,
+        _: abi::Bytes,
+    ) {
+    }
+
+    #[test]
+    fn what_an_older_host_does_not_know_is_not_read() {
+        let mut report = abi::Report {
+            struct_size: size_of::<abi::Report>(),
+            reserved: 0,
+            ctx: std::ptr::dangling_mut(),
+            problem: None,
+            problem_at: Some(never),
+        };
+        // SAFETY: the report is as large as it says.
+        let read = unsafe { read_report(&raw const report) };
+        assert!(read.problem_at.is_some() && read.ctx == report.ctx);
+        report.struct_size = u32::try_from(offset_of!(abi::Report, problem_at)).expect("small");
+        // SAFETY: larger than it says.
+        let read = unsafe { read_report(&raw const report) };
+        assert!(read.problem_at.is_none() && read.ctx == report.ctx);
+        report.struct_size = u32::MAX;
+        // SAFETY: no more than our own size is read of a larger one.
+        let read = unsafe { read_report(&raw const report) };
+        assert!(read.problem_at.is_some());
+    }
+}

@@ -4,8 +4,8 @@
 //! expressions; what those give is percent-encoded, and can neither leave its place in the path
 //! nor begin another parameter.
 
+use leadgate_plugin::Problem;
 use leadgate_plugin::template::{Context, Engine, Scope, Template};
-use leadgate_plugin::{Problem, Secret};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
@@ -322,40 +322,6 @@ fn looks_like_a_key(part: &str) -> bool {
         && !has_template(part)
         && part.bytes().any(|byte| byte.is_ascii_digit())
         && part.bytes().any(|byte| byte.is_ascii_alphabetic())
-}
-
-/// A setting that is a secret, or a template over the lead.
-#[derive(Clone)]
-pub(crate) enum Slot {
-    Fixed(Secret),
-    Template(Template),
-}
-
-impl Slot {
-    pub(crate) fn new(given: &Secret, at: &str, engine: &Engine) -> Result<Self, Problem> {
-        if !has_template(given.expose()) {
-            return Ok(Self::Fixed(given.clone()));
-        }
-        engine
-            .template(given.expose(), &Scope::EVENT)
-            .map(Self::Template)
-            .map_err(|error| error.into_problem(at))
-    }
-
-    /// The value, and whether it may be shown.
-    pub(crate) fn value(
-        &self,
-        context: &Context,
-        at: &str,
-    ) -> Result<Option<(String, bool)>, Problem> {
-        match self {
-            Self::Fixed(secret) => Ok(Some((secret.expose().to_owned(), false))),
-            Self::Template(template) => template
-                .text(context)
-                .map(|text| text.map(|text| (text, true)))
-                .map_err(|error| error.into_problem(at)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod redact;
 mod request;
 mod settings;
 mod signer;
+mod slot;
 mod token;
 
 use std::time::{Duration, SystemTime};

@@ -11,10 +11,11 @@ use serde_json::Value;
 use crate::auth::{self, Carrier, Proof};
 use crate::body::Body;
 use crate::classify::Rules;
-use crate::endpoint::{Endpoint, Slot};
+use crate::endpoint::Endpoint;
 use crate::private;
 use crate::settings::{Preset, Settings, SignKind};
 use crate::signer::Signer;
+use crate::slot::Slot;
 
 /// Headers that this plugin or HTTP itself sets.
 const OWN: [&str; 8] = [

@@ -7,7 +7,8 @@ use leadgate_plugin::{HumanDuration, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Settings of the `http` sink. No `Debug`: URL and bodies may hold secrets.
+// No `Debug`: URL and bodies may hold secrets.
+/// Settings of the `http` sink.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
