@@ -223,6 +223,61 @@ fn mistakes_are_found_before_any_lead_with_their_place() {
     }
 }
 
+#[test]
+fn names_that_a_template_makes_itself_are_known() {
+    let engine = Engine::new(tables());
+    let context = engine.event(&event(), "D");
+    for (text, gives) in [
+        (
+            "{% for n in [1, 2] %}{{ loop.index }}{{ n }}{% endfor %}",
+            "1122",
+        ),
+        (
+            "{% for n in range(3) if n > 1 %}{{ n }}{% else %}{{ phone }}{% endfor %}",
+            "2",
+        ),
+        (
+            "{% set n = namespace(x=1) %}{% set n.x = 2 %}{{ n.x }}",
+            "2",
+        ),
+        (
+            "{% set who, where = name, city_name %}{{ who }}{{ where }}",
+            "张三杭州市",
+        ),
+        (
+            "{% macro m(a, b='y') %}{{ a }}{{ b }}{% endmacro %}{{ m(name, b='x') }}",
+            "张三x",
+        ),
+        (
+            "{% with a = name %}{{ a.x is defined }}{{ a }}{% endwith %}",
+            "False张三",
+        ),
+        ("{% filter upper %}a{{ 'b' }}{% endfilter %}", "AB"),
+        (
+            "{{ [1, 2] | map('string') | join(',') }}{{ dict(a=1).a }}",
+            "1,21",
+        ),
+        ("{{ name ~ ' is | weird( ' }}", "张三 is | weird( "),
+        (
+            "{% for k, v in {'a': 1} | items %}{{ k }}{{ v }}{% endfor %}",
+            "a1",
+        ),
+        (
+            "{{ phone is not none and phone is startingwith('135') }}",
+            "true",
+        ),
+        ("{{ (raw | fromjson({})).x is defined }}x", "Falsex"),
+        (
+            "{#- {{ nope }} -#}{% raw %}{{ nope }}{% endraw %}",
+            "{{ nope }}",
+        ),
+    ] {
+        let template = engine.template(text, &Scope::EVENT).expect(text);
+        let value = template.text(&context).expect(text).unwrap_or_default();
+        assert_eq!(value.to_lowercase(), gives.to_lowercase(), "{text}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_the_engine_panic(parts in proptest::collection::vec(

@@ -20,7 +20,20 @@ impl Slot {
         engine
             .template(given.expose(), &Scope::EVENT)
             .map(Self::Template)
-            .map_err(|error| error.into_problem(at))
+            .map_err(|error| {
+                // A secret from elsewhere may look like a template by chance: no word of it is
+                // quoted. One that is written in the file is shown there.
+                let mut problem = error.into_problem(at);
+                let end = problem.message.find(['`', ':']);
+                problem
+                    .message
+                    .truncate(end.unwrap_or(problem.message.len()));
+                problem.message = format!("{} in this template", problem.message.trim_end());
+                if !problem.help.starts_with("did you mean") {
+                    problem.help.clear();
+                }
+                problem
+            })
     }
 
     /// The value, and whether it may be shown.
@@ -36,5 +49,40 @@ impl Slot {
                 .map(|text| text.map(|text| (text, true)))
                 .map_err(|error| error.into_problem(at)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leadgate_plugin::Tables;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_that_looks_like_a_template_is_not_quoted() {
+        let engine = Engine::new(Tables::new());
+        for secret in [
+            "k{{hunter}}",
+            "k{{ hunter",
+            "{% hunter %}",
+            "{{ phone | hunter }}",
+            "{{ name | lookup('hunter') }}",
+        ] {
+            let problem = Slot::new(&Secret::new(secret), "/headers/x", &engine)
+                .err()
+                .expect(secret);
+            assert!(!format!("{problem:?}").contains("hunter"), "{problem:?}");
+        }
+        let problem = Slot::new(&Secret::new("{{ phnoe }}"), "/headers/x", &engine)
+            .err()
+            .expect("unknown");
+        assert_eq!(
+            problem.to_string(),
+            "settings.headers.x: unknown field in this template"
+        );
+        assert_eq!(
+            (problem.help.as_str(), problem.range),
+            ("did you mean `phone`?", Some(3..8))
+        );
     }
 }
