@@ -33,7 +33,7 @@ extern "C" {
 /* "leadgate" in ASCII, read as a big-endian number. */
 #define LG_MAGIC UINT64_C(0x6c65616467617465)
 #define LG_ABI_MAJOR 1u
-#define LG_ABI_MINOR 0u
+#define LG_ABI_MINOR 1u /* 1: lg_report.problem_at */
 
 /* lg_plugin.flags: `deliver` blocks its thread; the host calls it where blocking is allowed. */
 #define LG_FLAG_BLOCKING 1u
@@ -89,6 +89,10 @@ typedef struct lg_report {
     uint32_t reserved;
     void *ctx;
     void (*problem)(void *ctx, lg_bytes path, lg_bytes message, lg_bytes help);
+    /* The same with a place in the text at `path`: its bytes from `start` up to `end`, counted
+     * in the text as the plugin got it. Since minor 1: there only if struct_size says so. */
+    void (*problem_at)(void *ctx, lg_bytes path, uint64_t start, uint64_t end, lg_bytes message,
+                       lg_bytes help);
 } lg_report;
 
 /* One attempt. The struct and all it borrows live until `done` was called for it. */

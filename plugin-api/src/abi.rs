@@ -16,7 +16,9 @@ pub const MAGIC: u64 = u64::from_be_bytes(*b"leadgate");
 /// Raised when a struct or a rule changes incompatibly. Host and plugin must agree.
 pub const ABI_MAJOR: u32 = 1;
 /// Raised when something is appended. A plugin built for an older minor keeps working.
-pub const ABI_MINOR: u32 = 0;
+///
+/// 1: [`Report::problem_at`].
+pub const ABI_MINOR: u32 = 1;
 /// Every exported descriptor function is called this, followed by the plugin's name.
 pub const SYMBOL_PREFIX: &str = "leadgate_plugin_";
 
@@ -113,6 +115,18 @@ pub struct Report {
     /// `message` what is wrong, `help` what to do (may be empty). All UTF-8, no secrets.
     pub problem:
         Option<unsafe extern "C" fn(ctx: *mut c_void, path: Bytes, message: Bytes, help: Bytes)>,
+    /// The same with a place in the text at `path`: its bytes from `start` up to `end`, counted
+    /// in the text as the plugin got it. Since minor 1: there only if `struct_size` says so.
+    pub problem_at: Option<
+        unsafe extern "C" fn(
+            ctx: *mut c_void,
+            path: Bytes,
+            start: u64,
+            end: u64,
+            message: Bytes,
+            help: Bytes,
+        ),
+    >,
 }
 
 /// One attempt. The struct and all it borrows live until the attempt's `done` was called.

@@ -184,21 +184,23 @@ pub(crate) const LEAD_NAMES: [&str; 43] = [
     "other",
 ];
 
-/// A context in which every name exists, for trying templates.
+/// Contexts in which every name exists, for trying templates: one without values, one with.
 #[cfg(feature = "template")]
-pub(crate) fn sample_names() -> minijinja::Value {
-    let mut names: serde_json::Map<String, Value> = LEAD_NAMES
-        .iter()
-        .map(|name| ((*name).to_owned(), Value::Null))
-        .collect();
-    let texts = ["event", "id", "source", "received_at", "raw", "delivery_id"];
-    names.extend(texts.map(|name| (name.to_owned(), Value::from("sample"))));
-    names.extend(
-        ["labels", "lead", "other"]
-            .map(|name| (name.to_owned(), Value::Object(serde_json::Map::new()))),
-    );
-    names.insert("revision".to_owned(), Value::from(1));
-    minijinja::Value::from(minijinja::value::Serde(&names))
+pub(crate) fn samples(names: &[&str]) -> [minijinja::Value; 2] {
+    let tables = ["labels", "lead", "other", "headers", "body"];
+    [Value::Null, Value::from("1")].map(|leaf| {
+        let sample: serde_json::Map<String, Value> = names
+            .iter()
+            .map(|name| {
+                let value = match *name {
+                    name if tables.contains(&name) => Value::Object(serde_json::Map::new()),
+                    _ => leaf.clone(),
+                };
+                ((*name).to_owned(), value)
+            })
+            .collect();
+        minijinja::Value::from(minijinja::value::Serde(sample))
+    })
 }
 
 impl fmt::Debug for Event {

@@ -136,8 +136,8 @@ impl HostHandle {
 
 unsafe extern "C" fn check<S: Sink>(config: *const abi::Config, report: *const abi::Report) -> i32 {
     // SAFETY: both live until we return, by the contract of `check`.
-    let (config, report) = unsafe { (&*config, &*report) };
-    guarded(report, || {
+    let (config, report) = unsafe { (&*config, read_report(report)) };
+    guarded(&report, || {
         let (settings, host) = read_config::<S>(config, None)?;
         S::check(&settings, &host).or(())
     })
@@ -152,8 +152,8 @@ unsafe extern "C" fn create<S: Sink>(
     sink: *mut *mut c_void,
 ) -> i32 {
     // SAFETY: all live until we return, by the contract of `create`.
-    let (config, host, report) = unsafe { (&*config, &*host, &*report) };
-    let made = guarded(report, || {
+    let (config, host, report) = unsafe { (&*config, &*host, read_report(report)) };
+    let made = guarded(&report, || {
         let (settings, host) = read_config::<S>(config, Some(HostHandle(*host)))?;
         S::new(settings, host)
     });
@@ -241,7 +241,7 @@ unsafe extern "C" fn render<S: Sink>(
             abi::FAILED
         }
         Ok(Err(problem)) => {
-            say(&problem.message);
+            say(&problem.to_string());
             abi::FAILED
         }
         Err(_) => abi::PANICKED,
@@ -261,25 +261,60 @@ fn guarded<T>(report: &abi::Report, body: impl FnOnce() -> Result<T, Problems>) 
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(problems)) => {
-            if let Some(problem) = report.problem {
-                for Problem {
-                    path,
-                    message,
-                    help,
-                } in problems
-                {
-                    let bytes = |text: &str| abi::Bytes {
-                        ptr: text.as_ptr(),
-                        len: text.len(),
-                    };
-                    // SAFETY: the texts live until `problem` returns; `ctx` is the host's own.
-                    unsafe { problem(report.ctx, bytes(&path), bytes(&message), bytes(&help)) };
-                }
+            for problem in problems {
+                say(report, &problem);
             }
             Err(abi::FAILED)
         }
         Err(_) => Err(abi::PANICKED),
     }
+}
+
+fn say(report: &abi::Report, problem: &Problem) {
+    let bytes = |text: &str| abi::Bytes {
+        ptr: text.as_ptr(),
+        len: text.len(),
+    };
+    let (path, message, help) = (
+        bytes(&problem.path),
+        bytes(&problem.message),
+        bytes(&problem.help),
+    );
+    match (&problem.range, report.problem_at, report.problem) {
+        (Some(range), Some(problem_at), _) => {
+            let (start, end) = (range.start as u64, range.end as u64);
+            // SAFETY: the texts live until `problem_at` returns; `ctx` is the host's own.
+            unsafe { problem_at(report.ctx, path, start, end, message, help) };
+        }
+        (_, _, Some(problem)) => {
+            // SAFETY: as above.
+            unsafe { problem(report.ctx, path, message, help) };
+        }
+        (_, _, None) => {}
+    }
+}
+
+/// The report of a host that may know fewer fields: those are null.
+///
+/// # Safety
+///
+/// `report` points to a report of the size that it says.
+unsafe fn read_report(report: *const abi::Report) -> abi::Report {
+    let mut read = abi::Report {
+        struct_size: 0,
+        reserved: 0,
+        ctx: std::ptr::null_mut(),
+        problem: None,
+        problem_at: None,
+    };
+    // SAFETY: the size comes first in every version. As many bytes are valid as it says, and
+    // no more than ours are written; every field is valid for any bytes that a host put there.
+    unsafe {
+        let theirs = (&raw const (*report).struct_size).read();
+        let size = theirs.min(size_of::<abi::Report>()) as usize;
+        std::ptr::copy_nonoverlapping(report.cast::<u8>(), (&raw mut read).cast::<u8>(), size);
+    }
+    read
 }
 
 fn read_config<S: Sink>(
@@ -398,4 +433,43 @@ fn runtime() -> std::io::Result<&'static tokio::runtime::Runtime> {
 
 fn size_of<T>() -> u32 {
     u32::try_from(std::mem::size_of::<T>()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    unsafe extern "C" fn never(
+        _: *mut c_void,
+        _: abi::Bytes,
+        _: u64,
+        _: u64,
+        _: abi::Bytes,
+        _: abi::Bytes,
+    ) {
+    }
+
+    #[test]
+    fn what_an_older_host_does_not_know_is_not_read() {
+        let mut report = abi::Report {
+            struct_size: size_of::<abi::Report>(),
+            reserved: 0,
+            ctx: std::ptr::dangling_mut(),
+            problem: None,
+            problem_at: Some(never),
+        };
+        // SAFETY: the report is as large as it says.
+        let read = unsafe { read_report(&raw const report) };
+        assert!(read.problem_at.is_some() && read.ctx == report.ctx);
+        report.struct_size = u32::try_from(offset_of!(abi::Report, problem_at)).expect("small");
+        // SAFETY: larger than it says.
+        let read = unsafe { read_report(&raw const report) };
+        assert!(read.problem_at.is_none() && read.ctx == report.ctx);
+        report.struct_size = u32::MAX;
+        // SAFETY: no more than our own size is read of a larger one.
+        let read = unsafe { read_report(&raw const report) };
+        assert!(read.problem_at.is_some());
+    }
 }

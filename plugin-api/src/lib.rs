@@ -40,6 +40,7 @@ mod event;
 pub mod export;
 mod host;
 mod outcome;
+pub mod phone;
 mod problem;
 pub mod quantity;
 pub mod secret;
@@ -51,7 +52,17 @@ pub use delivery::Delivery;
 pub use event::{Event, EventKind, Lead};
 pub use host::{Host, Level, Tables};
 pub use outcome::{Ending, Outcome};
-pub use problem::{Problem, Problems};
+pub use problem::{Problem, Problems, step};
 pub use quantity::{ByteSize, HumanDuration};
 pub use secret::Secret;
 pub use sink::Sink;
+
+/// Bytes as lower-case hexadecimal digits.
+#[cfg(feature = "template")]
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

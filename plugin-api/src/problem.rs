@@ -1,5 +1,8 @@
 //! Problems: what is wrong with a sink's settings.
 
+use std::fmt;
+use std::ops::Range;
+
 /// One problem.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problem {
@@ -9,6 +12,8 @@ pub struct Problem {
     pub message: String,
     /// What to do; may be empty.
     pub help: String,
+    /// Where in the text at `path`, in bytes; `None` is all of it.
+    pub range: Option<Range<usize>>,
 }
 
 impl Problem {
@@ -17,7 +22,7 @@ impl Problem {
         Self {
             path: path.into(),
             message: message.into(),
-            help: String::new(),
+            ..Self::default()
         }
     }
 
@@ -26,6 +31,32 @@ impl Problem {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = help.into();
         self
+    }
+
+    /// Says where in the text it is.
+    #[must_use]
+    pub fn range(mut self, range: Option<Range<usize>>) -> Self {
+        self.range = range;
+        self
+    }
+}
+
+/// One step of a JSON pointer, with its slash.
+pub fn step(key: &str) -> String {
+    format!("/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            return formatter.write_str(&self.message);
+        }
+        let place = self
+            .path
+            .replace('/', ".")
+            .replace("~1", "/")
+            .replace("~0", "~");
+        write!(formatter, "settings{place}: {}", self.message)
     }
 }
 
@@ -72,5 +103,11 @@ impl IntoIterator for Problems {
 impl Extend<Problem> for Problems {
     fn extend<T: IntoIterator<Item = Problem>>(&mut self, problems: T) {
         self.0.extend(problems);
+    }
+}
+
+impl FromIterator<Problem> for Problems {
+    fn from_iter<T: IntoIterator<Item = Problem>>(problems: T) -> Self {
+        Self(problems.into_iter().collect())
     }
 }

@@ -23,7 +23,11 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
             "lg_config",
             [struct_size, reserved, sink, settings, tables]
         ),
-        layout!(Report, "lg_report", [struct_size, reserved, ctx, problem]),
+        layout!(
+            Report,
+            "lg_report",
+            [struct_size, reserved, ctx, problem, problem_at]
+        ),
         layout!(
             Delivery,
             "lg_delivery",

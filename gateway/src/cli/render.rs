@@ -79,7 +79,7 @@ fn render(global: &Global, args: &Args) -> Result<String, ExitCode> {
         .map_err(|problems| {
             let lines: Vec<_> = problems
                 .into_iter()
-                .map(|problem| problem.message)
+                .map(|problem| problem.to_string())
                 .collect();
             fail(lines.join("; "), FAILED)
         })?;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::diagnostic::{Diagnostic, Place, Text};
@@ -93,6 +94,11 @@ impl Build<'_, '_> {
 
     pub(super) fn value(&self, at: &str) -> Option<Place> {
         self.ground.document.value_place(at)
+    }
+
+    /// Where `part` of the text `value` at `at` is.
+    pub(super) fn part(&self, at: &str, value: &str, part: Option<&Range<usize>>) -> Option<Place> {
+        self.ground.document.part_place(at, value, part)
     }
 
     fn key(&self, at: &str) -> Option<Place> {

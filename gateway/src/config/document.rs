@@ -4,6 +4,7 @@
 //! name defined twice is an error that shows both places; nothing overrides silently.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Place, Source, Text};
+use super::literal;
 
 /// Largest file read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -19,10 +21,12 @@ const LARGEST: u64 = 1 << 20;
 const MOST: usize = 500;
 
 /// All files, merged.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Document {
     pub(super) root: Value,
     pub(super) sources: Vec<Arc<Source>>,
+    /// The files' texts as they are, with whatever secrets are written out in them.
+    texts: Vec<String>,
     /// JSON pointer → where its key is, and where its value is.
     places: BTreeMap<String, (Place, Place)>,
 }
@@ -82,6 +86,7 @@ impl Document {
         }
         let shown = String::from_utf8(shown).unwrap_or_default();
         self.sources.push(Arc::new(Source { path, shown }));
+        self.texts.push(text);
     }
 
     /// Adds the tables of one more file: two levels deep (`sinks.crm`), then it is a clash.
@@ -122,6 +127,28 @@ impl Document {
     pub(super) fn value_place(&self, pointer: &str) -> Option<Place> {
         self.nearest(pointer)
             .map(|(exact, (key, value))| if exact { value } else { key }.clone())
+    }
+
+    /// Where the bytes `part` of the text `value` at `pointer` are; the whole value if that
+    /// cannot be told.
+    pub(super) fn part_place(
+        &self,
+        pointer: &str,
+        value: &str,
+        part: Option<&Range<usize>>,
+    ) -> Option<Place> {
+        let whole = self.value_place(pointer)?;
+        let literal = self.texts.get(whole.file)?.get(whole.range.clone());
+        let found = part
+            .filter(|_| self.places.contains_key(pointer))
+            .and_then(|part| literal::locate(literal?, value, part));
+        Some(match found {
+            Some(part) => Place {
+                file: whole.file,
+                range: whole.range.start + part.start..whole.range.start + part.end,
+            },
+            None => whole,
+        })
     }
 
     /// Where the key at `pointer` is, or the nearest one above it.
@@ -294,9 +321,19 @@ pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
         "password",
         "open_key",
         "api_key",
+        "private_key",
         "authorization",
     ];
-    (named.iter().any(|name| key.contains(name)) || parent == "headers" || is_outbox_key(pointer))
+    // Where a token is fetched and how it is carried is no secret, nor is what a lead fills in.
+    let about = ["_url", "_header", "_prefix", "_query"];
+    if about.iter().any(|end| key.ends_with(end)) || text.contains("{{") {
+        return false;
+    }
+    let is_named = named.iter().any(|name| key.contains(name))
+        || parent == "headers"
+        || (parent == "auth" && key == "value")
+        || is_outbox_key(pointer);
+    is_named
         && !["env:", "file:", "cred:", "${"]
             .iter()
             .any(|prefix| text.starts_with(prefix))

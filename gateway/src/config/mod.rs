@@ -8,6 +8,7 @@ mod build;
 mod diagnostic;
 mod document;
 mod fallback;
+mod literal;
 mod model;
 mod rate;
 mod raw;
@@ -36,6 +37,15 @@ pub struct Problem {
     pub message: String,
     /// What to do; may be empty.
     pub help: String,
+    /// Where in the text at `path`, in bytes; `None` is all of it.
+    pub range: Option<std::ops::Range<usize>>,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = schema::dotted(&format!("/settings{}", self.path));
+        write!(formatter, "{place}: {}", self.message)
+    }
 }
 
 /// The plugins, as far as a configuration must know them.

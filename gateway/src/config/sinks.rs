@@ -8,7 +8,7 @@ use super::build::{Build, SECOND};
 use super::diagnostic::{Severity, Text};
 use super::document::pointer;
 use super::fallback;
-use super::schema::{guess, validate};
+use super::schema::{dotted, guess, validate};
 use super::{Breaker, Catalogue, OnAmbiguous, OnUpdate, Problem, Retry, Sink, Tables, raw};
 
 impl Build<'_, '_> {
@@ -40,12 +40,9 @@ impl Build<'_, '_> {
                 && let Err(error) = engine.condition(when)
             {
                 let message = Text::plain(format!("sinks.{name}.when: {}", error.message));
-                self.error(
-                    "config::condition",
-                    message,
-                    Text::plain(error.help),
-                    self.value(&pointer(&at, "when")),
-                );
+                let at = pointer(&at, "when");
+                let place = self.part(&at, when, error.range.as_ref());
+                self.error("config::condition", message, Text::plain(error.help), place);
             }
             let settings = serde_json::Value::Object(raw.settings);
             self.settings(&name, &raw.plugin, &settings, tables, catalogue);
@@ -144,10 +141,13 @@ impl Build<'_, '_> {
             path,
             message,
             help,
+            range,
         } in catalogue.check(plugin, name, settings, tables)
         {
-            let place = self.value(&format!("{below}{path}"));
-            let message = Text::plain(format!("sinks.{name}: {message}"));
+            let value = settings.pointer(&path).and_then(|value| value.as_str());
+            let at = format!("{below}{path}");
+            let place = self.part(&at, value.unwrap_or_default(), range.as_ref());
+            let message = Text::plain(format!("{}: {message}", dotted(&at)));
             self.error("config::settings", message, Text::plain(help), place);
         }
     }

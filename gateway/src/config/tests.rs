@@ -122,6 +122,23 @@ fn a_plugins_settings_get_the_same_diagnostics() {
 }
 
 #[test]
+fn a_mistake_in_a_template_is_shown_where_it_is_written() {
+    let settings = r#"
+[sinks.crm.settings.body]
+who = "客户 \"{{ nmae }}\""
+purpose = "{{ purchase_intention | lookup('intension') }}"
+when = '''
+{{ gmt_appointment | datetime | formt("%F") }}'''
+list = [1, { deep = "{% if store_id == 1 %}{{ lead.phnoe }}{% endif %}" }]
+"#;
+    let table = "[tables.intention]\n1 = \"强\"\n";
+    insta::assert_snapshot!(said(&[
+        ("leadgate.toml", &format!("{GOOD}{settings}")),
+        ("tables.d/t.toml", table),
+    ]));
+}
+
+#[test]
 fn a_missing_variable_is_the_only_thing_said_about_its_value() {
     insta::assert_snapshot!(said_of(&GOOD.replace("env:WEBHOOK_SECRET", "env:NOT_SET")));
 }
@@ -238,6 +255,46 @@ fn a_literal_secret_is_a_warning_that_does_not_show_it() {
     );
     assert!(text.contains("config::literal_secret"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn the_settings_of_a_crm_are_good_and_their_mistakes_are_shown_in_place() {
+    let settings = r#"
+[sinks.feishu]
+plugin = "http"
+concurrency = 1
+[sinks.feishu.settings]
+url = "https://open.feishu.example/open-apis/bitable/v1/apps/APP/tables/TABLE/records"
+query = { client_token = "{{ delivery_id }}" }
+body.fields = { "客户" = "{{ name }}", "留资时间" = "{{ gmt_appointment | datetime | epoch_ms }}" }
+[sinks.feishu.settings.auth]
+kind = "token_request"
+token_url = "https://open.feishu.example/open-apis/auth/v3/tenant_access_token/internal"
+body = { app_id = "APP", app_secret = "env:SECRET" }
+token = "{{ body.tenant_access_token }}"
+expires_in = "{{ body.expire }}"
+ok_when = "body.code == 0"
+[[sinks.feishu.settings.classify]]
+when = "status == 200 and body.code == 0"
+outcome = "delivered"
+receipt = "{{ body.data.record.record_id }}"
+[[sinks.feishu.settings.classify]]
+when = "body.code in [99991400, 1254290]"
+outcome = "throttled"
+after = "{{ headers['x-ogw-ratelimit-reset'] | default(2) }}"
+"#;
+    let whole = format!("{GOOD}{settings}");
+    assert_eq!(said_of(&whole), "");
+    insta::assert_snapshot!(said_of(
+        &whole
+            .replace("status == 200", "statsu == 200")
+            .replace(
+                "https://open.feishu.example/open-apis/bitable",
+                "https://{{ other.host }}/open-apis/bitable"
+            )
+            .replace("ok_when =", "scope =")
+            .replace("body.expire }}", "bdoy.expire }}")
+    ));
 }
 
 #[test]

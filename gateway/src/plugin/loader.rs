@@ -496,6 +496,7 @@ fn report(problems: &mut Vec<Problem>) -> abi::Report {
         reserved: 0,
         ctx: std::ptr::from_mut(problems).cast(),
         problem: Some(add_problem),
+        problem_at: Some(add_problem_at),
     }
 }
 
@@ -505,15 +506,48 @@ unsafe extern "C" fn add_problem(
     message: abi::Bytes,
     help: abi::Bytes,
 ) {
-    // SAFETY: `ctx` is the vector of the `check` or `create` that is running on this thread.
+    // SAFETY: `ctx` is the vector that `report` was made with, and texts are valid until we
+    // return.
+    unsafe { add(ctx, path, None, message, help) };
+}
+
+unsafe extern "C" fn add_problem_at(
+    ctx: *mut c_void,
+    path: abi::Bytes,
+    start: u64,
+    end: u64,
+    message: abi::Bytes,
+    help: abi::Bytes,
+) {
+    let range = match (usize::try_from(start), usize::try_from(end)) {
+        (Ok(start), Ok(end)) if start < end => Some(start..end),
+        _ => None,
+    };
+    // SAFETY: as in `add_problem`.
+    unsafe { add(ctx, path, range, message, help) };
+}
+
+/// # Safety
+///
+/// `ctx` is the vector of the `check` or `create` that is running on this thread; the texts
+/// are valid.
+unsafe fn add(
+    ctx: *mut c_void,
+    path: abi::Bytes,
+    range: Option<std::ops::Range<usize>>,
+    message: abi::Bytes,
+    help: abi::Bytes,
+) {
+    // SAFETY: by the function's contract.
     let problems = unsafe { &mut *ctx.cast::<Vec<Problem>>() };
     if problems.len() < 100 {
-        // SAFETY: texts are valid until we return.
+        // SAFETY: by the function's contract.
         problems.push(unsafe {
             Problem {
                 path: text(path, 512),
                 message: text(message, 1024),
                 help: text(help, 1024),
+                range,
             }
         });
     }
@@ -556,6 +590,7 @@ fn unexplained(code: i32, otherwise: &str) -> Problem {
         path: String::new(),
         message: message.to_owned(),
         help: String::new(),
+        range: None,
     }
 }
 

@@ -1,21 +1,34 @@
 //! Templates and conditions over a lead: one language, minijinja, strict.
 //!
-//! Names are the lead's fields, flat (`name`, `store_id`, `phone_e164`, `other` …), and
-//! [`EVENT_NAMES`]. An unknown name is an error when the template is compiled, with a guess;
-//! in a condition as well, where minijinja alone would silently say no. A field that the push
-//! did not say is `none`: it equals nothing but `none` and, in `<` and `>`, comes before
-//! every number and text, so `store_id > 5` does not hold for it and `store_id < 5` does; say
-//! `store_id is not none and …` where that matters. Evaluation is bounded by fuel.
+//! Names are the lead's fields, flat (`name`, `store_id`, `phone_e164`, `other` …) or below
+//! `lead`, and the event around it; TEMPLATES.md is the reference. An unknown name, filter or
+//! table is an error when the text is compiled, with its place and a guess; in a condition as
+//! well, where minijinja alone would silently say no. A field that the push did not say is
+//! `none`: it equals nothing but `none` and, in `<` and `>`, comes before every number and
+//! text, so `store_id > 5` does not hold for it and `store_id < 5` does; say
+//! `store_id is not none and …` where that matters. Evaluation is bounded by fuel, and errors
+//! never show values.
 
 mod condition;
 mod filters;
+mod leaf;
+mod mistake;
+mod scan;
+mod scope;
+mod time;
 mod tree;
 
 use std::sync::Arc;
 
-use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+use minijinja::value::{Serde, merge_maps};
+use minijinja::{Environment, UndefinedBehavior, Value};
+use serde::Serialize;
+use serde_json::Value as Json;
 
 pub use condition::Condition;
+pub use leaf::Template;
+pub use mistake::TemplateError;
+pub use scope::Scope;
 pub use tree::Tree;
 
 use crate::Tables;
@@ -23,124 +36,83 @@ use crate::Tables;
 /// Instructions that one evaluation may use.
 const FUEL: u64 = 50_000;
 
-/// Names besides the lead's fields. `delivery_id` exists for sinks only, not in conditions.
-pub const EVENT_NAMES: [&str; 9] = [
-    "event",
-    "id",
-    "revision",
-    "source",
-    "received_at",
-    "labels",
-    "raw",
-    "lead",
-    "delivery_id",
-];
-
-/// Names that a condition knows besides the lead's fields.
-const CONDITION_NAMES: [&str; 1] = ["source"];
-
-/// What is wrong with a template.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct TemplateError {
-    /// What is wrong.
-    pub message: String,
-    /// What to do; may be empty.
-    pub help: String,
-    /// Where, in bytes of the template's text, if known.
-    pub range: Option<std::ops::Range<usize>>,
-}
-
 /// Compiles templates and conditions.
 #[derive(Clone)]
 pub struct Engine {
-    environment: Arc<Environment<'static>>,
+    environment: Environment<'static>,
+    tables: Arc<Tables>,
+}
+
+/// What the names in a text mean in one evaluation.
+#[derive(Clone)]
+pub struct Context(Value);
+
+impl Context {
+    /// The entries of `names`, which serializes as a map.
+    pub fn of(names: &impl Serialize) -> Self {
+        Self(Value::from(Serde(names)))
+    }
 }
 
 impl Engine {
     /// An engine with the merchant's lookup tables.
     pub fn new(tables: Tables) -> Self {
+        let tables = Arc::new(tables);
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
         environment.set_debug(true);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        filters::add(&mut environment, tables);
+        // It would show everything that the template knows.
+        environment.remove_global("debug");
+        filters::add(&mut environment, Arc::clone(&tables));
         Self {
-            environment: Arc::new(environment),
+            environment,
+            tables,
         }
     }
 
-    /// Compiles a condition such as `store_id == 437763404 and purchase_intention >= 1`.
+    /// Compiles a condition over a lead such as `store_id == 437763404 and city_name != none`.
     pub fn condition(&self, text: &str) -> Result<Condition, TemplateError> {
-        Condition::new(self, text)
+        Condition::new(self, text, &Scope::CONDITION)
     }
 
-    /// Compiles every text in `value` as a template. Problems come with the JSON pointer of
-    /// the text they are in.
-    pub fn tree(&self, value: &serde_json::Value) -> Result<Tree, Vec<(String, TemplateError)>> {
-        Tree::new(self, value)
+    /// Compiles a condition over other names.
+    pub fn condition_in(&self, text: &str, scope: &Scope) -> Result<Condition, TemplateError> {
+        Condition::new(self, text, scope)
     }
-}
 
-/// Refuses names that do not exist.
-fn check_names(
-    used: impl IntoIterator<Item = String>,
-    event_names: &[&str],
-) -> Result<(), TemplateError> {
-    let known = || crate::event::LEAD_NAMES.iter().chain(event_names);
-    let is_unknown = |name: &String| !known().any(|known| known == name);
-    // The engine gives them in no order; the first by name is as good as any, and stable.
-    let Some(name) = used.into_iter().filter(is_unknown).min() else {
-        return Ok(());
-    };
-    let guess = known()
-        .map(|candidate| (strsim::damerau_levenshtein(candidate, &name), candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4);
-    Err(TemplateError {
-        message: format!("unknown field `{name}`"),
-        help: guess.map_or_else(
-            || {
-                "fields are named as in the platform's document, such as `phone` or `city_name`"
-                    .to_owned()
-            },
-            |(_, guess)| format!("did you mean `{guess}`?"),
-        ),
-        range: None,
-    })
-}
+    /// Compiles one text as a template.
+    pub fn template(&self, text: &str, scope: &Scope) -> Result<Template, TemplateError> {
+        Template::new(self, text, scope)
+    }
 
-/// Whether an error would come for every lead: a mistake in the template itself.
-fn is_static(error: &minijinja::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::UnknownFilter
-            | ErrorKind::UnknownFunction
-            | ErrorKind::UnknownTest
-            | ErrorKind::UnknownMethod
-            | ErrorKind::TooManyArguments
-            | ErrorKind::MissingArgument
-    )
-}
+    /// Compiles every text in `value` as a template over an event. Each error says by its
+    /// `path` which text it is in.
+    pub fn tree(&self, value: &Json) -> Result<Tree, Vec<TemplateError>> {
+        Tree::new(self, value, &Scope::EVENT)
+    }
 
-/// An error without the values it happened on: those are personal data.
-fn convert(error: &minijinja::Error) -> TemplateError {
-    let message = match error.kind() {
-        // Its detail quotes syntax, never values.
-        ErrorKind::SyntaxError
-        | ErrorKind::UnknownFilter
-        | ErrorKind::UnknownFunction
-        | ErrorKind::UnknownTest
-        | ErrorKind::UnknownMethod => match error.detail() {
-            Some(detail) => format!("{}: {detail}", error.kind()),
-            None => error.kind().to_string(),
-        },
-        kind => kind.to_string(),
-    };
-    TemplateError {
-        message,
-        help: String::new(),
-        range: error.range(),
+    /// Compiles every text in `value` as a template over other names.
+    pub fn tree_in(&self, value: &Json, scope: &Scope) -> Result<Tree, Vec<TemplateError>> {
+        Tree::new(self, value, scope)
+    }
+
+    /// The names of `event` (an event as JSON), for [`Scope::EVENT`].
+    pub fn event(&self, event: &Json, delivery_id: &str) -> Context {
+        // A code that the push did not say has no label, which is none like the code.
+        let mut labels: serde_json::Map<_, _> = scope::label_names(&self.tables)
+            .map(|name| (name.to_owned(), Json::Null))
+            .collect();
+        if let Json::Object(known) = &event["labels"] {
+            labels.extend(known.clone());
+        }
+        let own = minijinja::context! {
+            delivery_id => delivery_id,
+            labels => Value::from(Serde(&labels)),
+        };
+        let fields = Value::from(Serde(&event["lead"]));
+        // The later one wins.
+        Context(merge_maps([fields, Value::from(Serde(event)), own]))
     }
 }

@@ -1,14 +1,8 @@
-//! Trees: JSON whose texts are templates.
-//!
-//! A text that is exactly one `{{ expression }}` keeps the expression's JSON type; any other
-//! text gives text. Keys, numbers and booleans stay as they are.
+//! Trees: JSON whose texts are templates. Keys, numbers and booleans stay as they are.
 
-use minijinja::Value;
-use minijinja::value::{Serde, merge_maps};
 use serde_json::{Map, Value as Json};
 
-use super::{EVENT_NAMES, Engine, TemplateError, check_names, convert, is_static};
-use crate::event::sample_names;
+use super::{Context, Engine, Scope, Template, TemplateError};
 
 /// A compiled tree.
 #[derive(Clone)]
@@ -20,162 +14,118 @@ pub struct Tree {
 #[derive(Clone)]
 enum Node {
     Plain(Json),
-    /// One expression: keeps its type.
-    Expression(String),
-    /// Text with expressions in it.
-    Text(String),
+    Text(Box<Template>),
     List(Vec<Node>),
     Table(Vec<(String, Node)>),
 }
 
 impl Tree {
-    pub(super) fn new(engine: &Engine, value: &Json) -> Result<Self, Vec<(String, TemplateError)>> {
-        let mut problems = Vec::new();
-        let root = compile(engine, value, &mut String::new(), &mut problems);
-        if problems.is_empty() {
+    pub(super) fn new(
+        engine: &Engine,
+        value: &Json,
+        scope: &Scope,
+    ) -> Result<Self, Vec<TemplateError>> {
+        let mut compiler = Compiler {
+            engine,
+            scope,
+            path: String::new(),
+            problems: Vec::new(),
+        };
+        let root = compiler.node(value);
+        if compiler.problems.is_empty() {
             Ok(Self {
                 engine: engine.clone(),
                 root,
             })
         } else {
-            Err(problems)
+            Err(compiler.problems)
         }
     }
 
     /// Fills the tree in for `event` (an event as JSON) and `delivery_id`.
     pub fn render(&self, event: &Json, delivery_id: &str) -> Result<Json, TemplateError> {
-        let fields = Value::from(Serde(&event["lead"]));
-        let event = Value::from(Serde(event));
-        let context = merge_maps([
-            minijinja::context! { delivery_id => delivery_id },
-            fields,
-            event,
-        ]);
-        self.fill(&self.root, &context)
+        self.fill(&self.engine.event(event, delivery_id))
     }
 
-    fn fill(&self, node: &Node, context: &Value) -> Result<Json, TemplateError> {
-        let environment = &self.engine.environment;
-        Ok(match node {
-            Node::Plain(value) => value.clone(),
-            Node::Expression(text) => {
-                let value = environment
-                    .compile_expression(text)
-                    .and_then(|expression| expression.eval(context.clone()))
-                    .map_err(|error| convert(&error))?;
-                if value.is_undefined() {
-                    return Err(TemplateError {
-                        message: "the expression has no value for this lead".to_owned(),
-                        help: "use `| default(…)` if that may be".to_owned(),
-                        range: None,
-                    });
+    /// Fills the tree in. The error says by its `path` which text failed.
+    pub fn fill(&self, context: &Context) -> Result<Json, TemplateError> {
+        fill(&self.root, context)
+    }
+}
+
+fn fill(node: &Node, context: &Context) -> Result<Json, TemplateError> {
+    Ok(match node {
+        Node::Plain(value) => value.clone(),
+        Node::Text(template) => template.value(context)?,
+        Node::List(items) => Json::Array(
+            items
+                .iter()
+                .enumerate()
+                .map(|(at, item)| fill(item, context).map_err(|error| error.below(&at.to_string())))
+                .collect::<Result<_, _>>()?,
+        ),
+        Node::Table(entries) => {
+            let filled = entries.iter().map(|(key, node)| {
+                let value = fill(node, context).map_err(|error| error.below(key))?;
+                Ok((key.clone(), value))
+            });
+            Json::Object(filled.collect::<Result<Map<_, _>, TemplateError>>()?)
+        }
+    })
+}
+
+struct Compiler<'a> {
+    engine: &'a Engine,
+    scope: &'a Scope,
+    path: String,
+    problems: Vec<TemplateError>,
+}
+
+impl Compiler<'_> {
+    fn node(&mut self, value: &Json) -> Node {
+        match value {
+            Json::String(text) => match self.engine.template(text, self.scope) {
+                Ok(template) if template.is_plain() => Node::Plain(value.clone()),
+                Ok(template) => Node::Text(Box::new(template)),
+                Err(mut problem) => {
+                    problem.path.clone_from(&self.path);
+                    self.problems.push(problem);
+                    Node::Plain(Json::Null)
                 }
-                serde_json::to_value(&value).map_err(|_| TemplateError {
-                    message: "the expression's value cannot be written as JSON".to_owned(),
-                    help: String::new(),
-                    range: None,
-                })?
+            },
+            Json::Array(items) => {
+                let compiled = items.iter().enumerate();
+                Node::List(
+                    compiled
+                        .map(|(at, item)| self.below(&at.to_string(), item))
+                        .collect(),
+                )
             }
-            Node::Text(text) => {
-                let text = environment
-                    .render_str(text, context.clone())
-                    .map_err(|error| convert(&error))?;
-                Json::String(text)
+            Json::Object(entries) => {
+                let compiled = entries.iter();
+                Node::Table(
+                    compiled
+                        .map(|(key, item)| (key.clone(), self.below(key, item)))
+                        .collect(),
+                )
             }
-            Node::List(items) => Json::Array(
-                items
-                    .iter()
-                    .map(|item| self.fill(item, context))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Node::Table(entries) => {
-                let filled = entries
-                    .iter()
-                    .map(|(key, node)| Ok((key.clone(), self.fill(node, context)?)));
-                Json::Object(filled.collect::<Result<Map<_, _>, TemplateError>>()?)
-            }
-        })
-    }
-}
-
-fn compile(
-    engine: &Engine,
-    value: &Json,
-    path: &mut String,
-    problems: &mut Vec<(String, TemplateError)>,
-) -> Node {
-    match value {
-        Json::String(text) => leaf(engine, text).unwrap_or_else(|problem| {
-            problems.push((path.clone(), problem));
-            Node::Plain(Json::Null)
-        }),
-        Json::Array(items) => {
-            let compiled = items.iter().enumerate();
-            Node::List(
-                compiled
-                    .map(|(at, item)| below(engine, item, &at.to_string(), path, problems))
-                    .collect(),
-            )
+            plain => Node::Plain(plain.clone()),
         }
-        Json::Object(entries) => {
-            let compiled = entries.iter();
-            Node::Table(
-                compiled
-                    .map(|(key, item)| (key.clone(), below(engine, item, key, path, problems)))
-                    .collect(),
-            )
-        }
-        plain => Node::Plain(plain.clone()),
     }
-}
 
-fn below(
-    engine: &Engine,
-    value: &Json,
-    key: &str,
-    path: &mut String,
-    problems: &mut Vec<(String, TemplateError)>,
-) -> Node {
-    let length = path.len();
-    path.push('/');
-    path.push_str(&key.replace('~', "~0").replace('/', "~1"));
-    let node = compile(engine, value, path, problems);
-    path.truncate(length);
-    node
-}
-
-fn leaf(engine: &Engine, text: &str) -> Result<Node, TemplateError> {
-    if !text.contains("{{") && !text.contains("{%") && !text.contains("{#") {
-        return Ok(Node::Plain(Json::String(text.to_owned())));
-    }
-    if let Some(inner) = text
-        .trim()
-        .strip_prefix("{{")
-        .and_then(|rest| rest.strip_suffix("}}"))
-        && let Ok(expression) = engine.environment.compile_expression(inner)
-    {
-        check_names(expression.undeclared_variables(false), &EVENT_NAMES)?;
-        trial(expression.eval(sample_names()).map(drop))?;
-        return Ok(Node::Expression(inner.trim().to_owned()));
-    }
-    let template = engine
-        .environment
-        .template_from_str(text)
-        .map_err(|error| convert(&error))?;
-    check_names(template.undeclared_variables(false), &EVENT_NAMES)?;
-    trial(template.render(sample_names()).map(drop))?;
-    Ok(Node::Text(text.to_owned()))
-}
-
-fn trial(result: Result<(), minijinja::Error>) -> Result<(), TemplateError> {
-    match result {
-        Err(error) if is_static(&error) => Err(convert(&error)),
-        _ => Ok(()),
+    fn below(&mut self, key: &str, value: &Json) -> Node {
+        let length = self.path.len();
+        self.path.push_str(&crate::problem::step(key));
+        let node = self.node(value);
+        self.path.truncate(length);
+        node
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
     use super::*;
@@ -187,7 +137,8 @@ mod tests {
             "labels": {"channel": "天猫"}, "raw": "{}",
             "lead": {"name": "张\"三", "phone": "13567658911", "store_id": 437_763_404_i64, "city_name": null, "other": {}},
         });
-        Engine::new(Tables::new())
+        let tables = ["channel", "decoration_style"].map(|name| (name.to_owned(), BTreeMap::new()));
+        Engine::new(Tables::from(tables))
             .tree(template)
             .expect("compiles")
             .render(&event, "D1")
@@ -197,13 +148,13 @@ mod tests {
     fn one_expression_keeps_its_type_and_text_stays_valid_json() {
         let rendered = render(&json!({
             "store": "{{ store_id }}", "who": "{{ name }} ({{ phone | mask }})", "city": "{{ city_name }}",
-            "fixed": 7, "list": ["{{ labels.channel }}", true], "key": "{{ delivery_id }}",
+            "fixed": 7, "list": ["{{ labels.channel }}", true, "{{ labels.decoration_style }}"], "key": "{{ delivery_id }}",
         }));
         assert_eq!(
             rendered.expect("renders"),
             json!({
                 "store": 437_763_404_i64, "who": "张\"三 (135****8911)", "city": null,
-                "fixed": 7, "list": ["天猫", true], "key": "D1",
+                "fixed": 7, "list": ["天猫", true, null], "key": "D1",
             })
         );
     }
@@ -216,15 +167,33 @@ mod tests {
             .tree(&template)
             .err()
             .expect("three problems");
-        let places: Vec<_> = problems.iter().map(|(path, _)| path.as_str()).collect();
+        let places: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.path.as_str())
+            .collect();
         assert_eq!(places, ["/a/b~1c", "/d/1", "/e"]);
-        assert_eq!(problems[0].1.help, "did you mean `phone`?");
+        assert_eq!(problems[0].help, "did you mean `phone`?");
+        assert_eq!(problems[0].range, Some(3..7));
+        assert_eq!(problems[1].message, "unknown filter `nope`");
+        assert_eq!(problems[1].range, Some(10..14));
+        assert!(problems[2].range.is_some(), "{:?}", problems[2]);
     }
 
     #[test]
     fn a_value_that_is_not_there_is_an_error_that_shows_no_data() {
-        let error = render(&json!("{{ other.nothing }}")).expect_err("strict");
-        assert!(!error.message.contains("13567658911"));
+        let text = "x {{ other.nothing ~ phone }}";
+        let error = render(&json!({"a": [text]})).expect_err("strict");
+        assert_eq!(
+            (error.path.as_str(), error.message.as_str()),
+            ("/a/0", "there is no such value for this lead")
+        );
+        assert_eq!(
+            text.get(error.range.expect("a place")),
+            Some("other.nothing ~ phone")
+        );
+        let error = render(&json!("{{ name | fromjson }}")).expect_err("no JSON");
+        assert_eq!(error.message, "the text is not JSON");
+        assert!(!format!("{error:?}").contains('三'), "{error:?}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The `file` sink: appends each event to a file as one line of JSON.
+//! The `file` sink: appends each event, or what a template makes of it, to a file as one line
+//! of JSON.
 //!
 //! A lead is delivered only after its line is on disk. Deliveries that come together share
 //! one sync. The file is rotated by size; a line torn by a crash is closed off, so that it
@@ -9,6 +10,7 @@ mod log;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use leadgate_plugin::template::{Engine, Tree};
 use leadgate_plugin::{ByteSize, Delivery, Host, Outcome, Problem, Problems, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -30,23 +32,25 @@ pub struct Settings {
     /// Rotated files to keep: `PATH.1` is the newest. Default 10.
     #[schemars(range(min = 1, max = 1000))]
     pub keep: Option<u32>,
+    /// What a line holds: a table whose texts are templates over the lead. The whole event if absent.
+    pub line: Option<serde_json::Value>,
 }
 
 /// A line to write, and whom to tell.
 type Line = (Vec<u8>, oneshot::Sender<std::io::Result<()>>);
 
 /// The sink: a queue to the one thread that writes.
-#[derive(Debug)]
 pub struct FileSink {
     lines: mpsc::Sender<Line>,
     path: PathBuf,
+    template: Option<Tree>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 impl Sink for FileSink {
     type Settings = Settings;
 
-    fn check(settings: &Settings, _: &Host) -> Problems {
+    fn check(settings: &Settings, host: &Host) -> Problems {
         let folder = match settings.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => std::path::Path::new("."),
@@ -64,12 +68,16 @@ impl Sink for FileSink {
                 "less than 1KiB would rotate at every lead",
             ));
         }
+        if let Err(found) = template(settings, host) {
+            problems.extend(found);
+        }
         problems
     }
 
     fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
         Self::check(&settings, &host).or(())?;
         let path = settings.path.clone();
+        let template = template(&settings, &host)?;
         let log = Log::new(
             settings.path,
             settings.rotate.map(|size| size.0),
@@ -83,18 +91,18 @@ impl Sink for FileSink {
         Ok(Self {
             lines,
             path,
+            template,
             writer: Mutex::new(Some(writer)),
         })
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
+        let line = match self.line(delivery) {
+            Ok(line) => line,
+            Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
+        };
         let (told, done) = oneshot::channel();
-        if self
-            .lines
-            .send((line(delivery.event_bytes()), told))
-            .await
-            .is_err()
-        {
+        if self.lines.send((line, told)).await.is_err() {
             return Outcome::retry(None, "the writer has ended").rule("writer");
         }
         let request = format!("append to {}", self.path.display());
@@ -112,11 +120,38 @@ impl Sink for FileSink {
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
-        let line = String::from_utf8_lossy(&line(delivery.event_bytes()))
+        let line = String::from_utf8_lossy(&self.line(delivery)?)
             .trim_end()
             .to_owned();
         Ok(Some(format!("append to {}:\n{line}", self.path.display())))
     }
+}
+
+impl FileSink {
+    fn line(&self, delivery: &Delivery) -> Result<Vec<u8>, Problem> {
+        let Some(template) = &self.template else {
+            return Ok(line(delivery.event_bytes()));
+        };
+        let event = serde_json::from_slice(delivery.event_bytes())
+            .map_err(|_| Problem::at("", "the event is not JSON"))?;
+        let filled = template
+            .render(&event, delivery.id())
+            .map_err(|error| error.into_problem("/line"))?;
+        Ok(line(filled.to_string().as_bytes()))
+    }
+}
+
+fn template(settings: &Settings, host: &Host) -> Result<Option<Tree>, Problems> {
+    let Some(line) = &settings.line else {
+        return Ok(None);
+    };
+    Engine::new(host.tables().clone())
+        .tree(line)
+        .map(Some)
+        .map_err(|errors| {
+            let problems = errors.into_iter().map(|error| error.into_problem("/line"));
+            problems.collect()
+        })
 }
 
 impl Drop for FileSink {
@@ -132,7 +167,7 @@ impl Drop for FileSink {
     }
 }
 
-/// The event as one line. JSON has no raw line breaks; a sender's are escaped already.
+/// JSON as one line. It has no raw line breaks; a sender's are escaped already.
 fn line(event: &[u8]) -> Vec<u8> {
     let mut line: Vec<u8> = event
         .iter()
@@ -176,6 +211,7 @@ mod tests {
             path,
             rotate: None,
             keep: None,
+            line: None,
         }
     }
 
@@ -222,6 +258,39 @@ mod tests {
             "{outcome:?}"
         );
         assert!(outcome.reason.contains("No space left"), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_template_makes_the_line_and_what_it_cannot_make_is_a_dead_letter() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("leads.jsonl");
+        let mut settings = settings(path.clone());
+        settings.line = Some(serde_json::json!({"n": "{{ other.n }}", "ref": "{{ delivery_id }}"}));
+        let sink = FileSink::new(settings.clone(), host()).expect("valid");
+        let event = |other| {
+            Delivery::new(
+                "d1",
+                1,
+                Duration::from_secs(5),
+                format!("{{\"lead\":{{\"other\":{other}}}}}"),
+            )
+        };
+        assert_eq!(sink.deliver(&event("{\"n\":7}")).await.rule, "synced");
+        let text = std::fs::read_to_string(&path).expect("written");
+        assert_eq!(text, "{\"n\":7,\"ref\":\"d1\"}\n");
+        let outcome = sink.deliver(&event("{}")).await;
+        assert_eq!(outcome.ending, leadgate_plugin::Ending::Rejected);
+        assert_eq!(
+            outcome.reason,
+            "settings.line.n: there is no such value for this lead"
+        );
+        settings.line = Some(serde_json::json!({"n": "{{ nmae }}"}));
+        let problems = FileSink::check(&settings, &host());
+        let places: Vec<_> = problems
+            .into_iter()
+            .map(|one| (one.path, one.range))
+            .collect();
+        assert_eq!(places, [("/line/n".to_owned(), Some(3..7))]);
     }
 
     #[test]

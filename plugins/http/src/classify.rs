@@ -1,5 +1,8 @@
 //! Classification: what an answer, or its absence, means for the delivery.
 //!
+//! The merchant's rules come first, in their order; half of the CRMs answer 200 for a failure.
+//! Then:
+//!
 //! | answer | outcome | rule |
 //! |---|---|---|
 //! | 2xx | delivered; receipt is the JSON field `id`, else the status | `status-2xx` |
@@ -11,29 +14,147 @@
 //! | 5xx | retry, by `retry-after` | `status-5xx` |
 //! | no connection | retry: nothing was sent | `connect` |
 //! | no answer in time, connection lost | ambiguous | `timeout`, `connection-lost` |
-//!
-//! Of an answer's body only the receipt is kept: it may repeat the lead.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use leadgate_plugin::Outcome;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
+use leadgate_plugin::template::{Condition, Engine, Template};
+use leadgate_plugin::{Outcome, Problem};
+use reqwest::StatusCode;
+use serde_json::Value;
 
-/// Bytes of an answer that are read.
-const READ: usize = 16 * 1024;
-/// Longest wait that a destination may ask for.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
+use crate::answer::{Answer, SCOPE, wait};
+use crate::endpoint::has_template;
+use crate::redact::Redactor;
+use crate::settings::{self, Verdict};
 
-/// What an answer means.
-pub(crate) async fn answer(mut answer: Response) -> Outcome {
-    let status = answer.status();
-    let after = retry_after(answer.headers(), SystemTime::now());
-    let body = read(&mut answer).await;
-    let summary = format!("HTTP {} ({} bytes)", status.as_u16(), body.len());
-    let reason = format!("the destination answered {status}");
-    let outcome = match status.as_u16() {
-        200..=299 => Outcome::delivered(receipt(status, &body)).rule("status-2xx"),
+/// Longest receipt, in bytes.
+const RECEIPT: usize = 200;
+
+/// The rules of one sink.
+#[derive(Clone)]
+pub(crate) struct Rules(Vec<Rule>);
+
+#[derive(Clone)]
+struct Rule {
+    when: Condition,
+    verdict: Verdict,
+    name: String,
+    receipt: Option<Template>,
+    after: Option<Template>,
+    reason: Option<Template>,
+}
+
+impl Rules {
+    pub(crate) fn new(given: &[settings::Rule], engine: &Engine) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut rules = Vec::new();
+        for (number, rule) in given.iter().enumerate() {
+            let at = format!("/classify/{number}");
+            let mut template = |key: &str, text: &Option<String>, allowed: bool| {
+                let text = text.as_deref()?;
+                if !allowed {
+                    let message = format!("`{key}` means nothing for this outcome");
+                    problems.push(Problem::at(format!("{at}/{key}"), message).help("remove it"));
+                    return None;
+                }
+                engine
+                    .template(text, &SCOPE)
+                    .map_err(|error| problems.push(error.into_problem(&format!("{at}/{key}"))))
+                    .ok()
+            };
+            let delivered = rule.outcome == Verdict::Delivered;
+            let waits = matches!(rule.outcome, Verdict::Retry | Verdict::Throttled);
+            let receipt = template("receipt", &rule.receipt, delivered);
+            let after = template("after", &rule.after, waits);
+            let reason = template("reason", &rule.reason, !delivered);
+            if let Some(text) = &rule.after
+                && !has_template(text)
+                && wait(text).is_none()
+            {
+                let help = "such as \"10m\", or \"{{ headers['x-reset'] }}\" in seconds";
+                problems.push(Problem::at(format!("{at}/after"), "not a wait").help(help));
+            }
+            match engine.condition_in(&rule.when, &SCOPE) {
+                Ok(when) => rules.push(Rule {
+                    when,
+                    verdict: rule.outcome,
+                    name: rule
+                        .name
+                        .clone()
+                        .unwrap_or_else(|| format!("rule-{}", number + 1)),
+                    receipt,
+                    after,
+                    reason,
+                }),
+                Err(error) => problems.push(error.into_problem(&format!("{at}/when"))),
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self(rules))
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// What `answer` means.
+    pub(crate) fn decide(
+        &self,
+        answer: &Answer,
+        redactor: &Redactor<'_>,
+        now: SystemTime,
+    ) -> Outcome {
+        let context = answer.context();
+        // A condition that asks for what this answer has not does not hold.
+        let rule = self
+            .0
+            .iter()
+            .find(|rule| rule.when.meets(&context).unwrap_or(false));
+        let outcome = match rule {
+            None => built_in(answer, redactor, now),
+            Some(rule) => {
+                let filled =
+                    |template: &Option<Template>| template.as_ref()?.text(&context).ok().flatten();
+                let reason = filled(&rule.reason)
+                    .map_or_else(|| said(answer), |reason| redactor.text(&reason));
+                let after = filled(&rule.after)
+                    .and_then(|text| wait(&text))
+                    .or_else(|| answer.retry_after(now));
+                let outcome = match rule.verdict {
+                    Verdict::Delivered => Outcome::delivered(filled(&rule.receipt).map_or_else(
+                        || receipt(answer, redactor),
+                        |text| short(redactor.hide(&text)),
+                    )),
+                    Verdict::Duplicate => {
+                        let mut outcome = Outcome::duplicate();
+                        outcome.reason = reason;
+                        outcome
+                    }
+                    Verdict::Retry => Outcome::retry(after, reason),
+                    Verdict::Throttled => Outcome::throttled(after, reason),
+                    Verdict::Reauth => Outcome::reauth(reason),
+                    Verdict::Rejected => Outcome::rejected(reason),
+                    Verdict::Ambiguous => Outcome::ambiguous(reason),
+                };
+                outcome.rule(rule.name.clone())
+            }
+        };
+        let kept = redactor.answer(&answer.json);
+        let summary = format!("HTTP {} ({} bytes) {kept}", answer.status, answer.length);
+        outcome.response(summary.trim_end())
+    }
+}
+
+fn said(answer: &Answer) -> String {
+    let status = StatusCode::from_u16(answer.status)
+        .map_or_else(|_| answer.status.to_string(), |status| status.to_string());
+    format!("the destination answered {status}")
+}
+
+fn built_in(answer: &Answer, redactor: &Redactor<'_>, now: SystemTime) -> Outcome {
+    let reason = said(answer);
+    let after = answer.retry_after(now);
+    match answer.status {
+        200..=299 => Outcome::delivered(receipt(answer, redactor)).rule("status-2xx"),
         300..=399 => Outcome::rejected(format!(
             "{reason}; redirects are not followed, configure the final URL"
         ))
@@ -43,8 +164,22 @@ pub(crate) async fn answer(mut answer: Response) -> Outcome {
         429 => Outcome::throttled(after, reason).rule("status-429"),
         400..=499 => Outcome::rejected(reason).rule("status-4xx"),
         _ => Outcome::retry(after, reason).rule("status-5xx"),
+    }
+}
+
+fn receipt(answer: &Answer, redactor: &Redactor<'_>) -> String {
+    let id = match &answer.json["id"] {
+        Value::String(id) if id.len() <= RECEIPT => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
     };
-    outcome.response(summary)
+    id.filter(|id| redactor.hide(id) == *id)
+        .unwrap_or_else(|| format!("HTTP {}", answer.status))
+}
+
+fn short(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(RECEIPT));
+    text
 }
 
 /// What it means that no answer came.
@@ -63,7 +198,7 @@ pub(crate) fn failure(error: &reqwest::Error) -> Outcome {
 }
 
 /// The innermost cause: the one a person can act on, without the URL.
-fn cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn cause(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
@@ -71,78 +206,212 @@ fn cause(error: &dyn std::error::Error) -> String {
     innermost.to_string()
 }
 
-/// The beginning of the body. A body that breaks off changes nothing: the status was said.
-async fn read(answer: &mut Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
-        let room = READ - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() == READ {
-            break;
-        }
-    }
-    body
-}
-
-fn receipt(status: StatusCode, body: &[u8]) -> String {
-    let parsed: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let id = parsed.as_ref().and_then(|body| match body.get("id")? {
-        serde_json::Value::String(id) if id.len() <= 200 => Some(id.clone()),
-        serde_json::Value::Number(id) => Some(id.to_string()),
-        _ => None,
-    });
-    id.unwrap_or_else(|| format!("HTTP {}", status.as_u16()))
-}
-
-/// `retry-after` in seconds or as a date.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(text)
-            .ok()?
-            .duration_since(now)
-            .unwrap_or(Duration::ZERO),
-    };
-    Some(wait.min(LONGEST_WAIT))
-}
-
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
+    use std::time::Duration;
+
+    use leadgate_plugin::{Ending, Tables};
+    use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+    use serde_json::json;
 
     use super::*;
 
-    fn wait(text: &str) -> Option<Duration> {
-        let now = httpdate::parse_http_date("Tue, 24 Nov 2026 04:00:00 GMT").expect("a date");
-        let headers =
-            HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(text).expect("a value"))]);
-        retry_after(&headers, now)
+    fn rules(given: Value) -> Result<Rules, Vec<Problem>> {
+        let given: Vec<settings::Rule> = serde_json::from_value(given).expect("rules");
+        Rules::new(&given, &Engine::new(Tables::new()))
+    }
+
+    /// Those of 飞书多维表格, as a merchant would write them.
+    fn feishu() -> Rules {
+        rules(json!([
+            {"when": "status == 200 and body.code == 0", "outcome": "delivered", "receipt": "{{ body.data.record.record_id }}"},
+            {"when": "body.code in [99991400, 1254290]", "outcome": "throttled", "after": "{{ headers['x-ogw-ratelimit-reset'] | default(2) }}", "name": "busy"},
+            {"when": "body.code == 1254291", "outcome": "retry", "after": "10m"},
+            {"when": "body.code in [99991661, 99991663]", "outcome": "reauth"},
+            {"when": "body.code == 1254030", "outcome": "duplicate"},
+            {"when": "'maintenance' in text", "outcome": "ambiguous"},
+            {"when": "status in [200, 400, 403]", "outcome": "rejected", "reason": "{{ body.code }} {{ body.msg }}"},
+        ]))
+        .expect("valid")
+    }
+
+    fn decide(
+        rules: &Rules,
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+        body: &str,
+    ) -> Outcome {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect();
+        let event = r#"{"lead":{"name":"张三","phone":"13567658911"}}"#;
+        let redactor = Redactor::new(event.as_bytes(), &[], None);
+        rules.decide(
+            &Answer::new(status, headers, body.as_bytes()),
+            &redactor,
+            SystemTime::UNIX_EPOCH,
+        )
     }
 
     #[test]
-    fn waits_come_as_seconds_or_dates_and_are_capped() {
-        assert_eq!(wait("120"), Some(Duration::from_mins(2)));
-        assert_eq!(
-            wait("Tue, 24 Nov 2026 04:00:30 GMT"),
-            Some(Duration::from_secs(30))
+    fn rules_decide_in_their_order_and_then_the_built_in_ones() {
+        let seconds = Duration::from_secs;
+        for (status, headers, body, ending, rule) in [
+            (
+                200,
+                vec![],
+                r#"{"code":0,"data":{"record":{"record_id":"rec7"}}}"#,
+                Ending::Delivered {
+                    receipt: "rec7".to_owned(),
+                },
+                "rule-1",
+            ),
+            (
+                400,
+                vec![("x-ogw-ratelimit-reset", "30")],
+                r#"{"code":99991400}"#,
+                Ending::Throttled {
+                    after: Some(seconds(30)),
+                },
+                "busy",
+            ),
+            (
+                200,
+                vec![],
+                r#"{"code":1254290}"#,
+                Ending::Throttled {
+                    after: Some(seconds(2)),
+                },
+                "busy",
+            ),
+            (
+                200,
+                vec![],
+                r#"{"code":1254291}"#,
+                Ending::Retry {
+                    after: Some(seconds(600)),
+                },
+                "rule-3",
+            ),
+            (
+                200,
+                vec![],
+                r#"{"code":99991663}"#,
+                Ending::Reauth,
+                "rule-4",
+            ),
+            (
+                200,
+                vec![],
+                r#"{"code":1254030}"#,
+                Ending::Duplicate,
+                "rule-5",
+            ),
+            (
+                503,
+                vec![],
+                "<h1>maintenance</h1>",
+                Ending::Ambiguous,
+                "rule-6",
+            ),
+            (
+                200,
+                vec![],
+                r#"{"code":1,"msg":"x"}"#,
+                Ending::Rejected,
+                "rule-7",
+            ),
+            // No JSON: rules over `body` do not hold.
+            (200, vec![], "<html>", Ending::Rejected, "rule-7"),
+            (
+                500,
+                vec![("retry-after", "9")],
+                "",
+                Ending::Retry {
+                    after: Some(seconds(9)),
+                },
+                "status-5xx",
+            ),
+            (401, vec![], "", Ending::Reauth, "status-401"),
+            (404, vec![], "[]", Ending::Rejected, "status-4xx"),
+        ] {
+            let outcome = decide(&feishu(), status, &headers, body);
+            assert_eq!(
+                (outcome.ending, outcome.rule.as_str()),
+                (ending, rule),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_absent_field_is_never_taken_for_another_value() {
+        let rules =
+            rules(json!([{"when": "body.errcode != 0", "outcome": "rejected"}])).expect("valid");
+        assert_eq!(decide(&rules, 200, &[], "{}").rule, "status-2xx");
+        assert_eq!(decide(&rules, 200, &[], r#"{"errcode":7}"#).rule, "rule-1");
+    }
+
+    #[test]
+    fn reasons_and_answers_are_redacted() {
+        let outcome = decide(
+            &feishu(),
+            400,
+            &[],
+            r#"{"code":7,"msg":"张三 13567658911 exists","phone":"13567658911"}"#,
         );
-        assert_eq!(wait("Tue, 24 Nov 2026 03:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("99999999"), Some(LONGEST_WAIT));
-        assert_eq!(wait("soon"), None);
+        assert_eq!(outcome.reason, "7 *** *** exists");
+        assert_eq!(
+            outcome.response,
+            r#"HTTP 400 (66 bytes) {"code":7,"msg":"*** *** exists"}"#
+        );
+    }
+
+    #[test]
+    fn mistakes_in_rules_are_found_with_their_place() {
+        let problems = rules(json!([
+            {"when": "statu == 200", "outcome": "delivered"},
+            {"when": "status == 200", "outcome": "delivered", "receipt": "{{ bdy.id }}", "after": "1s"},
+            {"when": "status == 200", "outcome": "retry", "after": "soon"},
+            {"when": "phone == 1", "outcome": "retry"},
+        ]))
+        .err()
+        .expect("mistakes");
+        let places: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.path.as_str())
+            .collect();
+        assert_eq!(
+            places,
+            [
+                "/classify/0/when",
+                "/classify/1/receipt",
+                "/classify/1/after",
+                "/classify/2/after",
+                "/classify/3/when"
+            ]
+        );
+        assert_eq!(problems[0].help, "did you mean `status`?");
+        assert_eq!(problems[0].range, Some(0..5));
     }
 
     #[test]
     fn receipts_are_ids_and_never_whole_answers() {
-        assert_eq!(
-            receipt(StatusCode::OK, br#"{"id":"crm-7","name":"x"}"#),
-            "crm-7"
-        );
-        assert_eq!(receipt(StatusCode::CREATED, br#"{"id":12}"#), "12");
-        assert_eq!(receipt(StatusCode::OK, b"thanks"), "HTTP 200");
-        assert_eq!(
-            receipt(StatusCode::OK, br#"{"id":{"phone":"1"}}"#),
-            "HTTP 200"
-        );
+        let none = rules(json!([])).expect("valid");
+        let receipt = |status, body: &str| match decide(&none, status, &[], body).ending {
+            Ending::Delivered { receipt } => receipt,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(receipt(200, r#"{"id":"crm-7","name":"x"}"#), "crm-7");
+        assert_eq!(receipt(201, r#"{"id":12345678}"#), "12345678");
+        assert_eq!(receipt(200, "thanks"), "HTTP 200");
+        assert_eq!(receipt(200, r#"{"id":{"phone":"1"}}"#), "HTTP 200");
+        assert_eq!(receipt(200, r#"{"id":"张三"}"#), "HTTP 200");
     }
 }

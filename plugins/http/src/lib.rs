@@ -1,45 +1,55 @@
 //! The `http` sink: hands each event to a destination as one HTTP request.
 //!
-//! The body is the whole event or what a template makes of it; the request may be signed as
-//! Standard Webhooks. What the answer means is in [`classify`]. Nothing that a lead says can
-//! change where the request goes.
+//! [`parts`] understands the settings, [`request`] makes a request of them and a lead,
+//! [`classify`] says what the answer means. Nothing that a lead says can change where the
+//! request goes, and nothing that an answer repeats of the lead is kept.
 
+mod answer;
+mod auth;
+mod body;
 mod classify;
+mod endpoint;
+mod jwt;
+mod parts;
+mod private;
+mod redact;
 mod request;
 mod settings;
 mod signer;
+mod slot;
+mod token;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use leadgate_plugin::template::{Engine, Tree};
-use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Sink};
-use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, Url};
+use leadgate_plugin::template::Context;
+use leadgate_plugin::{Delivery, Ending, Host, Outcome, Problem, Problems, Secret, Sink};
+use reqwest::Client;
+use tokio::time::Instant;
 
-pub use crate::settings::{Preset, Settings};
-use crate::signer::Signer;
+use crate::answer::Answer;
+use crate::auth::Proof;
+use crate::parts::Parts;
+use crate::redact::Redactor;
+pub use crate::settings::{
+    Algorithm, Auth, AuthKind, BodyAs, Encoding, Preset, Rule, Settings, Sign, SignKind, Verdict,
+};
 
 /// Kept back from the host's timeout, so that our own outcome arrives first.
 const MARGIN: Duration = Duration::from_millis(100);
 /// Idle connections kept for each destination.
 const IDLE: usize = 32;
 
-/// The sink: what every request has in common.
-#[derive(Clone)]
+/// The sink.
 pub struct HttpSink {
     client: Client,
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Option<Tree>,
-    signer: Option<Signer>,
+    parts: Parts,
 }
 
 impl Sink for HttpSink {
     type Settings = Settings;
 
     fn check(settings: &Settings, host: &Host) -> Problems {
-        match parts(settings, host) {
+        match Parts::new(settings, host) {
             Ok(_) => Problems::default(),
             Err(problems) => problems,
         }
@@ -48,8 +58,8 @@ impl Sink for HttpSink {
     fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
         // Fails only if the process has chosen a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let parts = parts(&settings, &host)?;
-        let client = Client::builder()
+        let parts = Parts::new(&settings, &host)?;
+        let mut client = Client::builder()
             .user_agent(concat!("leadgate/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(
@@ -58,104 +68,94 @@ impl Sink for HttpSink {
                     .map_or(Duration::from_secs(5), |given| given.0),
             )
             .pool_max_idle_per_host(IDLE)
-            .no_proxy()
+            .no_proxy();
+        if settings.deny_private {
+            client = client.dns_resolver(std::sync::Arc::new(private::PublicOnly));
+        }
+        let client = client
             .build()
             .map_err(|error| Problem::at("", format!("the HTTP client cannot be made: {error}")))?;
-        let Parts {
-            method,
-            url,
-            headers,
-            body,
-            signer,
-        } = parts;
-        Ok(Self {
-            client,
-            method,
-            url,
-            headers,
-            body,
-            signer,
-        })
+        Ok(Self { client, parts })
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
-        let request = match self.request(delivery) {
-            Ok(request) => request,
-            Err(problem) => return Outcome::rejected(problem.message).rule("template"),
+        let ends = Instant::now()
+            + delivery
+                .timeout()
+                .saturating_sub(MARGIN)
+                .max(delivery.timeout() / 2);
+        let context = match self.parts.context(delivery) {
+            Ok(context) => context,
+            Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
         };
-        let sent = request.summary();
-        let patience = delivery
-            .timeout()
-            .saturating_sub(MARGIN)
-            .max(delivery.timeout() / 2);
-        let outcome = match self.client.execute(request.into_reqwest(patience)).await {
-            Ok(answer) => classify::answer(answer).await,
-            Err(error) => classify::failure(&error),
+        let lead = Lead {
+            delivery,
+            context,
+            ends,
         };
-        outcome.request(sent)
+        let Proof::Token(tokens, _) = &self.parts.proof else {
+            return self.attempt(&lead, None).await;
+        };
+        let token = match tokens.get(&self.client, ends, None).await {
+            Ok(token) => token,
+            Err(outcome) => return outcome,
+        };
+        let outcome = self.attempt(&lead, Some(&token.secret)).await;
+        if outcome.ending != Ending::Reauth {
+            return outcome;
+        }
+        // Once: if another token is refused as well, it is not the token.
+        match tokens.get(&self.client, ends, Some(&token)).await {
+            Ok(newer) => self.attempt(&lead, Some(&newer.secret)).await,
+            Err(outcome) => outcome,
+        }
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
-        self.request(delivery)
-            .map(|request| Some(request.render(&self.headers)))
+        let context = self.parts.context(delivery)?;
+        // A token is not fetched for a look.
+        let token = Secret::new("***");
+        self.parts
+            .request(delivery, &context, Some(&token), SystemTime::now())
+            .map(|request| Some(request.render()))
     }
 }
 
-/// What settings become once they are understood.
-struct Parts {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Option<Tree>,
-    signer: Option<Signer>,
+/// One attempt's lead, and when it must have ended.
+struct Lead<'a> {
+    delivery: &'a Delivery,
+    context: Context,
+    ends: Instant,
 }
 
-fn parts(settings: &Settings, host: &Host) -> Result<Parts, Problems> {
-    let mut problems = Problems::default();
-    let url = settings::url(&settings.url)
-        .map_err(|problem| problems.push(problem))
-        .ok();
-    let method = settings::method(settings.method.as_deref())
-        .map_err(|problem| problems.push(problem))
-        .ok();
-    let headers = settings::headers(&settings.headers, &mut problems);
-    let signer = match &settings.secret {
-        Some(secret) => Signer::new(secret)
-            .map_err(|problem| problems.push(problem))
-            .ok(),
-        None => None,
-    };
-    if settings.preset == Some(Preset::StandardWebhooks) {
-        if settings.secret.is_none() {
-            let help = "add the secret that the destination shows for this webhook, as \"env:NAME\" or \"file:PATH\"";
-            problems
-                .push(Problem::at("", "the preset `standard-webhooks` needs `secret`").help(help));
-        }
-        if method.as_ref().is_some_and(|method| method != Method::POST) {
-            problems.push(
-                Problem::at("/method", "Standard Webhooks are sent by POST")
-                    .help("leave `method` out"),
-            );
-        }
-    }
-    let body = settings.body.as_ref().and_then(|body| {
-        let compiled = Engine::new(host.tables().clone()).tree(body);
-        let to_problem = |(path, error): (String, leadgate_plugin::template::TemplateError)| {
-            Problem::at(format!("/body{path}"), error.message).help(error.help)
+/// Never nothing, which would mean no limit to some.
+pub(crate) fn left(ends: Instant) -> Duration {
+    ends.saturating_duration_since(Instant::now())
+        .max(Duration::from_millis(1))
+}
+
+impl HttpSink {
+    async fn attempt(&self, lead: &Lead<'_>, token: Option<&Secret>) -> Outcome {
+        let now = SystemTime::now();
+        let request = match self.parts.request(lead.delivery, &lead.context, token, now) {
+            Ok(request) => request,
+            Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
         };
-        compiled
-            .map_err(|errors| problems.extend(errors.into_iter().map(to_problem)))
-            .ok()
-    });
-    match (problems.is_empty(), method, url) {
-        (true, Some(method), Some(url)) => Ok(Parts {
-            method,
-            url,
-            headers,
-            body,
-            signer,
-        }),
-        _ => Err(problems),
+        let sent = request.summary();
+        let outcome = match self
+            .client
+            .execute(request.into_reqwest(left(lead.ends)))
+            .await
+        {
+            Ok(response) => {
+                let answer = Answer::read(response).await;
+                let event = lead.delivery.event_bytes();
+                let redactor = Redactor::new(event, &self.parts.secrets, token);
+                self.parts.rules.decide(&answer, &redactor, now)
+            }
+            Err(error) => classify::failure(&error),
+        };
+        outcome.request(sent)
     }
 }
 

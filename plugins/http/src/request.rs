@@ -1,64 +1,118 @@
 //! The request: one delivery as HTTP.
 
 use std::fmt::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use leadgate_plugin::{Delivery, Problem};
+use leadgate_plugin::template::Context;
+use leadgate_plugin::{Delivery, Problem, Secret, step};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 
-use crate::HttpSink;
+use crate::auth::Proof;
+use crate::parts::Parts;
+use crate::signer::Signed;
 
 /// A request before it is sent.
 pub(crate) struct Request {
     method: Method,
     url: Url,
+    /// The URL as a merchant may see it.
+    shown: String,
+    /// The URL as the record of the attempt may have it.
+    recorded: String,
     headers: HeaderMap,
-    body: Vec<u8>,
+    body: Option<Vec<u8>>,
 }
 
-impl HttpSink {
-    /// Makes the request of `delivery`.
-    pub(crate) fn request(&self, delivery: &Delivery) -> Result<Request, Problem> {
-        let body = match &self.body {
-            None => delivery.event_bytes().to_vec(),
-            Some(tree) => {
-                let event = serde_json::from_slice(delivery.event_bytes())
-                    .map_err(|_| Problem::at("", "the event is not JSON"))?;
-                let filled = tree
-                    .render(&event, delivery.id())
-                    .map_err(|error| Problem::at("/body", error.message).help(error.help))?;
-                filled.to_string().into_bytes()
+impl Parts {
+    /// Makes the request of `delivery`, with `token` if the sink fetches tokens.
+    pub(crate) fn request(
+        &self,
+        delivery: &Delivery,
+        context: &Context,
+        token: Option<&Secret>,
+        now: SystemTime,
+    ) -> Result<Request, Problem> {
+        let mut headers = self.headers(context)?;
+        let mut body = None;
+        if self.sends_body() {
+            let filled = self.body.fill(context, delivery.event_bytes())?;
+            if let Ok(kind) = HeaderValue::from_str(&filled.content_type) {
+                headers.entry(CONTENT_TYPE).or_insert(kind);
             }
-        };
-        let mut headers = self.headers.clone();
-        headers
-            .entry(CONTENT_TYPE)
-            .or_insert(HeaderValue::from_static("application/json"));
+            body = Some(filled.bytes);
+        }
         let id = HeaderValue::from_str(delivery.id())
             .map_err(|_| Problem::at("", "the delivery id cannot be a header"))?;
-        headers.insert(HeaderName::from_static("idempotency-key"), id.clone());
+        headers.insert(HeaderName::from_static("idempotency-key"), id);
+
+        let mut query = self.query(context)?;
+        match (&self.proof, token) {
+            (Proof::Header(name, value), _) => {
+                headers.insert(name.clone(), value.clone());
+            }
+            (Proof::Query(name, value), _) => {
+                query.push((name.clone(), value.expose().to_owned(), false));
+            }
+            (Proof::Token(_, carrier), Some(token)) => {
+                carrier.carry(token, &mut headers, &mut query)?;
+            }
+            (Proof::None | Proof::Token(..), _) => {}
+        }
+        let mut target = self.endpoint.target(context, &query)?;
         if let Some(signer) = &self.signer {
-            // A clock before 1970 makes the destination refuse, which is right.
-            let timestamp = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs());
-            let signature = signer.sign(delivery.id(), timestamp, &body);
-            headers.insert(HeaderName::from_static("webhook-id"), id);
-            headers.insert(
-                HeaderName::from_static("webhook-timestamp"),
-                HeaderValue::from(timestamp),
-            );
-            if let Ok(signature) = HeaderValue::from_str(&signature) {
-                headers.insert(HeaderName::from_static("webhook-signature"), signature);
+            let signature = signer.sign(&Signed {
+                id: delivery.id(),
+                now,
+                method: self.method.as_str(),
+                path: target.url.path(),
+                query: target.url.query().unwrap_or_default(),
+                body: body.as_deref().unwrap_or_default(),
+            })?;
+            headers.extend(signature.headers);
+            body = signature.body.or(body);
+            if !signature.query.is_empty() {
+                let signed = signature.query.into_iter();
+                query.extend(signed.map(|(name, value)| (name, value, true)));
+                target = self.endpoint.target(context, &query)?;
             }
         }
         Ok(Request {
             method: self.method.clone(),
-            url: self.url.clone(),
+            url: target.url,
+            shown: target.shown,
+            recorded: self.endpoint.recorded(),
             headers,
             body,
         })
+    }
+
+    fn headers(&self, context: &Context) -> Result<HeaderMap, Problem> {
+        let mut headers = HeaderMap::new();
+        for (name, slot) in &self.headers {
+            let at = format!("/headers{}", step(name.as_str()));
+            let Some((text, show)) = slot.value(context, &at)? else {
+                continue;
+            };
+            // Text beyond ASCII goes as its bytes; what ends a line never does.
+            let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| {
+                Problem::at(at, "the value has characters that a header cannot carry")
+            })?;
+            value.set_sensitive(!show);
+            headers.insert(name.clone(), value);
+        }
+        Ok(headers)
+    }
+
+    fn query(&self, context: &Context) -> Result<Vec<(String, String, bool)>, Problem> {
+        let mut query = Vec::new();
+        for (name, slot) in &self.query {
+            let at = format!("/query{}", step(name));
+            if let Some((text, show)) = slot.value(context, &at)? {
+                query.push((name.clone(), text, show));
+            }
+        }
+        Ok(query)
     }
 }
 
@@ -66,43 +120,36 @@ impl Request {
     pub(crate) fn into_reqwest(self, timeout: Duration) -> reqwest::Request {
         let mut request = reqwest::Request::new(self.method, self.url);
         *request.headers_mut() = self.headers;
-        *request.body_mut() = Some(self.body.into());
+        *request.body_mut() = self.body.map(Into::into);
         *request.timeout_mut() = Some(timeout);
         request
     }
 
     /// For the record of the attempt: no query, no header, nothing of the lead.
     pub(crate) fn summary(&self) -> String {
-        let port = self
-            .url
-            .port()
-            .map_or_else(String::new, |port| format!(":{port}"));
-        let host = self.url.host_str().unwrap_or_default();
-        format!(
-            "{} {}://{host}{port}{} ({} bytes)",
-            self.method,
-            self.url.scheme(),
-            self.url.path(),
-            self.body.len()
-        )
+        let length = self.body.as_ref().map_or(0, Vec::len);
+        format!("{} {} ({length} bytes)", self.method, self.recorded)
     }
 
-    /// For a merchant who wants to see it. `configured` headers may be secrets and are masked.
-    pub(crate) fn render(&self, configured: &HeaderMap) -> String {
-        let mut text = format!("{} {}\n", self.method, self.url);
+    /// For a merchant who wants to see it, with what may be a secret masked.
+    pub(crate) fn render(&self) -> String {
+        let mut text = format!("{} {}\n", self.method, self.shown);
         for (name, value) in &self.headers {
-            let masked = configured.contains_key(name) && name != CONTENT_TYPE;
+            let masked = value.is_sensitive() && name != CONTENT_TYPE;
             let shown = if masked {
-                "***"
+                "***".into()
             } else {
-                value.to_str().unwrap_or("***")
+                String::from_utf8_lossy(value.as_bytes())
             };
             let _ = writeln!(text, "{name}: {shown}");
         }
+        let Some(body) = &self.body else {
+            return text;
+        };
         text.push('\n');
-        let pretty = serde_json::from_slice::<serde_json::Value>(&self.body)
+        let pretty = serde_json::from_slice::<serde_json::Value>(body)
             .and_then(|body| serde_json::to_string_pretty(&body));
-        text.push_str(&pretty.unwrap_or_else(|_| String::from_utf8_lossy(&self.body).into_owned()));
+        text.push_str(&pretty.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned()));
         text
     }
 }

@@ -1,30 +1,45 @@
-//! Settings of the `http` sink, and what they must be to make sense.
+//! Settings of the `http` sink: what may be written. What it must be to make sense is said by
+//! the parts that use it.
 
 use std::collections::BTreeMap;
 
-use leadgate_plugin::{HumanDuration, Problem, Problems, Secret};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Url};
+use leadgate_plugin::{HumanDuration, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+// No `Debug`: URL and bodies may hold secrets.
 /// Settings of the `http` sink.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// A known kind of destination that brings its own defaults.
     pub preset: Option<Preset>,
-    /// Where to send: an absolute http or https URL. Not a template.
+    /// Where to send: an absolute http or https URL. `{{ expressions }}` may stand in path and query only.
     pub url: String,
     /// POST (default), PUT, PATCH or GET.
     pub method: Option<String>,
-    /// Headers to add; values may be secrets.
+    /// Query parameters to add: secrets, or templates over the lead. What is none is left out.
+    #[serde(default)]
+    pub query: BTreeMap<String, Secret>,
+    /// Headers to add: secrets, or templates over the lead. What is none is left out.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
-    /// The JSON body: a table whose texts are templates over the lead. The whole event if absent.
+    /// The body: a table whose texts are templates over the lead; for `text` one template. The whole event if absent, and nothing for GET.
     pub body: Option<serde_json::Value>,
-    /// Signs each request as Standard Webhooks: `whsec_` and base64.
+    /// How the body is written. Default json.
+    pub body_as: Option<BodyAs>,
+    /// Signs each request as Standard Webhooks: `whsec_` and base64. The same as `sign` of that kind.
     pub secret: Option<Secret>,
+    /// Signs each request.
+    pub sign: Option<Sign>,
+    /// How the destination knows who sends.
+    pub auth: Option<Auth>,
+    /// What an answer means: the first rule that holds decides, then the built-in ones.
+    #[serde(default)]
+    pub classify: Vec<Rule>,
+    /// Refuses private, loopback and link-local addresses, also behind a name. Default false.
+    #[serde(default)]
+    pub deny_private: bool,
     /// Longest wait for a connection; default 5s. The sink's `timeout` bounds the whole attempt.
     pub connect_timeout: Option<HumanDuration>,
 }
@@ -37,74 +52,200 @@ pub enum Preset {
     StandardWebhooks,
 }
 
-/// Headers that this plugin sets itself.
-const OWN: [&str; 7] = [
-    "content-length",
-    "host",
-    "transfer-encoding",
-    "connection",
-    "webhook-id",
-    "webhook-timestamp",
-    "webhook-signature",
-];
-
-pub(crate) fn url(text: &str) -> Result<Url, Problem> {
-    let problem = |message: &str| Problem::at("/url", message);
-    if text.contains("{{") || text.contains("{%") {
-        return Err(problem(
-            "a URL cannot be a template: a lead must not choose where it is sent",
-        ));
-    }
-    let url = Url::parse(text).map_err(|error| {
-        problem(&format!("not a URL: {error}"))
-            .help("write it whole, such as https://crm.example/leads")
-    })?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err(problem("not an http or https URL"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        let help = "give them as a header: authorization = \"env:NAME\"";
-        return Err(problem("credentials do not belong into a URL").help(help));
-    }
-    Ok(url)
+/// How a body is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BodyAs {
+    /// JSON.
+    #[default]
+    Json,
+    /// A form: `a=1&b=2`.
+    Form,
+    /// Text as it is.
+    Text,
+    /// A form of parts; a table with `content`, `filename` and `content_type` makes a file.
+    Multipart,
 }
 
-pub(crate) fn method(text: Option<&str>) -> Result<Method, Problem> {
-    match text.unwrap_or("POST") {
-        "POST" => Ok(Method::POST),
-        "PUT" => Ok(Method::PUT),
-        "PATCH" => Ok(Method::PATCH),
-        "GET" => Ok(Method::GET),
-        _ => {
-            Err(Problem::at("/method", "not a method for leads")
-                .help("use POST, PUT, PATCH or GET"))
-        }
-    }
+/// One rule about answers.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Condition over `status`, `headers`, `body` (JSON) and `text`. It does not hold for an answer that has not what it asks for.
+    pub when: String,
+    /// What the answer means then.
+    pub outcome: Verdict,
+    /// Its name in the record of the attempt. Default `rule-1` and so on.
+    pub name: Option<String>,
+    /// For delivered: what of the answer is worth keeping, such as "{{ body.data.id }}".
+    pub receipt: Option<String>,
+    /// For retry and throttled: how long to wait, such as `10m`, or a template that gives seconds.
+    pub after: Option<String>,
+    /// Why, for a person, such as "{{ body.msg }}". What the lead says is taken out of it.
+    pub reason: Option<String>,
 }
 
-pub(crate) fn headers(given: &BTreeMap<String, Secret>, problems: &mut Problems) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in given {
-        let path = format!("/headers/{}", name.replace('~', "~0").replace('/', "~1"));
-        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-            problems.push(Problem::at(path, "not a header name"));
-            continue;
-        };
-        if OWN.contains(&name.as_str()) {
-            problems.push(
-                Problem::at(path, "this header is set by the plugin itself").help("leave it out"),
-            );
-            continue;
-        }
-        let Ok(mut value) = HeaderValue::from_str(value.expose()) else {
-            problems.push(Problem::at(
-                path,
-                "the value has characters that a header cannot carry",
-            ));
-            continue;
-        };
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    headers
+/// What an answer can mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The destination has it.
+    Delivered,
+    /// It had it already.
+    Duplicate,
+    /// Not taken; try again.
+    Retry,
+    /// Too fast: the whole sink slows down.
+    Throttled,
+    /// Credentials ran out: renewed once and tried at once, then later.
+    Reauth,
+    /// Never will be taken: a dead letter.
+    Rejected,
+    /// It may have been taken or not.
+    Ambiguous,
+}
+
+/// How requests are signed.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sign {
+    /// Whose way of signing.
+    pub kind: SignKind,
+    /// The secret.
+    pub secret: Secret,
+    /// generic_hmac: the text that is signed; a template over `id`, `timestamp` (s), `timestamp_ms`, `method`, `path`, `query` and `body`. Default "{{ body }}".
+    pub message: Option<String>,
+    /// generic_hmac: the hash. Default sha256.
+    pub algorithm: Option<Algorithm>,
+    /// generic_hmac: how the signature is written. Default hex.
+    pub encoding: Option<Encoding>,
+    /// generic_hmac: the header that carries the signature.
+    pub header: Option<String>,
+    /// generic_hmac: the query parameter that carries the signature.
+    pub query: Option<String>,
+    /// generic_hmac: what stands before the signature, such as "sha256=".
+    pub prefix: Option<String>,
+    /// generic_hmac: a header that carries the timestamp in seconds.
+    pub timestamp_header: Option<String>,
+}
+
+/// Ways of signing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignKind {
+    /// <https://www.standardwebhooks.com>
+    StandardWebhooks,
+    /// 钉钉 robot: in the query.
+    Dingtalk,
+    /// 飞书 bot: in the body.
+    FeishuBot,
+    /// Any HMAC over a text of your own.
+    GenericHmac,
+}
+
+/// Hashes of a signature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+/// How a signature is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// Lower-case hexadecimal.
+    #[default]
+    Hex,
+    /// Base64 with padding.
+    Base64,
+}
+
+/// How the destination knows who sends. Which keys belong to which kind is in the README.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// The way.
+    pub kind: AuthKind,
+    /// basic, oauth2_password: the user.
+    pub username: Option<String>,
+    /// basic, oauth2_password: the password.
+    pub password: Option<Secret>,
+    /// bearer: the token. token_request: where it is in the answer, such as "{{ body.tenant_access_token }}".
+    pub token: Option<Secret>,
+    /// header, query: its name.
+    pub name: Option<String>,
+    /// header, query: its value.
+    pub value: Option<Secret>,
+    /// Where a token is fetched; not a template.
+    pub token_url: Option<String>,
+    /// oauth2: the client's id.
+    pub client_id: Option<String>,
+    /// oauth2: the client's secret.
+    pub client_secret: Option<Secret>,
+    /// oauth2: whether id and secret go as basic credentials instead of into the form. Default false.
+    pub client_basic: Option<bool>,
+    /// oauth2: the scope to ask for.
+    pub scope: Option<String>,
+    /// oauth2: more fields of the form.
+    #[serde(default)]
+    pub params: BTreeMap<String, Secret>,
+    /// oauth2_refresh_token: the refresh token.
+    pub refresh_token: Option<Secret>,
+    /// oauth2_jwt_bearer: the RSA key, PEM.
+    pub private_key: Option<Secret>,
+    /// oauth2_jwt_bearer: `iss`. Default: `client_id`.
+    pub issuer: Option<String>,
+    /// oauth2_jwt_bearer: `sub`.
+    pub subject: Option<String>,
+    /// oauth2_jwt_bearer: `aud`. Default: `token_url`.
+    pub audience: Option<String>,
+    /// token_request: headers to send.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
+    /// token_request: the JSON body to POST; GET without one.
+    pub body: Option<serde_json::Value>,
+    /// token_request: the condition over `status`, `headers`, `body` and `text` for a good answer. Default: a status of 2xx.
+    pub ok_when: Option<String>,
+    /// Where the answer says for how many seconds a token is good. Default "{{ body.expires_in }}".
+    pub expires_in: Option<String>,
+    /// How long a token is good if the answer does not say. Default 1h.
+    pub lifetime: Option<HumanDuration>,
+    /// The header that carries a fetched token. Default authorization.
+    pub token_header: Option<String>,
+    /// What stands before a fetched token. Default "Bearer ".
+    pub token_prefix: Option<String>,
+    /// The query parameter that carries a fetched token, instead of a header.
+    pub token_query: Option<String>,
+}
+
+/// Ways of saying who sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthKind {
+    /// Not at all.
+    #[default]
+    None,
+    /// User and password.
+    Basic,
+    /// A fixed token.
+    Bearer,
+    /// A header of your own.
+    Header,
+    /// A query parameter of your own.
+    Query,
+    /// OAuth 2: the client for itself.
+    Oauth2ClientCredentials,
+    /// OAuth 2: a refresh token.
+    Oauth2RefreshToken,
+    /// OAuth 2: user and password.
+    Oauth2Password,
+    /// OAuth 2: a signed assertion.
+    Oauth2JwtBearer,
+    /// A request of your own that answers with a token.
+    TokenRequest,
 }

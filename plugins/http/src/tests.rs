@@ -1,6 +1,10 @@
 //! The sink against a scripted server on loopback.
 
+mod auth;
+mod server;
+
 use leadgate_plugin::{Ending, Secret, Tables};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -41,15 +45,15 @@ async fn server(answer: &'static str) -> (String, tokio::task::JoinHandle<String
 }
 
 fn settings(url: &str) -> Settings {
-    Settings {
-        preset: None,
-        url: url.to_owned(),
-        method: None,
-        headers: std::collections::BTreeMap::from([("x-key".to_owned(), Secret::new("topsecret"))]),
-        body: None,
-        secret: Some(Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")),
-        connect_timeout: None,
-    }
+    settings_of(serde_json::json!({
+        "url": url,
+        "headers": {"x-key": "topsecret"},
+        "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    }))
+}
+
+fn settings_of(given: Value) -> Settings {
+    serde_json::from_value(given).expect("settings")
 }
 
 fn sink(settings: Settings) -> Result<HttpSink, Problems> {
@@ -229,6 +233,112 @@ fn the_preset_needs_its_secret() {
 
 #[test]
 fn credentials_in_a_url_are_refused_without_being_shown() {
-    let problem = settings::url("https://user:hunter2@crm.example/").expect_err("refused");
-    assert!(!format!("{problem:?}").contains("hunter2"));
+    let settings = settings("https://user:hunter2@crm.example/");
+    let problems = HttpSink::check(&settings, &Host::detached("crm", Tables::new()));
+    assert!(!problems.is_empty() && !format!("{problems:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn rules_see_the_whole_answer_and_nothing_of_the_lead_is_kept() {
+    let server = server::start(|_| (200, r#"{"errcode":40001,"errmsg":"张三 13567658911 exists, key topsecret","phone":"13567658911"}"#.to_owned())).await;
+    let settings = settings_of(serde_json::json!({
+        "url": format!("{}/hook/a1b2c3d4e5f6a7b8c9d0/{{{{ name }}}}", server.url),
+        "query": {"key": "topsecret", "who": "{{ phone | mask }}", "none": "{{ none }}"},
+        "headers": {"x-key": "topsecret", "x-name": "{{ name }}"},
+        "body": {"n": "{{ record_id }}"}, "body_as": "form",
+        "classify": [{"when": "status == 200 and body.errcode != 0", "outcome": "rejected", "reason": "{{ body.errmsg }}"}],
+    }));
+    let outcome = sink(settings).expect("valid").deliver(&delivery()).await;
+    assert_eq!(
+        (&outcome.ending, outcome.rule.as_str()),
+        (&Ending::Rejected, "rule-1")
+    );
+    assert_eq!(outcome.reason, "*** *** exists, key ***");
+    for hidden in ["13567658911", "张三", "topsecret", "a1b2c3", "%E5"] {
+        assert!(!format!("{outcome:?}").contains(hidden), "{outcome:?}");
+    }
+    assert!(outcome.response.contains("40001"), "{outcome:?}");
+    let request = server.requests().remove(0);
+    assert!(request.starts_with("POST /hook/a1b2c3d4e5f6a7b8c9d0/%E5%BC%A0%E4%B8%89?key=topsecret&who=135%2A%2A%2A%2A8911 HTTP/1.1"), "{request}");
+    assert!(
+        request.contains("content-type: application/x-www-form-urlencoded")
+            && request.ends_with("\r\n\r\nn=371009"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn a_lead_cannot_add_headers() {
+    let server = server::start(|_| (200, String::new())).await;
+    let settings = settings_of(
+        serde_json::json!({"url": server.url, "headers": {"x-note": "{{ other.note }}"}}),
+    );
+    let event = EVENT.replace(
+        "\"name\"",
+        "\"other\":{\"note\":\"a\\r\\nx-evil: 1\"},\"name\"",
+    );
+    let delivery = Delivery::new("d", 1, Duration::from_secs(5), event);
+    let outcome = sink(settings).expect("valid").deliver(&delivery).await;
+    assert_eq!(
+        (outcome.ending, outcome.rule.as_str()),
+        (Ending::Rejected, "template")
+    );
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_name_of_a_private_address_is_not_connected_to() {
+    let server = server::start(|_| (200, String::new())).await;
+    let port = server.url.rsplit(':').next().expect("a port").to_owned();
+    // `localhost` itself is refused by `check`; a name that resolves to it only then.
+    let settings = |url: String| settings_of(serde_json::json!({"url": url, "deny_private": true}));
+    let problems = HttpSink::check(
+        &settings(server.url.clone()),
+        &Host::detached("crm", Tables::new()),
+    );
+    assert!(
+        format!("{problems:?}").contains("private address"),
+        "{problems:?}"
+    );
+    let mut built = sink(settings(format!("http://crm.example:{port}/"))).expect("valid");
+    built.parts.endpoint =
+        crate::endpoint::Endpoint::new(&format!("http://localhost:{port}/"), &built.parts.engine)
+            .expect("valid");
+    let outcome = built.deliver(&delivery()).await;
+    assert_eq!(outcome.rule, "connect", "{outcome:?}");
+    assert!(outcome.reason.contains("deny_private"), "{outcome:?}");
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_robot_is_signed_in_its_query() {
+    let server = server::start(|_| (200, r#"{"errcode":0}"#.to_owned())).await;
+    let settings = settings_of(serde_json::json!({
+        "url": format!("{}/robot/send?access_token=t", server.url),
+        "body": {"msgtype": "text", "text": {"content": "{{ name }} {{ phone | mask }}"}},
+        "sign": {"kind": "dingtalk", "secret": "SECx"},
+    }));
+    sink(settings).expect("valid").deliver(&delivery()).await;
+    let request = server.requests().remove(0);
+    let line = request.lines().next().expect("a line");
+    assert!(
+        line.starts_with("POST /robot/send?access_token=t&timestamp=1")
+            && line.contains("&sign=")
+            && line.contains("%3D HTTP/1.1"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn a_get_has_no_body() {
+    let server = server::start(|_| (200, String::new())).await;
+    let settings = settings_of(
+        serde_json::json!({"url": format!("{}/l?id={{{{ record_id }}}}", server.url), "method": "GET"}),
+    );
+    sink(settings).expect("valid").deliver(&delivery()).await;
+    let request = server.requests().remove(0);
+    assert!(
+        request.starts_with("GET /l?id=371009 HTTP/1.1") && request.ends_with("\r\n\r\n"),
+        "{request}"
+    );
 }

@@ -1,0 +1,323 @@
+//! Scopes: which names a text may use, so that an unknown one is an error before any lead
+//! comes, with its place and a guess.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+
+use super::filters::{self, OWN};
+use super::mistake::{TemplateError, guess};
+use super::scan::{Role, Word};
+use crate::Tables;
+use crate::event::LEAD_NAMES;
+
+/// Names of an event besides the lead's fields. `delivery_id` exists for sinks only.
+const EVENT_NAMES: [&str; 9] = [
+    "event",
+    "id",
+    "revision",
+    "source",
+    "received_at",
+    "labels",
+    "raw",
+    "lead",
+    "delivery_id",
+];
+/// Names that a condition knows besides the lead's fields.
+const CONDITION_NAMES: [&str; 2] = ["source", "lead"];
+
+/// Filters that minijinja brings; a test compares.
+const FILTERS: [&str; 47] = [
+    "abs",
+    "attr",
+    "batch",
+    "bool",
+    "capitalize",
+    "chain",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "lines",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "unique",
+    "upper",
+    "zip",
+];
+/// Tests that minijinja brings; a test compares.
+const TESTS: [&str; 36] = [
+    "boolean",
+    "defined",
+    "divisibleby",
+    "endingwith",
+    "eq",
+    "equalto",
+    "escaped",
+    "even",
+    "false",
+    "filter",
+    "float",
+    "ge",
+    "greaterthan",
+    "gt",
+    "in",
+    "int",
+    "integer",
+    "iterable",
+    "le",
+    "lessthan",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "safe",
+    "sameas",
+    "sequence",
+    "startingwith",
+    "string",
+    "test",
+    "true",
+    "undefined",
+    "upper",
+];
+/// Functions.
+const FUNCTIONS: [&str; 3] = ["dict", "namespace", "range"];
+
+/// Which names a text may use.
+#[derive(Clone, Debug)]
+pub struct Scope(Names);
+
+#[derive(Clone, Debug)]
+enum Names {
+    /// An event, as sinks get it.
+    Event,
+    /// A lead, before it is stored.
+    Condition,
+    /// These, with anything below them.
+    Free(&'static [&'static str]),
+}
+
+impl Scope {
+    /// The lead's fields and the event around it: what sinks render.
+    pub const EVENT: Self = Self(Names::Event);
+    /// The lead's fields and `source`: what `when` decides by.
+    pub const CONDITION: Self = Self(Names::Condition);
+
+    /// Names of the plugin's own, each with anything below it.
+    pub const fn of(names: &'static [&'static str]) -> Self {
+        Self(Names::Free(names))
+    }
+
+    /// The names, and that a trial knows.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        match self.0 {
+            Names::Event => LEAD_NAMES.into_iter().chain(EVENT_NAMES).collect(),
+            Names::Condition => LEAD_NAMES.into_iter().chain(CONDITION_NAMES).collect(),
+            Names::Free(names) => names.to_vec(),
+        }
+    }
+
+    /// Refuses what does not exist. `used` are the undeclared names as the engine's parser
+    /// sees them, dotted; `words` say where they are.
+    pub(super) fn check(
+        &self,
+        words: &[Word<'_>],
+        used: &HashSet<String>,
+        tables: &Tables,
+    ) -> Result<(), TemplateError> {
+        let roots: HashSet<&str> = used.iter().map(|path| root(path)).collect();
+        for word in words {
+            match word.role {
+                Role::Filter => check_filter(word, tables)?,
+                Role::Test => refuse_unknown("test", word, TESTS.into_iter())?,
+                Role::Function if roots.contains(word.text) => {
+                    refuse_unknown("function", word, FUNCTIONS.into_iter())?;
+                }
+                Role::Name if roots.contains(word.text) => {
+                    self.check_path(word.path, Some(word.range.start), tables)?;
+                }
+                Role::Function | Role::Name => {}
+            }
+        }
+        // Whatever the words did not show; in a stable order.
+        let used: BTreeSet<&String> = used.iter().collect();
+        for path in used {
+            if !FUNCTIONS.contains(&root(path)) {
+                let word = words
+                    .iter()
+                    .find(|word| word.path.starts_with(path.as_str()));
+                self.check_path(path, word.map(|word| word.range.start), tables)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_path(
+        &self,
+        path: &str,
+        at: Option<usize>,
+        tables: &Tables,
+    ) -> Result<(), TemplateError> {
+        let range = &at.map(|at| at..at + path.len());
+        let range = range.as_ref();
+        let mut steps = path.split('.');
+        let name = steps.next().unwrap_or_default();
+        let known = self.names();
+        if !known.contains(&name) {
+            let range = at.map(|at| at..at + name.len());
+            return Err(unknown(
+                "field",
+                name,
+                range.as_ref(),
+                known.into_iter(),
+                FIELDS,
+            ));
+        }
+        if matches!(self.0, Names::Free(_)) {
+            return Ok(());
+        }
+        // Only these have parts; `other` may hold anything.
+        match (name, steps.next()) {
+            (_, None) | ("other", _) => Ok(()),
+            ("lead", Some(field)) => match (LEAD_NAMES.contains(&field), steps.next()) {
+                (false, _) => Err(unknown(
+                    "field",
+                    field,
+                    range,
+                    LEAD_NAMES.into_iter(),
+                    FIELDS,
+                )),
+                (true, Some(part)) if field != "other" => Err(no_part(field, part, range)),
+                _ => Ok(()),
+            },
+            ("labels", Some(table)) if label_names(tables).any(|known| known == table) => Ok(()),
+            ("labels", Some(table)) => {
+                let help = "labels come from tables that are named like a field of the lead";
+                Err(unknown("label", table, range, label_names(tables), help))
+            }
+            (name, Some(part)) => Err(no_part(name, part, range)),
+        }
+    }
+}
+
+const FIELDS: &str =
+    "fields are named as in the platform's document, such as `phone` or `city_name`";
+
+/// Tables that give labels: named like a field.
+pub(super) fn label_names(tables: &Tables) -> impl Iterator<Item = &str> {
+    let is_field = |name: &&str| LEAD_NAMES.contains(name);
+    tables.keys().map(String::as_str).filter(is_field)
+}
+
+fn root(path: &str) -> &str {
+    path.split('.').next().unwrap_or(path)
+}
+
+fn check_filter(word: &Word<'_>, tables: &Tables) -> Result<(), TemplateError> {
+    refuse_unknown("filter", word, FILTERS.into_iter().chain(OWN))?;
+    match &word.argument {
+        Some((argument, range)) => filters::check_argument(tables, word.text, argument)
+            .map_err(|mistake| mistake.at(range.clone())),
+        None => Ok(()),
+    }
+}
+
+fn refuse_unknown(
+    kind: &str,
+    word: &Word<'_>,
+    known: impl Iterator<Item = &'static str> + Clone,
+) -> Result<(), TemplateError> {
+    if known.clone().any(|known| known == word.text) {
+        return Ok(());
+    }
+    Err(unknown(kind, word.text, Some(&word.range), known, ""))
+}
+
+fn unknown<'a>(
+    kind: &str,
+    name: &str,
+    range: Option<&Range<usize>>,
+    known: impl Iterator<Item = &'a str>,
+    otherwise: &str,
+) -> TemplateError {
+    TemplateError {
+        message: format!("unknown {kind} `{name}`"),
+        help: guess(name, known).map_or_else(
+            || otherwise.to_owned(),
+            |guess| format!("did you mean `{guess}`?"),
+        ),
+        range: range.cloned(),
+        ..TemplateError::default()
+    }
+}
+
+fn no_part(name: &str, part: &str, range: Option<&Range<usize>>) -> TemplateError {
+    TemplateError {
+        message: format!("`{name}` is one value and has no `{part}`"),
+        help: "what changes a value is a filter, such as `| upper`; JSON in a text is read by `| fromjson`"
+            .to_owned(),
+        range: range.cloned(),
+        ..TemplateError::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use minijinja::{Environment, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn the_engine_has_what_the_lists_name() {
+        let environment = Environment::new();
+        let exists = |text: String| {
+            let compiled = environment
+                .compile_expression_owned(text)
+                .expect("compiles");
+            let unknown = [ErrorKind::UnknownFilter, ErrorKind::UnknownTest];
+            !compiled
+                .eval(())
+                .is_err_and(|error| unknown.contains(&error.kind()))
+        };
+        for filter in FILTERS {
+            assert!(exists(format!("1|{filter}")), "{filter}");
+        }
+        for test in TESTS {
+            assert!(exists(format!("1 is {test}")), "{test}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Slots: values of headers and query parameters, each a secret or a template over the lead.
+
+use leadgate_plugin::template::{Context, Engine, Scope, Template};
+use leadgate_plugin::{Problem, Secret};
+
+use crate::endpoint::has_template;
+
+/// A setting that is a secret, or a template over the lead.
+#[derive(Clone)]
+pub(crate) enum Slot {
+    Fixed(Secret),
+    Template(Template),
+}
+
+impl Slot {
+    pub(crate) fn new(given: &Secret, at: &str, engine: &Engine) -> Result<Self, Problem> {
+        if !has_template(given.expose()) {
+            return Ok(Self::Fixed(given.clone()));
+        }
+        engine
+            .template(given.expose(), &Scope::EVENT)
+            .map(Self::Template)
+            .map_err(|error| {
+                // A secret from elsewhere may look like a template by chance: no word of it is
+                // quoted. One that is written in the file is shown there.
+                let mut problem = error.into_problem(at);
+                let end = problem.message.find(['`', ':']);
+                problem
+                    .message
+                    .truncate(end.unwrap_or(problem.message.len()));
+                problem.message = format!("{} in this template", problem.message.trim_end());
+                if !problem.help.starts_with("did you mean") {
+                    problem.help.clear();
+                }
+                problem
+            })
+    }
+
+    /// The value, and whether it may be shown.
+    pub(crate) fn value(
+        &self,
+        context: &Context,
+        at: &str,
+    ) -> Result<Option<(String, bool)>, Problem> {
+        match self {
+            Self::Fixed(secret) => Ok(Some((secret.expose().to_owned(), false))),
+            Self::Template(template) => template
+                .text(context)
+                .map(|text| text.map(|text| (text, true)))
+                .map_err(|error| error.into_problem(at)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leadgate_plugin::Tables;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_that_looks_like_a_template_is_not_quoted() {
+        let engine = Engine::new(Tables::new());
+        for secret in [
+            "k{{hunter}}",
+            "k{{ hunter",
+            "{% hunter %}",
+            "{{ phone | hunter }}",
+            "{{ name | lookup('hunter') }}",
+        ] {
+            let problem = Slot::new(&Secret::new(secret), "/headers/x", &engine)
+                .err()
+                .expect(secret);
+            assert!(!format!("{problem:?}").contains("hunter"), "{problem:?}");
+        }
+        let problem = Slot::new(&Secret::new("{{ phnoe }}"), "/headers/x", &engine)
+            .err()
+            .expect("unknown");
+        assert_eq!(
+            problem.to_string(),
+            "settings.headers.x: unknown field in this template"
+        );
+        assert_eq!(
+            (problem.help.as_str(), problem.range),
+            ("did you mean `phone`?", Some(3..8))
+        );
+    }
+}

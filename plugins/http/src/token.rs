@@ -1,0 +1,365 @@
+//! Tokens: fetched when needed, kept while good, renewed before they run out.
+//!
+//! One request for a token at a time, whoever needs it: some destinations forbid two, and a
+//! refresh token may be good only once. A token that was refused is renewed once for all who
+//! were refused with it. A token endpoint that fails is left alone for a moment.
+
+use std::time::{Duration, SystemTime};
+
+use leadgate_plugin::template::{Condition, Template};
+use leadgate_plugin::{Host, Level, Outcome, Secret};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Client, Method, Url};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::answer::Answer;
+use crate::body::form_of;
+use crate::classify::cause;
+use crate::jwt::Assertion;
+use crate::left;
+
+/// A failed fetch speaks for everybody who asks within this time.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A token is renewed when the tenth part of its life is left …
+const EARLY: u32 = 10;
+/// … but not earlier than this before its end.
+const EARLIEST: Duration = Duration::from_mins(5);
+/// Less time than this is not enough for a lead after its token.
+const LAST: Duration = Duration::from_millis(50);
+/// Longest life that is believed.
+const LONGEST: Duration = Duration::from_hours(24 * 30);
+
+/// How a token is fetched.
+pub(crate) struct Fetch {
+    pub(crate) url: Url,
+    pub(crate) grant: Grant,
+    /// Whether an answer is good; without it a status of 2xx is.
+    pub(crate) ok_when: Option<Condition>,
+    pub(crate) token: Template,
+    pub(crate) expires_in: Template,
+    pub(crate) lifetime: Duration,
+}
+
+/// What is sent for a token.
+pub(crate) enum Grant {
+    Form(Box<Form>),
+    /// Headers and a JSON body.
+    Request(HeaderMap, Option<Secret>),
+}
+
+/// A grant of OAuth 2.
+pub(crate) struct Form {
+    pub(crate) fields: Vec<(String, Secret)>,
+    /// The client as basic credentials.
+    pub(crate) basic: Option<HeaderValue>,
+    pub(crate) assertion: Option<Assertion>,
+}
+
+/// A token, and which one it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub(crate) secret: Secret,
+    number: u64,
+    renew_at: Instant,
+    ends_at: Instant,
+}
+
+/// The tokens of one sink.
+pub(crate) struct Tokens {
+    fetch: Fetch,
+    host: Host,
+    /// Held over the request: this is what makes it one at a time.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<Token>,
+    fetched: u64,
+    failed: Option<(Instant, Outcome)>,
+    /// What the last answer gave instead of the configured one.
+    refresh_token: Option<Secret>,
+}
+
+impl Tokens {
+    pub(crate) fn new(fetch: Fetch, host: Host) -> Self {
+        Self {
+            fetch,
+            host,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Where tokens come from.
+    pub(crate) fn url(&self) -> &Url {
+        &self.fetch.url
+    }
+
+    /// A token that is good now, other than `refused`. The error is what it means for the
+    /// delivery that there is none: nothing was sent.
+    pub(crate) async fn get(
+        &self,
+        client: &Client,
+        ends: Instant,
+        refused: Option<&Token>,
+    ) -> Result<Token, Outcome> {
+        let late = || Outcome::retry(None, "no token in time").rule("token-timeout");
+        let Ok(mut state) = tokio::time::timeout_at(ends, self.state.lock()).await else {
+            return Err(late());
+        };
+        let now = Instant::now();
+        let known = state
+            .token
+            .clone()
+            .filter(|token| token.ends_at > now)
+            .filter(|token| refused.is_none_or(|refused| refused.number != token.number));
+        if let Some(token) = &known
+            && token.renew_at > now
+        {
+            return Ok(token.clone());
+        }
+        if let Some((at, outcome)) = &state.failed
+            && now.duration_since(*at) < PAUSE
+        {
+            return known.ok_or_else(|| outcome.clone());
+        }
+        match self.fetch(client, left(ends), &mut state).await {
+            Ok(token) => {
+                state.failed = None;
+                state.token = Some(token.clone());
+                // Whatever was sent now would hardly be answered, and be in doubt for nothing.
+                if left(ends) < LAST {
+                    return Err(late());
+                }
+                Ok(token)
+            }
+            Err(outcome) => {
+                state.failed = Some((Instant::now(), outcome.clone()));
+                self.host.log(
+                    Level::Warn,
+                    "a token could not be fetched",
+                    &json!({"reason": outcome.reason, "rule": outcome.rule}),
+                );
+                // An early renewal that fails is tried again while the old token is good.
+                known.ok_or(outcome)
+            }
+        }
+    }
+
+    async fn fetch(
+        &self,
+        client: &Client,
+        patience: Duration,
+        state: &mut State,
+    ) -> Result<Token, Outcome> {
+        let asked = Instant::now();
+        let request = self.request(patience, state)?;
+        let answer = match client.execute(request).await {
+            Ok(response) => Answer::read(response).await,
+            Err(error) if error.is_timeout() && !error.is_connect() => {
+                return Err(
+                    Outcome::retry(None, "the token endpoint did not answer in time")
+                        .rule("token-timeout"),
+                );
+            }
+            Err(error) => {
+                let reason = format!("no connection to the token endpoint: {}", cause(&error));
+                return Err(Outcome::retry(None, reason).rule("token-connect"));
+            }
+        };
+        let context = answer.context();
+        let good = match &self.fetch.ok_when {
+            Some(condition) => condition.meets(&context).unwrap_or(false),
+            None => (200..300).contains(&answer.status),
+        };
+        let token = self.fetch.token.text(&context).ok().flatten();
+        let Some(token) = token.filter(|token| good && !token.is_empty()) else {
+            return Err(refused(&answer));
+        };
+        let life = self.fetch.expires_in.text(&context).ok().flatten();
+        let life = life
+            .and_then(|text| text.trim().parse::<f64>().ok())
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .filter(|life| !life.is_zero())
+            .unwrap_or(self.fetch.lifetime)
+            .min(LONGEST);
+        self.keep_refresh_token(&answer, state);
+        state.fetched += 1;
+        Ok(Token {
+            secret: Secret::new(token),
+            number: state.fetched,
+            renew_at: asked + life.saturating_sub(early(life)),
+            ends_at: asked + life,
+        })
+    }
+
+    fn request(&self, patience: Duration, state: &State) -> Result<reqwest::Request, Outcome> {
+        let mut request = reqwest::Request::new(Method::POST, self.fetch.url.clone());
+        *request.timeout_mut() = Some(patience);
+        let headers = request.headers_mut();
+        headers.insert("accept", HeaderValue::from_static("application/json"));
+        let body = match &self.fetch.grant {
+            Grant::Form(form) => {
+                headers.insert(
+                    CONTENT_TYPE,
+                    HeaderValue::from_static("application/x-www-form-urlencoded"),
+                );
+                if let Some(basic) = &form.basic {
+                    headers.insert(AUTHORIZATION, basic.clone());
+                }
+                let assertion = match &form.assertion {
+                    None => None,
+                    Some(assertion) => {
+                        Some(assertion.sign(SystemTime::now()).ok_or_else(|| {
+                            Outcome::retry(None, "the assertion could not be signed").rule("token")
+                        })?)
+                    }
+                };
+                let fields = form
+                    .fields
+                    .iter()
+                    .map(|(name, value)| match &state.refresh_token {
+                        Some(newer) if name == "refresh_token" => (name.as_str(), newer.expose()),
+                        _ => (name.as_str(), value.expose()),
+                    });
+                let assertion = assertion
+                    .iter()
+                    .map(|assertion| ("assertion", assertion.expose()));
+                Some(form_of(fields.chain(assertion)))
+            }
+            Grant::Request(given, body) => {
+                if body.is_some() {
+                    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                }
+                headers.extend(given.clone());
+                body.as_ref().map(|body| body.expose().to_owned())
+            }
+        };
+        match body {
+            Some(body) => *request.body_mut() = Some(body.into()),
+            None => *request.method_mut() = Method::GET,
+        }
+        Ok(request)
+    }
+
+    /// Some servers replace a refresh token with each use.
+    fn keep_refresh_token(&self, answer: &Answer, state: &mut State) {
+        let Grant::Form(form) = &self.fetch.grant else {
+            return;
+        };
+        let used = form.fields.iter().find(|(name, _)| name == "refresh_token");
+        if let (Some((_, used)), Value::String(newer)) = (used, &answer.json["refresh_token"])
+            && newer != used.expose()
+        {
+            state.refresh_token = Some(Secret::new(newer.clone()));
+            self.host.log(
+                Level::Warn,
+                "the destination replaced the refresh token; it is kept in memory only",
+                &json!({}),
+            );
+        }
+    }
+}
+
+/// How long before its end a token that lives this long is renewed.
+fn early(life: Duration) -> Duration {
+    (life / EARLY).min(EARLIEST)
+}
+
+/// What an answer without a token means.
+fn refused(answer: &Answer) -> Outcome {
+    let named = answer.json["error"].as_str().filter(|name| {
+        name.len() <= 40
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    });
+    let named = named.map_or_else(String::new, |name| format!(" {name}"));
+    let reason = format!("the token endpoint answered {}{named}", answer.status);
+    let after = answer.retry_after(SystemTime::now());
+    match answer.status {
+        408 | 425 | 429 | 500..=599 => Outcome::retry(after, reason).rule("token-busy"),
+        _ => Outcome::reauth(reason).rule("token"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leadgate_plugin::Tables;
+    use leadgate_plugin::template::Engine;
+
+    use super::*;
+    use crate::answer::SCOPE;
+
+    /// Tokens from where nobody listens.
+    fn tokens() -> Tokens {
+        let engine = Engine::new(Tables::new());
+        let template = |text| engine.template(text, &SCOPE).expect("valid");
+        let fetch = Fetch {
+            url: Url::parse("http://127.0.0.1:1/token").expect("a URL"),
+            grant: Grant::Request(HeaderMap::new(), None),
+            ok_when: None,
+            token: template("{{ body.access_token }}"),
+            expires_in: template("{{ body.expires_in }}"),
+            lifetime: Duration::from_secs(60),
+        };
+        Tokens::new(fetch, Host::detached("crm", Tables::new()))
+    }
+
+    async fn with_token(renew_in: Duration, ends_in: Duration) -> (Tokens, Client, Token) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let tokens = tokens();
+        let now = Instant::now();
+        let token = Token {
+            secret: Secret::new("old"),
+            number: 1,
+            renew_at: now + renew_in,
+            ends_at: now + ends_in,
+        };
+        tokens.state.lock().await.token = Some(token.clone());
+        (tokens, Client::new(), token)
+    }
+
+    #[test]
+    fn tokens_are_renewed_before_they_run_out() {
+        assert_eq!(early(Duration::from_secs(7200)), Duration::from_mins(5));
+        assert_eq!(early(Duration::from_secs(100)), Duration::from_secs(10));
+        assert_eq!(early(Duration::ZERO), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn an_early_renewal_that_fails_leaves_the_old_token() {
+        let second = Duration::from_secs(60);
+        let (tokens, client, _) = with_token(Duration::ZERO, second).await;
+        let kept = tokens.get(&client, Instant::now() + second, None).await;
+        let token = kept.expect("the old one");
+        assert_eq!(token.secret.expose(), "old");
+        assert!(tokens.state.lock().await.failed.is_some(), "it was tried");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_ran_out_or_was_refused_is_not_used() {
+        let second = Duration::from_secs(60);
+        let (tokens, client, _) = with_token(Duration::ZERO, Duration::ZERO).await;
+        let outcome = tokens
+            .get(&client, Instant::now() + second, None)
+            .await
+            .expect_err("none");
+        assert_eq!(outcome.rule, "token-connect");
+        let (tokens, client, refused) = with_token(second, second).await;
+        assert!(
+            tokens
+                .get(&client, Instant::now() + second, Some(&refused))
+                .await
+                .is_err()
+        );
+        assert!(
+            tokens
+                .get(&client, Instant::now() + second, None)
+                .await
+                .is_ok()
+        );
+    }
+}
