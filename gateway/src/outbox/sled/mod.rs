@@ -9,6 +9,7 @@ mod archive;
 mod backup;
 mod barrier;
 mod claims;
+mod closed;
 mod committer;
 mod dump;
 mod engine;
@@ -16,6 +17,7 @@ mod fault;
 mod finish;
 mod group;
 mod job;
+mod judge;
 mod key;
 mod leave;
 mod list;
@@ -188,7 +190,7 @@ impl SledOutbox {
         if let Some(missing) = mark::missing(&path, &totals) {
             return Err(OpenError::Damaged {
                 path,
-                why: format!("{missing} pushes that were acknowledged are not in it any more"),
+                why: judge::missing(missing),
             });
         }
         let mark = Mark::open(&path).map_err(|error| broken(error.to_string()))?;
@@ -553,7 +555,7 @@ impl Outbox for SledOutbox {
             let ended = thread.join().is_ok();
             if ended
                 && self.shared.fault().is_none()
-                && let Err(error) = engine::leave_clean(&self.path)
+                && let Err(error) = closed::leave(&self.path)
             {
                 tracing::warn!(error = %error, "outbox was not marked as closed whole");
             }
