@@ -1,11 +1,16 @@
 //! Upkeep: backups, damage and moving, with the real binary.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{Seek, Write};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
-use leadgate_tests::{Behaviour, Crm, Daemon, Load, Setup, output, until};
+use leadgate_tests::{Behaviour, Crm, Daemon, Load, SUCCESS, Setup, Shop, binary, output, until};
+use serde_json::Value;
+
+/// sled writes its file in segments of this size.
+const SEGMENT: u64 = 512 << 10;
 
 fn outbox(daemon: &Daemon, args: &[&str]) -> Output {
     let config = daemon.folder().join("leadgate.toml");
@@ -29,6 +34,13 @@ fn replace(daemon: &Daemon, with: &Path) {
     let store = daemon.folder().join("store");
     std::fs::rename(&store, daemon.folder().join("old")).expect("moves the old one");
     std::fs::rename(with, store).expect("moves the new one");
+}
+
+fn pushed(daemon: &Daemon, records: std::ops::RangeInclusive<u64>) {
+    for record in records {
+        let answer = daemon.shop().push(Shop::lead(record)).expect("answered");
+        assert_eq!(answer.body, SUCCESS);
+    }
 }
 
 fn taken(crm: &Crm) -> BTreeSet<u64> {
@@ -69,4 +81,111 @@ fn a_backup_under_load_restores_what_was_acknowledged() {
     until("all acknowledged before the backup are delivered", || {
         before.is_subset(&taken(&crm))
     });
+}
+
+#[test]
+fn a_damaged_store_is_refused_named_and_salvaged() {
+    let crm = Crm::start();
+    let dead = format!("http://127.0.0.1:{}", leadgate_tests::free_port());
+    let mut daemon = Daemon::start(Setup::with_crm(&dead));
+    pushed(&daemon, 1..=300);
+    daemon.terminate();
+    succeeded(&outbox(&daemon, &["verify"]));
+    let db = daemon.folder().join("store/db");
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&db)
+        .expect("opens");
+    // Behind the end of what was written last, and in free segments, a byte is nobody's.
+    let harmful = (0..4)
+        .map(|segment| segment * SEGMENT + 300_000)
+        .find(|at| {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, *at).expect("reads");
+            file.write_all_at(&[!byte[0]], *at).expect("writes");
+            let harmful = outbox(&daemon, &["verify"]).status.code() == Some(1);
+            if !harmful {
+                file.write_all_at(&byte, *at).expect("writes");
+            }
+            harmful
+        });
+    assert!(harmful.is_some(), "some place is in use");
+    let before = std::fs::read(&db).expect("reads");
+
+    let config = daemon.folder().join("leadgate.toml");
+    let run = output(&["run", "--config", path(&config)], &[]);
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("is damaged") && said.contains("salvage"),
+        "{said}"
+    );
+    assert!(!said.contains("panicked"), "{said}");
+    let verify = outbox(&daemon, &["verify", "--json"]);
+    assert_eq!(verify.status.code(), Some(1));
+    let verdict: Value = serde_json::from_slice(&verify.stdout).expect("JSON");
+    assert!(verdict["found"].as_u64() > Some(0), "{verdict}");
+    assert!(verdict["problems"][0]["key"].is_string());
+
+    let to = daemon.folder().join("saved");
+    let saved = succeeded(&outbox(&daemon, &["salvage", "--to", path(&to), "--json"]));
+    let saved: Value = serde_json::from_str(&saved).expect("JSON");
+    let leads = saved["leads"].as_u64().expect("a number");
+    assert!(leads > 200, "{saved}");
+    assert!(
+        std::fs::read(&db).expect("reads") == before,
+        "the damaged store is untouched"
+    );
+    replace(&daemon, &to);
+    succeeded(&outbox(&daemon, &["verify"]));
+    let text = std::fs::read_to_string(&config).expect("reads");
+    std::fs::write(&config, text.replace(&dead, &crm.url())).expect("writes");
+    daemon.restart();
+    until("the rest is delivered", || {
+        taken(&crm).len() as u64 >= leads
+    });
+}
+
+#[test]
+fn an_export_makes_the_same_outbox_elsewhere() {
+    let dead = format!("http://127.0.0.1:{}", leadgate_tests::free_port());
+    let mut from = Daemon::start(Setup::with_crm(&dead));
+    pushed(&from, 1..=20);
+    let online = succeeded(&outbox(&from, &["export"]));
+    from.terminate();
+    let lines = succeeded(&outbox(&from, &["export"]));
+    assert_eq!(online.lines().count(), lines.lines().count());
+    assert_eq!(lines.lines().count(), 21);
+    let mut to = Daemon::start(Setup::with_crm(&dead));
+    to.terminate();
+    let mut input = tempfile::tempfile().expect("a file");
+    input.write_all(lines.as_bytes()).expect("writes");
+    input.rewind().expect("rewinds");
+    let import = Command::new(binary())
+        .args(["outbox", "import", "-", "--json", "--config"])
+        .arg(to.folder().join("leadgate.toml"))
+        .stdin(Stdio::from(input))
+        .output()
+        .expect("runs");
+    let done: Value = serde_json::from_str(&succeeded(&import)).expect("JSON");
+    assert_eq!(
+        (&done["leads"], &done["deliveries"]),
+        (&20.into(), &20.into())
+    );
+    succeeded(&outbox(&to, &["verify"]));
+    succeeded(&outbox(&to, &["rekey"]));
+    to.restart();
+    succeeded(&outbox(&to, &["rekey"]));
+    let waiting = |daemon: &Daemon| {
+        daemon.stat("/sinks/crm/pending")
+            + daemon.stat("/sinks/crm/retrying")
+            + daemon.stat("/sinks/crm/in_flight")
+    };
+    assert_eq!((waiting(&to), to.stat("/leads/accepted")), (20, 20));
+    assert_eq!(
+        to.shop().push(Shop::lead(3)).expect("answered").body,
+        SUCCESS
+    );
+    assert_eq!(to.stat("/leads/duplicate"), 1, "a re-push is known");
 }

@@ -112,6 +112,19 @@ static uint32_t file_of(const char *name) {
     return 0;
 }
 
+/* Under the lock: the same, and from now on known if it was not yet. */
+static uint32_t known_file(const char *name) {
+    uint32_t file = file_of(name);
+    if (file != 0)
+        return file;
+    if (files + 1 >= FILES)
+        die("shim: too many files\n");
+    file = ++files;
+    names[file] = strdup(name);
+    record(NAME, file, 0, 0, name, strlen(name));
+    return file;
+}
+
 static int open_any(int folder, const char *path, int flags, mode_t mode) {
     const char *name = inside(path);
     if (name == NULL)
@@ -120,14 +133,7 @@ static int open_any(int folder, const char *path, int flags, mode_t mode) {
     int fd = (int)syscall(SYS_openat, folder, path, flags, mode);
     int error = errno;
     if (fd >= 0 && fd < FDS) {
-        uint32_t file = file_of(name);
-        if (file == 0) {
-            if (files + 1 >= FILES)
-                die("shim: too many files\n");
-            file = ++files;
-            names[file] = strdup(name);
-            record(NAME, file, 0, 0, name, strlen(name));
-        }
+        uint32_t file = known_file(name);
         fds[fd] = (unsigned short)file;
         if (flags & O_TRUNC)
             record(TRUNCATE, file, 0, 0, NULL, 0);
@@ -320,8 +326,8 @@ int rename(const char *from, const char *to) {
     pthread_mutex_lock(&lock);
     int done = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
     int after = errno;
-    uint32_t file = file_of(old);
-    if (done == 0 && file != 0) {
+    if (done == 0) {
+        uint32_t file = known_file(old);
         uint32_t replaced = file_of(new);
         if (replaced != 0)
             names[replaced] = NULL;
@@ -340,8 +346,9 @@ int unlink(const char *path) {
     pthread_mutex_lock(&lock);
     int done = (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
     int after = errno;
-    uint32_t file = file_of(name);
-    if (done == 0 && file != 0) {
+    if (done == 0) {
+        /* Perhaps a process before this one made it. */
+        uint32_t file = known_file(name);
         names[file] = NULL;
         record(UNLINK, file, 0, 0, NULL, 0);
     }

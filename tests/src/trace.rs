@@ -179,6 +179,24 @@ impl Trace {
         totals
     }
 
+    /// How many writes reached any file while there was one of this name, beside those to
+    /// itself.
+    pub fn writes_beside(&self, name: &str) -> usize {
+        let mut beside = None;
+        let mut writes = 0;
+        for record in &self.0 {
+            match &record.what {
+                What::Name(known) if known == name => beside = Some(record.file),
+                What::Unlink if beside == Some(record.file) => beside = None,
+                What::Write(..) | What::Truncate(_) => {
+                    writes += usize::from(beside.is_some_and(|file| file != record.file));
+                }
+                _ => {}
+            }
+        }
+        writes
+    }
+
     /// How many complete records a trace of this length has.
     pub fn records_within(&self, length: u64) -> usize {
         self.0.partition_point(|record| record.end <= length)

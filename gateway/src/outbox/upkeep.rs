@@ -61,8 +61,8 @@ pub struct Salvaged {
     pub deliveries: u64,
     /// Pushes in quarantine saved.
     pub suspects: u64,
-    /// What the store's own counts say was there and is not.
-    pub missing_leads: u64,
+    /// What the store's own counts say was there and is not; nothing if they are lost too.
+    pub missing_leads: Option<u64>,
     /// Losses found.
     pub lost: u64,
     /// The first [`PROBLEMS_LISTED`] of them.

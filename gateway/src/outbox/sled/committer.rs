@@ -23,8 +23,9 @@ use super::vault::Vault;
 use super::writes::Written;
 use crate::outbox::{Totals, Unavailable};
 
-/// Jobs in one commit at most.
-const GROUP: usize = 1024;
+/// Jobs in one commit at most. sled frees what a batch replaced only when the batch is over:
+/// with a thousand leads in a batch it grew by gigabytes.
+const GROUP: usize = 64;
 
 /// The thread's state.
 pub(super) struct Committer {

@@ -1,9 +1,8 @@
 //! The engine's door: opening sled so that a damaged store is an error.
 //!
 //! sled 0.34 panics on damage, or opens and silently cuts off what lies behind it. So the log
-//! is read before sled is ([`super::log`]), and sled's panics are caught. The exceptions are
-//! what only sled can judge: the newest segment, which a crash may leave torn, and its
-//! snapshot file, whose damage it reports itself.
+//! is read before sled is let near it ([`judge`]), and sled's panics are caught. What is left
+//! to sled is its snapshot file, whose damage it reports itself.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -13,8 +12,7 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use super::OpenError;
-use super::log::{Log, Tear};
-use super::{mark, recover};
+use super::{closed, judge};
 
 /// Opens or makes the sled database in `path`.
 pub(super) fn open(path: &Path, cache: usize) -> Result<::sled::Db, OpenError> {
@@ -29,17 +27,19 @@ pub(super) fn open(path: &Path, cache: usize) -> Result<::sled::Db, OpenError> {
         return Err(OpenError::InUse(path.to_owned()));
     }
     drop_half_snapshots(path).map_err(|error| broken(error.to_string()))?;
-    let stopped_cleanly = is_clean(path);
-    if path.join("db").exists()
-        && let Some(why) =
-            damage(path, stopped_cleanly).map_err(|error| broken(error.to_string()))?
-    {
-        return Err(OpenError::Damaged {
-            path: path.to_owned(),
-            why,
-        });
+    if path.join("db").exists() {
+        let refusal = judge::refusal(path).map_err(|error| broken(error.to_string()))?;
+        if let Some(why) = refusal {
+            return Err(OpenError::Damaged {
+                path: path.to_owned(),
+                why,
+            });
+        }
+        // What sled takes for its log must not vanish afterwards: see [`judge`].
+        let db = File::open(path.join("db")).and_then(|db| db.sync_data());
+        db.map_err(|error| broken(error.to_string()))?;
     }
-    forget_clean(path).map_err(|error| broken(error.to_string()))?;
+    closed::forget(path).map_err(|error| broken(error.to_string()))?;
     let open = || {
         ::sled::Config::new()
             .path(path)
@@ -90,52 +90,6 @@ fn drop_half_snapshots(path: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The file that says that the store was closed whole.
-const CLEAN: &str = "clean";
-
-/// Notes that the store was closed and all of it is on disk.
-pub(super) fn leave_clean(path: &Path) -> std::io::Result<()> {
-    File::create(path.join(CLEAN))?.sync_all()?;
-    File::open(path)?.sync_all()
-}
-
-/// Whether the store was closed whole.
-pub(super) fn is_clean(path: &Path) -> bool {
-    path.join(CLEAN).exists()
-}
-
-/// From now on the store is not closed whole.
-fn forget_clean(path: &Path) -> std::io::Result<()> {
-    match std::fs::remove_file(path.join(CLEAN)) {
-        Ok(()) => File::open(path)?.sync_all(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Why sled must not open the store, if so. After a crash, above all a power cut, commits
-/// that nobody was told of may be torn in any place that was written last: sled takes the log
-/// up to there, and the mark says whether that is far enough. After a clean stop no
-/// full segment may be damaged.
-fn damage(path: &Path, stopped_cleanly: bool) -> std::io::Result<Option<String>> {
-    let log = Log::open(path)?;
-    let contents = log.read(Tear::Stop)?;
-    if stopped_cleanly && let Some(first) = contents.damage.first() {
-        return Ok(Some(format!(
-            "{} places in its file `db` cannot be read, the first at byte {}",
-            contents.damage.len(),
-            first.from
-        )));
-    }
-    if contents.torn.is_none() && contents.damage.is_empty() {
-        return Ok(None);
-    }
-    // A crash tears off what was never acknowledged; anything more is damage.
-    let kept = recover::totals(&log, &contents)?.unwrap_or_default();
-    Ok(mark::missing(path, &kept)
-        .map(|missing| format!("{missing} pushes that were acknowledged are not in it any more")))
 }
 
 /// How long a store that was closed may stay locked.

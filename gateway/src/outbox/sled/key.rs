@@ -193,6 +193,23 @@ pub(super) fn quarantine_of(id: QuarantineId) -> Vec<u8> {
     [b"u".as_slice(), id.0.as_bytes()].concat()
 }
 
+/// Whether it is as long as keys of its room are, and so can be a key at all.
+pub(super) fn is_one(key: &[u8]) -> bool {
+    match key.first() {
+        Some(b'm') => [FORMAT, TOTALS, INDEX_KEY, INDEX].contains(&key),
+        Some(b's' | b'p') => true,
+        Some(b'i') => key.len() == 17,
+        Some(b'q') => key.len() == 33,
+        Some(b'l') => key.len() == 23,
+        Some(b'o') => key.len() == 25,
+        Some(b'b') => key.len() == 38,
+        Some(b'j') => key.len() == 11,
+        Some(b'w' | b'd' | b'x') => key.len() == 21,
+        Some(b'u') => key.len() == 19,
+        _ => false,
+    }
+}
+
 /// The id in front of the part or revision, in keys of `l` and `u`.
 pub(super) fn id_after_room(key: &[u8]) -> Option<Uuid> {
     Uuid::from_slice(key.get(1..17)?).ok()

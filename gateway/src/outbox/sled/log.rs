@@ -1,14 +1,17 @@
 //! sled's log, read without sled.
 //!
-//! sled 0.34 answers a damaged log by panicking or, worse, by cutting everything off behind
-//! the damage and overwriting it. So before it is let near a store, and to save what is left
-//! of a damaged one, the file `db` is read here: every message whose checksum fits, whatever
-//! lies around it. Never writes. Knows pages and bytes, not keys.
+//! sled 0.34 answers a damaged log by panicking or, worse, by cutting off what lies behind
+//! the damage. So before it is let near a store, and to save what is left of a damaged one,
+//! the file `db` is read here: every message whose checksum fits, whatever lies around it.
+//! Never writes. Knows pages and bytes, not keys; keeps nothing of what it read.
 //!
 //! The file is segments of equal size, each a header of 20 bytes and messages: checksum (4),
-//! kind (1), length, number of the segment, page (varints), body.
+//! kind (1), length, number of the segment, page (varints), body. A place in the order of all
+//! writes is the segment's number times its size, plus the place in it.
+//!
+//! Segments are used again without being cleared. So the newest one ends where no message of
+//! its own number follows, whatever stands there; all others were written to their end.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -21,10 +24,8 @@ const SEGMENT_HEADER: usize = 20;
 const LONGEST_HEADER: usize = 32;
 const SEGMENT: usize = 512 << 10;
 
+/// The rest of a segment that was filled.
 const CAP: u8 = 2;
-const FREE: u8 = 4;
-const NODE: u8 = 8;
-const LINK: u8 = 10;
 /// The last kind there is.
 const LAST_KIND: u8 = 11;
 
@@ -35,48 +36,52 @@ pub(super) struct Log {
     segments: u64,
 }
 
+/// A whole message.
+pub(super) struct Message<'a> {
+    /// Its place in the order of all writes.
+    pub(super) written: u64,
+    pub(super) kind: Kind,
+    pub(super) page: u64,
+    pub(super) body: &'a [u8],
+}
+
+/// What a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A page's whole state.
+    Node,
+    /// A change to it.
+    Link,
+    /// The page is free.
+    Free,
+    /// The state of one of sled's own pages.
+    Own,
+    /// A batch begins; the body says where its last message stands.
+    Batch,
+    /// Nothing about a page.
+    Other,
+}
+
 /// Bytes of the file that should be a message and are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Damage {
     pub(super) from: u64,
     pub(super) to: u64,
-}
-
-/// Where a message's body is.
-#[derive(Clone, Copy)]
-pub(super) struct Body {
-    at: u64,
-    length: usize,
-}
-
-/// A page: its newest whole state and the changes to it since, in order.
-pub(super) struct Page {
-    /// Where in the order of all writes its state stands.
+    /// Its place in the order of all writes.
     pub(super) written: u64,
-    pub(super) state: Body,
-    pub(super) changes: Vec<Body>,
 }
 
-/// What the log holds.
-#[derive(Default)]
-pub(super) struct Contents {
-    pub(super) pages: BTreeMap<u64, Page>,
-    /// In full segments: never the work of a crash.
+/// What a reading found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// In the order of all writes.
     pub(super) damage: Vec<Damage>,
-    /// In the newest segment: what a crash left of a commit, or damage.
-    pub(super) torn: Option<Damage>,
+    /// The end of the last message.
+    pub(super) end: u64,
 }
 
-/// What to do about a torn newest segment.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tear {
-    /// Take nothing behind it, as sled does.
-    Stop,
-    /// Take all that is whole.
-    GoOn,
-}
-
-struct Message {
+/// A message and where it lies in its segment.
+struct Lying {
     kind: u8,
     segment: u64,
     page: u64,
@@ -101,42 +106,70 @@ impl Log {
     }
 
     /// Reads all of it, in the order in which it was written.
-    pub(super) fn read(&self, tear: Tear) -> io::Result<Contents> {
-        let mut contents = Contents::default();
+    pub(super) fn read(
+        &self,
+        mut each: impl FnMut(&Message<'_>) -> io::Result<()>,
+    ) -> io::Result<Found> {
+        let mut found = Found::default();
+        let order = self.order()?;
+        let mut bytes = Vec::new();
+        for (place, segment) in order.iter().enumerate() {
+            let newest = place + 1 == order.len();
+            self.load(segment.index, self.segment, &mut bytes)?;
+            self.replay(&bytes, segment, newest, &mut found, &mut each)?;
+        }
+        Ok(found)
+    }
+
+    /// Where it ends, without reading more than its newest segment.
+    pub(super) fn end(&self) -> io::Result<u64> {
+        let mut found = Found::default();
+        if let Some(newest) = self.order()?.last() {
+            let mut bytes = Vec::new();
+            self.load(newest.index, self.segment, &mut bytes)?;
+            self.replay(&bytes, newest, true, &mut found, &mut |_| Ok(()))?;
+        }
+        Ok(found.end)
+    }
+
+    /// The segment that holds this place in the order of all writes.
+    pub(super) fn segment_of(&self, written: u64) -> u64 {
+        written / self.segment as u64
+    }
+
+    /// All segments that hold something, in the order in which they were written.
+    fn order(&self) -> io::Result<Vec<Segment>> {
         let mut order = Vec::new();
+        let mut bytes = Vec::new();
         for index in 0..self.segments {
-            let bytes = self.load(index)?;
+            self.load(index, SEGMENT_HEADER, &mut bytes)?;
             if let Some(number) = number(&bytes, self.segment) {
-                order.push((number, index));
+                let whole = true;
+                order.push(Segment {
+                    number,
+                    index,
+                    whole,
+                });
                 continue;
             }
+            self.load(index, self.segment, &mut bytes)?;
             let first = (SEGMENT_HEADER..bytes.len()).find_map(|at| message(&bytes, at, None));
             if let Some(first) = first {
-                let from = index * self.segment as u64;
-                let to = from + SEGMENT_HEADER as u64;
-                contents.damage.push(Damage { from, to });
-                order.push((first.segment, index));
+                let (number, whole) = (first.segment, false);
+                order.push(Segment {
+                    number,
+                    index,
+                    whole,
+                });
             }
         }
         order.sort_unstable();
-        let newest = order.last().map(|(number, _)| *number);
-        for (number, index) in order {
-            let bytes = self.load(index)?;
-            let tear = (Some(number) == newest).then_some(tear);
-            self.replay(&bytes, number, index, tear, &mut contents);
-        }
-        Ok(contents)
+        Ok(order)
     }
 
-    /// The bytes of a body.
-    pub(super) fn body(&self, body: Body) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; body.length];
-        self.file.read_exact_at(&mut bytes, body.at)?;
-        Ok(bytes)
-    }
-
-    fn load(&self, index: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; self.segment];
+    /// Reads up to `length` bytes of a segment; the last one of the file may be shorter.
+    fn load(&self, index: u64, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+        bytes.resize(length, 0);
         let mut filled = 0;
         while filled < bytes.len() {
             let at = index * self.segment as u64 + filled as u64;
@@ -146,76 +179,78 @@ impl Log {
             }
         }
         bytes.truncate(filled);
-        Ok(bytes)
+        Ok(())
     }
 
-    /// `tear` is given for the newest segment.
     fn replay(
         &self,
         bytes: &[u8],
-        number: u64,
-        index: u64,
-        tear: Option<Tear>,
-        into: &mut Contents,
-    ) {
-        let start = index * self.segment as u64;
+        segment: &Segment,
+        newest: bool,
+        found: &mut Found,
+        each: &mut impl FnMut(&Message<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let start = segment.index * self.segment as u64;
+        let first = segment.number * self.segment as u64;
+        let mut damaged = |from: usize, to: usize| {
+            found.damage.push(Damage {
+                from: start + from as u64,
+                to: start + to as u64,
+                written: first + from as u64,
+            });
+        };
+        if !segment.whole {
+            damaged(0, SEGMENT_HEADER);
+        }
+        found.end = first + SEGMENT_HEADER as u64;
         let mut at = SEGMENT_HEADER;
         let mut hole = None;
-        let mut damaged = |from: usize, to: usize| {
-            let from = start + from as u64;
-            let to = start + to as u64;
-            match tear {
-                None => into.damage.push(Damage { from, to }),
-                Some(_) => into.torn = Some(Damage { from, to }),
-            }
-        };
         while at + LONGEST_HEADER <= bytes.len() {
-            let Some(message) = message(bytes, at, Some(number)) else {
+            let Some(message) = message(bytes, at, Some(segment.number)) else {
                 hole.get_or_insert(at);
                 at += 1;
                 continue;
             };
             if let Some(from) = hole.take() {
                 damaged(from, at);
-                if tear == Some(Tear::Stop) {
-                    return;
-                }
             }
+            found.end = first + message.end as u64;
             if message.kind == CAP {
-                return;
+                return Ok(());
             }
-            let body = Body {
-                at: start + message.body as u64,
-                length: message.end - message.body,
-            };
-            let written = number * self.segment as u64 + at as u64;
-            match message.kind {
-                NODE => {
-                    let page = Page {
-                        written,
-                        state: body,
-                        changes: Vec::new(),
-                    };
-                    into.pages.insert(message.page, page);
-                }
-                LINK => {
-                    if let Some(page) = into.pages.get_mut(&message.page) {
-                        page.changes.push(body);
-                    }
-                }
-                FREE => {
-                    into.pages.remove(&message.page);
-                }
-                _ => {}
-            }
+            each(&Message {
+                written: first + at as u64,
+                kind: kind(message.kind),
+                page: message.page,
+                body: &bytes[message.body..message.end],
+            })?;
             at = message.end;
         }
-        // The newest segment ends where writing stopped; any other is full.
-        if let Some(from) = hole
-            && (tear.is_none() || bytes[from..].iter().any(|byte| *byte != 0))
-        {
-            damaged(from, bytes.len());
+        let cut_short = at + LONGEST_HEADER <= self.segment;
+        if !newest && (hole.is_some() || cut_short) {
+            damaged(hole.unwrap_or(at), self.segment);
         }
+        Ok(())
+    }
+}
+
+/// A segment by what it holds.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Segment {
+    number: u64,
+    index: u64,
+    /// Whether its header can be read.
+    whole: bool,
+}
+
+fn kind(byte: u8) -> Kind {
+    match byte {
+        3 => Kind::Batch,
+        4 => Kind::Free,
+        5..=7 => Kind::Own,
+        8 | 9 => Kind::Node,
+        10 | 11 => Kind::Link,
+        _ => Kind::Other,
     }
 }
 
@@ -228,7 +263,7 @@ fn number(bytes: &[u8], segment: usize) -> Option<u64> {
 }
 
 /// The message at `at`, if there is a whole one (of that segment).
-fn message(bytes: &[u8], at: usize, segment: Option<u64>) -> Option<Message> {
+fn message(bytes: &[u8], at: usize, segment: Option<u64>) -> Option<Lying> {
     let header = bytes.get(at..)?;
     let kind = *header.get(4)?;
     if kind == 0 || kind > LAST_KIND {
@@ -247,7 +282,7 @@ fn message(bytes: &[u8], at: usize, segment: Option<u64>) -> Option<Message> {
     sum.update(whole);
     sum.update(&header[4..body]);
     let found = u32::from_le_bytes(header[..4].try_into().ok()?) ^ u32::MAX;
-    (sum.finalize() == found).then_some(Message {
+    (sum.finalize() == found).then_some(Lying {
         kind,
         segment: number,
         page,

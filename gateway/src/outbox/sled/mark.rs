@@ -36,19 +36,21 @@ impl Mark {
     }
 }
 
-/// How many acknowledged pushes the store does not know of, if any.
-pub(super) fn missing(folder: &Path, totals: &Totals) -> Option<u64> {
+/// What it says, if it is there and whole.
+pub(super) fn read(folder: &Path) -> Option<u64> {
     let bytes = std::fs::read(folder.join(NAME)).ok()?;
     let bytes: [u8; 12] = bytes.try_into().ok()?;
     let (count, sum) = bytes.split_first_chunk::<8>()?;
-    if crc32fast::hash(count).to_be_bytes() != *sum {
-        return None;
-    }
-    let missing = u64::from_be_bytes(*count).saturating_sub(pushes(totals));
+    (crc32fast::hash(count).to_be_bytes() == *sum).then(|| u64::from_be_bytes(*count))
+}
+
+/// How many acknowledged pushes the store does not know of, if any.
+pub(super) fn missing(folder: &Path, totals: &Totals) -> Option<u64> {
+    let missing = read(folder)?.saturating_sub(pushes(totals));
     (missing > 0).then_some(missing)
 }
 
 /// Pushes that brought something: this number never falls.
-fn pushes(totals: &Totals) -> u64 {
+pub(super) fn pushes(totals: &Totals) -> u64 {
     totals.accepted + totals.quarantined
 }

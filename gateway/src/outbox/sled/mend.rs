@@ -21,8 +21,9 @@ use crate::seal::SealError;
 const LOST: &str = "it is lost; if a backup or the sender has it, bring it in from there";
 const AGAIN: &str = "look at the lead and decide whether its sink still needs it";
 
-/// Makes the tree sound. Stops at a record that is sealed with a key it was not given.
-pub(super) fn mend(reader: &Reader, saved: &mut Salvaged) -> Result<(), Fault> {
+/// Makes the tree sound, and gives how many leads there were by its counts as they were found.
+/// Stops at a record that is sealed with a key it was not given.
+pub(super) fn mend(reader: &Reader, saved: &mut Salvaged) -> Result<u64, Fault> {
     for room in [b"q", b"o", b"i"] {
         clear(&reader.tree, room)?;
     }
@@ -47,10 +48,9 @@ pub(super) fn mend(reader: &Reader, saved: &mut Salvaged) -> Result<(), Fault> {
     mend.suspects()?;
     mend.deliveries()?;
     mend.orphans()?;
-    mend.saved.missing_leads = said.saturating_sub(mend.totals.leads);
     let totals = record::encode(&mend.totals);
     reader.tree.insert(key::TOTALS, totals)?;
-    Ok(())
+    Ok(said)
 }
 
 fn clear(tree: &::sled::Tree, room: &[u8]) -> Result<(), Fault> {

@@ -9,6 +9,7 @@ mod archive;
 mod backup;
 mod barrier;
 mod claims;
+mod closed;
 mod committer;
 mod dump;
 mod engine;
@@ -17,6 +18,7 @@ mod finish;
 mod group;
 mod index;
 mod job;
+mod judge;
 mod key;
 mod leave;
 mod list;
@@ -84,7 +86,7 @@ const FORMAT: u32 = 2;
 /// Room in the queue beyond arrivals, for ends of attempts.
 const FINISHES: usize = 1024;
 /// Groups that may be in the tree and not yet on disk.
-const AHEAD: usize = 4;
+const AHEAD: usize = 16;
 
 /// How to open a store.
 pub struct Options<'a> {
@@ -197,7 +199,7 @@ impl SledOutbox {
         if let Some(missing) = mark::missing(&path, &totals) {
             return Err(OpenError::Damaged {
                 path,
-                why: format!("{missing} pushes that were acknowledged are not in it any more"),
+                why: judge::missing(missing),
             });
         }
         let mark = Mark::open(&path).map_err(|error| broken(error.to_string()))?;
@@ -572,7 +574,7 @@ impl Outbox for SledOutbox {
             let failed = failed.count();
             if failed == 0
                 && self.shared.fault().is_none()
-                && let Err(error) = engine::leave_clean(&self.path)
+                && let Err(error) = closed::leave(&self.path)
             {
                 tracing::warn!(error = %error, "outbox was not marked as closed whole");
             }

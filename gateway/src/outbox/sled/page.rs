@@ -8,67 +8,93 @@ use std::collections::BTreeMap;
 /// A number and how many bytes it takes.
 pub(super) struct Varint(pub(super) u64, pub(super) usize);
 
-/// A leaf: keys from `low` on, below `high` (empty: no end).
-pub(super) struct Leaf {
+/// Which keys a page covers: from `low` on, below `high` (empty: no end).
+pub(super) struct Range {
     pub(super) low: Vec<u8>,
     pub(super) high: Vec<u8>,
-    prefix: Vec<u8>,
+    prefix: usize,
+    leaf: bool,
+}
+
+/// A change to a leaf; keys lack the prefix.
+pub(super) enum Change {
+    Set(Vec<u8>, Vec<u8>),
+    Remove(Vec<u8>),
+    /// About pages only: the merged page's new state follows.
+    Merge,
+}
+
+/// A leaf and its entries.
+pub(super) struct Leaf {
+    pub(super) range: Range,
     pub(super) entries: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-impl Leaf {
+impl Range {
     /// `None` if it is another kind of page or damaged.
-    pub(super) fn read(mut bytes: &[u8]) -> Option<Self> {
-        let bytes = &mut bytes;
+    pub(super) fn of_leaf(mut bytes: &[u8]) -> Option<Self> {
+        Self::read(&mut bytes).filter(|range| range.leaf)
+    }
+
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
         let _next = number(bytes)?;
         let _merging_child = number(bytes)?;
         let _merging = byte(bytes)?;
         let prefix = usize::from(byte(bytes)?);
         let low = string(bytes)?;
         let high = string(bytes)?;
-        let prefix = low.get(..prefix)?.to_vec();
-        if byte(bytes)? != 0 {
-            return None;
-        }
+        let leaf = byte(bytes)? == 0;
+        (prefix <= low.len()).then_some(Self {
+            low,
+            high,
+            prefix,
+            leaf,
+        })
+    }
+
+    pub(super) fn covers(&self, key: &[u8]) -> bool {
+        self.low.as_slice() <= key && (self.high.is_empty() || key < self.high.as_slice())
+    }
+
+    /// The whole key of one that lacks the prefix.
+    pub(super) fn key(&self, rest: &[u8]) -> Vec<u8> {
+        [&self.low[..self.prefix], rest].concat()
+    }
+
+    /// The same if the prefix had another length: all that it may be.
+    pub(super) fn keys(&self, rest: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+        (0..=self.low.len()).map(move |length| [&self.low[..length], rest].concat())
+    }
+}
+
+impl Leaf {
+    /// `None` if it is another kind of page or damaged.
+    pub(super) fn read(mut bytes: &[u8]) -> Option<Self> {
+        let bytes = &mut bytes;
+        let range = Range::read(bytes).filter(|range| range.leaf)?;
         let count = usize::try_from(number(bytes)?).ok()?;
         let mut keys = Vec::new();
         for _ in 0..count {
-            keys.push([prefix.as_slice(), &string(bytes)?].concat());
+            keys.push(range.key(&string(bytes)?));
         }
         let mut entries = BTreeMap::new();
         for key in keys {
             entries.insert(key, string(bytes)?);
         }
-        Some(Self {
-            low,
-            high,
-            prefix,
-            entries,
-        })
+        Some(Self { range, entries })
     }
+}
 
-    /// Applies a change; `false` if it cannot be read.
-    pub(super) fn change(&mut self, mut bytes: &[u8]) -> bool {
+impl Change {
+    /// `None` if it cannot be read.
+    pub(super) fn read(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
-        let full = |leaf: &Self, key: Vec<u8>| [leaf.prefix.as_slice(), &key].concat();
-        match byte(bytes) {
-            Some(0) => {
-                let (Some(key), Some(value)) = (string(bytes), string(bytes)) else {
-                    return false;
-                };
-                self.entries.insert(full(self, key), value);
-            }
-            Some(1) => {
-                let Some(key) = string(bytes) else {
-                    return false;
-                };
-                self.entries.remove(&full(self, key));
-            }
-            // Merging of pages: the merged page's new state follows.
-            Some(2..=4) => {}
-            _ => return false,
+        match byte(bytes)? {
+            0 => Some(Self::Set(string(bytes)?, string(bytes)?)),
+            1 => Some(Self::Remove(string(bytes)?)),
+            2..=4 => Some(Self::Merge),
+            _ => None,
         }
-        true
     }
 }
 
@@ -116,9 +142,11 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused_without_panic(bytes: Vec<u8>) {
-            if let Some(mut leaf) = Leaf::read(&bytes) {
-                leaf.change(&bytes);
+            Leaf::read(&bytes);
+            if let Some(range) = Range::of_leaf(&bytes) {
+                range.keys(&range.key(&bytes)).count();
             }
+            Change::read(&bytes);
         }
     }
 }

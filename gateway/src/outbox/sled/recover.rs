@@ -1,15 +1,17 @@
 //! Recovery: the entries that a log still holds, put into a new tree.
 //!
-//! Each leaf is authority for its range of keys; a later one overrides an earlier. Where
-//! damage took a leaf's newest state, an older one may stand in, or nothing.
+//! The log is gone through from its beginning, as if everything were written once more. So
+//! where damage took a page's newest state, whatever older one is left stands in.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
+use super::judge::Counts;
 use super::key;
-use super::log::{Contents, Log, Page};
-use super::page::Leaf;
-use super::record;
-use crate::outbox::Totals;
+use super::log::{Damage, Kind, Log};
+use super::mark;
+use super::page::{Change, Leaf, Range};
 
 /// Keys from `low` on, below `high` (empty: no end), of which no page is left.
 pub(super) struct Gap {
@@ -17,18 +19,133 @@ pub(super) struct Gap {
     pub(super) high: Vec<u8>,
 }
 
+/// What was found beside the entries.
+pub(super) struct Recovered {
+    pub(super) gaps: Vec<Gap>,
+    pub(super) damage: Vec<Damage>,
+    /// Pushes that the newest counts found speak of.
+    pub(super) pushes: Option<u64>,
+    /// Changes that belong to no page that is left.
+    pub(super) strays: u64,
+}
+
 /// Puts every entry into `tree` and says what is missing.
-pub(super) fn recover(log: &Log, contents: &Contents, tree: &::sled::Tree) -> io::Result<Vec<Gap>> {
-    let mut pages: Vec<&Page> = contents.pages.values().collect();
-    pages.sort_unstable_by_key(|page| page.written);
+pub(super) fn recover(log: &Log, tree: &::sled::Tree) -> io::Result<Recovered> {
+    // Most states of a page are followed by another one of the same range.
+    let mut last: HashMap<u64, (u64, u64)> = HashMap::new();
+    log.read(|message| {
+        if message.kind == Kind::Node
+            && let Some(range) = Range::of_leaf(message.body)
+        {
+            last.insert(message.page, (message.written, digest(&range)));
+        }
+        Ok(())
+    })?;
+    let mut pages: HashMap<u64, Known> = HashMap::new();
+    let mut counts = Counts::default();
+    let (mut pushes, mut strays) = (None, 0);
     let mut ranges = Vec::new();
-    for page in pages {
-        let Some(leaf) = leaf(log, page)? else {
-            continue;
-        };
-        put(tree, &leaf).map_err(io::Error::other)?;
-        ranges.push((leaf.low, leaf.high));
+    let found = log.read(|message| {
+        if let Some(totals) = counts.see(message) {
+            pushes = Some(mark::pushes(&totals));
+        }
+        match message.kind {
+            Kind::Node => {
+                pages.remove(&message.page);
+                let Some(range) = Range::of_leaf(message.body) else {
+                    return Ok(());
+                };
+                let follows = last.get(&message.page).is_some_and(|(written, digested)| {
+                    *written > message.written && *digested == digest(&range)
+                });
+                if follows {
+                    pages.insert(message.page, Known::Follows);
+                } else if let Some(leaf) = Leaf::read(message.body) {
+                    put(tree, &leaf).map_err(io::Error::other)?;
+                    ranges.push((leaf.range.low.clone(), leaf.range.high.clone()));
+                    pages.insert(message.page, Known::Put(leaf.range));
+                }
+            }
+            Kind::Link => match pages.get(&message.page) {
+                Some(Known::Put(range)) => {
+                    if !change(tree, range, message.body).map_err(io::Error::other)? {
+                        strays += 1;
+                    }
+                }
+                Some(Known::Follows) | None => {}
+            },
+            Kind::Free => {
+                pages.remove(&message.page);
+            }
+            Kind::Own | Kind::Batch | Kind::Other => {}
+        }
+        Ok(())
+    })?;
+    Ok(Recovered {
+        gaps: gaps(ranges),
+        damage: found.damage,
+        pushes,
+        strays,
+    })
+}
+
+/// What stands of a page.
+enum Known {
+    Put(Range),
+    /// Nothing yet: a later state has all of it.
+    Follows,
+}
+
+fn digest(range: &Range) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&range.low, &range.high).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn put(tree: &::sled::Tree, leaf: &Leaf) -> ::sled::Result<()> {
+    let mut batch = ::sled::Batch::default();
+    let (low, high) = (leaf.range.low.as_slice(), leaf.range.high.as_slice());
+    let older = if high.is_empty() {
+        tree.range(low..)
+    } else {
+        tree.range(low..high)
+    };
+    for key in older.keys() {
+        batch.remove(key?);
     }
+    for (key, value) in &leaf.entries {
+        batch.insert(key.as_slice(), value.as_slice());
+    }
+    tree.apply_batch(batch)
+}
+
+/// Applies a change; `false` if it fits nowhere. It may belong to a state of the page that is
+/// damaged, and lack another prefix than what stands in has.
+fn change(tree: &::sled::Tree, range: &Range, bytes: &[u8]) -> ::sled::Result<bool> {
+    let fitting = |rest: &[u8]| {
+        let mut keys = std::iter::once(range.key(rest)).chain(range.keys(rest));
+        keys.find(|key| range.covers(key) && key::is_one(key))
+    };
+    match Change::read(bytes) {
+        Some(Change::Set(rest, value)) => {
+            let Some(key) = fitting(&rest) else {
+                return Ok(false);
+            };
+            tree.insert(key, value)?;
+        }
+        Some(Change::Remove(rest)) => {
+            let Some(key) = fitting(&rest) else {
+                return Ok(false);
+            };
+            tree.remove(key)?;
+        }
+        Some(Change::Merge) => {}
+        None => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn gaps(mut ranges: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<Gap> {
     ranges.sort_unstable();
     let mut gaps = Vec::new();
     let mut covered = Some(Vec::new());
@@ -50,50 +167,5 @@ pub(super) fn recover(log: &Log, contents: &Contents, tree: &::sled::Tree) -> io
         let high = Vec::new();
         gaps.push(Gap { low, high });
     }
-    Ok(gaps)
-}
-
-/// The store's counts as its log holds them.
-pub(super) fn totals(log: &Log, contents: &Contents) -> io::Result<Option<Totals>> {
-    let mut newest = None;
-    for page in contents.pages.values() {
-        if newest
-            .as_ref()
-            .is_some_and(|(written, _)| page.written < *written)
-        {
-            continue;
-        }
-        if let Some(leaf) = leaf(log, page)?
-            && let Some(bytes) = leaf.entries.get(key::TOTALS)
-        {
-            newest = Some((page.written, record::decode_owned(bytes).ok()));
-        }
-    }
-    Ok(newest.and_then(|(_, totals)| totals))
-}
-
-fn leaf(log: &Log, page: &Page) -> io::Result<Option<Leaf>> {
-    let Some(mut leaf) = Leaf::read(&log.body(page.state)?) else {
-        return Ok(None);
-    };
-    for change in &page.changes {
-        leaf.change(&log.body(*change)?);
-    }
-    Ok(Some(leaf))
-}
-
-fn put(tree: &::sled::Tree, leaf: &Leaf) -> ::sled::Result<()> {
-    let mut batch = ::sled::Batch::default();
-    let older = if leaf.high.is_empty() {
-        tree.range(leaf.low.as_slice()..)
-    } else {
-        tree.range(leaf.low.as_slice()..leaf.high.as_slice())
-    };
-    for key in older.keys() {
-        batch.remove(key?);
-    }
-    for (key, value) in &leaf.entries {
-        batch.insert(key.as_slice(), value.as_slice());
-    }
-    tree.apply_batch(batch)
+    gaps
 }

@@ -10,11 +10,11 @@ use std::sync::{Arc, RwLock};
 use super::backup::build;
 use super::index::Index;
 use super::list::Reader;
-use super::log::{Contents, Log, Tear};
-use super::recover::{Gap, recover};
+use super::log::Log;
+use super::recover::{Recovered, recover};
 use super::vault::Vault;
 use super::words::words;
-use super::{OpenError, engine, key, mark, mend, register, survey};
+use super::{OpenError, closed, engine, judge, key, mark, mend, register, survey};
 use crate::outbox::{Salvaged, Unavailable, UpkeepError, Verdict};
 use crate::seal::OutboxKey;
 
@@ -25,44 +25,27 @@ const LOST: &str = "what lay there is lost, unless it was old already";
 /// Reads every record of the store in `path` and checks every invariant. Writes nothing that
 /// an ordinary start would not write; nothing at all if the log is damaged.
 pub fn verify(path: &Path, keys: &[OutboxKey], cache: usize) -> Result<Verdict, UpkeepError> {
-    let (log, contents) = look(path)?;
+    let log = look(path)?;
     let mut verdict = Verdict::default();
-    for damage in &contents.damage {
-        verdict.problem(
-            "page: no record can be read there",
-            format!("file db, bytes {} to {}", damage.from, damage.to),
-            RESTORE,
-        );
-    }
-    let was_clean = engine::is_clean(path);
-    let opened = if contents.damage.is_empty() {
-        engine::open(path, cache)
-    } else {
-        Err(OpenError::Damaged {
-            path: path.to_owned(),
-            why: String::new(),
-        })
-    };
-    match opened {
+    let was_closed = closed::end(path).is_some();
+    match engine::open(path, cache) {
         Ok(db) => {
             check(&db, path, keys, &mut verdict)?;
             // Looking must not make the store look as if it had crashed.
-            if was_clean {
-                db.flush().map_err(std::io::Error::other)?;
-                drop(db);
-                engine::leave_clean(path)?;
+            db.flush().map_err(std::io::Error::other)?;
+            drop(db);
+            if was_closed && !engine::in_use(path) {
+                closed::leave(path)?;
             }
         }
         Err(OpenError::Damaged { why, .. }) => {
-            if !why.is_empty() {
-                verdict.problem(why, "the store".to_owned(), RESTORE);
-            }
             // Beside the store, which is private, and gone afterwards.
             let parent = std::path::absolute(path)?;
             let place = tempfile::tempdir_in(parent.parent().unwrap_or(&parent))?;
             build(&place.path().join("store"), |tree| {
-                let gaps = recover(&log, &contents, tree)?;
-                name_gaps(&gaps, |what, key| verdict.problem(what, key, RESTORE));
+                let recovered = recover(&log, tree)?;
+                verdict.problem(why, "the store".to_owned(), RESTORE);
+                name(&recovered, |what, key| verdict.problem(what, key, RESTORE));
                 check(tree, path, keys, &mut verdict)
             })?;
         }
@@ -95,7 +78,7 @@ fn check(
         && let Some(missing) = mark::missing(path, &totals)
     {
         verdict.problem(
-            format!("{missing} pushes that were acknowledged are not in it any more"),
+            judge::missing(missing),
             "the newest commits".to_owned(),
             RESTORE,
         );
@@ -107,11 +90,11 @@ fn check(
 /// Puts whatever is whole in the store at `from` into a new one at `to`, indexes and counts
 /// made anew. `from` is only read.
 pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, UpkeepError> {
-    let (log, contents) = look(from)?;
+    let log = look(from)?;
     let mut saved = Salvaged::default();
     build(to, |tree| {
-        let gaps = recover(&log, &contents, tree)?;
-        name_gaps(&gaps, |what, key| saved.lose(what, key, LOST));
+        let recovered = recover(&log, tree)?;
+        name(&recovered, |what, key| saved.lose(what, key, LOST));
         tree.insert(key::FORMAT, &super::FORMAT.to_be_bytes())
             .map_err(|error| Unavailable(error.to_string()))?;
         if tree.get(key::INDEX_KEY).ok().flatten().is_none() {
@@ -122,14 +105,28 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
             );
         }
         let reader = reader(tree, keys, Index::empty())?;
-        mend::mend(&reader, &mut saved).map_err(Unavailable::from)?;
+        let said = mend::mend(&reader, &mut saved).map_err(Unavailable::from)?;
+        // The counts found are the newest if they speak of every push that was acknowledged.
+        let newest = match mark::read(from) {
+            Some(acknowledged) => recovered.pushes >= Some(acknowledged),
+            None => recovered.damage.is_empty() && recovered.pushes.is_some(),
+        };
+        if newest {
+            saved.missing_leads = Some(said.saturating_sub(saved.leads));
+        } else {
+            saved.lose(
+                "how many leads are missing is not known",
+                "counts".to_owned(),
+                LOST,
+            );
+        }
         Ok(())
     })?;
     Ok(saved)
 }
 
 /// The log of a store that nobody has.
-fn look(path: &Path) -> Result<(Log, Contents), UpkeepError> {
+fn look(path: &Path) -> Result<Log, UpkeepError> {
     if !path.join("db").exists() {
         return Err(UpkeepError::Invalid(format!(
             "there is no outbox in {}",
@@ -139,9 +136,7 @@ fn look(path: &Path) -> Result<(Log, Contents), UpkeepError> {
     if engine::in_use(path) {
         return Err(refused(&OpenError::InUse(path.to_owned())));
     }
-    let log = Log::open(path)?;
-    let contents = log.read(Tear::GoOn)?;
-    Ok((log, contents))
+    Ok(Log::open(path)?)
 }
 
 fn reader(tree: &::sled::Tree, keys: &[OutboxKey], index: Index) -> Result<Reader, UpkeepError> {
@@ -162,9 +157,22 @@ fn no_sinks() -> super::group::Sinks {
     }
 }
 
-fn name_gaps(gaps: &[Gap], mut each: impl FnMut(&str, String)) {
+/// Names everything that a recovery missed.
+fn name(recovered: &Recovered, mut each: impl FnMut(&str, String)) {
+    for damage in &recovered.damage {
+        each(
+            "page: no record can be read there",
+            format!("file db, bytes {} to {}", damage.from, damage.to),
+        );
+    }
+    if recovered.strays > 0 {
+        each(
+            "page: what they belong to is gone",
+            format!("{} changes", recovered.strays),
+        );
+    }
     let sinks = no_sinks();
-    for gap in gaps {
+    for gap in &recovered.gaps {
         let to = if gap.high.is_empty() {
             "the end".to_owned()
         } else {
