@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -32,6 +32,8 @@ pub struct Received {
     pub body: String,
     /// Whether it was answered with success.
     pub taken: bool,
+    /// When it had come in whole.
+    pub at: Instant,
 }
 
 impl Received {
@@ -194,6 +196,7 @@ fn serve(mut stream: TcpStream, desk: &Desk) {
                 headers,
                 body,
                 taken,
+                at: Instant::now(),
             });
             let number = received.len();
             drop(received);
