@@ -388,17 +388,20 @@ pub fn library() -> PathBuf {
     built().join("examples/libmisbehaving.so")
 }
 
-/// The folder with what cargo built, which is above the test's own binary.
+/// The folder with what cargo built, in which this program is as well.
 pub(crate) fn built() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT
         .get_or_init(|| {
-            let test = std::env::current_exe().expect("the test's own path");
-            let folder = test
-                .parent()
-                .and_then(Path::parent)
-                .expect("target/PROFILE/deps/test")
-                .to_owned();
+            let program = std::env::current_exe().expect("the program's own path");
+            let folder = program.parent().expect("is in a folder");
+            // target/PROFILE/deps/test or target/PROFILE/program
+            let folder = if folder.ends_with("deps") {
+                folder.parent().expect("target/PROFILE")
+            } else {
+                folder
+            };
+            let folder = folder.to_owned();
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut build = Command::new(cargo);
             build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use counts::counted;
-pub use crm::{Behaviour, Crm, Received};
+pub use crm::{Behaviour, Clerk, Crm, Received};
 pub use daemon::{Daemon, Ended, Setup, binary, free_port, library, output, output_with};
 pub use load::Load;
 pub use shim::{Errno, Fault};
