@@ -18,6 +18,9 @@ pub(crate) struct Server {
     child: Child,
 }
 
+/// Longest wait for a server to be ready, far beyond any bar.
+const PATIENCE: Duration = Duration::from_mins(10);
+
 /// A folder for stores and logs, on the disk that cargo builds on.
 pub(crate) fn folder() -> anyhow::Result<tempfile::TempDir> {
     Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
@@ -84,7 +87,7 @@ impl Server {
         let (admin, address) = (opened("admin")?, opened("public")?);
         std::thread::spawn(move || lines.for_each(drop));
         while !ready(admin).unwrap_or(false) {
-            ensure!(began.elapsed().as_secs() < 120, "leadgate is not ready");
+            ensure!(began.elapsed() < PATIENCE, "leadgate is not ready");
             std::thread::sleep(Duration::from_millis(2));
         }
         Ok(Self {
