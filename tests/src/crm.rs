@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use socket2::SockRef;
 
 /// How the CRM answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,21 @@ pub enum Behaviour {
     Hang,
     /// Reads the request and closes the connection.
     HangUp,
+    /// Reads the request and resets the connection.
+    Reset,
+    /// 200 with an id, but only after this time.
+    TakeLate(Duration),
 }
+
+impl Behaviour {
+    /// Whether the answer is success.
+    pub fn takes(&self) -> bool {
+        matches!(self, Self::Take | Self::TakeLate(_))
+    }
+}
+
+/// Decides how each request is answered, and keeps what it wants of it.
+pub type Clerk = dyn Fn(&Received) -> Behaviour + Send + Sync;
 
 /// A request it got.
 #[derive(Clone, Debug)]
@@ -32,6 +47,8 @@ pub struct Received {
     pub body: String,
     /// Whether it was answered with success.
     pub taken: bool,
+    /// When it had come in whole.
+    pub at: Instant,
 }
 
 impl Received {
@@ -56,8 +73,10 @@ impl Received {
 }
 
 struct Desk {
+    clerk: Option<Box<Clerk>>,
     behaviour: Mutex<Behaviour>,
     received: Mutex<Vec<Received>>,
+    answered: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -84,13 +103,31 @@ impl Crm {
     ///
     /// If it is taken.
     pub fn start_at(address: SocketAddr) -> Self {
+        Self::open(address, None)
+    }
+
+    /// Starts on a given port with a clerk. Nothing is kept here: [`Self::received`] stays empty.
+    ///
+    /// # Panics
+    ///
+    /// If the port is taken.
+    pub fn with_clerk(
+        address: SocketAddr,
+        clerk: impl Fn(&Received) -> Behaviour + Send + Sync + 'static,
+    ) -> Self {
+        Self::open(address, Some(Box::new(clerk)))
+    }
+
+    fn open(address: SocketAddr, clerk: Option<Box<Clerk>>) -> Self {
         let listener = TcpListener::bind(address).expect("a port for the CRM");
         let address = listener
             .local_addr()
             .expect("a bound listener has an address");
         let desk = Arc::new(Desk {
+            clerk,
             behaviour: Mutex::new(Behaviour::Take),
             received: Mutex::default(),
+            answered: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         });
         let shared = Arc::clone(&desk);
@@ -176,6 +213,28 @@ impl Drop for Crm {
     }
 }
 
+impl Desk {
+    /// Takes note of a request: how it is answered, and its number.
+    fn receive(&self, headers: BTreeMap<String, String>, body: String) -> (Behaviour, u64) {
+        let number = self.answered.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut received = Received {
+            headers,
+            body,
+            taken: false,
+            at: Instant::now(),
+        };
+        if let Some(clerk) = &self.clerk {
+            return (clerk(&received), number);
+        }
+        let behaviour = self.behaviour.lock();
+        let behaviour = behaviour.unwrap_or_else(PoisonError::into_inner).clone();
+        received.taken = behaviour.takes();
+        let list = self.received.lock();
+        list.unwrap_or_else(PoisonError::into_inner).push(received);
+        (behaviour, number)
+    }
+}
+
 fn serve(mut stream: TcpStream, desk: &Desk) {
     let _ = stream.set_read_timeout(Some(Duration::from_millis(100)));
     let mut bytes = Vec::new();
@@ -183,55 +242,60 @@ fn serve(mut stream: TcpStream, desk: &Desk) {
     while !desk.closed.load(Ordering::SeqCst) {
         if let Some((headers, body, used)) = parse(&bytes) {
             bytes.drain(..used);
-            let behaviour = desk
-                .behaviour
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
-            let taken = behaviour == Behaviour::Take;
-            let mut received = desk.received.lock().unwrap_or_else(PoisonError::into_inner);
-            received.push(Received {
-                headers,
-                body,
-                taken,
-            });
-            let number = received.len();
-            drop(received);
+            let (behaviour, number) = desk.receive(headers, body);
             let answer = match behaviour {
-                Behaviour::Take => {
-                    let body = format!("{{\"id\":\"crm-{number}\"}}");
-                    format!(
-                        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
-                        body.len()
-                    )
+                Behaviour::Take => success(number),
+                Behaviour::TakeLate(after) => {
+                    std::thread::sleep(after);
+                    success(number)
                 }
                 Behaviour::Refuse(status, headers) => {
                     format!("HTTP/1.1 {status} No\r\n{headers}content-length: 0\r\n\r\n")
                 }
                 Behaviour::Hang => {
-                    while !desk.closed.load(Ordering::SeqCst) {
-                        std::thread::sleep(Duration::from_millis(20));
+                    // Until the other side has had enough; each read waits a little.
+                    loop {
+                        if desk.closed.load(Ordering::SeqCst) || is_over(&stream.read(&mut buffer))
+                        {
+                            return;
+                        }
                     }
-                    return;
                 }
                 Behaviour::HangUp => return,
+                Behaviour::Reset => {
+                    // Without lingering the kernel resets instead of closing.
+                    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                    return;
+                }
             };
             if stream.write_all(answer.as_bytes()).is_err() {
                 return;
             }
             continue;
         }
-        match stream.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-                ) => {}
-            Err(_) => return,
+        let read = stream.read(&mut buffer);
+        if is_over(&read) {
+            return;
         }
+        bytes.extend_from_slice(&buffer[..read.unwrap_or(0)]);
     }
+}
+
+/// Whether nothing more will come, rather than nothing yet.
+fn is_over(read: &std::io::Result<usize>) -> bool {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    match read {
+        Ok(count) => *count == 0,
+        Err(error) => !matches!(error.kind(), WouldBlock | TimedOut),
+    }
+}
+
+fn success(number: u64) -> String {
+    let body = format!("{{\"id\":\"crm-{number}\"}}");
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn parse(bytes: &[u8]) -> Option<(BTreeMap<String, String>, String, usize)> {

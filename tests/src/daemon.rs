@@ -1,58 +1,17 @@
 //! The daemon: the real binary in a folder of its own.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::setup::{SECRET, Setup};
 use crate::shop::Shop;
 use crate::{Answer, get, until};
-
-/// The shop's secret.
-const SECRET: &str = "e2e-app-secret";
-
-/// How a daemon is set up.
-#[derive(Clone, Debug, Default)]
-pub struct Setup {
-    /// Lines inside `[server]`.
-    pub server: String,
-    /// Lines inside `[outbox]`.
-    pub outbox: String,
-    /// Lines inside `[sources.shop]`; a default source if empty.
-    pub source: String,
-    /// Everything else: sinks, plugins, tables.
-    pub rest: String,
-    /// Log level.
-    pub level: &'static str,
-    /// Further environment variables; `@FOLDER@` in a value is the daemon's folder.
-    pub environment: Vec<(String, String)>,
-    /// A command to run it under, such as strace with its arguments.
-    pub under: Vec<String>,
-}
-
-impl Setup {
-    /// One sink `crm` that delivers signed webhooks to `url`, retries fast and has no breaker.
-    pub fn with_crm(url: &str) -> Self {
-        Self {
-            rest: Self::http_sink("crm", url),
-            ..Self::default()
-        }
-    }
-
-    /// An http sink's configuration.
-    pub fn http_sink(name: &str, url: &str) -> String {
-        format!(
-            "[sinks.{name}]\nplugin = \"http\"\ntimeout = \"2s\"\nconcurrency = 8\n\
-             retry = {{ first = \"20ms\", max = \"100ms\", max_attempts = 100000, max_age = \"1h\" }}\n\
-             breaker = {{ failures = 0 }}\n[sinks.{name}.settings]\npreset = \"standard-webhooks\"\nurl = \"{url}\"\n\
-             secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n"
-        )
-    }
-}
 
 /// A daemon that ended instead of becoming ready.
 #[derive(Debug)]
@@ -105,7 +64,7 @@ impl Daemon {
         prepare(folder.path());
         let (public, admin) = (loopback(free_port()), loopback(free_port()));
         let log = Arc::default();
-        write_config(folder.path(), &setup, public, admin);
+        setup.write(folder.path(), public, admin);
         let child = spawn(folder.path(), &setup, &log);
         let mut daemon = Self {
             folder,
@@ -310,53 +269,9 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-fn write_config(folder: &Path, setup: &Setup, public: SocketAddr, admin: SocketAddr) {
-    let source = if setup.source.is_empty() {
-        format!("kind = \"tmall\"\npath = \"/tmall/leads\"\napp_secret = [\"{SECRET}\"]\n")
-    } else {
-        setup.source.clone()
-    };
-    let level = if setup.level.is_empty() {
-        "info"
-    } else {
-        setup.level
-    };
-    let text = format!(
-        "[server]\nlisten = \"{public}\"\n{}\n[admin]\nlisten = \"{admin}\"\ntoken = \"e2e-admin-token\"\n\
-         [outbox]\npath = \"{}\"\n{}\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n[sources.shop]\n{source}\n{}\n",
-        setup.server,
-        folder.join("store").display(),
-        setup.outbox,
-        setup
-            .rest
-            .replace("@FOLDER@", &folder.display().to_string()),
-    );
-    std::fs::write(folder.join("leadgate.toml"), text).expect("writes the configuration");
-}
-
 fn spawn(folder: &Path, setup: &Setup, log: &Arc<Mutex<Vec<String>>>) -> Child {
-    let binary = binary();
-    let mut command = match setup.under.split_first() {
-        None => Command::new(binary),
-        Some((first, rest)) => {
-            let mut command = Command::new(first);
-            command
-                .args(
-                    rest.iter()
-                        .map(|part| part.replace("@FOLDER@", &folder.display().to_string())),
-                )
-                .arg(binary);
-            command
-        }
-    };
-    command
-        .args(["run", "--config"])
-        .arg(folder.join("leadgate.toml"));
-    let folder_text = folder.display().to_string();
-    for (name, value) in &setup.environment {
-        command.env(name, value.replace("@FOLDER@", &folder_text));
-    }
-    let mut child = command
+    let mut child = setup
+        .command(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -372,77 +287,4 @@ fn spawn(folder: &Path, setup: &Setup, log: &Arc<Mutex<Vec<String>>>) -> Child {
         }
     });
     child
-}
-
-/// The binary under test, built once for each test run.
-///
-/// # Panics
-///
-/// If it cannot be built.
-pub fn binary() -> PathBuf {
-    built().join("leadgate")
-}
-
-/// The library of badly behaving sinks.
-pub fn library() -> PathBuf {
-    built().join("examples/libmisbehaving.so")
-}
-
-/// The folder with what cargo built, which is above the test's own binary.
-pub(crate) fn built() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT
-        .get_or_init(|| {
-            let test = std::env::current_exe().expect("the test's own path");
-            let folder = test
-                .parent()
-                .and_then(Path::parent)
-                .expect("target/PROFILE/deps/test")
-                .to_owned();
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let mut build = Command::new(cargo);
-            build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);
-            if folder.ends_with("release") {
-                build.arg("--release");
-            }
-            let status = build
-                .current_dir(env!("CARGO_MANIFEST_DIR"))
-                .status()
-                .expect("cargo runs");
-            assert!(status.success(), "the binary under test cannot be built");
-            folder
-        })
-        .clone()
-}
-
-/// Runs the binary with arguments and environment variables.
-///
-/// # Panics
-///
-/// If it cannot be run.
-pub fn output(args: &[&str], environment: &[(&str, &str)]) -> Output {
-    output_with(args, environment, "")
-}
-
-/// Runs the binary with arguments, environment variables and what it reads from stdin.
-///
-/// # Panics
-///
-/// If it cannot be run.
-pub fn output_with(args: &[&str], environment: &[(&str, &str)], stdin: &str) -> Output {
-    let mut child = Command::new(binary())
-        .args(args)
-        .env_remove("LEADGATE_CONFIG")
-        .env("LEADGATE_LANG", "en")
-        .envs(environment.iter().copied())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    let mut pipe = child.stdin.take().expect("piped");
-    // A command that does not read its stdin may have ended already.
-    let _ = pipe.write_all(stdin.as_bytes());
-    drop(pipe);
-    child.wait_with_output().expect("the binary ends")
 }

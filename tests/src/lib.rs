@@ -5,22 +5,30 @@
 //! own process id.
 #![forbid(unsafe_code)]
 
+mod counts;
 mod crm;
 mod daemon;
 mod load;
+mod program;
+mod setup;
 mod shim;
 mod shop;
+mod small_disk;
 mod trace;
 mod wire;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub use crm::{Behaviour, Crm, Received};
-pub use daemon::{Daemon, Ended, Setup, binary, free_port, library, output, output_with};
+pub use counts::counted;
+pub use crm::{Behaviour, Clerk, Crm, Received};
+pub use daemon::{Daemon, Ended, free_port};
 pub use load::Load;
+pub use program::{binary, library, output, output_with};
+pub use setup::Setup;
 pub use shim::{Errno, Fault};
 pub use shop::{SAMPLE, Shop};
+pub use small_disk::SmallDisk;
 pub use trace::{Cut, Trace};
 pub use wire::{Answer, Wire, get, post};
 

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::daemon::{Daemon, Setup, built};
+use crate::daemon::Daemon;
 use crate::here;
+use crate::program::built;
+use crate::setup::Setup;
 
 /// An error number, for [`Fault::Sync`] and [`Fault::Write`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

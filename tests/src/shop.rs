@@ -87,6 +87,11 @@ impl Shop {
         self.send(&self.request(body.as_ref()))
     }
 
+    /// A connection for several pushes.
+    pub fn connect(&self) -> std::io::Result<Wire> {
+        Wire::open(self.address)
+    }
+
     /// Sends a request's bytes on a connection of its own.
     pub fn send(&self, request: &[u8]) -> std::io::Result<Answer> {
         let mut wire = Wire::open(self.address)?;

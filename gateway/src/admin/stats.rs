@@ -19,8 +19,10 @@ struct Leads {
     accepted: u64,
     duplicate: u64,
     quarantined: u64,
-    /// Since the process started; the others count since the store was made.
+    /// Since the process started, as `failed`; the others count since the store was made.
     refused: u64,
+    /// Answered with failure: the queue or the disk was full, or the store did not keep it.
+    failed: u64,
     /// There now.
     stored: u64,
     /// There now.
@@ -90,7 +92,8 @@ pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
             accepted: totals.accepted,
             duplicate: totals.duplicate,
             quarantined: totals.quarantined,
-            refused: refused(admin),
+            refused: answered(admin, &["refused"]),
+            failed: answered(admin, &["overloaded", "error"]),
             stored: totals.leads,
             in_quarantine: totals.in_quarantine,
         },
@@ -98,7 +101,8 @@ pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
     })
 }
 
-fn refused(admin: &Admin) -> u64 {
+/// Pushes with one of these results since the process started.
+fn answered(admin: &Admin, results: &[&str]) -> u64 {
     use prometheus::core::Collector;
     let families = admin.metrics.ingest.requests.collect();
     families
@@ -108,7 +112,7 @@ fn refused(admin: &Admin) -> u64 {
             metric
                 .get_label()
                 .iter()
-                .any(|label| label.value() == "refused")
+                .any(|label| label.name() == "result" && results.contains(&label.value()))
         })
         .map(|metric| {
             #[expect(

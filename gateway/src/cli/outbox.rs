@@ -267,6 +267,7 @@ fn stats(global: &Global, target: &Target) -> Result<(), ExitCode> {
         column("duplicate", "duplicate", "重复"),
         column("quarantined", "quarantined", "曾隔离"),
         column("refused", "refused", "拒绝"),
+        column("failed", "failed", "失败"),
         column("stored", "stored", "现存"),
         column("in_quarantine", "in quarantine", "隔离中"),
     ];

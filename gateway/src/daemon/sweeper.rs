@@ -13,8 +13,11 @@ use crate::clock::Clock;
 use crate::config;
 use crate::outbox::{Outbox, Retention, Swept, Unavailable};
 
-/// Longest wait between two sweeps.
+/// Wait between two sweeps, by the wall clock as what is kept: a machine that slept, or whose
+/// clock was set, sweeps soon after.
 const INTERVAL: Duration = Duration::from_secs(600);
+/// How long a step of the clock may go unnoticed.
+const LOOK: Duration = Duration::from_secs(30);
 /// Leads looked at in one step.
 const STEP: usize = 64;
 /// Pause between two steps.
@@ -51,9 +54,12 @@ impl Sweeper {
                     Ok(_) => {}
                     Err(error) => tracing::warn!(error = error.0, "sweep ended early"),
                 }
-                tokio::select! {
-                    () = tokio::time::sleep(INTERVAL) => {}
-                    _ = stopped.wait_for(|stop| *stop) => return,
+                let swept_at = clock.now();
+                while clock.now().abs_diff(swept_at) < millis(INTERVAL).unsigned_abs() {
+                    tokio::select! {
+                        () = tokio::time::sleep(LOOK) => {}
+                        _ = stopped.wait_for(|stop| *stop) => return,
+                    }
                 }
             }
         });

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use leadgate_tests::{Behaviour, Crm, Daemon, Fault, Load, SUCCESS, Setup, until, within};
+use leadgate_tests::{Behaviour, Crm, Daemon, Fault, Load, SUCCESS, Setup, counted, until, within};
 
 const HOUR: i64 = 3600;
 /// Far less than the step, far more than the longest wait between attempts.
@@ -23,6 +23,10 @@ fn start(crm: &Crm, retry: &str) -> Daemon {
         retry,
     );
     assert!(sink.contains(retry), "the sink's retries are replaced");
+    start_with(sink)
+}
+
+fn start_with(sink: String) -> Daemon {
     Daemon::start(
         Setup {
             source: "kind = \"tmall\"\npath = \"/tmall/leads\"\n\
@@ -54,7 +58,10 @@ fn leads_accepted_around_steps_of_the_clock_are_all_delivered() {
     }
     let all = usize::try_from(next - 1).expect("fits");
     let delivered = within(SOON, || crm.deliveries().len() == all);
-    println!("pushed {all}, delivered {}", crm.deliveries().len());
+    counted(format_args!(
+        "pushed {all}, delivered {}",
+        crm.deliveries().len()
+    ));
     assert!(delivered, "some lead waits for the old time");
     assert_eq!(daemon.stat("/sinks/crm/dead"), 0);
 }
@@ -71,7 +78,10 @@ fn retries_do_not_wait_for_the_old_time_when_the_clock_steps_back() {
     daemon.inject(Fault::Clock(-HOUR));
     crm.behave(Behaviour::Take);
     let delivered = within(SOON, || crm.deliveries().len() == 10);
-    println!("waiting 10, delivered {}", crm.deliveries().len());
+    counted(format_args!(
+        "waiting 10, delivered {}",
+        crm.deliveries().len()
+    ));
     assert!(delivered, "retries wait for the old time");
 }
 
@@ -89,7 +99,10 @@ fn a_restart_with_an_earlier_clock_does_not_hold_up_what_waits() {
     crm.behave(Behaviour::Take);
     daemon.restart();
     let delivered = within(SOON, || crm.deliveries().len() == 10);
-    println!("waiting 10, delivered {}", crm.deliveries().len());
+    counted(format_args!(
+        "waiting 10, delivered {}",
+        crm.deliveries().len()
+    ));
     assert!(delivered, "retries wait for the old time");
 }
 
@@ -117,10 +130,10 @@ fn retries_are_not_used_up_when_the_clock_steps_forth() {
         crm.received().iter().any(|one| one.record_id() == 12)
     });
     let attempts = crm.received().len();
-    println!(
+    counted(format_args!(
         "attempts before the step {before}, after it {attempts}, dead {}",
         daemon.stat("/sinks/crm/dead")
-    );
+    ));
     // Jitter may put a retry or two close to the step; a burst would be at least ten.
     assert!(attempts < before + 10 + 2 + 8, "attempts are burnt");
     crm.behave(Behaviour::Take);
@@ -152,15 +165,53 @@ fn the_age_limit_does_not_make_dead_letters_of_a_step() {
         crm.deliveries().len() + usize::try_from(daemon.stat("/sinks/crm/dead")).expect("fits")
             == 10
     });
-    println!(
+    counted(format_args!(
         "waiting 10, delivered {}, dead {}",
         crm.deliveries().len(),
         daemon.stat("/sinks/crm/dead")
-    );
+    ));
     assert!(delivered);
     assert_eq!(
         daemon.stat("/sinks/crm/dead"),
         0,
         "a step made dead letters"
     );
+}
+
+#[test]
+fn a_rated_sink_keeps_its_pace_over_steps_of_the_clock() {
+    const RATE: usize = 5;
+    const LEADS: u64 = 40;
+    let second = Duration::from_secs(1);
+    let crm = Crm::start();
+    let sink = Setup::http_sink("crm", &crm.url());
+    let daemon = start_with(sink.replacen(
+        "concurrency = 8\n",
+        &format!("concurrency = 8\nrate = \"{RATE}/s\"\n"),
+        1,
+    ));
+    push(&daemon, 1..=LEADS);
+    for (offset, after) in [(-HOUR, 10), (HOUR, 20), (0, 30)] {
+        until("some more are delivered", || crm.taken() >= after);
+        daemon.inject(Fault::Clock(offset));
+    }
+    let all = usize::try_from(LEADS).expect("fits");
+    let delivered = within(SOON, || crm.deliveries().len() == all);
+    let mut times: Vec<_> = crm.received().iter().map(|one| one.at).collect();
+    times.sort_unstable();
+    let stall = times.windows(2).map(|pair| pair[1] - pair[0]).max();
+    let stall = stall.expect("several");
+    // One more than a second's worth takes a second, but for the noise of the machine.
+    let quickest = times.windows(RATE + 1).map(|some| some[RATE] - some[0]);
+    let quickest = quickest.min().expect("several");
+    counted(format_args!(
+        "steps 3, pushed {LEADS}, delivered {}, attempts {}, quickest {} in {quickest:?}, longest gap {stall:?}",
+        crm.deliveries().len(),
+        times.len(),
+        RATE + 1,
+    ));
+    assert!(delivered, "some lead waits for the old time");
+    assert!(quickest > second * 2 / 3, "a burst over the rate");
+    assert!(stall < second * 5, "the sink stood still");
+    assert_eq!(times.len(), all, "none was tried twice");
 }

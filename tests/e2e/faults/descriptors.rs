@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
-use leadgate_tests::{Crm, Daemon, Load, PATIENCE, SUCCESS, Setup, Wire, until};
+use leadgate_tests::{Crm, Daemon, Load, PATIENCE, SUCCESS, Setup, Wire, counted, until};
 
 /// Descriptors left to the daemon for connections and files.
 const ROOM: usize = 20;
@@ -75,10 +75,10 @@ fn without_descriptors_the_daemon_survives_and_answers_once_it_has_some_again() 
         .filter(|record| !delivered.contains_key(record))
         .count();
     let lines = daemon.log().lines().count();
-    println!(
+    counted(format_args!(
         "limit {limit}, log lines {lines}, acknowledged {}, lost {lost}",
         acknowledged.len()
-    );
+    ));
     assert_eq!(lost, 0);
     assert!(lines < 200, "the log is not flooded: {lines} lines");
 }

@@ -2,10 +2,11 @@
 //! is gone, and a restart on a healthy disk has every lead that was acknowledged.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use leadgate_tests::{Crm, Daemon, Errno, Fault, Load, SUCCESS, Setup, until};
+use leadgate_tests::{Crm, Daemon, Errno, Fault, Load, SUCCESS, Setup, SmallDisk, counted, until};
 
 /// Leads acknowledged before the fault.
 const BEFORE: u64 = 30;
@@ -29,11 +30,22 @@ fn acknowledged(daemon: &Daemon, record: u64) -> bool {
 /// What must hold whatever the disk does: `break_disk` lets it fail, `mend` makes it whole
 /// while the daemon is down.
 fn fails_safely(setup: Setup, break_disk: impl FnOnce(&Daemon), mend: impl FnOnce(&mut Daemon)) {
+    fails_safely_on(setup, |_| {}, break_disk, mend);
+}
+
+/// The same on a folder that is prepared.
+fn fails_safely_on(
+    setup: Setup,
+    prepare: impl FnOnce(&Path),
+    break_disk: impl FnOnce(&Daemon),
+    mend: impl FnOnce(&mut Daemon),
+) {
     let crm = Crm::start();
-    let mut daemon = Daemon::start(Setup {
+    let setup = Setup {
         rest: Setup::http_sink("crm", &crm.url()),
         ..setup
-    });
+    };
+    let mut daemon = Daemon::start_on(setup, prepare);
     let mut kept: BTreeSet<u64> = (1..=BEFORE)
         .filter(|record| acknowledged(&daemon, *record))
         .collect();
@@ -71,11 +83,11 @@ fn fails_safely(setup: Setup, break_disk: impl FnOnce(&Daemon), mend: impl FnOnc
         .iter()
         .filter(|record| !delivered.contains_key(record))
         .collect();
-    println!(
+    counted(format_args!(
         "failed at push {at} after the fault, acknowledged {}, lost {}",
         kept.len(),
         lost.len()
-    );
+    ));
     assert!(lost.is_empty(), "lost: {lost:?}");
     assert!(crm.received().iter().all(Load::is_whole));
 }
@@ -162,6 +174,34 @@ fn a_store_that_may_not_grow_is_as_good_as_full() {
 }
 
 #[test]
+fn a_disk_that_really_runs_full_is_said_and_a_larger_one_has_every_lead() {
+    let disk = match SmallDisk::mount(12) {
+        Ok(disk) => disk,
+        Err(why) => {
+            counted(format_args!("skipped, no tmpfs can be mounted here: {why}"));
+            return;
+        }
+    };
+    let path = disk.path().to_owned();
+    fails_safely_on(
+        Setup {
+            outbox: "min_free = \"0B\"\n".to_owned(),
+            under: disk.under(),
+            ..Setup::default()
+        },
+        |folder| {
+            std::os::unix::fs::symlink(path, folder.join("store")).expect("links the store");
+        },
+        |_| {},
+        |daemon| {
+            let log = daemon.log();
+            assert!(log.contains("No space left on device"), "{log}");
+            disk.grow(64);
+        },
+    );
+}
+
+#[test]
 fn on_a_slow_disk_an_acknowledgement_waits_for_the_sync() {
     const SLOW: Duration = Duration::from_millis(300);
     let daemon = Daemon::start(Setup::default().under_shim());
@@ -172,7 +212,9 @@ fn on_a_slow_disk_an_acknowledgement_waits_for_the_sync() {
         assert!(acknowledged(&daemon, record));
         quickest = quickest.min(began.elapsed());
     }
-    println!("a sync takes {SLOW:?} longer, quickest acknowledgement {quickest:?}");
+    counted(format_args!(
+        "a sync takes {SLOW:?} longer, quickest acknowledgement {quickest:?}"
+    ));
     assert!(quickest >= SLOW, "acknowledged before the sync had ended");
 }
 
@@ -199,9 +241,9 @@ fn a_disk_slower_than_the_deadline_gives_the_failure_answer_in_time() {
     until("it acknowledges again", || acknowledged(&daemon, 3));
     daemon.kill();
     daemon.restart();
-    assert_eq!(
-        daemon.stat("/leads/accepted"),
-        3,
-        "what was late is there too"
-    );
+    let there = daemon.stat("/leads/accepted");
+    counted(format_args!(
+        "late 1, answered with failure after {took:?}, pushed 3, there {there}"
+    ));
+    assert_eq!(there, 3, "what was late is there too");
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
-use leadgate_tests::{Behaviour, Crm, Cut, Daemon, Load, Setup, Trace, until};
+use leadgate_tests::{Behaviour, Crm, Cut, Daemon, Load, Setup, Trace, counted, until};
 
 /// Leads acknowledged in the recorded run, at least.
 const LEADS: usize = 400;
@@ -164,9 +164,9 @@ fn cut(run: &Run, cuts: impl IntoIterator<Item = usize>, random: &mut fastrand::
             torn += damaged;
         }
     }
-    println!(
+    counted(format_args!(
         "cuts {number} (each strict and torn), acknowledged {asked}, lost {lost}, torn {torn}"
-    );
+    ));
     assert_eq!((lost, torn), (0, 0));
 }
 
@@ -199,7 +199,9 @@ fn after_a_power_cut_at_any_moment_every_acknowledged_lead_is_there_and_whole() 
         .step_by(moments.len() / 10)
         .map(|at| run.check(*at, Cut::LastSyncForgotten).0)
         .sum::<usize>();
-    println!("with the last sync forgotten, of 10 cuts: lost {unkept}");
+    counted(format_args!(
+        "as a control, with the last sync forgotten, cuts 10, lost {unkept}"
+    ));
     assert!(unkept > 0, "this test cannot see a loss");
 }
 
@@ -228,6 +230,6 @@ fn a_power_cut_soon_after_the_first_start_leaves_a_store_that_opens() {
             started.is_ok()
         })
         .count();
-    println!("cuts {TRIES}, opened {opened}");
+    counted(format_args!("cuts {TRIES}, opened {opened}"));
     assert_eq!(opened as u64, TRIES);
 }

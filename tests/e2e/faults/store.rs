@@ -1,8 +1,8 @@
-//! The store's folder: used by two, written by a newer leadgate, damaged.
+//! The store's folder: used by two, written by another version of leadgate.
 
 use std::process::{Command, Stdio};
 
-use leadgate_tests::{Daemon, SUCCESS, Setup, Shop, binary, free_port, until};
+use leadgate_tests::{Daemon, SUCCESS, Setup, Shop, binary, counted, free_port, until};
 
 #[test]
 fn a_second_daemon_on_the_same_store_refuses_and_the_first_goes_on() {
@@ -37,10 +37,11 @@ fn a_second_daemon_on_the_same_store_refuses_and_the_first_goes_on() {
     );
     let answer = daemon.shop().push(Shop::lead(1)).expect("answered");
     assert_eq!(answer.body, SUCCESS);
+    counted("second daemons 1, refused 1, acknowledged by the first after that 1");
 }
 
 #[test]
-fn a_store_of_a_newer_leadgate_is_refused_and_left_as_it_is() {
+fn a_store_of_a_newer_or_older_leadgate_is_refused_and_left_as_it_is() {
     let mut daemon = Daemon::start(Setup::default());
     let answer = daemon.shop().push(Shop::lead(1)).expect("answered");
     assert_eq!(answer.body, SUCCESS);
@@ -56,16 +57,23 @@ fn a_store_of_a_newer_leadgate_is_refused_and_left_as_it_is() {
         u32::from_be_bytes(before.as_ref().try_into().expect("a number"))
     };
     let known = write_format(u32::MAX);
-    let status = daemon.try_restart().expect("refuses to start");
-    assert_eq!(status.code(), Some(1));
-    assert!(
-        daemon
-            .log()
-            .contains("use the newer leadgate that wrote it"),
-        "{}",
-        daemon.log()
+    let refused = |daemon: &mut Daemon, why: &str| {
+        let status = daemon.try_restart().expect("refuses to start");
+        assert_eq!(status.code(), Some(1));
+        assert!(daemon.log().contains(why), "{}", daemon.log());
+    };
+    refused(&mut daemon, "use the newer leadgate that wrote it");
+    assert_eq!(write_format(known - 1), u32::MAX, "nothing was changed");
+    refused(
+        &mut daemon,
+        "let the leadgate that wrote it deliver what waits",
     );
-    assert_eq!(write_format(known), u32::MAX, "nothing was changed");
+    assert_eq!(write_format(known), known - 1, "nothing was changed");
     daemon.restart();
-    assert_eq!(daemon.stat("/leads/accepted"), 1);
+    let there = daemon.stat("/leads/accepted");
+    counted(format_args!(
+        "formats 2 (newer, older), refused 2, acknowledged 1, lost {}",
+        1 - there
+    ));
+    assert_eq!(there, 1);
 }

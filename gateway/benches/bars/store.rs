@@ -2,17 +2,37 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
+use leadgate::config::OnUpdate;
 use leadgate::lead::Lead;
 use leadgate::outbox::sled::{Options, SledOutbox};
-use leadgate::outbox::{Arrival, Outbox};
+use leadgate::outbox::{Arrival, Find, FindBy, Outbox, SinkPolicy};
 use leadgate::telemetry::metrics::Metrics;
 
-fn folder() -> anyhow::Result<tempfile::TempDir> {
-    Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
+use crate::bar::Bar;
+use crate::server::folder;
+use crate::{Scale, leads, ms, per_second};
+
+/// Producers that each wait for their own commit, and commits of each.
+const PRODUCERS: usize = 64;
+const EACH: usize = 1_500;
+
+/// The comparison.
+pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
+    let each = scale.of(EACH).max(10);
+    let sync = bare_sync()?;
+    let log = raw_log(PRODUCERS, each)?;
+    let outbox = outbox(PRODUCERS, each)?;
+    println!("\nstore alone, {PRODUCERS} producers       commits/s");
+    println!("raw log with fdatasync          {log:>9.0}");
+    println!("outbox (sled and barrier)       {outbox:>9.0}");
+    println!("  one fdatasync of 4 KiB {:.2} ms", ms(sync));
+    Bar::AtLeast(0.45).judge("store / raw log", outbox / log, "");
+    Ok(())
 }
 
 /// Median of 200 appends of 4 KiB, each with its fdatasync.
@@ -31,7 +51,7 @@ pub(crate) fn bare_sync() -> anyhow::Result<Duration> {
 }
 
 /// Appends a second by `producers` threads that each wait for their own append.
-pub(crate) fn raw_log(producers: usize, each: usize) -> anyhow::Result<f64> {
+fn raw_log(producers: usize, each: usize) -> anyhow::Result<f64> {
     let folder = folder()?;
     let mut file = File::create(folder.path().join("log"))?;
     let (queue, jobs): (_, Receiver<(Vec<u8>, Sender<()>)>) = sync_channel(4096);
@@ -51,7 +71,7 @@ pub(crate) fn raw_log(producers: usize, each: usize) -> anyhow::Result<f64> {
         }
         Ok(())
     });
-    let record = arrival();
+    let record = sample()?;
     let size = record.lead.len() + record.raw.len() + 200;
     let began = Instant::now();
     let threads: Vec<_> = (0..producers)
@@ -81,21 +101,14 @@ pub(crate) fn raw_log(producers: usize, each: usize) -> anyhow::Result<f64> {
 }
 
 /// Accepts a second by `producers` tasks that each wait for their own accept.
-pub(crate) fn outbox(producers: usize, each: usize) -> anyhow::Result<f64> {
+fn outbox(producers: usize, each: usize) -> anyhow::Result<f64> {
     let folder = folder()?;
-    let store: Arc<dyn Outbox> = Arc::new(SledOutbox::open(Options {
-        path: &folder.path().join("store"),
-        queue: 4096,
-        cache: 64 << 20,
-        sinks: vec![],
-        keys: &[],
-        min_free: 0,
-        metrics: Metrics::new().outbox,
-    })?);
+    let path = folder.path().join("store");
+    let store: Arc<dyn Outbox> = Arc::new(SledOutbox::open(options(&path, &[]))?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let template = arrival();
+    let template = sample()?;
     let rate = runtime.block_on(async {
         let began = Instant::now();
         let tasks: Vec<_> = (0..producers)
@@ -104,13 +117,7 @@ pub(crate) fn outbox(producers: usize, each: usize) -> anyhow::Result<f64> {
                 let template = template.clone();
                 tokio::spawn(async move {
                     for number in 0..each {
-                        let id =
-                            *blake3::hash(&(producer * each + number).to_be_bytes()).as_bytes();
-                        let arrival = Arrival {
-                            identity: id,
-                            content: id,
-                            ..template.clone()
-                        };
+                        let arrival = another(&template, producer * each + number);
                         store.accept(arrival).await?;
                     }
                     Ok::<_, leadgate::outbox::Refusal>(())
@@ -126,30 +133,73 @@ pub(crate) fn outbox(producers: usize, each: usize) -> anyhow::Result<f64> {
     Ok(rate)
 }
 
-fn arrival() -> Arrival {
-    let raw = leadgate::lead::SAMPLE.to_owned();
-    let lead = Lead::parse_json(&raw)
-        .map(|lead| lead.json())
-        .unwrap_or_default();
+/// What the daemon opens its store with, for these sinks.
+pub(crate) fn options<'a>(path: &'a Path, sinks: &[&str]) -> Options<'a> {
+    let policy = |name: &&str| SinkPolicy {
+        name: (*name).to_owned(),
+        on_update: OnUpdate::Supersede,
+        on_dead: None,
+    };
+    Options {
+        path,
+        queue: 4096,
+        cache: 64 << 20,
+        sinks: sinks.iter().map(policy).collect(),
+        keys: &[],
+        min_free: 0,
+        metrics: Metrics::new().outbox,
+    }
+}
+
+/// The arrival of a lead that has no sink.
+pub(crate) fn arrival(number: usize, lead: &Lead, raw: String) -> Arrival {
+    let id = *blake3::hash(&number.to_be_bytes()).as_bytes();
+    let finds = [
+        (FindBy::Phone, lead.phone.clone()),
+        (FindBy::RecordId, lead.record_id.map(|id| id.to_string())),
+        (FindBy::OrderNum, lead.order_num.clone()),
+        (FindBy::Nick, lead.taobao_nick.clone()),
+        (FindBy::Openid, lead.openid.clone()),
+    ];
     Arrival {
         source: "shop".into(),
         received_at: 1_700_000_000_000,
-        identity: [0; 32],
+        identity: id,
         stable: true,
-        content: [0; 32],
+        content: id,
         modified_at: None,
         request_id: None,
         method: None,
-        lead: String::from_utf8_lossy(&lead).into_owned(),
+        lead: String::from_utf8_lossy(&lead.json()).into_owned(),
         labels: "{}".to_owned(),
         raw,
         original: None,
-        finds: Vec::new(),
+        finds: finds
+            .into_iter()
+            .filter_map(|(field, value)| Some(Find::new(field, &value?)))
+            .collect(),
         routes: Vec::new(),
     }
 }
 
-#[expect(clippy::cast_precision_loss)]
-fn per_second(count: usize, took: Duration) -> f64 {
-    count as f64 / took.as_secs_f64()
+fn sample() -> anyhow::Result<Arrival> {
+    let raw = leads::lead(0);
+    let lead = Lead::parse_json(&raw).map_err(|_| anyhow::anyhow!("the sample is a lead"))?;
+    Ok(arrival(0, &lead, raw))
+}
+
+/// The same text under another identity, found by values of its own: making whole leads would
+/// be measured too.
+fn another(template: &Arrival, number: usize) -> Arrival {
+    let id = *blake3::hash(&number.to_be_bytes()).as_bytes();
+    let finds = template.finds.iter().map(|find| Find {
+        field: find.field,
+        value: format!("{:016x}", fastrand::u64(..)),
+    });
+    Arrival {
+        identity: id,
+        content: id,
+        finds: finds.collect(),
+        ..template.clone()
+    }
 }

@@ -1,0 +1,28 @@
+//! The counts: one line of what a test did and found, for whoever reads the run.
+//!
+//! Shown with `--nocapture`, and gathered in the file that `LEADGATE_TEST_COUNTS` names, which
+//! `tests/run` prints at its end.
+
+use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::io::Write;
+
+/// Says what the present test counted.
+///
+/// # Panics
+///
+/// If the file of counts cannot be written.
+pub fn counted(line: impl Display) {
+    let thread = std::thread::current();
+    let line = format!("{}: {line}\n", thread.name().unwrap_or("a test"));
+    print!("{line}");
+    if let Some(path) = std::env::var_os("LEADGATE_TEST_COUNTS") {
+        // In one write: tests run side by side.
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(line.as_bytes()))
+            .expect("the file of counts takes a line");
+    }
+}
