@@ -39,8 +39,10 @@ impl Scale {
 
 fn main() -> anyhow::Result<()> {
     let part = std::env::args().skip(1).find(|part| part != "--bench");
-    if part.as_deref() == Some("--baseline") {
-        return baseline::serve();
+    match part.as_deref() {
+        Some("--baseline") => return baseline::serve(),
+        Some("--fill") => return backlog::fill_portion(std::env::args().skip(2)),
+        _ => {}
     }
     let scale = std::env::var("LEADGATE_BENCH_SCALE")
         .ok()
