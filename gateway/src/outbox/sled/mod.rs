@@ -302,6 +302,31 @@ impl SledOutbox {
         answer.blocking_recv().unwrap_or_else(|_| Err(closed()))
     }
 
+    /// A job for each of `ids`, so that one damaged record does not keep the others; how many
+    /// did something. For a thread that may block.
+    fn write_each<I: Copy + Send + 'static>(
+        &self,
+        ids: Vec<I>,
+        write: impl Fn(&mut Group<'_>, I) -> Result<bool, Fault> + Copy + Send + 'static,
+    ) -> Result<u64, Unavailable> {
+        let mut answers = Vec::with_capacity(ids.len());
+        for id in ids {
+            let (job, answer) = Job::new(None, move |group| write(group, id));
+            self.jobs.blocking_send(job).map_err(|_| closed())?;
+            answers.push(answer);
+        }
+        let mut done = 0;
+        for answer in answers {
+            match answer.blocking_recv().unwrap_or_else(|_| Err(closed())) {
+                Ok(did) => done += u64::from(did),
+                // The committer has told of the damaged record.
+                Err(_) if self.shared.fault().is_none() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
     fn encode(&self, arrival: Arrival) -> EncodedLead {
         let identity = self.vault.index(IDENTITY, &[&arrival.identity]);
         let finds: Vec<Tag> = arrival.finds.iter().map(|find| self.tag(find)).collect();
@@ -535,15 +560,16 @@ impl Outbox for SledOutbox {
     ) -> Result<Swept, Unavailable> {
         let mut swept = Swept::default();
         if from.is_none() {
-            for id in self.reader.old_suspects(keep, now, limit)? {
-                swept.suspects += u64::from(self.write_and_wait(move |group| group.discard(id))?);
-            }
+            let old = self.reader.old_suspects(keep, now, limit)?;
+            #[expect(
+                clippy::redundant_closure_for_method_calls,
+                reason = "the method is not general enough over the group's lifetime"
+            )]
+            let gone = self.write_each(old, |group, id| group.discard(id))?;
+            swept.suspects = gone;
         }
         let (leads, next) = self.reader.old_leads(keep, now, from, limit)?;
-        for id in leads {
-            let gone = self.write_and_wait(move |group| group.expire(id, keep, now))?;
-            swept.leads += u64::from(gone);
-        }
+        swept.leads = self.write_each(leads, move |group, id| group.expire(id, keep, now))?;
         swept.next = next;
         Ok(swept)
     }
