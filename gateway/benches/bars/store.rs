@@ -143,7 +143,7 @@ pub(crate) fn options<'a>(path: &'a Path, sinks: &[&str]) -> Options<'a> {
     Options {
         path,
         queue: 4096,
-        cache: 64 << 20,
+        cache: 16 << 20,
         sinks: sinks.iter().map(policy).collect(),
         keys: &[],
         min_free: 0,

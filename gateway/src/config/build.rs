@@ -168,7 +168,7 @@ impl Build<'_, '_> {
                 .key
                 .map_or_else(Vec::new, |written| self.outbox_keys(&written)),
             queue: raw.queue.unwrap_or(4096),
-            cache: usize::try_from(raw.cache.map_or(64 << 20, |size| size.0)).unwrap_or(usize::MAX),
+            cache: usize::try_from(raw.cache.map_or(16 << 20, |size| size.0)).unwrap_or(usize::MAX),
             retention: self.retention(raw.retention, DAY * 90, "/outbox/retention"),
             retention_dead: self.retention(raw.retention_dead, DAY * 180, "/outbox/retention_dead"),
             min_free: raw.min_free.map_or(256 << 20, |size| size.0),

@@ -76,7 +76,7 @@ pub struct Outbox {
     pub keys: Vec<OutboxKey>,
     /// Accepts waiting for the committer before pushes are answered with the failure; default 4096.
     pub queue: usize,
-    /// Memory sled may use to cache pages, in bytes; default 64 MiB.
+    /// Memory sled may use to cache pages, in bytes; default 16 MiB.
     pub cache: usize,
     /// Leads whose deliveries are all done leave after this; default 90 d.
     pub retention: Duration,

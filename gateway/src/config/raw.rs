@@ -93,7 +93,7 @@ pub(super) struct Outbox {
     /// Pushes that may wait for the disk before more are answered with the failure. Default 4096.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(super) queue: Option<usize>,
-    /// Memory for cached pages. Default 64MiB.
+    /// Memory for cached pages. Default 16MiB.
     pub(super) cache: Option<ByteSize>,
     /// How long a lead is kept after its last delivery has ended; at least 1h. A push that comes again later is a new lead. Default 90d.
     pub(super) retention: Option<HumanDuration>,

@@ -20,7 +20,8 @@ use crate::seal::OutboxKey;
 
 const RESTORE: &str = "restore a backup, or save the rest with `leadgate outbox salvage`";
 const REPAIR: &str = "`leadgate outbox salvage` rebuilds this";
-const LOST: &str = "what lay there is lost, unless it was old already";
+const LOST: &str = "what lay there is lost, or stands as it was before: look for ended deliveries that wait \
+    again and for leads that were erased";
 
 /// Reads every record of the store in `path` and checks every invariant. Writes nothing that
 /// an ordinary start would not write; nothing at all if the log is damaged.
