@@ -12,11 +12,12 @@ use super::group::{Group, Kept};
 use super::index::Tag;
 use super::key;
 use super::list::decode_cursor;
+use super::open::{check_format, private};
 use super::record::{
     self, IdentityRecord, LeadRecord, PART, REVISIONS_COMPARED, Revision, SuspectRecord,
 };
 use super::vault::Vault;
-use super::{CONTENT, SledOutbox, check_format, engine, private};
+use super::{CONTENT, SledOutbox, engine};
 use crate::outbox::{
     ExportHeader, Exported, ExportedLead, ExportedRevision, ExportedSuspect, Imported, Unavailable,
     UpkeepError,

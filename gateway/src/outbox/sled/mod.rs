@@ -26,6 +26,7 @@ mod load;
 mod log;
 mod mark;
 mod mend;
+mod open;
 mod page;
 mod record;
 mod recover;
@@ -33,6 +34,7 @@ mod repair;
 mod reseal;
 mod shared;
 mod space;
+mod submit;
 mod survey;
 mod syncer;
 mod tap;
@@ -42,116 +44,34 @@ mod whole;
 mod words;
 mod writes;
 
-use std::collections::HashMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use self::accept::{EncodedLead, EncodedSuspect};
 pub use self::backup::{check, restore};
-use self::barrier::Barrier;
-use self::committer::Committer;
 pub(crate) use self::engine::in_use;
-use self::fault::Fault;
-use self::group::{Group, KnownSink, Sinks};
-use self::index::{Index, Tag};
+use self::index::Tag;
 use self::job::Job;
-use self::key::SinkNumber;
 use self::list::Reader;
 pub use self::load::adopt;
-use self::mark::Mark;
+pub use self::open::{OpenError, Options};
 use self::record::{LeadRecord, SuspectRecord};
 use self::shared::Shared;
-use self::space::Space;
-use self::syncer::Syncer;
 pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::{
     Accepted, Arrival, BackedUp, Delivery, DeliveryId, Due, ExportHeader, Exported, Filter, Find,
     Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, QuarantineId, Quarantined,
-    Queue, Refusal, Repair, Repaired, Resealed, Retention, SinkPolicy, StoredLead, StoredSuspect,
-    Suspect, Swept, Totals, Unavailable, UpkeepError,
+    Queue, Refusal, Repair, Repaired, Resealed, Retention, StoredLead, StoredSuspect, Suspect,
+    Swept, Totals, Unavailable, UpkeepError,
 };
 use crate::clock::Millis;
-use crate::seal::OutboxKey;
-use crate::telemetry::metrics::OutboxMetrics;
-
-/// Format of the store written now.
-const FORMAT: u32 = 2;
-/// Room in the queue beyond arrivals, for ends of attempts.
-const FINISHES: usize = 1024;
-/// Groups that may be in the tree and not yet on disk.
-const AHEAD: usize = 16;
-
-/// How to open a store.
-pub struct Options<'a> {
-    /// Folder of the store; made if it is not there.
-    pub path: &'a Path,
-    /// Arrivals that may wait for the committer.
-    pub queue: usize,
-    /// Memory for cached pages, in bytes.
-    pub cache: usize,
-    /// Keys that seal records: the first one for new records, all for reading. None leaves
-    /// new records plain.
-    pub keys: &'a [OutboxKey],
-    /// All configured sinks.
-    pub sinks: Vec<SinkPolicy>,
-    /// Bytes that must stay free on the disk; below, nothing is accepted.
-    pub min_free: u64,
-    /// Where commits are measured.
-    pub metrics: OutboxMetrics,
-}
-
-/// Why a store was not opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it.
-    #[error("the outbox {0} is in use by another leadgate; stop it first")]
-    InUse(PathBuf),
-    /// It was written by a newer leadgate.
-    #[error(
-        "the outbox {path} has format {found}, this leadgate knows up to {FORMAT}; use the newer leadgate that wrote it"
-    )]
-    Newer {
-        /// Which store.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-    },
-    /// It was written by an older leadgate whose format this one does not read.
-    #[error(
-        "the outbox {path} has format {found}, this leadgate reads format {FORMAT}; let the leadgate that wrote it deliver what waits, then start with a new folder"
-    )]
-    Older {
-        /// Which store.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-    },
-    /// Its file is damaged. It was not touched.
-    #[error(
-        "the outbox {path} is damaged: {why}; see `leadgate outbox verify`, then restore a backup or save what is whole with `leadgate outbox salvage`"
-    )]
-    Damaged {
-        /// Which store.
-        path: PathBuf,
-        /// What was found.
-        why: String,
-    },
-    /// Anything else.
-    #[error("the outbox {path} cannot be opened: {why}")]
-    Broken {
-        /// Which store.
-        path: PathBuf,
-        /// What went wrong.
-        why: String,
-    },
-}
 
 /// A sled store.
 pub struct SledOutbox {
@@ -166,201 +86,6 @@ pub struct SledOutbox {
     /// Keeps the lock on the folder until everything else is gone.
     _db: ::sled::Db,
 }
-
-impl SledOutbox {
-    /// Opens or makes the store and starts its committer.
-    pub fn open(options: Options<'_>) -> Result<Self, OpenError> {
-        let path = options.path.to_owned();
-        let broken = |why: String| OpenError::Broken {
-            path: path.clone(),
-            why,
-        };
-        std::fs::create_dir_all(&path).map_err(|error| broken(error.to_string()))?;
-        private(&path).map_err(|error| broken(error.to_string()))?;
-        let db = engine::open(&path, options.cache)?;
-        let tree: ::sled::Tree = (*db).clone();
-        check_format(&tree, &path)?;
-        let sinks = register(&tree, options.sinks).map_err(|error| broken(error.to_string()))?;
-        let sinks = Arc::new(sinks);
-        let broken_store = |fault: Fault| broken(fault.to_string());
-        let vault = Arc::new(Vault::open(&tree, options.keys).map_err(broken_store)?);
-        let barrier = Barrier::open(&path).map_err(|error| broken(error.to_string()))?;
-        barrier
-            .pass(&tree)
-            .map_err(|error| broken(error.to_string()))?;
-        let (index, compactor) = Index::open(&tree).map_err(broken_store)?;
-        let reader = Reader {
-            tree: tree.clone(),
-            sinks: Arc::clone(&sinks),
-            vault: Arc::clone(&vault),
-            index: Arc::new(RwLock::new(index)),
-        };
-        let totals = reader.totals().map_err(broken_store)?;
-        if let Some(missing) = mark::missing(&path, &totals) {
-            return Err(OpenError::Damaged {
-                path,
-                why: judge::missing(missing),
-            });
-        }
-        let mark = Mark::open(&path).map_err(|error| broken(error.to_string()))?;
-        let lanes = sinks.by_name.keys().map(|name| {
-            let paused = reader.paused(name)?;
-            Ok((Arc::clone(name), paused))
-        });
-        let lanes = lanes.collect::<Result<Vec<_>, Fault>>();
-        let shared = Arc::new(Shared::new(
-            totals.clone(),
-            lanes.map_err(broken_store)?.into_iter(),
-            Space::new(&path, options.min_free),
-            Some(mark),
-            options.metrics,
-        ));
-        let (jobs, queue) = mpsc::channel(options.queue + FINISHES);
-        // The committer is at most so many groups ahead of the disk.
-        let (applied, groups) = std::sync::mpsc::sync_channel(AHEAD);
-        let syncer = Syncer {
-            applied: groups,
-            tree: tree.clone(),
-            barrier,
-            shared: Arc::clone(&shared),
-        };
-        let committer = Committer {
-            jobs: queue,
-            tree,
-            sinks,
-            vault: Arc::clone(&vault),
-            index: Arc::clone(&reader.index),
-            compactor,
-            shared: Arc::clone(&shared),
-            totals,
-            applied,
-        };
-        let syncer = std::thread::Builder::new()
-            .name("syncer".to_owned())
-            .spawn(move || syncer.run())
-            .map_err(|error| broken(error.to_string()))?;
-        let committer = std::thread::Builder::new()
-            .name("committer".to_owned())
-            .spawn(move || committer.run())
-            .map_err(|error| broken(error.to_string()))?;
-        Ok(Self {
-            reader,
-            jobs,
-            room: Arc::new(Semaphore::new(options.queue)),
-            vault,
-            shared,
-            threads: Mutex::new(vec![committer, syncer]),
-            path,
-            _db: db,
-        })
-    }
-
-    /// Queues the write of an arrival without waiting for room.
-    fn arrive<T: Send + 'static>(
-        &self,
-        write: impl FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, Refusal>> {
-        if self.shared.space.short() {
-            return ready(Err(Refusal::NoSpace)).boxed();
-        }
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            return ready(Err(Refusal::Full)).boxed();
-        };
-        let (job, answer) = Job::new(Some(permit), write);
-        match self.jobs.try_send(job) {
-            Ok(()) => async move {
-                let answer = answer.await.unwrap_or_else(|_| Err(closed()));
-                answer.map_err(Refusal::from)
-            }
-            .boxed(),
-            Err(mpsc::error::TrySendError::Full(_)) => ready(Err(Refusal::Full)).boxed(),
-            Err(mpsc::error::TrySendError::Closed(_)) => ready(Err(closed().into())).boxed(),
-        }
-    }
-
-    /// Queues any other write, waiting for room.
-    fn write<T: Send + 'static>(
-        &self,
-        write: impl FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, Unavailable>> {
-        let jobs = self.jobs.clone();
-        let (job, answer) = Job::new(None, write);
-        async move {
-            jobs.send(job).await.map_err(|_| closed())?;
-            answer.await.unwrap_or_else(|_| Err(closed()))
-        }
-        .boxed()
-    }
-
-    /// [`Self::write`] for a thread that may block.
-    fn write_and_wait<T: Send + 'static>(
-        &self,
-        write: impl FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Unavailable> {
-        let (job, answer) = Job::new(None, write);
-        self.jobs.blocking_send(job).map_err(|_| closed())?;
-        answer.blocking_recv().unwrap_or_else(|_| Err(closed()))
-    }
-
-    /// A job for each of `ids`, so that one damaged record does not keep the others; how many
-    /// did something. For a thread that may block.
-    fn write_each<I: Copy + Send + 'static>(
-        &self,
-        ids: Vec<I>,
-        write: impl Fn(&mut Group<'_>, I) -> Result<bool, Fault> + Copy + Send + 'static,
-    ) -> Result<u64, Unavailable> {
-        let mut answers = Vec::with_capacity(ids.len());
-        for id in ids {
-            let (job, answer) = Job::new(None, move |group| write(group, id));
-            self.jobs.blocking_send(job).map_err(|_| closed())?;
-            answers.push(answer);
-        }
-        let mut done = 0;
-        for answer in answers {
-            match answer.blocking_recv().unwrap_or_else(|_| Err(closed())) {
-                Ok(did) => done += u64::from(did),
-                // The committer has told of the damaged record.
-                Err(_) if self.shared.fault().is_none() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
-    }
-
-    fn encode(&self, arrival: Arrival) -> EncodedLead {
-        let identity = self.vault.index(IDENTITY, &[&arrival.identity]);
-        let finds: Vec<Tag> = arrival.finds.iter().map(|find| self.tag(find)).collect();
-        let record = record::seal(
-            &self.vault,
-            key::LEAD,
-            &LeadRecord::of(&arrival, identity, finds.clone()),
-        );
-        EncodedLead {
-            record,
-            source: arrival.source,
-            identity,
-            content: self.vault.index(CONTENT, &[&arrival.content]),
-            modified_at: arrival.modified_at,
-            received_at: arrival.received_at,
-            finds,
-            routes: arrival.routes,
-        }
-    }
-
-    fn tag(&self, find: &Find) -> Tag {
-        let hash = self.vault.index(
-            FIND,
-            &[find.field.as_str().as_bytes(), find.value.as_bytes()],
-        );
-        key::tag(find.field as u8, &hash)
-    }
-}
-
-/// What is hashed for the indexes, so that equal values of different kinds differ.
-const IDENTITY: u8 = 1;
-const CONTENT: u8 = 2;
-const FIND: u8 = 3;
-const FINGERPRINT: u8 = 4;
 
 impl Intake for SledOutbox {
     fn accept(&self, arrival: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>> {
@@ -615,93 +340,41 @@ impl Drop for SledOutbox {
     }
 }
 
-fn closed() -> Unavailable {
-    Unavailable("leadgate is stopping".to_owned())
-}
-
-/// The store holds personal data: nobody but its owner may look.
-fn private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
-}
-
-fn check_format(tree: &::sled::Tree, path: &Path) -> Result<(), OpenError> {
-    let broken = |why: String| OpenError::Broken {
-        path: path.to_owned(),
-        why,
-    };
-    match tree
-        .get(key::FORMAT)
-        .map_err(|error| broken(error.to_string()))?
-    {
-        None if tree.is_empty() => {
-            tree.insert(key::FORMAT, &FORMAT.to_be_bytes())
-                .map_err(|error| broken(error.to_string()))?;
-            Ok(())
-        }
-        None => Err(broken(
-            "the folder holds a sled database that is not an outbox".to_owned(),
-        )),
-        Some(bytes) => match bytes.as_ref().try_into().map(u32::from_be_bytes) {
-            Ok(FORMAT) => Ok(()),
-            Ok(found) if found > FORMAT => Err(OpenError::Newer {
-                path: path.to_owned(),
-                found,
-            }),
-            Ok(found) => Err(OpenError::Older {
-                path: path.to_owned(),
-                found,
-            }),
-            _ => Err(broken("its format number is damaged".to_owned())),
-        },
-    }
-}
-
-/// Gives each sink a number that it keeps for the life of the store.
-fn register(tree: &::sled::Tree, policies: Vec<SinkPolicy>) -> ::sled::Result<Sinks> {
-    let mut next: SinkNumber = 0;
-    let mut known: HashMap<String, (SinkNumber, Option<SinkPolicy>)> = HashMap::new();
-    for entry in tree.scan_prefix(b"s") {
-        let (key, number) = entry?;
-        let number = number
-            .as_ref()
-            .try_into()
-            .map_or(0, SinkNumber::from_be_bytes);
-        next = next.max(number + 1);
-        let name = String::from_utf8_lossy(&key[1..]).into_owned();
-        known.insert(name, (number, None));
-    }
-    for policy in policies {
-        if !known.contains_key(&policy.name) {
-            tree.insert(key::sink(&policy.name), &next.to_be_bytes())?;
-            known.insert(policy.name.clone(), (next, None));
-            next += 1;
-        }
-        if let Some((_, known)) = known.get_mut(&policy.name) {
-            *known = Some(policy);
-        }
-    }
-    let all: Vec<Arc<KnownSink>> = known
-        .into_iter()
-        .map(|(name, (number, policy))| {
-            let name = name.into();
-            Arc::new(KnownSink {
-                number,
-                name,
-                policy,
-            })
-        })
-        .collect();
-    Ok(Sinks {
-        by_name: all
-            .iter()
-            .map(|sink| (Arc::clone(&sink.name), Arc::clone(sink)))
-            .collect(),
-        by_number: all.into_iter().map(|sink| (sink.number, sink)).collect(),
-    })
-}
+/// What is hashed for the indexes, so that equal values of different kinds differ.
+const IDENTITY: u8 = 1;
+const CONTENT: u8 = 2;
+const FIND: u8 = 3;
+const FINGERPRINT: u8 = 4;
 
 impl SledOutbox {
+    fn encode(&self, arrival: Arrival) -> EncodedLead {
+        let identity = self.vault.index(IDENTITY, &[&arrival.identity]);
+        let finds: Vec<Tag> = arrival.finds.iter().map(|find| self.tag(find)).collect();
+        let record = record::seal(
+            &self.vault,
+            key::LEAD,
+            &LeadRecord::of(&arrival, identity, finds.clone()),
+        );
+        EncodedLead {
+            record,
+            source: arrival.source,
+            identity,
+            content: self.vault.index(CONTENT, &[&arrival.content]),
+            modified_at: arrival.modified_at,
+            received_at: arrival.received_at,
+            finds,
+            routes: arrival.routes,
+        }
+    }
+
+    fn tag(&self, find: &Find) -> Tag {
+        let hash = self.vault.index(
+            FIND,
+            &[find.field.as_str().as_bytes(), find.value.as_bytes()],
+        );
+        key::tag(find.field as u8, &hash)
+    }
+
     /// What makes two suspects the same: everything but the query, whose request id and
     /// timestamp change with every push of the same content. A push without a body is its
     /// query.

@@ -11,10 +11,11 @@ use super::backup::build;
 use super::index::Index;
 use super::list::Reader;
 use super::log::Log;
+use super::open::{FORMAT, register};
 use super::recover::{Recovered, recover};
 use super::vault::Vault;
 use super::words::words;
-use super::{OpenError, closed, engine, judge, key, mark, mend, register, survey};
+use super::{OpenError, closed, engine, judge, key, mark, mend, survey};
 use crate::outbox::{Salvaged, Unavailable, UpkeepError, Verdict};
 use crate::seal::OutboxKey;
 
@@ -96,7 +97,7 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
     build(to, |tree| {
         let recovered = recover(&log, tree)?;
         name(&recovered, |what, key| saved.lose(what, key, LOST));
-        tree.insert(key::FORMAT, &super::FORMAT.to_be_bytes())
+        tree.insert(key::FORMAT, &FORMAT.to_be_bytes())
             .map_err(|error| Unavailable(error.to_string()))?;
         if tree.get(key::INDEX_KEY).ok().flatten().is_none() {
             saved.lose(

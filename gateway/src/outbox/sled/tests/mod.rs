@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::OnUpdate;
-use crate::outbox::{Attempt, Claim, DeathReason, Route, State};
+use crate::outbox::{Attempt, Claim, DeathReason, Route, SinkPolicy, State};
+use crate::seal::OutboxKey;
 use crate::telemetry::metrics::Metrics;
 
 fn open(folder: &TempDir) -> SledOutbox {
