@@ -5,9 +5,13 @@
 //! the parts that receiving and delivery see; [`sled`] is the embedded engine. What an engine promises is
 //! written at the traits' methods. Knows nothing of HTTP, routes or plugins.
 
+mod arrival;
+mod delivery;
 mod export;
+mod ids;
 pub mod sled;
-mod types;
+mod stored;
+mod totals;
 mod upkeep;
 
 use std::sync::Arc;
@@ -15,8 +19,12 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
+pub use arrival::*;
+pub use delivery::*;
 pub use export::*;
-pub use types::*;
+pub use ids::*;
+pub use stored::*;
+pub use totals::*;
 pub use upkeep::*;
 
 use crate::clock::Millis;

@@ -1,0 +1,38 @@
+//! Ids: what leads, deliveries and suspects are called.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(formatter)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(formatter)
+            }
+        }
+    };
+}
+id! {
+    /// A lead, over all of its revisions. A UUIDv7: sorts by the time of the first push.
+    LeadId
+}
+id! {
+    /// One lead revision for one sink, over all of its attempts. A UUIDv7.
+    DeliveryId
+}
+id! {
+    /// A push kept aside for a person. A UUIDv7.
+    QuarantineId
+}

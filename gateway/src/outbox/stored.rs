@@ -1,0 +1,143 @@
+//! What is stored of a lead and of a suspect, and how it is looked for.
+
+use std::fmt;
+
+use super::{Delivery, DeliveryId, LeadId, QuarantineId, StateName};
+use crate::clock::Millis;
+
+/// A lead revision as stored.
+#[derive(Clone)]
+pub struct StoredLead {
+    /// The lead.
+    pub id: LeadId,
+    /// Its revision.
+    pub revision: u32,
+    /// Name of the source.
+    pub source: String,
+    /// When it was received.
+    pub received_at: Millis,
+    /// The event's `lead` object (JSON).
+    pub lead: String,
+    /// The event's `labels` object (JSON).
+    pub labels: String,
+    /// The body as text.
+    pub raw: String,
+    /// The body byte for byte, where it is not `raw`.
+    pub original: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for StoredLead {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Personal data stays out of any log.
+        formatter
+            .debug_struct("StoredLead")
+            .field("id", &self.id)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which deliveries to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this sink.
+    pub sink: Option<String>,
+    /// In this state.
+    pub state: Option<StateName>,
+    /// Made before.
+    pub before: Option<Millis>,
+    /// Made at or after.
+    pub since: Option<Millis>,
+}
+
+/// A page of a list, oldest first.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// What is on it. May be fewer than asked for, even none, although `next` is set:
+    /// how much one page reads is bounded.
+    pub items: Vec<T>,
+    /// Where the next page begins, if there is one. Opaque.
+    pub next: Option<String>,
+}
+
+/// A delivery in a list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its id.
+    pub id: DeliveryId,
+    /// It.
+    pub delivery: Delivery,
+    /// What an operator calls its state.
+    pub state: StateName,
+}
+
+/// A lead with all that is stored of it.
+#[derive(Debug)]
+pub struct History {
+    /// The lead.
+    pub id: LeadId,
+    /// Its revisions, oldest first.
+    pub revisions: Vec<StoredLead>,
+    /// Its deliveries, by revision.
+    pub deliveries: Vec<Listed>,
+}
+
+/// A push kept aside, as listed.
+#[derive(Clone)]
+pub struct StoredSuspect {
+    /// Its id.
+    pub id: QuarantineId,
+    /// Name of the source.
+    pub source: String,
+    /// What was odd about it.
+    pub reason: String,
+    /// When it was received.
+    pub received_at: Millis,
+    /// The sender's id of the request.
+    pub request_id: Option<String>,
+    /// The raw query string.
+    pub query: String,
+    /// The raw content type.
+    pub content_type: String,
+    /// The raw body.
+    pub body: Vec<u8>,
+}
+
+impl fmt::Debug for StoredSuspect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StoredSuspect")
+            .field("id", &self.id)
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one step of rekeying did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Records that were sealed again.
+    pub resealed: u64,
+    /// Where to go on; `None` at the end. Opaque.
+    pub next: Option<String>,
+}
+
+/// What one step of the retention sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Leads that left.
+    pub leads: u64,
+    /// Suspects that left.
+    pub suspects: u64,
+    /// Where to go on; `None` at the end.
+    pub next: Option<LeadId>,
+}
+
+/// How long what is over is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Leads whose deliveries are all done, since the last of them was, in milliseconds.
+    pub done_ms: Millis,
+    /// Leads with a dead letter, since the last attempt, and suspects; in milliseconds.
+    pub dead_ms: Millis,
+}
