@@ -53,16 +53,7 @@ fn no_answer_is_written_before_the_barrier() {
         under: strace(&["-e", calls]),
         ..Setup::default()
     });
-    for record in 1..=5 {
-        assert_eq!(
-            daemon
-                .shop()
-                .push(Shop::lead(record))
-                .expect("answered")
-                .body,
-            SUCCESS
-        );
-    }
+    daemon.shop().give(1..=5);
     daemon.terminate();
     let trace = std::fs::read_to_string(daemon.folder().join("trace")).expect("strace wrote");
     let lines: Vec<&str> = trace.lines().collect();
@@ -134,16 +125,7 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_readiness_is_gone() {
     );
     daemon.kill();
     daemon.restart_plain();
-    for record in acknowledged {
-        assert_eq!(
-            daemon
-                .shop()
-                .push(Shop::lead(record))
-                .expect("answered")
-                .body,
-            SUCCESS
-        );
-    }
+    daemon.shop().give(acknowledged);
     assert_eq!(
         daemon.stat("/leads/duplicate"),
         daemon.stat("/leads/accepted").min(2),

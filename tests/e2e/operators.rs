@@ -1,8 +1,6 @@
 //! Operators: what goes wrong, found and repaired with the commands, as a person would.
 
-use leadgate_tests::{
-    Behaviour, Crm, Daemon, SAMPLE, SUCCESS, Setup, Shop, output, output_with, until,
-};
+use leadgate_tests::{Behaviour, Crm, Daemon, SAMPLE, SUCCESS, Setup, output, output_with, until};
 use serde_json::Value;
 
 /// Runs a command against a daemon; gives exit code, stdout and stderr.
@@ -31,19 +29,12 @@ fn ids(list: &Value) -> Vec<String> {
     ids.map(str::to_owned).collect()
 }
 
-fn push(daemon: &Daemon, records: std::ops::Range<u64>) {
-    for record in records {
-        let answer = daemon.shop().push(Shop::lead(record)).expect("answered");
-        assert_eq!(answer.body, SUCCESS);
-    }
-}
-
 #[test]
 fn dead_letters_are_seen_retried_one_by_one_and_together_or_given_up() {
     let crm = Crm::start();
     crm.behave(Behaviour::Refuse(400, ""));
     let daemon = Daemon::start(Setup::with_crm(&crm.url()));
-    push(&daemon, 1..7);
+    daemon.shop().give(1..7);
     until("all are refused", || daemon.stat("/sinks/crm/dead") == 6);
 
     let list = json(
@@ -112,7 +103,7 @@ fn a_paused_sink_stays_paused_over_a_restart_and_delivers_when_resumed() {
     let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
     let (code, stdout, _) = run(&daemon, &["sink", "pause", "crm"], "");
     assert_eq!((code, stdout.as_str()), (0, "crm: paused\n"));
-    push(&daemon, 1..4);
+    daemon.shop().give(1..4);
     assert_eq!(daemon.terminate(), Some(0));
     daemon.restart();
     let sinks = json(&daemon, &["sink", "list"]);
@@ -136,7 +127,7 @@ fn a_paused_sink_stays_paused_over_a_restart_and_delivers_when_resumed() {
 fn a_lead_is_found_by_its_phone_which_stays_off_the_command_line_and_the_log() {
     let crm = Crm::start();
     let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
-    push(&daemon, 1..2);
+    daemon.shop().give(1..2);
     until("it is delivered", || {
         daemon.stat("/sinks/crm/delivered") == 1
     });

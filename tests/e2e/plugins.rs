@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use leadgate_tests::{Crm, Daemon, SUCCESS, Setup, Shop, here, library, output, until};
+use leadgate_tests::{Crm, Daemon, Setup, here, library, output, until};
 
 fn sink(name: &str, plugin: &str, path: &Path) -> String {
     format!(
@@ -22,16 +22,7 @@ fn a_panicking_plugin_costs_its_attempts_and_nothing_else() {
         rest,
         ..Setup::default()
     });
-    for record in 1..=5 {
-        assert_eq!(
-            daemon
-                .shop()
-                .push(Shop::lead(record))
-                .expect("answered")
-                .body,
-            SUCCESS
-        );
-    }
+    daemon.shop().give(1..=5);
     until("the panics are dead letters", || {
         daemon.stat("/sinks/bad/dead") == 5
     });
@@ -53,16 +44,7 @@ fn a_hanging_plugin_is_ambiguous_and_slows_nobody() {
         rest,
         ..Setup::default()
     });
-    for record in 1..=3 {
-        assert_eq!(
-            daemon
-                .shop()
-                .push(Shop::lead(record))
-                .expect("answered")
-                .body,
-            SUCCESS
-        );
-    }
+    daemon.shop().give(1..=3);
     until("the other sink has all", || {
         daemon.stat("/sinks/crm/delivered") == 3
     });
@@ -113,16 +95,7 @@ fn a_plugin_in_c_delivers_through_the_header_alone() {
         rest,
         ..Setup::default()
     });
-    for record in 1..=3 {
-        assert_eq!(
-            daemon
-                .shop()
-                .push(Shop::lead(record))
-                .expect("answered")
-                .body,
-            SUCCESS
-        );
-    }
+    daemon.shop().give(1..=3);
     until("delivered", || daemon.stat("/sinks/erp/delivered") == 3);
     let text = std::fs::read_to_string(&out).expect("the plugin wrote");
     assert_eq!(text.lines().count(), 3);
@@ -142,16 +115,7 @@ fn completing_twice_is_logged_and_harms_nobody() {
         rest,
         ..Setup::default()
     });
-    for record in 1..=3 {
-        assert_eq!(
-            daemon
-                .shop()
-                .push(Shop::lead(record))
-                .expect("answered")
-                .body,
-            SUCCESS
-        );
-    }
+    daemon.shop().give(1..=3);
     until("delivered", || daemon.stat("/sinks/erp/delivered") == 3);
     until("it was noticed", || {
         daemon.log().contains("plugin completed an attempt twice")

@@ -36,13 +36,6 @@ fn replace(daemon: &Daemon, with: &Path) {
     std::fs::rename(with, store).expect("moves the new one");
 }
 
-fn pushed(daemon: &Daemon, records: std::ops::RangeInclusive<u64>) {
-    for record in records {
-        let answer = daemon.shop().push(Shop::lead(record)).expect("answered");
-        assert_eq!(answer.body, SUCCESS);
-    }
-}
-
 fn taken(crm: &Crm) -> BTreeSet<u64> {
     let received = crm.received();
     let taken = received.iter().filter(|one| one.taken);
@@ -88,7 +81,7 @@ fn a_damaged_store_is_refused_named_and_salvaged() {
     let crm = Crm::start();
     let dead = format!("http://127.0.0.1:{}", leadgate_tests::free_port());
     let mut daemon = Daemon::start(Setup::with_crm(&dead));
-    pushed(&daemon, 1..=300);
+    daemon.shop().give(1..=300);
     daemon.terminate();
     succeeded(&outbox(&daemon, &["verify"]));
     let db = daemon.folder().join("store/db");
@@ -151,7 +144,7 @@ fn a_damaged_store_is_refused_named_and_salvaged() {
 fn an_export_makes_the_same_outbox_elsewhere() {
     let dead = format!("http://127.0.0.1:{}", leadgate_tests::free_port());
     let mut from = Daemon::start(Setup::with_crm(&dead));
-    pushed(&from, 1..=20);
+    from.shop().give(1..=20);
     let online = succeeded(&outbox(&from, &["export"]));
     from.terminate();
     let lines = succeeded(&outbox(&from, &["export"]));

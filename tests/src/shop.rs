@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use md5::{Digest, Md5};
 
+use crate::SUCCESS;
 use crate::wire::{self, Answer, Wire};
 
 /// The document's sample lead.
@@ -32,6 +33,18 @@ impl Shop {
     /// The sample lead with another record id.
     pub fn lead(record_id: u64) -> String {
         SAMPLE.replace("371009", &record_id.to_string())
+    }
+
+    /// Pushes the sample lead under each of these record ids.
+    ///
+    /// # Panics
+    ///
+    /// If one is not acknowledged.
+    pub fn give(&self, records: impl IntoIterator<Item = u64>) {
+        for record in records {
+            let answer = self.push(Self::lead(record)).expect("answered");
+            assert_eq!(answer.body, SUCCESS, "record {record}");
+        }
     }
 
     /// A signed request as bytes.

@@ -7,7 +7,6 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
-use super::outbox::say_more;
 use super::table::{self, Column, column};
 use super::{FAILED, Global, fail, finish};
 
@@ -145,7 +144,7 @@ fn search(global: &Global, find: &Find) -> Result<(), ExitCode> {
     };
     let body = json!({ "by": by, "value": value });
     let list = Api::of(global, &find.target)?.post("/leads/search", &body)?;
-    print(global, &LEADS, &list);
+    table::print_list(global, &LEADS, &list);
     if table::items(&list).is_empty() {
         return Err(fail(
             global.lang().pick("no lead has it", "没有符合的客资"),
@@ -159,19 +158,8 @@ fn page(global: &Global, list: &List, path: &str, columns: &[Column]) -> Result<
     let limit = if list.all { Some(100) } else { list.limit };
     let query = Query::default().with("limit", limit);
     let answer = Api::of(global, &list.target)?.list(path, &query, list.all)?;
-    print(global, columns, &answer);
-    if !global.json {
-        say_more(global, &answer);
-    }
+    table::print_list(global, columns, &answer);
     Ok(())
-}
-
-fn print(global: &Global, columns: &[Column], list: &Value) {
-    if global.json {
-        println!("{list:#}");
-    } else {
-        table::print(global, columns, table::items(list));
-    }
 }
 
 fn get(global: &Global, one: &Show, path: &str) -> Result<Value, ExitCode> {

@@ -140,23 +140,8 @@ fn deliveries(global: &Global, args: &Deliveries) -> Result<(), ExitCode> {
         .with("newer_than", args.newer_than.as_ref())
         .with("limit", limit);
     let list = Api::of(global, &args.target)?.list("/deliveries", &query, args.all)?;
-    if global.json {
-        println!("{list:#}");
-        return Ok(());
-    }
-    table::print(global, &DELIVERIES, table::items(&list));
-    say_more(global, &list);
+    table::print_list(global, &DELIVERIES, &list);
     Ok(())
-}
-
-/// Says on stderr that a list goes on.
-pub(super) fn say_more(global: &Global, list: &Value) {
-    if !list["next"].is_null() {
-        let more = global
-            .lang()
-            .pick("there are more; see --all", "还有更多；用 --all 查看全部");
-        eprintln!("leadgate: {more}");
-    }
 }
 
 fn show(global: &Global, one: &One) -> Result<(), ExitCode> {

@@ -33,6 +33,21 @@ pub(super) fn print(global: &Global, columns: &[Column], items: &[Value]) {
     }
 }
 
+/// Prints a list of the API's as it was asked for, and says on stderr if it goes on.
+pub(super) fn print_list(global: &Global, columns: &[Column], list: &Value) {
+    if global.json {
+        println!("{list:#}");
+        return;
+    }
+    print(global, columns, items(list));
+    if !list["next"].is_null() {
+        let more = global
+            .lang()
+            .pick("there are more; see --all", "还有更多；用 --all 查看全部");
+        eprintln!("leadgate: {more}");
+    }
+}
+
 /// Prints one object of the API's, a line for each field it has.
 pub(super) fn print_one(global: &Global, columns: &[Column], item: &Value) {
     let lang = global.lang();
