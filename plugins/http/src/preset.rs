@@ -75,12 +75,13 @@ impl Written {
             let preset = Preset::deserialize(name)
                 .map_err(|error| Problem::at("/preset", error.to_string()))?;
             let File { needs, settings } = preset.file();
+            let auth = kind_of(settings.get("auth")).cloned();
             settled = over(settings, &self.0);
-            missing.extend(
-                needs
-                    .into_iter()
-                    .filter_map(|need| need.missing(&settled, name)),
-            );
+            // Another kind of auth has needs of its own.
+            let same_auth = kind_of(settled.get("auth")) == auth.as_ref();
+            let needs = needs.into_iter();
+            let needs = needs.filter(|need| same_auth || !need.key.starts_with("auth."));
+            missing.extend(needs.filter_map(|need| need.missing(&settled, name)));
         }
         let settings = Settings::deserialize(settled).map_err(whole)?;
         Ok(Settled { settings, missing })
@@ -96,6 +97,7 @@ impl Preset {
             Self::WecomRobot => include_str!("../presets/wecom-robot.toml"),
             Self::Slack => include_str!("../presets/slack.toml"),
             Self::Hubspot => include_str!("../presets/hubspot.toml"),
+            Self::Salesforce => include_str!("../presets/salesforce.toml"),
             Self::Frappe => include_str!("../presets/frappe.toml"),
             Self::Espocrm => include_str!("../presets/espocrm.toml"),
         }
@@ -121,6 +123,10 @@ impl Need {
     }
 }
 
+fn kind_of(table: Option<&Value>) -> Option<&Value> {
+    table?.get("kind")
+}
+
 /// `written` over the settings of a preset.
 fn over(mut preset: Map<String, Value>, written: &Value) -> Value {
     let given = |key: &str| written.get(key).filter(|value| !value.is_null());
@@ -129,10 +135,8 @@ fn over(mut preset: Map<String, Value>, written: &Value) -> Value {
         preset.remove("sign");
     }
     for key in ["auth", "sign"] {
-        let kind = given(key).and_then(|table| table.get("kind"));
-        if kind
-            .is_some_and(|kind| preset.get(key).and_then(|table| table.get("kind")) != Some(kind))
-        {
+        let kind = kind_of(given(key));
+        if kind.is_some() && kind != kind_of(preset.get(key)) {
             preset.remove(key);
         }
     }

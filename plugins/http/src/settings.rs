@@ -60,6 +60,8 @@ pub enum Preset {
     Slack,
     /// HubSpot contacts, created or updated by a unique property.
     Hubspot,
+    /// Salesforce leads, created or updated by an external-id field.
+    Salesforce,
     /// Frappe CRM leads.
     Frappe,
     /// EspoCRM lead capture.

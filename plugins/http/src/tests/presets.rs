@@ -9,13 +9,14 @@ use serde_json::{Map, json};
 
 use super::*;
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "standard-webhooks",
     "feishu-bot",
     "dingtalk-robot",
     "wecom-robot",
     "slack",
     "hubspot",
+    "salesforce",
     "frappe",
     "espocrm",
 ];
@@ -37,6 +38,10 @@ fn given(preset: &str) -> Value {
         }
         "slack" => json!({"url": "https://hooks.slack.com/services/TEAM/BOT/HOOK"}),
         "hubspot" => json!({"auth": {"token": "TOKEN"}}),
+        "salesforce" => json!({
+            "url": "https://shop.my.salesforce.com/services/data/v62.0/sobjects/Lead/Tmall_Record_Id__c/{{ record_id }}",
+            "auth": {"token_url": "https://shop.my.salesforce.com/services/oauth2/token", "client_id": "ID", "client_secret": "SECRET"},
+        }),
         "frappe" => {
             json!({"url": "https://crm.example/api/resource/CRM%20Lead", "auth": {"value": "token KEY:SECRET"}})
         }
@@ -87,7 +92,8 @@ fn render_of(given: Value, event: &Value) -> String {
     );
     let context = parts.context(&delivery).expect("a context");
     let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-    let request = parts.request(&delivery, &context, None, now);
+    let token = Secret::new("TOKEN");
+    let request = parts.request(&delivery, &context, Some(&token), now);
     request.expect("a request").render()
 }
 
@@ -131,7 +137,8 @@ fn a_lead_that_says_nothing_is_sent_all_the_same() {
     }
     event["lead"]["other"] = json!({});
     event["event"] = json!("lead.updated");
-    for name in NAMES {
+    // Salesforce has the record id in its path: without one the lead is a dead letter.
+    for name in NAMES.into_iter().filter(|name| *name != "salesforce") {
         let text = render_of(given(name), &event);
         assert!(name != "slack" || text.contains("客资更新"), "{text}");
     }
@@ -174,9 +181,47 @@ fn the_merchants_keys_are_laid_over() {
     ] {
         assert!(text.contains(line), "{text}");
     }
+    let mut hubspot = given("hubspot");
+    hubspot["auth"] = json!({"kind": "query", "name": "key", "value": "KEY"});
+    let text = render(hubspot);
+    assert!(text.contains("/upsert?key=***\n"), "{text}");
     let mut robot = given("dingtalk-robot");
     robot.as_object_mut().expect("a table").remove("secret");
     assert!(!render(robot).contains("sign="));
+}
+
+#[tokio::test]
+async fn salesforce_is_given_a_new_token_when_the_session_is_over() {
+    let tokens = std::sync::atomic::AtomicUsize::new(0);
+    let server = super::server::start(move |request| {
+        if request.starts_with("POST /services/oauth2/token") {
+            let number = tokens.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+            let answer = json!({"access_token": format!("t{number}")});
+            return (200, answer.to_string());
+        }
+        if request.contains("authorization: Bearer t2\r\n") {
+            return (201, r#"{"id":"00Q7"}"#.to_owned());
+        }
+        (401, r#"[{"errorCode":"INVALID_SESSION_ID"}]"#.to_owned())
+    })
+    .await;
+    let mut given = given("salesforce");
+    given["url"] = json!(format!("{}/Lead/{{{{ record_id }}}}", server.url));
+    given["auth"]["token_url"] = json!(format!("{}/services/oauth2/token", server.url));
+    let written = serde_json::from_value(given).expect("a table");
+    let sink = HttpSink::new(written, Host::detached("crm", Tables::new())).expect("good");
+    let delivery = Delivery::new("d", 1, Duration::from_secs(5), event().to_string());
+    let outcome = sink.deliver(&delivery).await;
+    let receipt = "00Q7".to_owned();
+    assert_eq!(outcome.ending, Ending::Delivered { receipt }, "{outcome:?}");
+    let lines: Vec<_> = server
+        .requests()
+        .iter()
+        .filter_map(|request| Some(request.lines().next()?.to_owned()))
+        .collect();
+    let token = "POST /services/oauth2/token HTTP/1.1";
+    let lead = "PATCH /Lead/371009 HTTP/1.1";
+    assert_eq!(lines, [token, lead, token, lead]);
 }
 
 #[test]
@@ -207,7 +252,7 @@ fn each_is_described_and_has_an_example() {
 type Row = (&'static str, u16, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip] // A row a line.
-const ANSWERS: [Row; 59] = [
+const ANSWERS: [Row; 71] = [
     ("standard-webhooks", 200, r#"{"id":"crm-1"}"#, "delivered crm-1", "status-2xx"),
     ("standard-webhooks", 204, "", "delivered HTTP 204", "status-2xx"),
     ("standard-webhooks", 408, "", "retry 7s", "status-408"),
@@ -258,6 +303,18 @@ const ANSWERS: [Row; 59] = [
     ("hubspot", 502, "", "retry 7s", "status-5xx"),
     ("hubspot", 400, "{}", "rejected", "invalid"),
     ("hubspot", 403, "{}", "rejected", "scope"),
+    ("salesforce", 201, r#"{"id":"00Q7"}"#, "delivered 00Q7", "ok"),
+    ("salesforce", 200, r#"{"id":"00Q7"}"#, "delivered 00Q7", "ok"),
+    ("salesforce", 204, "", "delivered HTTP 204", "ok"),
+    ("salesforce", 300, "[]", "rejected", "several"),
+    ("salesforce", 401, r#"[{"errorCode":"INVALID_SESSION_ID"}]"#, "reauth", "status-401"),
+    ("salesforce", 403, r#"[{"errorCode":"REQUEST_LIMIT_EXCEEDED"}]"#, "throttled 3600s", "limit"),
+    ("salesforce", 400, r#"[{"errorCode":"UNABLE_TO_LOCK_ROW"}]"#, "retry 7s", "locked"),
+    ("salesforce", 400, r#"[{"errorCode":"DUPLICATES_DETECTED","allowSave":true}]"#, "rejected", "duplicate-rule"),
+    ("salesforce", 400, r#"[{"errorCode":"REQUIRED_FIELD_MISSING"}]"#, "rejected", "required-field"),
+    ("salesforce", 403, "[]", "rejected", "status-4xx"),
+    ("salesforce", 404, "[]", "rejected", "no-field"),
+    ("salesforce", 503, "", "retry 7s", "status-5xx"),
     ("frappe", 200, r#"{"data":{"name":"CRM-LEAD-7"}}"#, "delivered CRM-LEAD-7", "ok"),
     ("frappe", 200, "<html>", "ambiguous", "not-frappe"),
     ("frappe", 409, "{}", "duplicate", "there-already"),
