@@ -71,7 +71,7 @@ impl Written {
         let whole = |error: serde_json::Error| Problem::at("", error.to_string());
         let mut settled = self.0.clone();
         let mut missing = Vec::new();
-        if let Some(name) = self.0.get("preset") {
+        if let Some(name) = self.0.get("preset").filter(|name| !name.is_null()) {
             let preset = Preset::deserialize(name)
                 .map_err(|error| Problem::at("/preset", error.to_string()))?;
             let File { needs, settings } = preset.file();
