@@ -163,8 +163,17 @@ impl Speaker<'_> {
                     format!("`{name}` is not valid"),
                     format!("`{name}` 的值无效"),
                 );
+                let given = error
+                    .instance()
+                    .as_str()
+                    .map(|given| format!("\"{given}\""));
                 let help = if options.is_empty() {
                     self.describe(error)
+                } else if let Some(best) = given.and_then(|given| nearest(&given, &options)) {
+                    Text::new(
+                        format!("did you mean {best}?"),
+                        format!("您是想写 {best} 吗？"),
+                    )
                 } else {
                     let list = options.join(", ");
                     Text::new(format!("allowed are: {list}"), format!("可用的值：{list}"))
@@ -219,16 +228,21 @@ pub(super) fn dotted(pointer: &str) -> String {
     }
 }
 
+/// What of `allowed` was meant by `given`, if it is near enough.
+fn nearest<'a>(given: &str, allowed: &'a [String]) -> Option<&'a String> {
+    allowed
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(given, candidate), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .map(|(_, candidate)| candidate)
+}
+
 /// A guess and the list of what is allowed.
 pub(super) fn guess(key: &str, allowed: &[String]) -> Text {
-    let best = allowed
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(key, candidate), candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4);
     let list = allowed.join(", ");
-    match best {
-        Some((_, best)) => Text::new(
+    match nearest(key, allowed) {
+        Some(best) => Text::new(
             format!("did you mean `{best}`?"),
             format!("您是想写 `{best}` 吗？"),
         ),

@@ -122,6 +122,43 @@ fn a_plugins_settings_get_the_same_diagnostics() {
 }
 
 #[test]
+fn a_misspelt_preset_is_shown_with_a_guess_and_what_one_needs_is_named() {
+    insta::assert_snapshot!(said_of(
+        &GOOD.replace("\"standard-webhooks\"", "\"standard-webhook\"")
+    ));
+    insta::assert_snapshot!(said_of(
+        &GOOD.replace("secret = \"env:WEBHOOK_SECRET\"", "method = \"DELETE\"")
+    ));
+}
+
+#[test]
+fn the_examples_of_sinks_are_good() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/sinks.d/examples");
+    let mut count = 0;
+    for entry in std::fs::read_dir(examples).expect("examples") {
+        let path = entry.expect("an example").path();
+        let example = std::fs::read_to_string(&path).expect("reads");
+        let folder = tempfile::tempdir().expect("a folder");
+        let main = GOOD.split("[sinks.crm]").next().expect("the beginning");
+        let file = folder.path().join("leadgate.toml");
+        std::fs::write(&file, format!("{main}{example}")).expect("writes");
+        let environment = Environment::of(|name| match name {
+            "FRAPPE_SITE" => None,
+            name if name.ends_with("_URL") => Some("https://crm.example/hook".to_owned()),
+            _ => Some("s3cr3t-value".to_owned()),
+        });
+        let (_, report) = load(
+            &file,
+            &environment,
+            &mut Plugins::builtin().expect("built in"),
+        );
+        assert_eq!(report.render(Lang::En, false), "", "{}", path.display());
+        count += 1;
+    }
+    assert_eq!(count, 8);
+}
+
+#[test]
 fn a_mistake_in_a_template_is_shown_where_it_is_written() {
     let settings = r#"
 [sinks.crm.settings.body]

@@ -67,14 +67,20 @@ pub(crate) fn header_value(text: &str, at: &str) -> Result<HeaderValue, Problem>
 /// Reads what of `auth` its kind asks for, and refuses the rest.
 struct Reader<'a> {
     auth: &'a Auth,
+    kind: AuthKind,
     engine: &'a Engine,
     problems: Vec<Problem>,
 }
 
 /// Checks `auth` and makes what it describes.
 pub(crate) fn build(auth: &Auth, engine: &Engine, host: &Host) -> Result<Proof, Vec<Problem>> {
+    let Some(kind) = auth.kind else {
+        let help = "such as { kind = \"bearer\", token = \"env:NAME\" }";
+        return Err(vec![Problem::at("/auth", "`auth` needs `kind`").help(help)]);
+    };
     let mut reader = Reader {
         auth,
+        kind,
         engine,
         problems: Vec::new(),
     };
@@ -149,7 +155,7 @@ impl Reader<'_> {
             ("token_query", auth.token_query.is_some(), fetched),
         ];
         for (key, given, kinds) in keys {
-            if given && !kinds.contains(&auth.kind) {
+            if given && !kinds.contains(&self.kind) {
                 self.problem(
                     key,
                     format!("`{key}` means nothing for this kind of auth"),
@@ -158,7 +164,7 @@ impl Reader<'_> {
             }
         }
         if auth.token_prefix.is_some()
-            && (!fetched.contains(&auth.kind) || auth.token_query.is_some())
+            && (!fetched.contains(&self.kind) || auth.token_query.is_some())
         {
             self.problem(
                 "token_prefix",
@@ -197,7 +203,7 @@ impl Reader<'_> {
 
     fn proof(&mut self, host: &Host) -> Option<Proof> {
         let auth = self.auth;
-        match auth.kind {
+        match self.kind {
             AuthKind::None => Some(Proof::None),
             AuthKind::Basic => {
                 let user = self.need("username", auth.username.as_ref());
@@ -241,11 +247,11 @@ impl Reader<'_> {
         let auth = self.auth;
         let url = self.need("token_url", auth.token_url.as_ref());
         let url = url.and_then(|text| self.url(&text));
-        let grant = match auth.kind {
+        let grant = match self.kind {
             AuthKind::TokenRequest => Some(self.request()),
             _ => self.form(),
         };
-        let token = match auth.kind {
+        let token = match self.kind {
             AuthKind::TokenRequest => auth.token.as_ref().map(|token| token.expose().to_owned()),
             _ => Some("{{ body.access_token }}".to_owned()),
         };
@@ -312,7 +318,7 @@ impl Reader<'_> {
         let mut fields: Vec<(String, Secret)> = Vec::new();
         let mut add = |name: &str, value: Secret| fields.push((name.to_owned(), value));
         let mut assertion = None;
-        match auth.kind {
+        match self.kind {
             AuthKind::Oauth2ClientCredentials => {
                 add("grant_type", Secret::new("client_credentials"));
                 self.need("client_id", auth.client_id.as_ref());
@@ -357,7 +363,7 @@ impl Reader<'_> {
             let secret = self.need("client_secret", auth.client_secret.as_ref())?;
             let pair = STANDARD.encode(format!("{}:{}", id?, secret.expose()));
             basic = Some(self.take(header_value(&format!("Basic {pair}"), "/auth"))?);
-        } else if auth.kind != AuthKind::Oauth2JwtBearer {
+        } else if self.kind != AuthKind::Oauth2JwtBearer {
             if let Some(id) = id {
                 fields.push(("client_id".to_owned(), Secret::new(id)));
             }

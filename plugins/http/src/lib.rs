@@ -1,8 +1,9 @@
 //! The `http` sink: hands each event to a destination as one HTTP request.
 //!
-//! [`parts`] understands the settings, [`request`] makes a request of them and a lead,
-//! [`classify`] says what the answer means. Nothing that a lead says can change where the
-//! request goes, and nothing that an answer repeats of the lead is kept.
+//! [`preset`] lays the settings over those of a known destination, [`parts`] understands them,
+//! [`request`] makes a request of them and a lead, [`classify`] says what the answer means.
+//! Nothing that a lead says can change where the request goes, and nothing that an answer
+//! repeats of the lead is kept.
 
 mod answer;
 mod auth;
@@ -11,6 +12,7 @@ mod classify;
 mod endpoint;
 mod jwt;
 mod parts;
+mod preset;
 mod private;
 mod redact;
 mod request;
@@ -29,6 +31,8 @@ use tokio::time::Instant;
 use crate::answer::Answer;
 use crate::auth::Proof;
 use crate::parts::Parts;
+use crate::preset::Settled;
+pub use crate::preset::Written;
 use crate::redact::Redactor;
 pub use crate::settings::{
     Algorithm, Auth, AuthKind, BodyAs, Encoding, Preset, Rule, Settings, Sign, SignKind, Verdict,
@@ -46,36 +50,15 @@ pub struct HttpSink {
 }
 
 impl Sink for HttpSink {
-    type Settings = Settings;
+    type Settings = Written;
 
-    fn check(settings: &Settings, host: &Host) -> Problems {
-        match Parts::new(settings, host) {
-            Ok(_) => Problems::default(),
-            Err(problems) => problems,
-        }
+    fn check(written: &Written, host: &Host) -> Problems {
+        understand(written, host).err().unwrap_or_default()
     }
 
-    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
-        // Fails only if the process has chosen a provider already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let parts = Parts::new(&settings, &host)?;
-        let mut client = Client::builder()
-            .user_agent(concat!("leadgate/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(
-                settings
-                    .connect_timeout
-                    .map_or(Duration::from_secs(5), |given| given.0),
-            )
-            .pool_max_idle_per_host(IDLE)
-            .no_proxy();
-        if settings.deny_private {
-            client = client.dns_resolver(std::sync::Arc::new(private::PublicOnly));
-        }
-        let client = client
-            .build()
-            .map_err(|error| Problem::at("", format!("the HTTP client cannot be made: {error}")))?;
-        Ok(Self { client, parts })
+    fn new(written: Written, host: Host) -> Result<Self, Problems> {
+        let (settings, parts) = understand(&written, &host)?;
+        Self::with(&settings, parts)
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
@@ -121,6 +104,24 @@ impl Sink for HttpSink {
     }
 }
 
+/// What was written, over its preset and understood. All that is wrong is found at once.
+fn understand(written: &Written, host: &Host) -> Result<(Settings, Parts), Problems> {
+    let Settled { settings, missing } = written.settle()?;
+    let read = Parts::new(&settings, host);
+    if missing.is_empty() {
+        return read.map(|parts| (settings, parts));
+    }
+    let (places, lacking): (Vec<_>, Vec<_>) = missing
+        .into_iter()
+        .map(|missing| (missing.at, missing.problem))
+        .unzip();
+    // A part that lacks one of them would only say so again.
+    let says_again = |problem: &Problem| places.iter().any(|at| at.starts_with(&problem.path));
+    let others = read.err().unwrap_or_default().into_iter();
+    let others = others.filter(|problem| !says_again(problem));
+    Err(lacking.into_iter().chain(others).collect())
+}
+
 /// One attempt's lead, and when it must have ended.
 struct Lead<'a> {
     delivery: &'a Delivery,
@@ -135,6 +136,28 @@ pub(crate) fn left(ends: Instant) -> Duration {
 }
 
 impl HttpSink {
+    fn with(settings: &Settings, parts: Parts) -> Result<Self, Problems> {
+        // Fails only if the process has chosen a provider already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut client = Client::builder()
+            .user_agent(concat!("leadgate/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(
+                settings
+                    .connect_timeout
+                    .map_or(Duration::from_secs(5), |given| given.0),
+            )
+            .pool_max_idle_per_host(IDLE)
+            .no_proxy();
+        if settings.deny_private {
+            client = client.dns_resolver(std::sync::Arc::new(private::PublicOnly));
+        }
+        let client = client
+            .build()
+            .map_err(|error| Problem::at("", format!("the HTTP client cannot be made: {error}")))?;
+        Ok(Self { client, parts })
+    }
+
     async fn attempt(&self, lead: &Lead<'_>, token: Option<&Secret>) -> Outcome {
         let now = SystemTime::now();
         let request = match self.parts.request(lead.delivery, &lead.context, token, now) {

@@ -13,7 +13,7 @@ use crate::body::Body;
 use crate::classify::Rules;
 use crate::endpoint::Endpoint;
 use crate::private;
-use crate::settings::{Preset, Settings, SignKind};
+use crate::settings::Settings;
 use crate::signer::Signer;
 use crate::slot::Slot;
 
@@ -64,7 +64,6 @@ impl Parts {
         let proof = reader.proof(host);
         let rules = Rules::new(&settings.classify, &reader.engine);
         let rules = reader.take(rules);
-        reader.preset();
         if let (Some(signer), Some(body)) = (&signer, &body)
             && signer.changes_body()
             && !body.is_json()
@@ -150,7 +149,13 @@ impl Reader<'_> {
     }
 
     fn endpoint(&mut self) -> Option<Endpoint> {
-        let read = Endpoint::new(&self.settings.url, &self.engine);
+        let Some(url) = &self.settings.url else {
+            let problem = Problem::at("", "`url` is missing: where to send");
+            self.problems
+                .push(problem.help("such as url = \"https://crm.example/leads\""));
+            return None;
+        };
+        let read = Endpoint::new(url, &self.engine);
         self.take(read.map_err(|problem| vec![problem]))
     }
 
@@ -198,22 +203,27 @@ impl Reader<'_> {
     }
 
     fn signer(&mut self) -> Option<Signer> {
-        match (&self.settings.secret, &self.settings.sign) {
-            (None, None) => None,
-            (Some(secret), None) => {
-                let signer = Signer::standard_webhooks(secret, "/secret");
-                self.take(signer.map_err(|problem| vec![problem]))
-            }
-            (None, Some(sign)) => {
-                let signer = Signer::new(sign, &self.engine);
-                self.take(signer)
-            }
+        let short = self.settings.secret.as_ref();
+        let Some(sign) = &self.settings.sign else {
+            let signer = Signer::standard_webhooks(short?, "/secret");
+            return self.take(signer.map_err(|problem| vec![problem]));
+        };
+        let (secret, at) = match (short, &sign.secret) {
+            (Some(secret), None) => (secret, "/secret"),
+            (None, Some(secret)) => (secret, "/sign/secret"),
             (Some(_), Some(_)) => {
-                let problem = Problem::at("/secret", "`secret` and `sign` say the same");
+                let problem = Problem::at("/secret", "`secret` and `sign.secret` say the same");
                 self.problems.push(problem.help("remove one of them"));
-                None
+                return None;
             }
-        }
+            (None, None) => {
+                let problem = Problem::at("/sign", "`sign` needs `secret`");
+                self.problems.push(problem.help("secret = \"env:NAME\""));
+                return None;
+            }
+        };
+        let signer = Signer::new(sign, secret, at, &self.engine);
+        self.take(signer)
     }
 
     fn proof(&mut self, host: &Host) -> Option<Proof> {
@@ -222,28 +232,6 @@ impl Reader<'_> {
         };
         let proof = auth::build(auth, &self.engine, host);
         self.take(proof)
-    }
-
-    fn preset(&mut self) {
-        let Some(Preset::StandardWebhooks) = self.settings.preset else {
-            return;
-        };
-        let by_sign = self.settings.sign.as_ref();
-        let by_sign = by_sign.is_some_and(|sign| sign.kind == SignKind::StandardWebhooks);
-        if self.settings.secret.is_none() && !by_sign {
-            let help = "add the secret that the destination shows for this webhook, as \"env:NAME\" or \"file:PATH\"";
-            let problem = Problem::at("", "the preset `standard-webhooks` needs `secret`");
-            self.problems.push(problem.help(help));
-        }
-        if self
-            .settings
-            .method
-            .as_deref()
-            .is_some_and(|method| method != "POST")
-        {
-            let problem = Problem::at("/method", "Standard Webhooks are sent by POST");
-            self.problems.push(problem.help("leave `method` out"));
-        }
     }
 
     /// `auth` and `headers` must not both set a header.
@@ -286,7 +274,7 @@ fn secrets(settings: &Settings) -> Vec<Secret> {
         .values()
         .chain(settings.query.values())
         .chain(&settings.secret)
-        .chain(settings.sign.iter().map(|sign| &sign.secret))
+        .chain(settings.sign.iter().filter_map(|sign| sign.secret.as_ref()))
         .cloned()
         .collect();
     if let Some(auth) = &settings.auth {

@@ -12,10 +12,10 @@ use serde::Deserialize;
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// A known kind of destination that brings its own defaults.
+    /// A known kind of destination: brings settings, over which yours are laid. The README says what each needs.
     pub preset: Option<Preset>,
-    /// Where to send: an absolute http or https URL. `{{ expressions }}` may stand in path and query only.
-    pub url: String,
+    /// Where to send: an absolute http or https URL. `{{ expressions }}` may stand in path and query only. Needed unless the preset has it.
+    pub url: Option<String>,
     /// POST (default), PUT, PATCH or GET.
     pub method: Option<String>,
     /// Query parameters to add: secrets, or templates over the lead. What is none is left out.
@@ -28,7 +28,7 @@ pub struct Settings {
     pub body: Option<serde_json::Value>,
     /// How the body is written. Default json.
     pub body_as: Option<BodyAs>,
-    /// Signs each request as Standard Webhooks: `whsec_` and base64. The same as `sign` of that kind.
+    /// Signs each request, as the preset or `sign` says, else as Standard Webhooks (`whsec_` and base64). Short for `sign.secret`.
     pub secret: Option<Secret>,
     /// Signs each request.
     pub sign: Option<Sign>,
@@ -50,6 +50,22 @@ pub struct Settings {
 pub enum Preset {
     /// POST of the whole event, signed as <https://www.standardwebhooks.com> says.
     StandardWebhooks,
+    /// 飞书 (Feishu) bot of a group: a text with the phone masked.
+    FeishuBot,
+    /// 钉钉 (DingTalk) robot of a group: a text with the phone masked.
+    DingtalkRobot,
+    /// 企业微信 (WeCom) robot of a group: a text with the phone masked.
+    WecomRobot,
+    /// Slack incoming webhook: a text with the phone masked.
+    Slack,
+    /// HubSpot contacts, created or updated by a unique property.
+    Hubspot,
+    /// Salesforce leads, created or updated by an external-id field.
+    Salesforce,
+    /// Frappe CRM leads.
+    Frappe,
+    /// EspoCRM lead capture.
+    Espocrm,
 }
 
 /// How a body is written.
@@ -109,10 +125,10 @@ pub enum Verdict {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sign {
-    /// Whose way of signing.
-    pub kind: SignKind,
+    /// Whose way of signing. Needed unless the preset has it.
+    pub kind: Option<SignKind>,
     /// The secret.
-    pub secret: Secret,
+    pub secret: Option<Secret>,
     /// generic_hmac: the text that is signed; a template over `id`, `timestamp` (s), `timestamp_ms`, `method`, `path`, `query` and `body`. Default "{{ body }}".
     pub message: Option<String>,
     /// generic_hmac: the hash. Default sha256.
@@ -169,8 +185,8 @@ pub enum Encoding {
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// The way.
-    pub kind: AuthKind,
+    /// The way. Needed unless the preset has it.
+    pub kind: Option<AuthKind>,
     /// basic, oauth2_password: the user.
     pub username: Option<String>,
     /// basic, oauth2_password: the password.

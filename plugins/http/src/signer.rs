@@ -99,9 +99,19 @@ impl Signer {
         Ok(Self(Way::StandardWebhooks(mac)))
     }
 
-    pub(crate) fn new(given: &Sign, engine: &Engine) -> Result<Self, Vec<Problem>> {
+    /// Signs as `given` says with `secret`, which is at `at` in the settings.
+    pub(crate) fn new(
+        given: &Sign,
+        secret: &Secret,
+        at: &str,
+        engine: &Engine,
+    ) -> Result<Self, Vec<Problem>> {
+        let Some(kind) = given.kind else {
+            let help = "such as { kind = \"standard_webhooks\", secret = \"env:NAME\" }";
+            return Err(vec![Problem::at("/sign", "`sign` needs `kind`").help(help)]);
+        };
         let mut problems = Vec::new();
-        if given.kind != SignKind::GenericHmac {
+        if kind != SignKind::GenericHmac {
             for (key, is_given) in [
                 ("message", given.message.is_some()),
                 ("algorithm", given.algorithm.is_some()),
@@ -117,22 +127,20 @@ impl Signer {
                 }
             }
         }
-        if given.secret.expose().is_empty() {
-            problems.push(Problem::at("/sign/secret", "the secret is empty"));
+        if secret.expose().is_empty() {
+            problems.push(Problem::at(at, "the secret is empty"));
         }
-        let way = match given.kind {
-            SignKind::StandardWebhooks => {
-                match Self::standard_webhooks(&given.secret, "/sign/secret") {
-                    Ok(signer) => Some(signer.0),
-                    Err(problem) => {
-                        problems.push(problem);
-                        None
-                    }
+        let way = match kind {
+            SignKind::StandardWebhooks => match Self::standard_webhooks(secret, at) {
+                Ok(signer) => Some(signer.0),
+                Err(problem) => {
+                    problems.push(problem);
+                    None
                 }
-            }
-            SignKind::Dingtalk => Some(Way::Dingtalk(given.secret.clone())),
-            SignKind::FeishuBot => Some(Way::FeishuBot(given.secret.clone())),
-            SignKind::GenericHmac => generic(given, engine, &mut problems)
+            },
+            SignKind::Dingtalk => Some(Way::Dingtalk(secret.clone())),
+            SignKind::FeishuBot => Some(Way::FeishuBot(secret.clone())),
+            SignKind::GenericHmac => generic(given, secret, engine, &mut problems)
                 .map(Box::new)
                 .map(Way::Generic),
         };
@@ -205,7 +213,12 @@ impl Signature {
     }
 }
 
-fn generic(given: &Sign, engine: &Engine, problems: &mut Vec<Problem>) -> Option<Generic> {
+fn generic(
+    given: &Sign,
+    secret: &Secret,
+    engine: &Engine,
+    problems: &mut Vec<Problem>,
+) -> Option<Generic> {
     let message = engine
         .template(given.message.as_deref().unwrap_or("{{ body }}"), &MESSAGE)
         .map_err(|error| problems.push(error.into_problem("/sign/message")))
@@ -231,7 +244,7 @@ fn generic(given: &Sign, engine: &Engine, problems: &mut Vec<Problem>) -> Option
         }
     };
     Some(Generic {
-        secret: given.secret.clone(),
+        secret: secret.clone(),
         message: message?,
         algorithm: given.algorithm.unwrap_or_default(),
         encoding: given.encoding.unwrap_or_default(),
@@ -311,7 +324,8 @@ mod tests {
 
     fn signer(given: Value) -> Result<Signer, Vec<Problem>> {
         let given: Sign = serde_json::from_value(given).expect("settings");
-        Signer::new(&given, &Engine::new(Tables::new()))
+        let secret = given.secret.clone().expect("a secret");
+        Signer::new(&given, &secret, "/sign/secret", &Engine::new(Tables::new()))
     }
 
     fn sign(given: Value, seconds: u64, body: &str) -> Signature {

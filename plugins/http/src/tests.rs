@@ -1,6 +1,7 @@
 //! The sink against a scripted server on loopback.
 
 mod auth;
+mod presets;
 mod server;
 
 use leadgate_plugin::{Ending, Secret, Tables};
@@ -56,8 +57,15 @@ fn settings_of(given: Value) -> Settings {
     serde_json::from_value(given).expect("settings")
 }
 
+#[allow(clippy::needless_pass_by_value)]
 fn sink(settings: Settings) -> Result<HttpSink, Problems> {
-    HttpSink::new(settings, Host::detached("crm", Tables::new()))
+    let parts = Parts::new(&settings, &Host::detached("crm", Tables::new()))?;
+    HttpSink::with(&settings, parts)
+}
+
+fn problems(settings: &Settings) -> Problems {
+    let read = Parts::new(settings, &Host::detached("crm", Tables::new()));
+    read.err().unwrap_or_default()
 }
 
 fn delivery() -> Delivery {
@@ -202,7 +210,7 @@ fn every_problem_of_the_settings_is_found_at_once() {
         .headers
         .insert("bad name".to_owned(), Secret::new("x"));
     settings.body = Some(serde_json::json!({"a": "{{ phonee }}"}));
-    let problems = HttpSink::check(&settings, &Host::detached("crm", Tables::new()));
+    let problems = problems(&settings);
     let mut paths: Vec<_> = problems.into_iter().map(|problem| problem.path).collect();
     paths.sort();
     assert_eq!(
@@ -219,22 +227,9 @@ fn every_problem_of_the_settings_is_found_at_once() {
 }
 
 #[test]
-fn the_preset_needs_its_secret() {
-    let mut settings = settings("https://crm.example/leads");
-    settings.preset = Some(Preset::StandardWebhooks);
-    settings.secret = None;
-    let problems = HttpSink::check(&settings, &Host::detached("crm", Tables::new()));
-    assert!(
-        problems
-            .into_iter()
-            .any(|problem| problem.message.contains("needs `secret`"))
-    );
-}
-
-#[test]
 fn credentials_in_a_url_are_refused_without_being_shown() {
     let settings = settings("https://user:hunter2@crm.example/");
-    let problems = HttpSink::check(&settings, &Host::detached("crm", Tables::new()));
+    let problems = problems(&settings);
     assert!(!problems.is_empty() && !format!("{problems:?}").contains("hunter2"));
 }
 
@@ -292,10 +287,7 @@ async fn a_name_of_a_private_address_is_not_connected_to() {
     let port = server.url.rsplit(':').next().expect("a port").to_owned();
     // `localhost` itself is refused by `check`; a name that resolves to it only then.
     let settings = |url: String| settings_of(serde_json::json!({"url": url, "deny_private": true}));
-    let problems = HttpSink::check(
-        &settings(server.url.clone()),
-        &Host::detached("crm", Tables::new()),
-    );
+    let problems = problems(&settings(server.url.clone()));
     assert!(
         format!("{problems:?}").contains("private address"),
         "{problems:?}"

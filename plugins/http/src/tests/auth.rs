@@ -311,7 +311,7 @@ fn what_a_kind_needs_and_what_it_does_not_know_is_said_at_once() {
         ),
     ] {
         let settings = settings_of(json!({"url": "https://crm.example/", "auth": auth}));
-        let problems = HttpSink::check(&settings, &Host::detached("crm", Tables::new()));
+        let problems = problems(&settings);
         let mut found: Vec<_> = problems.into_iter().map(|problem| problem.path).collect();
         found.sort();
         assert_eq!(found, places, "{auth}");
@@ -319,7 +319,7 @@ fn what_a_kind_needs_and_what_it_does_not_know_is_said_at_once() {
     let settings = settings_of(
         json!({"url": "https://crm.example/", "headers": {"Authorization": "x"}, "auth": {"kind": "bearer", "token": "y"}}),
     );
-    let problems = HttpSink::check(&settings, &Host::detached("crm", Tables::new()));
+    let problems = problems(&settings);
     assert!(format!("{problems:?}").contains("`auth` sets this header already"));
 }
 
