@@ -179,7 +179,7 @@ fn small_commands_print_what_they_say() {
     let list = output(&["plugin", "list", "--json"], &[]);
     assert_eq!(list.status.code(), Some(0), "{nowhere:?}");
     let list: Value = serde_json::from_str(&stdout(&list)).expect("JSON");
-    assert_eq!(list[1]["name"], "http");
+    assert_eq!(list[2]["name"], "http");
     let schema: Value =
         serde_json::from_str(&stdout(&output(&["config", "schema"], &[]))).expect("JSON");
     assert!(schema["properties"]["sinks"].is_object());

@@ -6,6 +6,7 @@
 mod commands;
 mod delivery;
 mod durability;
+mod email;
 mod faults;
 mod hostile;
 mod operators;

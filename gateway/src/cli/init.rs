@@ -15,7 +15,7 @@ use crate::seal::OutboxKey;
 const KEY: &str = "outbox.key";
 
 /// What is written: path and text.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     (
         "leadgate.toml",
         include_str!("../../../config/leadgate.toml"),
@@ -27,6 +27,10 @@ const FILES: [(&str, &str); 4] = [
     (
         "sinks.d/archive.toml",
         include_str!("../../../config/sinks.d/archive.toml"),
+    ),
+    (
+        "sinks.d/email.toml",
+        include_str!("../../../config/sinks.d/email.toml"),
     ),
     (
         "tables.d/tmall.toml",

@@ -61,6 +61,12 @@ pub(super) fn file() -> Result<Plugin, LoadError> {
     unsafe { describe("file", leadgate_sink_file::leadgate_plugin_file(), false) }
 }
 
+/// The built-in `email` plugin.
+pub(super) fn email() -> Result<Plugin, LoadError> {
+    // SAFETY: as above.
+    unsafe { describe("email", leadgate_sink_email::leadgate_plugin_email(), false) }
+}
+
 /// Loads the library at `path` for good.
 pub(super) fn open(name: &str, path: &Path) -> Result<Plugin, LoadError> {
     // SAFETY: loading runs the library's initialisers. The merchant named this file in the

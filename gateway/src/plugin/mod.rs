@@ -108,7 +108,11 @@ impl Plugins {
     /// Those linked into the binary.
     pub fn builtin() -> Result<Self, LoadError> {
         let mut by_name = BTreeMap::new();
-        for (name, plugin) in [("http", loader::http()?), ("file", loader::file()?)] {
+        for (name, plugin) in [
+            ("http", loader::http()?),
+            ("file", loader::file()?),
+            ("email", loader::email()?),
+        ] {
             by_name.insert(name.to_owned(), plugin);
         }
         Ok(Self { by_name })

@@ -45,7 +45,7 @@ fn a_file_that_is_no_library_is_refused_with_its_name() {
 fn built_in_plugins_have_a_schema_and_a_version() {
     let plugins = Plugins::builtin().expect("the built-in plugins fit");
     let names: Vec<_> = plugins.iter().map(|(name, _)| name.to_owned()).collect();
-    assert_eq!(names, ["file", "http"]);
+    assert_eq!(names, ["email", "file", "http"]);
     for (name, plugin) in plugins.iter() {
         assert_eq!(plugin.schema()["type"], "object", "{name}");
         assert_eq!(plugin.abi(), "1.1");

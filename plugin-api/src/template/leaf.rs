@@ -46,7 +46,11 @@ impl Template {
                 shape: Shape::Plain,
             });
         }
-        let shape = match one_expression(engine, text) {
+        // A value that keeps its type is not written, so it would not be escaped either.
+        let expression = (!engine.html)
+            .then(|| one_expression(engine, text))
+            .flatten();
+        let shape = match expression {
             Some((expression, at, used)) => {
                 scope.check(&scan::template(text), &used, &engine.tables)?;
                 let (environment, moved) = compile_expression(engine, text, expression, at)?;

@@ -41,6 +41,8 @@ const FUEL: u64 = 50_000;
 pub struct Engine {
     environment: Environment<'static>,
     tables: Arc<Tables>,
+    /// Whether templates make HTML.
+    html: bool,
 }
 
 /// What the names in a text mean in one evaluation.
@@ -69,7 +71,18 @@ impl Engine {
         Self {
             environment,
             tables,
+            html: false,
         }
+    }
+
+    /// The same for templates that make HTML: what an expression gives is escaped unless the
+    /// template says `| safe`, and the result is always text.
+    #[must_use]
+    pub fn html(mut self) -> Self {
+        self.environment
+            .set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
+        self.html = true;
+        self
     }
 
     /// Compiles a condition over a lead such as `store_id == 437763404 and city_name != none`.

@@ -1,0 +1,343 @@
+//! The mail server: connections to it, and how one letter is handed over.
+//!
+//! All recipients are told to the server before the letter itself. Only if nobody is refused
+//! for now does it go out, to those who were not refused for good: so no attempt repeats it
+//! to somebody who has it. What failed is said with the stage it failed at, because until the
+//! letter itself was sent nobody can have got it.
+
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use leadgate_plugin::{Problem, Secret};
+use lettre::Address;
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use crate::letter::Letter;
+use crate::settings::{Settings, Tls};
+
+/// Connections at once, if not said.
+const CONNECTIONS: u32 = 4;
+/// Longest wait for an answer, if not said.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time that an unused connection is kept; servers close them after some minutes.
+const KEPT: Duration = Duration::from_secs(30);
+/// Longest wait for the goodbye of a server whose connection is not needed any more.
+const GOODBYE: Duration = Duration::from_millis(200);
+
+/// Where a transaction was when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Connecting, greeting, encrypting.
+    Connect,
+    /// Logging in.
+    Login,
+    /// The sender.
+    Sender,
+    /// The recipients.
+    Recipients,
+    /// Before the letter.
+    Data,
+    /// While the letter was sent, or before it was answered.
+    Letter,
+}
+
+/// What failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The server's answer.
+    Answer(u16, String),
+    /// No answer in time.
+    Silent,
+    /// No connection, or none any more; what the system says.
+    Lost(String),
+    /// Encryption failed; what the TLS library says.
+    Untrusted(String),
+    /// The server cannot do what is needed.
+    Unable(&'static str),
+    /// The connection ended, or what came is no SMTP.
+    Garbled,
+    /// All connections were in use.
+    Busy,
+}
+
+/// A transaction that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) stage: Stage,
+    pub(crate) fault: Fault,
+}
+
+/// A letter that was taken.
+pub(crate) struct Taken {
+    /// The server's answer.
+    pub(crate) code: u16,
+    pub(crate) text: String,
+    /// The answers for those who were refused for good.
+    pub(crate) refused: Vec<(u16, String)>,
+}
+
+/// A mail server.
+pub(crate) struct Server {
+    host: String,
+    port: u16,
+    way: Way,
+    login: Option<(String, Secret)>,
+    hello: ClientId,
+    patience: Duration,
+    /// One permit for each connection that may be in use.
+    free: Semaphore,
+    /// At most as many as there are permits.
+    idle: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
+}
+
+enum Way {
+    Plain,
+    Starttls(TlsParameters),
+    Tls(TlsParameters),
+}
+
+impl Server {
+    /// `domain` is what we greet with: that of the sender.
+    pub(crate) fn new(settings: &Settings, domain: &str) -> Result<Self, Problem> {
+        let trust = || {
+            TlsParameters::new(settings.host.clone())
+                .map_err(|_| Problem::at("/tls", "the system's certificates cannot be used"))
+        };
+        let (way, port) = match settings.tls {
+            Tls::Tls => (Way::Tls(trust()?), 465),
+            Tls::Starttls => (Way::Starttls(trust()?), 587),
+            Tls::None => (Way::Plain, 25),
+        };
+        let connections = settings.connections.unwrap_or(CONNECTIONS).max(1);
+        let login = settings.username.clone().zip(settings.password.clone());
+        Ok(Self {
+            host: settings.host.clone(),
+            port: settings.port.unwrap_or(port),
+            way,
+            login,
+            hello: ClientId::Domain(domain.to_owned()),
+            patience: settings.timeout.map_or(PATIENCE, |given| given.0),
+            free: Semaphore::new(connections as usize),
+            idle: Mutex::default(),
+        })
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Hands `letter` over, in any case until `ends`.
+    pub(crate) async fn send(&self, letter: &Letter, ends: Instant) -> Result<Taken, Failure> {
+        let busy = Failure {
+            stage: Stage::Connect,
+            fault: Fault::Busy,
+        };
+        let Ok(Ok(_permit)) = timeout_at(ends, self.free.acquire()).await else {
+            return Err(busy);
+        };
+        if let Some(mut kept) = self.kept() {
+            match self.transaction(&mut kept, letter, ends).await {
+                // The server had closed it meanwhile, most likely; nothing was sent.
+                Err(Failure {
+                    stage: Stage::Sender,
+                    fault: Fault::Lost(_) | Fault::Garbled | Fault::Silent | Fault::Answer(421, _),
+                }) => {}
+                done => return self.finish(kept, done).await,
+            }
+        }
+        let mut fresh = self.connect(ends).await?;
+        let done = self.transaction(&mut fresh, letter, ends).await;
+        self.finish(fresh, done).await
+    }
+
+    fn kept(&self) -> Option<AsyncSmtpConnection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(_, since)| since.elapsed() < KEPT);
+        idle.pop().map(|(connection, _)| connection)
+    }
+
+    /// Keeps the connection after a good end, and says goodbye after another.
+    async fn finish(
+        &self,
+        mut connection: AsyncSmtpConnection,
+        done: Result<Taken, Failure>,
+    ) -> Result<Taken, Failure> {
+        match &done {
+            Ok(_) => {
+                let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                idle.push((connection, Instant::now()));
+            }
+            Err(Failure {
+                fault: Fault::Answer(..),
+                ..
+            }) => {
+                let _ = tokio::time::timeout(GOODBYE, connection.quit()).await;
+            }
+            Err(_) => {}
+        }
+        done
+    }
+
+    async fn connect(&self, ends: Instant) -> Result<AsyncSmtpConnection, Failure> {
+        let tls = match &self.way {
+            Way::Tls(trust) => Some(trust.clone()),
+            Way::Plain | Way::Starttls(_) => None,
+        };
+        let server = (self.host.as_str(), self.port);
+        let connecting = AsyncSmtpConnection::connect_tokio1(server, None, &self.hello, tls, None);
+        let mut connection = self.step(Stage::Connect, ends, connecting).await?;
+        if let Way::Starttls(trust) = &self.way {
+            if !connection.can_starttls() {
+                return Err(Failure {
+                    stage: Stage::Connect,
+                    fault: Fault::Unable("the server does not offer STARTTLS"),
+                });
+            }
+            let upgrading = connection.starttls(trust.clone(), &self.hello);
+            self.step(Stage::Connect, ends, upgrading).await?;
+        }
+        if let Some((user, password)) = &self.login {
+            if connection
+                .server_info()
+                .get_auth_mechanism(DEFAULT_MECHANISMS)
+                .is_none()
+            {
+                return Err(Failure {
+                    stage: Stage::Login,
+                    fault: Fault::Unable("the server offers neither AUTH PLAIN nor AUTH LOGIN"),
+                });
+            }
+            let credentials = Credentials::new(user.clone(), password.expose().to_owned());
+            let proving = connection.auth(DEFAULT_MECHANISMS, &credentials);
+            self.step(Stage::Login, ends, proving).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn transaction(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        letter: &Letter,
+        ends: Instant,
+    ) -> Result<Taken, Failure> {
+        let fail = |stage, fault| Err(Failure { stage, fault });
+        let mut parameters = Vec::new();
+        if !is_ascii(letter) {
+            let info = connection.server_info();
+            if !info.supports_feature(Extension::SmtpUtfEight) {
+                let why = "the server does not take addresses beyond ASCII";
+                return fail(Stage::Recipients, Fault::Unable(why));
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        let sender = Mail::new(Some(letter.from.clone()), parameters);
+        self.step(Stage::Sender, ends, connection.command(sender))
+            .await?;
+        let refused = self.recipients(connection, &letter.to, ends).await?;
+        let ready = self
+            .step(Stage::Data, ends, connection.command(Data))
+            .await?;
+        if !ready.has_code(354) {
+            return fail(Stage::Data, Fault::Garbled);
+        }
+        // The answer may take a while, and not to wait for it would make doubt of it.
+        let sending = connection.message(letter.written.as_bytes());
+        let answer = match timeout_at(ends, sending).await {
+            Ok(answer) => answer.map_err(|error| Failure {
+                stage: Stage::Letter,
+                fault: Fault::of(&error),
+            })?,
+            Err(_) => return fail(Stage::Letter, Fault::Silent),
+        };
+        let code = u16::from(answer.code());
+        if !(200..300).contains(&code) {
+            return fail(Stage::Letter, Fault::Garbled);
+        }
+        let text = answer.message().collect::<Vec<_>>().join(" ");
+        Ok(Taken {
+            code,
+            text,
+            refused,
+        })
+    }
+
+    /// Tells the recipients, and gives the answers for those refused for good. An error if
+    /// anybody is refused for now, or nobody is left.
+    async fn recipients(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        recipients: &[Address],
+        ends: Instant,
+    ) -> Result<Vec<(u16, String)>, Failure> {
+        let mut refused = Vec::new();
+        for recipient in recipients {
+            let recipient = Rcpt::new(recipient.clone(), Vec::new());
+            let told = self
+                .step(Stage::Recipients, ends, connection.command(recipient))
+                .await;
+            match told {
+                Ok(_) => {}
+                Err(Failure {
+                    fault: Fault::Answer(code @ 500.., text),
+                    ..
+                }) => refused.push((code, text)),
+                Err(failure) => return Err(failure),
+            }
+        }
+        if refused.len() < recipients.len() {
+            return Ok(refused);
+        }
+        let (code, text) = refused.swap_remove(0);
+        Err(Failure {
+            stage: Stage::Recipients,
+            fault: Fault::Answer(code, text),
+        })
+    }
+
+    /// One exchange with the server, with our patience.
+    async fn step<T>(
+        &self,
+        stage: Stage,
+        ends: Instant,
+        exchange: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Failure> {
+        let until = ends.min(Instant::now() + self.patience);
+        let fault = match timeout_at(until, exchange).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Fault::of(&error),
+            Err(_) => Fault::Silent,
+        };
+        Err(Failure { stage, fault })
+    }
+}
+
+impl Fault {
+    fn of(error: &Error) -> Self {
+        let said = || {
+            let source = std::error::Error::source(error);
+            source.map(ToString::to_string).unwrap_or_default()
+        };
+        match error.status() {
+            Some(code) => Self::Answer(code.into(), said()),
+            // Its text quotes what came.
+            None if error.is_response() => Self::Garbled,
+            None if error.is_client() => Self::Unable("the server cannot do what is needed"),
+            None if error.is_tls() => Self::Untrusted(said()),
+            None => Self::Lost(said()),
+        }
+    }
+}
+
+fn is_ascii(letter: &Letter) -> bool {
+    let ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
+    ascii(&letter.from) && letter.to.iter().all(ascii)
+}
