@@ -1,8 +1,9 @@
 //! The compactor: gathered entries become runs, and runs larger runs, a little with each
 //! commit.
 //!
-//! Eight runs of a level are merged into one of the next; a removal is forgotten when nothing
-//! older is left. Work is in proportion to what commits add, two entries on each level for
+//! Eight runs of a level are merged into one of the next. A removal is forgotten when nothing
+//! older is left: so when removals have become a quarter of all entries, all runs are merged
+//! into one, and what is kept stays in proportion to what is there. Work is in proportion to what commits add, two entries on each level for
 //! each new one, so a level is merged before the next eight runs of it are there. Writes only
 //! into the commit it is given. Owned by whoever commits.
 
@@ -21,8 +22,12 @@ use super::{Frozen, GATHERED, Index, Known, is_filtered, memory_from, run_from};
 
 /// Runs of one level that are merged into one of the next.
 const FAN: usize = 8;
+/// Removals may be one in so many entries before all runs are merged.
+const REMOVED: u64 = 4;
 /// Entries in a block: about 4 KiB, well below what a value may have.
 const BLOCK: usize = 120;
+/// Level of the run that all others are merged into, until it is written.
+const ALL: u8 = u8::MAX;
 /// Work is done in pieces of this many entries at least.
 const PIECE: usize = 256;
 /// Entries of work on each level for each new one.
@@ -50,8 +55,6 @@ struct Build {
     block: Vec<Change>,
     /// Whether nothing older is left that a removal must hide.
     oldest: bool,
-    /// Whether it has any entry.
-    any: bool,
 }
 
 enum Layers {
@@ -137,6 +140,18 @@ impl Compactor {
             let filtered = filtered.count() as u64;
             self.build(from, 0, index.runs.is_empty(), filtered);
         }
+        if self.builds.iter().any(|build| build.known.level == ALL) {
+            return;
+        }
+        let merging = self.builds.iter().any(|build| build.known.level > 0);
+        if is_wasteful(index) {
+            // Merges under way end first, and none begins before all are one.
+            if !merging {
+                let all: Vec<&Known> = index.runs.iter().map(|run| &run.known).collect();
+                self.merge(&all, ALL, true);
+            }
+            return;
+        }
         let top = index.runs.first().map_or(0, |run| run.known.level);
         for level in 0..=top {
             let of_level = index.runs.iter().map(|run| &run.known);
@@ -144,12 +159,16 @@ impl Compactor {
             if of_level.len() < FAN || building(self, level + 1) {
                 continue;
             }
-            let runs = &of_level[..FAN];
+            let runs = of_level[..FAN].to_vec();
             let oldest = index.runs.first().map(|run| run.known.number) == Some(runs[0].number);
-            let filtered = runs.iter().map(|run| run.filtered).sum();
-            let from = Layers::Runs(runs.iter().map(|run| run.number).collect());
-            self.build(from, level + 1, oldest, filtered);
+            self.merge(&runs, level + 1, oldest);
         }
+    }
+
+    fn merge(&mut self, runs: &[&Known], level: u8, oldest: bool) {
+        let filtered = runs.iter().map(|run| run.filtered).sum();
+        let from = Layers::Runs(runs.iter().map(|run| run.number).collect());
+        self.build(from, level, oldest, filtered);
     }
 
     fn build(&mut self, from: Layers, level: u8, oldest: bool, filtered: u64) {
@@ -159,6 +178,8 @@ impl Compactor {
             known: Known {
                 number,
                 level,
+                entries: 0,
+                removed: 0,
                 filtered,
             },
             filter: Filter::new(usize::try_from(filtered).unwrap_or(usize::MAX / 64)),
@@ -166,7 +187,6 @@ impl Compactor {
             cursor: Entry::first_of(&[0; 17]),
             block: Vec::with_capacity(BLOCK),
             oldest,
-            any: false,
         });
     }
 
@@ -232,7 +252,8 @@ impl Build {
             done += 1;
             if change.1 || !self.oldest {
                 self.block.push(change);
-                self.any = true;
+                self.known.entries += 1;
+                self.known.removed += u64::from(!change.1);
                 if is_filtered(&change.0.tag()) {
                     self.filter.add(&change.0.tag());
                 }
@@ -254,16 +275,31 @@ impl Build {
         Ok(ended)
     }
 
-    fn finish(self) -> Flip {
+    fn finish(mut self) -> Flip {
+        if self.known.level == ALL {
+            // Its place among the others is that of a run of its size.
+            let gathered = self.known.entries / GATHERED as u64;
+            let level = gathered.checked_ilog(FAN as u64).unwrap_or(0);
+            self.known.level = u8::try_from(level).expect("a logarithm below 64");
+        }
         let replaces = match self.from {
             Layers::Gathered(_) => Vec::new(),
             Layers::Runs(runs) => runs,
         };
         Flip {
-            run: self.any.then(|| (self.known, Arc::new(self.filter))),
+            run: (self.known.entries > 0).then(|| (self.known, Arc::new(self.filter))),
             replaces,
         }
     }
+}
+
+/// Whether too much of what the runs hold is removals and what they hide.
+fn is_wasteful(index: &Index) -> bool {
+    let runs = index.runs.iter().map(|run| &run.known);
+    let (entries, removed) = runs.fold((0, 0), |(entries, removed), run| {
+        (entries + run.entries, removed + run.removed)
+    });
+    removed >= GATHERED as u64 && removed * REMOVED >= entries
 }
 
 // A build of what was gathered must be done before as much is gathered again.

@@ -58,6 +58,9 @@ struct Frozen {
 struct Known {
     number: u32,
     level: u8,
+    /// Its entries, and how many of them are removals.
+    entries: u64,
+    removed: u64,
     /// Entries that have a place in the filter, at most.
     filtered: u64,
 }
