@@ -171,9 +171,16 @@ fn changed_content_is_a_revision_and_older_content_is_history() {
         "\"gmt_modified\":\"2021-07-17 23:59:59\"",
         "\"gmt_modified\":\"2021-07-01 00:00:00\"",
     );
-    for lead in [SAMPLE, &changed, &older] {
+    let push = |lead| {
         assert_eq!(daemon.shop().push(lead).expect("answered").body, SUCCESS);
-    }
+    };
+    push(SAMPLE);
+    // One that still waits would be superseded.
+    until("the first is delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 1
+    });
+    push(&changed);
+    push(&older);
     until("both revisions are delivered", || {
         daemon.stat("/sinks/crm/delivered") == 2
     });
