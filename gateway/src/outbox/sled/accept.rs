@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::group::{Group, Kept};
 use super::index::Tag;
 use super::key;
-use super::record::{self, IdentityRecord, PART, REVISIONS_COMPARED, Revision};
+use super::record::{self, IdentityRecord, PART};
 use crate::clock::Millis;
 use crate::config::OnUpdate;
 use crate::outbox::{
@@ -77,23 +77,10 @@ impl Group<'_> {
             let id = LeadId(self.new_id(lead.received_at));
             (id, IdentityRecord::default())
         });
-        let history = matches!((lead.modified_at, identity.modified_at), (Some(this), Some(newest)) if this < newest);
         let number = identity.newest + 1;
-        identity.newest = number;
-        identity.modified_at = identity.modified_at.max(lead.modified_at);
-        if identity.revisions.len() == REVISIONS_COMPARED {
-            identity.revisions.remove(0);
-        }
-        identity.revisions.push(Revision {
-            number,
-            content: lead.content,
-            history,
-        });
+        let history = identity.add(number, lead.content, lead.modified_at);
 
-        for (part, bytes) in lead.record.chunks(PART).enumerate() {
-            self.writes
-                .put(key::lead(id, number, part_number(part)), bytes);
-        }
+        self.put_parts(&key::lead_revision(id, number), &lead.record);
         self.writes
             .put(key::identity(id), record::encode(&identity));
         if first {
@@ -220,14 +207,24 @@ impl Group<'_> {
             return Ok(Quarantined::Duplicate);
         }
         let id = QuarantineId(self.new_id(suspect.received_at));
-        for (part, bytes) in suspect.record.chunks(PART).enumerate() {
-            self.writes
-                .put(key::quarantine(id, part_number(part)), bytes);
-        }
-        self.writes.put(key::entry(&tag, id.0), b"".as_slice());
+        self.keep(id, &suspect.record, &tag);
+        Ok(Quarantined::New(id))
+    }
+
+    /// Stores a suspect with its index entry and its counts.
+    pub(super) fn keep(&mut self, id: QuarantineId, record: &[u8], tag: &Tag) {
+        self.put_parts(&key::quarantine_of(id), record);
+        self.writes.put(key::entry(tag, id.0), b"".as_slice());
         self.totals.quarantined += 1;
         self.totals.in_quarantine += 1;
-        Ok(Quarantined::New(id))
+    }
+
+    /// Writes a record in as many parts as it needs, behind its name.
+    pub(super) fn put_parts(&mut self, name: &[u8], record: &[u8]) {
+        for (part, bytes) in record.chunks(PART).enumerate() {
+            let key = [name, &part_number(part).to_be_bytes()].concat();
+            self.writes.put(key, bytes);
+        }
     }
 }
 

@@ -184,10 +184,6 @@ pub(super) fn paused(name: &str) -> Vec<u8> {
     [b"p", name.as_bytes()].concat()
 }
 
-pub(super) fn quarantine(id: QuarantineId, part: u16) -> Vec<u8> {
-    [quarantine_of(id).as_slice(), &part.to_be_bytes()].concat()
-}
-
 /// Prefix of all parts of a suspect.
 pub(super) fn quarantine_of(id: QuarantineId) -> Vec<u8> {
     [b"u".as_slice(), id.0.as_bytes()].concat()

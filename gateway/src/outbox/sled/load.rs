@@ -6,16 +6,13 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::accept::part_number;
 use super::fault::Fault;
 use super::group::{Group, Kept};
 use super::index::Tag;
 use super::key;
 use super::list::decode_cursor;
 use super::open::{check_format, private};
-use super::record::{
-    self, IdentityRecord, LeadRecord, PART, REVISIONS_COMPARED, Revision, SuspectRecord,
-};
+use super::record::{self, IdentityRecord, LeadRecord, SuspectRecord};
 use super::vault::Vault;
 use super::{CONTENT, SledOutbox, engine};
 use crate::outbox::{
@@ -163,14 +160,7 @@ impl Group<'_> {
                     done.suspects_known += 1;
                     return Ok(());
                 }
-                for (part, bytes) in record.chunks(PART).enumerate() {
-                    let key = key::quarantine(suspect.id, part_number(part));
-                    self.writes.put(key, bytes);
-                }
-                let entry = key::entry(&tag, suspect.id.0);
-                self.writes.put(entry, b"".as_slice());
-                self.totals.quarantined += 1;
-                self.totals.in_quarantine += 1;
+                self.keep(suspect.id, &record, &tag);
                 done.suspects += 1;
                 Ok(())
             }
@@ -196,26 +186,13 @@ impl Group<'_> {
         }
         let mut identity = IdentityRecord::default();
         for (told, ready) in lead.revisions.iter().zip(revisions) {
-            for (part, bytes) in ready.record.chunks(PART).enumerate() {
-                let key = key::lead(lead.id, told.revision, part_number(part));
-                self.writes.put(key, bytes);
-            }
+            self.put_parts(&key::lead_revision(lead.id, told.revision), &ready.record);
             let tag = key::tag(key::IDENTITY, &ready.identity);
             for tag in ready.finds.iter().chain([&tag]) {
                 let entry = key::entry(tag, lead.id.0);
                 self.writes.put(entry, b"".as_slice());
             }
-            let history = matches!((told.modified_at, identity.modified_at), (Some(this), Some(newest)) if this < newest);
-            identity.newest = told.revision;
-            identity.modified_at = identity.modified_at.max(told.modified_at);
-            if identity.revisions.len() == REVISIONS_COMPARED {
-                identity.revisions.remove(0);
-            }
-            identity.revisions.push(Revision {
-                number: told.revision,
-                content: ready.content,
-                history,
-            });
+            identity.add(told.revision, ready.content, told.modified_at);
             self.writes
                 .put(key::identity(lead.id), record::encode(&identity));
             self.totals.accepted += 1;

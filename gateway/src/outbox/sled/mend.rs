@@ -5,16 +5,16 @@
 
 use ::sled::Batch;
 
+use super::CONTENT;
 use super::fault::Fault;
 use super::group;
 use super::index::{Change, Compactor, Entry, Index};
 use super::key::{self, SinkNumber};
 use super::list::Reader;
-use super::record::{self, IdentityRecord, LeadRecord, Revision, SuspectRecord, Unreadable};
+use super::record::{self, IdentityRecord, LeadRecord, SuspectRecord, Unreadable};
 use super::survey::sink_at;
 use super::whole::gather;
 use super::words::words;
-use super::{CONTENT, record::REVISIONS_COMPARED};
 use crate::outbox::{Delivery, DeliveryId, LeadId, QuarantineId, Salvaged, State, Totals};
 use crate::seal::SealError;
 
@@ -115,17 +115,8 @@ impl Mend<'_> {
         let known = tree.get(&entry)?;
         let known = known.and_then(|bytes| record::decode_owned::<IdentityRecord>(&bytes).ok());
         let mut identity = known.unwrap_or_default();
-        let history = matches!((lead.modified_at, identity.modified_at), (Some(this), Some(newest)) if this < newest);
-        identity.newest = number;
-        identity.modified_at = identity.modified_at.max(lead.modified_at);
-        if identity.revisions.len() == REVISIONS_COMPARED {
-            identity.revisions.remove(0);
-        }
-        identity.revisions.push(Revision {
-            number,
-            content: self.reader.vault.index(CONTENT, &[&lead.content]),
-            history,
-        });
+        let content = self.reader.vault.index(CONTENT, &[&lead.content]);
+        identity.add(number, content, lead.modified_at);
         tree.insert(entry, record::encode(&identity))?;
         let tag = key::tag(key::IDENTITY, &lead.identity);
         let finds = lead.finds.iter().map(|find| (Entry::new(find, id.0), true));

@@ -11,6 +11,7 @@ mod barrier;
 mod claims;
 mod closed;
 mod committer;
+mod due;
 mod dump;
 mod engine;
 mod fault;

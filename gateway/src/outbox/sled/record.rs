@@ -128,6 +128,30 @@ pub(super) struct IdentityRecord {
     pub(super) revisions: Vec<Revision>,
 }
 
+impl IdentityRecord {
+    /// Notes another revision; whether it is history: older than what came before it.
+    pub(super) fn add(
+        &mut self,
+        number: u32,
+        content: [u8; 32],
+        modified_at: Option<Millis>,
+    ) -> bool {
+        let history =
+            matches!((modified_at, self.modified_at), (Some(this), Some(newest)) if this < newest);
+        self.newest = number;
+        self.modified_at = self.modified_at.max(modified_at);
+        if self.revisions.len() == REVISIONS_COMPARED {
+            self.revisions.remove(0);
+        }
+        self.revisions.push(Revision {
+            number,
+            content,
+            history,
+        });
+        history
+    }
+}
+
 /// One revision's content.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Revision {
@@ -138,7 +162,7 @@ pub(super) struct Revision {
 }
 
 /// Revisions that a push is compared with to find a duplicate: the newest ones.
-pub(super) const REVISIONS_COMPARED: usize = 64;
+const REVISIONS_COMPARED: usize = 64;
 
 /// A push kept aside.
 #[derive(Serialize, Deserialize)]

@@ -2,12 +2,10 @@
 
 use std::ops::Bound;
 
-use super::accept::part_number;
 use super::fault::Fault;
 use super::group::Group;
 use super::key;
 use super::list::{Reader, decode_cursor, encode_cursor};
-use super::record::PART;
 
 /// One record: the prefix of all its parts, which for a delivery is its whole key.
 pub(super) struct Name(Vec<u8>);
@@ -88,10 +86,7 @@ impl Group<'_> {
             self.writes.put(name.0.clone(), sealed);
             return Ok(());
         }
-        for (part, bytes) in sealed.chunks(PART).enumerate() {
-            let key = [name.0.as_slice(), &part_number(part).to_be_bytes()].concat();
-            self.writes.put(key, bytes);
-        }
+        self.put_parts(&name.0, &sealed);
         Ok(())
     }
 }

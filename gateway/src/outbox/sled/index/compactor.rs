@@ -44,6 +44,13 @@ pub(in super::super) struct Flip {
     pub(super) replaces: Vec<u32>,
 }
 
+impl Flip {
+    /// Whether it is made of what was gathered.
+    pub(super) fn is_gathered(&self) -> bool {
+        self.replaces.is_empty()
+    }
+}
+
 /// A run that is being written.
 struct Build {
     known: Known,

@@ -65,6 +65,7 @@ struct Known {
     filtered: u64,
 }
 
+#[derive(Clone)]
 struct Run {
     known: Known,
     filter: Arc<Filter>,
@@ -143,7 +144,7 @@ impl Index {
         Ok((index, compactor))
     }
 
-    /// Puts the journal record of these changes where the commit writes; gives its number.
+    /// Puts the journal record of these changes where the commit writes.
     pub(super) fn log(&self, changes: &[Change], mut put: impl FnMut(Vec<u8>, IVec)) {
         for (part, some) in changes.chunks(PART / entry::ENCODED).enumerate() {
             let key = key::journal(self.journal_next, super::accept::part_number(part));
@@ -157,30 +158,18 @@ impl Index {
             self.active.extend(changes);
             self.journal_next += 1;
         }
+        self.journal_from = self.journal_from_after(&flips);
         for flip in flips {
-            self.flip(flip);
+            if flip.is_gathered() {
+                self.frozen = None;
+            }
+            place(&mut self.runs, flip);
         }
         if self.frozen.is_none() && self.active.len() >= GATHERED {
             self.frozen = Some(Frozen {
                 memory: Arc::new(std::mem::take(&mut self.active)),
                 journal_from: self.journal_next,
             });
-        }
-    }
-
-    fn flip(&mut self, flip: Flip) {
-        let run = flip.run.map(|(known, filter)| Run { known, filter });
-        let replaced = |run: &Run| flip.replaces.contains(&run.known.number);
-        let at = self.runs.iter().position(replaced);
-        if let Some(at) = at {
-            self.runs.retain(|run| !replaced(run));
-            self.runs.splice(at..at, run);
-        } else {
-            // What was gathered.
-            if let Some(frozen) = self.frozen.take() {
-                self.journal_from = frozen.journal_from;
-            }
-            self.runs.extend(run);
         }
     }
 
@@ -201,18 +190,19 @@ impl Index {
 
     /// `m/index` as it is once these flips count.
     fn manifest(&self, flips: &[Flip]) -> Vec<u8> {
-        let mut after = Self {
-            runs: self.runs.iter().map(Run::shallow).collect(),
-            frozen: self.frozen.clone(),
-            active: Memory::new(),
-            journal_from: self.journal_from,
-            journal_next: self.journal_next,
-        };
-        flips.iter().for_each(|flip| after.flip(flip.clone()));
+        let mut runs = self.runs.clone();
+        flips.iter().for_each(|flip| place(&mut runs, flip.clone()));
         record::encode(&Manifest {
-            runs: after.runs.into_iter().map(|run| run.known).collect(),
-            journal_from: after.journal_from,
+            runs: runs.into_iter().map(|run| run.known).collect(),
+            journal_from: self.journal_from_after(flips),
         })
+    }
+
+    fn journal_from_after(&self, flips: &[Flip]) -> u64 {
+        match &self.frozen {
+            Some(frozen) if flips.iter().any(Flip::is_gathered) => frozen.journal_from,
+            _ => self.journal_from,
+        }
     }
 
     /// Ids that have `tag`, at most `limit`, in their order.
@@ -245,10 +235,7 @@ impl Index {
     fn of<'a>(&'a self, tree: &'a Tree, tag: &Tag) -> impl Iterator<Item = Result<Change, Fault>> {
         let (first, last) = (Entry::first_of(tag), Entry::last_of(tag));
         let may_have = |run: &&Run| !is_filtered(tag) || run.filter.may_have(tag);
-        let runs = self.runs.iter().filter(may_have);
-        let layers = runs.map(|run| run_from(tree, run.known.number, first));
-        let layers = layers.chain(self.memories().map(|memory| memory_from(memory, first)));
-        Merge::new(layers.collect())
+        self.merged(tree, self.runs.iter().filter(may_have), first)
             .take_while(move |change| !matches!(change, Ok((entry, _)) if *entry > last))
     }
 
@@ -258,13 +245,23 @@ impl Index {
         tree: &'a Tree,
     ) -> impl Iterator<Item = Result<Entry, Fault>> + 'a {
         let first = Entry::first_of(&[0; 17]);
-        let runs = self.runs.iter();
-        let layers = runs.map(|run| run_from(tree, run.known.number, first));
-        let layers = layers.chain(self.memories().map(|memory| memory_from(memory, first)));
-        Merge::new(layers.collect()).filter_map(|change| match change {
+        let changes = self.merged(tree, self.runs.iter(), first);
+        changes.filter_map(|change| match change {
             Ok((entry, added)) => added.then_some(Ok(entry)),
             Err(fault) => Some(Err(fault)),
         })
+    }
+
+    /// These runs and what gathers, from an entry on.
+    fn merged<'a>(
+        &'a self,
+        tree: &'a Tree,
+        runs: impl Iterator<Item = &'a Run>,
+        from: Entry,
+    ) -> Merge<'a> {
+        let layers = runs.map(|run| run_from(tree, run.known.number, from));
+        let memories = self.memories().map(|memory| memory_from(memory, from));
+        Merge::new(layers.chain(memories).collect())
     }
 
     /// From the oldest to the newest.
@@ -274,13 +271,13 @@ impl Index {
     }
 }
 
-impl Run {
-    fn shallow(&self) -> Self {
-        Self {
-            known: self.known.clone(),
-            filter: Arc::clone(&self.filter),
-        }
-    }
+/// Puts a run where those are that it replaces; one of what was gathered is the newest.
+fn place(runs: &mut Vec<Run>, flip: Flip) {
+    let run = flip.run.map(|(known, filter)| Run { known, filter });
+    let replaced = |run: &Run| flip.replaces.contains(&run.known.number);
+    let at = runs.iter().position(replaced).unwrap_or(runs.len());
+    runs.retain(|run| !replaced(run));
+    runs.splice(at..at, run);
 }
 
 type Changes<'a> = Box<dyn Iterator<Item = Result<Change, Fault>> + 'a>;
