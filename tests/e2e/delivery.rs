@@ -7,17 +7,13 @@ use std::process::{Command, Stdio};
 use leadgate_tests::{Behaviour, Crm, Daemon, SAMPLE, SUCCESS, Setup, Shop, here, until};
 use serde_json::json;
 
-fn push(daemon: &Daemon, records: std::ops::Range<u64>) {
-    daemon.shop().give(records);
-}
-
 #[test]
 fn a_sink_that_is_down_gets_everything_when_it_is_back() {
     let crm = Crm::start();
     let (address, url) = (crm.address(), crm.url());
     drop(crm);
     let daemon = Daemon::start(Setup::with_crm(&url));
-    push(&daemon, 1..21);
+    daemon.shop().give(1..21);
     until("attempts have failed", || {
         daemon.stat("/sinks/crm/retrying") == 20
     });
@@ -45,7 +41,7 @@ fn a_hanging_sink_slows_neither_another_sink_nor_the_receiver() {
         rest: Setup::http_sink("stuck", &stuck.url()) + &Setup::http_sink("fine", &fine.url()),
         ..Setup::default()
     });
-    push(&daemon, 1..101);
+    daemon.shop().give(1..101);
     until("the other sink has all", || {
         daemon.stat("/sinks/fine/delivered") == 100
     });
@@ -61,7 +57,7 @@ fn retries_keep_the_delivery_id_and_end_when_the_sink_takes_it() {
     let crm = Crm::start();
     crm.behave(Behaviour::Refuse(503, ""));
     let daemon = Daemon::start(Setup::with_crm(&crm.url()));
-    push(&daemon, 1..2);
+    daemon.shop().give(1..2);
     until("three attempts", || crm.received().len() >= 3);
     crm.behave(Behaviour::HangUp);
     let before = crm.received().len();
@@ -90,19 +86,19 @@ fn a_refusal_is_a_dead_letter_and_so_are_used_up_attempts_and_held_ones() {
         rest: format!("{}{limited}{held}", Setup::http_sink("crm", &crm.url())),
         ..Setup::default()
     });
-    push(&daemon, 1..2);
+    daemon.shop().give(1..2);
     until("refused by all", || {
         ["crm", "limited", "held"]
             .iter()
             .all(|sink| daemon.stat(&format!("/sinks/{sink}/dead")) == 1)
     });
     crm.behave(Behaviour::Refuse(500, ""));
-    push(&daemon, 2..3);
+    daemon.shop().give(2..3);
     until("attempts are used up", || {
         daemon.stat("/sinks/limited/dead") == 2
     });
     crm.behave(Behaviour::HangUp);
-    push(&daemon, 3..4);
+    daemon.shop().give(3..4);
     until("held", || daemon.stat("/sinks/held/dead") >= 2);
     let metrics = daemon.admin("/metrics").body;
     for line in [
@@ -119,11 +115,11 @@ fn a_throttling_sink_is_left_alone_for_as_long_as_it_asks() {
     let crm = Crm::start();
     crm.behave(Behaviour::Refuse(429, "retry-after: 2\r\n"));
     let daemon = Daemon::start(Setup::with_crm(&crm.url()));
-    push(&daemon, 1..2);
+    daemon.shop().give(1..2);
     until("throttled", || crm.received().len() == 1);
     let asked = std::time::Instant::now();
     crm.behave(Behaviour::Take);
-    push(&daemon, 2..3);
+    daemon.shop().give(2..3);
     until("both are delivered", || {
         daemon.stat("/sinks/crm/delivered") == 2
     });
@@ -145,7 +141,7 @@ fn conditions_and_templates_decide_what_goes_where() {
         rest: wanted,
         ..Setup::default()
     });
-    push(&daemon, 1..4);
+    daemon.shop().give(1..4);
     until("the one is delivered", || {
         daemon.stat("/sinks/crm/delivered") == 1
     });
@@ -164,7 +160,7 @@ fn the_file_sink_has_each_lead_once() {
         rest: rest.to_owned(),
         ..Setup::default()
     });
-    push(&daemon, 1..51);
+    daemon.shop().give(1..51);
     until("all are delivered", || {
         daemon.stat("/sinks/log/delivered") == 50
     });
@@ -186,7 +182,7 @@ fn the_official_library_accepts_our_webhooks() {
     let crm = Crm::start();
     let daemon = Daemon::start(Setup::with_crm(&crm.url()));
     assert_eq!(daemon.shop().push(SAMPLE).expect("answered").body, SUCCESS);
-    push(&daemon, 1..4);
+    daemon.shop().give(1..4);
     until("all are delivered", || crm.taken() == 4);
     let requests: Vec<_> = crm
         .received()
@@ -232,7 +228,7 @@ fn a_breaker_opens_burns_no_attempts_and_closes_when_the_sink_is_back() {
         rest: sink,
         ..Setup::default()
     });
-    push(&daemon, 1..21);
+    daemon.shop().give(1..21);
     until("the breaker is open", || {
         let metrics = daemon.admin("/metrics").body;
         metrics.contains("leadgate_sink_circuit_open{sink=\"crm\"} 1")
@@ -267,13 +263,13 @@ fn a_dead_letter_goes_to_the_fallback_sink() {
         rest: sink + &fallback,
         ..Setup::default()
     });
-    push(&daemon, 1..3);
+    daemon.shop().give(1..3);
     until("the fallback has both", || {
         daemon.stat("/sinks/people/delivered") == 2
     });
     assert_eq!(daemon.stat("/sinks/crm/dead"), 2);
     crm.behave(Behaviour::Take);
-    push(&daemon, 3..4);
+    daemon.shop().give(3..4);
     until("the third is delivered", || {
         daemon.stat("/sinks/crm/delivered") == 1
     });

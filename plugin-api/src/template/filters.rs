@@ -159,7 +159,6 @@ fn mask(text: &str) -> String {
 }
 
 /// Unlike minijinja's own also for none: that is how a lead says that it has no value.
-#[allow(clippy::needless_pass_by_value)]
 fn default(value: Value, other: Option<Value>, also_false: Option<bool>) -> Value {
     let absent = value.is_undefined() || value.is_none();
     if absent || (also_false == Some(true) && !value.is_true()) {

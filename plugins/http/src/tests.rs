@@ -57,7 +57,10 @@ fn settings_of(given: Value) -> Settings {
     serde_json::from_value(given).expect("settings")
 }
 
-#[allow(clippy::needless_pass_by_value)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "tests make the settings where they give them"
+)]
 fn sink(settings: Settings) -> Result<HttpSink, Problems> {
     let parts = Parts::new(&settings, &Host::detached("crm", Tables::new()))?;
     HttpSink::with(&settings, parts)

@@ -46,6 +46,27 @@ fn push(daemon: &Daemon, records: std::ops::RangeInclusive<u64>) {
     }
 }
 
+/// A daemon whose ten leads were all tried and refused.
+fn refused(crm: &Crm, retry: &str) -> Daemon {
+    crm.behave(Behaviour::Refuse(503, ""));
+    let daemon = start(crm, retry);
+    push(&daemon, 1..=10);
+    until("each was tried", || {
+        daemon.stat("/sinks/crm/retrying") == 10
+    });
+    daemon
+}
+
+/// The ten are delivered without waiting for the old time.
+fn assert_delivered_soon(crm: &Crm) {
+    let delivered = within(SOON, || crm.deliveries().len() == 10);
+    counted(format_args!(
+        "waiting 10, delivered {}",
+        crm.deliveries().len()
+    ));
+    assert!(delivered, "retries wait for the old time");
+}
+
 #[test]
 fn leads_accepted_around_steps_of_the_clock_are_all_delivered() {
     let crm = Crm::start();
@@ -69,55 +90,30 @@ fn leads_accepted_around_steps_of_the_clock_are_all_delivered() {
 #[test]
 fn retries_do_not_wait_for_the_old_time_when_the_clock_steps_back() {
     let crm = Crm::start();
-    crm.behave(Behaviour::Refuse(503, ""));
-    let daemon = start(&crm, QUICK);
-    push(&daemon, 1..=10);
-    until("each was tried", || {
-        daemon.stat("/sinks/crm/retrying") == 10
-    });
+    let daemon = refused(&crm, QUICK);
     daemon.inject(Fault::Clock(-HOUR));
     crm.behave(Behaviour::Take);
-    let delivered = within(SOON, || crm.deliveries().len() == 10);
-    counted(format_args!(
-        "waiting 10, delivered {}",
-        crm.deliveries().len()
-    ));
-    assert!(delivered, "retries wait for the old time");
+    assert_delivered_soon(&crm);
 }
 
 #[test]
 fn a_restart_with_an_earlier_clock_does_not_hold_up_what_waits() {
     let crm = Crm::start();
-    crm.behave(Behaviour::Refuse(503, ""));
-    let mut daemon = start(&crm, QUICK);
-    push(&daemon, 1..=10);
-    until("each was tried", || {
-        daemon.stat("/sinks/crm/retrying") == 10
-    });
+    let mut daemon = refused(&crm, QUICK);
     daemon.kill();
     daemon.inject(Fault::Clock(-HOUR));
     crm.behave(Behaviour::Take);
     daemon.restart();
-    let delivered = within(SOON, || crm.deliveries().len() == 10);
-    counted(format_args!(
-        "waiting 10, delivered {}",
-        crm.deliveries().len()
-    ));
-    assert!(delivered, "retries wait for the old time");
+    assert_delivered_soon(&crm);
 }
 
 #[test]
 fn retries_are_not_used_up_when_the_clock_steps_forth() {
     let crm = Crm::start();
-    crm.behave(Behaviour::Refuse(503, ""));
-    let daemon = start(
+    let daemon = refused(
         &crm,
         "retry = { first = \"24h\", max = \"24h\", max_attempts = 5, max_age = \"30d\" }",
     );
-    push(&daemon, 1..=10);
-    until("each was tried", || {
-        daemon.stat("/sinks/crm/retrying") == 10
-    });
     let before = crm.received().len();
     daemon.inject(Fault::Clock(24 * HOUR));
     // Arrivals wake the lane, which then sees the new time.
@@ -146,15 +142,10 @@ fn retries_are_not_used_up_when_the_clock_steps_forth() {
 #[test]
 fn the_age_limit_does_not_make_dead_letters_of_a_step() {
     let crm = Crm::start();
-    crm.behave(Behaviour::Refuse(503, ""));
-    let daemon = start(
+    let daemon = refused(
         &crm,
         "retry = { first = \"20ms\", max = \"100ms\", max_attempts = 100000, max_age = \"1h\" }",
     );
-    push(&daemon, 1..=10);
-    until("each was tried", || {
-        daemon.stat("/sinks/crm/retrying") == 10
-    });
     daemon.inject(Fault::Clock(2 * HOUR));
     let tried = crm.received().len();
     until("each was tried after the step", || {

@@ -46,18 +46,26 @@ fn count(server: &super::server::Server, path: &str) -> usize {
         .count()
 }
 
-#[tokio::test]
-async fn one_token_serves_all_and_is_fetched_once() {
-    let server = server(1).await;
-    let sink = Arc::new(sink_with(&server, credentials()));
-    let attempts: Vec<_> = (0..20)
+/// What becomes of so many deliveries that are attempted at the same time.
+async fn at_once(count: usize, sink: HttpSink) -> Vec<Outcome> {
+    let sink = Arc::new(sink);
+    let attempts: Vec<_> = (0..count)
         .map(|_| {
             let sink = Arc::clone(&sink);
             tokio::spawn(async move { sink.deliver(&delivery()).await })
         })
         .collect();
+    let mut outcomes = Vec::with_capacity(count);
     for attempt in attempts {
-        let outcome = attempt.await.expect("ran");
+        outcomes.push(attempt.await.expect("ran"));
+    }
+    outcomes
+}
+
+#[tokio::test]
+async fn one_token_serves_all_and_is_fetched_once() {
+    let server = server(1).await;
+    for outcome in at_once(20, sink_with(&server, credentials())).await {
         assert_eq!(
             outcome.ending,
             Ending::Delivered {
@@ -82,15 +90,7 @@ async fn one_token_serves_all_and_is_fetched_once() {
 #[tokio::test]
 async fn a_refused_token_is_renewed_once_for_all_and_the_lead_delivered() {
     let server = server(2).await;
-    let sink = Arc::new(sink_with(&server, credentials()));
-    let attempts: Vec<_> = (0..10)
-        .map(|_| {
-            let sink = Arc::clone(&sink);
-            tokio::spawn(async move { sink.deliver(&delivery()).await })
-        })
-        .collect();
-    for attempt in attempts {
-        let outcome = attempt.await.expect("ran");
+    for outcome in at_once(10, sink_with(&server, credentials())).await {
         assert!(
             matches!(outcome.ending, Ending::Delivered { .. }),
             "{outcome:?}"
