@@ -3,13 +3,10 @@
 //! `LEADGATE_BENCH_LEADS=100000` for fewer. The store is filled by the library, then the real
 //! daemon opens it; it was just written, so the disk's cache is warm.
 
-use std::ops::Range;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
 use leadgate::clock::{Clock, SystemClock};
 use leadgate::lead::Lead;
 use leadgate::outbox::sled::SledOutbox;
@@ -22,9 +19,6 @@ use crate::{Scale, accept, leads, per_second, server, store};
 
 /// Arrivals that wait for the store at once while it is filled.
 const IN_FLIGHT: usize = 1024;
-/// Leads stored by one process while the store is filled. sled holds far more of what it writes
-/// in memory than its cache is allowed, and keeps it after it is closed.
-const PORTION: usize = 25_000;
 /// Pushes that measure the accept rate.
 const PUSHES: usize = 60_000;
 /// Record ids of the backlog begin here, beyond those of the pushes.
@@ -39,7 +33,7 @@ pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
     let pushes = scale.of(PUSHES).max(accept::CONNECTIONS);
 
     let empty = server::folder()?;
-    fill_in_portions(&empty.path().join("store"), 0)?;
+    fill(&empty.path().join("store"), 0)?;
     let leadgate = Server::leadgate(empty.path(), &server::sink(NOWHERE))?;
     let reference = push(&leadgate, pushes)?;
     drop(leadgate);
@@ -48,7 +42,7 @@ pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
     let full = server::folder()?;
     let path = full.path().join("store");
     let began = Instant::now();
-    fill_in_portions(&path, count)?;
+    fill(&path, count)?;
     println!(
         "  filled at {:.0} leads/s",
         per_second(count, began.elapsed())
@@ -83,29 +77,7 @@ fn push(leadgate: &Server, count: usize) -> anyhow::Result<Measured> {
 }
 
 /// Makes a store in which `count` leads wait for the paused sink `crm`.
-fn fill_in_portions(path: &Path, count: usize) -> anyhow::Result<()> {
-    for first in (0..count.max(1)).step_by(PORTION) {
-        let last = count.min(first + PORTION);
-        let status = Command::new(std::env::current_exe()?)
-            .arg("--fill")
-            .arg(path)
-            .args([first.to_string(), last.to_string()])
-            .status()?;
-        ensure!(status.success(), "the store was not filled: {status}");
-    }
-    Ok(())
-}
-
-/// The process that stores a portion: its arguments are the path and the numbers from, to.
-pub(crate) fn fill_portion(mut words: impl Iterator<Item = String>) -> anyhow::Result<()> {
-    let path = words.next().context("a path")?;
-    let first = words.next().context("a number")?.parse()?;
-    let last = words.next().context("a number")?.parse()?;
-    fill(Path::new(&path), first..last)
-}
-
-/// Stores leads with these numbers.
-fn fill(path: &Path, numbers: Range<usize>) -> anyhow::Result<()> {
+fn fill(path: &Path, count: usize) -> anyhow::Result<()> {
     let outbox = Arc::new(SledOutbox::open(store::options(path, &["crm"]))?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -118,9 +90,8 @@ fn fill(path: &Path, numbers: Range<usize>) -> anyhow::Result<()> {
         let tasks: Vec<_> = (0..IN_FLIGHT)
             .map(|first| {
                 let outbox = Arc::clone(&outbox);
-                let numbers = numbers.clone();
                 tokio::spawn(async move {
-                    for number in numbers.skip(first).step_by(IN_FLIGHT) {
+                    for number in (first..count).step_by(IN_FLIGHT) {
                         outbox.accept(waiting(FIRST + number)?).await?;
                     }
                     anyhow::Ok(())

@@ -39,10 +39,8 @@ impl Scale {
 
 fn main() -> anyhow::Result<()> {
     let part = std::env::args().skip(1).find(|part| part != "--bench");
-    match part.as_deref() {
-        Some("--baseline") => return baseline::serve(),
-        Some("--fill") => return backlog::fill_portion(std::env::args().skip(2)),
-        _ => {}
+    if part.as_deref() == Some("--baseline") {
+        return baseline::serve();
     }
     let scale = std::env::var("LEADGATE_BENCH_SCALE")
         .ok()
