@@ -10,7 +10,7 @@ use leadgate_tests::{Behaviour, Crm, Daemon, Load, SUCCESS, Setup, Shop, binary,
 use serde_json::Value;
 
 /// sled writes its file in segments of this size.
-const SEGMENT: u64 = 512 << 10;
+const SEGMENT: usize = 512 << 10;
 
 fn outbox(daemon: &Daemon, args: &[&str]) -> Output {
     let config = daemon.folder().join("leadgate.toml");
@@ -91,8 +91,10 @@ fn a_damaged_store_is_refused_named_and_salvaged() {
         .open(&db)
         .expect("opens");
     // Behind the end of what was written last, and in free segments, a byte is nobody's.
-    let harmful = (0..4)
-        .map(|segment| segment * SEGMENT + 300_000)
+    let length = file.metadata().expect("is there").len();
+    let harmful = [300_000, 100_000, 450_000]
+        .into_iter()
+        .flat_map(|place| (place..length).step_by(SEGMENT))
         .find(|at| {
             let mut byte = [0];
             file.read_exact_at(&mut byte, *at).expect("reads");
