@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
@@ -259,14 +260,27 @@ fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-/// A port that nobody uses now.
+/// Ports below those that the kernel gives to connections and to servers that take any.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// A port that nobody uses now, and that nobody in this process is given again soon.
 ///
 /// # Panics
 ///
 /// If there is none.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    // Test processes that run side by side begin in different places.
+    let first = std::process::id().wrapping_mul(1009);
+    (0..count)
+        .map(|_| {
+            let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+            let place = first.wrapping_add(given) % count;
+            PORTS.start + u16::try_from(place).expect("below the count of ports")
+        })
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 fn spawn(folder: &Path, setup: &Setup, log: &Arc<Mutex<Vec<String>>>) -> Child {

@@ -60,17 +60,7 @@ fn waiting(daemon: &Daemon) -> u64 {
         .sum()
 }
 
-/// What becomes of a start. One that ends for another reason is tried once more: a test beside
-/// this one may have taken its port. What damage does, it does again.
 fn fate(store: &Path, crm: &Crm, at: usize, length: usize) -> (Fate, String) {
-    let first = start(store, crm, at, length);
-    if first.0 == Fate::Crashed {
-        return start(store, crm, at, length);
-    }
-    first
-}
-
-fn start(store: &Path, crm: &Crm, at: usize, length: usize) -> (Fate, String) {
     crm.forget();
     let last = |log: &str| log.lines().last().unwrap_or_default().to_owned();
     let started = Daemon::try_start_on(Setup::with_crm(&crm.url()), |folder| {
