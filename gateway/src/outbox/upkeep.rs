@@ -59,6 +59,8 @@ pub struct Salvaged {
     pub revisions: u64,
     /// Deliveries saved.
     pub deliveries: u64,
+    /// Those of them whose state is lost, so that they wait again.
+    pub again: u64,
     /// Pushes in quarantine saved.
     pub suspects: u64,
     /// What the store's own counts say was there and is not; nothing if they are lost too.

@@ -1,9 +1,12 @@
 //! Mending: a tree of recovered entries becomes a sound store again.
 //!
 //! Leads and deliveries are the truth; the indexes, the order and the counts are made from
-//! them. What is damaged or has lost its lead is removed and reported.
+//! them. What is damaged or has lost its lead is removed and reported. A delivery that only the
+//! order still names waits again under its own id: it may have been done, and a destination
+//! that knows the id will say so; a lead that nobody delivers is worse.
 
 use ::sled::Batch;
+use uuid::Uuid;
 
 use super::CONTENT;
 use super::fault::Fault;
@@ -15,16 +18,19 @@ use super::record::{self, IdentityRecord, LeadRecord, SuspectRecord, Unreadable}
 use super::survey::sink_at;
 use super::whole::gather;
 use super::words::words;
-use crate::outbox::{Delivery, DeliveryId, LeadId, QuarantineId, Salvaged, State, Totals};
+use crate::clock::{Clock, SystemClock};
+use crate::outbox::{Budget, Delivery, DeliveryId, LeadId, QuarantineId, Salvaged, State, Totals};
 use crate::seal::SealError;
 
 const LOST: &str = "it is lost; if a backup or the sender has it, bring it in from there";
-const AGAIN: &str = "look at the lead and decide whether its sink still needs it";
+const ORPHAN: &str = "look at the lead and decide whether its sink still needs it";
+const AGAIN: &str =
+    "its sink gets the lead under the same delivery id, perhaps not for the first time";
 
 /// Makes the tree sound, and gives how many leads there were by its counts as they were found.
 /// Stops at a record that is sealed with a key it was not given.
 pub(super) fn mend(reader: &Reader, saved: &mut Salvaged) -> Result<u64, Fault> {
-    for room in [b"q", b"o", b"i"] {
+    for room in [b"q", b"i"] {
         clear(&reader.tree, room)?;
     }
     Index::clear(&reader.tree)?;
@@ -46,6 +52,8 @@ pub(super) fn mend(reader: &Reader, saved: &mut Salvaged) -> Result<u64, Fault> 
     }
     mend.leads()?;
     mend.suspects()?;
+    mend.lost_deliveries()?;
+    clear(&reader.tree, b"o")?;
     mend.deliveries()?;
     mend.orphans()?;
     let totals = record::encode(&mend.totals);
@@ -148,6 +156,64 @@ impl Mend<'_> {
         })
     }
 
+    /// Makes a waiting delivery of each that the order names and that is gone.
+    fn lost_deliveries(&mut self) -> Result<(), Fault> {
+        let reader = self.reader;
+        for entry in reader.tree.scan_prefix(b"o") {
+            let (order, id) = entry?;
+            let lead = key::id_after_room(&order).map(LeadId);
+            let named = lead.zip(key::read_order(&order));
+            let (Some((lead, (sink, revision))), Ok(id)) = (named, Uuid::from_slice(&id)) else {
+                continue;
+            };
+            let id = DeliveryId(id);
+            let Some(known) = reader.sinks.by_number.get(&sink) else {
+                continue;
+            };
+            if self.is_there(sink, id)? {
+                continue;
+            }
+            let Some(stored) = reader.lead(lead, revision)? else {
+                continue;
+            };
+            let since = stored.received_at;
+            let delivery = Delivery {
+                sink: known.name.to_string(),
+                source: stored.source,
+                lead,
+                revision,
+                created_at: since,
+                state: State::Waiting { due_at: since },
+                attempts: 0,
+                budget: Budget {
+                    spent: 0,
+                    since: SystemClock.now(),
+                },
+                fallback_of: None,
+                history: Vec::new(),
+            };
+            let key = key::delivery(key::WAITING, sink, id);
+            let sealed = record::seal(&reader.vault, key::WAITING, &delivery);
+            reader.tree.insert(key.as_slice(), sealed)?;
+            self.saved.again += 1;
+            self.lose("its state is lost: it waits again", &key, AGAIN);
+        }
+        Ok(())
+    }
+
+    /// Whether the delivery is kept in a state that can be told: one that is done is done,
+    /// even if the rest of its record is damaged.
+    fn is_there(&self, sink: SinkNumber, id: DeliveryId) -> Result<bool, Fault> {
+        for room in [key::DONE, key::DEAD, key::WAITING] {
+            let found = self.reader.tree.get(key::delivery(room, sink, id))?;
+            let readable = |bytes: &[u8]| record::open(&self.reader.vault, bytes).is_ok();
+            if found.is_some_and(|bytes| room == key::DONE || readable(&bytes)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn deliveries(&mut self) -> Result<(), Fault> {
         // Ended ones first: of a delivery in two places the one that is over counts.
         for room in [key::DONE, key::DEAD, key::WAITING] {
@@ -230,7 +296,7 @@ impl Mend<'_> {
             last = Some(id);
             let first = self.reader.tree.scan_prefix(key::orders(id)).next();
             if first.transpose()?.is_none() {
-                self.lose("no delivery of it is left", &key, AGAIN);
+                self.lose("no delivery of it is left", &key, ORPHAN);
             }
         }
         Ok(())
