@@ -4,6 +4,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
+use serde_json::Value as Json;
+
 use super::filters::{self, OWN};
 use super::mistake::{TemplateError, guess};
 use super::scan::{Role, Word};
@@ -119,7 +121,11 @@ const FUNCTIONS: [&str; 3] = ["dict", "namespace", "range"];
 
 /// Which names a text may use.
 #[derive(Clone, Debug)]
-pub struct Scope(Names);
+pub struct Scope {
+    names: Names,
+    /// Further names, each with what is below it.
+    more: Vec<(&'static str, Json)>,
+}
 
 #[derive(Clone, Debug)]
 enum Names {
@@ -133,22 +139,39 @@ enum Names {
 
 impl Scope {
     /// The lead's fields and the event around it: what sinks render.
-    pub const EVENT: Self = Self(Names::Event);
+    pub const EVENT: Self = Self::new(Names::Event);
     /// The lead's fields and `source`: what `when` decides by.
-    pub const CONDITION: Self = Self(Names::Condition);
+    pub const CONDITION: Self = Self::new(Names::Condition);
 
     /// Names of the plugin's own, each with anything below it.
     pub const fn of(names: &'static [&'static str]) -> Self {
-        Self(Names::Free(names))
+        Self::new(Names::Free(names))
+    }
+
+    const fn new(names: Names) -> Self {
+        Self {
+            names,
+            more: Vec::new(),
+        }
+    }
+
+    /// One name more. `below` says which names there are below it: the keys of its objects, at
+    /// any depth; anything below what is no object.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, below: Json) -> Self {
+        self.more.push((name, below));
+        self
     }
 
     /// The names, and that a trial knows.
     pub(super) fn names(&self) -> Vec<&'static str> {
-        match self.0 {
+        let mut names: Vec<_> = match self.names {
             Names::Event => LEAD_NAMES.into_iter().chain(EVENT_NAMES).collect(),
             Names::Condition => LEAD_NAMES.into_iter().chain(CONDITION_NAMES).collect(),
             Names::Free(names) => names.to_vec(),
-        }
+        };
+        names.extend(self.more.iter().map(|(name, _)| *name));
+        names
     }
 
     /// Refuses what does not exist. `used` are the undeclared names as the engine's parser
@@ -207,7 +230,10 @@ impl Scope {
                 FIELDS,
             ));
         }
-        if matches!(self.0, Names::Free(_)) {
+        if let Some((_, below)) = self.more.iter().find(|(more, _)| *more == name) {
+            return check_below(name, below, steps, range);
+        }
+        if matches!(self.names, Names::Free(_)) {
             return Ok(());
         }
         // Only these have parts; `other` may hold anything.
@@ -241,6 +267,33 @@ const FIELDS: &str =
 pub(super) fn label_names(tables: &Tables) -> impl Iterator<Item = &str> {
     let is_field = |name: &&str| LEAD_NAMES.contains(name);
     tables.keys().map(String::as_str).filter(is_field)
+}
+
+fn check_below<'a>(
+    name: &str,
+    below: &Json,
+    steps: impl Iterator<Item = &'a str>,
+    range: Option<&Range<usize>>,
+) -> Result<(), TemplateError> {
+    let mut here = (name.to_owned(), below);
+    for step in steps {
+        let (name, Json::Object(known)) = here else {
+            return Ok(());
+        };
+        let Some(below) = known.get(step) else {
+            let names = known.keys().map(String::as_str);
+            let kind = format!("name below `{name}`:");
+            let help = if known.is_empty() {
+                format!("`{name}` has nothing here")
+            } else {
+                let list = known.keys().map(String::as_str).collect::<Vec<_>>();
+                format!("there are: {}", list.join(", "))
+            };
+            return Err(unknown(&kind, step, range, names, &help));
+        };
+        here = (format!("{name}.{step}"), below);
+    }
+    Ok(())
 }
 
 fn root(path: &str) -> &str {
