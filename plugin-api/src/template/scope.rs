@@ -351,8 +351,59 @@ fn no_part(name: &str, part: &str, range: Option<&Range<usize>>) -> TemplateErro
 #[cfg(test)]
 mod tests {
     use minijinja::{Environment, ErrorKind};
+    use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn names_of_a_plugin_are_known_as_deep_as_it_says() {
+        let engine = super::super::Engine::new(Tables::new());
+        let scope = Scope::EVENT
+            .with("steps", json!({"party": {"id": null}, "look": {}}))
+            .with("token", Json::Null);
+        for good in ["{{ steps.party.id }}-{{ name }}", "{{ token }}"] {
+            assert!(engine.template(good, &scope).is_ok(), "{good}");
+        }
+        assert!(
+            engine
+                .condition_in("steps.party.id.deep is none", &scope)
+                .is_ok()
+        );
+        for (bad, message, help) in [
+            (
+                "{{ steps.prty.id }}",
+                "unknown name below `steps`: `prty`",
+                "did you mean `party`?",
+            ),
+            (
+                "{{ steps.party.number }}",
+                "unknown name below `steps.party`: `number`",
+                "there are: id",
+            ),
+            (
+                "{{ steps.look.id }}",
+                "unknown name below `steps.look`: `id`",
+                "`steps.look` has nothing here",
+            ),
+            (
+                "{{ step.party.id }}",
+                "unknown field `step`",
+                "did you mean `steps`?",
+            ),
+        ] {
+            let error = engine.template(bad, &scope).err().expect(bad);
+            assert_eq!(
+                (error.message.as_str(), error.help.as_str()),
+                (message, help)
+            );
+        }
+        let template = engine
+            .template("{{ steps.party.id }}", &scope)
+            .expect("valid");
+        let context = super::super::Context::of(&json!({"name": "x"}))
+            .with("steps", &json!({"party": {"id": 7}}));
+        assert_eq!(template.value(&context).expect("is there"), json!(7));
+    }
 
     #[test]
     fn the_engine_has_what_the_lists_name() {
