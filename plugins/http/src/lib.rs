@@ -1,15 +1,19 @@
-//! The `http` sink: hands each event to a destination as one HTTP request.
+//! The `http` sink: hands each event to a destination as one HTTP request, or as several steps.
 //!
 //! [`preset`] lays the settings over those of a known destination, [`parts`] understands them,
-//! [`request`] makes a request of them and a lead, [`classify`] says what the answer means.
+//! [`attempt`] goes through the steps: [`request`] makes a request of a step and a lead,
+//! [`classify`] says what the answer means, [`journal`] remembers what is done.
 //! Nothing that a lead says can change where the request goes, and nothing that an answer
 //! repeats of the lead is kept.
 
 mod answer;
+mod attempt;
 mod auth;
 mod body;
 mod classify;
+mod draft;
 mod endpoint;
+mod journal;
 mod jwt;
 mod parts;
 mod preset;
@@ -19,23 +23,22 @@ mod request;
 mod settings;
 mod signer;
 mod slot;
+mod step;
 mod token;
 
 use std::time::{Duration, SystemTime};
 
-use leadgate_plugin::template::Context;
-use leadgate_plugin::{Delivery, Ending, Host, Outcome, Problem, Problems, Secret, Sink};
+use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Secret, Sink};
 use reqwest::Client;
 use tokio::time::Instant;
 
-use crate::answer::Answer;
-use crate::auth::Proof;
+use crate::attempt::Attempt;
 use crate::parts::Parts;
 use crate::preset::Settled;
 pub use crate::preset::Written;
-use crate::redact::Redactor;
 pub use crate::settings::{
-    Algorithm, Auth, AuthKind, BodyAs, Encoding, Preset, Rule, Settings, Sign, SignKind, Verdict,
+    Algorithm, Auth, AuthKind, BodyAs, Encoding, Preset, Rule, Settings, Sign, SignKind, Step,
+    Verdict,
 };
 
 /// Kept back from the host's timeout, so that our own outcome arrives first.
@@ -47,6 +50,7 @@ const IDLE: usize = 32;
 pub struct HttpSink {
     client: Client,
     parts: Parts,
+    host: Host,
 }
 
 impl Sink for HttpSink {
@@ -58,7 +62,7 @@ impl Sink for HttpSink {
 
     fn new(written: Written, host: Host) -> Result<Self, Problems> {
         let (settings, parts) = understand(&written, &host)?;
-        Self::with(&settings, parts)
+        Self::with(&settings, parts, host)
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
@@ -71,36 +75,24 @@ impl Sink for HttpSink {
             Ok(context) => context,
             Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
         };
-        let lead = Lead {
+        let attempt = Attempt {
+            client: &self.client,
+            parts: &self.parts,
+            host: &self.host,
             delivery,
-            context,
+            lead: context,
             ends,
+            token: None,
         };
-        let Proof::Token(tokens, _) = &self.parts.proof else {
-            return self.attempt(&lead, None).await;
-        };
-        let token = match tokens.get(&self.client, ends, None).await {
-            Ok(token) => token,
-            Err(outcome) => return outcome,
-        };
-        let outcome = self.attempt(&lead, Some(&token.secret)).await;
-        if outcome.ending != Ending::Reauth {
-            return outcome;
-        }
-        // Once: if another token is refused as well, it is not the token.
-        match tokens.get(&self.client, ends, Some(&token)).await {
-            Ok(newer) => self.attempt(&lead, Some(&newer.secret)).await,
-            Err(outcome) => outcome,
-        }
+        attempt.run().await
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
         let context = self.parts.context(delivery)?;
         // A token is not fetched for a look.
         let token = Secret::new("***");
-        self.parts
-            .request(delivery, &context, Some(&token), SystemTime::now())
-            .map(|request| Some(request.render()))
+        let now = SystemTime::now();
+        self.parts.render(delivery, &context, &token, now).map(Some)
     }
 }
 
@@ -122,13 +114,6 @@ fn understand(written: &Written, host: &Host) -> Result<(Settings, Parts), Probl
     Err(lacking.into_iter().chain(others).collect())
 }
 
-/// One attempt's lead, and when it must have ended.
-struct Lead<'a> {
-    delivery: &'a Delivery,
-    context: Context,
-    ends: Instant,
-}
-
 /// Never nothing, which would mean no limit to some.
 pub(crate) fn left(ends: Instant) -> Duration {
     ends.saturating_duration_since(Instant::now())
@@ -136,7 +121,7 @@ pub(crate) fn left(ends: Instant) -> Duration {
 }
 
 impl HttpSink {
-    fn with(settings: &Settings, parts: Parts) -> Result<Self, Problems> {
+    fn with(settings: &Settings, parts: Parts, host: Host) -> Result<Self, Problems> {
         // Fails only if the process has chosen a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = Client::builder()
@@ -155,30 +140,11 @@ impl HttpSink {
         let client = client
             .build()
             .map_err(|error| Problem::at("", format!("the HTTP client cannot be made: {error}")))?;
-        Ok(Self { client, parts })
-    }
-
-    async fn attempt(&self, lead: &Lead<'_>, token: Option<&Secret>) -> Outcome {
-        let now = SystemTime::now();
-        let request = match self.parts.request(lead.delivery, &lead.context, token, now) {
-            Ok(request) => request,
-            Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
-        };
-        let sent = request.summary();
-        let outcome = match self
-            .client
-            .execute(request.into_reqwest(left(lead.ends)))
-            .await
-        {
-            Ok(response) => {
-                let answer = Answer::read(response).await;
-                let event = lead.delivery.event_bytes();
-                let redactor = Redactor::new(event, &self.parts.secrets, token);
-                self.parts.rules.decide(&answer, &redactor, now)
-            }
-            Err(error) => classify::failure(&error),
-        };
-        outcome.request(sent)
+        Ok(Self {
+            client,
+            parts,
+            host,
+        })
     }
 }
 

@@ -8,6 +8,9 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, json};
 
 use super::*;
+use crate::answer::Answer;
+use crate::classify;
+use crate::redact::Redactor;
 
 const NAMES: [&str; 9] = [
     "standard-webhooks",
@@ -93,8 +96,8 @@ fn render_of(given: Value, event: &Value) -> String {
     let context = parts.context(&delivery).expect("a context");
     let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let token = Secret::new("TOKEN");
-    let request = parts.request(&delivery, &context, Some(&token), now);
-    request.expect("a request").render()
+    let rendered = parts.render(&delivery, &context, &token, now);
+    rendered.expect("requests")
 }
 
 fn render(given: Value) -> String {
@@ -337,7 +340,12 @@ fn each_documented_answer_means_what_the_destination_says() {
         let parts = parts(given(name)).expect("good settings");
         let answer = Answer::new(status, headers.clone(), body.as_bytes());
         let redactor = Redactor::new(event.as_bytes(), &parts.secrets, None);
-        let outcome = parts.rules.decide(&answer, &redactor, UNIX_EPOCH);
+        let outcome = classify::decide(
+            [&parts.steps[0].rules, &parts.rules],
+            &answer,
+            &redactor,
+            UNIX_EPOCH,
+        );
         let wait = |word: &str, after: Option<Duration>| match after {
             Some(after) => format!("{word} {}s", after.as_secs()),
             None => word.to_owned(),
