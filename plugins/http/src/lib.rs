@@ -11,6 +11,7 @@ mod attempt;
 mod auth;
 mod body;
 mod classify;
+mod client;
 mod draft;
 mod endpoint;
 mod journal;
@@ -43,8 +44,6 @@ pub use crate::settings::{
 
 /// Kept back from the host's timeout, so that our own outcome arrives first.
 const MARGIN: Duration = Duration::from_millis(100);
-/// Idle connections kept for each destination.
-const IDLE: usize = 32;
 
 /// The sink.
 pub struct HttpSink {
@@ -61,8 +60,12 @@ impl Sink for HttpSink {
     }
 
     fn new(written: Written, host: Host) -> Result<Self, Problems> {
-        let (settings, parts) = understand(&written, &host)?;
-        Self::with(&settings, parts, host)
+        let (client, parts) = understand(&written, &host)?;
+        Ok(Self {
+            client,
+            parts,
+            host,
+        })
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
@@ -97,11 +100,11 @@ impl Sink for HttpSink {
 }
 
 /// What was written, over its preset and understood. All that is wrong is found at once.
-fn understand(written: &Written, host: &Host) -> Result<(Settings, Parts), Problems> {
+fn understand(written: &Written, host: &Host) -> Result<(Client, Parts), Problems> {
     let Settled { settings, missing } = written.settle()?;
-    let read = Parts::new(&settings, host);
+    let read = read(&settings, host);
     if missing.is_empty() {
-        return read.map(|parts| (settings, parts));
+        return read;
     }
     let (places, lacking): (Vec<_>, Vec<_>) = missing
         .into_iter()
@@ -114,38 +117,21 @@ fn understand(written: &Written, host: &Host) -> Result<(Settings, Parts), Probl
     Err(lacking.into_iter().chain(others).collect())
 }
 
+/// The settings understood, without a word about presets.
+fn read(settings: &Settings, host: &Host) -> Result<(Client, Parts), Problems> {
+    match (client::client(settings), Parts::new(settings, host)) {
+        (Ok(client), Ok(parts)) => Ok((client, parts)),
+        (client, parts) => {
+            let found = client.err().into_iter().chain(parts.err());
+            Err(found.flatten().collect())
+        }
+    }
+}
+
 /// Never nothing, which would mean no limit to some.
 pub(crate) fn left(ends: Instant) -> Duration {
     ends.saturating_duration_since(Instant::now())
         .max(Duration::from_millis(1))
-}
-
-impl HttpSink {
-    fn with(settings: &Settings, parts: Parts, host: Host) -> Result<Self, Problems> {
-        // Fails only if the process has chosen a provider already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder()
-            .user_agent(concat!("leadgate/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(
-                settings
-                    .connect_timeout
-                    .map_or(Duration::from_secs(5), |given| given.0),
-            )
-            .pool_max_idle_per_host(IDLE)
-            .no_proxy();
-        if settings.deny_private {
-            client = client.dns_resolver(std::sync::Arc::new(private::PublicOnly));
-        }
-        let client = client
-            .build()
-            .map_err(|error| Problem::at("", format!("the HTTP client cannot be made: {error}")))?;
-        Ok(Self {
-            client,
-            parts,
-            host,
-        })
-    }
 }
 
 leadgate_plugin::export_sink!(leadgate_plugin_http, HttpSink);

@@ -285,6 +285,7 @@ fn secrets(settings: &Settings) -> Vec<Secret> {
         .chain(settings.query.values())
         .chain(steps().flat_map(|step| step.headers.values().chain(step.query.values())))
         .chain(&settings.secret)
+        .chain(&settings.proxy)
         .chain(settings.sign.iter().filter_map(|sign| sign.secret.as_ref()))
         .cloned()
         .collect();

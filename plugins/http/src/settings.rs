@@ -43,8 +43,24 @@ pub struct Settings {
     /// Refuses private, loopback and link-local addresses, also behind a name. Default false.
     #[serde(default)]
     pub deny_private: bool,
+    /// What connections trust, and how they say who connects, beside what the system knows.
+    pub tls: Option<Tls>,
+    /// The proxy that requests go through: an http or https URL, credentials allowed. The environment's proxies are not used.
+    pub proxy: Option<Secret>,
     /// Longest wait for a connection; default 5s. The sink's `timeout` bounds the whole attempt.
     pub connect_timeout: Option<HumanDuration>,
+}
+
+/// Certificates of a sink's connections, in PEM.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Authorities to trust besides the system's, such as "file:/etc/leadgate/ca.pem".
+    pub ca: Option<String>,
+    /// The certificate to show to the destination, with what is between it and its authority.
+    pub certificate: Option<String>,
+    /// The private key of that certificate.
+    pub key: Option<Secret>,
 }
 
 /// One of several requests.

@@ -4,6 +4,7 @@ mod auth;
 mod presets;
 mod server;
 mod steps;
+mod tls;
 
 use leadgate_plugin::template::Scope;
 use leadgate_plugin::{Ending, Secret, Tables};
@@ -66,12 +67,16 @@ fn settings_of(given: Value) -> Settings {
 )]
 fn sink(settings: Settings) -> Result<HttpSink, Problems> {
     let host = Host::detached("crm", Tables::new());
-    let parts = Parts::new(&settings, &host)?;
-    HttpSink::with(&settings, parts, host)
+    let (client, parts) = read(&settings, &host)?;
+    Ok(HttpSink {
+        client,
+        parts,
+        host,
+    })
 }
 
 fn problems(settings: &Settings) -> Problems {
-    let read = Parts::new(settings, &Host::detached("crm", Tables::new()));
+    let read = read(settings, &Host::detached("crm", Tables::new()));
     read.err().unwrap_or_default()
 }
 
