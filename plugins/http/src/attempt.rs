@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::answer::Answer;
 use crate::auth::Proof;
 use crate::classify;
+use crate::digest::Digest;
 use crate::journal::{Done, Journal};
 use crate::left;
 use crate::parts::Parts;
@@ -31,6 +32,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) host: &'a Host,
     pub(crate) delivery: &'a Delivery,
     pub(crate) lead: Context,
+    /// The events whose leads no record may show.
+    pub(crate) events: &'a [u8],
     /// When it must have ended.
     pub(crate) ends: Instant,
     pub(crate) token: Option<Token>,
@@ -47,6 +50,14 @@ impl Attempt<'_> {
         }
         let lead = self.lead.clone();
         self.send(only, &lead).await.0
+    }
+
+    /// Sends one request for several leads.
+    pub(crate) async fn digest(mut self, digest: &Digest, count: usize) -> Outcome {
+        let leads = self.lead.clone();
+        let mut outcome = self.send(&digest.step, &leads).await.0;
+        outcome.request = format!("{} for {count} leads", outcome.request);
+        outcome
     }
 
     async fn steps(&mut self) -> Outcome {
@@ -172,8 +183,7 @@ impl Attempt<'_> {
         match self.client.execute(request.into_reqwest(timeout)).await {
             Ok(response) => {
                 let answer = Answer::read(response).await;
-                let event = self.delivery.event_bytes();
-                let redactor = Redactor::new(event, &self.parts.secrets, token);
+                let redactor = Redactor::new(self.events, &self.parts.secrets, token);
                 let rules = [&step.rules, &self.parts.rules];
                 let outcome = classify::decide(rules, &answer, &redactor, now);
                 (outcome.request(sent), Some(answer))

@@ -117,9 +117,13 @@ impl Draft {
 
     /// Whether it is the same for every lead, but for the event as its body.
     pub(crate) fn is_plain(&self) -> bool {
+        !self.body.is_given() && self.is_plain_but_for_its_body()
+    }
+
+    /// Whether where it goes, and its headers, are the same for every lead.
+    pub(crate) fn is_plain_but_for_its_body(&self) -> bool {
         let fixed = |slot: &Slot| matches!(slot, Slot::Fixed(_));
         self.endpoint.is_plain()
-            && !self.body.is_given()
             && self.query.iter().all(|(_, slot)| fixed(slot))
             && self.headers.iter().all(|(_, slot)| fixed(slot))
     }

@@ -12,6 +12,7 @@ mod auth;
 mod body;
 mod classify;
 mod client;
+mod digest;
 mod draft;
 mod endpoint;
 mod journal;
@@ -29,17 +30,20 @@ mod token;
 
 use std::time::{Duration, SystemTime};
 
-use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Secret, Sink};
+use leadgate_plugin::template::Context;
+use leadgate_plugin::{Delivery, Host, Level, Outcome, Problem, Problems, Secret, Sink};
 use reqwest::Client;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::attempt::Attempt;
+use crate::digest::Digest;
 use crate::parts::Parts;
 use crate::preset::Settled;
 pub use crate::preset::Written;
 pub use crate::settings::{
-    Algorithm, Auth, AuthKind, BodyAs, Encoding, Preset, Rule, Settings, Sign, SignKind, Step,
-    Verdict,
+    Algorithm, Auth, AuthKind, BodyAs, Digest as DigestSettings, Encoding, Preset, Rule, Settings,
+    Sign, SignKind, Step, Verdict,
 };
 
 /// Kept back from the host's timeout, so that our own outcome arrives first.
@@ -69,25 +73,16 @@ impl Sink for HttpSink {
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
-        let ends = Instant::now()
-            + delivery
-                .timeout()
-                .saturating_sub(MARGIN)
-                .max(delivery.timeout() / 2);
-        let context = match self.parts.context(delivery) {
-            Ok(context) => context,
-            Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
+        let timeout = delivery.timeout();
+        let ends = Instant::now() + timeout.saturating_sub(MARGIN).max(timeout / 2);
+        let Some(digest) = &self.parts.digest else {
+            return self.one(delivery, ends).await;
         };
-        let attempt = Attempt {
-            client: &self.client,
-            parts: &self.parts,
-            host: &self.host,
-            delivery,
-            lead: context,
-            ends,
-            token: None,
+        let send = async |all: Vec<Delivery>| match all.as_slice() {
+            [one] => vec![self.one(one, ends).await],
+            several => self.several(digest, several, ends).await,
         };
-        attempt.run().await
+        digest.deliver(delivery, ends, send).await
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
@@ -96,6 +91,60 @@ impl Sink for HttpSink {
         let token = Secret::new("***");
         let now = SystemTime::now();
         self.parts.render(delivery, &context, &token, now).map(Some)
+    }
+}
+
+impl HttpSink {
+    /// A delivery on its own.
+    async fn one(&self, delivery: &Delivery, ends: Instant) -> Outcome {
+        match self.parts.context(delivery) {
+            Ok(lead) => {
+                let events = delivery.event_bytes();
+                self.attempt(delivery, lead, events, ends).run().await
+            }
+            Err(problem) => Outcome::rejected(problem.to_string()).rule("template"),
+        }
+    }
+
+    /// Several deliveries in one message.
+    async fn several(&self, digest: &Digest, all: &[Delivery], ends: Instant) -> Vec<Outcome> {
+        let leads = digest::leads(all);
+        let events = json!({"lead": leads["leads"]}).to_string();
+        let attempt = self.attempt(&all[0], Context::of(&leads), events.as_bytes(), ends);
+        let outcome = attempt.digest(digest, all.len()).await;
+        if outcome.rule != "template" {
+            return vec![outcome; all.len()];
+        }
+        // None of them shall be lost for what a template says of another.
+        self.host.log(
+            Level::Warn,
+            "a digest could not be written; its leads go one by one",
+            &json!({"reason": outcome.reason}),
+        );
+        let mut outcomes = Vec::with_capacity(all.len());
+        for one in all {
+            outcomes.push(self.one(one, ends).await);
+        }
+        outcomes
+    }
+
+    fn attempt<'a>(
+        &'a self,
+        delivery: &'a Delivery,
+        lead: Context,
+        events: &'a [u8],
+        ends: Instant,
+    ) -> Attempt<'a> {
+        Attempt {
+            client: &self.client,
+            parts: &self.parts,
+            host: &self.host,
+            delivery,
+            lead,
+            events,
+            ends,
+            token: None,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::auth::{self, Carrier, Proof};
 use crate::classify::Rules;
+use crate::digest::Digest;
 use crate::draft::{self, Draft, Headers, Query, Written};
 use crate::private;
 use crate::settings::Settings;
@@ -24,6 +25,7 @@ const SHORTEST: usize = 6;
 pub(crate) struct Parts {
     pub(crate) engine: Engine,
     pub(crate) steps: Vec<Step>,
+    pub(crate) digest: Option<Digest>,
     /// What all steps send besides their own.
     pub(crate) headers: Headers,
     pub(crate) query: Query,
@@ -43,6 +45,8 @@ impl Parts {
             problems: Problems::default(),
         };
         let steps = reader.steps();
+        let digest = Digest::new(settings, &reader.engine);
+        let digest = reader.take(digest).flatten();
         let (headers, query) = reader.shared();
         let signer = reader.signer();
         let proof = reader.proof(host);
@@ -62,6 +66,7 @@ impl Parts {
             (Some(steps), Some(proof), Some(rules)) => problems.or(Self {
                 engine,
                 steps,
+                digest,
                 headers,
                 query,
                 rules,

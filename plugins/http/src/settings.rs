@@ -37,6 +37,8 @@ pub struct Settings {
     /// Several requests for each lead, in this order, instead of one: each is a table like the sink's own with `url`, `method`, `query`, `headers`, `body`, `body_as` and `classify`. The sink's `query`, `headers` and `classify` count for all of them.
     #[serde(default)]
     pub steps: Vec<Step>,
+    /// One message for several leads, where they come faster than the destination takes messages. Not with `steps`.
+    pub digest: Option<Digest>,
     /// What an answer means: the first rule that holds decides, then the built-in ones.
     #[serde(default)]
     pub classify: Vec<Rule>,
@@ -61,6 +63,16 @@ pub struct Tls {
     pub certificate: Option<String>,
     /// The private key of that certificate.
     pub key: Option<Secret>,
+}
+
+/// Leads that share a message.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Digest {
+    /// Shortest time between two messages, at most 1m. A lead that comes earlier waits, and all that come meanwhile go with it. `0s` switches it off: a message for each lead.
+    pub every: Option<HumanDuration>,
+    /// The body for several leads: as `body`, over `count` and `leads`, a list of tables with the lead's fields and those of its event.
+    pub body: Option<serde_json::Value>,
 }
 
 /// One of several requests.

@@ -1,6 +1,7 @@
 //! The sink against a scripted server on loopback.
 
 mod auth;
+mod digest;
 mod presets;
 mod server;
 mod steps;

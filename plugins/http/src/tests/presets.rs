@@ -111,6 +111,42 @@ fn each_renders_the_sample_lead() {
     }
 }
 
+/// The digest of three leads: the sample, one that says nothing, one with all too much.
+fn digest(name: &str) -> String {
+    let parts = parts(given(name)).expect("good settings");
+    let digest = parts.digest.as_ref().expect("chats have one");
+    let sample = event();
+    let mut empty = event();
+    for (_, value) in empty["lead"].as_object_mut().expect("a lead").iter_mut() {
+        *value = Value::Null;
+    }
+    let mut much = event();
+    much["lead"]["city_name"] = json!(format!("<@all>{}", "杭州".repeat(100)));
+    let leads: Vec<Delivery> = [sample, empty, much]
+        .iter()
+        .map(|event| Delivery::new("D", 1, Duration::from_secs(5), event.to_string()))
+        .collect();
+    let context = Context::of(&crate::digest::leads(&leads));
+    let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let request = parts.request(&digest.step, &leads[0], &context, None, now);
+    request.expect("a request").render()
+}
+
+#[test]
+fn the_digest_of_a_chat_masks_phones_and_mentions_nobody() {
+    for name in ["feishu-bot", "dingtalk-robot", "wecom-robot", "slack"] {
+        let text = digest(name);
+        assert!(
+            text.contains("3 条新客资") && text.contains("135****8911"),
+            "{text}"
+        );
+        for secret in ["13567658911", "张三", "<@all>"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        insta::assert_snapshot!(format!("digest-{name}"), text);
+    }
+}
+
 #[test]
 fn what_is_missing_is_named_with_what_to_do() {
     let said: Vec<String> = NAMES
