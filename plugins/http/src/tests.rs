@@ -1,8 +1,11 @@
 //! The sink against a scripted server on loopback.
 
 mod auth;
+mod destination;
+mod preset_steps;
 mod presets;
 mod server;
+mod step_answers;
 mod steps;
 
 use leadgate_plugin::template::Scope;
