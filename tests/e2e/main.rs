@@ -13,5 +13,6 @@ mod operators;
 mod plugins;
 mod privacy;
 mod receiving;
+mod spreadsheet;
 mod steps;
 mod upkeep;
