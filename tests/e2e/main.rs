@@ -15,4 +15,5 @@ mod privacy;
 mod receiving;
 mod spreadsheet;
 mod steps;
+mod trial;
 mod upkeep;
