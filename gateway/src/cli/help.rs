@@ -44,7 +44,27 @@ pub(super) const ABOUTS: [(&str, &str); 30] = [
 ];
 
 /// What the arguments of operators' commands are, by command and name.
-pub(super) const ARGUMENTS: [(&str, &str, &str); 21] = [
+pub(super) const ARGUMENTS: [(&str, &str, &str); 29] = [
+    ("init", "folder", "写到哪个文件夹"),
+    (
+        "init",
+        "sinks",
+        "要生成的目的地，如 crm=salesforce；可重复。只写类型时名字相同",
+    ),
+    ("init", "yes", "不询问；未给 --sink 时生成示例"),
+    ("init", "force", "覆盖已有文件"),
+    ("render", "sink", "目的地的名字；不写则只显示哪些目的地接收"),
+    (
+        "render",
+        "lead",
+        "客资文件，格式与天猫推送相同 [默认：文档中的示例]",
+    ),
+    ("render", "source", "视为来自哪个来源 [默认：第一个]"),
+    (
+        "render",
+        "id",
+        "守护进程中已存储的客资编号；守护进程会记录此操作",
+    ),
     ("outbox deliveries", "sink", "只看该目的地"),
     (
         "outbox deliveries",
