@@ -1,6 +1,6 @@
 //! Commands, as their users run them.
 
-use leadgate_tests::{Crm, Daemon, Setup, output, until};
+use leadgate_tests::{Crm, Daemon, Setup, binary, here, output, until};
 use serde_json::Value;
 
 fn stdout(output: &std::process::Output) -> String {
@@ -228,6 +228,57 @@ fn init_adds_the_sinks_that_are_asked_for_and_keeps_what_is_there() {
     let check = output(&["check", "--config", main.to_str().expect("text")], &set);
     let said = String::from_utf8_lossy(&check.stderr).into_owned();
     assert_eq!((check.status.code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+#[ignore = "needs Python 3"]
+fn init_asks_where_leads_go_if_somebody_is_there_to_answer() {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().expect("a folder");
+    let answer = |lines: &str, more: &[&str]| {
+        let mut python = Command::new("python3")
+            .arg(here("counterparts/terminal.py"))
+            .arg(binary())
+            .args([
+                "init",
+                folder.path().to_str().expect("text"),
+                "--lang",
+                "en",
+            ])
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python runs");
+        let mut stdin = python.stdin.take().expect("piped");
+        stdin.write_all(lines.as_bytes()).expect("writes");
+        drop(stdin);
+        let output = python.wait_with_output().expect("ends");
+        (output.status.code(), stdout(&output))
+    };
+    // A person who gives up: Ctrl-D.
+    let (code, shown) = answer("slack\n\u{4}", &[]);
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.contains("nothing was written"), "{shown}");
+    let files = || std::fs::read_dir(folder.path()).expect("lists").count();
+    assert_eq!(files(), 0);
+    let (code, shown) = answer("wecom-robot\ngroup\nMY_HOOK\n", &[]);
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("leadgate sink test group"), "{shown}");
+    let file = folder.path().join("sinks.d/group.toml");
+    let text = std::fs::read_to_string(file).expect("written");
+    for part in [
+        "[sinks.group]",
+        "rate = \"20/min\"",
+        "url = \"env:MY_HOOK\"",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Told not to ask, it does not.
+    let (code, shown) = answer("", &["--yes", "--force"]);
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(folder.path().join("sinks.d/webhook.toml").exists());
 }
 
 #[test]

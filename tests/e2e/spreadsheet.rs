@@ -1,16 +1,17 @@
 //! Spreadsheets: the `file` sink's CSV, read by a reader that is not ours.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use leadgate_tests::{Daemon, SUCCESS, Setup, Shop, until};
+use leadgate_tests::{Daemon, SUCCESS, Setup, Shop, SmallDisk, counted, until};
 use serde_json::{Value, json};
 
 const SHEET: &str = r#"
 [sinks.sheet]
 plugin = "file"
-retry = { first = "20ms", max = "100ms" }
+retry = { first = "20ms", max = "100ms", max_attempts = 100000 }
 [sinks.sheet.settings]
 path = "@FOLDER@/leads.csv"
 format = "csv"
@@ -97,4 +98,66 @@ fn every_lead_is_a_row_of_its_own_also_after_a_crash() {
     found[1..4].sort();
     assert_eq!(found, expected);
     assert!(!daemon.log().contains("13567658911"), "{}", daemon.log());
+}
+
+#[test]
+#[ignore = "needs Python 3"]
+fn a_full_disk_is_waited_out_and_every_lead_is_there() {
+    let disk = match SmallDisk::mount(1) {
+        Ok(disk) => disk,
+        Err(why) => {
+            counted(format_args!("skipped, no tmpfs can be mounted here: {why}"));
+            return;
+        }
+    };
+    let inside = |script: &str, arguments: &[&Path]| {
+        let under = disk.under();
+        Command::new(&under[0])
+            .args(&under[1..])
+            .args(["sh", "-c", script])
+            .args(arguments)
+            .status()
+            .expect("nsenter runs")
+            .success()
+    };
+    let sheet = disk.path().join("leads.csv");
+    let rest = SHEET
+        .replace("@FOLDER@", &disk.path().display().to_string())
+        .replace(
+            "[sinks.sheet.settings]",
+            "breaker = { failures = 0 }\n[sinks.sheet.settings]",
+        );
+    let daemon = Daemon::start(Setup {
+        rest,
+        under: disk.under(),
+        ..Setup::default()
+    });
+    daemon.shop().give(1..2);
+    until("the first one is written", || {
+        daemon.stat("/sinks/sheet/delivered") == 1
+    });
+    let filler = disk.path().join("filler");
+    let fill = "head -c 2000000 /dev/zero 2>/dev/null > \"$0\"";
+    assert!(!inside(fill, &[&filler]), "the disk is full");
+    // More than what is left of the page that the file has.
+    daemon.shop().give(2..201);
+    until("some have to wait", || {
+        daemon.stat("/sinks/sheet/retrying") > 0
+    });
+    disk.grow(4);
+    until("all are written", || {
+        daemon.stat("/sinks/sheet/delivered") == 200
+    });
+    let copy = daemon.folder().join("copy.csv");
+    assert!(inside("cat \"$0\" > \"$1\"", &[&sheet, &copy]));
+    let (whole, torn): (Vec<_>, Vec<_>) = rows(&copy)
+        .into_iter()
+        .skip(1)
+        .partition(|row| row.len() == 4 && row[3] == "杭州 437763404");
+    assert!(torn.len() <= 1, "{torn:?}");
+    let records: BTreeSet<u64> = whole
+        .iter()
+        .map(|row| row[0].parse().expect("a number"))
+        .collect();
+    assert_eq!(records, (1..201).collect());
 }
