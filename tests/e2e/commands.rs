@@ -192,7 +192,7 @@ fn init_adds_the_sinks_that_are_asked_for_and_keeps_what_is_there() {
     let (code, made, said) = init(&["crm=hubspot", "group=dingtalk-robot"]);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(made["written"].as_array().map(Vec::len), Some(5), "{made}");
-    let variables = ["CRM_AUTH_TOKEN", "GROUP_URL", "TMALL_APP_SECRET"];
+    let variables = ["CRM_TOKEN", "GROUP_URL", "TMALL_APP_SECRET"];
     assert_eq!(made["environment"], serde_json::json!(variables));
     for path in made["written"].as_array().expect("a list") {
         let path = path.as_str().expect("text");
@@ -268,11 +268,7 @@ fn init_asks_where_leads_go_if_somebody_is_there_to_answer() {
     assert!(shown.contains("leadgate sink test group"), "{shown}");
     let file = folder.path().join("sinks.d/group.toml");
     let text = std::fs::read_to_string(file).expect("written");
-    for part in [
-        "[sinks.group]",
-        "rate = \"20/min\"",
-        "url = \"env:MY_HOOK\"",
-    ] {
+    for part in ["[sinks.group]", "rate = \"10/s\"", "url = \"env:MY_HOOK\""] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // Told not to ask, it does not.
@@ -327,7 +323,7 @@ fn check_warns_and_passes() {
         "leadgate.toml:4:",
         "chmod 600",
         "leadgate.toml:8:",
-        "add rate = \"1/s\"",
+        "add rate = \"10/s\"",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }

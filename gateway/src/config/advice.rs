@@ -8,7 +8,10 @@ use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Place, Text};
 
-/// Presets that write into a chat, with the rate that its vendor allows one bot.
+/// The rate of leads for a chat in which several may share a message.
+pub const CHAT_RATE: &str = "10/s";
+
+/// Presets that write into a chat, with the rate of messages that its vendor allows one bot.
 pub const CHATS: [(&str, &str); 4] = [
     ("feishu-bot", "1/s"),
     ("dingtalk-robot", "20/min"),
@@ -63,16 +66,19 @@ pub(super) fn open_file(path: &Path, file: usize, secrets: &[Range<usize>]) -> O
     )
 }
 
-/// A chat silences a bot that writes too fast: a sink of one needs a rate.
+/// A chat takes few messages: a sink of one needs a rate, of leads if several may share a
+/// message, else of messages.
 pub(super) fn rate_of_chat(sink: &str, settings: &Value) -> Option<(Text, Text)> {
     let preset = settings["preset"].as_str()?;
-    let (_, rate) = CHATS.iter().find(|(chat, _)| *chat == preset)?;
+    let (_, messages) = CHATS.iter().find(|(chat, _)| *chat == preset)?;
+    let shares = settings["digest"]["every"] != "0s";
+    let rate = if shares { CHAT_RATE } else { messages };
     Some((
         Text::new(
             format!(
-                "`sinks.{sink}` has no `rate`: the chat refuses or silences bots that write too fast"
+                "`sinks.{sink}` writes into a chat, which takes few messages, without a `rate`"
             ),
-            format!("`sinks.{sink}` 没有 rate：机器人发送过快会被限流或禁言"),
+            format!("`sinks.{sink}` 向群聊发消息却没有 rate：发送过快会被限流或禁言"),
         ),
         Text::new(
             format!("add rate = \"{rate}\" to [sinks.{sink}]"),
@@ -134,8 +140,11 @@ mod tests {
     fn a_chat_without_a_rate_is_shown_at_its_preset() {
         for (preset, rate) in super::CHATS {
             let found = warnings(&chat(preset, ""), 0o644);
-            let help = format!("add rate = \"{rate}\" to [sinks.chat]");
+            let help = "add rate = \"10/s\" to [sinks.chat]".to_owned();
             assert_eq!(found, [("config::no_rate".to_owned(), 9, 10, help)]);
+            let single = chat(preset, "") + "digest.every = \"0s\"\n";
+            let help = format!("add rate = \"{rate}\" to [sinks.chat]");
+            assert_eq!(warnings(&single, 0o644)[0].3, help);
             let with = chat(preset, &format!("rate = \"{rate}\""));
             assert_eq!(warnings(&with, 0o644), []);
         }

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-pub use advice::CHATS;
+pub use advice::{CHAT_RATE, CHATS};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use model::*;
 pub use resolve::Environment;

@@ -185,7 +185,7 @@ mod tests {
             [
                 "slack=slack {\"url\": \"env:SLACK_URL\"}",
                 "slack-2=slack {\"url\": \"env:SLACK_2_URL\"}",
-                "frappe=frappe {\"auth.value\": \"env:FRAPPE_AUTH_VALUE\", \"url\": \"https://crm.example/api/resource/CRM%20Lead\"}",
+                "frappe=frappe {\"auth.value\": \"env:FRAPPE_VALUE\", \"url\": \"https://crm.example/api/resource/CRM%20Lead\"}",
             ]
         );
         assert_eq!(asked("\n").0.expect("understood"), [] as [&str; 0]);

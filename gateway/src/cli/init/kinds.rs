@@ -70,16 +70,25 @@ impl Need {
         let opening = format!("{} = \"", self.key);
         let (_, value) = self.help.split_once(&opening)?;
         let (value, _) = value.split_once('"')?;
-        (!value.starts_with("env:")).then_some(value)
+        (!value.starts_with("env:") && !value.contains('…')).then_some(value)
     }
 
     /// The environment variable that holds it for `sink`.
     pub(super) fn variable(&self, sink: &str) -> String {
-        variable(sink, &self.key)
+        variable(sink, self.key.rsplit('.').next().unwrap_or_default())
+    }
+
+    /// The step that it is in, if it is in one, and its keys there.
+    pub(super) fn step(&self) -> (Option<&str>, &str) {
+        let inside = self.key.strip_prefix("steps.");
+        match inside.and_then(|inside| inside.split_once('.')) {
+            Some((step, key)) => (Some(step), key),
+            None => (None, &self.key),
+        }
     }
 }
 
-/// `crm` and `auth.token` → `CRM_AUTH_TOKEN`.
+/// `crm` and `token` → `CRM_TOKEN`.
 pub(super) fn variable(sink: &str, key: &str) -> String {
     let letters = format!("{sink}_{key}").to_ascii_uppercase();
     letters.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_")
@@ -149,5 +158,9 @@ mod tests {
         );
         assert_eq!(need("url", "who has it can write").example(), None);
         assert_eq!(url.variable("my-crm"), "MY_CRM_URL");
+        let inside = need("steps.create.body.kind", "as GET … lists them");
+        assert_eq!(inside.variable("crm"), "CRM_KIND");
+        assert_eq!(inside.step(), (Some("create"), "body.kind"));
+        assert_eq!(url.step(), (None, "url"));
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::kinds::{Kind, Preset, Source, variable};
-use crate::config::CHATS;
+use super::kinds::{Kind, Need, Preset, Source, variable};
+use crate::config::{CHAT_RATE, CHATS};
 
 /// A sink that was asked for.
 pub(super) struct Wanted<'a> {
@@ -55,8 +55,8 @@ impl Wanted<'_> {
                 .to_owned(),
         );
         match CHATS.iter().find(|(chat, _)| *chat == self.kind.name) {
-            Some((_, rate)) => put(format!(
-                "concurrency = 1\nrate = \"{rate}\"   # 发送过快会被限流或禁言 · faster, and the chat refuses or silences the bot"
+            Some((_, messages)) => put(format!(
+                "concurrency = 20   # 至多 20 条客资合并为一条消息 · up to 20 leads share a message\nrate = \"{CHAT_RATE}\"      # 客资的速率；该群聊约限 {messages} 条消息 · of leads; the chat takes about {messages} messages"
             )),
             None => put("# rate = \"20/s\"".to_owned()),
         }
@@ -64,18 +64,12 @@ impl Wanted<'_> {
             "\n[sinks.{name}.settings]\npreset = \"{}\"",
             self.kind.name
         ));
-        for need in &preset.needs {
-            let value = match (self.answers.get(&need.key), need.example()) {
-                (Some(answer), _) => answer.clone(),
-                (None, Some(example)) => example.to_owned(),
-                (None, None) => format!("env:{}", need.variable(name)),
-            };
-            put(format!(
-                "\n# 必填 · needed: {}\n{} = {}",
-                need.help,
-                need.key,
-                quoted(&value)
-            ));
+        let (inside, own): (Vec<&Need>, Vec<&Need>) = preset
+            .needs
+            .iter()
+            .partition(|need| need.step().0.is_some());
+        for need in own {
+            put(self.need(need));
         }
         if preset.may_sign() {
             put(format!(
@@ -83,6 +77,33 @@ impl Wanted<'_> {
                 variable(name, "secret")
             ));
         }
+        // The steps come last: what follows a list of tables belongs to its last one.
+        let mut last = None;
+        for need in inside {
+            let (step, _) = need.step();
+            if let Some(step) = step.filter(|_| step != last) {
+                put(format!(
+                    "\n[[sinks.{name}.settings.steps]]\nname = {}",
+                    quoted(step)
+                ));
+            }
+            last = step;
+            put(self.need(need));
+        }
+    }
+
+    fn need(&self, need: &Need) -> String {
+        let value = match (self.answers.get(&need.key), need.example()) {
+            (Some(answer), _) => answer.clone(),
+            (None, Some(example)) => example.to_owned(),
+            (None, None) => format!("env:{}", need.variable(&self.name)),
+        };
+        let (_, key) = need.step();
+        format!(
+            "\n# 必填 · needed: {}\n{key} = {}",
+            need.help,
+            quoted(&value)
+        )
     }
 
     /// An example without its head, switched on, under the sink's name.
@@ -186,6 +207,13 @@ mod tests {
             let found = said(&wanted, &Environment::of(|_| None));
             let mut variables = wanted.variables();
             variables.push("TMALL_APP_SECRET".to_owned());
+            let different: std::collections::BTreeSet<_> = variables.iter().collect();
+            assert_eq!(
+                different.len(),
+                variables.len(),
+                "{}: {variables:?}",
+                kind.name
+            );
             for (code, message) in &found {
                 assert_eq!(code, "config::unresolved", "{}: {message}", kind.name);
                 let named = variables.iter().any(|name| message.contains(name.as_str()));
@@ -203,7 +231,7 @@ mod tests {
             .find(|kind| kind.name == "frappe")
             .expect("one");
         let mut wanted = wanted(frappe, "crm");
-        assert_eq!(wanted.variables(), ["CRM_AUTH_VALUE"]);
+        assert_eq!(wanted.variables(), ["CRM_VALUE"]);
         let answer = "https://crm.example/\"x\"\n";
         wanted.answers.insert("url".to_owned(), answer.to_owned());
         let read: toml::Table = wanted.text().parse().expect("TOML");
@@ -214,13 +242,33 @@ mod tests {
     }
 
     #[test]
+    fn what_a_step_needs_is_written_behind_all_else() {
+        let preset = "[settings]\nsign.kind = \"x\"\n[[needs]]\nkey = \"steps.make.body.kind\"\nhelp = \"a\"\n\
+                      [[needs]]\nkey = \"steps.make.url\"\nhelp = \"b\"\n[[needs]]\nkey = \"auth.token\"\nhelp = \"c\"\n";
+        let kind = Kind {
+            name: "steps",
+            what: String::new(),
+            source: Source::Preset(toml::from_str(preset).expect("a preset")),
+        };
+        let text = wanted(&kind, "crm").text();
+        let read: toml::Table = text.parse().expect("TOML");
+        let settings = &read["sinks"]["crm"]["settings"];
+        assert_eq!(settings["auth"]["token"].as_str(), Some("env:CRM_TOKEN"));
+        let steps = settings["steps"].as_array().expect("steps");
+        assert_eq!(steps.len(), 1, "{text}");
+        assert_eq!(steps[0]["name"].as_str(), Some("make"));
+        assert_eq!(steps[0]["body"]["kind"].as_str(), Some("env:CRM_KIND"));
+        assert_eq!(steps[0]["url"].as_str(), Some("env:CRM_URL"));
+    }
+
+    #[test]
     fn chats_have_a_rate_and_can_be_signed() {
         let kinds = kinds::all();
         let text = |name: &str| {
             let kind = kinds.iter().find(|kind| kind.name == name).expect("one");
             wanted(kind, "group").text()
         };
-        assert!(text("feishu-bot").contains("rate = \"1/s\""));
+        assert!(text("feishu-bot").contains("rate = \"10/s\""));
         assert!(text("dingtalk-robot").contains("# secret = \"env:GROUP_SECRET\""));
         assert!(!text("slack").contains("secret ="), "{}", text("slack"));
         assert!(text("spreadsheet").contains("path = \"./group.csv\""));
