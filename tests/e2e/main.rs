@@ -13,5 +13,7 @@ mod operators;
 mod plugins;
 mod privacy;
 mod receiving;
+mod spreadsheet;
 mod steps;
+mod trial;
 mod upkeep;

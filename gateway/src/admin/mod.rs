@@ -17,6 +17,7 @@ mod sinks;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod upkeep;
 
 pub(crate) use self::upkeep::write_export;
@@ -34,6 +35,7 @@ use self::params::Params;
 use self::problem::{Kind, Problem};
 use self::resources::{At, at};
 use crate::clock::{Clock, Millis};
+use crate::config::Tables;
 use crate::delivery::Sinks;
 use crate::outbox::{Arrival, Outbox, StoredSuspect};
 use crate::telemetry::metrics::Metrics;
@@ -53,6 +55,10 @@ pub struct Admin {
     pub delivery: Sinks,
     /// All configured sinks: their plugins, by name.
     pub sinks: BTreeMap<String, String>,
+    /// The source that test leads come from.
+    pub source: String,
+    /// All lookup tables.
+    pub tables: Tables,
     /// How a push is taken out of quarantine.
     pub reread: Arc<Reread>,
     /// All metrics.
@@ -121,6 +127,7 @@ fn resources() -> Vec<At> {
         at("/sinks/{name}/pause").post(sinks::pause),
         at("/sinks/{name}/resume").post(sinks::resume),
         at("/sinks/{name}/retry-dead").post(bulk::retry_dead),
+        at("/sinks/{name}/test").post(trial::test),
         at("/quarantine").get(quarantine::list),
         at("/quarantine/{id}").get(quarantine::show),
         at("/quarantine/{id}/release").post(quarantine::release),

@@ -46,8 +46,8 @@ pub(super) fn load(global: &Global, plugins: &mut Plugins) -> Result<Config, Exi
     config.ok_or(ExitCode::from(BAD_CONFIG))
 }
 
-/// Loads the configuration for a command that only wants to know where the daemon is: mere
-/// warnings are not its business.
+/// Loads the configuration for a command that asks something else: mere warnings are not its
+/// business.
 pub(super) fn load_quietly(global: &Global, plugins: &mut Plugins) -> Result<Config, ExitCode> {
     let file = config::locate(global.config.as_deref());
     let (config, report) = config::load(&file, &Environment::process(), plugins);

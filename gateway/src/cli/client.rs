@@ -61,6 +61,17 @@ impl<'a> Api<'a> {
         self.ask(self.client.post(self.address(path)).json(body))
     }
 
+    /// The same for what may take `patience`.
+    pub(super) fn post_within(
+        &self,
+        path: &str,
+        body: &Value,
+        patience: Duration,
+    ) -> Result<Value, ExitCode> {
+        let request = self.client.post(self.address(path)).timeout(patience);
+        self.ask(request.json(body))
+    }
+
     /// The items of all pages of a list, or of the first one.
     pub(super) fn list(&self, path: &str, query: &Query, all: bool) -> Result<Value, ExitCode> {
         let mut query = query.clone();

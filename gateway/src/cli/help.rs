@@ -1,13 +1,16 @@
 //! Help in Chinese: what the derived definitions say in English, by command.
 
 /// What each command is for, by its path.
-pub(super) const ABOUTS: [(&str, &str); 29] = [
+pub(super) const ABOUTS: [(&str, &str); 30] = [
     ("run", "运行守护进程"),
     ("check", "检查配置，一次列出所有问题"),
-    ("init", "生成带注释的初始配置"),
+    ("init", "生成带注释的初始配置，可选择目的地"),
     ("demo", "零配置演示：推送、落盘、投递"),
     ("push", "像阿里一样发送已签名的推送"),
-    ("render", "预览将发给目的地的内容，不真正发送"),
+    (
+        "render",
+        "显示哪些目的地接收某条客资，并预览将发送的内容，不真正发送",
+    ),
     ("outbox", "查看、修复、校验、备份发件箱"),
     ("outbox stats", "各状态的客资与投递数量"),
     ("outbox deliveries", "列出投递，最早的在前"),
@@ -25,10 +28,14 @@ pub(super) const ABOUTS: [(&str, &str); 29] = [
     ("leads suspect", "查看隔离区中的一条推送"),
     ("leads release", "将隔离的推送作为客资放行并投递"),
     ("leads discard", "永久删除隔离区中的一条推送"),
-    ("sink", "查看、暂停、恢复目的地"),
+    ("sink", "查看、暂停、恢复、测试目的地"),
     ("sink list", "列出目的地及其待处理数量"),
     ("sink pause", "暂停目的地，重启后仍暂停，直到恢复"),
     ("sink resume", "恢复已暂停的目的地"),
+    (
+        "sink test",
+        "立即向目的地发送一条测试客资（暂停时也可），并显示结果",
+    ),
     ("plugin", "目的地可用的插件"),
     ("plugin list", "列出插件及其版本与 ABI"),
     ("config", "配置的 JSON Schema"),
@@ -37,7 +44,27 @@ pub(super) const ABOUTS: [(&str, &str); 29] = [
 ];
 
 /// What the arguments of operators' commands are, by command and name.
-pub(super) const ARGUMENTS: [(&str, &str, &str); 21] = [
+pub(super) const ARGUMENTS: [(&str, &str, &str); 29] = [
+    ("init", "folder", "写到哪个文件夹"),
+    (
+        "init",
+        "sinks",
+        "要生成的目的地，如 crm=salesforce；可重复。只写类型时名字相同",
+    ),
+    ("init", "yes", "不询问；未给 --sink 时生成示例"),
+    ("init", "force", "覆盖已有文件"),
+    ("render", "sink", "目的地的名字；不写则只显示哪些目的地接收"),
+    (
+        "render",
+        "lead",
+        "客资文件，格式与天猫推送相同 [默认：文档中的示例]",
+    ),
+    ("render", "source", "视为来自哪个来源 [默认：第一个]"),
+    (
+        "render",
+        "id",
+        "守护进程中已存储的客资编号；守护进程会记录此操作",
+    ),
     ("outbox deliveries", "sink", "只看该目的地"),
     (
         "outbox deliveries",

@@ -17,6 +17,7 @@ mod push;
 mod render;
 mod run;
 mod sink;
+mod subject;
 mod table;
 mod upkeep;
 
@@ -83,7 +84,7 @@ enum Command {
     Demo(demo::Args),
     /// Send signed pushes, as Alibaba would
     Push(push::Args),
-    /// Show what a sink would be sent, without sending
+    /// Show which sinks want a lead, and what one would be sent, without sending
     Render(render::Args),
     /// Look into the outbox, repair it, check it, back it up
     #[command(subcommand)]
@@ -91,7 +92,7 @@ enum Command {
     /// Find leads, and deal with the quarantine
     #[command(subcommand)]
     Leads(leads::Command),
-    /// List, pause and resume sinks
+    /// List, pause, resume and test sinks
     #[command(subcommand)]
     Sink(sink::Command),
     /// Plugins that sinks can use

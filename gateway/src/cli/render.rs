@@ -1,121 +1,177 @@
-//! `leadgate render`: what a sink would be sent for a lead, without sending it.
+//! `leadgate render`: which sinks want a lead and why, and what one would be sent, without
+//! sending it.
+//!
+//! For people what would be sent is on stdout, so that it can be kept, and why on stderr.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::client::Target;
+use super::subject::Subject;
 use super::{FAILED, Global, fail};
-use crate::clock::{Clock, SystemClock};
-use crate::lead::{self, Event, EventKind, Lead};
-use crate::plugin::{Call, Plugins, SinkConfig};
-use crate::route::Routes;
+use crate::lang::Lang;
+use crate::plugin::Plugins;
+use crate::route::{Part, Verdict};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Name of the sink
+    /// Name of the sink; without it only which sinks want the lead is shown
     #[arg(long, value_name = "NAME")]
-    sink: String,
+    sink: Option<String>,
     /// File with a lead as Tmall sends it [default: the document's sample lead]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "id")]
     lead: Option<PathBuf>,
+    /// Name of the source that the lead is taken to come from [default: the first]
+    #[arg(long, value_name = "NAME", conflicts_with = "id")]
+    source: Option<String>,
+    /// Id of a lead that the running daemon has, which logs that it was revealed
+    #[arg(long, value_name = "ID")]
+    id: Option<Uuid>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// What the condition of a sink says; no part for a sink without one.
+struct Route {
+    sink: String,
+    part: Option<Part>,
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
-    match render(global, args) {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
+    super::finish(render(global, args))
+}
+
+fn render(global: &Global, args: &Args) -> Result<(), ExitCode> {
+    let lang = global.lang();
+    let mut plugins = Plugins::builtin().map_err(|error| fail(error, FAILED))?;
+    let config = super::check::load_quietly(global, &mut plugins)?;
+    let names: Vec<&String> = match &args.sink {
+        Some(name) if config.sinks.contains_key(name) => vec![name],
+        Some(name) => {
+            let known = config.sinks.keys().cloned().collect::<Vec<_>>().join(", ");
+            let what = lang.pick("no such sink; there are", "没有这个目的地；现有");
+            return Err(fail(format!("{name}: {what}: {known}"), FAILED));
         }
-        Err(code) => code,
+        None => config.sinks.keys().collect(),
+    };
+    let subject = match &args.id {
+        Some(id) => Subject::stored(global, &args.target, id)?,
+        None => Subject::pushed(&config, args.lead.as_deref(), args.source.as_ref())?,
+    };
+    let mut routes = Vec::new();
+    for sink in names {
+        let part = subject.route(&config, sink)?;
+        let sink = sink.clone();
+        routes.push(Route { sink, part });
+    }
+    let failed = routes.iter().any(|route| route.failure().is_some());
+    if !global.json {
+        let text: Vec<_> = routes.iter().map(|route| route.text(lang)).collect();
+        match args.sink {
+            Some(_) => eprint!("{}", text.concat()),
+            None => print!("{}", text.concat()),
+        }
+    }
+    // What would become a dead letter is not sent.
+    let sent = match &args.sink {
+        Some(name) if !failed => Some(subject.sent(global, &config, &plugins, name)?),
+        _ => None,
+    };
+    if global.json {
+        let routes: Vec<_> = routes.iter().map(Route::json).collect();
+        let (id, revision, source) = (subject.id, subject.revision, &subject.source);
+        let lead = json!({ "id": id, "revision": revision, "source": source });
+        let all = json!({ "lead": lead, "routes": routes, "sent": sent });
+        println!("{all:#}");
+    } else if let Some(text) = sent {
+        println!("{text}");
+    }
+    if failed {
+        Err(ExitCode::from(FAILED))
+    } else {
+        Ok(())
     }
 }
 
-fn render(global: &Global, args: &Args) -> Result<String, ExitCode> {
-    let lang = global.lang();
-    let mut plugins = Plugins::builtin().map_err(|error| fail(error, FAILED))?;
-    let config = super::check::load(global, &mut plugins)?;
-    let Some(sink) = config.sinks.get(&args.sink) else {
-        let known = config.sinks.keys().cloned().collect::<Vec<_>>().join(", ");
-        let what = lang.pick("no such sink; there are", "没有这个目的地；现有");
-        return Err(fail(format!("{}: {what}: {known}", args.sink), FAILED));
-    };
-    let raw = match &args.lead {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| fail(format!("{}: {error}", path.display()), FAILED))?,
-        None => lead::SAMPLE.to_owned(),
-    };
-    let lead = Lead::parse_json(&raw).map_err(|error| fail(error, FAILED))?;
-    let source = config.sources.keys().next().map_or("tmall", String::as_str);
-    let routes =
-        Routes::new(config.sinks.iter(), &config.tables).map_err(|error| fail(error, FAILED))?;
-    match routes
-        .of(source, &lead)
-        .into_iter()
-        .find(|route| *route.sink == *args.sink)
-    {
-        None => eprintln!(
-            "leadgate: {}",
-            lang.pick(
-                "the sink's `when` does not want this lead; shown anyway",
-                "该目的地的 when 条件不接收这条客资；仍显示如下"
-            )
-        ),
-        Some(route) => {
-            if let Some(why) = route.failed {
-                return Err(fail(format!("sinks.{}.when: {why}", args.sink), FAILED));
-            }
+impl Route {
+    fn failure(&self) -> Option<&str> {
+        match &self.part.as_ref()?.verdict {
+            Verdict::Failed(why) => Some(why),
+            Verdict::Yes | Verdict::No | Verdict::NotReached => None,
         }
     }
 
-    let plugin = plugins
-        .get(&sink.plugin)
-        .ok_or_else(|| fail(format!("no plugin {}", sink.plugin), FAILED))?;
-    let made = plugin
-        .create(&SinkConfig {
-            name: &args.sink,
-            settings: &sink.settings,
-            tables: &config.tables,
-        })
-        .map_err(|problems| {
-            let lines: Vec<_> = problems
-                .into_iter()
-                .map(|problem| problem.to_string())
-                .collect();
-            fail(lines.join("; "), FAILED)
-        })?;
-    let labels =
-        serde_json::to_string(&lead.labels(&config.tables)).unwrap_or_else(|_| "{}".to_owned());
-    let json = String::from_utf8_lossy(&lead.json()).into_owned();
-    let event = Event {
-        kind: EventKind::Created,
-        id: &uuid::Uuid::now_v7(),
-        revision: 1,
-        source,
-        received_at: SystemClock.now(),
-        lead: &json,
-        labels: &labels,
-        raw: &raw,
+    fn is_wanted(&self) -> bool {
+        self.part
+            .as_ref()
+            .is_none_or(|part| part.verdict == Verdict::Yes)
     }
-    .json();
-    let call = Call {
-        id: uuid::Uuid::now_v7().to_string(),
-        attempt: 1,
-        timeout: Duration::from_secs(10),
-        event,
-        trace_id: String::new(),
-        journal: String::new(),
-        keep: None,
-    };
-    match made.render(call) {
-        Ok(Some(text)) => Ok(text),
-        Ok(None) => Err(fail(
-            format!(
-                "{}: {}",
-                sink.plugin,
-                lang.pick("this plugin cannot show what it sends", "该插件不支持预览")
+
+    fn json(&self) -> Value {
+        json!({
+            "sink": self.sink,
+            "wanted": self.is_wanted(),
+            "error": self.failure(),
+            "when": self.part.as_ref().map(Part::json),
+        })
+    }
+
+    /// `crm: wants this lead`, then a line for each part of its condition.
+    fn text(&self, lang: Lang) -> String {
+        let said = match &self.part {
+            None => lang.pick(
+                "wants every lead (it has no `when`)",
+                "接收所有客资（没有 when 条件）",
             ),
-            FAILED,
-        )),
-        Err(why) => Err(fail(why, FAILED)),
+            Some(part) => match part.verdict {
+                Verdict::Yes => lang.pick("wants this lead", "接收这条客资"),
+                Verdict::No | Verdict::NotReached => {
+                    lang.pick("does not want this lead", "不接收这条客资")
+                }
+                Verdict::Failed(_) => lang.pick(
+                    "cannot tell, so the delivery would be a dead letter",
+                    "无法判断，投递将成为死信",
+                ),
+            },
+        };
+        let mut text = format!("{}: {said}\n", self.sink);
+        if let Some(part) = &self.part {
+            add(part, 1, lang, &mut text);
+        }
+        text
+    }
+}
+
+fn add(part: &Part, depth: usize, lang: Lang, text: &mut String) {
+    let (verdict, why) = match &part.verdict {
+        Verdict::Yes => (lang.pick("yes", "是"), ""),
+        Verdict::No => (lang.pick("no", "否"), ""),
+        Verdict::Failed(why) => (lang.pick("failed", "出错"), why.as_str()),
+        Verdict::NotReached => (lang.pick("not reached", "未判断"), ""),
+    };
+    let values = part.values.iter().map(|(name, value)| {
+        let value = match value {
+            Value::Null => "none".to_owned(),
+            value => value.to_string(),
+        };
+        format!("{name} = {value}")
+    });
+    let mut notes: Vec<_> = values.collect();
+    if !why.is_empty() {
+        notes.push(why.to_owned());
+    }
+    let notes = match notes.join(", ") {
+        notes if notes.is_empty() => notes,
+        notes => format!("   [{notes}]"),
+    };
+    let indent = "  ".repeat(depth);
+    // Writing into a text does not fail.
+    let _ = writeln!(text, "{indent}{verdict}: {}{notes}", part.text);
+    for part in &part.parts {
+        add(part, depth + 1, lang, text);
     }
 }

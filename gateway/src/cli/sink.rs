@@ -1,13 +1,15 @@
-//! `leadgate sink`: how the sinks of the running daemon do, and pausing them.
+//! `leadgate sink`: how the sinks of the running daemon do, pausing them, trying them out.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, column};
-use super::{Global, finish};
+use super::{FAILED, Global, finish};
+use crate::delivery::LONGEST_TRIAL;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -17,6 +19,8 @@ pub(super) enum Command {
     Pause(Named),
     /// Let a paused sink go on
     Resume(Named),
+    /// Send a sink one test lead now, also while it is paused, and show how that ends
+    Test(Named),
 }
 
 #[derive(clap::Args)]
@@ -46,6 +50,7 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
         Command::List(target) => list(global, target),
         Command::Pause(named) => set(global, named, "pause"),
         Command::Resume(named) => set(global, named, "resume"),
+        Command::Test(named) => test(global, named),
     })
 }
 
@@ -91,4 +96,55 @@ fn set(global: &Global, named: &Named, verb: &str) -> Result<(), ExitCode> {
     };
     println!("{}: {state}", named.name);
     Ok(())
+}
+
+/// Succeeds only if the destination has the lead.
+fn test(global: &Global, named: &Named) -> Result<(), ExitCode> {
+    let path = format!("/sinks/{}/test", encoded(&named.name));
+    let patience = LONGEST_TRIAL + Duration::from_secs(10);
+    let tried = Api::of(global, &named.target)?.post_within(&path, &json!({}), patience)?;
+    if global.json {
+        println!("{tried:#}");
+    } else {
+        print_trial(global, &tried);
+    }
+    if tried["delivered"] == true {
+        Ok(())
+    } else {
+        Err(ExitCode::from(FAILED))
+    }
+}
+
+fn print_trial(global: &Global, tried: &Value) {
+    let lang = global.lang();
+    let text = |field: &str| tried[field].as_str().unwrap_or_default();
+    println!(
+        "{}: {} ({} {}, {} ms)",
+        text("sink"),
+        text("outcome"),
+        lang.pick("rule", "规则"),
+        text("rule"),
+        tried["duration_ms"],
+    );
+    let wait = match &tried["retry_after_seconds"] {
+        Value::Null => String::new(),
+        seconds => format!("{seconds} s"),
+    };
+    let lead = format!(
+        "{} (record_id {})",
+        tried["lead"]["name"].as_str().unwrap_or_default(),
+        tried["lead"]["record_id"]
+    );
+    for (title, value) in [
+        (lang.pick("reason", "原因"), text("reason")),
+        (lang.pick("wait", "等待"), &wait),
+        (lang.pick("receipt", "回执"), text("receipt")),
+        (lang.pick("lead", "客资"), &lead),
+        (lang.pick("request", "请求"), text("request")),
+        (lang.pick("answer", "应答"), text("response")),
+    ] {
+        if !value.is_empty() {
+            println!("{title}: {}", value.trim_end().replace('\n', "\n  "));
+        }
+    }
 }

@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Place, Source, Text};
-use super::literal;
+use super::{advice, literal};
 
 /// Largest file read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -80,6 +80,7 @@ impl Document {
                 .at(place),
             );
         }
+        problems.extend(advice::open_file(&path, file, &masks));
         let mut shown = text.clone().into_bytes();
         for range in masks {
             shown[range].fill(b'*');
@@ -333,7 +334,7 @@ pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
         || parent == "headers"
         || (parent == "auth" && key == "value")
         || is_outbox_key(pointer);
-    is_named
+    (is_named || advice::is_secret_address(text))
         && !["env:", "file:", "cred:", "${"]
             .iter()
             .any(|prefix| text.starts_with(prefix))

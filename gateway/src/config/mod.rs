@@ -4,6 +4,7 @@
 //! resolved and names exist, or a [`Report`] of everything that is wrong with them. Knows
 //! plugins only through [`Catalogue`].
 
+mod advice;
 mod build;
 mod diagnostic;
 mod document;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+pub use advice::{CHAT_RATE, CHATS};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use model::*;
 pub use resolve::Environment;

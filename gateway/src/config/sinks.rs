@@ -7,9 +7,9 @@ use leadgate_plugin::template::Engine;
 use super::build::{Build, SECOND};
 use super::diagnostic::{Severity, Text};
 use super::document::pointer;
-use super::fallback;
 use super::schema::{dotted, guess, validate};
 use super::{Breaker, Catalogue, OnAmbiguous, OnUpdate, Problem, Retry, Sink, Tables, raw};
+use super::{advice, fallback};
 
 impl Build<'_, '_> {
     pub(super) fn sinks(
@@ -64,6 +64,13 @@ impl Build<'_, '_> {
                     Text::default(),
                     self.value(&pointer(&at, "timeout")),
                 );
+            }
+            if raw.plugin == "http"
+                && raw.rate.is_none()
+                && let Some((message, help)) = advice::rate_of_chat(&name, &settings)
+            {
+                let place = self.value(&format!("{at}/settings/preset"));
+                self.warn("config::no_rate", message, help, place);
             }
             let breaker = self.breaker(&raw.breaker, &pointer(&at, "breaker"));
             sinks.insert(

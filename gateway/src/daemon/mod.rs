@@ -117,6 +117,8 @@ impl Daemon {
                     .iter()
                     .map(|(name, sink)| (name.clone(), sink.plugin.clone()))
                     .collect(),
+                source: config.sources.keys().next().cloned().unwrap_or_default(),
+                tables: config.tables.clone(),
                 reread: reread(Arc::clone(&ingress)),
                 metrics: metrics.clone(),
                 clock: Arc::clone(clock),

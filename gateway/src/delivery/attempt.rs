@@ -22,7 +22,7 @@ const JOURNALS: usize = 16;
 pub(super) struct Sender {
     pub(super) name: Arc<str>,
     pub(super) config: config::Sink,
-    pub(super) sink: Box<dyn Destination>,
+    pub(super) sink: Arc<dyn Destination>,
     pub(super) outbox: Arc<dyn Queue>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) course: Arc<Course>,

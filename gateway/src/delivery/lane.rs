@@ -15,6 +15,7 @@ use super::attempt::Sender;
 use super::course::Course;
 use super::gate::{Gate, Running, Turn};
 use super::ready::Ready;
+use super::trial::Trial;
 use super::verdict::millis;
 use super::{Phase, Target};
 use crate::clock::{Clock, Millis};
@@ -71,7 +72,7 @@ impl Lane {
             sender: Arc::new(Sender {
                 name,
                 config,
-                sink,
+                sink: Arc::from(sink),
                 outbox: Arc::clone(&outbox),
                 clock: Arc::clone(&clock),
                 course: Arc::clone(&course),
@@ -86,6 +87,14 @@ impl Lane {
 
     pub(super) fn name(&self) -> Arc<str> {
         Arc::clone(&self.sender.name)
+    }
+
+    pub(super) fn trial(&self) -> Trial {
+        Trial::new(
+            Arc::clone(&self.sender.sink),
+            self.sender.config.timeout,
+            Arc::clone(&self.clock),
+        )
     }
 
     pub(super) fn gate(&self) -> Arc<Gate> {

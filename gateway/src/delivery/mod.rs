@@ -11,6 +11,7 @@ mod gate;
 mod lane;
 mod pace;
 mod ready;
+mod trial;
 mod verdict;
 
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use tokio::task::JoinSet;
 pub use self::breaker::BreakerState;
 use self::gate::Gate;
 pub use self::gate::SinkStatus;
+use self::trial::Trial;
+pub use self::trial::{LONGEST as LONGEST_TRIAL, Tried, Untried};
 
 use crate::clock::Clock;
 use crate::config;
@@ -80,7 +83,7 @@ impl Dispatcher {
     ) -> Self {
         let (phase, follow) = watch::channel(Phase::Running);
         let mut lanes = JoinSet::new();
-        let mut gates = Vec::new();
+        let mut sinks = Vec::new();
         for target in targets {
             let lane = lane::Lane::new(
                 target,
@@ -88,13 +91,17 @@ impl Dispatcher {
                 Arc::clone(clock),
                 metrics.clone(),
             );
-            gates.push((lane.name(), lane.gate()));
+            sinks.push(OneSink {
+                name: lane.name(),
+                gate: lane.gate(),
+                trial: lane.trial(),
+            });
             lanes.spawn(lane.run(follow.clone()));
         }
         Self {
             lanes,
             phase,
-            sinks: Sinks(gates.into()),
+            sinks: Sinks(sinks.into()),
         }
     }
 
@@ -117,17 +124,25 @@ impl Dispatcher {
     }
 }
 
-/// Tells how the sinks do.
+/// Tells how the sinks do, and tries them out.
 #[derive(Clone)]
-pub struct Sinks(Arc<[(Arc<str>, Arc<Gate>)]>);
+pub struct Sinks(Arc<[OneSink]>);
+
+struct OneSink {
+    name: Arc<str>,
+    gate: Arc<Gate>,
+    trial: Trial,
+}
 
 impl Sinks {
     /// Of one sink; all at rest for a sink that is not there.
     pub fn of(&self, sink: &str) -> SinkStatus {
-        self.0
-            .iter()
-            .find(|(name, _)| &**name == sink)
-            .map_or_else(SinkStatus::default, |(_, gate)| gate.status())
+        self.find(sink)
+            .map_or_else(SinkStatus::default, |one| one.gate.status())
+    }
+
+    fn find(&self, sink: &str) -> Option<&OneSink> {
+        self.0.iter().find(|one| &*one.name == sink)
     }
 }
 

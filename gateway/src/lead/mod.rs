@@ -10,6 +10,7 @@ mod json;
 mod labels;
 mod phone;
 mod read;
+mod specimen;
 pub mod time;
 mod write;
 
@@ -21,6 +22,7 @@ pub use identity::{Identity, Merchant};
 pub use json::Json;
 pub use phone::Phone;
 pub use read::Unreadable;
+pub use specimen::{Specimen, TEST_NAME, TEST_PHONE};
 
 use crate::clock::Millis;
 

@@ -2,10 +2,14 @@
 //!
 //! A route is a sink's `when` condition, compiled once. Knows nothing of how sinks deliver.
 
+mod explain;
+mod words;
+
 use std::sync::Arc;
 
 use leadgate_plugin::template::{Condition, Engine};
 
+pub use self::explain::{Part, Verdict, explain};
 use crate::config::{Sink, Tables};
 use crate::lead::Lead;
 use crate::outbox::Route;

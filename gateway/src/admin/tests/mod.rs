@@ -62,6 +62,8 @@ fn desk_with(min_free: u64) -> Desk {
             outbox,
             delivery: dispatcher.sinks(),
             sinks: BTreeMap::from([plugin("crm"), plugin("mail")]),
+            source: "shop".to_owned(),
+            tables: Tables::new(),
             reread: Arc::new(reread),
             metrics,
             clock,
