@@ -5,6 +5,7 @@
 //! own process id.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod counts;
 mod crm;
 mod daemon;
@@ -21,6 +22,7 @@ mod wire;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub use authority::{Authority, Certificate};
 pub use counts::counted;
 pub use crm::{Behaviour, Clerk, Crm, Received};
 pub use daemon::{Daemon, Ended, free_port};

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{free_port, here, until};
+use crate::{Certificate, free_port, here, until};
 
 /// What every instance has. `@FOLDER@` is its folder.
 const MAIN: &str = "\
@@ -39,6 +39,7 @@ const SERVICES: &str = "\
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
@@ -54,8 +55,10 @@ postlog unix-dgram n - n - 1 postlogd
 /// A running mail server.
 pub struct Postfix {
     folder: TempDir,
-    /// Where it takes mail.
+    /// Where it takes mail, in the open or after STARTTLS.
     pub port: u16,
+    /// Where it takes mail encrypted from the first byte, if it has a certificate.
+    pub tls_port: u16,
 }
 
 impl Postfix {
@@ -65,9 +68,24 @@ impl Postfix {
     ///
     /// If it does not start.
     pub fn start(users: &[&str]) -> Self {
+        Self::start_with(users, None)
+    }
+
+    /// The same with a certificate, so that it offers STARTTLS and TLS and takes nothing in
+    /// the open.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn start_encrypted(users: &[&str], certificate: &Certificate) -> Self {
+        Self::start_with(users, Some(certificate))
+    }
+
+    fn start_with(users: &[&str], certificate: Option<&Certificate>) -> Self {
         let server = Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
             port: free_port(),
+            tls_port: free_port(),
         };
         let folder = server.folder.path();
         // Its services leave root behind and must still find their way.
@@ -91,7 +109,21 @@ impl Postfix {
             "virtual_mailbox_maps = inline:{{ {} }}",
             boxes.join(" ")
         );
-        let services = format!("{} inet n - n - - smtpd\n{SERVICES}", server.port);
+        let mut services = format!("{} inet n - n - - smtpd\n{SERVICES}", server.port);
+        if let Some(certificate) = certificate {
+            fs::write(folder.join("pem"), &certificate.pem).expect("writes");
+            let pem = folder.join("pem");
+            let _ = writeln!(
+                main,
+                "smtpd_tls_chain_files = {}\nsmtpd_tls_security_level = encrypt",
+                pem.display()
+            );
+            let _ = writeln!(
+                services,
+                "{} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes",
+                server.tls_port
+            );
+        }
         fs::write(folder.join("etc/main.cf"), main).expect("writes");
         fs::write(folder.join("etc/master.cf"), services).expect("writes");
         run(server.control().arg("start"));
