@@ -69,7 +69,8 @@ fn parameters(settings: &Settings) -> Result<TlsParameters, Problem> {
 /// names of servers is in it.
 pub(crate) fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
     use CertificateError::{
-        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext,
+        UnknownIssuer,
     };
     let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
     let tls = causes.find_map(|cause| {
@@ -77,7 +78,8 @@ pub(crate) fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
         inner.downcast_ref::<rustls::Error>()
     })?;
     Some(match tls {
-        rustls::Error::InvalidCertificate(UnknownIssuer) => {
+        // The signature is bad if the authority is another one of the same name.
+        rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature) => {
             "the server's certificate is from an authority that is not trusted here; \
              `ca` names a file of those to trust"
                 .to_owned()
