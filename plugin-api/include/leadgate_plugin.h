@@ -1,4 +1,4 @@
-/* leadgate_plugin.h: the leadgate plugin ABI, version 1.0.
+/* leadgate_plugin.h: the leadgate plugin ABI, version 1.2.
  *
  * A plugin is a shared library that exports one function for each plugin in it:
  *
@@ -33,7 +33,10 @@ extern "C" {
 /* "leadgate" in ASCII, read as a big-endian number. */
 #define LG_MAGIC UINT64_C(0x6c65616467617465)
 #define LG_ABI_MAJOR 1u
-#define LG_ABI_MINOR 1u /* 1: lg_report.problem_at */
+#define LG_ABI_MINOR 2u /* 1: lg_report.problem_at; 2: lg_delivery.journal, keep */
+
+/* Longest journal of a delivery, in bytes. */
+#define LG_JOURNAL_MAX 4096u
 
 /* lg_plugin.flags: `deliver` blocks its thread; the host calls it where blocking is allowed. */
 #define LG_FLAG_BLOCKING 1u
@@ -103,6 +106,16 @@ typedef struct lg_delivery {
     lg_bytes id;         /* stable over all attempts: the idempotency key */
     lg_bytes event;      /* JSON object; see event.schema.json */
     lg_bytes trace_id;   /* 32 hex digits, for the destination's logs; may be empty */
+    /* What was kept last in an attempt of this delivery; empty if nothing. This and what follows
+     * since minor 2: there only if struct_size says so. */
+    lg_bytes journal;
+    /* Keeps `journal` with the delivery, so that a later attempt of it can go on where this one
+     * ends: UTF-8, at most LG_JOURNAL_MAX bytes, instead of what was kept before. Any thread,
+     * until `done` was called; later calls, and longer texts, change nothing. It is stored sealed
+     * like the lead, at once and at the latest with the end of the attempt, and forgotten when
+     * the delivery is delivered. Never put a secret in it. */
+    void (*keep)(void *ctx, lg_bytes journal);
+    void *keep_ctx; /* first argument of keep */
 } lg_delivery;
 
 /* How an attempt ended. Borrowed during `done`; the host copies it. */

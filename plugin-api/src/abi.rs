@@ -17,8 +17,10 @@ pub const MAGIC: u64 = u64::from_be_bytes(*b"leadgate");
 pub const ABI_MAJOR: u32 = 1;
 /// Raised when something is appended. A plugin built for an older minor keeps working.
 ///
-/// 1: [`Report::problem_at`].
-pub const ABI_MINOR: u32 = 1;
+/// 1: [`Report::problem_at`]. 2: [`Delivery::journal`] and [`Delivery::keep`].
+pub const ABI_MINOR: u32 = 2;
+/// Longest journal of a delivery, in bytes.
+pub const JOURNAL_MAX: usize = 4096;
 /// Every exported descriptor function is called this, followed by the plugin's name.
 pub const SYMBOL_PREFIX: &str = "leadgate_plugin_";
 
@@ -145,6 +147,17 @@ pub struct Delivery {
     pub event: Bytes,
     /// Trace id of this attempt, 32 hex digits, for the destination's logs; may be empty.
     pub trace_id: Bytes,
+    /// What was kept last in an attempt of this delivery; empty if nothing. Since minor 2:
+    /// there only if `struct_size` says so, like what follows.
+    pub journal: Bytes,
+    /// Keeps `journal` with the delivery, so that a later attempt of it can go on where this
+    /// one ends: UTF-8, at most [`JOURNAL_MAX`] bytes, instead of what was kept before. From
+    /// any thread until `done` was called; later calls, and longer texts, change nothing. It is
+    /// stored sealed like the lead, at once and at the latest with the end of the attempt, and
+    /// forgotten when the delivery is delivered. Never put a secret in it.
+    pub keep: Option<unsafe extern "C" fn(ctx: *mut c_void, journal: Bytes)>,
+    /// First argument of `keep`.
+    pub keep_ctx: *mut c_void,
 }
 
 /// How an attempt ended. All [`Bytes`] are copied by the host before `done` returns.

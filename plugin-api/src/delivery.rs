@@ -1,9 +1,11 @@
 //! A delivery as a sink gets it: one attempt to hand over one lead revision.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::Event;
+use crate::export::Keeper;
+use crate::{Event, Problem, abi};
 
 /// One attempt.
 #[derive(Clone)]
@@ -13,6 +15,23 @@ pub struct Delivery {
     pub(crate) timeout: Duration,
     pub(crate) trace_id: String,
     pub(crate) event: Vec<u8>,
+    pub(crate) journal: Journal,
+}
+
+/// What is kept of a delivery between its attempts. Clones are the same journal.
+#[derive(Clone, Default)]
+pub(crate) struct Journal {
+    text: Arc<Mutex<String>>,
+    keeper: Keeper,
+}
+
+impl Journal {
+    pub(crate) fn new(text: String, keeper: Keeper) -> Self {
+        Self {
+            text: Arc::new(Mutex::new(text)),
+            keeper,
+        }
+    }
 }
 
 impl Delivery {
@@ -29,6 +48,7 @@ impl Delivery {
             timeout,
             trace_id: String::new(),
             event: event.into(),
+            journal: Journal::default(),
         }
     }
 
@@ -50,6 +70,26 @@ impl Delivery {
     /// 32 hex digits for the destination's logs; may be empty.
     pub fn trace_id(&self) -> &str {
         &self.trace_id
+    }
+
+    /// What was kept last of this delivery, in this attempt or an earlier one; empty if nothing.
+    pub fn journal(&self) -> String {
+        let text = self.journal.text.lock();
+        text.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps `journal` with the delivery, instead of what was kept before, so that a later
+    /// attempt can go on where this one ends. At most 4 KiB; never a secret. It is on disk soon,
+    /// and at the latest with the end of the attempt.
+    pub fn keep(&self, journal: &str) -> Result<(), Problem> {
+        if journal.len() > abi::JOURNAL_MAX {
+            let message = format!("a journal has at most {} bytes", abi::JOURNAL_MAX);
+            return Err(Problem::at("", message));
+        }
+        let text = self.journal.text.lock();
+        journal.clone_into(&mut text.unwrap_or_else(PoisonError::into_inner));
+        self.journal.keeper.keep(journal);
+        Ok(())
     }
 
     /// The event as JSON, byte for byte as the host gave it.

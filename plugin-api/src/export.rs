@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use crate::delivery::Journal;
 use crate::{Delivery, Ending, Host, Level, Outcome, Problem, Problems, Sink, abi};
 
 /// Threads of a library's runtime.
@@ -182,7 +183,7 @@ unsafe extern "C" fn deliver<S: Sink>(
             Arc::from_raw(sink.cast::<S>())
         };
         // SAFETY: lives until `done`; it is copied here.
-        let delivery = unsafe { read_delivery(&*delivery) };
+        let delivery = unsafe { read_delivery(delivery) };
         let runtime = runtime().map_err(|error| error.to_string())?;
         let attempt = async move {
             let caught = AssertUnwindSafe(sink.deliver(&delivery))
@@ -228,7 +229,7 @@ unsafe extern "C" fn render<S: Sink>(
     };
     let rendered = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the sink is alive and the delivery lives until we return.
-        let (sink, delivery) = unsafe { (&*sink.cast::<S>(), read_delivery(&*delivery)) };
+        let (sink, delivery) = unsafe { (&*sink.cast::<S>(), read_delivery(delivery)) };
         sink.render(&delivery)
     }));
     match rendered {
@@ -335,10 +336,31 @@ fn read_config<S: Sink>(
     Ok((settings, Host::new(sink, tables, handle)))
 }
 
+/// The delivery of a host that may know fewer fields: those are empty.
+///
 /// # Safety
 ///
-/// What `delivery` borrows is valid.
-unsafe fn read_delivery(delivery: &abi::Delivery) -> Delivery {
+/// `delivery` points to a delivery of the size that it says, and what it borrows is valid.
+unsafe fn read_delivery(delivery: *const abi::Delivery) -> Delivery {
+    let mut read = abi::Delivery {
+        struct_size: 0,
+        attempt: 0,
+        timeout_ms: 0,
+        id: abi::Bytes::EMPTY,
+        event: abi::Bytes::EMPTY,
+        trace_id: abi::Bytes::EMPTY,
+        journal: abi::Bytes::EMPTY,
+        keep: None,
+        keep_ctx: std::ptr::null_mut(),
+    };
+    // SAFETY: as in `read_report`.
+    unsafe {
+        let theirs = (&raw const (*delivery).struct_size).read();
+        let size = theirs.min(size_of::<abi::Delivery>()) as usize;
+        std::ptr::copy_nonoverlapping(delivery.cast::<u8>(), (&raw mut read).cast::<u8>(), size);
+    }
+    let delivery = read;
+    let keeper = Keeper(delivery.keep.map(|keep| (keep, delivery.keep_ctx)));
     // SAFETY: by the function's contract.
     unsafe {
         Delivery {
@@ -347,6 +369,7 @@ unsafe fn read_delivery(delivery: &abi::Delivery) -> Delivery {
             timeout: Duration::from_millis(delivery.timeout_ms),
             trace_id: text(delivery.trace_id),
             event: bytes(delivery.event).to_vec(),
+            journal: Journal::new(text(delivery.journal), keeper),
         }
     }
 }
@@ -368,6 +391,26 @@ unsafe fn bytes<'a>(bytes: abi::Bytes) -> &'a [u8] {
 unsafe fn text(from: abi::Bytes) -> String {
     // SAFETY: by the function's contract.
     String::from_utf8_lossy(unsafe { bytes(from) }).into_owned()
+}
+
+type KeepFn = unsafe extern "C" fn(ctx: *mut c_void, journal: abi::Bytes);
+
+/// The host's function that keeps a journal; none in a test, or of an older host.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Keeper(Option<(KeepFn, *mut c_void)>);
+
+// SAFETY: the ABI allows `keep` from any thread, and `ctx` is only passed back.
+unsafe impl Send for Keeper {}
+// SAFETY: as above.
+unsafe impl Sync for Keeper {}
+
+impl Keeper {
+    pub(crate) fn keep(self, journal: &str) {
+        if let Some((keep, ctx)) = self.0 {
+            // SAFETY: the bytes live until `keep` returns; after `done` it changes nothing.
+            unsafe { keep(ctx, abi::Bytes::borrow(journal.as_bytes())) };
+        }
+    }
 }
 
 /// The completion of one attempt. Consumed by its one use.
@@ -471,5 +514,43 @@ mod tests {
         // SAFETY: no more than our own size is read of a larger one.
         let read = unsafe { read_report(&raw const report) };
         assert!(read.problem_at.is_some());
+    }
+
+    static KEPT: std::sync::Mutex<String> = std::sync::Mutex::new(String::new());
+
+    unsafe extern "C" fn keep(_: *mut c_void, journal: abi::Bytes) {
+        // SAFETY: valid until we return.
+        *KEPT.lock().expect("not poisoned") = unsafe { text(journal) };
+    }
+
+    #[test]
+    fn a_journal_is_kept_where_the_host_knows_of_journals() {
+        let mut delivery = abi::Delivery {
+            struct_size: size_of::<abi::Delivery>(),
+            attempt: 2,
+            timeout_ms: 1000,
+            id: abi::Bytes::borrow(b"id"),
+            event: abi::Bytes::borrow(b"{}"),
+            trace_id: abi::Bytes::EMPTY,
+            journal: abi::Bytes::borrow(b"before"),
+            keep: Some(keep),
+            keep_ctx: std::ptr::null_mut(),
+        };
+        // SAFETY: the delivery is as large as it says, and its texts are static.
+        let read = unsafe { read_delivery(&raw const delivery) };
+        assert_eq!((read.journal().as_str(), read.attempt()), ("before", 2));
+        read.keep("now").expect("short");
+        assert_eq!(read.journal(), "now");
+        assert_eq!(*KEPT.lock().expect("not poisoned"), "now");
+        let long = "x".repeat(abi::JOURNAL_MAX + 1);
+        assert!(read.keep(&long).is_err());
+        assert_eq!(read.journal(), "now");
+
+        delivery.struct_size = u32::try_from(offset_of!(abi::Delivery, journal)).expect("small");
+        // SAFETY: larger than it says.
+        let read = unsafe { read_delivery(&raw const delivery) };
+        assert_eq!((read.journal().as_str(), read.id()), ("", "id"));
+        read.keep("later").expect("short");
+        assert_eq!(*KEPT.lock().expect("not poisoned"), "now", "nobody to tell");
     }
 }

@@ -31,7 +31,17 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
         layout!(
             Delivery,
             "lg_delivery",
-            [struct_size, attempt, timeout_ms, id, event, trace_id]
+            [
+                struct_size,
+                attempt,
+                timeout_ms,
+                id,
+                event,
+                trace_id,
+                journal,
+                keep,
+                keep_ctx
+            ]
         ),
         layout!(
             Outcome,
@@ -71,6 +81,7 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
         ("LG_MAGIC", abi::MAGIC),
         ("LG_ABI_MAJOR", abi::ABI_MAJOR.into()),
         ("LG_ABI_MINOR", abi::ABI_MINOR.into()),
+        ("LG_JOURNAL_MAX", abi::JOURNAL_MAX as u64),
         ("LG_FLAG_BLOCKING", abi::FLAG_BLOCKING.into()),
         ("LG_LOG_ERROR", abi::LOG_ERROR.into()),
         ("LG_LOG_WARN", abi::LOG_WARN.into()),

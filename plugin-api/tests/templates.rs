@@ -108,6 +108,7 @@ fn every_filter_lets_none_pass() {
         "sha256",
         "hmac_sha256('k')",
         "uuid5('url')",
+        "base64",
     ];
     for filter in with_arguments {
         let text = format!("{{{{ remark | {filter} }}}}");

@@ -13,4 +13,5 @@ mod operators;
 mod plugins;
 mod privacy;
 mod receiving;
+mod steps;
 mod upkeep;

@@ -103,6 +103,8 @@ fn render(global: &Global, args: &Args) -> Result<String, ExitCode> {
         timeout: Duration::from_secs(10),
         event,
         trace_id: String::new(),
+        journal: String::new(),
+        keep: None,
     };
     match made.render(call) {
         Ok(Some(text)) => Ok(text),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::course::Course;
 use super::verdict::{self, Case};
@@ -11,15 +11,19 @@ use super::{Destination, Phase};
 use crate::clock::Clock;
 use crate::config;
 use crate::lead::{Event, EventKind};
-use crate::outbox::{ATTEMPTS_KEPT, Attempt, Claim, Finish, State};
+use crate::outbox::{ATTEMPTS_KEPT, Attempt, Claim, DeliveryId, Finish, Queue, State};
 use crate::plugin::{Call, Kind, Outcome};
 use crate::telemetry::metrics::DeliveryMetrics;
+
+/// Journals of one attempt that may wait to be stored.
+const JOURNALS: usize = 16;
 
 /// What all attempts of a sink share.
 pub(super) struct Sender {
     pub(super) name: Arc<str>,
     pub(super) config: config::Sink,
     pub(super) sink: Box<dyn Destination>,
+    pub(super) outbox: Arc<dyn Queue>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) course: Arc<Course>,
     pub(super) metrics: DeliveryMetrics,
@@ -31,7 +35,7 @@ impl Sender {
     pub(super) async fn send(
         &self,
         claim: Claim,
-        mut phase: watch::Receiver<Phase>,
+        phase: watch::Receiver<Phase>,
     ) -> (Finish, Outcome) {
         let Claim {
             id,
@@ -46,6 +50,7 @@ impl Sender {
         let began = self.clock.monotonic();
         let trace_id = format!("{:032x}", fastrand::u128(..));
         let number = delivery.attempts.saturating_add(1);
+        let (kept, mut journals) = mpsc::channel(JOURNALS);
         let call = Call {
             id: id.to_string(),
             attempt: number,
@@ -66,12 +71,12 @@ impl Sender {
             }
             .json(),
             trace_id: trace_id.clone(),
+            journal: delivery.journal.clone(),
+            // One more than there is room for is dropped: the next holds more than it did.
+            keep: Some(Arc::new(move |journal| drop(kept.try_send(journal)))),
         };
-        let outcome = tokio::select! {
-            outcome = self.sink.deliver(call) => outcome,
-            _ = phase.wait_for(|phase| *phase == Phase::Ending) =>
-                Outcome::of(Kind::Ambiguous, "shutdown", "leadgate stopped before an answer came"),
-        };
+        let journal = &mut delivery.journal;
+        let outcome = self.attempt(id, call, phase, &mut journals, journal).await;
         let took = self.clock.monotonic().saturating_sub(began);
         let now = self.clock.now();
 
@@ -98,6 +103,9 @@ impl Sender {
         }
 
         delivery.attempts = number;
+        if matches!(state, State::Delivered { .. }) {
+            delivery.journal.clear();
+        }
         delivery.state = state;
         if delivery.history.len() == ATTEMPTS_KEPT {
             delivery.history.remove(0);
@@ -124,6 +132,41 @@ impl Sender {
             },
             outcome,
         )
+    }
+
+    /// Waits for the outcome and stores what the plugin keeps meanwhile; the last of it is in
+    /// `journal` afterwards.
+    async fn attempt(
+        &self,
+        id: DeliveryId,
+        call: Call,
+        mut phase: watch::Receiver<Phase>,
+        journals: &mut mpsc::Receiver<String>,
+        journal: &mut String,
+    ) -> Outcome {
+        let mut attempt = self.sink.deliver(call);
+        let mut ending =
+            std::pin::pin!(async { drop(phase.wait_for(|phase| *phase == Phase::Ending).await) });
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut attempt => break outcome,
+                Some(kept) = journals.recv() => {
+                    journal.clone_from(&kept);
+                    if let Err(error) = self.outbox.keep(&self.name, id, kept).await {
+                        tracing::error!(
+                            sink = &*self.name, delivery = %id, error = error.0,
+                            "journal of an attempt could not be stored"
+                        );
+                    }
+                }
+                () = &mut ending =>
+                    break Outcome::of(Kind::Ambiguous, "shutdown", "leadgate stopped before an answer came"),
+            }
+        };
+        while let Ok(kept) = journals.try_recv() {
+            *journal = kept;
+        }
+        outcome
     }
 
     fn observe(

@@ -72,6 +72,7 @@ impl Lane {
                 name,
                 config,
                 sink,
+                outbox: Arc::clone(&outbox),
                 clock: Arc::clone(&clock),
                 course: Arc::clone(&course),
                 metrics,

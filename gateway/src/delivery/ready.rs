@@ -69,6 +69,7 @@ mod tests {
                 budget: Budget { spent: 0, since: 0 },
                 fallback_of: None,
                 history: Vec::new(),
+                journal: String::new(),
             },
             lead: StoredLead {
                 id: lead,

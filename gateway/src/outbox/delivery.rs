@@ -65,6 +65,9 @@ pub struct Delivery {
     pub fallback_of: Option<DeliveryId>,
     /// The last attempts, oldest first; bounded by [`ATTEMPTS_KEPT`].
     pub history: Vec<Attempt>,
+    /// What the sink's plugin keeps between attempts; only the plugin reads it.
+    #[serde(default)]
+    pub journal: String,
 }
 
 /// Where the count of attempts and age begins: at the start, or where a person last said

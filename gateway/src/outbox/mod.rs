@@ -51,6 +51,15 @@ pub trait Queue: Send + Sync + 'static {
     /// Gives claims back that were not attempted.
     fn unclaim(&self, sink: &str, ids: &[DeliveryId]);
 
+    /// Keeps what a plugin wants to know in later attempts of a claimed delivery. It is on disk
+    /// when the future is ready. A delivery that does not wait any more is left alone.
+    fn keep(
+        &self,
+        sink: &str,
+        id: DeliveryId,
+        journal: String,
+    ) -> BoxFuture<'static, Result<(), Unavailable>>;
+
     /// Records how the attempt of a claimed delivery ended and what becomes of it; the claim
     /// ends. When the future is ready, [`Queue::claim`] shows the new state; whether it is on
     /// disk already is not promised, because a repeated attempt is allowed after a crash and

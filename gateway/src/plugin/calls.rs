@@ -46,6 +46,12 @@ impl<T> Calls<T> {
             .insert(number, call);
     }
 
+    /// Looks at an attempt that is open still.
+    pub(super) fn look<R>(&self, number: u64, look: impl FnOnce(&T) -> R) -> Option<R> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.get(&number).map(|call| look(&call.lent))
+    }
+
     /// Takes the attempt out; `None` if it was completed before.
     pub(super) fn close(&self, number: u64) -> Option<Open<T>> {
         self.open

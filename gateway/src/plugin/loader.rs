@@ -283,16 +283,17 @@ impl Drop for Instance {
 /// What a plugin borrows during an attempt. Boxed: `delivery` points into `call`.
 struct Lent {
     delivery: abi::Delivery,
-    _call: Call,
+    call: Call,
     instance: Arc<Instance>,
 }
 
-// SAFETY: the pointers point into `_call`, which is never changed and moves with its heap
+// SAFETY: the pointers point into `call`, which is never changed and moves with its heap
 // buffers in place.
 unsafe impl Send for Lent {}
 
 impl Lent {
-    fn new(call: Call, instance: Arc<Instance>) -> Box<Self> {
+    /// `number` is that of the attempt, and 0 for a look.
+    fn new(call: Call, number: u64, instance: Arc<Instance>) -> Box<Self> {
         let delivery = abi::Delivery {
             struct_size: size_of::<abi::Delivery>(),
             attempt: call.attempt,
@@ -300,10 +301,13 @@ impl Lent {
             id: abi::Bytes::borrow(call.id.as_bytes()),
             event: abi::Bytes::borrow(&call.event),
             trace_id: abi::Bytes::borrow(call.trace_id.as_bytes()),
+            journal: abi::Bytes::borrow(call.journal.as_bytes()),
+            keep: Some(keep),
+            keep_ctx: ctx_of(number),
         };
         Box::new(Self {
             delivery,
-            _call: call,
+            call,
             instance,
         })
     }
@@ -324,8 +328,8 @@ impl Sink {
             );
         }
         let (done, outcome) = oneshot::channel();
-        let lent = Lent::new(call, Arc::clone(&self.instance));
         let number = CALLS.number();
+        let lent = Lent::new(call, number, Arc::clone(&self.instance));
         let start = Start {
             delivery: &raw const lent.delivery,
             number,
@@ -360,7 +364,7 @@ impl Sink {
         let Some(render) = self.instance.functions.render else {
             return Ok(None);
         };
-        let lent = Lent::new(call, Arc::clone(&self.instance));
+        let lent = Lent::new(call, 0, Arc::clone(&self.instance));
         let mut text = String::new();
         // SAFETY: everything lives until `render` returns.
         let code = unsafe {
@@ -393,10 +397,25 @@ unsafe impl Send for Start {}
 
 impl Start {
     fn run(self) {
-        let ctx =
-            std::ptr::without_provenance_mut(usize::try_from(self.number).unwrap_or(usize::MAX));
+        let ctx = ctx_of(self.number);
         // SAFETY: the delivery lives until `done` is called with this number.
         unsafe { (self.instance.functions.deliver)(self.instance.at, self.delivery, done, ctx) }
+    }
+}
+
+/// An attempt's number as the plugin gets it.
+fn ctx_of(number: u64) -> *mut c_void {
+    std::ptr::without_provenance_mut(usize::try_from(number).unwrap_or(usize::MAX))
+}
+
+/// Keeps a journal. `ctx` is the attempt's number.
+unsafe extern "C" fn keep(ctx: *mut c_void, journal: abi::Bytes) {
+    let keep = CALLS.look(ctx.addr() as u64, |lent| lent.call.keep.clone());
+    if let Some(Some(keep)) = keep
+        && journal.len <= abi::JOURNAL_MAX
+    {
+        // SAFETY: valid until we return.
+        keep(unsafe { text(journal, abi::JOURNAL_MAX) });
     }
 }
 

@@ -10,6 +10,7 @@ mod outcome;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -41,7 +42,15 @@ pub struct Call {
     pub event: Vec<u8>,
     /// 32 hex digits.
     pub trace_id: String,
+    /// What the plugin kept of this delivery in an earlier attempt.
+    pub journal: String,
+    /// Told what the plugin keeps now.
+    pub keep: Option<Keep>,
 }
+
+/// Takes a plugin's journal of a delivery, at most [`leadgate_plugin::abi::JOURNAL_MAX`] bytes.
+/// Does not wait.
+pub type Keep = Arc<dyn Fn(String) + Send + Sync>;
 
 /// Why a plugin cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -48,7 +48,7 @@ fn built_in_plugins_have_a_schema_and_a_version() {
     assert_eq!(names, ["email", "file", "http"]);
     for (name, plugin) in plugins.iter() {
         assert_eq!(plugin.schema()["type"], "object", "{name}");
-        assert_eq!(plugin.abi(), "1.1");
+        assert_eq!(plugin.abi(), "1.2");
     }
 }
 

@@ -17,7 +17,7 @@ use super::time;
 use crate::{Tables, phone};
 
 /// Filters of this file and of [`time`].
-pub(super) const OWN: [&str; 13] = [
+pub(super) const OWN: [&str; 14] = [
     "e164",
     "mask",
     "lookup",
@@ -31,6 +31,7 @@ pub(super) const OWN: [&str; 13] = [
     "sha256",
     "hmac_sha256",
     "uuid5",
+    "base64",
 ];
 
 pub(super) fn add(environment: &mut Environment<'static>, tables: Arc<Tables>) {
@@ -64,6 +65,12 @@ pub(super) fn add(environment: &mut Environment<'static>, tables: Arc<Tables>) {
         let namespace = uuid_namespace(namespace)?;
         let made = text(value)?.map(|text| Uuid::new_v5(&namespace, text.as_bytes()).to_string());
         Ok::<_, Error>(made)
+    });
+    environment.add_filter("base64", |value: &Value| {
+        let Some(text) = text(value)? else {
+            return Ok(None);
+        };
+        Ok::<_, Error>(encode(text.as_bytes(), Some("base64")).map(Some)?)
     });
     time::add(environment);
 }

@@ -18,6 +18,7 @@ mod scope;
 mod time;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minijinja::value::{Serde, merge_maps};
@@ -53,6 +54,13 @@ impl Context {
     /// The entries of `names`, which serializes as a map.
     pub fn of(names: &impl Serialize) -> Self {
         Self(Value::from(Serde(names)))
+    }
+
+    /// The same with one name more; see [`Scope::with`].
+    #[must_use]
+    pub fn with(self, name: &str, value: &impl Serialize) -> Self {
+        let more = BTreeMap::from([(name.to_owned(), Value::from(Serde(value)))]);
+        Self(merge_maps([self.0, Value::from(more)]))
     }
 }
 

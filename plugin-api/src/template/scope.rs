@@ -4,6 +4,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
+use serde_json::Value as Json;
+
 use super::filters::{self, OWN};
 use super::mistake::{TemplateError, guess};
 use super::scan::{Role, Word};
@@ -119,7 +121,11 @@ const FUNCTIONS: [&str; 3] = ["dict", "namespace", "range"];
 
 /// Which names a text may use.
 #[derive(Clone, Debug)]
-pub struct Scope(Names);
+pub struct Scope {
+    names: Names,
+    /// Further names, each with what is below it.
+    more: Vec<(&'static str, Json)>,
+}
 
 #[derive(Clone, Debug)]
 enum Names {
@@ -133,22 +139,39 @@ enum Names {
 
 impl Scope {
     /// The lead's fields and the event around it: what sinks render.
-    pub const EVENT: Self = Self(Names::Event);
+    pub const EVENT: Self = Self::new(Names::Event);
     /// The lead's fields and `source`: what `when` decides by.
-    pub const CONDITION: Self = Self(Names::Condition);
+    pub const CONDITION: Self = Self::new(Names::Condition);
 
     /// Names of the plugin's own, each with anything below it.
     pub const fn of(names: &'static [&'static str]) -> Self {
-        Self(Names::Free(names))
+        Self::new(Names::Free(names))
+    }
+
+    const fn new(names: Names) -> Self {
+        Self {
+            names,
+            more: Vec::new(),
+        }
+    }
+
+    /// One name more. `below` says which names there are below it: the keys of its objects, at
+    /// any depth; anything below what is no object.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, below: Json) -> Self {
+        self.more.push((name, below));
+        self
     }
 
     /// The names, and that a trial knows.
     pub(super) fn names(&self) -> Vec<&'static str> {
-        match self.0 {
+        let mut names: Vec<_> = match self.names {
             Names::Event => LEAD_NAMES.into_iter().chain(EVENT_NAMES).collect(),
             Names::Condition => LEAD_NAMES.into_iter().chain(CONDITION_NAMES).collect(),
             Names::Free(names) => names.to_vec(),
-        }
+        };
+        names.extend(self.more.iter().map(|(name, _)| *name));
+        names
     }
 
     /// Refuses what does not exist. `used` are the undeclared names as the engine's parser
@@ -207,7 +230,10 @@ impl Scope {
                 FIELDS,
             ));
         }
-        if matches!(self.0, Names::Free(_)) {
+        if let Some((_, below)) = self.more.iter().find(|(more, _)| *more == name) {
+            return check_below(name, below, steps, range);
+        }
+        if matches!(self.names, Names::Free(_)) {
             return Ok(());
         }
         // Only these have parts; `other` may hold anything.
@@ -241,6 +267,33 @@ const FIELDS: &str =
 pub(super) fn label_names(tables: &Tables) -> impl Iterator<Item = &str> {
     let is_field = |name: &&str| LEAD_NAMES.contains(name);
     tables.keys().map(String::as_str).filter(is_field)
+}
+
+fn check_below<'a>(
+    name: &str,
+    below: &Json,
+    steps: impl Iterator<Item = &'a str>,
+    range: Option<&Range<usize>>,
+) -> Result<(), TemplateError> {
+    let mut here = (name.to_owned(), below);
+    for step in steps {
+        let (name, Json::Object(known)) = here else {
+            return Ok(());
+        };
+        let Some(below) = known.get(step) else {
+            let names = known.keys().map(String::as_str);
+            let kind = format!("name below `{name}`:");
+            let help = if known.is_empty() {
+                format!("`{name}` has nothing here")
+            } else {
+                let list = known.keys().map(String::as_str).collect::<Vec<_>>();
+                format!("there are: {}", list.join(", "))
+            };
+            return Err(unknown(&kind, step, range, names, &help));
+        };
+        here = (format!("{name}.{step}"), below);
+    }
+    Ok(())
 }
 
 fn root(path: &str) -> &str {
@@ -298,8 +351,59 @@ fn no_part(name: &str, part: &str, range: Option<&Range<usize>>) -> TemplateErro
 #[cfg(test)]
 mod tests {
     use minijinja::{Environment, ErrorKind};
+    use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn names_of_a_plugin_are_known_as_deep_as_it_says() {
+        let engine = super::super::Engine::new(Tables::new());
+        let scope = Scope::EVENT
+            .with("steps", json!({"party": {"id": null}, "look": {}}))
+            .with("token", Json::Null);
+        for good in ["{{ steps.party.id }}-{{ name }}", "{{ token }}"] {
+            assert!(engine.template(good, &scope).is_ok(), "{good}");
+        }
+        assert!(
+            engine
+                .condition_in("steps.party.id.deep is none", &scope)
+                .is_ok()
+        );
+        for (bad, message, help) in [
+            (
+                "{{ steps.prty.id }}",
+                "unknown name below `steps`: `prty`",
+                "did you mean `party`?",
+            ),
+            (
+                "{{ steps.party.number }}",
+                "unknown name below `steps.party`: `number`",
+                "there are: id",
+            ),
+            (
+                "{{ steps.look.id }}",
+                "unknown name below `steps.look`: `id`",
+                "`steps.look` has nothing here",
+            ),
+            (
+                "{{ step.party.id }}",
+                "unknown field `step`",
+                "did you mean `steps`?",
+            ),
+        ] {
+            let error = engine.template(bad, &scope).err().expect(bad);
+            assert_eq!(
+                (error.message.as_str(), error.help.as_str()),
+                (message, help)
+            );
+        }
+        let template = engine
+            .template("{{ steps.party.id }}", &scope)
+            .expect("valid");
+        let context = super::super::Context::of(&json!({"name": "x"}))
+            .with("steps", &json!({"party": {"id": 7}}));
+        assert_eq!(template.value(&context).expect("is there"), json!(7));
+    }
 
     #[test]
     fn the_engine_has_what_the_lists_name() {

@@ -36,6 +36,8 @@ pub(crate) enum Proof {
 pub(crate) enum Carrier {
     Header(HeaderName, String),
     Query(String),
+    /// A field of a JSON body.
+    Body(String),
 }
 
 impl Carrier {
@@ -52,6 +54,8 @@ impl Carrier {
                 headers.insert(name.clone(), value);
             }
             Self::Query(name) => query.push((name.clone(), token.expose().to_owned(), false)),
+            // Where the body is made.
+            Self::Body(_) => {}
         }
         Ok(())
     }
@@ -270,9 +274,17 @@ impl Reader<'_> {
                 self.take(compiled.map_err(|error| error.into_problem("/auth/ok_when")))
             }
         };
-        let carrier = match &auth.token_query {
-            Some(name) => Carrier::Query(name.clone()),
-            None => {
+        if auth.token_query.is_some() && auth.token_body.is_some() {
+            self.problem(
+                "token_body",
+                "`token_query` says where the token goes already".to_owned(),
+                "remove one of them",
+            );
+        }
+        let carrier = match (&auth.token_query, &auth.token_body) {
+            (Some(name), _) => Carrier::Query(name.clone()),
+            (None, Some(name)) => Carrier::Body(name.clone()),
+            (None, None) => {
                 let name = auth.token_header.as_deref().unwrap_or("authorization");
                 let prefix = auth
                     .token_prefix

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use leadgate_plugin::Problem;
 use leadgate_plugin::template::{Context, Engine, Scope, Tree};
+use leadgate_plugin::{Problem, Secret};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -28,6 +28,7 @@ impl Body {
         given: Option<&Value>,
         way: BodyAs,
         engine: &Engine,
+        scope: &Scope,
     ) -> Result<Self, Vec<Problem>> {
         let problem =
             |message: &str, help: &str| Err(vec![Problem::at("/body", message).help(help)]);
@@ -55,7 +56,7 @@ impl Body {
             }
         }
         let tree = given
-            .map(|given| engine.tree_in(given, &Scope::EVENT))
+            .map(|given| engine.tree_in(given, scope))
             .transpose()
             .map_err(|errors| {
                 let problems = errors.into_iter().map(|error| error.into_problem("/body"));
@@ -92,6 +93,21 @@ impl Body {
             (BodyAs::Multipart, Value::Object(fields)) => multipart(&fields),
             _ => Err(Problem::at("/body", "the body must be a table")),
         }
+    }
+}
+
+impl Filled {
+    /// Puts a token into a JSON body.
+    pub(crate) fn add(&mut self, field: &str, token: &Secret) -> Result<(), Problem> {
+        let Ok(Value::Object(mut body)) = serde_json::from_slice(&self.bytes) else {
+            return Err(Problem::at(
+                "/body",
+                "a token can only go into a JSON table",
+            ));
+        };
+        body.insert(field.to_owned(), Value::String(token.expose().to_owned()));
+        self.bytes = Value::Object(body).to_string().into_bytes();
+        Ok(())
     }
 }
 
@@ -243,8 +259,8 @@ mod tests {
             &json!({"lead": {"name": name, "phone": null, "store_id": 7, "other": {}}}),
             "D",
         );
-        let body =
-            Body::new(Some(body), way, &engine).map_err(|problems| problems[0].to_string())?;
+        let body = Body::new(Some(body), way, &engine, &Scope::EVENT)
+            .map_err(|problems| problems[0].to_string())?;
         body.fill(&context, b"{}")
             .map_err(|problem| problem.to_string())
     }

@@ -30,8 +30,8 @@ use crate::settings::{self, Verdict};
 /// Longest receipt, in bytes.
 const RECEIPT: usize = 200;
 
-/// The rules of one sink.
-#[derive(Clone)]
+/// Rules in their order.
+#[derive(Clone, Default)]
 pub(crate) struct Rules(Vec<Rule>);
 
 #[derive(Clone)]
@@ -95,53 +95,51 @@ impl Rules {
             Err(problems)
         }
     }
+}
 
-    /// What `answer` means.
-    pub(crate) fn decide(
-        &self,
-        answer: &Answer,
-        redactor: &Redactor<'_>,
-        now: SystemTime,
-    ) -> Outcome {
-        let context = answer.context();
-        // A condition that asks for what this answer has not does not hold.
-        let rule = self
-            .0
-            .iter()
-            .find(|rule| rule.when.meets(&context).unwrap_or(false));
-        let outcome = match rule {
-            None => built_in(answer, redactor, now),
-            Some(rule) => {
-                let filled =
-                    |template: &Option<Template>| template.as_ref()?.text(&context).ok().flatten();
-                let reason = filled(&rule.reason)
-                    .map_or_else(|| said(answer), |reason| redactor.text(&reason));
-                let after = filled(&rule.after)
-                    .and_then(|text| wait(&text))
-                    .or_else(|| answer.retry_after(now));
-                let outcome = match rule.verdict {
-                    Verdict::Delivered => Outcome::delivered(filled(&rule.receipt).map_or_else(
-                        || receipt(answer, redactor),
-                        |text| short(redactor.hide(&text)),
-                    )),
-                    Verdict::Duplicate => {
-                        let mut outcome = Outcome::duplicate();
-                        outcome.reason = reason;
-                        outcome
-                    }
-                    Verdict::Retry => Outcome::retry(after, reason),
-                    Verdict::Throttled => Outcome::throttled(after, reason),
-                    Verdict::Reauth => Outcome::reauth(reason),
-                    Verdict::Rejected => Outcome::rejected(reason),
-                    Verdict::Ambiguous => Outcome::ambiguous(reason),
-                };
-                outcome.rule(rule.name.clone())
-            }
-        };
-        let kept = redactor.answer(&answer.json);
-        let summary = format!("HTTP {} ({} bytes) {kept}", answer.status, answer.length);
-        outcome.response(summary.trim_end())
-    }
+/// What `answer` means by the first of all `rules` that holds.
+pub(crate) fn decide(
+    rules: [&Rules; 2],
+    answer: &Answer,
+    redactor: &Redactor<'_>,
+    now: SystemTime,
+) -> Outcome {
+    let context = answer.context();
+    // A condition that asks for what this answer has not does not hold.
+    let mut all = rules.into_iter().flat_map(|rules| &rules.0);
+    let rule = all.find(|rule| rule.when.meets(&context).unwrap_or(false));
+    let outcome = match rule {
+        None => built_in(answer, redactor, now),
+        Some(rule) => {
+            let filled =
+                |template: &Option<Template>| template.as_ref()?.text(&context).ok().flatten();
+            let reason =
+                filled(&rule.reason).map_or_else(|| said(answer), |reason| redactor.text(&reason));
+            let after = filled(&rule.after)
+                .and_then(|text| wait(&text))
+                .or_else(|| answer.retry_after(now));
+            let outcome = match rule.verdict {
+                Verdict::Delivered => Outcome::delivered(filled(&rule.receipt).map_or_else(
+                    || receipt(answer, redactor),
+                    |text| short(redactor.hide(&text)),
+                )),
+                Verdict::Duplicate => {
+                    let mut outcome = Outcome::duplicate();
+                    outcome.reason = reason;
+                    outcome
+                }
+                Verdict::Retry => Outcome::retry(after, reason),
+                Verdict::Throttled => Outcome::throttled(after, reason),
+                Verdict::Reauth => Outcome::reauth(reason),
+                Verdict::Rejected => Outcome::rejected(reason),
+                Verdict::Ambiguous => Outcome::ambiguous(reason),
+            };
+            outcome.rule(rule.name.clone())
+        }
+    };
+    let kept = redactor.answer(&answer.json);
+    let summary = format!("HTTP {} ({} bytes) {kept}", answer.status, answer.length);
+    outcome.response(summary.trim_end())
 }
 
 fn said(answer: &Answer) -> String {
@@ -252,7 +250,8 @@ mod tests {
             .collect();
         let event = r#"{"lead":{"name":"张三","phone":"13567658911"}}"#;
         let redactor = Redactor::new(event.as_bytes(), &[], None);
-        rules.decide(
+        super::decide(
+            [rules, &Rules::default()],
             &Answer::new(status, headers, body.as_bytes()),
             &redactor,
             SystemTime::UNIX_EPOCH,

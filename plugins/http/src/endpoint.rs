@@ -71,7 +71,7 @@ pub(crate) fn has_template(text: &str) -> bool {
 }
 
 impl Endpoint {
-    pub(crate) fn new(text: &str, engine: &Engine) -> Result<Self, Problem> {
+    pub(crate) fn new(text: &str, engine: &Engine, scope: &Scope) -> Result<Self, Problem> {
         let authority = text.find("://").map_or(0, |at| at + 3);
         let end = text[authority..]
             .find(['/', '?', '#', '\\'])
@@ -91,7 +91,7 @@ impl Endpoint {
         let mut query = Vec::new();
         let mut path = Vec::new();
         let mut in_query = false;
-        for piece in pieces(rest, end, engine)? {
+        for piece in pieces(rest, end, engine, scope)? {
             let Piece::Literal(literal) = piece else {
                 let place = if in_query { query.last_mut() } else { None };
                 place.unwrap_or(&mut path).push(piece);
@@ -252,12 +252,12 @@ fn value(template: &Template, context: &Context) -> Result<Option<String>, Probl
 }
 
 /// Splits `text`, which begins `moved` bytes into the setting, into literals and expressions.
-fn pieces(text: &str, moved: usize, engine: &Engine) -> Result<Vec<Piece>, Problem> {
+fn pieces(text: &str, moved: usize, engine: &Engine, scope: &Scope) -> Result<Vec<Piece>, Problem> {
     let mut pieces = Vec::new();
     let mut at = 0;
     while let Some(opening) = text[at..].find("{{").map(|found| at + found) {
         pieces.push(Piece::Literal(plain(&text[at..opening], moved + at)?));
-        let (template, end) = expression(&text[opening..], engine).map_err(|error| {
+        let (template, end) = expression(&text[opening..], engine, scope).map_err(|error| {
             let range = error
                 .range
                 .clone()
@@ -286,11 +286,12 @@ fn plain(text: &str, moved: usize) -> Result<String, Problem> {
 fn expression(
     text: &str,
     engine: &Engine,
+    scope: &Scope,
 ) -> Result<(Template, usize), leadgate_plugin::template::TemplateError> {
     let mut first = None;
     for (at, closing) in text.match_indices("}}") {
         let end = at + closing.len();
-        match engine.template(&text[..end], &Scope::EVENT) {
+        match engine.template(&text[..end], scope) {
             Ok(template) => return Ok((template, end)),
             Err(error) => first = first.or(Some(error)),
         }
@@ -298,7 +299,7 @@ fn expression(
     match first {
         Some(error) => Err(error),
         None => engine
-            .template(text, &Scope::EVENT)
+            .template(text, scope)
             .map(|template| (template, text.len())),
     }
 }
@@ -335,7 +336,8 @@ mod tests {
     fn target(url: &str, name: &str) -> Result<Target, Problem> {
         let engine = Engine::new(Tables::new());
         let context = engine.event(&json!({"lead": {"name": name, "other": {}}}), "D");
-        Endpoint::new(url, &engine).and_then(|endpoint| endpoint.target(&context, &[]))
+        Endpoint::new(url, &engine, &Scope::EVENT)
+            .and_then(|endpoint| endpoint.target(&context, &[]))
     }
 
     #[test]
@@ -382,7 +384,9 @@ mod tests {
             "https://crm{% if name %}x{% endif %}.example/",
             "https://{{ name }}@crm.example/",
         ] {
-            let problem = Endpoint::new(text, &engine).err().expect(text);
+            let problem = Endpoint::new(text, &engine, &Scope::EVENT)
+                .err()
+                .expect(text);
             assert!(
                 problem.message.contains("must not choose"),
                 "{text}: {problem}"
@@ -396,9 +400,12 @@ mod tests {
             "https://a:b@crm.example/",
             "nonsense",
         ] {
-            assert!(Endpoint::new(text, &engine).is_err(), "{text}");
+            assert!(
+                Endpoint::new(text, &engine, &Scope::EVENT).is_err(),
+                "{text}"
+            );
         }
-        let problem = Endpoint::new("https://crm.example/l/{{ nmae }}", &engine)
+        let problem = Endpoint::new("https://crm.example/l/{{ nmae }}", &engine, &Scope::EVENT)
             .err()
             .expect("unknown");
         assert_eq!(problem.range, Some(25..29));
@@ -412,7 +419,7 @@ mod tests {
             shown,
             "https://hooks.example/services/T00000000/x/***?key=***&who=x"
         );
-        let recorded = Endpoint::new(text, &Engine::new(Tables::new()))
+        let recorded = Endpoint::new(text, &Engine::new(Tables::new()), &Scope::EVENT)
             .expect("valid")
             .recorded();
         assert_eq!(

@@ -1,15 +1,21 @@
-//! The `http` sink: hands each event to a destination as one HTTP request.
+//! The `http` sink: hands each event to a destination as one HTTP request, or as several steps.
 //!
 //! [`preset`] lays the settings over those of a known destination, [`parts`] understands them,
-//! [`request`] makes a request of them and a lead, [`classify`] says what the answer means.
+//! [`attempt`] goes through the steps: [`request`] makes a request of a step and a lead,
+//! [`classify`] says what the answer means, [`journal`] remembers what is done.
 //! Nothing that a lead says can change where the request goes, and nothing that an answer
 //! repeats of the lead is kept.
 
 mod answer;
+mod attempt;
 mod auth;
 mod body;
 mod classify;
+mod client;
+mod digest;
+mod draft;
 mod endpoint;
+mod journal;
 mod jwt;
 mod parts;
 mod preset;
@@ -19,34 +25,35 @@ mod request;
 mod settings;
 mod signer;
 mod slot;
+mod step;
 mod token;
 
 use std::time::{Duration, SystemTime};
 
 use leadgate_plugin::template::Context;
-use leadgate_plugin::{Delivery, Ending, Host, Outcome, Problem, Problems, Secret, Sink};
+use leadgate_plugin::{Delivery, Host, Level, Outcome, Problem, Problems, Secret, Sink};
 use reqwest::Client;
+use serde_json::json;
 use tokio::time::Instant;
 
-use crate::answer::Answer;
-use crate::auth::Proof;
+use crate::attempt::Attempt;
+use crate::digest::Digest;
 use crate::parts::Parts;
 use crate::preset::Settled;
 pub use crate::preset::Written;
-use crate::redact::Redactor;
 pub use crate::settings::{
-    Algorithm, Auth, AuthKind, BodyAs, Encoding, Preset, Rule, Settings, Sign, SignKind, Verdict,
+    Algorithm, Auth, AuthKind, BodyAs, Digest as DigestSettings, Encoding, Preset, Rule, Settings,
+    Sign, SignKind, Step, Verdict,
 };
 
 /// Kept back from the host's timeout, so that our own outcome arrives first.
 const MARGIN: Duration = Duration::from_millis(100);
-/// Idle connections kept for each destination.
-const IDLE: usize = 32;
 
 /// The sink.
 pub struct HttpSink {
     client: Client,
     parts: Parts,
+    host: Host,
 }
 
 impl Sink for HttpSink {
@@ -57,59 +64,96 @@ impl Sink for HttpSink {
     }
 
     fn new(written: Written, host: Host) -> Result<Self, Problems> {
-        let (settings, parts) = understand(&written, &host)?;
-        Self::with(&settings, parts)
+        let (client, parts) = understand(&written, &host)?;
+        Ok(Self {
+            client,
+            parts,
+            host,
+        })
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
-        let ends = Instant::now()
-            + delivery
-                .timeout()
-                .saturating_sub(MARGIN)
-                .max(delivery.timeout() / 2);
-        let context = match self.parts.context(delivery) {
-            Ok(context) => context,
-            Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
+        let timeout = delivery.timeout();
+        let ends = Instant::now() + timeout.saturating_sub(MARGIN).max(timeout / 2);
+        let Some(digest) = &self.parts.digest else {
+            return self.one(delivery, ends).await;
         };
-        let lead = Lead {
-            delivery,
-            context,
-            ends,
+        let send = async |all: Vec<Delivery>| match all.as_slice() {
+            [one] => vec![self.one(one, ends).await],
+            several => self.several(digest, several, ends).await,
         };
-        let Proof::Token(tokens, _) = &self.parts.proof else {
-            return self.attempt(&lead, None).await;
-        };
-        let token = match tokens.get(&self.client, ends, None).await {
-            Ok(token) => token,
-            Err(outcome) => return outcome,
-        };
-        let outcome = self.attempt(&lead, Some(&token.secret)).await;
-        if outcome.ending != Ending::Reauth {
-            return outcome;
-        }
-        // Once: if another token is refused as well, it is not the token.
-        match tokens.get(&self.client, ends, Some(&token)).await {
-            Ok(newer) => self.attempt(&lead, Some(&newer.secret)).await,
-            Err(outcome) => outcome,
-        }
+        digest.deliver(delivery, ends, send).await
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
         let context = self.parts.context(delivery)?;
         // A token is not fetched for a look.
         let token = Secret::new("***");
-        self.parts
-            .request(delivery, &context, Some(&token), SystemTime::now())
-            .map(|request| Some(request.render()))
+        let now = SystemTime::now();
+        self.parts.render(delivery, &context, &token, now).map(Some)
+    }
+}
+
+impl HttpSink {
+    /// A delivery on its own.
+    async fn one(&self, delivery: &Delivery, ends: Instant) -> Outcome {
+        match self.parts.context(delivery) {
+            Ok(lead) => {
+                let events = delivery.event_bytes();
+                self.attempt(delivery, lead, events, ends).run().await
+            }
+            Err(problem) => Outcome::rejected(problem.to_string()).rule("template"),
+        }
+    }
+
+    /// Several deliveries in one message.
+    async fn several(&self, digest: &Digest, all: &[Delivery], ends: Instant) -> Vec<Outcome> {
+        let leads = digest::leads(all);
+        let events = json!({"lead": leads["leads"]}).to_string();
+        let attempt = self.attempt(&all[0], Context::of(&leads), events.as_bytes(), ends);
+        let outcome = attempt.digest(digest, all.len()).await;
+        if outcome.rule != "template" {
+            return vec![outcome; all.len()];
+        }
+        // None of them shall be lost for what a template says of another.
+        self.host.log(
+            Level::Warn,
+            "a digest could not be written; its leads go one by one",
+            &json!({"reason": outcome.reason}),
+        );
+        let mut outcomes = Vec::with_capacity(all.len());
+        for one in all {
+            outcomes.push(self.one(one, ends).await);
+        }
+        outcomes
+    }
+
+    fn attempt<'a>(
+        &'a self,
+        delivery: &'a Delivery,
+        lead: Context,
+        events: &'a [u8],
+        ends: Instant,
+    ) -> Attempt<'a> {
+        Attempt {
+            client: &self.client,
+            parts: &self.parts,
+            host: &self.host,
+            delivery,
+            lead,
+            events,
+            ends,
+            token: None,
+        }
     }
 }
 
 /// What was written, over its preset and understood. All that is wrong is found at once.
-fn understand(written: &Written, host: &Host) -> Result<(Settings, Parts), Problems> {
+fn understand(written: &Written, host: &Host) -> Result<(Client, Parts), Problems> {
     let Settled { settings, missing } = written.settle()?;
-    let read = Parts::new(&settings, host);
+    let read = read(&settings, host);
     if missing.is_empty() {
-        return read.map(|parts| (settings, parts));
+        return read;
     }
     let (places, lacking): (Vec<_>, Vec<_>) = missing
         .into_iter()
@@ -122,64 +166,21 @@ fn understand(written: &Written, host: &Host) -> Result<(Settings, Parts), Probl
     Err(lacking.into_iter().chain(others).collect())
 }
 
-/// One attempt's lead, and when it must have ended.
-struct Lead<'a> {
-    delivery: &'a Delivery,
-    context: Context,
-    ends: Instant,
+/// The settings understood, without a word about presets.
+fn read(settings: &Settings, host: &Host) -> Result<(Client, Parts), Problems> {
+    match (client::client(settings), Parts::new(settings, host)) {
+        (Ok(client), Ok(parts)) => Ok((client, parts)),
+        (client, parts) => {
+            let found = client.err().into_iter().chain(parts.err());
+            Err(found.flatten().collect())
+        }
+    }
 }
 
 /// Never nothing, which would mean no limit to some.
 pub(crate) fn left(ends: Instant) -> Duration {
     ends.saturating_duration_since(Instant::now())
         .max(Duration::from_millis(1))
-}
-
-impl HttpSink {
-    fn with(settings: &Settings, parts: Parts) -> Result<Self, Problems> {
-        // Fails only if the process has chosen a provider already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder()
-            .user_agent(concat!("leadgate/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(
-                settings
-                    .connect_timeout
-                    .map_or(Duration::from_secs(5), |given| given.0),
-            )
-            .pool_max_idle_per_host(IDLE)
-            .no_proxy();
-        if settings.deny_private {
-            client = client.dns_resolver(std::sync::Arc::new(private::PublicOnly));
-        }
-        let client = client
-            .build()
-            .map_err(|error| Problem::at("", format!("the HTTP client cannot be made: {error}")))?;
-        Ok(Self { client, parts })
-    }
-
-    async fn attempt(&self, lead: &Lead<'_>, token: Option<&Secret>) -> Outcome {
-        let now = SystemTime::now();
-        let request = match self.parts.request(lead.delivery, &lead.context, token, now) {
-            Ok(request) => request,
-            Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
-        };
-        let sent = request.summary();
-        let outcome = match self
-            .client
-            .execute(request.into_reqwest(left(lead.ends)))
-            .await
-        {
-            Ok(response) => {
-                let answer = Answer::read(response).await;
-                let event = lead.delivery.event_bytes();
-                let redactor = Redactor::new(event, &self.parts.secrets, token);
-                self.parts.rules.decide(&answer, &redactor, now)
-            }
-            Err(error) => classify::failure(&error),
-        };
-        outcome.request(sent)
-    }
 }
 
 leadgate_plugin::export_sink!(leadgate_plugin_http, HttpSink);

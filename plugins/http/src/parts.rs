@@ -1,47 +1,38 @@
 //! The parts of a sink: its settings once they are understood. All that is wrong with them is
 //! found at once.
 
-use leadgate_plugin::template::{Context, Engine};
-use leadgate_plugin::{Delivery, Host, Problem, Problems, Secret, step};
-use reqwest::Method;
-use reqwest::header::{HeaderName, HeaderValue};
+use std::fmt::Write;
+use std::time::SystemTime;
 
+use leadgate_plugin::template::{Context, Engine, Scope};
+use leadgate_plugin::{Delivery, Host, Problem, Problems, Secret};
 use serde_json::Value;
 
 use crate::auth::{self, Carrier, Proof};
-use crate::body::Body;
 use crate::classify::Rules;
-use crate::endpoint::Endpoint;
+use crate::digest::Digest;
+use crate::draft::{self, Draft, Headers, Query, Written};
 use crate::private;
 use crate::settings::Settings;
 use crate::signer::Signer;
 use crate::slot::Slot;
+use crate::step::{self, Step, Values};
 
-/// Headers that this plugin or HTTP itself sets.
-const OWN: [&str; 8] = [
-    "content-length",
-    "host",
-    "transfer-encoding",
-    "connection",
-    "idempotency-key",
-    "webhook-id",
-    "webhook-timestamp",
-    "webhook-signature",
-];
 /// Shorter secrets are not looked for in answers: they would hide everything.
 const SHORTEST: usize = 6;
 
-/// What every request has in common.
+/// What every attempt needs.
 pub(crate) struct Parts {
     pub(crate) engine: Engine,
-    pub(crate) method: Method,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) query: Vec<(String, Slot)>,
-    pub(crate) headers: Vec<(HeaderName, Slot)>,
-    pub(crate) body: Body,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) digest: Option<Digest>,
+    /// What all steps send besides their own.
+    pub(crate) headers: Headers,
+    pub(crate) query: Query,
+    /// For all steps, after their own.
+    pub(crate) rules: Rules,
     pub(crate) signer: Option<Signer>,
     pub(crate) proof: Proof,
-    pub(crate) rules: Rules,
     /// What no record may show.
     pub(crate) secrets: Vec<Secret>,
 }
@@ -53,58 +44,45 @@ impl Parts {
             engine: Engine::new(host.tables().clone()),
             problems: Problems::default(),
         };
-        let method = reader.method();
-        let endpoint = reader.endpoint();
-        let query = reader.query();
-        let headers = reader.headers();
-        let way = settings.body_as.unwrap_or_default();
-        let body = Body::new(settings.body.as_ref(), way, &reader.engine);
-        let body = reader.take(body);
+        let steps = reader.steps();
+        let digest = Digest::new(settings, &reader.engine);
+        let digest = reader.take(digest).flatten();
+        let (headers, query) = reader.shared();
         let signer = reader.signer();
         let proof = reader.proof(host);
         let rules = Rules::new(&settings.classify, &reader.engine);
         let rules = reader.take(rules);
-        if let (Some(signer), Some(body)) = (&signer, &body)
-            && signer.changes_body()
-            && !body.is_json()
-        {
-            reader.problems.push(
-                Problem::at("/body_as", "this signature goes into a JSON body")
-                    .help("leave `body_as` out"),
-            );
+        if let (Some(proof), Some(steps)) = (&proof, &steps) {
+            reader.fit(signer.as_ref(), proof, steps);
+            reader.not_private(steps, proof);
         }
         if let Some(proof) = &proof {
             reader.not_twice(proof);
-            reader.not_private(endpoint.as_ref(), proof);
         }
         let Reader {
             engine, problems, ..
         } = reader;
-        let parts = (|| {
-            Some(Self {
+        match (steps, proof, rules) {
+            (Some(steps), Some(proof), Some(rules)) => problems.or(Self {
                 engine,
-                method: method?,
-                endpoint: endpoint?,
-                query,
+                steps,
+                digest,
                 headers,
-                body: body?,
+                query,
+                rules,
                 signer,
-                proof: proof?,
-                rules: rules?,
+                proof,
                 secrets: secrets(settings),
-            })
-        })();
-        match parts {
-            Some(parts) => problems.or(parts),
-            None => Err(problems),
+            }),
+            _ => Err(problems),
         }
     }
 
     /// What a delivery's templates may say. Without any, its event is not even read.
     pub(crate) fn context(&self, delivery: &Delivery) -> Result<Context, Problem> {
         let fixed = |slot: &Slot| matches!(slot, Slot::Fixed(_));
-        let plain = self.endpoint.is_plain()
-            && !self.body.is_given()
+        let plain = |step: &Step| step.when.is_none() && step.draft.is_plain();
+        let plain = self.steps.iter().all(plain)
             && self.query.iter().all(|(_, slot)| fixed(slot))
             && self.headers.iter().all(|(_, slot)| fixed(slot));
         let event = if plain {
@@ -116,9 +94,35 @@ impl Parts {
         Ok(self.engine.event(&event, delivery.id()))
     }
 
-    /// A GET without a body of its own sends none.
-    pub(crate) fn sends_body(&self) -> bool {
-        self.method != Method::GET || self.body.is_given()
+    /// What would be sent, each step with stand-ins for what earlier ones would have given.
+    /// `token` stands for one that would be fetched.
+    pub(crate) fn render(
+        &self,
+        delivery: &Delivery,
+        lead: &Context,
+        token: &Secret,
+        now: SystemTime,
+    ) -> Result<String, Problem> {
+        let look = |step: &Step, context: &Context| {
+            let request = self.request(step, delivery, context, Some(token), now);
+            request.map(|request| request.render())
+        };
+        let mut values = Values::new();
+        let mut text = String::new();
+        for (number, step) in self.steps.iter().enumerate() {
+            if step.name.is_empty() {
+                return look(step, lead);
+            }
+            let context = step::context(lead, &values);
+            let _ = write!(text, "# {}. {}", number + 1, step.name);
+            if let Some(when) = &step.when {
+                let _ = write!(text, ", when {}", when.written);
+            }
+            let request = look(step, &context)?;
+            let _ = write!(text, "\n{}\n\n", request.trim_end());
+            values.insert(step.name.clone(), step.stand_ins());
+        }
+        Ok(text)
     }
 }
 
@@ -133,73 +137,40 @@ impl Reader<'_> {
         read.map_err(|problems| self.problems.extend(problems)).ok()
     }
 
-    fn method(&mut self) -> Option<Method> {
-        match self.settings.method.as_deref().unwrap_or("POST") {
-            "POST" => Some(Method::POST),
-            "PUT" => Some(Method::PUT),
-            "PATCH" => Some(Method::PATCH),
-            "GET" => Some(Method::GET),
-            _ => {
-                let problem = Problem::at("/method", "not a method for leads");
-                self.problems
-                    .push(problem.help("use POST, PUT, PATCH or GET"));
-                None
+    fn steps(&mut self) -> Option<Vec<Step>> {
+        let settings = self.settings;
+        if settings.steps.is_empty() {
+            let written = Written::whole(settings);
+            let draft = Draft::new(&written, &self.engine, &Scope::EVENT);
+            return self.take(draft).map(|draft| vec![Step::only(draft)]);
+        }
+        for (key, given) in [
+            ("method", settings.method.is_some()),
+            ("body", settings.body.is_some()),
+            ("body_as", settings.body_as.is_some()),
+        ] {
+            if given {
+                let message = format!("`{key}` belongs to one of the `steps`");
+                let problem = Problem::at(format!("/{key}"), message);
+                self.problems.push(problem.help("move it there"));
             }
         }
-    }
-
-    fn endpoint(&mut self) -> Option<Endpoint> {
-        let Some(url) = &self.settings.url else {
-            let problem = Problem::at("", "`url` is missing: where to send");
-            self.problems
-                .push(problem.help("such as url = \"https://crm.example/leads\""));
+        let base = settings.url.as_deref();
+        if let Some(Err(problem)) = base.map(draft::base) {
+            self.problems.push(problem);
             return None;
-        };
-        let read = Endpoint::new(url, &self.engine);
-        self.take(read.map_err(|problem| vec![problem]))
+        }
+        let read = step::read(&settings.steps, base, &self.engine);
+        self.take(read)
     }
 
-    fn query(&mut self) -> Vec<(String, Slot)> {
-        let mut query = Vec::new();
-        for (name, value) in &self.settings.query {
-            let at = format!("/query{}", step(name));
-            let slot = Slot::new(value, &at, &self.engine).map_err(|problem| vec![problem]);
-            if let Some(slot) = self.take(slot) {
-                query.push((name.clone(), slot));
-            }
+    /// Headers and query for all steps; those of a single request are its own.
+    fn shared(&mut self) -> (Headers, Query) {
+        if self.settings.steps.is_empty() {
+            return (Vec::new(), Vec::new());
         }
-        query
-    }
-
-    fn headers(&mut self) -> Vec<(HeaderName, Slot)> {
-        let mut headers = Vec::new();
-        for (name, value) in &self.settings.headers {
-            let at = format!("/headers{}", step(name));
-            let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-                self.problems.push(Problem::at(at, "not a header name"));
-                continue;
-            };
-            if OWN.contains(&name.as_str()) {
-                let problem = Problem::at(at, "this header is set by the plugin itself");
-                self.problems.push(problem.help("leave it out"));
-                continue;
-            }
-            let slot = Slot::new(value, &at, &self.engine).map_err(|problem| vec![problem]);
-            let Some(slot) = self.take(slot) else {
-                continue;
-            };
-            if let Slot::Fixed(secret) = &slot
-                && HeaderValue::from_bytes(secret.expose().as_bytes()).is_err()
-            {
-                self.problems.push(Problem::at(
-                    at,
-                    "the value has characters that a header cannot carry",
-                ));
-                continue;
-            }
-            headers.push((name, slot));
-        }
-        headers
+        let read = draft::shared(self.settings, &self.engine);
+        self.take(read).unwrap_or_default()
     }
 
     fn signer(&mut self) -> Option<Signer> {
@@ -240,24 +211,67 @@ impl Reader<'_> {
         else {
             return;
         };
-        for name in self.settings.headers.keys() {
+        let own = self.settings.headers.keys();
+        let mut names: Vec<(String, &String)> = own.map(|name| (String::new(), name)).collect();
+        for (number, step) in self.settings.steps.iter().enumerate() {
+            let at = format!("/steps/{number}");
+            names.extend(step.headers.keys().map(|name| (at.clone(), name)));
+        }
+        for (at, name) in names {
             if name.eq_ignore_ascii_case(carried.as_str()) {
-                let at = format!("/headers{}", step(name));
+                let at = format!("{at}/headers{}", leadgate_plugin::step(name));
                 let problem = Problem::at(at, "`auth` sets this header already");
                 self.problems.push(problem.help("remove one of them"));
             }
         }
     }
 
-    fn not_private(&mut self, endpoint: Option<&Endpoint>, proof: &Proof) {
+    /// What must go into the body needs one that can take it.
+    fn fit(&mut self, signer: Option<&Signer>, proof: &Proof, steps: &[Step]) {
+        let signed = signer.is_some_and(Signer::changes_body);
+        let carried = matches!(proof, Proof::Token(_, Carrier::Body(_)));
+        for (number, step) in steps.iter().enumerate() {
+            let at = match step.name.as_str() {
+                "" => String::new(),
+                _ => format!("/steps/{number}"),
+            };
+            let json = step.draft.body.is_json();
+            if signed && !json {
+                let message = "this signature goes into a JSON body";
+                let problem = Problem::at(format!("{at}/body_as"), message);
+                self.problems.push(problem.help("leave `body_as` out"));
+            }
+            if carried && !(json && step.draft.sends_body()) {
+                let problem = Problem::at(at, "`auth.token_body` needs a request with a JSON body");
+                self.problems
+                    .push(problem.help("use `token_header` or `token_query`"));
+            }
+        }
+    }
+
+    fn not_private(&mut self, steps: &[Step], proof: &Proof) {
         if !self.settings.deny_private {
             return;
         }
-        let mut urls = Vec::new();
-        urls.extend(endpoint.map(|endpoint| ("/url", endpoint.base().clone())));
+        let mut urls: Vec<_> = steps
+            .iter()
+            .enumerate()
+            .map(|(number, step)| {
+                let own = self.settings.steps.get(number);
+                let own = own
+                    .is_some_and(|step| step.url.as_ref().is_some_and(|url| !url.starts_with('/')));
+                let at = if own {
+                    format!("/steps/{number}/url")
+                } else {
+                    "/url".to_owned()
+                };
+                (at, step.draft.endpoint.base().clone())
+            })
+            .collect();
         if let Proof::Token(tokens, _) = proof {
-            urls.push(("/auth/token_url", tokens.url().clone()));
+            urls.push(("/auth/token_url".to_owned(), tokens.url().clone()));
         }
+        urls.dedup();
         for (at, url) in urls {
             if private::is_private_url(&url) {
                 let problem = Problem::at(at, "a private address, and `deny_private` is set");
@@ -269,11 +283,14 @@ impl Reader<'_> {
 
 /// All secrets of the settings.
 fn secrets(settings: &Settings) -> Vec<Secret> {
+    let steps = || settings.steps.iter();
     let mut secrets: Vec<Secret> = settings
         .headers
         .values()
         .chain(settings.query.values())
+        .chain(steps().flat_map(|step| step.headers.values().chain(step.query.values())))
         .chain(&settings.secret)
+        .chain(&settings.proxy)
         .chain(settings.sign.iter().filter_map(|sign| sign.secret.as_ref()))
         .cloned()
         .collect();

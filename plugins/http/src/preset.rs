@@ -8,6 +8,7 @@
 //! | a table | merged, at any depth |
 //! | `auth`, `sign` with another `kind` | the merchant's alone: the other kind's keys would be wrong |
 //! | `classify` | the merchant's rules first, then the preset's |
+//! | `steps` | the merchant's over the preset's of the same name, others behind them |
 //! | anything else, lists too | the merchant's |
 
 use std::borrow::Cow;
@@ -141,15 +142,45 @@ fn over(mut preset: Map<String, Value>, written: &Value) -> Value {
         }
     }
     let rules = preset.remove("classify");
+    let steps = preset.remove("steps");
     let mut settled = Value::Object(preset);
     lay(&mut settled, written);
-    if let Some(Value::Array(rules)) = rules {
-        match &mut settled["classify"] {
-            Value::Array(first) => first.extend(rules),
-            none => *none = Value::Array(rules),
-        }
+    join(&mut settled, rules.unwrap_or_default());
+    if let Some(Value::Array(steps)) = steps {
+        let given = settled["steps"].take();
+        settled["steps"] = Value::Array(over_steps(steps, given));
     }
     settled
+}
+
+/// The merchant's steps over those of a preset.
+fn over_steps(mut steps: Vec<Value>, given: Value) -> Vec<Value> {
+    let Value::Array(given) = given else {
+        return steps;
+    };
+    for one in given {
+        let same = |step: &&mut Value| step["name"].is_string() && step["name"] == one["name"];
+        match steps.iter_mut().find(same) {
+            Some(step) => {
+                let rules = step["classify"].take();
+                lay(step, &one);
+                join(step, rules);
+            }
+            None => steps.push(one),
+        }
+    }
+    steps
+}
+
+/// Puts a preset's rules behind the merchant's.
+fn join(settled: &mut Value, rules: Value) {
+    let Value::Array(rules) = rules else {
+        return;
+    };
+    match &mut settled["classify"] {
+        Value::Array(first) => first.extend(rules),
+        none => *none = Value::Array(rules),
+    }
 }
 
 fn lay(under: &mut Value, over: &Value) {
@@ -199,6 +230,29 @@ mod tests {
             json!([rule("a"), rule("b"), rule("c")])
         );
         assert_eq!(laid(preset, &json!({}))["classify"], json!([rule("c")]));
+    }
+
+    #[test]
+    fn steps_are_laid_over_those_of_the_same_name() {
+        let rule = |when: &str| json!({"when": when, "outcome": "retry"});
+        let preset = json!({"steps": [
+            {"name": "look", "url": "/look"},
+            {"name": "make", "body": {"a": 1, "b": 2}, "classify": [rule("x")]},
+        ]});
+        let written = json!({"steps": [
+            {"name": "make", "body": {"b": 3}, "classify": [rule("y")]},
+            {"name": "note", "url": "/note"},
+        ]});
+        assert_eq!(
+            laid(preset.clone(), &written)["steps"],
+            json!([
+                {"name": "look", "url": "/look"},
+                {"name": "make", "body": {"a": 1, "b": 3}, "classify": [rule("y"), rule("x")]},
+                {"name": "note", "url": "/note"},
+            ])
+        );
+        let steps = preset["steps"].clone();
+        assert_eq!(laid(preset, &json!({}))["steps"], steps);
     }
 
     #[test]

@@ -8,9 +8,11 @@ use leadgate_plugin::{Delivery, Problem, Secret, step};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 
-use crate::auth::Proof;
+use crate::auth::{Carrier, Proof};
 use crate::parts::Parts;
 use crate::signer::Signed;
+use crate::slot::Slot;
+use crate::step::Step;
 
 /// A request before it is sent.
 pub(crate) struct Request {
@@ -25,28 +27,40 @@ pub(crate) struct Request {
 }
 
 impl Parts {
-    /// Makes the request of `delivery`, with `token` if the sink fetches tokens.
+    /// Makes the request of one step of `delivery`, with `token` if the sink fetches tokens.
     pub(crate) fn request(
         &self,
+        step: &Step,
         delivery: &Delivery,
         context: &Context,
         token: Option<&Secret>,
         now: SystemTime,
     ) -> Result<Request, Problem> {
-        let mut headers = self.headers(context)?;
+        let draft = &step.draft;
+        let mut headers = headers(&self.headers, context)?;
+        headers.extend(self::headers(&draft.headers, context)?);
         let mut body = None;
-        if self.sends_body() {
-            let filled = self.body.fill(context, delivery.event_bytes())?;
+        if draft.sends_body() {
+            let mut filled = draft.body.fill(context, delivery.event_bytes())?;
+            if let (Proof::Token(_, Carrier::Body(field)), Some(token)) = (&self.proof, token) {
+                filled.add(field, token)?;
+            }
             if let Ok(kind) = HeaderValue::from_str(&filled.content_type) {
                 headers.entry(CONTENT_TYPE).or_insert(kind);
             }
             body = Some(filled.bytes);
         }
-        let id = HeaderValue::from_str(delivery.id())
+        // Each step is a request of its own to a destination that knows such keys.
+        let id = match step.name.as_str() {
+            "" => delivery.id().to_owned(),
+            name => format!("{}-{name}", delivery.id()),
+        };
+        let id = HeaderValue::from_str(&id)
             .map_err(|_| Problem::at("", "the delivery id cannot be a header"))?;
         headers.insert(HeaderName::from_static("idempotency-key"), id);
 
-        let mut query = self.query(context)?;
+        let mut query = query(&self.query, context)?;
+        query.extend(self::query(&draft.query, context)?);
         match (&self.proof, token) {
             (Proof::Header(name, value), _) => {
                 headers.insert(name.clone(), value.clone());
@@ -59,12 +73,12 @@ impl Parts {
             }
             (Proof::None | Proof::Token(..), _) => {}
         }
-        let mut target = self.endpoint.target(context, &query)?;
+        let mut target = draft.endpoint.target(context, &query)?;
         if let Some(signer) = &self.signer {
             let signature = signer.sign(&Signed {
                 id: delivery.id(),
                 now,
-                method: self.method.as_str(),
+                method: draft.method.as_str(),
                 path: target.url.path(),
                 query: target.url.query().unwrap_or_default(),
                 body: body.as_deref().unwrap_or_default(),
@@ -74,46 +88,48 @@ impl Parts {
             if !signature.query.is_empty() {
                 let signed = signature.query.into_iter();
                 query.extend(signed.map(|(name, value)| (name, value, true)));
-                target = self.endpoint.target(context, &query)?;
+                target = draft.endpoint.target(context, &query)?;
             }
         }
         Ok(Request {
-            method: self.method.clone(),
+            method: draft.method.clone(),
             url: target.url,
             shown: target.shown,
-            recorded: self.endpoint.recorded(),
+            recorded: draft.endpoint.recorded(),
             headers,
             body,
         })
     }
+}
 
-    fn headers(&self, context: &Context) -> Result<HeaderMap, Problem> {
-        let mut headers = HeaderMap::new();
-        for (name, slot) in &self.headers {
-            let at = format!("/headers{}", step(name.as_str()));
-            let Some((text, show)) = slot.value(context, &at)? else {
-                continue;
-            };
-            // Text beyond ASCII goes as its bytes; what ends a line never does.
-            let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| {
-                Problem::at(at, "the value has characters that a header cannot carry")
-            })?;
-            value.set_sensitive(!show);
-            headers.insert(name.clone(), value);
-        }
-        Ok(headers)
+fn headers(given: &[(HeaderName, Slot)], context: &Context) -> Result<HeaderMap, Problem> {
+    let mut headers = HeaderMap::new();
+    for (name, slot) in given {
+        let at = format!("/headers{}", step(name.as_str()));
+        let Some((text, show)) = slot.value(context, &at)? else {
+            continue;
+        };
+        // Text beyond ASCII goes as its bytes; what ends a line never does.
+        let mut value = HeaderValue::from_bytes(text.as_bytes())
+            .map_err(|_| Problem::at(at, "the value has characters that a header cannot carry"))?;
+        value.set_sensitive(!show);
+        headers.insert(name.clone(), value);
     }
+    Ok(headers)
+}
 
-    fn query(&self, context: &Context) -> Result<Vec<(String, String, bool)>, Problem> {
-        let mut query = Vec::new();
-        for (name, slot) in &self.query {
-            let at = format!("/query{}", step(name));
-            if let Some((text, show)) = slot.value(context, &at)? {
-                query.push((name.clone(), text, show));
-            }
+fn query(
+    given: &[(String, Slot)],
+    context: &Context,
+) -> Result<Vec<(String, String, bool)>, Problem> {
+    let mut query = Vec::new();
+    for (name, slot) in given {
+        let at = format!("/query{}", step(name));
+        if let Some((text, show)) = slot.value(context, &at)? {
+            query.push((name.clone(), text, show));
         }
-        Ok(query)
     }
+    Ok(query)
 }
 
 impl Request {

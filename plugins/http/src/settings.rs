@@ -34,14 +34,77 @@ pub struct Settings {
     pub sign: Option<Sign>,
     /// How the destination knows who sends.
     pub auth: Option<Auth>,
+    /// Several requests for each lead, in this order, instead of one: each is a table like the sink's own with `url`, `method`, `query`, `headers`, `body`, `body_as` and `classify`. The sink's `query`, `headers` and `classify` count for all of them.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// One message for several leads, where they come faster than the destination takes messages. Not with `steps`.
+    pub digest: Option<Digest>,
     /// What an answer means: the first rule that holds decides, then the built-in ones.
     #[serde(default)]
     pub classify: Vec<Rule>,
     /// Refuses private, loopback and link-local addresses, also behind a name. Default false.
     #[serde(default)]
     pub deny_private: bool,
+    /// What connections trust, and how they say who connects, beside what the system knows.
+    pub tls: Option<Tls>,
+    /// The proxy that requests go through: an http or https URL, credentials allowed. The environment's proxies are not used.
+    pub proxy: Option<Secret>,
     /// Longest wait for a connection; default 5s. The sink's `timeout` bounds the whole attempt.
     pub connect_timeout: Option<HumanDuration>,
+}
+
+/// Certificates of a sink's connections, in PEM.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Authorities to trust besides the system's, such as "file:/etc/leadgate/ca.pem".
+    pub ca: Option<String>,
+    /// The certificate to show to the destination, with what is between it and its authority.
+    pub certificate: Option<String>,
+    /// The private key of that certificate.
+    pub key: Option<Secret>,
+}
+
+/// Leads that share a message.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Digest {
+    /// Shortest time between two messages, at most 1m. A lead that comes earlier waits, and all that come meanwhile go with it. `0s` switches it off: a message for each lead.
+    pub every: Option<HumanDuration>,
+    /// The body for several leads: as `body`, over `count` and `leads`, a list of tables with the lead's fields and those of its event.
+    pub body: Option<serde_json::Value>,
+}
+
+/// One of several requests.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Its name: later steps find what it gave as `steps.NAME.…`.
+    pub name: String,
+    /// Condition over the lead and earlier steps, such as `steps.look.id is none`. A step that is not sent gives none for all it extracts.
+    pub when: Option<String>,
+    /// Where to send: whole, or a path that is appended to the sink's `url`. The sink's `url` if absent.
+    pub url: Option<String>,
+    /// POST (default), PUT, PATCH or GET.
+    pub method: Option<String>,
+    /// Query parameters, besides the sink's.
+    #[serde(default)]
+    pub query: BTreeMap<String, Secret>,
+    /// Headers, instead of the sink's of the same name.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
+    /// The body, over the lead and earlier steps.
+    pub body: Option<serde_json::Value>,
+    /// How the body is written. Default json.
+    pub body_as: Option<BodyAs>,
+    /// What its answer means, before the sink's rules. Only delivered and duplicate let the next step go; anything else is what becomes of the delivery.
+    #[serde(default)]
+    pub classify: Vec<Rule>,
+    /// What of its answer later steps need, each a template over `status`, `headers`, `body` and `text`, such as id = "{{ body.id }}".
+    #[serde(default)]
+    pub extract: BTreeMap<String, String>,
+    /// Whether a retry takes over what this step gave instead of sending it again. Default true, and false for GET: what only looks must look again.
+    pub journal: Option<bool>,
 }
 
 /// Known kinds of destination.
@@ -237,6 +300,8 @@ pub struct Auth {
     pub token_prefix: Option<String>,
     /// The query parameter that carries a fetched token, instead of a header.
     pub token_query: Option<String>,
+    /// The field of the JSON body that carries a fetched token, instead of a header.
+    pub token_body: Option<String>,
 }
 
 /// Ways of saying who sends.

@@ -13,12 +13,17 @@ pub(crate) enum Slot {
 }
 
 impl Slot {
-    pub(crate) fn new(given: &Secret, at: &str, engine: &Engine) -> Result<Self, Problem> {
+    pub(crate) fn new(
+        given: &Secret,
+        at: &str,
+        engine: &Engine,
+        scope: &Scope,
+    ) -> Result<Self, Problem> {
         if !has_template(given.expose()) {
             return Ok(Self::Fixed(given.clone()));
         }
         engine
-            .template(given.expose(), &Scope::EVENT)
+            .template(given.expose(), scope)
             .map(Self::Template)
             .map_err(|error| {
                 // A secret from elsewhere may look like a template by chance: no word of it is
@@ -68,14 +73,19 @@ mod tests {
             "{{ phone | hunter }}",
             "{{ name | lookup('hunter') }}",
         ] {
-            let problem = Slot::new(&Secret::new(secret), "/headers/x", &engine)
+            let problem = Slot::new(&Secret::new(secret), "/headers/x", &engine, &Scope::EVENT)
                 .err()
                 .expect(secret);
             assert!(!format!("{problem:?}").contains("hunter"), "{problem:?}");
         }
-        let problem = Slot::new(&Secret::new("{{ phnoe }}"), "/headers/x", &engine)
-            .err()
-            .expect("unknown");
+        let problem = Slot::new(
+            &Secret::new("{{ phnoe }}"),
+            "/headers/x",
+            &engine,
+            &Scope::EVENT,
+        )
+        .err()
+        .expect("unknown");
         assert_eq!(
             problem.to_string(),
             "settings.headers.x: unknown field in this template"

@@ -1,15 +1,20 @@
 //! The sink against a scripted server on loopback.
 
 mod auth;
+mod digest;
 mod presets;
 mod server;
+mod steps;
+mod tls;
 
+use leadgate_plugin::template::Scope;
 use leadgate_plugin::{Ending, Secret, Tables};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::endpoint::Endpoint;
 
 const EVENT: &str = r#"{"event":"lead.created","id":"L","revision":1,"source":"shop","received_at":"T",
 "lead":{"name":"张三","phone":"13567658911","record_id":371009},"labels":{},"raw":"{}"}"#;
@@ -62,12 +67,17 @@ fn settings_of(given: Value) -> Settings {
     reason = "tests make the settings where they give them"
 )]
 fn sink(settings: Settings) -> Result<HttpSink, Problems> {
-    let parts = Parts::new(&settings, &Host::detached("crm", Tables::new()))?;
-    HttpSink::with(&settings, parts)
+    let host = Host::detached("crm", Tables::new());
+    let (client, parts) = read(&settings, &host)?;
+    Ok(HttpSink {
+        client,
+        parts,
+        host,
+    })
 }
 
 fn problems(settings: &Settings) -> Problems {
-    let read = Parts::new(settings, &Host::detached("crm", Tables::new()));
+    let read = read(settings, &Host::detached("crm", Tables::new()));
     read.err().unwrap_or_default()
 }
 
@@ -296,9 +306,9 @@ async fn a_name_of_a_private_address_is_not_connected_to() {
         "{problems:?}"
     );
     let mut built = sink(settings(format!("http://crm.example:{port}/"))).expect("valid");
-    built.parts.endpoint =
-        crate::endpoint::Endpoint::new(&format!("http://localhost:{port}/"), &built.parts.engine)
-            .expect("valid");
+    let text = format!("http://localhost:{port}/");
+    built.parts.steps[0].draft.endpoint =
+        Endpoint::new(&text, &built.parts.engine, &Scope::EVENT).expect("valid");
     let outcome = built.deliver(&delivery()).await;
     assert_eq!(outcome.rule, "connect", "{outcome:?}");
     assert!(outcome.reason.contains("deny_private"), "{outcome:?}");

@@ -53,6 +53,7 @@ pub(super) struct Seen {
     pub(super) at: Duration,
     pub(super) attempt: u32,
     pub(super) event: String,
+    pub(super) journal: String,
 }
 
 type Rule = dyn Fn(&Seen) -> Outcome + Send + Sync;
@@ -78,7 +79,11 @@ impl Destination for Arc<Script> {
                 at: self.clock.monotonic(),
                 attempt: call.attempt,
                 event: String::from_utf8(call.event).expect("JSON is text"),
+                journal: call.journal,
             };
+            if let Some(keep) = call.keep {
+                keep(format!("{}{}", seen.journal, call.attempt));
+            }
             self.seen.lock().expect("no panics").push(seen.clone());
             if !self.takes.is_zero() {
                 tokio::time::sleep(self.takes).await;
@@ -122,6 +127,7 @@ impl Memory {
             budget: Budget { spent, since: now },
             fallback_of: None,
             history: Vec::new(),
+            journal: String::new(),
         };
         self.deliveries
             .lock()
@@ -198,6 +204,17 @@ impl Queue for Memory {
         for id in ids {
             assert!(claimed.remove(id), "given back without a claim");
         }
+    }
+
+    fn keep(
+        &self,
+        _: &str,
+        id: DeliveryId,
+        journal: String,
+    ) -> BoxFuture<'static, Result<(), Unavailable>> {
+        let mut deliveries = self.deliveries.lock().expect("no panics");
+        deliveries.get_mut(&id).expect("was claimed").0.journal = journal;
+        ready(Ok(())).boxed()
     }
 
     fn finish(&self, finish: Finish) -> BoxFuture<'static, Result<(), Unavailable>> {

@@ -125,6 +125,35 @@ async fn a_dead_sink_is_left_alone_probed_and_taken_up_again_without_burning_att
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_plugin_keeps_reaches_its_next_attempts_until_it_is_delivered() {
+    let course = Course::start(1, sink_config(), Duration::ZERO, |seen| {
+        outcome(if seen.attempt < 3 {
+            Kind::Retry
+        } else {
+            Kind::Delivered
+        })
+    });
+    course.delivered(1).await;
+    let journals: Vec<_> = course
+        .script
+        .seen()
+        .into_iter()
+        .map(|seen| seen.journal)
+        .collect();
+    assert_eq!(journals, ["", "1", "12"]);
+    let id = *course
+        .memory
+        .deliveries
+        .lock()
+        .expect("no panics")
+        .keys()
+        .next()
+        .expect("one");
+    assert_eq!(course.memory.state(id).journal, "");
+    course.dispatcher.stop(seconds(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_one_probe_is_under_way_no_other_attempt_is() {
     let mut config = sink_config();
     config.breaker.failures = 2;

@@ -167,6 +167,7 @@ impl Group<'_> {
             },
             fallback_of: leg.fallback_of,
             history: Vec::new(),
+            journal: String::new(),
         };
         if let Some(why) = &route.failed {
             let reason = DeathReason::Route;

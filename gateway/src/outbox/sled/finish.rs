@@ -7,9 +7,10 @@ use super::accept::Leg;
 use super::fault::Fault;
 use super::group::{Group, Kept};
 use super::key;
+use super::record;
 use crate::clock::Millis;
 use crate::config::OnUpdate;
-use crate::outbox::{Finish, Route, State};
+use crate::outbox::{DeliveryId, Finish, Route, State};
 
 impl Group<'_> {
     /// Moves a claimed delivery to where its attempt has brought it.
@@ -41,6 +42,23 @@ impl Group<'_> {
         }
         self.store(&kept);
         self.follow(&kept, finish.now)
+    }
+
+    /// Keeps a plugin's journal of a delivery whose attempt is under way.
+    pub(super) fn keep_journal(
+        &mut self,
+        sink: &str,
+        id: DeliveryId,
+        journal: String,
+    ) -> Result<(), Fault> {
+        let number = self.on.sinks.named(sink)?.number;
+        if let Some(mut delivery) = self.delivery(key::WAITING, number, id)? {
+            delivery.journal = journal;
+            let bytes = record::seal(self.on.vault, key::WAITING, &delivery);
+            let at = key::delivery(key::WAITING, number, id);
+            self.writes.put(at, bytes);
+        }
+        Ok(())
     }
 
     /// What an ended delivery brings about: the next revision goes, a dead letter falls back.

@@ -191,6 +191,7 @@ impl Mend<'_> {
                 },
                 fallback_of: None,
                 history: Vec::new(),
+                journal: String::new(),
             };
             let key = key::delivery(key::WAITING, sink, id);
             let sealed = record::seal(&reader.vault, key::WAITING, &delivery);

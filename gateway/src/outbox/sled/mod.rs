@@ -124,6 +124,16 @@ impl Queue for SledOutbox {
         self.shared.claims.unclaim(ids);
     }
 
+    fn keep(
+        &self,
+        sink: &str,
+        id: DeliveryId,
+        journal: String,
+    ) -> BoxFuture<'static, Result<(), Unavailable>> {
+        let sink = sink.to_owned();
+        self.write(move |group| group.keep_journal(&sink, id, journal))
+    }
+
     fn finish(&self, finish: Finish) -> BoxFuture<'static, Result<(), Unavailable>> {
         self.write(move |group| group.finish(finish))
     }

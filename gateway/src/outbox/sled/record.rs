@@ -211,7 +211,7 @@ mod tests {
                 sink, source: "shop".to_owned(), lead: LeadId(uuid::Uuid::nil()), revision: 1,
                 created_at: at, state: crate::outbox::State::Waiting { due_at: at }, attempts,
                 budget: crate::outbox::Budget { spent: 0, since: at }, fallback_of: None,
-                history: vec![],
+                history: vec![], journal: "{}".to_owned(),
             };
             prop_assert_eq!(decode_owned::<crate::outbox::Delivery>(&encode(&delivery)).expect("just encoded"), delivery);
         }

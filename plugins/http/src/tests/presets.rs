@@ -8,6 +8,9 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, json};
 
 use super::*;
+use crate::answer::Answer;
+use crate::classify;
+use crate::redact::Redactor;
 
 const NAMES: [&str; 9] = [
     "standard-webhooks",
@@ -93,8 +96,8 @@ fn render_of(given: Value, event: &Value) -> String {
     let context = parts.context(&delivery).expect("a context");
     let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let token = Secret::new("TOKEN");
-    let request = parts.request(&delivery, &context, Some(&token), now);
-    request.expect("a request").render()
+    let rendered = parts.render(&delivery, &context, &token, now);
+    rendered.expect("requests")
 }
 
 fn render(given: Value) -> String {
@@ -105,6 +108,42 @@ fn render(given: Value) -> String {
 fn each_renders_the_sample_lead() {
     for name in NAMES {
         insta::assert_snapshot!(name, render(given(name)));
+    }
+}
+
+/// The digest of three leads: the sample, one that says nothing, one with all too much.
+fn digest(name: &str) -> String {
+    let parts = parts(given(name)).expect("good settings");
+    let digest = parts.digest.as_ref().expect("chats have one");
+    let sample = event();
+    let mut empty = event();
+    for (_, value) in empty["lead"].as_object_mut().expect("a lead").iter_mut() {
+        *value = Value::Null;
+    }
+    let mut much = event();
+    much["lead"]["city_name"] = json!(format!("<@all>{}", "杭州".repeat(100)));
+    let leads: Vec<Delivery> = [sample, empty, much]
+        .iter()
+        .map(|event| Delivery::new("D", 1, Duration::from_secs(5), event.to_string()))
+        .collect();
+    let context = Context::of(&crate::digest::leads(&leads));
+    let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let request = parts.request(&digest.step, &leads[0], &context, None, now);
+    request.expect("a request").render()
+}
+
+#[test]
+fn the_digest_of_a_chat_masks_phones_and_mentions_nobody() {
+    for name in ["feishu-bot", "dingtalk-robot", "wecom-robot", "slack"] {
+        let text = digest(name);
+        assert!(
+            text.contains("3 条新客资") && text.contains("135****8911"),
+            "{text}"
+        );
+        for secret in ["13567658911", "张三", "<@all>"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        insta::assert_snapshot!(format!("digest-{name}"), text);
     }
 }
 
@@ -337,7 +376,12 @@ fn each_documented_answer_means_what_the_destination_says() {
         let parts = parts(given(name)).expect("good settings");
         let answer = Answer::new(status, headers.clone(), body.as_bytes());
         let redactor = Redactor::new(event.as_bytes(), &parts.secrets, None);
-        let outcome = parts.rules.decide(&answer, &redactor, UNIX_EPOCH);
+        let outcome = classify::decide(
+            [&parts.steps[0].rules, &parts.rules],
+            &answer,
+            &redactor,
+            UNIX_EPOCH,
+        );
         let wait = |word: &str, after: Option<Duration>| match after {
             Some(after) => format!("{word} {}s", after.as_secs()),
             None => word.to_owned(),

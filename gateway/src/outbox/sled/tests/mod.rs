@@ -132,6 +132,32 @@ fn claims_of(outbox: &SledOutbox, sink: &str, now: Millis) -> Vec<Claim> {
 }
 
 #[tokio::test]
+async fn a_journal_is_there_after_a_crash_and_ended_deliveries_take_none() {
+    let folder = folder();
+    let outbox = open(&folder);
+    outbox.accept(arrival(1, 1)).await.expect("accepted");
+    let claim = claims(&outbox, 2_000).remove(0);
+    let keep = outbox.keep("crm", claim.id, "{\"party\":7}".to_owned());
+    keep.await.expect("kept");
+    // As after a crash: the attempt never ended.
+    close(outbox);
+    let outbox = open(&folder);
+    let again = claims(&outbox, 2_000).remove(0);
+    assert_eq!((again.id, again.delivery.attempts), (claim.id, 0));
+    assert_eq!(again.delivery.journal, "{\"party\":7}");
+    finish(&outbox, &claim, State::Delivered { at: 5 }).await;
+    let late = outbox.keep("crm", claim.id, "late".to_owned());
+    late.await.expect("nothing to do");
+    let ended = outbox.delivery(claim.id).expect("reads").expect("is there");
+    assert_eq!(
+        (ended.state, ended.journal.as_str()),
+        (State::Delivered { at: 5 }, "")
+    );
+    assert!(claims(&outbox, 2_000).is_empty());
+    close(outbox);
+}
+
+#[tokio::test]
 async fn an_accepted_lead_is_due_at_once_and_survives_reopening() {
     let folder = folder();
     let outbox = open(&folder);

@@ -1,0 +1,225 @@
+//! The digest: leads that come faster than a destination takes messages share one.
+//!
+//! The first lead goes at once. One that comes before `every` has passed since the last message
+//! waits for that, and whatever else comes meanwhile goes with it, as `digest.body` says. Who
+//! waits first sends for all and tells the others what became of it.
+//!
+//! Knows nothing of HTTP: what is sent, and how, is passed in. No more wait than the gateway
+//! starts at once, which is the sink's `concurrency`.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use leadgate_plugin::template::{Engine, Scope};
+use leadgate_plugin::{Delivery, Outcome, Problem};
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::body::Body;
+use crate::draft::{Draft, Written};
+use crate::left;
+use crate::settings::Settings;
+use crate::step::Step;
+
+/// Names of a digest's body.
+const SCOPE: Scope = Scope::of(&["count", "leads"]);
+/// Longest time between two messages.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// The digest of one sink.
+pub(crate) struct Digest {
+    every: Duration,
+    /// The request of a digest.
+    pub(crate) step: Step,
+    desk: Mutex<Desk>,
+}
+
+type Others = Vec<(Delivery, oneshot::Sender<Outcome>)>;
+
+#[derive(Default)]
+struct Desk {
+    /// Somebody waits to send for all that are in `others`.
+    led: bool,
+    others: Others,
+    /// When the next message may go.
+    next: Option<Instant>,
+}
+
+impl Digest {
+    /// Understands `digest`; none if there is none, or it is switched off.
+    pub(crate) fn new(settings: &Settings, engine: &Engine) -> Result<Option<Self>, Vec<Problem>> {
+        let Some(given) = &settings.digest else {
+            return Ok(None);
+        };
+        let problem =
+            |at: &str, message: &str, help: &str| Err(vec![Problem::at(at, message).help(help)]);
+        let every = given.every.map_or(Duration::ZERO, |every| every.0);
+        if every.is_zero() {
+            return Ok(None);
+        }
+        if every > LONGEST {
+            return problem(
+                "/digest/every",
+                "longer than a lead should wait",
+                "at most 1m, and less than half of the sink's `timeout`",
+            );
+        }
+        if !settings.steps.is_empty() {
+            return problem(
+                "/digest",
+                "several leads cannot share several steps",
+                "remove `digest` or `steps`",
+            );
+        }
+        let Some(body) = &given.body else {
+            return problem(
+                "/digest",
+                "`digest` needs a `body`: what is sent for several leads",
+                "a table of templates over `count` and `leads`",
+            );
+        };
+        let way = settings.body_as.unwrap_or_default();
+        let body = Body::new(Some(body), way, engine, &SCOPE).map_err(|found| {
+            let below = |mut problem: Problem| {
+                problem.path = format!("/digest{}", problem.path);
+                problem
+            };
+            found.into_iter().map(below).collect::<Vec<_>>()
+        })?;
+        // What is wrong with the rest is said where the single request is read.
+        let Ok(mut draft) = Draft::new(&Written::whole(settings), engine, &Scope::EVENT) else {
+            return Ok(None);
+        };
+        draft.body = body;
+        if !draft.is_plain_but_for_its_body() {
+            return problem(
+                "/digest",
+                "several leads cannot share a request whose URL, query or headers are made of one",
+                "write them out, or remove `digest`",
+            );
+        }
+        Ok(Some(Self {
+            every,
+            step: Step::only(draft),
+            desk: Mutex::default(),
+        }))
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What becomes of `delivery`, by `send`, which gets all deliveries that go together, this
+    /// one first, and says what becomes of each.
+    pub(crate) async fn deliver<F>(
+        &self,
+        delivery: &Delivery,
+        ends: Instant,
+        send: impl FnOnce(Vec<Delivery>) -> F,
+    ) -> Outcome
+    where
+        F: Future<Output = Vec<Outcome>>,
+    {
+        let (leading, next) = match self.join(delivery) {
+            Ok(leader) => leader,
+            Err(outcome) => return outcome.await.unwrap_or_else(|_| unsent()),
+        };
+        let now = Instant::now();
+        let wait = next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
+        if wait > left(ends) / 2 {
+            let reason = "the next message may not go in time for this attempt";
+            let outcome = Outcome::throttled(Some(wait), reason).rule("digest");
+            for (_, told) in leading.end(None) {
+                let _ = told.send(outcome.clone());
+            }
+            return outcome;
+        }
+        tokio::time::sleep(wait).await;
+        let others = leading.end(Some(Instant::now() + self.every));
+        let (mut all, mut waiting) = (vec![delivery.clone()], Vec::new());
+        for (other, told) in others {
+            all.push(other);
+            waiting.push(told);
+        }
+        let mut outcomes = send(all).await.into_iter();
+        let own = outcomes.next().unwrap_or_else(unsent);
+        for (told, outcome) in waiting.into_iter().zip(outcomes) {
+            // Who does not wait any more has an outcome from the gateway.
+            let _ = told.send(outcome);
+        }
+        own
+    }
+
+    /// The turn to send, and when that may be; or the outcome, if another has the turn.
+    #[expect(
+        clippy::type_complexity,
+        reason = "one of two ends, told apart at once"
+    )]
+    fn join(
+        &self,
+        delivery: &Delivery,
+    ) -> Result<(Leading<'_>, Option<Instant>), oneshot::Receiver<Outcome>> {
+        let mut desk = self.desk();
+        if desk.led {
+            let (told, outcome) = oneshot::channel();
+            desk.others.push((delivery.clone(), told));
+            return Err(outcome);
+        }
+        desk.led = true;
+        Ok((Leading(Some(self)), desk.next))
+    }
+}
+
+fn unsent() -> Outcome {
+    Outcome::retry(None, "the digest was not sent").rule("digest")
+}
+
+/// The turn to send for all. It ends when it is dropped, too: those that wait hear of that by
+/// the end of their channel, and the next lead begins another digest.
+struct Leading<'a>(Option<&'a Digest>);
+
+impl Leading<'_> {
+    /// Those that go with it; `next` is when the next message may go.
+    fn end(mut self, next: Option<Instant>) -> Others {
+        self.0
+            .take()
+            .map_or_else(Vec::new, |digest| give_up(digest, next))
+    }
+}
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        if let Some(digest) = self.0.take() {
+            give_up(digest, None);
+        }
+    }
+}
+
+/// Ends the turn and takes who waits, in one step.
+fn give_up(digest: &Digest, next: Option<Instant>) -> Others {
+    let mut desk = digest.desk();
+    desk.led = false;
+    desk.next = next.or(desk.next);
+    std::mem::take(&mut desk.others)
+}
+
+/// Several leads as a digest's body sees them, with the event's names beside the lead's.
+pub(crate) fn leads(all: &[Delivery]) -> Value {
+    let leads: Vec<Value> = all.iter().map(lead).collect();
+    json!({"count": leads.len(), "leads": leads})
+}
+
+fn lead(one: &Delivery) -> Value {
+    // The gateway makes the events; one that is none shows as a lead that says nothing.
+    let event: Value = serde_json::from_slice(one.event_bytes()).unwrap_or_default();
+    let mut lead = match &event["lead"] {
+        Value::Object(fields) => fields.clone(),
+        _ => Map::new(),
+    };
+    for name in ["event", "id", "revision", "source", "received_at", "labels"] {
+        lead.insert(name.to_owned(), event[name].clone());
+    }
+    lead.insert("delivery_id".to_owned(), json!(one.id()));
+    Value::Object(lead)
+}

@@ -1,0 +1,163 @@
+//! The digest: what goes together, who hears what of it, and what cannot be one.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use super::*;
+
+fn lead(record: u64) -> Delivery {
+    let event = json!({
+        "event": "lead.created", "id": "L", "revision": 1, "source": "shop", "received_at": "T",
+        "lead": {"name": format!("客人{record}"), "phone": "13567658911", "record_id": record},
+        "labels": {}, "raw": "{}",
+    });
+    let id = format!("0198-{record}");
+    Delivery::new(id, 1, Duration::from_secs(10), event.to_string())
+}
+
+fn robot(url: &str, every: &str) -> Value {
+    json!({
+        "url": url,
+        "body": {"text": "{{ record_id }}"},
+        "digest": {"every": every, "body": {
+            "text": "{{ count }}:{% for lead in leads %} {{ lead.record_id }}{% endfor %}",
+        }},
+    })
+}
+
+fn texts(requests: &[String]) -> Vec<String> {
+    let body = |request: &String| {
+        let (_, body) = request.split_once("\r\n\r\n").unwrap_or_default();
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        body["text"]
+            .as_str()
+            .map_or_else(|| body["text"].to_string(), str::to_owned)
+    };
+    requests.iter().map(body).collect()
+}
+
+#[tokio::test]
+async fn a_burst_is_the_first_lead_at_once_and_one_message_for_all_others() {
+    let server = server::start(|_| (200, r#"{"id":"m"}"#.to_owned())).await;
+    let sink = sink(settings_of(robot(&server.url, "300ms"))).expect("valid");
+    let first = lead(1);
+    let began = Instant::now();
+    let done = sink.deliver(&first).await;
+    assert!(matches!(done.ending, Ending::Delivered { .. }), "{done:?}");
+    let leads: Vec<_> = (2..=6).map(lead).collect();
+    let outcomes = join_all(leads.iter().map(|lead| sink.deliver(lead))).await;
+    assert!(
+        began.elapsed() >= Duration::from_millis(300),
+        "the destination had its rest"
+    );
+    for outcome in &outcomes {
+        assert!(
+            matches!(outcome.ending, Ending::Delivered { .. }),
+            "{outcome:?}"
+        );
+        assert!(outcome.request.ends_with("for 5 leads"), "{outcome:?}");
+    }
+    let done = sink.deliver(&lead(7)).await;
+    assert!(matches!(done.ending, Ending::Delivered { .. }), "{done:?}");
+    assert_eq!(texts(&server.requests()), ["1", "5: 2 3 4 5 6", "7"]);
+}
+
+#[tokio::test]
+async fn all_hear_what_became_of_the_message_and_nothing_of_them_is_kept() {
+    let answer = r#"{"code":7,"msg":"客人3 13567658911 refused"}"#;
+    let server = server::start(move |_| (429, answer.to_owned())).await;
+    let sink = sink(settings_of(robot(&server.url, "100ms"))).expect("valid");
+    let leads: Vec<_> = (1..=4).map(lead).collect();
+    let outcomes = join_all(leads.iter().map(|lead| sink.deliver(lead))).await;
+    for outcome in &outcomes {
+        assert!(
+            matches!(outcome.ending, Ending::Throttled { .. }),
+            "{outcome:?}"
+        );
+        let said = format!("{outcome:?}");
+        assert!(
+            !said.contains("客人") && !said.contains("13567658911"),
+            "{said}"
+        );
+    }
+    assert!(
+        server.requests().len() <= 2,
+        "all at once, or the first alone"
+    );
+}
+
+#[tokio::test]
+async fn a_digest_that_cannot_be_written_costs_no_lead() {
+    let server = server::start(|_| (200, r#"{"id":"m"}"#.to_owned())).await;
+    let mut given = robot(&server.url, "100ms");
+    given["digest"]["body"] = json!({"text": "{% for lead in leads %}{{ lead.nmae }}{% endfor %}"});
+    let sink = sink(settings_of(given)).expect("a mistake inside a loop shows only then");
+    sink.deliver(&lead(1)).await;
+    let leads = [lead(2), lead(3)];
+    let outcomes = join_all(leads.iter().map(|lead| sink.deliver(lead))).await;
+    for outcome in &outcomes {
+        assert!(
+            matches!(outcome.ending, Ending::Delivered { .. }),
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(texts(&server.requests()), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_rest_longer_than_the_attempt_slows_the_sink_down() {
+    let server = server::start(|_| (200, r#"{"id":"m"}"#.to_owned())).await;
+    let sink = sink(settings_of(robot(&server.url, "30s"))).expect("valid");
+    sink.deliver(&lead(1)).await;
+    let leads = [lead(2), lead(3)];
+    let outcomes = join_all(leads.iter().map(|lead| sink.deliver(lead))).await;
+    for outcome in &outcomes {
+        let Ending::Throttled { after: Some(after) } = outcome.ending else {
+            panic!("{outcome:?}")
+        };
+        assert!(after > Duration::from_secs(20), "{after:?}");
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_a_digest_is_refused_with_its_place() {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut given = robot("https://chat.example/hook", "3s");
+        change(&mut given);
+        let found = problems(&settings_of(given)).into_iter();
+        found
+            .map(|problem| format!("{problem} ({})", problem.help))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(with(&|_| ()), Vec::<String>::new());
+    for (change, problem) in [
+        (
+            (&|given: &mut Value| given["url"] = json!("https://chat.example/{{ record_id }}"))
+                as &dyn Fn(&mut Value),
+            "settings.digest: several leads cannot share a request whose URL, query or headers \
+             are made of one (write them out, or remove `digest`)",
+        ),
+        (
+            &|given| given["digest"]["every"] = json!("2m"),
+            "settings.digest.every: longer than a lead should wait (at most 1m, and less than \
+             half of the sink's `timeout`)",
+        ),
+        (
+            &|given| given["digest"]["body"] = Value::Null,
+            "settings.digest: `digest` needs a `body`: what is sent for several leads (a table \
+             of templates over `count` and `leads`)",
+        ),
+        (
+            &|given| given["digest"]["body"]["text"] = json!("{{ cuont }}"),
+            "settings.digest.body.text: unknown field `cuont` (did you mean `count`?)",
+        ),
+    ] {
+        assert_eq!(with(change), [problem]);
+    }
+    let off = |given: &mut Value| {
+        given["digest"] = json!({"every": "0s"});
+        given["url"] = json!("https://chat.example/{{ record_id }}");
+    };
+    assert_eq!(with(&off), Vec::<String>::new(), "switched off");
+}
