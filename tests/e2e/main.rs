@@ -14,4 +14,5 @@ mod plugins;
 mod privacy;
 mod receiving;
 mod steps;
+mod tryton;
 mod upkeep;

@@ -17,6 +17,7 @@ mod shim;
 mod shop;
 mod small_disk;
 mod trace;
+mod tryton;
 mod wire;
 
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ pub use shim::{Errno, Fault};
 pub use shop::{SAMPLE, Shop};
 pub use small_disk::SmallDisk;
 pub use trace::{Cut, Trace};
+pub use tryton::Tryton;
 pub use wire::{Answer, Wire, get, post};
 
 /// The success answer of the document.
