@@ -101,6 +101,7 @@ impl Preset {
             Self::Salesforce => include_str!("../presets/salesforce.toml"),
             Self::Frappe => include_str!("../presets/frappe.toml"),
             Self::Espocrm => include_str!("../presets/espocrm.toml"),
+            Self::Tryton => include_str!("../presets/tryton.toml"),
         }
     }
 

@@ -129,6 +129,8 @@ pub enum Preset {
     Frappe,
     /// EspoCRM lead capture.
     Espocrm,
+    /// Tryton: a sale opportunity, and its party if it is not there; needs `url` and `auth.token`.
+    Tryton,
 }
 
 /// How a body is written.

@@ -12,7 +12,7 @@ use crate::answer::Answer;
 use crate::classify;
 use crate::redact::Redactor;
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "standard-webhooks",
     "feishu-bot",
     "dingtalk-robot",
@@ -22,6 +22,7 @@ const NAMES: [&str; 9] = [
     "salesforce",
     "frappe",
     "espocrm",
+    "tryton",
 ];
 
 /// What only the merchant knows, invented.
@@ -49,6 +50,7 @@ fn given(preset: &str) -> Value {
             json!({"url": "https://crm.example/api/resource/CRM%20Lead", "auth": {"value": "token KEY:SECRET"}})
         }
         "espocrm" => json!({"url": "https://crm.example/api/v1/LeadCapture/KEY"}),
+        "tryton" => json!({"url": "https://tryton.example/shop", "auth": {"token": "TOKEN"}}),
         other => panic!("no settings for {other}"),
     };
     given["preset"] = json!(preset);
@@ -291,7 +293,7 @@ fn each_is_described_and_has_an_example() {
 type Row = (&'static str, u16, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip] // A row a line.
-const ANSWERS: [Row; 71] = [
+const ANSWERS: [Row; 82] = [
     ("standard-webhooks", 200, r#"{"id":"crm-1"}"#, "delivered crm-1", "status-2xx"),
     ("standard-webhooks", 204, "", "delivered HTTP 204", "status-2xx"),
     ("standard-webhooks", 408, "", "retry 7s", "status-408"),
@@ -363,6 +365,17 @@ const ANSWERS: [Row; 71] = [
     ("espocrm", 200, "true", "delivered HTTP 200", "status-2xx"),
     ("espocrm", 400, "", "rejected", "invalid"),
     ("espocrm", 404, "", "rejected", "bad-key"),
+    ("tryton", 200, "[]", "delivered HTTP 200", "looked"),
+    ("tryton", 200, r#"{"id":7,"__name__":"sale.opportunity","rec_name":"7"}"#, "delivered 7", "ok"),
+    ("tryton", 200, "<html>", "ambiguous", "not-tryton"),
+    ("tryton", 400, r#"{"status":400,"message":"The code on party must be unique."}"#, "retry 7s", "made-meanwhile"),
+    ("tryton", 400, r#"{"status":400,"message":"A value is required for field \"Currency\""}"#, "rejected", "refused"),
+    ("tryton", 401, "<h1>Unauthorized</h1>", "reauth", "status-401"),
+    ("tryton", 403, "<h1>Forbidden</h1>", "rejected", "status-4xx"),
+    ("tryton", 423, "", "retry 7s", "locked"),
+    ("tryton", 429, "", "throttled 7s", "status-429"),
+    ("tryton", 500, "<p>&#39;nofield&#39;</p>", "rejected", "unknown-name"),
+    ("tryton", 500, "<p>database is locked</p>", "retry 7s", "status-5xx"),
 ];
 
 #[test]
