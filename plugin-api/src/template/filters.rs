@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
-use minijinja::value::{Serde, ValueKind};
-use minijinja::{Environment, Error, Value};
+use minijinja::value::{Rest, Serde, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -166,12 +166,19 @@ fn mask(text: &str) -> String {
 }
 
 /// Unlike minijinja's own also for none: that is how a lead says that it has no value.
-fn default(value: Value, other: Option<Value>, also_false: Option<bool>) -> Value {
+/// A none that is said stands for itself, and is not taken for "nothing was said".
+fn default(value: Value, said: Rest<Value>) -> Result<Value, Error> {
+    let mut said = said.0.into_iter();
+    let (other, also_false) = (said.next(), said.next());
+    if said.next().is_some() {
+        return Err(ErrorKind::TooManyArguments.into());
+    }
     let absent = value.is_undefined() || value.is_none();
-    if absent || (also_false == Some(true) && !value.is_true()) {
-        other.unwrap_or_else(|| Value::from(""))
+    let also_false = also_false.is_some_and(|also_false| also_false.is_true());
+    if absent || (also_false && !value.is_true()) {
+        Ok(other.unwrap_or_else(|| Value::from("")))
     } else {
-        value
+        Ok(value)
     }
 }
 

@@ -89,7 +89,11 @@ impl Attempt<'_> {
                 let outcome = Outcome::retry(None, "no time was left for it").rule("step-timeout");
                 return record.end(step, outcome);
             }
-            let (outcome, answer) = self.send(step, &lead).await;
+            let (mut outcome, answer) = self.send(step, &lead).await;
+            if outcome.ending == Ending::Ambiguous && !step.journaled {
+                // What only looks can be asked again whatever became of it.
+                outcome.ending = Ending::Retry { after: None };
+            }
             record.add(step, &outcome.request, &outcome.response);
             let receipt = match (&outcome.ending, &answer) {
                 (Ending::Delivered { receipt }, _) => receipt.clone(),

@@ -152,10 +152,6 @@ impl Digest {
     }
 
     /// The turn to send, and when that may be; or the outcome, if another has the turn.
-    #[expect(
-        clippy::type_complexity,
-        reason = "one of two ends, told apart at once"
-    )]
     fn join(
         &self,
         delivery: &Delivery,

@@ -27,6 +27,9 @@ const OWN: [&str; 8] = [
     "webhook-signature",
 ];
 
+/// What is wrong with a path of a step if the sink has no `url`.
+pub(crate) const NO_BASE: &str = "a path, and there is no `url` to append it to";
+
 /// Headers before a lead fills them.
 pub(crate) type Headers = Vec<(HeaderName, Slot)>;
 /// Query parameters before a lead fills them.
@@ -186,7 +189,7 @@ impl Reader<'_> {
             return self.take(read.map_err(|problem| vec![problem]));
         }
         let Some(base) = written.base else {
-            let problem = Problem::at("/url", "a path, and there is no `url` to append it to");
+            let problem = Problem::at("/url", NO_BASE);
             let help = "write the URL whole, or give the sink a `url` that all steps begin with";
             self.problems.push(problem.help(help));
             return None;

@@ -160,7 +160,11 @@ fn understand(written: &Written, host: &Host) -> Result<(Client, Parts), Problem
         .map(|missing| (missing.at, missing.problem))
         .unzip();
     // A part that lacks one of them would only say so again.
-    let says_again = |problem: &Problem| places.iter().any(|at| at.starts_with(&problem.path));
+    let says_again = |problem: &Problem| {
+        places.iter().any(|at| {
+            at.starts_with(&problem.path) || (at == "/url" && problem.message == draft::NO_BASE)
+        })
+    };
     let others = read.err().unwrap_or_default().into_iter();
     let others = others.filter(|problem| !says_again(problem));
     Err(lacking.into_iter().chain(others).collect())

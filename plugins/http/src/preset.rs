@@ -51,7 +51,7 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Need {
-    /// Its keys, with dots.
+    /// Its keys, with dots; a step by its name.
     key: String,
     help: String,
 }
@@ -101,6 +101,11 @@ impl Preset {
             Self::Salesforce => include_str!("../presets/salesforce.toml"),
             Self::Frappe => include_str!("../presets/frappe.toml"),
             Self::Espocrm => include_str!("../presets/espocrm.toml"),
+            Self::Zoho => include_str!("../presets/zoho.toml"),
+            Self::Odoo => include_str!("../presets/odoo.toml"),
+            Self::Fxiaoke => include_str!("../presets/fxiaoke.toml"),
+            Self::Xiaoshouyi => include_str!("../presets/xiaoshouyi.toml"),
+            Self::FeishuBitable => include_str!("../presets/feishu-bitable.toml"),
             Self::Tryton => include_str!("../presets/tryton.toml"),
         }
     }
@@ -112,7 +117,7 @@ impl Preset {
 
 impl Need {
     fn missing(self, settled: &Value, preset: &Value) -> Option<Missing> {
-        let at = format!("/{}", self.key.replace('.', "/"));
+        let at = self.place(settled);
         let is_given = |at: &str| settled.pointer(at).is_some();
         // `secret` is short for `sign.secret`.
         if is_given(&at) || (at == "/secret" && is_given("/sign/secret")) {
@@ -122,6 +127,19 @@ impl Need {
         let message = format!("the preset `{name}` needs `{}`", self.key);
         let problem = Problem::at("", message).help(self.help);
         Some(Missing { at, problem })
+    }
+
+    /// Where its key is in `settled`, as a JSON pointer.
+    fn place(&self, settled: &Value) -> String {
+        let mut here = Some(settled);
+        let keys = self.key.split('.').map(|key| {
+            let steps = here.and_then(Value::as_array);
+            let step = steps.and_then(|steps| steps.iter().position(|step| step["name"] == key));
+            let key = step.map_or_else(|| key.to_owned(), |number| number.to_string());
+            here = here.and_then(|here| here.pointer(&format!("/{key}")));
+            format!("/{key}")
+        });
+        keys.collect()
     }
 }
 

@@ -129,6 +129,16 @@ pub enum Preset {
     Frappe,
     /// EspoCRM lead capture.
     Espocrm,
+    /// Zoho CRM leads, created or updated by a unique field.
+    Zoho,
+    /// Odoo 19 and newer: leads, looked up, then created or updated.
+    Odoo,
+    /// 纷享销客 (Fxiaoke) leads, looked up, then created or updated.
+    Fxiaoke,
+    /// 销售易 (Xiaoshouyi) leads, looked up, then created or updated. Unverified.
+    Xiaoshouyi,
+    /// 飞书多维表格 (Feishu Bitable): a row of your table, looked up, then added or updated.
+    FeishuBitable,
     /// Tryton: a sale opportunity, and its party if it is not there; needs `url` and `auth.token`.
     Tryton,
 }

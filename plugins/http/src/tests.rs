@@ -1,9 +1,12 @@
 //! The sink against a scripted server on loopback.
 
 mod auth;
+mod destination;
 mod digest;
+mod preset_steps;
 mod presets;
 mod server;
+mod step_answers;
 mod steps;
 mod tls;
 

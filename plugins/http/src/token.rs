@@ -276,6 +276,12 @@ fn refused(answer: &Answer) -> Outcome {
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
     });
+    // Some say with 200 that there is no token.
+    let code = ["code", "errcode", "errorCode"].iter().find_map(|key| {
+        let code = answer.json[*key].as_i64()?;
+        (code != 0).then(|| code.to_string())
+    });
+    let named = named.map(str::to_owned).or(code);
     let named = named.map_or_else(String::new, |name| format!(" {name}"));
     let reason = format!("the token endpoint answered {}{named}", answer.status);
     let after = answer.retry_after(SystemTime::now());

@@ -175,7 +175,7 @@ async fn a_token_endpoint_that_refuses_or_fails_sends_no_lead() {
             200,
             r#"{"code":7}"#,
             Ending::Reauth,
-            "the token endpoint answered 200",
+            "the token endpoint answered 200 7",
         ),
     ] {
         let server = super::server::start(move |_| (status, body.to_owned())).await;

@@ -191,6 +191,26 @@ async fn the_rules_of_a_step_come_before_those_of_the_sink() {
 }
 
 #[tokio::test]
+async fn a_look_without_an_answer_is_tried_again_and_never_held() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    // Takes every connection and closes it when the request has come.
+    let served = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = stream.read(&mut [0; 4096]).await;
+        }
+    });
+    let broken = attempt(&sink(settings_of(crm(&url))).expect("valid"), &delivery()).await;
+    assert_eq!(broken.ending, Ending::Retry { after: None }, "{broken:?}");
+    assert_eq!(broken.rule, "look/connection-lost");
+    let makes = json!({"url": url, "steps": [{"name": "make"}]});
+    let broken = attempt(&sink(settings_of(makes)).expect("valid"), &delivery()).await;
+    assert_eq!(broken.ending, Ending::Ambiguous, "{broken:?}");
+    served.abort();
+}
+
+#[tokio::test]
 async fn an_answer_without_what_it_should_give_is_a_matter_for_a_person() {
     let server = server::start(|request| {
         let empty = request.starts_with("GET");
