@@ -109,3 +109,47 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     }
     Ok(pem)
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::InvalidMessage;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_said_in_words_of_the_settings() {
+        use rustls::Error::{InvalidCertificate, InvalidMessage as Message};
+        for (error, said) in [
+            (
+                InvalidCertificate(CertificateError::UnknownIssuer),
+                "`ca` names a file",
+            ),
+            (
+                InvalidCertificate(CertificateError::BadSignature),
+                "`ca` names a file",
+            ),
+            (
+                InvalidCertificate(CertificateError::NotValidForName),
+                "the name in `host`",
+            ),
+            (InvalidCertificate(CertificateError::Expired), "has expired"),
+            (
+                Message(InvalidMessage::InvalidContentType),
+                "`port` and `tls`",
+            ),
+            (InvalidCertificate(CertificateError::Revoked), "Revoked"),
+        ] {
+            let error = io::Error::new(io::ErrorKind::InvalidData, error);
+            let why = distrust(&error).expect("a reason");
+            assert!(why.contains(said), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_no_matter_of_trust() {
+        assert_eq!(
+            distrust(&io::Error::from(io::ErrorKind::ConnectionReset)),
+            None
+        );
+    }
+}
