@@ -4,24 +4,20 @@ Standard output: its port, then each message as a line of JSON. Ends with standa
 """
 
 import asyncio
-import email
-import email.policy
 import json
 import sys
 
 from aiosmtpd.smtp import SMTP
 
+from mail import decoded
+
 
 class Mailbox:
     async def handle_DATA(self, server, session, envelope):
-        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        parts = {kind: message.get_body((kind,)) for kind in ("plain", "html")}
         got = {
             "from": envelope.mail_from,
             "recipients": envelope.rcpt_tos,
-            "headers": {name.lower(): str(value) for name, value in message.items()},
-            "defects": [str(defect) for defect in message.defects],
-            **{kind: part and part.get_content().replace("\r\n", "\n") for kind, part in parts.items()},
+            **decoded(envelope.content),
         }
         print(json.dumps(got), flush=True)
         return "250 2.0.0 kept"

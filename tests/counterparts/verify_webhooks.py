@@ -11,10 +11,13 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 webhook = Webhook(sys.argv[1])
 accepted = refused = 0
 for request in json.load(sys.stdin):
-    webhook.verify(request["body"], request["headers"])
+    body, headers = request["body"], request["headers"]
+    webhook.verify(body, headers)
     accepted += 1
-    try:
-        webhook.verify(request["body"] + " ", request["headers"])
-    except WebhookVerificationError:
-        refused += 1
+    of_another = {**headers, "webhook-id": headers["webhook-id"] + "0"}
+    for tampered in [(body + " ", headers), (body, of_another)]:
+        try:
+            webhook.verify(*tampered)
+        except WebhookVerificationError:
+            refused += 1
 print(f"accepted {accepted}, tampered refused {refused}")

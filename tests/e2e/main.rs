@@ -16,4 +16,5 @@ mod receiving;
 mod spreadsheet;
 mod steps;
 mod trial;
+mod tryton;
 mod upkeep;

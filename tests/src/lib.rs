@@ -5,31 +5,37 @@
 //! own process id.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod counts;
 mod crm;
 mod daemon;
 mod load;
+mod postfix;
 mod program;
 mod setup;
 mod shim;
 mod shop;
 mod small_disk;
 mod trace;
+mod tryton;
 mod wire;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub use authority::{Authority, Certificate};
 pub use counts::counted;
 pub use crm::{Behaviour, Clerk, Crm, Received};
 pub use daemon::{Daemon, Ended, free_port};
 pub use load::Load;
+pub use postfix::Postfix;
 pub use program::{binary, library, output, output_with};
 pub use setup::Setup;
 pub use shim::{Errno, Fault};
 pub use shop::{SAMPLE, Shop};
 pub use small_disk::SmallDisk;
 pub use trace::{Cut, Trace};
+pub use tryton::Tryton;
 pub use wire::{Answer, Wire, get, post};
 
 /// The success answer of the document.

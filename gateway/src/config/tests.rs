@@ -155,7 +155,7 @@ fn the_examples_of_sinks_are_good() {
         assert_eq!(report.render(Lang::En, false), "", "{}", path.display());
         count += 1;
     }
-    assert_eq!(count, 14);
+    assert_eq!(count, 16);
 }
 
 #[test]

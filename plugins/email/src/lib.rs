@@ -12,6 +12,7 @@ mod parts;
 mod redact;
 mod server;
 mod settings;
+mod trust;
 
 use std::time::{Duration, SystemTime};
 

@@ -11,6 +11,7 @@ use crate::mailbox::{self, Mailbox, Slot};
 use crate::redact::Redactor;
 use crate::server::Server;
 use crate::settings::{Lang, Settings, Tls};
+use crate::trust::Way;
 
 const SUBJECT_ZH: &str = r#"{{ "客资更新" if event == "lead.updated" else "新客资" }}：{{ name | default("未留姓名", true) }}{% if city_name %}（{{ city_name }}）{% endif %}"#;
 const SUBJECT_EN: &str = r#"{{ "Lead updated" if event == "lead.updated" else "New lead" }}: {{ name | default("no name", true) }}{% if city_name %} ({{ city_name }}){% endif %}"#;
@@ -68,18 +69,13 @@ impl Parts {
             let escaping = engine.clone().html();
             reader.template(html, "/html", &escaping)
         });
-        let server = match &from {
-            Some(from) => {
-                let server = Server::new(settings, from.address.domain());
-                reader.take(server)
-            }
-            None => None,
-        };
+        let way = reader.take(Way::new(settings));
         let problems = reader.problems;
         let parts = (|| {
+            let from = from?;
             Some(Self {
-                server: server?,
-                from: from?,
+                server: Server::new(settings, way?, from.address.domain()),
+                from,
                 // An entry that was given and is wrong has left its problem.
                 reply_to: reply_to.flatten(),
                 to,

@@ -9,11 +9,11 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use leadgate_plugin::{Problem, Secret};
+use leadgate_plugin::Secret;
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use tokio::sync::Semaphore;
@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::letter::Letter;
 use crate::settings::{Settings, Tls};
+use crate::trust::{Way, distrust};
 
 /// Connections at once, if not said.
 const CONNECTIONS: u32 = 4;
@@ -57,7 +58,7 @@ pub(crate) enum Fault {
     Silent,
     /// No connection, or none any more; what the system says.
     Lost(String),
-    /// Encryption failed; what the TLS library says.
+    /// Encryption failed; why.
     Untrusted(String),
     /// The server cannot do what is needed.
     Unable(&'static str),
@@ -97,27 +98,17 @@ pub(crate) struct Server {
     idle: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
 }
 
-enum Way {
-    Plain,
-    Starttls(TlsParameters),
-    Tls(TlsParameters),
-}
-
 impl Server {
     /// `domain` is what we greet with: that of the sender.
-    pub(crate) fn new(settings: &Settings, domain: &str) -> Result<Self, Problem> {
-        let trust = || {
-            TlsParameters::new(settings.host.clone())
-                .map_err(|_| Problem::at("/tls", "the system's certificates cannot be used"))
-        };
-        let (way, port) = match settings.tls {
-            Tls::Tls => (Way::Tls(trust()?), 465),
-            Tls::Starttls => (Way::Starttls(trust()?), 587),
-            Tls::None => (Way::Plain, 25),
+    pub(crate) fn new(settings: &Settings, way: Way, domain: &str) -> Self {
+        let port = match settings.tls {
+            Tls::Tls => 465,
+            Tls::Starttls => 587,
+            Tls::None => 25,
         };
         let connections = settings.connections.unwrap_or(CONNECTIONS).max(1);
         let login = settings.username.clone().zip(settings.password.clone());
-        Ok(Self {
+        Self {
             host: settings.host.clone(),
             port: settings.port.unwrap_or(port),
             way,
@@ -126,7 +117,7 @@ impl Server {
             patience: settings.timeout.map_or(PATIENCE, |given| given.0),
             free: Semaphore::new(connections as usize),
             idle: Mutex::default(),
-        })
+        }
     }
 
     /// Host and port.
@@ -326,6 +317,9 @@ impl Fault {
             let source = std::error::Error::source(error);
             source.map(ToString::to_string).unwrap_or_default()
         };
+        if let Some(why) = distrust(error) {
+            return Self::Untrusted(why);
+        }
         match error.status() {
             Some(code) => Self::Answer(code.into(), said()),
             // Its text quotes what came.

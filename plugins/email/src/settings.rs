@@ -1,6 +1,8 @@
 //! Settings of the `email` sink: what may be written. What it must be to make sense is said by
 //! the parts that use it.
 
+use std::path::PathBuf;
+
 use leadgate_plugin::{HumanDuration, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -18,6 +20,8 @@ pub struct Settings {
     /// How the connection is encrypted. Default tls.
     #[serde(default)]
     pub tls: Tls,
+    /// A PEM file with the authorities that may vouch for the server, instead of the system's.
+    pub ca: Option<PathBuf>,
     /// The user to log in as; needs `password`.
     pub username: Option<String>,
     /// The user's password.

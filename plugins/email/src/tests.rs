@@ -242,6 +242,87 @@ fn wrong_settings_are_named() {
 }
 
 #[test]
+fn an_authority_is_read_when_settings_are_checked() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let whole = include_str!("tests/authority.pem").to_owned();
+    let files = [
+        ("good.pem", whole.clone()),
+        (
+            "key.pem",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned(),
+        ),
+        ("cut.pem", whole.chars().take(200).collect()),
+        (
+            "garbled.pem",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(),
+        ),
+        ("long.pem", whole.clone() + &"\n".repeat(1024 * 1024)),
+    ];
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("writes");
+    }
+    for (name, tls, from, expected) in [
+        ("good.pem", "tls", "a@x.example", &[][..]),
+        ("good.pem", "starttls", "a@x.example", &[]),
+        (
+            "good.pem",
+            "none",
+            "a@x.example",
+            &["/ca: without TLS nobody shows a certificate"],
+        ),
+        (
+            "none.pem",
+            "tls",
+            "a@x.example",
+            &["/ca: none.pem: no such file or directory (os error 2)"],
+        ),
+        // With what is wrong elsewhere.
+        (
+            ".",
+            "tls",
+            "nobody",
+            &[
+                "/from: not an e-mail address",
+                "/ca: .: is a directory (os error 21)",
+            ],
+        ),
+        (
+            "key.pem",
+            "tls",
+            "a@x.example",
+            &["/ca: key.pem: no certificate in it"],
+        ),
+        (
+            "cut.pem",
+            "tls",
+            "a@x.example",
+            &["/ca: cut.pem: a certificate in it cannot be read"],
+        ),
+        (
+            "garbled.pem",
+            "starttls",
+            "a@x.example",
+            &["/ca: garbled.pem: a certificate in it cannot be read"],
+        ),
+        (
+            "long.pem",
+            "tls",
+            "a@x.example",
+            &["/ca: long.pem: longer than 1 MiB: that is no file of certificates"],
+        ),
+    ] {
+        let path = folder.path().join(name);
+        let found = wrong(&json!({"host": "localhost", "tls": tls, "ca": path, "from": from}));
+        let shown = folder.path().display().to_string() + "/";
+        let found: Vec<_> = found
+            .iter()
+            .map(|(place, message)| format!("{place}: {}", message.replace(&shown, "")))
+            .collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
 fn the_example_in_the_configuration_is_good() {
     let example = include_str!("../../../config/sinks.d/email.toml");
     let lines = example.lines().map(|line| match line.strip_prefix('#') {

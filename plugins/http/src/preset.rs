@@ -106,6 +106,7 @@ impl Preset {
             Self::Fxiaoke => include_str!("../presets/fxiaoke.toml"),
             Self::Xiaoshouyi => include_str!("../presets/xiaoshouyi.toml"),
             Self::FeishuBitable => include_str!("../presets/feishu-bitable.toml"),
+            Self::Tryton => include_str!("../presets/tryton.toml"),
         }
     }
 
@@ -180,9 +181,11 @@ fn over_steps(mut steps: Vec<Value>, given: Value) -> Vec<Value> {
         let same = |step: &&mut Value| step["name"].is_string() && step["name"] == one["name"];
         match steps.iter_mut().find(same) {
             Some(step) => {
-                let rules = step["classify"].take();
+                let rules = step
+                    .as_object_mut()
+                    .and_then(|step| step.remove("classify"));
                 lay(step, &one);
-                join(step, rules);
+                join(step, rules.unwrap_or_default());
             }
             None => steps.push(one),
         }
@@ -258,13 +261,14 @@ mod tests {
             {"name": "make", "body": {"a": 1, "b": 2}, "classify": [rule("x")]},
         ]});
         let written = json!({"steps": [
+            {"name": "look", "url": "/search"},
             {"name": "make", "body": {"b": 3}, "classify": [rule("y")]},
             {"name": "note", "url": "/note"},
         ]});
         assert_eq!(
             laid(preset.clone(), &written)["steps"],
             json!([
-                {"name": "look", "url": "/look"},
+                {"name": "look", "url": "/search"},
                 {"name": "make", "body": {"a": 1, "b": 3}, "classify": [rule("y"), rule("x")]},
                 {"name": "note", "url": "/note"},
             ])

@@ -139,6 +139,8 @@ pub enum Preset {
     Xiaoshouyi,
     /// 飞书多维表格 (Feishu Bitable): a row of your table, looked up, then added or updated.
     FeishuBitable,
+    /// Tryton: a sale opportunity, and its party if it is not there; needs `url` and `auth.token`.
+    Tryton,
 }
 
 /// How a body is written.

@@ -12,7 +12,7 @@ use crate::answer::Answer;
 use crate::classify;
 use crate::redact::Redactor;
 
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "standard-webhooks",
     "feishu-bot",
     "dingtalk-robot",
@@ -27,6 +27,7 @@ const NAMES: [&str; 14] = [
     "fxiaoke",
     "xiaoshouyi",
     "feishu-bitable",
+    "tryton",
 ];
 
 /// What only the merchant knows, invented.
@@ -73,6 +74,7 @@ pub(super) fn given(preset: &str) -> Value {
             "url": "https://open.feishu.cn/open-apis/bitable/v1/apps/APP/tables/TABLE",
             "auth": {"body": {"app_id": "ID", "app_secret": "SECRET"}},
         }),
+        "tryton" => json!({"url": "https://tryton.example/shop", "auth": {"token": "TOKEN"}}),
         other => panic!("no settings for {other}"),
     };
     given["preset"] = json!(preset);

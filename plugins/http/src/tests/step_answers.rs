@@ -13,7 +13,7 @@ type Row = (
 );
 
 #[rustfmt::skip] // A row a line.
-const ANSWERS: [Row; 49] = [
+const ANSWERS: [Row; 65] = [
     ("odoo", "look", 200, "[26]", "duplicate", "found"),
     ("odoo", "look", 200, "[]", "delivered HTTP 200", "not-there"),
     ("odoo", "look", 200, "<html>", "retry 7s", "not-odoo"),
@@ -63,6 +63,22 @@ const ANSWERS: [Row; 49] = [
     ("feishu-bitable", "create", 403, r#"{"code":1254302}"#, "rejected", "forbidden"),
     ("feishu-bitable", "create", 200, r#"{"code":1254130,"msg":"x"}"#, "rejected", "refused"),
     ("feishu-bitable", "update", 200, r#"{"code":1254043}"#, "retry 7s", "row-gone"),
+    ("tryton", "look_party", 200, "[2]", "delivered HTTP 200", "looked"),
+    ("tryton", "look_party", 200, "[]", "delivered HTTP 200", "looked"),
+    ("tryton", "look_party", 200, "<html>", "retry 7s", "not-tryton"),
+    ("tryton", "party", 400, r#"{"status":400,"message":"The code on party must be unique."}"#, "retry 7s", "made-meanwhile"),
+    ("tryton", "look_lead", 200, "[1]", "duplicate", "there-already"),
+    ("tryton", "look_lead", 200, "[]", "delivered HTTP 200", "looked"),
+    ("tryton", "look_lead", 200, "<html>", "retry 7s", "not-tryton"),
+    ("tryton", "lead", 200, r#"{"id":7,"__name__":"sale.opportunity","rec_name":"7"}"#, "delivered 7", "ok"),
+    ("tryton", "lead", 200, "<html>", "ambiguous", "not-tryton"),
+    ("tryton", "lead", 400, r#"{"status":400,"message":"A value is required for field \"Currency\""}"#, "rejected", "refused"),
+    ("tryton", "lead", 401, "<h1>Unauthorized</h1>", "reauth", "status-401"),
+    ("tryton", "lead", 403, "<h1>Forbidden</h1>", "rejected", "status-4xx"),
+    ("tryton", "lead", 423, "", "retry 7s", "locked"),
+    ("tryton", "lead", 429, "", "throttled 7s", "status-429"),
+    ("tryton", "lead", 500, "<p>&#39;nofield&#39;</p>", "rejected", "unknown-name"),
+    ("tryton", "lead", 500, "<p>database is locked</p>", "retry 7s", "status-5xx"),
 ];
 
 #[test]
