@@ -9,6 +9,8 @@ mod durability;
 mod email;
 mod faults;
 mod hostile;
+#[cfg(feature = "all-plugins")]
+mod nats;
 mod operators;
 mod plugins;
 mod privacy;

@@ -5,10 +5,12 @@
 //! own process id.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod counts;
 mod crm;
 mod daemon;
 mod load;
+mod nats;
 mod program;
 mod setup;
 mod shim;
@@ -20,10 +22,12 @@ mod wire;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub use authority::{Authority, Certificate};
 pub use counts::counted;
 pub use crm::{Behaviour, Clerk, Crm, Received};
 pub use daemon::{Daemon, Ended, free_port};
 pub use load::Load;
+pub use nats::Nats;
 pub use program::{binary, library, output, output_with};
 pub use setup::Setup;
 pub use shim::{Errno, Fault};
