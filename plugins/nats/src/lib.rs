@@ -12,7 +12,6 @@ mod stream;
 mod subject;
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use async_nats::header::HeaderName;
 use leadgate_plugin::template::{Engine, Form, Message};
@@ -23,9 +22,6 @@ use crate::servers::Servers;
 pub use crate::settings::Settings;
 use crate::stream::Stream;
 use crate::subject::Subject;
-
-/// Kept back from the host's timeout, so that our own outcome arrives first.
-const MARGIN: Duration = Duration::from_millis(100);
 
 /// The sink.
 pub struct NatsSink {
@@ -46,11 +42,7 @@ impl Sink for NatsSink {
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
-        let ends = Instant::now()
-            + delivery
-                .timeout()
-                .saturating_sub(MARGIN)
-                .max(delivery.timeout() / 2);
+        let ends = Instant::now() + delivery.patience();
         let (subject, message) = match self.fill(delivery) {
             Ok(filled) => filled,
             Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
@@ -122,7 +114,7 @@ impl NatsSink {
 /// `Nats-` headers tell JetStream what to do, and the id is ours.
 fn wrong_header(name: &str) -> Option<Problem> {
     let at = format!("/headers{}", step(name));
-    if HeaderName::from_str(name).is_err() {
+    if name.is_empty() || HeaderName::from_str(name).is_err() {
         Some(Problem::at(at, "not a name that a header can have").help("such as x-store"))
     } else if name.to_ascii_lowercase().starts_with("nats-") {
         let problem = Problem::at(

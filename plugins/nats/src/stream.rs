@@ -176,6 +176,8 @@ impl Stream {
         let client = options
             .connection_timeout(PATIENCE)
             .ping_interval(PING)
+            // They may be on machines that the settings do not allow, or without TLS.
+            .ignore_discovered_servers()
             // One round of the servers after a loss; then the next attempt connects anew.
             .max_reconnects(self.servers.addresses.len())
             .event_callback(move |event| {

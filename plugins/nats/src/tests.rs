@@ -1,5 +1,7 @@
 //! The sink without a server: settings, and what would be sent.
 
+use std::time::Duration;
+
 use leadgate_plugin::{Ending, Tables};
 use serde_json::{Value, json};
 
@@ -30,7 +32,7 @@ fn delivery() -> Delivery {
 
 #[test]
 fn wrong_settings_are_named_all_at_once() {
-    let credentials = include_str!("tests/leads.creds");
+    let credentials = include_str!("../tests/data/leads.creds");
     for (more, expected) in [
         (json!({}), &[][..]),
         (
@@ -62,15 +64,20 @@ fn wrong_settings_are_named_all_at_once() {
         (json!({"nkey": "UANQDPB2RUOE4ETUA26CNX7F"}), &["/nkey"]),
         (json!({"credentials": credentials}), &[]),
         (
+            json!({"credentials": credentials.replace("SUANQDPB", "SUANQDPC")}),
+            &["/credentials"],
+        ),
+        (
             json!({"credentials": "/etc/leads.creds"}),
             &["/credentials"],
         ),
         (json!({"ca": "/nowhere/ca.pem"}), &["/ca"]),
         (
-            json!({"headers": {"Nats-Msg-Id": "x", "a b": "x", "x-city": "{{ city_nmae }}"}, "body": {"a": "{{ nmae }}"}}),
+            json!({"headers": {"": "x", "Nats-Msg-Id": "x", "a b": "x", "x-city": "{{ city_nmae }}"}, "body": {"a": "{{ nmae }}"}}),
             &[
                 "/headers/x-city",
                 "/body/a",
+                "/headers/",
                 "/headers/Nats-Msg-Id",
                 "/headers/a b",
             ],

@@ -150,6 +150,28 @@ async fn logins_and_permissions() {
 
 #[tokio::test]
 #[ignore = "needs a NATS server; run tests/run"]
+async fn a_credentials_file_logs_in() {
+    let server = Nats::start_with(include_str!("data/operator.conf"), json!({}));
+    let credentials = include_str!("data/leads.creds");
+    let outcome = deliver(&sink(&server, &json!({"credentials": credentials})), "d1").await;
+    assert_eq!(
+        outcome.rule, "no-stream",
+        "let in, and no stream there: {outcome:?}"
+    );
+    let token = credentials.lines().nth(1).expect("a token");
+    let forged = credentials.replace(token, &format!("{}AAAA", &token[..token.len() - 4]));
+    for wrong in [
+        json!({"credentials": forged}),
+        json!({"nkey": SEED}),
+        json!({}),
+    ] {
+        let outcome = deliver(&sink(&server, &wrong), "d2").await;
+        assert_eq!(outcome.ending, Ending::Reauth, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a NATS server; run tests/run"]
 async fn a_server_that_is_away_is_tried_again_and_used_when_it_is_back() {
     let mut server = Nats::start();
     server.add_stream("LEADS", "leads.>", &json!({}));
