@@ -3,6 +3,8 @@
 //! Tests marked `ignored` need a counterpart that `tests/run` installs.
 #![allow(missing_docs)]
 
+#[cfg(feature = "all-plugins")]
+mod amqp;
 mod commands;
 mod delivery;
 mod durability;

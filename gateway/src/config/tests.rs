@@ -144,6 +144,7 @@ fn the_examples_of_sinks_are_good() {
         std::fs::write(&file, format!("{main}{example}")).expect("writes");
         let environment = Environment::of(|name| match name {
             "FRAPPE_SITE" => None,
+            "AMQP_URL" => Some("amqps://leads:s3cr3t@rabbit.example/shop".to_owned()),
             name if name.ends_with("_URL") => Some("https://crm.example/hook".to_owned()),
             _ => Some("s3cr3t-value".to_owned()),
         });
@@ -162,7 +163,7 @@ fn the_examples_of_sinks_are_good() {
         }
         count += 1;
     }
-    assert_eq!(count, 9);
+    assert_eq!(count, 10);
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(super) fn linked() -> Result<Vec<Plugin>, LoadError> {
         ("email", leadgate_sink_email::leadgate_plugin_email),
         #[cfg(feature = "nats")]
         ("nats", leadgate_sink_nats::leadgate_plugin_nats),
+        #[cfg(feature = "amqp")]
+        ("amqp", leadgate_sink_amqp::leadgate_plugin_amqp),
     ];
     let plugins = linked.iter().map(|(name, descriptor)| {
         // SAFETY: the function is one of ours, takes nothing, and gives a static descriptor.
