@@ -12,6 +12,8 @@ mod email;
 mod faults;
 mod hostile;
 #[cfg(feature = "all-plugins")]
+mod kafka;
+#[cfg(feature = "all-plugins")]
 mod nats;
 mod operators;
 mod plugins;

@@ -9,6 +9,8 @@ mod authority;
 mod counts;
 mod crm;
 mod daemon;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod load;
 mod nats;
 mod program;
@@ -27,6 +29,8 @@ pub use authority::{Authority, Certificate};
 pub use counts::counted;
 pub use crm::{Behaviour, Clerk, Crm, Received};
 pub use daemon::{Daemon, Ended, free_port};
+#[cfg(feature = "kafka")]
+pub use kafka::{Kafka, Record};
 pub use load::Load;
 pub use nats::Nats;
 pub use program::{binary, library, output, output_with};

@@ -163,7 +163,7 @@ fn the_examples_of_sinks_are_good() {
         }
         count += 1;
     }
-    assert_eq!(count, 10);
+    assert_eq!(count, 11);
 }
 
 #[test]

@@ -59,6 +59,8 @@ pub(super) fn linked() -> Result<Vec<Plugin>, LoadError> {
         ("nats", leadgate_sink_nats::leadgate_plugin_nats),
         #[cfg(feature = "amqp")]
         ("amqp", leadgate_sink_amqp::leadgate_plugin_amqp),
+        #[cfg(feature = "kafka")]
+        ("kafka", leadgate_sink_kafka::leadgate_plugin_kafka),
     ];
     let plugins = linked.iter().map(|(name, descriptor)| {
         // SAFETY: the function is one of ours, takes nothing, and gives a static descriptor.
