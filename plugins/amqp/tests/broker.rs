@@ -99,7 +99,7 @@ async fn a_message_arrives_with_its_id_and_one_without_a_queue_comes_back() {
     }
     for (id, outcome) in tasks.join_all().await {
         let number: u32 = id[1..].parse().expect("a number");
-        let expected = if number % 2 == 0 {
+        let expected = if number.is_multiple_of(2) {
             delivered()
         } else {
             Ending::Rejected

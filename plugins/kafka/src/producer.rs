@@ -13,6 +13,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::{MetadataBroker, MetadataTopic};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -163,12 +164,12 @@ impl Producer {
             .await
             .map_err(|_| Failure::Unreachable("the look for the topic failed".to_owned()))?;
         let metadata = looked.map_err(|error| unreachable(&error, known))?;
-        let brokers = metadata.brokers().iter().map(|broker| broker.host());
+        let brokers = metadata.brokers().iter().map(MetadataBroker::host);
         if let Some(host) = self.cluster.forbidden(brokers) {
             return Err(Failure::Elsewhere(host));
         }
         let topic = metadata.topics().first();
-        match topic.and_then(|topic| topic.error()).map(Code::from) {
+        match topic.and_then(MetadataTopic::error).map(Code::from) {
             None => Ok(()),
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Err(Failure::NoTopic),
             Some(code) => Err(Failure::Said(code)),
