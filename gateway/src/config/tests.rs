@@ -300,6 +300,10 @@ fn a_literal_secret_is_a_warning_that_does_not_show_it() {
     );
     assert!(text.contains("config::literal_secret"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
+    let text = said_of(&GOOD.replace("https://crm.example", "ftp://me:hunter2@crm.example"));
+    assert!(text.contains("config::literal_secret"), "{text}");
+    assert!(text.contains("sinks.crm.settings.url"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
 }
 
 #[test]
