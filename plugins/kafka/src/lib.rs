@@ -11,7 +11,6 @@ mod settings;
 
 use leadgate_plugin::template::{Engine, Form, Message, Scope, Template};
 use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Sink, step};
-use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::producer::{ID, Producer};
@@ -40,14 +39,13 @@ impl Sink for KafkaSink {
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
-        let ends = Instant::now() + delivery.patience();
         let (key, message) = match self.fill(delivery) {
             Ok(filled) => filled,
             Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
         };
         let produced = self
             .producer
-            .produce(key.as_deref(), delivery.id(), &message, ends)
+            .produce(key.as_deref(), delivery.id(), &message, delivery.patience())
             .await;
         let outcome = match produced {
             Ok(place) => {

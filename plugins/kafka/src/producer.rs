@@ -4,7 +4,8 @@
 //! not survive. Before a record is sent where the last one failed, the topic is looked for: so
 //! while the cluster is away, attempts end knowing that nothing was sent.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use leadgate_plugin::template::Message;
@@ -60,7 +61,9 @@ pub(crate) struct Producer {
     pub(crate) cluster: Cluster,
     topic: String,
     host: Host,
-    state: tokio::sync::Mutex<Option<Known>>,
+    /// Locked while the topic is looked for: nothing that comes after a record was handed over
+    /// may wait for it.
+    known: tokio::sync::Mutex<Option<Known>>,
 }
 
 #[derive(Clone)]
@@ -68,7 +71,7 @@ struct Known {
     producer: FutureProducer<Ear>,
     trouble: Arc<Mutex<Option<Code>>>,
     /// Whether the last record arrived.
-    works: bool,
+    works: Arc<AtomicBool>,
 }
 
 impl Producer {
@@ -77,19 +80,20 @@ impl Producer {
             cluster,
             topic,
             host,
-            state: tokio::sync::Mutex::new(None),
+            known: tokio::sync::Mutex::new(None),
         }
     }
 
-    /// Produces `message` under `id`, in any case until `ends`.
+    /// Produces `message` under `id`, in any case within `patience`, which is always the same.
     pub(crate) async fn produce(
         &self,
         key: Option<&str>,
         id: &str,
         message: &Message,
-        ends: Instant,
+        patience: Duration,
     ) -> Result<Place, Failure> {
-        let known = timeout_at(ends, self.ready(ends)).await;
+        let ends = Instant::now() + patience;
+        let known = timeout_at(ends, self.ready(patience, ends)).await;
         let known =
             known.map_err(|_| Failure::Unreachable("no connection in time".to_owned()))??;
         let mut headers = OwnedHeaders::new_with_capacity(message.headers.len() + 1);
@@ -104,39 +108,33 @@ impl Producer {
             .payload(&message.body)
             .headers(headers);
         record.key = key;
-        let waiting = match known.producer.send_result(record) {
-            Ok(waiting) => waiting,
-            Err((error, _)) => return Err(self.failed(&error).await),
-        };
-        match timeout_at(ends, waiting).await {
-            Ok(Ok(Ok(place))) => {
-                self.works(true).await;
-                Ok(Place {
+        let result = match known.producer.send_result(record) {
+            Ok(waiting) => match timeout_at(ends, waiting).await {
+                Ok(Ok(Ok(place))) => Ok(Place {
                     partition: place.partition,
                     offset: place.offset,
-                })
-            }
-            Ok(Ok(Err((error, _)))) => Err(self.failed(&error).await),
-            // Dropped by librdkafka, or still on its way.
-            Ok(Err(_)) | Err(_) => {
-                self.works(false).await;
-                Err(Failure::Silent)
-            }
-        }
+                }),
+                Ok(Ok(Err((error, _)))) => Err(known.failure(&error)),
+                // Dropped by librdkafka, or still on its way.
+                Ok(Err(_)) | Err(_) => Err(Failure::Silent),
+            },
+            Err((error, _)) => Err(known.failure(&error)),
+        };
+        known.works.store(result.is_ok(), Ordering::Relaxed);
+        result
     }
 
     /// The producer, after it was seen that the topic can be reached.
-    async fn ready(&self, ends: Instant) -> Result<Known, Failure> {
-        let mut state = self.state.lock().await;
-        let known = match &*state {
-            Some(known) if known.works => return Ok(known.clone()),
+    async fn ready(&self, patience: Duration, ends: Instant) -> Result<Known, Failure> {
+        let mut slot = self.known.lock().await;
+        let known = match &*slot {
+            Some(known) if known.is_lost() => self.make(patience)?,
+            Some(known) if known.works.load(Ordering::Relaxed) => return Ok(known.clone()),
             Some(known) => known.clone(),
-            None => self.make(ends)?,
+            None => self.make(patience)?,
         };
-        *state = Some(known.clone());
-        if let Ok(mut trouble) = known.trouble.lock() {
-            *trouble = None;
-        }
+        *slot = Some(known.clone());
+        *known.trouble() = None;
         let mut tries = 1;
         while let Err(failure) = self.look(&known, ends).await {
             if failure != Failure::NoTopic || tries == TRIES || Instant::now() + PAUSE >= ends {
@@ -145,17 +143,14 @@ impl Producer {
             tries += 1;
             sleep(PAUSE).await;
         }
-        let known = Known {
-            works: true,
-            ..known
-        };
-        *state = Some(known.clone());
+        known.works.store(true, Ordering::Relaxed);
         Ok(known)
     }
 
     /// Whether the topic is there, and where its cluster is.
     async fn look(&self, known: &Known, ends: Instant) -> Result<(), Failure> {
         let left = ends.saturating_duration_since(Instant::now());
+        let left = left.saturating_sub(EARLIER);
         let (producer, topic) = (known.producer.clone(), self.topic.clone());
         let looking = tokio::task::spawn_blocking(move || {
             producer.client().fetch_metadata(Some(&topic), left)
@@ -163,7 +158,7 @@ impl Producer {
         let looked = looking
             .await
             .map_err(|_| Failure::Unreachable("the look for the topic failed".to_owned()))?;
-        let metadata = looked.map_err(|error| unreachable(&error, known))?;
+        let metadata = looked.map_err(|error| known.unreachable(&error))?;
         let brokers = metadata.brokers().iter().map(MetadataBroker::host);
         if let Some(host) = self.cluster.forbidden(brokers) {
             return Err(Failure::Elsewhere(host));
@@ -176,9 +171,8 @@ impl Producer {
         }
     }
 
-    fn make(&self, ends: Instant) -> Result<Known, Failure> {
-        let left = ends.saturating_duration_since(Instant::now());
-        let timeout = left.saturating_sub(EARLIER).max(LEAST);
+    fn make(&self, patience: Duration) -> Result<Known, Failure> {
+        let timeout = patience.saturating_sub(EARLIER).max(LEAST);
         let trouble = Arc::default();
         let ear = Ear {
             host: self.host.clone(),
@@ -190,42 +184,37 @@ impl Producer {
         Ok(Known {
             producer,
             trouble,
-            works: false,
+            works: Arc::default(),
         })
-    }
-
-    async fn works(&self, works: bool) {
-        if let Some(known) = &mut *self.state.lock().await {
-            known.works = works;
-        }
-    }
-
-    /// Remembers that a record failed; forgets a producer that will not recover.
-    async fn failed(&self, error: &KafkaError) -> Failure {
-        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-        let mut state = self.state.lock().await;
-        let lost = state
-            .as_ref()
-            .is_some_and(|known| known.producer.client().fatal_error().is_some());
-        if lost {
-            *state = None;
-        } else if let Some(known) = &mut *state {
-            known.works = false;
-        }
-        if lost && code != Code::PurgeInflight {
-            return Failure::Said(Code::Fatal);
-        }
-        Failure::Said(code)
     }
 }
 
-fn unreachable(error: &KafkaError, known: &Known) -> Failure {
-    let trouble = known.trouble.lock();
-    let trouble = *trouble.unwrap_or_else(PoisonError::into_inner);
-    match trouble.or(error.rdkafka_error_code()) {
-        Some(Code::Authentication | Code::SaslAuthenticationFailed) => Failure::Login,
-        Some(code) => Failure::Unreachable(code.to_string()),
-        None => Failure::Unreachable(error.to_string()),
+impl Known {
+    /// Whether it will never send anything again.
+    fn is_lost(&self) -> bool {
+        self.producer.client().fatal_error().is_some()
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<Code>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it means that a record was not taken.
+    fn failure(&self, error: &KafkaError) -> Failure {
+        match error.rdkafka_error_code() {
+            Some(Code::PurgeInflight) => Failure::Said(Code::PurgeInflight),
+            _ if self.is_lost() => Failure::Said(Code::Fatal),
+            code => Failure::Said(code.unwrap_or(Code::Unknown)),
+        }
+    }
+
+    /// What it means that the topic cannot be looked for.
+    fn unreachable(&self, error: &KafkaError) -> Failure {
+        match self.trouble().or(error.rdkafka_error_code()) {
+            Some(Code::Authentication | Code::SaslAuthenticationFailed) => Failure::Login,
+            Some(code) => Failure::Unreachable(code.to_string()),
+            None => Failure::Unreachable(error.to_string()),
+        }
     }
 }
 
