@@ -67,6 +67,21 @@ impl Delivery {
         self.timeout
     }
 
+    /// How long a sink may wait itself, so that its own outcome arrives before the host stops
+    /// waiting: 100 ms less than [`Self::timeout`], or half of it if that is very short.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use leadgate_plugin::Delivery;
+    /// let patience = |ms| Delivery::new("d1", 1, Duration::from_millis(ms), "{}").patience();
+    /// assert_eq!(patience(10_000), Duration::from_millis(9_900));
+    /// assert_eq!(patience(100), Duration::from_millis(50));
+    /// ```
+    pub fn patience(&self) -> Duration {
+        let sooner = self.timeout.saturating_sub(Duration::from_millis(100));
+        sooner.max(self.timeout / 2)
+    }
+
     /// 32 hex digits for the destination's logs; may be empty.
     pub fn trace_id(&self) -> &str {
         &self.trace_id

@@ -39,6 +39,7 @@ mod event;
 #[doc(hidden)]
 pub mod export;
 mod host;
+pub mod machine;
 mod outcome;
 pub mod phone;
 mod problem;

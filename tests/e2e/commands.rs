@@ -337,7 +337,15 @@ fn small_commands_print_what_they_say() {
     let list = output(&["plugin", "list", "--json"], &[]);
     assert_eq!(list.status.code(), Some(0), "{nowhere:?}");
     let list: Value = serde_json::from_str(&stdout(&list)).expect("JSON");
-    assert_eq!(list[2]["name"], "http");
+    let list = list.as_array().expect("a list");
+    let mut expected = vec!["email", "file", "http"];
+    if cfg!(feature = "all-plugins") {
+        expected = vec!["amqp", "email", "file", "http", "kafka", "nats"];
+    }
+    let names: Vec<_> = list.iter().map(|one| one["name"].as_str()).collect();
+    for name in expected {
+        assert!(names.contains(&Some(name)), "{name}: {names:?}");
+    }
     let schema: Value =
         serde_json::from_str(&stdout(&output(&["config", "schema"], &[]))).expect("JSON");
     assert!(schema["properties"]["sinks"].is_object());

@@ -3,12 +3,18 @@
 //! Tests marked `ignored` need a counterpart that `tests/run` installs.
 #![allow(missing_docs)]
 
+#[cfg(feature = "all-plugins")]
+mod amqp;
 mod commands;
 mod delivery;
 mod durability;
 mod email;
 mod faults;
 mod hostile;
+#[cfg(feature = "all-plugins")]
+mod kafka;
+#[cfg(feature = "all-plugins")]
+mod nats;
 mod operators;
 mod plugins;
 mod privacy;

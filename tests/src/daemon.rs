@@ -151,6 +151,23 @@ impl Daemon {
             .unwrap_or(0)
     }
 
+    /// The last attempt of the only delivery of `sink`, with the delivery's id.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn last_attempt(&self, sink: &str) -> Value {
+        let list = self
+            .admin(&format!("/api/v1/deliveries?sink={sink}"))
+            .json();
+        let id = list["items"][0]["id"].as_str().expect("a delivery");
+        let delivery = self.admin(&format!("/api/v1/deliveries/{id}")).json();
+        let attempts = delivery["history"].as_array().expect("attempts");
+        let mut last = attempts.last().expect("an attempt").clone();
+        last["id"] = id.into();
+        last
+    }
+
     /// Its log so far.
     pub fn log(&self) -> String {
         self.log

@@ -9,9 +9,13 @@ mod authority;
 mod counts;
 mod crm;
 mod daemon;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod load;
 mod postfix;
+mod nats;
 mod program;
+mod rabbit;
 mod setup;
 mod shim;
 mod shop;
@@ -27,9 +31,13 @@ pub use authority::{Authority, Certificate};
 pub use counts::counted;
 pub use crm::{Behaviour, Clerk, Crm, Received};
 pub use daemon::{Daemon, Ended, free_port};
+#[cfg(feature = "kafka")]
+pub use kafka::{Kafka, Record};
 pub use load::Load;
 pub use postfix::Postfix;
+pub use nats::Nats;
 pub use program::{binary, library, output, output_with};
+pub use rabbit::Rabbit;
 pub use setup::Setup;
 pub use shim::{Errno, Fault};
 pub use shop::{SAMPLE, Shop};

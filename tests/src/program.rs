@@ -36,6 +36,9 @@ pub(crate) fn built() -> PathBuf {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut build = Command::new(cargo);
             build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);
+            if cfg!(feature = "all-plugins") {
+                build.arg("--all-features");
+            }
             if folder.ends_with("release") {
                 build.arg("--release");
             }

@@ -309,7 +309,17 @@ pub(super) fn is_outbox_key(pointer: &str) -> bool {
     pointer == "/outbox/key" || pointer.starts_with("/outbox/key/")
 }
 
-/// Whether a text at `pointer` is a secret written out, judged by the key's name.
+/// Whether `text` is a URL with a password written out in it.
+fn has_password(text: &str) -> bool {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let login = authority.rsplit_once('@').map(|(login, _)| login);
+    let password = login.and_then(|login| login.split_once(':'));
+    password.is_some_and(|(_, password)| !password.is_empty() && !password.starts_with("${"))
+}
+
+/// Whether a text at `pointer` is a secret written out, judged by the key's name, or by itself
+/// if it is a URL.
 pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
     let mut steps = pointer
         .rsplit('/')
@@ -324,7 +334,12 @@ pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
         "api_key",
         "private_key",
         "authorization",
+        "nkey",
+        "credentials",
     ];
+    if has_password(text) {
+        return true;
+    }
     // Where a token is fetched and how it is carried is no secret, nor is what a lead fills in.
     let about = ["_url", "_header", "_prefix", "_query"];
     if about.iter().any(|end| key.ends_with(end)) || text.contains("{{") {
@@ -338,4 +353,32 @@ pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
         && !["env:", "file:", "cred:", "${"]
             .iter()
             .any(|prefix| text.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_that_are_written_out_are_known_by_their_key_or_as_a_url() {
+        for (key, text, secret) in [
+            ("password", "t0psecret", true),
+            ("password", "env:PASSWORD", false),
+            ("nkey", "SUANQDPB", true),
+            ("credentials", "-----BEGIN NATS USER JWT-----", true),
+            ("credentials", "file:leads.creds", false),
+            ("token_url", "https://crm.example/token", false),
+            ("token_url", "https://me:t0psecret@crm.example/token", true),
+            ("url", "amqps://leads:t0psecret@rabbit.example/shop", true),
+            ("url", "amqps://leads:t0p@secret@rabbit.example", true),
+            ("url", "amqps://leads:${PASSWORD}@rabbit.example", false),
+            ("url", "amqps://leads@rabbit.example", false),
+            ("url", "https://crm.example/a:b@c", false),
+            ("servers/0", "nats://me:t0psecret@nats.example", true),
+            ("topic", "leads", false),
+        ] {
+            let at = format!("/sinks/bus/settings/{key}");
+            assert_eq!(is_literal_secret(&at, text), secret, "{key} = {text}");
+        }
+    }
 }

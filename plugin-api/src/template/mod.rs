@@ -12,6 +12,7 @@
 mod condition;
 mod filters;
 mod leaf;
+mod message;
 mod mistake;
 mod scan;
 mod scope;
@@ -28,6 +29,7 @@ use serde_json::Value as Json;
 
 pub use condition::Condition;
 pub use leaf::Template;
+pub use message::{Form, Message};
 pub use mistake::TemplateError;
 pub use scope::Scope;
 pub use tree::Tree;

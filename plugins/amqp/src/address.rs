@@ -1,0 +1,92 @@
+//! The address: where the broker is, how we log in there, whom we trust.
+//!
+//! No `Debug`: it has the password in it.
+
+use std::path::PathBuf;
+
+use lapin::tcp::OwnedTLSConfig;
+use lapin::uri::{AMQPScheme, AMQPUri};
+use leadgate_plugin::{Problem, machine};
+
+use crate::settings::Settings;
+
+/// Seconds between signs of life, if the URL does not say: a connection without them for
+/// twice as long is lost.
+const HEARTBEAT: u16 = 10;
+const AT: &str = "/url";
+
+/// Where the broker is.
+pub(crate) struct Address {
+    pub(crate) uri: AMQPUri,
+    ca: Option<PathBuf>,
+}
+
+impl Address {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Problem> {
+        let text = settings.url.expose();
+        // Its error may quote the URL.
+        let parsed = text
+            .parse::<AMQPUri>()
+            .ok()
+            .filter(|_| text.contains("://"));
+        let Some(mut uri) = parsed else {
+            let problem = Problem::at(AT, "not the URL of a broker");
+            let help = "amqps://USER:PASSWORD@HOST/VHOST, with everything that is no letter or digit as %XX";
+            return Err(problem.help(help));
+        };
+        let host = host(text);
+        if host.is_empty() {
+            return Err(Problem::at(AT, "the URL names no host"));
+        }
+        if host.starts_with('[') {
+            let problem = Problem::at(AT, "an IPv6 address cannot be used here");
+            return Err(problem.help("give the host by its name"));
+        }
+        if uri.vhost.is_empty() {
+            let problem = Problem::at(AT, "the URL names an empty virtual host");
+            return Err(problem.help("without the `/` at the end it is the broker's default one"));
+        }
+        let plain = uri.scheme == AMQPScheme::AMQP;
+        if plain && !settings.allow_plain && !machine::is_this(&uri.authority.host) {
+            let problem = Problem::at(AT, "leads would cross the network unencrypted");
+            let help = "use `amqps://`; or, if nobody else can listen there, allow_plain = true";
+            return Err(problem.help(help));
+        }
+        uri.query.heartbeat.get_or_insert(HEARTBEAT);
+        Ok(Self {
+            uri,
+            ca: settings.ca.clone(),
+        })
+    }
+
+    /// Host, port and virtual host, for a person.
+    pub(crate) fn name(&self) -> String {
+        let AMQPUri {
+            authority, vhost, ..
+        } = &self.uri;
+        format!("{}:{} ({vhost})", authority.host, authority.port)
+    }
+
+    /// Whom we trust.
+    pub(crate) fn trust(&self) -> std::io::Result<OwnedTLSConfig> {
+        let cert_chain = self.ca.as_ref().map(std::fs::read_to_string).transpose()?;
+        Ok(OwnedTLSConfig {
+            identity: None,
+            cert_chain,
+        })
+    }
+}
+
+/// The host as it is written. The parser gives `localhost` for what it cannot take.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let after_login = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    if after_login.starts_with('[') {
+        after_login
+    } else {
+        after_login.split(':').next().unwrap_or_default()
+    }
+}

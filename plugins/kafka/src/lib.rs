@@ -1,0 +1,117 @@
+//! The `kafka` sink: produces each lead to a topic, acknowledged by all replicas in sync.
+//!
+//! [`cluster`] understands the settings, [`producer`] hands a record over and waits for its
+//! place, [`classify`] says what came of it. librdkafka's own repeats add nothing; what an
+//! attempt repeats has the same delivery id in its header.
+
+mod classify;
+mod cluster;
+mod producer;
+mod settings;
+
+use leadgate_plugin::template::{Engine, Form, Message, Scope, Template};
+use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Sink, step};
+
+use crate::cluster::Cluster;
+use crate::producer::{ID, Producer};
+pub use crate::settings::{OptionValue, Settings};
+
+/// The key, if not said.
+const KEY: &str = "{{ record_id | default(id) }}";
+
+/// The sink.
+pub struct KafkaSink {
+    producer: Producer,
+    topic: String,
+    key: Template,
+    form: Form,
+}
+
+impl Sink for KafkaSink {
+    type Settings = Settings;
+
+    fn check(settings: &Settings, host: &Host) -> Problems {
+        Self::parts(settings, host).err().unwrap_or_default()
+    }
+
+    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
+        Self::parts(&settings, &host)
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Outcome {
+        let (key, message) = match self.fill(delivery) {
+            Ok(filled) => filled,
+            Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
+        };
+        let produced = self
+            .producer
+            .produce(key.as_deref(), delivery.id(), &message, delivery.patience())
+            .await;
+        let outcome = match produced {
+            Ok(place) => {
+                let receipt = format!("{}[{}]@{}", self.topic, place.partition, place.offset);
+                Outcome::delivered(receipt.clone())
+                    .rule("acknowledged")
+                    .response(receipt)
+            }
+            Err(failure) => classify::outcome(&failure),
+        };
+        outcome.request(format!("produce to {}", self.topic))
+    }
+
+    fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
+        let (key, message) = self.fill(delivery)?;
+        Ok(Some(format!(
+            "produce to {} with key {} at {}:\n{ID}: {}\n{}",
+            self.topic,
+            key.as_deref().unwrap_or("(none)"),
+            self.producer.cluster.name(),
+            delivery.id(),
+            message.readable()
+        )))
+    }
+}
+
+impl KafkaSink {
+    fn parts(settings: &Settings, host: &Host) -> Result<Self, Problems> {
+        let engine = Engine::new(host.tables().clone());
+        let mut problems = Problems::default();
+        let cluster = Cluster::new(settings).map_err(|found| problems.extend(found));
+        let key = settings.key.as_deref().unwrap_or(KEY);
+        let key = engine
+            .template(key, &Scope::EVENT)
+            .map_err(|error| problems.push(error.into_problem("/key")));
+        let form = Form::new(&engine, &settings.headers, settings.body.as_ref())
+            .map_err(|found| problems.extend(found));
+        for name in settings.headers.keys() {
+            let at = format!("/headers{}", step(name));
+            if name == ID {
+                let problem = Problem::at(at, "this header is always the delivery's id");
+                problems.push(problem.help("choose another name"));
+            } else if name.is_empty() || name.contains('\0') {
+                problems.push(Problem::at(at, "not a name that a header can have"));
+            }
+        }
+        match (cluster, key, form) {
+            (Ok(cluster), Ok(key), Ok(form)) => problems.or(Self {
+                producer: Producer::new(cluster, settings.topic.clone(), host.clone()),
+                topic: settings.topic.clone(),
+                key,
+                form,
+            }),
+            _ => Err(problems),
+        }
+    }
+
+    fn fill(&self, delivery: &Delivery) -> Result<(Option<String>, Message), Problem> {
+        let context = self.form.context(delivery)?;
+        let key = self.key.text(&context);
+        let key = key.map_err(|error| error.into_problem("/key"))?;
+        Ok((key, self.form.fill(&context, delivery)?))
+    }
+}
+
+leadgate_plugin::export_sink!(leadgate_plugin_kafka, KafkaSink);
+
+#[cfg(test)]
+mod tests;

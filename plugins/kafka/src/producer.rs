@@ -1,0 +1,242 @@
+//! The producer: librdkafka's, idempotent, and how a record is handed over.
+//!
+//! It is made at the first record and used by all, and made again after an error that it does
+//! not survive. Before a record is sent where the last one failed, the topic is looked for: so
+//! while the cluster is away, attempts end knowing that nothing was sent.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use leadgate_plugin::template::Message;
+use leadgate_plugin::{Host, Level};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::{MetadataBroker, MetadataTopic};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::cluster::Cluster;
+
+/// The header with the delivery's id.
+pub(crate) const ID: &str = "leadgate-delivery-id";
+/// How much sooner than the attempt librdkafka gives a record up.
+const EARLIER: Duration = Duration::from_millis(100);
+/// Brokers that make topics by themselves say at first that there is none: so many looks, so
+/// far apart.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(500);
+/// The least that librdkafka gets.
+const LEAST: Duration = Duration::from_millis(100);
+
+/// What failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// No producer, or no broker that knows the topic; nothing was sent.
+    Unreachable(String),
+    /// The cluster has a broker on another machine, which is not allowed; nothing was sent.
+    Elsewhere(String),
+    /// The login was refused; nothing was sent.
+    Login,
+    /// The topic is not there.
+    NoTopic,
+    /// What librdkafka or the broker says of the record.
+    Said(Code),
+    /// No answer in time.
+    Silent,
+}
+
+/// Where a record is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+}
+
+/// A cluster, seen by one topic.
+pub(crate) struct Producer {
+    pub(crate) cluster: Cluster,
+    topic: String,
+    host: Host,
+    /// Locked while the topic is looked for: nothing that comes after a record was handed over
+    /// may wait for it.
+    known: tokio::sync::Mutex<Option<Known>>,
+}
+
+#[derive(Clone)]
+struct Known {
+    producer: FutureProducer<Ear>,
+    trouble: Arc<Mutex<Option<Code>>>,
+    /// Whether the last record arrived.
+    works: Arc<AtomicBool>,
+}
+
+impl Producer {
+    pub(crate) fn new(cluster: Cluster, topic: String, host: Host) -> Self {
+        Self {
+            cluster,
+            topic,
+            host,
+            known: tokio::sync::Mutex::new(None),
+        }
+    }
+
+    /// Produces `message` under `id`, in any case within `patience`, which is always the same.
+    pub(crate) async fn produce(
+        &self,
+        key: Option<&str>,
+        id: &str,
+        message: &Message,
+        patience: Duration,
+    ) -> Result<Place, Failure> {
+        let ends = Instant::now() + patience;
+        let known = timeout_at(ends, self.ready(patience, ends)).await;
+        let known =
+            known.map_err(|_| Failure::Unreachable("no connection in time".to_owned()))??;
+        let mut headers = OwnedHeaders::new_with_capacity(message.headers.len() + 1);
+        let own = [(ID, id)];
+        let given = message.headers.iter();
+        let given = given.map(|(name, value)| (name.as_str(), value.as_str()));
+        for (key, value) in given.chain(own) {
+            let value = Some(value);
+            headers = headers.insert(Header { key, value });
+        }
+        let mut record = FutureRecord::<str, [u8]>::to(&self.topic)
+            .payload(&message.body)
+            .headers(headers);
+        record.key = key;
+        let result = match known.producer.send_result(record) {
+            Ok(waiting) => match timeout_at(ends, waiting).await {
+                Ok(Ok(Ok(place))) => Ok(Place {
+                    partition: place.partition,
+                    offset: place.offset,
+                }),
+                Ok(Ok(Err((error, _)))) => Err(known.failure(&error)),
+                // Dropped by librdkafka, or still on its way.
+                Ok(Err(_)) | Err(_) => Err(Failure::Silent),
+            },
+            Err((error, _)) => Err(known.failure(&error)),
+        };
+        known.works.store(result.is_ok(), Ordering::Relaxed);
+        result
+    }
+
+    /// The producer, after it was seen that the topic can be reached.
+    async fn ready(&self, patience: Duration, ends: Instant) -> Result<Known, Failure> {
+        let mut slot = self.known.lock().await;
+        let known = match &*slot {
+            Some(known) if known.is_lost() => self.make(patience)?,
+            Some(known) if known.works.load(Ordering::Relaxed) => return Ok(known.clone()),
+            Some(known) => known.clone(),
+            None => self.make(patience)?,
+        };
+        *slot = Some(known.clone());
+        *known.trouble() = None;
+        let mut tries = 1;
+        while let Err(failure) = self.look(&known, ends).await {
+            if failure != Failure::NoTopic || tries == TRIES || Instant::now() + PAUSE >= ends {
+                return Err(failure);
+            }
+            tries += 1;
+            sleep(PAUSE).await;
+        }
+        known.works.store(true, Ordering::Relaxed);
+        Ok(known)
+    }
+
+    /// Whether the topic is there, and where its cluster is.
+    async fn look(&self, known: &Known, ends: Instant) -> Result<(), Failure> {
+        let left = ends.saturating_duration_since(Instant::now());
+        let left = left.saturating_sub(EARLIER);
+        let (producer, topic) = (known.producer.clone(), self.topic.clone());
+        let looking = tokio::task::spawn_blocking(move || {
+            producer.client().fetch_metadata(Some(&topic), left)
+        });
+        let looked = looking
+            .await
+            .map_err(|_| Failure::Unreachable("the look for the topic failed".to_owned()))?;
+        let metadata = looked.map_err(|error| known.unreachable(&error))?;
+        let brokers = metadata.brokers().iter().map(MetadataBroker::host);
+        if let Some(host) = self.cluster.forbidden(brokers) {
+            return Err(Failure::Elsewhere(host));
+        }
+        let topic = metadata.topics().first();
+        match topic.and_then(MetadataTopic::error).map(Code::from) {
+            None => Ok(()),
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Err(Failure::NoTopic),
+            Some(code) => Err(Failure::Said(code)),
+        }
+    }
+
+    fn make(&self, patience: Duration) -> Result<Known, Failure> {
+        let timeout = patience.saturating_sub(EARLIER).max(LEAST);
+        let trouble = Arc::default();
+        let ear = Ear {
+            host: self.host.clone(),
+            trouble: Arc::clone(&trouble),
+        };
+        let properties = self.cluster.properties(timeout.as_millis());
+        let producer = FutureProducer::from_config_and_context(&properties, ear);
+        let producer = producer.map_err(|error| Failure::Unreachable(error.to_string()))?;
+        Ok(Known {
+            producer,
+            trouble,
+            works: Arc::default(),
+        })
+    }
+}
+
+impl Known {
+    /// Whether it will never send anything again.
+    fn is_lost(&self) -> bool {
+        self.producer.client().fatal_error().is_some()
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<Code>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it means that a record was not taken.
+    fn failure(&self, error: &KafkaError) -> Failure {
+        match error.rdkafka_error_code() {
+            Some(Code::PurgeInflight) => Failure::Said(Code::PurgeInflight),
+            _ if self.is_lost() => Failure::Said(Code::Fatal),
+            code => Failure::Said(code.unwrap_or(Code::Unknown)),
+        }
+    }
+
+    /// What it means that the topic cannot be looked for.
+    fn unreachable(&self, error: &KafkaError) -> Failure {
+        match self.trouble().or(error.rdkafka_error_code()) {
+            Some(Code::Authentication | Code::SaslAuthenticationFailed) => Failure::Login,
+            Some(code) => Failure::Unreachable(code.to_string()),
+            None => Failure::Unreachable(error.to_string()),
+        }
+    }
+}
+
+/// Hears what librdkafka says beside answers.
+struct Ear {
+    host: Host,
+    trouble: Arc<Mutex<Option<Code>>>,
+}
+
+impl ClientContext for Ear {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, text: &str) {
+        let fields = json!({"facility": facility, "text": text});
+        self.host
+            .log(Level::Debug, "librdkafka said something", &fields);
+    }
+
+    fn error(&self, error: KafkaError, _: &str) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all brokers are down is said after why.
+        let code = error.rdkafka_error_code();
+        if code != Some(Code::AllBrokersDown) || trouble.is_none() {
+            *trouble = code;
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The sink against librdkafka's mock cluster, which speaks Kafka on real sockets.
+#![allow(missing_docs)]
+
+use std::time::{Duration, Instant};
+
+use leadgate_plugin::{Delivery, Ending, Host, Outcome, Sink, Tables};
+use leadgate_sink_kafka::KafkaSink;
+use leadgate_tests::Kafka;
+use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Error};
+use serde_json::{Value, json};
+
+const WAIT: Duration = Duration::from_secs(10);
+/// Long enough for librdkafka, which looks for late records once a second.
+const SHORT: Duration = Duration::from_secs(2);
+
+fn sink(kafka: &Kafka, more: &Value) -> KafkaSink {
+    let mut all = json!({"brokers": [kafka.address()], "topic": "leads"});
+    let more = more.as_object().expect("a table").clone();
+    all.as_object_mut().expect("a table").extend(more);
+    let settings = serde_json::from_value(all).expect("settings");
+    KafkaSink::new(settings, Host::detached("kafka", Tables::new())).expect("valid")
+}
+
+async fn deliver(sink: &KafkaSink, id: &str, timeout: Duration) -> Outcome {
+    let event = json!({
+        "event": "lead.created", "id": "L",
+        "lead": {"name": "张三", "phone": "13567658911", "store_id": 7, "record_id": 371_009},
+    });
+    let delivery = Delivery::new(id, 1, timeout, event.to_string());
+    let outcome = sink.deliver(&delivery).await;
+    let shown = format!("{outcome:?}");
+    for private in ["张三", "13567658911", "371009"] {
+        assert!(!shown.contains(private), "{shown}");
+    }
+    outcome
+}
+
+fn delivered(offset: u32) -> Ending {
+    let receipt = format!("leads[0]@{offset}");
+    Ending::Delivered { receipt }
+}
+
+#[tokio::test]
+async fn a_record_arrives_with_key_headers_and_id() {
+    let kafka = Kafka::start("leads");
+    let more = json!({
+        "headers": {"x-who": "{{ name }}"}, "body": {"name": "{{ name }}", "store": "{{ store_id }}"},
+    });
+    let sink = sink(&kafka, &more);
+    assert_eq!(deliver(&sink, "d1", WAIT).await.ending, delivered(0));
+    assert_eq!(deliver(&sink, "d2", WAIT).await.ending, delivered(1));
+    let records = kafka.read("leads", 2);
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(records[0].key.as_deref(), Some("371009"));
+    assert_eq!(records[0].value, r#"{"name":"张三","store":7}"#);
+    assert_eq!(
+        records[0].headers,
+        [
+            header("x-who", "张三"),
+            header("leadgate-delivery-id", "d1")
+        ]
+    );
+    assert_eq!(records[1].headers[1], header("leadgate-delivery-id", "d2"));
+}
+
+#[tokio::test]
+async fn what_librdkafka_repeats_by_itself_adds_nothing() {
+    let kafka = Kafka::start("leads");
+    let sink = sink(&kafka, &json!({}));
+    assert_eq!(deliver(&sink, "d1", WAIT).await.ending, delivered(0));
+    let errors = [
+        Error::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        Error::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+    ];
+    kafka.cluster.request_errors(Api::Produce, &errors);
+    let outcome = deliver(&sink, "d2", WAIT).await;
+    assert_eq!(outcome.ending, delivered(1), "{outcome:?}");
+    assert_eq!(kafka.count("leads"), 2);
+}
+
+#[tokio::test]
+async fn what_the_broker_refuses_is_told_apart() {
+    for (error, ending, rule) in [
+        (
+            Error::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+            Ending::Rejected,
+            "kafka-10",
+        ),
+        (
+            Error::RD_KAFKA_RESP_ERR_INVALID_RECORD,
+            Ending::Rejected,
+            "kafka-87",
+        ),
+        (
+            Error::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+            Ending::Reauth,
+            "kafka-29",
+        ),
+    ] {
+        let kafka = Kafka::start("leads");
+        let sink = sink(&kafka, &json!({}));
+        kafka.cluster.request_errors(Api::Produce, &[error]);
+        let outcome = deliver(&sink, "d1", WAIT).await;
+        assert_eq!(outcome.ending, ending, "{outcome:?}");
+        assert_eq!(outcome.rule, rule);
+        let next = deliver(&sink, "d2", WAIT).await;
+        assert_eq!(next.ending, delivered(0), "it goes on: {next:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_is_a_dead_letter() {
+    let kafka = Kafka::start("leads");
+    let more = json!({"options": {"message.max.bytes": 1000}, "body": {"text": "x".repeat(2000)}});
+    let outcome = deliver(&sink(&kafka, &more), "d1", WAIT).await;
+    assert_eq!(outcome.ending, Ending::Rejected, "{outcome:?}");
+    assert_eq!(outcome.rule, "kafka-10");
+}
+
+#[tokio::test]
+async fn a_topic_that_is_not_there_is_a_dead_letter() {
+    let kafka = Kafka::start("leads");
+    let unknown = Error::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    kafka.cluster.topic_error("nowhere", unknown).expect("set");
+    let outcome = deliver(&sink(&kafka, &json!({"topic": "nowhere"})), "d1", WAIT).await;
+    assert_eq!(outcome.ending, Ending::Rejected, "{outcome:?}");
+    assert_eq!(outcome.rule, "no-topic");
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_away_is_tried_again_and_used_when_it_is_back() {
+    let kafka = Kafka::start("leads");
+    let sink = sink(
+        &kafka,
+        &json!({"options": {"reconnect.backoff.max.ms": 100}}),
+    );
+    assert_eq!(deliver(&sink, "d1", SHORT).await.ending, delivered(0));
+    kafka.cluster.broker_down(1).expect("down");
+    // What was handed over when nobody knew that it is away may have been sent.
+    let first = deliver(&sink, "d2", SHORT).await;
+    assert_eq!(first.ending, Ending::Ambiguous, "{first:?}");
+    let second = deliver(&sink, "d2", SHORT).await;
+    assert_eq!(second.ending, Ending::Retry { after: None }, "{second:?}");
+    kafka.cluster.broker_up(1).expect("up");
+    let begun = Instant::now();
+    let mut back = deliver(&sink, "d2", WAIT).await;
+    while !matches!(back.ending, Ending::Delivered { .. }) && begun.elapsed() < WAIT * 3 {
+        back = deliver(&sink, "d2", WAIT).await;
+    }
+    assert_eq!(back.ending, delivered(1), "{back:?}");
+    assert_eq!(kafka.count("leads"), 2);
+}
+
+#[tokio::test]
+async fn a_producer_that_does_not_recover_is_made_anew() {
+    let kafka = Kafka::start("leads");
+    let sink = sink(&kafka, &json!({}));
+    assert_eq!(deliver(&sink, "d1", WAIT).await.ending, delivered(0));
+    let errors = [Error::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER];
+    kafka.cluster.request_errors(Api::Produce, &errors);
+    let outcome = deliver(&sink, "d2", WAIT).await;
+    assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
+    assert_eq!(outcome.rule, "kafka-fatal");
+    let again = deliver(&sink, "d2", WAIT).await;
+    assert_eq!(again.ending, delivered(1), "{again:?}");
+    assert_eq!(kafka.count("leads"), 2);
+}

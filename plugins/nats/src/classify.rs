@@ -1,0 +1,93 @@
+//! What a failure means.
+
+use leadgate_plugin::Outcome;
+
+use crate::stream::Failure;
+
+/// The outcome of a failed publication.
+///
+/// | failure | outcome |
+/// |---|---|
+/// | no connection | retry |
+/// | login refused, subject not allowed | reauth |
+/// | no stream, answer of no stream, too large | rejected |
+/// | JetStream 429 | throttled |
+/// | JetStream 409 (the same id is being stored), 5xx | retry |
+/// | JetStream otherwise | rejected |
+/// | connection lost, no answer | ambiguous |
+pub(crate) fn outcome(failure: &Failure) -> Outcome {
+    match failure {
+        Failure::Unreachable(why) => {
+            Outcome::retry(None, format!("no connection: {why}")).rule("connection")
+        }
+        Failure::Login(why) => Outcome::reauth(why.clone()).rule("login"),
+        Failure::Forbidden => {
+            Outcome::reauth("the user may not publish to this subject").rule("forbidden")
+        }
+        Failure::NoStream => Outcome::rejected(
+            "no stream is bound to this subject; add the subject to a stream, or mend `subject`",
+        )
+        .rule("no-stream"),
+        Failure::Stranger => Outcome::rejected(
+            "something answered that is no stream; add the subject to a stream, or mend `subject`",
+        )
+        .rule("no-stream"),
+        Failure::TooLarge => Outcome::rejected(
+            "the message is larger than the server takes; send less in `body`, or raise max_payload there",
+        )
+        .rule("too-large"),
+        Failure::Refused(code, number, said) => {
+            let said = format!("JetStream {code} ({number}): {said}");
+            let outcome = match code {
+                429 => Outcome::throttled(None, said.clone()),
+                409 | 500.. => Outcome::retry(None, said.clone()),
+                _ => Outcome::rejected(said.clone()),
+            };
+            outcome.rule(format!("jetstream-{number}")).response(said)
+        }
+        Failure::Lost => {
+            Outcome::ambiguous("the connection was lost before the stream answered").rule("connection")
+        }
+        Failure::Silent => Outcome::ambiguous("the stream did not answer in time").rule("timeout"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leadgate_plugin::Ending;
+
+    use super::*;
+
+    #[test]
+    fn every_failure_has_its_meaning() {
+        let retry = Ending::Retry { after: None };
+        let refused = |code, number| Failure::Refused(code, number, "why".to_owned());
+        for (failure, ending, rule) in [
+            (
+                Failure::Unreachable("x".to_owned()),
+                retry.clone(),
+                "connection",
+            ),
+            (Failure::Login("x".to_owned()), Ending::Reauth, "login"),
+            (Failure::Forbidden, Ending::Reauth, "forbidden"),
+            (Failure::NoStream, Ending::Rejected, "no-stream"),
+            (Failure::Stranger, Ending::Rejected, "no-stream"),
+            (Failure::TooLarge, Ending::Rejected, "too-large"),
+            (refused(503, 10077), retry.clone(), "jetstream-10077"),
+            (refused(500, 10049), retry.clone(), "jetstream-10049"),
+            (refused(409, 10158), retry, "jetstream-10158"),
+            (
+                refused(429, 10167),
+                Ending::Throttled { after: None },
+                "jetstream-10167",
+            ),
+            (refused(400, 10054), Ending::Rejected, "jetstream-10054"),
+            (Failure::Lost, Ending::Ambiguous, "connection"),
+            (Failure::Silent, Ending::Ambiguous, "timeout"),
+        ] {
+            let outcome = outcome(&failure);
+            assert_eq!(outcome.ending, ending, "{failure:?}");
+            assert_eq!(outcome.rule, rule, "{failure:?}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The `nats` sink: publishes each lead to a stream of NATS JetStream.
+//!
+//! [`servers`] and [`subject`] understand the settings, [`stream`] hands a message over and
+//! waits until it is stored, [`classify`] says what came of it. The message's id is that of
+//! the delivery, so the stream itself leaves out what an attempt repeats. A lead never chooses
+//! more of the subject than the token it fills.
+
+mod classify;
+mod servers;
+mod settings;
+mod stream;
+mod subject;
+
+use std::str::FromStr;
+
+use async_nats::header::HeaderName;
+use leadgate_plugin::template::{Engine, Form, Message};
+use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Sink, step};
+use tokio::time::Instant;
+
+use crate::servers::Servers;
+pub use crate::settings::Settings;
+use crate::stream::Stream;
+use crate::subject::Subject;
+
+/// The sink.
+pub struct NatsSink {
+    stream: Stream,
+    subject: Subject,
+    form: Form,
+}
+
+impl Sink for NatsSink {
+    type Settings = Settings;
+
+    fn check(settings: &Settings, host: &Host) -> Problems {
+        Self::parts(settings, host).err().unwrap_or_default()
+    }
+
+    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
+        Self::parts(&settings, &host)
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Outcome {
+        let ends = Instant::now() + delivery.patience();
+        let (subject, message) = match self.fill(delivery) {
+            Ok(filled) => filled,
+            Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
+        };
+        let published = self
+            .stream
+            .publish(&subject, delivery.id(), &message, ends)
+            .await;
+        let outcome = match published {
+            Ok(stored) => {
+                let receipt = format!("{} seq {}", stored.stream, stored.seq);
+                if stored.duplicate {
+                    Outcome::duplicate().rule("duplicate").response(receipt)
+                } else {
+                    Outcome::delivered(receipt.clone())
+                        .rule("stored")
+                        .response(receipt)
+                }
+            }
+            Err(failure) => classify::outcome(&failure),
+        };
+        // As it is written: filled in, it may say something of a person.
+        outcome.request(format!("publish to {}", self.subject.written()))
+    }
+
+    fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
+        let (subject, message) = self.fill(delivery)?;
+        Ok(Some(format!(
+            "publish to {subject} at {}:\nNats-Msg-Id: {}\n{}",
+            self.stream.servers.names(),
+            delivery.id(),
+            message.readable()
+        )))
+    }
+}
+
+impl NatsSink {
+    fn parts(settings: &Settings, host: &Host) -> Result<Self, Problems> {
+        let engine = Engine::new(host.tables().clone());
+        let mut problems = Problems::default();
+        let servers = Servers::new(settings).map_err(|found| problems.extend(found));
+        let subject =
+            Subject::new(&settings.subject, &engine).map_err(|found| problems.extend(found));
+        let form = Form::new(&engine, &settings.headers, settings.body.as_ref())
+            .map_err(|found| problems.extend(found));
+        problems.extend(
+            settings
+                .headers
+                .keys()
+                .filter_map(|name| wrong_header(name)),
+        );
+        match (servers, subject, form) {
+            (Ok(servers), Ok(subject), Ok(form)) => problems.or(Self {
+                stream: Stream::new(servers),
+                subject,
+                form,
+            }),
+            _ => Err(problems),
+        }
+    }
+
+    fn fill(&self, delivery: &Delivery) -> Result<(String, Message), Problem> {
+        let context = self.form.context(delivery)?;
+        let subject = self.subject.fill(&context)?;
+        Ok((subject, self.form.fill(&context, delivery)?))
+    }
+}
+
+/// `Nats-` headers tell JetStream what to do, and the id is ours.
+fn wrong_header(name: &str) -> Option<Problem> {
+    let at = format!("/headers{}", step(name));
+    if name.is_empty() || HeaderName::from_str(name).is_err() {
+        Some(Problem::at(at, "not a name that a header can have").help("such as x-store"))
+    } else if name.to_ascii_lowercase().starts_with("nats-") {
+        let problem = Problem::at(
+            at,
+            "headers that begin with `Nats-` tell JetStream what to do",
+        );
+        Some(problem.help("`Nats-Msg-Id` is always the delivery's id; choose another name"))
+    } else {
+        None
+    }
+}
+
+leadgate_plugin::export_sink!(leadgate_plugin_nats, NatsSink);
+
+#[cfg(test)]
+mod tests;
