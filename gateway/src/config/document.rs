@@ -310,6 +310,9 @@ pub(super) fn is_outbox_key(pointer: &str) -> bool {
 
 /// Whether a text at `pointer` is a secret written out, judged by the key's name.
 pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
+    if has_password(text) {
+        return true;
+    }
     let mut steps = pointer
         .rsplit('/')
         .filter(|step| step.parse::<usize>().is_err());
@@ -337,4 +340,16 @@ pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
         && !["env:", "file:", "cred:", "${"]
             .iter()
             .any(|prefix| text.starts_with(prefix))
+}
+
+/// Whether `text` is a URL with a password written out, as in `postgres://user:password@host/db`.
+fn has_password(text: &str) -> bool {
+    let password = || {
+        let (_, rest) = text.split_once("://")?;
+        let (login, _) = rest.split('/').next()?.rsplit_once('@')?;
+        Some(login.split_once(':')?.1)
+    };
+    password().is_some_and(|password| {
+        !password.is_empty() && !password.starts_with("${") && !password.starts_with("{{")
+    })
 }

@@ -52,6 +52,8 @@ impl std::fmt::Display for Problem {
 pub trait Catalogue {
     /// Names of all plugins that can be used.
     fn names(&self) -> Vec<String>;
+    /// Names of first-party plugins that this leadgate was built without.
+    fn left_out(&self) -> Vec<String>;
     /// JSON Schema of a plugin's settings; `None` if there is no such plugin.
     fn schema(&self, plugin: &str) -> Option<Value>;
     /// What is wrong with settings beyond their schema.

@@ -105,17 +105,9 @@ impl Build<'_, '_> {
     ) {
         let at = pointer("/sinks", name);
         let Some(schema) = catalogue.schema(plugin) else {
-            let message = Text::new(
-                format!("there is no plugin `{plugin}`"),
-                format!("没有插件 `{plugin}`"),
-            );
-            let help = guess(plugin, &catalogue.names());
-            self.error(
-                "config::unknown_plugin",
-                message,
-                help,
-                self.value(&pointer(&at, "plugin")),
-            );
+            let place = self.value(&pointer(&at, "plugin"));
+            let (message, help) = unknown(plugin, catalogue);
+            self.error("config::unknown_plugin", message, help, place);
             return;
         };
         let below = pointer(&at, "settings");
@@ -234,4 +226,32 @@ impl Build<'_, '_> {
             .filter(|one| one.severity == Severity::Error)
             .count()
     }
+}
+
+/// What to say of a plugin that is not there: misspelt, or left out of this build.
+fn unknown(plugin: &str, catalogue: &dyn Catalogue) -> (Text, Text) {
+    let left_out = catalogue.left_out();
+    if left_out.iter().any(|name| name == plugin) {
+        let message = Text::new(
+            format!("this leadgate was built without the plugin `{plugin}`"),
+            format!("本 leadgate 编译时未包含插件 `{plugin}`"),
+        );
+        let help = Text::new(
+            format!(
+                "build it with `--features {plugin}`, or name the plugin's library by `path` in [plugins.{plugin}]"
+            ),
+            format!(
+                "编译时加 `--features {plugin}`，或在 [plugins.{plugin}] 中用 `path` 指定其动态库"
+            ),
+        );
+        return (message, help);
+    }
+    let message = Text::new(
+        format!("there is no plugin `{plugin}`"),
+        format!("没有插件 `{plugin}`"),
+    );
+    (
+        message,
+        guess(plugin, &[catalogue.names(), left_out].concat()),
+    )
 }

@@ -49,22 +49,20 @@ struct Functions {
     destroy: unsafe extern "C" fn(*mut c_void),
 }
 
-/// The built-in `http` plugin.
-pub(super) fn http() -> Result<Plugin, LoadError> {
-    // SAFETY: the function is ours, linked in, and takes nothing.
-    unsafe { describe("http", leadgate_sink_http::leadgate_plugin_http(), false) }
-}
-
-/// The built-in `file` plugin.
-pub(super) fn file() -> Result<Plugin, LoadError> {
-    // SAFETY: as above.
-    unsafe { describe("file", leadgate_sink_file::leadgate_plugin_file(), false) }
-}
-
-/// The built-in `email` plugin.
-pub(super) fn email() -> Result<Plugin, LoadError> {
-    // SAFETY: as above.
-    unsafe { describe("email", leadgate_sink_email::leadgate_plugin_email(), false) }
+/// The plugins linked into this binary.
+pub(super) fn linked() -> Result<Vec<Plugin>, LoadError> {
+    let linked: &[(&str, abi::DescriptorFn)] = &[
+        ("http", leadgate_sink_http::leadgate_plugin_http),
+        ("file", leadgate_sink_file::leadgate_plugin_file),
+        ("email", leadgate_sink_email::leadgate_plugin_email),
+        #[cfg(feature = "sql")]
+        ("sql", leadgate_sink_sql::leadgate_plugin_sql),
+    ];
+    let plugins = linked.iter().map(|(name, descriptor)| {
+        // SAFETY: the function is one of ours, takes nothing, and gives a static descriptor.
+        unsafe { describe(name, descriptor(), false) }
+    });
+    plugins.collect()
 }
 
 /// Loads the library at `path` for good.

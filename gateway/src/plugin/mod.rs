@@ -18,6 +18,11 @@ pub use self::loader::{Plugin, Sink};
 pub use self::outcome::{Kind, Outcome};
 use crate::config::{self, Catalogue, Problem, Tables};
 
+/// First-party plugins that are linked in only with the Cargo feature of their name.
+const OPTIONAL: &[&str] = &[
+    "sql", //
+];
+
 /// What a sink is made from.
 pub struct SinkConfig<'a> {
     /// Its name.
@@ -107,14 +112,11 @@ pub struct Plugins {
 impl Plugins {
     /// Those linked into the binary.
     pub fn builtin() -> Result<Self, LoadError> {
-        let mut by_name = BTreeMap::new();
-        for (name, plugin) in [
-            ("http", loader::http()?),
-            ("file", loader::file()?),
-            ("email", loader::email()?),
-        ] {
-            by_name.insert(name.to_owned(), plugin);
-        }
+        let linked = loader::linked()?;
+        let by_name = linked
+            .into_iter()
+            .map(|plugin| (plugin.name().to_owned(), plugin))
+            .collect();
         Ok(Self { by_name })
     }
 
@@ -142,6 +144,11 @@ impl Plugins {
 impl Catalogue for Plugins {
     fn names(&self) -> Vec<String> {
         self.by_name.keys().cloned().collect()
+    }
+
+    fn left_out(&self) -> Vec<String> {
+        let left_out = OPTIONAL.iter().filter(|name| self.get(name).is_none());
+        left_out.map(|name| (*name).to_owned()).collect()
     }
 
     fn schema(&self, plugin: &str) -> Option<Value> {

@@ -45,7 +45,12 @@ fn a_file_that_is_no_library_is_refused_with_its_name() {
 fn built_in_plugins_have_a_schema_and_a_version() {
     let plugins = Plugins::builtin().expect("the built-in plugins fit");
     let names: Vec<_> = plugins.iter().map(|(name, _)| name.to_owned()).collect();
-    assert_eq!(names, ["email", "file", "http"]);
+    let mut expected = vec!["email".to_owned(), "file".to_owned(), "http".to_owned()];
+    let left_out = plugins.left_out();
+    let optional = OPTIONAL.iter().map(|name| (*name).to_owned());
+    expected.extend(optional.filter(|name| !left_out.contains(name)));
+    expected.sort_unstable();
+    assert_eq!(names, expected);
     for (name, plugin) in plugins.iter() {
         assert_eq!(plugin.schema()["type"], "object", "{name}");
         assert_eq!(plugin.abi(), "1.1");
@@ -68,4 +73,30 @@ fn problems_of_the_settings_come_back_with_their_path() {
         "{problems:?}"
     );
     assert!(http.create(&sink).is_err());
+}
+
+#[test]
+fn a_plugin_that_was_left_out_is_told_from_one_that_is_misspelt() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("leadgate.toml");
+    let mut plugins = Plugins {
+        by_name: BTreeMap::new(),
+    };
+    let mut said = |plugin: &str| {
+        let text = format!("[outbox]\npath = \"x\"\n[sinks.bus]\nplugin = \"{plugin}\"\n");
+        std::fs::write(&file, text).expect("writes");
+        let environment = config::Environment::of(|_| None);
+        let (_, report) = config::load(&file, &environment, &mut plugins);
+        report.render(crate::lang::Lang::En, false)
+    };
+    let left_out = said("sql");
+    assert!(
+        left_out.contains("built without the plugin `sql`"),
+        "{left_out}"
+    );
+    assert!(left_out.contains("--features sql"), "{left_out}");
+    assert!(left_out.contains("[plugins.sql]"), "{left_out}");
+    let misspelt = said("slq");
+    assert!(misspelt.contains("there is no plugin `slq`"), "{misspelt}");
+    assert!(misspelt.contains("did you mean `sql`?"), "{misspelt}");
 }

@@ -9,7 +9,8 @@ use crate::config::{Log, LogFormat};
 
 /// What the web server says about itself, and about strangers who do not speak HTTP: anybody
 /// could fill the log with errors that nobody needs to act on.
-const QUIET: &str = "actix_server=warn,actix_http=off";
+/// Clients of databases would say what a lead says.
+const QUIET: &str = "actix_server=warn,actix_http=off,tokio_postgres=off,mysql_async=off";
 
 /// Starts logging. Called once; a second call changes nothing.
 ///
