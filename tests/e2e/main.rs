@@ -13,4 +13,6 @@ mod operators;
 mod plugins;
 mod privacy;
 mod receiving;
+#[cfg(feature = "all-plugins")]
+mod sql;
 mod upkeep;

@@ -5,9 +5,11 @@
 //! own process id.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod counts;
 mod crm;
 mod daemon;
+mod database;
 mod load;
 mod program;
 mod setup;
@@ -20,11 +22,13 @@ mod wire;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub use authority::{Authority, Certificate};
 pub use counts::counted;
 pub use crm::{Behaviour, Clerk, Crm, Received};
 pub use daemon::{Daemon, Ended, free_port};
+pub use database::{Client, Database, Kind};
 pub use load::Load;
-pub use program::{binary, library, output, output_with};
+pub use program::{binary, library, output, output_of, output_with};
 pub use setup::Setup;
 pub use shim::{Errno, Fault};
 pub use shop::{SAMPLE, Shop};

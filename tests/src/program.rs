@@ -36,6 +36,9 @@ pub(crate) fn built() -> PathBuf {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut build = Command::new(cargo);
             build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);
+            if cfg!(feature = "all-plugins") {
+                build.arg("--all-features");
+            }
             if folder.ends_with("release") {
                 build.arg("--release");
             }
@@ -79,4 +82,10 @@ pub fn output_with(args: &[&str], environment: &[(&str, &str)], stdin: &str) -> 
     let _ = pipe.write_all(stdin.as_bytes());
     drop(pipe);
     child.wait_with_output().expect("the binary ends")
+}
+
+/// All that a program said.
+pub fn output_of(output: &Output) -> String {
+    let [said, errors] = [&output.stdout, &output.stderr].map(|one| String::from_utf8_lossy(one));
+    format!("{}\n{said}{errors}", output.status)
 }

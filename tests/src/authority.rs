@@ -1,0 +1,48 @@
+//! An authority of one's own: it signs certificates that no system trusts by itself.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+/// An authority.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A server's certificate.
+pub struct Certificate {
+    /// Its key and then itself, in PEM.
+    pub pem: String,
+}
+
+impl Authority {
+    /// A new one.
+    ///
+    /// # Panics
+    ///
+    /// If no key can be made.
+    #[expect(clippy::new_without_default, reason = "each is another one")]
+    pub fn new() -> Self {
+        let mut wanted = CertificateParams::new(Vec::new()).expect("no names");
+        wanted.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Self(CertifiedIssuer::self_signed(wanted, key).expect("signs itself"))
+    }
+
+    /// Its own certificate, in PEM.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for the server with these names.
+    ///
+    /// # Panics
+    ///
+    /// If a name is none.
+    pub fn certificate(&self, names: &[&str]) -> Certificate {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::new(names)
+            .and_then(|wanted| wanted.signed_by(&key, &self.0))
+            .expect("signs");
+        Certificate {
+            pem: key.serialize_pem() + &certificate.pem(),
+        }
+    }
+}
