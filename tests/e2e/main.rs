@@ -20,6 +20,8 @@ mod plugins;
 mod privacy;
 mod receiving;
 mod spreadsheet;
+#[cfg(feature = "all-plugins")]
+mod sql;
 mod steps;
 mod trial;
 mod tryton;

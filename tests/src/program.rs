@@ -92,3 +92,9 @@ pub fn output_with(args: &[&str], environment: &[(&str, &str)], stdin: &str) -> 
     drop(pipe);
     child.wait_with_output().expect("the binary ends")
 }
+
+/// All that a program said.
+pub fn output_of(output: &Output) -> String {
+    let [said, errors] = [&output.stdout, &output.stderr].map(|one| String::from_utf8_lossy(one));
+    format!("{}\n{said}{errors}", output.status)
+}

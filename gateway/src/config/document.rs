@@ -321,6 +321,9 @@ fn has_password(text: &str) -> bool {
 /// Whether a text at `pointer` is a secret written out, judged by the key's name, or by itself
 /// if it is a URL.
 pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
+    if has_password(text) {
+        return true;
+    }
     let mut steps = pointer
         .rsplit('/')
         .filter(|step| step.parse::<usize>().is_err());
@@ -341,7 +344,7 @@ pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
         return true;
     }
     // Where a token is fetched and how it is carried is no secret, nor is what a lead fills in.
-    let about = ["_url", "_header", "_prefix", "_query"];
+    let about = ["_url", "_header", "_prefix", "_query", "_body"];
     if about.iter().any(|end| key.ends_with(end)) || text.contains("{{") {
         return false;
     }
@@ -375,6 +378,7 @@ mod tests {
             ("url", "amqps://leads@rabbit.example", false),
             ("url", "https://crm.example/a:b@c", false),
             ("servers/0", "nats://me:t0psecret@nats.example", true),
+            ("auth/token_body", "corpAccessToken", false),
             ("topic", "leads", false),
         ] {
             let at = format!("/sinks/bus/settings/{key}");

@@ -145,6 +145,7 @@ fn the_examples_of_sinks_are_good() {
         let environment = Environment::of(|name| match name {
             "FRAPPE_SITE" | "ODOO_SITE" => None,
             "AMQP_URL" => Some("amqps://leads:s3cr3t@rabbit.example/shop".to_owned()),
+            "WAREHOUSE_DB" => Some("postgres://leads:s3cr3t@db.example/shop".to_owned()),
             name if name.ends_with("_URL") => Some("https://crm.example/hook".to_owned()),
             _ => Some("s3cr3t-value".to_owned()),
         });
@@ -163,7 +164,7 @@ fn the_examples_of_sinks_are_good() {
         }
         count += 1;
     }
-    assert_eq!(count, 19);
+    assert_eq!(count, 20);
 }
 
 #[test]
@@ -304,6 +305,21 @@ fn a_literal_secret_is_a_warning_that_does_not_show_it() {
     assert!(text.contains("config::literal_secret"), "{text}");
     assert!(text.contains("sinks.crm.settings.url"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_password_written_out_in_a_url_is_not_shown_either() {
+    let with_url = |url: &str| said_of(&GOOD.replace("https://crm.example/leads", url));
+    let text = with_url("https://shop:hunter2hunter2@crm.example/{{ name }}");
+    assert!(text.contains("config::literal_secret"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+    for url in [
+        "https://shop@crm.example/a:b@c",
+        "https://crm.example/?a=b:c@d",
+    ] {
+        let text = with_url(url);
+        assert!(!text.contains("config::literal_secret"), "{text}");
+    }
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub(super) fn linked() -> Result<Vec<Plugin>, LoadError> {
         ("amqp", leadgate_sink_amqp::leadgate_plugin_amqp),
         #[cfg(feature = "kafka")]
         ("kafka", leadgate_sink_kafka::leadgate_plugin_kafka),
+        #[cfg(feature = "sql")]
+        ("sql", leadgate_sink_sql::leadgate_plugin_sql),
     ];
     let plugins = linked.iter().map(|(name, descriptor)| {
         // SAFETY: the function is one of ours, takes nothing, and gives a static descriptor.

@@ -20,7 +20,7 @@ pub use self::outcome::{Kind, Outcome};
 use crate::config::{self, Catalogue, Problem, Tables};
 
 /// First-party plugins that are linked in only with the Cargo feature of their name.
-const OPTIONAL: &[&str] = &["nats", "amqp", "kafka"];
+const OPTIONAL: &[&str] = &["sql", "nats", "amqp", "kafka"];
 
 /// What a sink is made from.
 pub struct SinkConfig<'a> {

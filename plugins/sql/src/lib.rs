@@ -1,0 +1,89 @@
+//! The `sql` sink: writes each lead into PostgreSQL, MySQL or MariaDB by one statement.
+//!
+//! [`parts`] understands the settings, [`statement`] and [`scan`] the statement, [`server`]
+//! runs it over [`postgres`] or [`mysql`], [`classify`] says what a failure means. What a lead
+//! says goes to the database as bind parameters only, and of the database's answers nothing is
+//! kept that could quote it.
+
+mod bind;
+mod classify;
+mod failure;
+mod mysql;
+mod parts;
+mod postgres;
+mod scan;
+mod server;
+mod settings;
+mod statement;
+mod target;
+mod tls;
+
+use std::fmt::Write;
+
+use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Sink};
+
+use crate::parts::Parts;
+use crate::server::{Deadline, Server};
+pub use crate::settings::Settings;
+
+/// The sink.
+pub struct SqlSink {
+    parts: Parts,
+    server: Server,
+    /// As it was written.
+    statement: String,
+}
+
+impl Sink for SqlSink {
+    type Settings = Settings;
+
+    fn check(settings: &Settings, host: &Host) -> Problems {
+        match Parts::new(settings, host) {
+            Ok(_) => Problems::default(),
+            Err(problems) => problems,
+        }
+    }
+
+    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
+        let parts = Parts::new(&settings, &host)?;
+        let server = Server::new(&parts, settings.connections)?;
+        Ok(Self {
+            parts,
+            server,
+            statement: settings.statement,
+        })
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Outcome {
+        let ends = Deadline::new(delivery.timeout());
+        let values = match self.parts.values(delivery) {
+            Ok(values) => values,
+            Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
+        };
+        let request = format!("the statement to {}", self.parts.target.shown());
+        let done = self.server.run(&self.parts.statement, &values, &ends).await;
+        let outcome = match done {
+            Ok(count) => {
+                let rows = if count == 1 { "row" } else { "rows" };
+                Outcome::delivered(format!("{count} {rows}")).rule("done")
+            }
+            Err(failure) => classify::outcome(&failure),
+        };
+        outcome.request(request)
+    }
+
+    fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
+        let values = self.parts.values(delivery)?;
+        let statement = self.statement.trim();
+        let mut text = format!("{}:\n{statement}\n", self.parts.target.shown());
+        for (name, value) in &values {
+            let _ = write!(text, "\n:{name} = {value}");
+        }
+        Ok(Some(text))
+    }
+}
+
+leadgate_plugin::export_sink!(leadgate_plugin_sql, SqlSink);
+
+#[cfg(test)]
+mod tests;

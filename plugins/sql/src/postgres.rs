@@ -1,0 +1,232 @@
+//! PostgreSQL: connecting, preparing once, running, and cancelling what takes too long.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio::time::{timeout, timeout_at};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::error::DbError;
+use tokio_postgres::{Client, Config, Error};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::bind::Bound;
+use crate::failure::{Failure, Fault, Refusal, Stage, words};
+use crate::server::Deadline;
+use crate::statement::Statement;
+use crate::target::{Place, Target};
+
+/// Longest wait for the goodbye of a connection that is not needed any more.
+const GOODBYE: Duration = Duration::from_millis(200);
+/// When the system gives up a connection whose other end is gone.
+const GONE: Duration = Duration::from_secs(30);
+
+/// Makes connections.
+pub(crate) struct Connector {
+    config: Config,
+    tls: MakeRustlsConnect,
+}
+
+/// One connection, with the statement prepared.
+pub(crate) struct Connection {
+    client: Client,
+    statement: tokio_postgres::Statement,
+    tls: MakeRustlsConnect,
+    /// Speaks with the server; ends when the client is dropped.
+    driver: JoinHandle<()>,
+}
+
+impl Connector {
+    pub(crate) fn new(target: &Target, tls: rustls::ClientConfig) -> Self {
+        let mut config = Config::new();
+        match &target.place {
+            Place::Net(host, port) => config.host(host).port(*port),
+            Place::Socket(folder) => config.host_path(folder),
+        };
+        config
+            .user(&target.user)
+            .dbname(&target.database)
+            .application_name("leadgate")
+            .tcp_user_timeout(GONE)
+            .ssl_mode(if target.tls {
+                SslMode::Require
+            } else {
+                SslMode::Disable
+            });
+        if let Some(password) = &target.password {
+            config.password(password.expose());
+        }
+        Self {
+            config,
+            tls: MakeRustlsConnect::new(tls),
+        }
+    }
+
+    pub(crate) async fn connect(
+        &self,
+        statement: &Statement,
+        ends: &Deadline,
+    ) -> Result<Connection, Failure> {
+        let connecting = self.config.connect(self.tls.clone());
+        let (client, wire) = match timeout_at(ends.end, connecting).await {
+            Ok(made) => made.map_err(|error| failure(Stage::Connect, &error, statement, None))?,
+            Err(_) => return Err(Failure::new(Stage::Connect, Fault::Silent)),
+        };
+        let driver = tokio::spawn(async move {
+            // Whoever uses the client learns of it as well.
+            let _ = wire.await;
+        });
+        let preparing = client.prepare(&statement.sql);
+        let prepared = cancelled_in_time(&client, &self.tls, ends, preparing).await;
+        let prepared = prepared
+            .ok_or_else(|| Failure::new(Stage::Prepare, Fault::Silent))?
+            .map_err(|error| failure(Stage::Prepare, &error, statement, None))?;
+        Ok(Connection {
+            client,
+            statement: prepared,
+            tls: self.tls.clone(),
+            driver,
+        })
+    }
+}
+
+impl Connection {
+    /// Runs the statement; gives how many rows it was about.
+    pub(crate) async fn run(
+        &mut self,
+        statement: &Statement,
+        values: &[&Value],
+        ends: &Deadline,
+    ) -> Result<u64, Failure> {
+        let bound: Vec<_> = values.iter().map(|value| Bound(value)).collect();
+        let running = self.client.execute_raw(&self.statement, bound);
+        let answer = cancelled_in_time(&self.client, &self.tls, ends, running)
+            .await
+            .ok_or_else(|| Failure::new(Stage::Execute, Fault::Silent))?;
+        answer.map_err(|error| failure(Stage::Execute, &error, statement, Some(&self.statement)))
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    pub(crate) async fn answers(&mut self) -> bool {
+        self.client.check_connection().await.is_ok()
+    }
+
+    pub(crate) async fn close(self) {
+        drop(self.client);
+        let driver = self.driver.abort_handle();
+        if timeout(GOODBYE, self.driver).await.is_err() {
+            driver.abort();
+        }
+    }
+}
+
+/// The answer to what `client` does. What takes too long is cancelled at the server: if it
+/// confirms that, nothing is in doubt. `None` without an answer until the end.
+async fn cancelled_in_time<T>(
+    client: &Client,
+    tls: &MakeRustlsConnect,
+    ends: &Deadline,
+    exchange: impl Future<Output = T>,
+) -> Option<T> {
+    let mut exchange = std::pin::pin!(exchange);
+    if let Ok(answer) = timeout_at(ends.cancel, &mut exchange).await {
+        return Some(answer);
+    }
+    let cancelling = client.cancel_token();
+    let _ = timeout_at(ends.end, cancelling.cancel_query(tls.clone())).await;
+    timeout_at(ends.end, exchange).await.ok()
+}
+
+fn failure(
+    stage: Stage,
+    error: &Error,
+    statement: &Statement,
+    prepared: Option<&tokio_postgres::Statement>,
+) -> Failure {
+    let fault = match error.as_db_error() {
+        Some(said) => Fault::Refused(refusal(stage, said, statement, prepared)),
+        None => Fault::Lost(match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        }),
+    };
+    Failure::new(stage, fault)
+}
+
+fn refusal(
+    stage: Stage,
+    said: &DbError,
+    statement: &Statement,
+    prepared: Option<&tokio_postgres::Statement>,
+) -> Refusal {
+    let state = said.code().code().to_owned();
+    // Once values were sent, the database's own words may quote them.
+    let message = match stage {
+        Stage::Execute => words(&state, None).to_owned(),
+        Stage::Connect | Stage::Prepare => named(said.message(), statement),
+    };
+    let fields = [
+        ("table", said.table()),
+        ("column", said.column()),
+        ("constraint", said.constraint()),
+        ("type", said.datatype()),
+    ];
+    let mut names: Vec<_> = fields
+        .into_iter()
+        .filter_map(|(kind, name)| Some((kind, name?.to_owned())))
+        .collect();
+    if let Some(at) = said.where_().and_then(parameter)
+        && let Some(name) = statement.names.get(at)
+    {
+        names.push(("value", name.clone()));
+        if let Some(kind) = prepared.and_then(|prepared| prepared.params().get(at)) {
+            names.push(("type", kind.name().to_owned()));
+        }
+    }
+    Refusal {
+        state,
+        number: None,
+        message,
+        names,
+    }
+}
+
+/// Which parameter, counted from 0, a context such as `unnamed portal parameter $2` means.
+fn parameter(context: &str) -> Option<usize> {
+    let (_, number) = context.split_once(" parameter $")?;
+    let end = number.find(|letter: char| !letter.is_ascii_digit());
+    let number: usize = number[..end.unwrap_or(number.len())].parse().ok()?;
+    number.checked_sub(1)
+}
+
+/// `message` with names instead of `$1`.
+fn named(message: &str, statement: &Statement) -> String {
+    let numbered = statement.names.iter().enumerate().rev();
+    numbered.fold(message.to_owned(), |text, (at, name)| {
+        text.replace(&format!("${}", at + 1), &format!(":{name}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_database_s_numbers_become_names() {
+        assert_eq!(parameter("unnamed portal parameter $12 = '...'"), Some(11));
+        assert_eq!(parameter("portal \"p\" parameter $1"), Some(0));
+        assert_eq!(parameter("PL/pgSQL function f()"), None);
+        let statement = Statement {
+            sql: String::new(),
+            names: (1..=11).map(|number| format!("n{number}")).collect(),
+        };
+        assert_eq!(
+            named("type of $11 and $1", &statement),
+            "type of :n11 and :n1"
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! The server: a few connections, each with the statement prepared.
+//!
+//! Owns the connections. What is kept is asked whether it is still there before a lead's
+//! values are sent over it, so that a server that was restarted leaves nothing in doubt.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use leadgate_plugin::Problem;
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use crate::failure::{Failure, Fault, Stage};
+use crate::parts::Parts;
+use crate::scan::Dialect;
+use crate::statement::Statement;
+use crate::tls::Trust;
+use crate::{mysql, postgres};
+
+/// Connections at once, if not said.
+const CONNECTIONS: u32 = 4;
+/// Longest time that an unused connection is kept.
+const KEPT: Duration = Duration::from_secs(60);
+/// Unused for less than this, a connection whose loss would have been noticed is still there.
+const TRUSTED: Duration = Duration::from_secs(1);
+/// Longest wait for that.
+const CHECK: Duration = Duration::from_secs(1);
+/// Kept back from the host's timeout, so that our own outcome arrives first.
+const MARGIN: Duration = Duration::from_millis(100);
+/// Longest time for cancelling.
+const CANCELLING: Duration = Duration::from_secs(1);
+
+/// When an attempt must be over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    /// What still runs then is cancelled.
+    pub(crate) cancel: Instant,
+    pub(crate) end: Instant,
+}
+
+impl Deadline {
+    /// For an attempt with the host's timeout.
+    pub(crate) fn new(timeout: Duration) -> Self {
+        let whole = timeout.saturating_sub(MARGIN).max(timeout / 2);
+        let end = Instant::now() + whole;
+        Self {
+            cancel: end - CANCELLING.min(whole / 4),
+            end,
+        }
+    }
+}
+
+/// A database server.
+pub(crate) struct Server {
+    connector: Connector,
+    /// One permit for each connection that may be in use.
+    free: Semaphore,
+    /// At most as many as there are permits.
+    idle: Mutex<Vec<(Connection, Instant)>>,
+}
+
+enum Connector {
+    Postgres(Box<postgres::Connector>),
+    MySql(mysql::Connector),
+}
+
+enum Connection {
+    Postgres(Box<postgres::Connection>),
+    MySql(mysql::Connection),
+}
+
+impl Server {
+    pub(crate) fn new(parts: &Parts, connections: Option<u32>) -> Result<Self, Problem> {
+        let target = &parts.target;
+        let trust = match (&parts.trust, target.tls) {
+            (Some(trust), true) => Some(trust.clone()),
+            (None, true) => Some(Trust::of_system()?),
+            (_, false) => None,
+        };
+        let connector = match target.dialect {
+            Dialect::Postgres => {
+                let tls = trust.unwrap_or_default().config()?;
+                Connector::Postgres(Box::new(postgres::Connector::new(target, tls)))
+            }
+            Dialect::MySql => Connector::MySql(mysql::Connector::new(target, trust.as_ref())),
+        };
+        let connections = connections.unwrap_or(CONNECTIONS).max(1);
+        Ok(Self {
+            connector,
+            free: Semaphore::new(connections as usize),
+            idle: Mutex::default(),
+        })
+    }
+
+    /// Runs `statement` with `values`, in any case until `ends`; gives how many rows it was about.
+    pub(crate) async fn run(
+        &self,
+        statement: &Statement,
+        values: &Map<String, Value>,
+        ends: &Deadline,
+    ) -> Result<u64, Failure> {
+        let Ok(Ok(_permit)) = timeout_at(ends.end, self.free.acquire()).await else {
+            return Err(Failure::new(Stage::Connect, Fault::Busy));
+        };
+        let mut connection = match self.kept(ends).await {
+            Some(connection) => connection,
+            None => self.connect(statement, ends).await?,
+        };
+        let values = statement.ordered(values);
+        let done = match &mut connection {
+            Connection::Postgres(connection) => connection.run(statement, &values, ends).await,
+            Connection::MySql(connection) => connection.run(&values, ends).await,
+        };
+        if done.as_ref().err().is_none_or(Failure::is_about_values) {
+            self.idle().push((connection, Instant::now()));
+        } else {
+            // The statement is prepared anew, for the tables as they are then.
+            connection.close().await;
+        }
+        done
+    }
+
+    /// A connection that is still there.
+    async fn kept(&self, ends: &Deadline) -> Option<Connection> {
+        loop {
+            let (mut connection, since) = self.idle().pop()?;
+            if since.elapsed() < KEPT && connection.is_there(since, ends).await {
+                return Some(connection);
+            }
+            connection.close().await;
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Connection, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect(&self, statement: &Statement, ends: &Deadline) -> Result<Connection, Failure> {
+        Ok(match &self.connector {
+            Connector::Postgres(connector) => {
+                Connection::Postgres(Box::new(connector.connect(statement, ends).await?))
+            }
+            Connector::MySql(connector) => {
+                Connection::MySql(connector.connect(statement, ends).await?)
+            }
+        })
+    }
+}
+
+impl Connection {
+    /// PostgreSQL's is listened to all the time; MySQL's driver notices nothing by itself.
+    async fn is_there(&mut self, since: Instant, ends: &Deadline) -> bool {
+        let until = ends.end.min(Instant::now() + CHECK);
+        let asking = async {
+            match self {
+                Self::Postgres(connection) if connection.is_closed() => false,
+                Self::Postgres(_) if since.elapsed() < TRUSTED => true,
+                Self::Postgres(connection) => connection.answers().await,
+                Self::MySql(connection) => connection.answers().await,
+            }
+        };
+        timeout_at(until, asking).await.unwrap_or(false)
+    }
+
+    async fn close(self) {
+        match self {
+            Self::Postgres(connection) => connection.close().await,
+            Self::MySql(connection) => connection.close().await,
+        }
+    }
+}
