@@ -1,5 +1,6 @@
 //! The client: connections of one sink, with what they trust and by which way they go.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, Problems> {
     }
     if let Some(tls) = &settings.tls {
         match authorities(tls) {
-            Ok(found) => client = client.tls_certs_merge(found),
+            Ok(found) if found.is_empty() => {}
+            Ok(found) => client = client.tls_certs_only(found),
             Err(problem) => problems.push(problem),
         }
         match identity(tls) {
@@ -80,10 +82,10 @@ fn authorities(tls: &Tls) -> Result<Vec<Certificate>, Problem> {
     let Some(ca) = &tls.ca else {
         return Ok(Vec::new());
     };
-    let found = Certificate::from_pem_bundle(ca.as_bytes()).unwrap_or_default();
+    let found = Certificate::from_pem_bundle(&read(ca, "/tls/ca")?).unwrap_or_default();
     if found.is_empty() {
-        let problem = Problem::at("/tls/ca", "no certificate in it");
-        return Err(problem.help("PEM as in ca = \"file:/etc/leadgate/ca.pem\""));
+        let message = format!("no certificate in {}", ca.display());
+        return Err(Problem::at("/tls/ca", message).help("a PEM file: -----BEGIN CERTIFICATE-----"));
     }
     Ok(found)
 }
@@ -91,19 +93,27 @@ fn authorities(tls: &Tls) -> Result<Vec<Certificate>, Problem> {
 fn identity(tls: &Tls) -> Result<Option<Identity>, Problem> {
     let lacks = |key: &str, other: &str| {
         let problem = Problem::at("/tls", format!("`{other}` needs `{key}`"));
-        Err(problem.help(format!("{key} = \"file:/etc/leadgate/client.pem\"")))
+        Err(problem.help(format!("{key} = \"/etc/leadgate/client.pem\"")))
     };
     match (&tls.certificate, &tls.key) {
         (None, None) => Ok(None),
         (Some(_), None) => lacks("key", "certificate"),
         (None, Some(_)) => lacks("certificate", "key"),
         (Some(certificate), Some(key)) => {
-            let both = format!("{}\n{certificate}", key.expose());
-            let found = Identity::from_pem(both.as_bytes());
-            found.map(Some).map_err(|_| {
+            let mut both = read(key, "/tls/key")?;
+            both.push(b'\n');
+            both.extend(read(certificate, "/tls/certificate")?);
+            Identity::from_pem(&both).map(Some).map_err(|_| {
                 let message = "no certificate with its private key";
-                Problem::at("/tls/certificate", message).help("both in PEM, the key unencrypted")
+                Problem::at("/tls/certificate", message).help("both in PEM, the key not encrypted")
             })
         }
     }
+}
+
+fn read(file: &Path, at: &str) -> Result<Vec<u8>, Problem> {
+    std::fs::read(file).map_err(|error| {
+        let message = format!("{} cannot be read: {error}", file.display());
+        Problem::at(at, message).help("name a PEM file that the user of leadgate may read")
+    })
 }

@@ -2,6 +2,7 @@
 //! the parts that use it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use leadgate_plugin::{HumanDuration, Secret};
 use schemars::JsonSchema;
@@ -45,7 +46,7 @@ pub struct Settings {
     /// Refuses private, loopback and link-local addresses, also behind a name. Default false.
     #[serde(default)]
     pub deny_private: bool,
-    /// What connections trust, and how they say who connects, beside what the system knows.
+    /// What connections trust, and how they say who connects.
     pub tls: Option<Tls>,
     /// The proxy that requests go through: an http or https URL, credentials allowed. The environment's proxies are not used.
     pub proxy: Option<Secret>,
@@ -53,16 +54,16 @@ pub struct Settings {
     pub connect_timeout: Option<HumanDuration>,
 }
 
-/// Certificates of a sink's connections, in PEM.
+/// Certificates of a sink's connections: PEM files.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// Authorities to trust besides the system's, such as "file:/etc/leadgate/ca.pem".
-    pub ca: Option<String>,
-    /// The certificate to show to the destination, with what is between it and its authority.
-    pub certificate: Option<String>,
-    /// The private key of that certificate.
-    pub key: Option<Secret>,
+    /// File with the authorities to trust, instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// File with the certificate to show to the destination, and what is between it and its authority.
+    pub certificate: Option<PathBuf>,
+    /// File with the private key of that certificate, not encrypted.
+    pub key: Option<PathBuf>,
 }
 
 /// Leads that share a message.
