@@ -144,6 +144,8 @@ impl Database {
             }
             None => Command::new(found(program)),
         };
+        // MariaDB's temporary tables have names that are unique in one server only.
+        command.env("TMPDIR", self.folder.path());
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }
