@@ -119,18 +119,23 @@ impl Daemon {
         Shop::new(self.public, "/tmall/leads", SECRET)
     }
 
-    /// Asks the admin listener, with the token.
+    /// Asks the admin listener, with the token; again if a busy machine breaks a connection off.
     ///
     /// # Panics
     ///
-    /// If it does not answer.
+    /// If it does not answer three times.
     pub fn admin(&self, path: &str) -> Answer {
-        get(
-            self.admin,
-            path,
-            &[("authorization", "Bearer e2e-admin-token")],
-        )
-        .expect("the admin listener answers")
+        let token = [("authorization", "Bearer e2e-admin-token")];
+        let ask = || get(self.admin, path, &token);
+        ask()
+            .or_else(|_| ask())
+            .or_else(|_| ask())
+            .unwrap_or_else(|error| {
+                panic!(
+                    "the admin listener does not answer: {error}\n{}",
+                    self.log()
+                )
+            })
     }
 
     /// Where the admin listener is.
