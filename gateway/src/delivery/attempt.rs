@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::course::Course;
 use super::verdict::{self, Case};
@@ -14,9 +14,6 @@ use crate::lead::{Event, EventKind};
 use crate::outbox::{ATTEMPTS_KEPT, Attempt, Claim, DeliveryId, Finish, Queue, State};
 use crate::plugin::{Call, Kind, Outcome};
 use crate::telemetry::metrics::DeliveryMetrics;
-
-/// Journals of one attempt that may wait to be stored.
-const JOURNALS: usize = 16;
 
 /// What all attempts of a sink share.
 pub(super) struct Sender {
@@ -50,7 +47,7 @@ impl Sender {
         let began = self.clock.monotonic();
         let trace_id = format!("{:032x}", fastrand::u128(..));
         let number = delivery.attempts.saturating_add(1);
-        let (kept, mut journals) = mpsc::channel(JOURNALS);
+        let (kept, mut journals) = watch::channel(None);
         let call = Call {
             id: id.to_string(),
             attempt: number,
@@ -72,8 +69,10 @@ impl Sender {
             .json(),
             trace_id: trace_id.clone(),
             journal: delivery.journal.clone(),
-            // One more than there is room for is dropped: the next holds more than it did.
-            keep: Some(Arc::new(move |journal| drop(kept.try_send(journal)))),
+            // Only the newest counts: it holds more than the one before.
+            keep: Some(Arc::new(move |journal| {
+                drop(kept.send_replace(Some(journal)))
+            })),
         };
         let journal = &mut delivery.journal;
         let outcome = self.attempt(id, call, phase, &mut journals, journal).await;
@@ -141,7 +140,7 @@ impl Sender {
         id: DeliveryId,
         call: Call,
         mut phase: watch::Receiver<Phase>,
-        journals: &mut mpsc::Receiver<String>,
+        journals: &mut watch::Receiver<Option<String>>,
         journal: &mut String,
     ) -> Outcome {
         let mut attempt = self.sink.deliver(call);
@@ -150,7 +149,8 @@ impl Sender {
         let outcome = loop {
             tokio::select! {
                 outcome = &mut attempt => break outcome,
-                Some(kept) = journals.recv() => {
+                Ok(()) = journals.changed() => {
+                    let kept = journals.borrow_and_update().clone().unwrap_or_default();
                     journal.clone_from(&kept);
                     if let Err(error) = self.outbox.keep(&self.name, id, kept).await {
                         tracing::error!(
@@ -163,8 +163,9 @@ impl Sender {
                     break Outcome::of(Kind::Ambiguous, "shutdown", "leadgate stopped before an answer came"),
             }
         };
-        while let Ok(kept) = journals.try_recv() {
-            *journal = kept;
+        // What was kept last, also if the plugin has let go of the attempt since.
+        if let Some(last) = &*journals.borrow() {
+            journal.clone_from(last);
         }
         outcome
     }

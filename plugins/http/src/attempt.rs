@@ -22,8 +22,8 @@ use crate::redact::Redactor;
 use crate::step::{Step, Values, context};
 use crate::token::Token;
 
-/// Less time than this is not enough for another step.
-const LEAST: Duration = Duration::from_millis(50);
+/// Less time than this is not enough for another request.
+pub(crate) const LEAST: Duration = Duration::from_millis(50);
 
 /// One attempt under way.
 pub(crate) struct Attempt<'a> {
@@ -52,12 +52,20 @@ impl Attempt<'_> {
         self.send(only, &lead).await.0
     }
 
-    /// Sends one request for several leads.
-    pub(crate) async fn digest(mut self, digest: &Digest, count: usize) -> Outcome {
+    /// Sends one request for several leads. An error is that it cannot be written; nothing was
+    /// sent then.
+    pub(crate) async fn digest(
+        mut self,
+        digest: &Digest,
+        count: usize,
+    ) -> Result<Outcome, Problem> {
         let leads = self.lead.clone();
+        let now = SystemTime::now();
+        self.parts
+            .request(&digest.step, self.delivery, &leads, None, now)?;
         let mut outcome = self.send(&digest.step, &leads).await.0;
         outcome.request = format!("{} for {count} leads", outcome.request);
-        outcome
+        Ok(outcome)
     }
 
     async fn steps(&mut self) -> Outcome {
@@ -66,7 +74,7 @@ impl Attempt<'_> {
         let mut values = Values::new();
         let mut record = Record::default();
         let mut last = None;
-        for step in &parts.steps {
+        for (number, step) in parts.steps.iter().enumerate() {
             if let Some(done) = journal.of(step) {
                 values.insert(step.name.clone(), done.values.clone());
                 last = Some(Outcome::delivered(done.receipt.clone()).rule("journal"));
@@ -100,7 +108,11 @@ impl Attempt<'_> {
                 (Ending::Duplicate, _) => String::new(),
                 _ => return record.end(step, outcome),
             };
-            let given = answer.map_or_else(|| Ok(step.nothing()), |answer| step.values(&answer));
+            // Nobody reads what the last one gives.
+            let is_read = number + 1 < parts.steps.len();
+            let given = answer
+                .filter(|_| is_read)
+                .map_or_else(|| Ok(step.nothing()), |answer| step.values(&answer));
             let given = match given {
                 Ok(given) => given,
                 Err(why) => {

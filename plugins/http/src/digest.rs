@@ -13,6 +13,7 @@ use std::time::Duration;
 use leadgate_plugin::template::{Engine, Scope};
 use leadgate_plugin::{Delivery, Outcome, Problem};
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -198,6 +199,22 @@ fn give_up(digest: &Digest, next: Option<Instant>) -> Others {
     desk.led = false;
     desk.next = next.or(desk.next);
     std::mem::take(&mut desk.others)
+}
+
+/// What a digest is sent as: its id is that of just these deliveries, so that a destination that
+/// remembers ids does not take another digest for it.
+pub(crate) fn message(all: &[Delivery]) -> Delivery {
+    let mut hash = Sha256::new();
+    for one in all {
+        hash.update(one.id());
+        hash.update([0]);
+    }
+    let hash = hash.finalize();
+    let id = hash[..16].iter().fold(String::from("digest-"), |id, byte| {
+        id + &format!("{byte:02x}")
+    });
+    let first = &all[0];
+    Delivery::new(id, first.attempt(), first.timeout(), first.event_bytes())
 }
 
 /// Several leads as a digest's body sees them, with the event's names beside the lead's.

@@ -31,12 +31,12 @@ mod token;
 use std::time::{Duration, SystemTime};
 
 use leadgate_plugin::template::Context;
-use leadgate_plugin::{Delivery, Host, Level, Outcome, Problem, Problems, Secret, Sink};
+use leadgate_plugin::{Delivery, Ending, Host, Level, Outcome, Problem, Problems, Secret, Sink};
 use reqwest::Client;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, LEAST};
 use crate::digest::Digest;
 use crate::parts::Parts;
 use crate::preset::Settled;
@@ -106,24 +106,30 @@ impl HttpSink {
         }
     }
 
-    /// Several deliveries in one message.
+    /// Several deliveries in one message; one by one if that cannot be written or is refused.
     async fn several(&self, digest: &Digest, all: &[Delivery], ends: Instant) -> Vec<Outcome> {
         let leads = digest::leads(all);
         let events = json!({"lead": leads["leads"]}).to_string();
-        let attempt = self.attempt(&all[0], Context::of(&leads), events.as_bytes(), ends);
-        let outcome = attempt.digest(digest, all.len()).await;
-        if outcome.rule != "template" {
-            return vec![outcome; all.len()];
-        }
-        // None of them shall be lost for what a template says of another.
+        let message = digest::message(all);
+        let attempt = self.attempt(&message, Context::of(&leads), events.as_bytes(), ends);
+        let why = match attempt.digest(digest, all.len()).await {
+            Ok(outcome) if outcome.ending != Ending::Rejected => return vec![outcome; all.len()],
+            Ok(refused) => refused.reason,
+            Err(problem) => problem.to_string(),
+        };
+        // None of them shall be lost for what is wrong with another.
         self.host.log(
             Level::Warn,
-            "a digest could not be written; its leads go one by one",
-            &json!({"reason": outcome.reason}),
+            "a digest was not taken; its leads go one by one",
+            &json!({"reason": why}),
         );
         let mut outcomes = Vec::with_capacity(all.len());
         for one in all {
-            outcomes.push(self.one(one, ends).await);
+            outcomes.push(if left(ends) < LEAST {
+                Outcome::retry(None, "no time was left for it").rule("digest")
+            } else {
+                self.one(one, ends).await
+            });
         }
         outcomes
     }

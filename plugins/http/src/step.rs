@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use leadgate_plugin::abi::JOURNAL_MAX;
 use leadgate_plugin::template::{Condition, Context, Engine, Scope, Template};
 use leadgate_plugin::{Problem, step};
 use reqwest::Method;
@@ -15,7 +16,9 @@ use crate::draft::{Draft, Written};
 use crate::settings;
 
 /// Longest value that a step gives, as JSON, in bytes.
-const VALUE: usize = 512;
+const VALUE: usize = 256;
+/// What the journal holds of a step besides its values, in bytes: names and the receipt.
+const AROUND: usize = 320;
 
 /// One request of a delivery.
 pub(crate) struct Step {
@@ -157,6 +160,18 @@ pub(crate) fn read(
         }
         let names = one.extract.keys().map(|name| (name.clone(), Value::Null));
         known.insert(one.name.clone(), names.collect());
+    }
+    let kept = steps.iter().filter(|step| step.journaled);
+    let most: usize = kept
+        .map(|step| AROUND + step.extract.len() * (VALUE + 40))
+        .sum();
+    if most > JOURNAL_MAX {
+        let message = "these steps extract more than can be kept of a delivery";
+        let help = format!(
+            "at most {JOURNAL_MAX} bytes, counting {AROUND} for each step that is kept and {} for each value",
+            VALUE + 40
+        );
+        problems.push(Problem::at("/steps", message).help(help));
     }
     if problems.is_empty() {
         Ok(steps)

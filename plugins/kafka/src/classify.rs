@@ -66,18 +66,26 @@ fn said(code: Code) -> Outcome {
         | Code::SaslAuthenticationFailed
         | Code::Authentication => Outcome::reauth(why),
         Code::ThrottlingQuotaExceeded => Outcome::throttled(None, why),
-        Code::MessageTimedOut
-        | Code::RequestTimedOut
-        | Code::OperationTimedOut
-        | Code::NetworkException
-        | Code::BrokerTransportFailure
-        | Code::NotEnoughReplicasAfterAppend
-        | Code::PurgeInflight => Outcome::ambiguous(why),
+        code if is_in_doubt(code) => Outcome::ambiguous(why),
         Code::DuplicateSequenceNumber => Outcome::duplicate(),
         // All others pass, or a person sees them when the attempts are used up.
         _ => Outcome::retry(None, why),
     };
     outcome.rule(rule)
+}
+
+/// Whether a record that was given up like this may have been written.
+pub(crate) fn is_in_doubt(code: Code) -> bool {
+    matches!(
+        code,
+        Code::MessageTimedOut
+            | Code::RequestTimedOut
+            | Code::OperationTimedOut
+            | Code::NetworkException
+            | Code::BrokerTransportFailure
+            | Code::NotEnoughReplicasAfterAppend
+            | Code::PurgeInflight
+    )
 }
 
 #[cfg(test)]

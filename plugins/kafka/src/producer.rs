@@ -19,6 +19,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::classify;
 use crate::cluster::Cluster;
 
 /// The header with the delivery's id.
@@ -29,6 +30,9 @@ const EARLIER: Duration = Duration::from_millis(100);
 /// far apart.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
+/// A cluster is looked at again after this, also while all is well: it may have moved to where
+/// leads must not go unencrypted.
+const FRESH: Duration = Duration::from_mins(1);
 /// The least that librdkafka gets.
 const LEAST: Duration = Duration::from_millis(100);
 
@@ -72,6 +76,8 @@ struct Known {
     trouble: Arc<Mutex<Option<Code>>>,
     /// Whether the last record arrived.
     works: Arc<AtomicBool>,
+    /// When the topic and its cluster were looked at.
+    seen: Instant,
 }
 
 impl Producer {
@@ -127,9 +133,11 @@ impl Producer {
     /// The producer, after it was seen that the topic can be reached.
     async fn ready(&self, patience: Duration, ends: Instant) -> Result<Known, Failure> {
         let mut slot = self.known.lock().await;
-        let known = match &*slot {
+        let mut known = match &*slot {
             Some(known) if known.is_lost() => self.make(patience)?,
-            Some(known) if known.works.load(Ordering::Relaxed) => return Ok(known.clone()),
+            Some(known) if known.works.load(Ordering::Relaxed) && known.seen.elapsed() < FRESH => {
+                return Ok(known.clone());
+            }
             Some(known) => known.clone(),
             None => self.make(patience)?,
         };
@@ -144,6 +152,8 @@ impl Producer {
             sleep(PAUSE).await;
         }
         known.works.store(true, Ordering::Relaxed);
+        known.seen = Instant::now();
+        *slot = Some(known.clone());
         Ok(known)
     }
 
@@ -185,6 +195,7 @@ impl Producer {
             producer,
             trouble,
             works: Arc::default(),
+            seen: Instant::now(),
         })
     }
 }
@@ -202,7 +213,8 @@ impl Known {
     /// What it means that a record was not taken.
     fn failure(&self, error: &KafkaError) -> Failure {
         match error.rdkafka_error_code() {
-            Some(Code::PurgeInflight) => Failure::Said(Code::PurgeInflight),
+            // What may have been written is in doubt, whatever became of the producer.
+            Some(code) if classify::is_in_doubt(code) => Failure::Said(code),
             _ if self.is_lost() => Failure::Said(Code::Fatal),
             code => Failure::Said(code.unwrap_or(Code::Unknown)),
         }

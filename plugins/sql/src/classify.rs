@@ -78,6 +78,8 @@ fn verdict(stage: Stage, refusal: &Refusal) -> Verdict {
         _ if stage == Stage::Connect || is(&LIMITS) => Verdict::Retry,
         // The database itself does not know whether it was done.
         "08007" | "40003" => Verdict::Ambiguous,
+        // Whoever stands between may say that it lost the database, which may have done it.
+        _ if stage == Stage::Execute && class == "08" => Verdict::Ambiguous,
         _ if FINAL.contains(&class) || is(&FINAL_NUMBERS) => Verdict::Rejected,
         _ => Verdict::Retry,
     }
@@ -125,8 +127,8 @@ mod tests {
             (
                 &last,
                 &[
-                    "08006", "25006", "26000", "40001", "40P01", "53100", "55P03", "57014",
-                    "57P01", "58030", "XX000", "HY000", "70100",
+                    "25006", "26000", "40001", "40P01", "53100", "55P03", "57014", "57P01",
+                    "58030", "XX000", "HY000", "70100",
                 ],
                 "retry",
             ),
@@ -137,6 +139,8 @@ mod tests {
                 ],
                 "rejected",
             ),
+            (&[Stage::Prepare], &["08006"], "retry"),
+            (&[Stage::Execute], &["08006", "08P01"], "ambiguous"),
             (&last, &["08007", "40003"], "ambiguous"),
         ] {
             for stage in stages {

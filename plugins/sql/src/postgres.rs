@@ -80,8 +80,12 @@ impl Connector {
         let preparing = client.prepare(&statement.sql);
         let prepared = cancelled_in_time(&client, &self.tls, ends, preparing).await;
         let prepared = prepared
-            .ok_or_else(|| Failure::new(Stage::Prepare, Fault::Silent))?
-            .map_err(|error| failure(Stage::Prepare, &error, statement, None))?;
+            .ok_or_else(|| Failure::new(Stage::Prepare, Fault::Silent))
+            .and_then(|prepared| {
+                prepared.map_err(|error| failure(Stage::Prepare, &error, statement, None))
+            });
+        // A server that never answers would keep the connection for ever.
+        let prepared = prepared.inspect_err(|_| driver.abort())?;
         Ok(Connection {
             client,
             statement: prepared,

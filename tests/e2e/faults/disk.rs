@@ -64,12 +64,13 @@ fn fails_safely_on(
     for record in next + 1..=next + AFTER {
         assert!(!acknowledged(&daemon, record), "success after a failure");
     }
-    assert_eq!(daemon.readiness(), 503);
+    // A write that failed may also leave the store waiting for it.
+    until("it is not ready", || daemon.readiness() == 503);
     assert!(daemon.runs(), "it says so instead of ending");
+    let log = daemon.log();
     assert!(
-        daemon.log().contains("outbox write failed"),
-        "{}",
-        daemon.log()
+        log.contains("outbox write failed") || log.contains("outbox write hangs"),
+        "{log}"
     );
     daemon.kill();
     mend(&mut daemon);

@@ -145,9 +145,9 @@ impl Committer {
     }
 
     fn apply(&self, written: &Written) -> Result<(), Unavailable> {
-        self.tree
-            .apply_batch(written.batch())
-            .map_err(|error| Unavailable(error.to_string()))?;
+        let applying = || self.tree.apply_batch(written.batch());
+        let applied = self.shared.applying.over(applying);
+        applied.map_err(|error| Unavailable(error.to_string()))?;
         self.shared.tap.batch(written.pairs());
         Ok(())
     }

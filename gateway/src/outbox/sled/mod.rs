@@ -41,6 +41,7 @@ mod syncer;
 mod tap;
 mod upkeep;
 mod vault;
+mod watch;
 mod whole;
 mod words;
 mod writes;
@@ -311,7 +312,7 @@ impl Outbox for SledOutbox {
     }
 
     fn fault(&self) -> Option<String> {
-        self.shared.fault()
+        self.shared.fault().or_else(|| self.shared.hangs())
     }
 
     fn short_of_space(&self) -> bool {

@@ -11,6 +11,7 @@ use super::claims::Claims;
 use super::mark::Mark;
 use super::space::Space;
 use super::tap::Tap;
+use super::watch::Watch;
 use crate::outbox::{Totals, Unavailable};
 use crate::telemetry::metrics::OutboxMetrics;
 
@@ -25,6 +26,11 @@ pub(super) struct Shared {
     pub(super) claims: Claims,
     pub(super) space: Space,
     pub(super) tap: Tap,
+    /// Over the committer's writes into the tree, and the syncer's barrier.
+    pub(super) applying: Watch,
+    pub(super) syncing: Watch,
+    /// Whether it was said that a write hangs.
+    hung: AtomicBool,
     mark: Option<Mark>,
     metrics: OutboxMetrics,
 }
@@ -58,6 +64,9 @@ impl Shared {
             claims: Claims::default(),
             space,
             tap: Tap::default(),
+            applying: Watch::default(),
+            syncing: Watch::default(),
+            hung: AtomicBool::new(false),
             mark,
             metrics,
         }
@@ -98,6 +107,22 @@ impl Shared {
                 "outbox write failed; nothing is accepted until the cause is removed and leadgate restarted"
             );
         }
+    }
+
+    /// That a write hangs, if one does; said in the log once for each time.
+    pub(super) fn hangs(&self) -> Option<String> {
+        let taken = self.applying.hangs().or_else(|| self.syncing.hangs());
+        let known = self.hung.swap(taken.is_some(), Ordering::Relaxed);
+        let seconds = taken?.as_secs();
+        if !known {
+            tracing::error!(
+                seconds,
+                "outbox write hangs; nothing is accepted until it ends, or leadgate is restarted"
+            );
+        }
+        Some(format!(
+            "a write has been under way for {seconds} s; if the disk is well again and this stays, restart leadgate"
+        ))
     }
 
     pub(super) fn wake(&self, sink: &str) {

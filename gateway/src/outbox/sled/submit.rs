@@ -21,6 +21,10 @@ impl SledOutbox {
         if self.shared.space.short() {
             return ready(Err(Refusal::NoSpace)).boxed();
         }
+        // Waiting would only end at the deadline.
+        if let Some(why) = self.shared.hangs() {
+            return ready(Err(Unavailable(why).into())).boxed();
+        }
         let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
             return ready(Err(Refusal::Full)).boxed();
         };

@@ -82,7 +82,8 @@ impl Syncer {
         let Some(last) = groups.iter().rfind(|group| group.changed) else {
             return Ok(());
         };
-        self.barrier.pass(&self.tree)?;
+        let passing = || self.barrier.pass(&self.tree);
+        self.shared.syncing.over(passing)?;
         self.shared.mark(&last.totals)
     }
 }

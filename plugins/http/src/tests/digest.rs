@@ -59,7 +59,14 @@ async fn a_burst_is_the_first_lead_at_once_and_one_message_for_all_others() {
     }
     let done = sink.deliver(&lead(7)).await;
     assert!(matches!(done.ending, Ending::Delivered { .. }), "{done:?}");
-    assert_eq!(texts(&server.requests()), ["1", "5: 2 3 4 5 6", "7"]);
+    let requests = server.requests();
+    assert_eq!(texts(&requests), ["1", "5: 2 3 4 5 6", "7"]);
+    assert!(requests[0].contains("idempotency-key: 0198-1\r\n"));
+    assert!(
+        requests[1].contains("idempotency-key: digest-"),
+        "{}",
+        requests[1]
+    );
 }
 
 #[tokio::test]
@@ -102,6 +109,36 @@ async fn a_digest_that_cannot_be_written_costs_no_lead() {
         );
     }
     assert_eq!(texts(&server.requests()), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_digest_that_is_refused_makes_no_dead_letters_of_all() {
+    let server = server::start(|request| {
+        let refused = request.contains("\"2: ") || request.contains("\"text\":3");
+        (if refused { 400 } else { 200 }, r#"{"id":"m"}"#.to_owned())
+    })
+    .await;
+    let sink = sink(settings_of(robot(&server.url, "100ms"))).expect("valid");
+    sink.deliver(&lead(1)).await;
+    let leads = [lead(2), lead(3)];
+    let outcomes = join_all(leads.iter().map(|lead| sink.deliver(lead))).await;
+    assert!(
+        matches!(outcomes[0].ending, Ending::Delivered { .. }),
+        "{outcomes:?}"
+    );
+    assert_eq!(outcomes[1].ending, Ending::Rejected, "{outcomes:?}");
+    assert_eq!(texts(&server.requests()), ["1", "2: 2 3", "2", "3"]);
+}
+
+#[test]
+fn other_leads_are_another_message() {
+    let id = |records: &[u64]| {
+        let all: Vec<_> = records.iter().map(|record| lead(*record)).collect();
+        crate::digest::message(&all).id().to_owned()
+    };
+    assert_eq!(id(&[1, 2]), id(&[1, 2]));
+    assert_ne!(id(&[1, 2]), id(&[1, 3]));
+    assert_ne!(id(&[1]), id(&[1, 2]));
 }
 
 #[tokio::test]

@@ -314,6 +314,35 @@ fn a_look_shows_every_step_with_stand_ins() {
 }
 
 #[test]
+fn more_than_the_journal_holds_is_refused() {
+    let steps = |count: usize| {
+        let one =
+            |number| json!({"name": format!("s{number}"), "extract": {"id": "{{ body.id }}"}});
+        let steps: Vec<_> = (0..count).map(one).collect();
+        problems(&settings_of(
+            json!({"url": "https://crm.example", "steps": steps}),
+        ))
+    };
+    assert!(steps(6).is_empty());
+    let found: Vec<_> = steps(7).into_iter().collect();
+    assert_eq!(found[0].path, "/steps", "{found:?}");
+}
+
+#[tokio::test]
+async fn what_nobody_reads_of_the_last_answer_may_be_missing() {
+    let server = server::start(|_| (200, "{}".to_owned())).await;
+    let settings = settings_of(json!({
+        "url": server.url,
+        "steps": [{"name": "make", "extract": {"id": "{{ body.id }}"}}],
+    }));
+    let outcome = attempt(&sink(settings).expect("valid"), &delivery()).await;
+    assert!(
+        matches!(outcome.ending, Ending::Delivered { .. }),
+        "{outcome:?}"
+    );
+}
+
+#[test]
 fn mistakes_in_steps_are_found_with_their_place() {
     let mut given = crm("https://crm.example/{{ name }}");
     let problems_of = |given: &Value| -> Vec<(String, String)> {
