@@ -71,7 +71,7 @@ impl Sender {
             journal: delivery.journal.clone(),
             // Only the newest counts: it holds more than the one before.
             keep: Some(Arc::new(move |journal| {
-                drop(kept.send_replace(Some(journal)))
+                drop(kept.send_replace(Some(journal)));
             })),
         };
         let journal = &mut delivery.journal;
