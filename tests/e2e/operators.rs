@@ -173,7 +173,7 @@ fn a_lead_is_found_by_its_phone_which_stays_off_the_command_line_and_the_log() {
         log.contains("lead was revealed") && log.contains(&lead),
         "{log}"
     );
-    assert!(!log.contains("6765") && !log.contains("张三"), "{log}");
+    assert!(!log.contains("67658911") && !log.contains("张三"), "{log}");
 }
 
 #[test]
