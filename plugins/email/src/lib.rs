@@ -14,7 +14,7 @@ mod server;
 mod settings;
 mod trust;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use leadgate_plugin::{Delivery, Host, Level, Outcome, Problem, Problems, Sink};
 use serde_json::{Value, json};
@@ -25,9 +25,6 @@ use crate::parts::{Parts, with_local};
 use crate::redact::Redactor;
 use crate::server::Taken;
 pub use crate::settings::{Lang, Settings, Tls};
-
-/// Kept back from the host's timeout, so that our own outcome arrives first.
-const MARGIN: Duration = Duration::from_millis(100);
 
 /// The sink.
 pub struct EmailSink {
@@ -51,11 +48,7 @@ impl Sink for EmailSink {
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
-        let ends = Instant::now()
-            + delivery
-                .timeout()
-                .saturating_sub(MARGIN)
-                .max(delivery.timeout() / 2);
+        let ends = Instant::now() + delivery.patience();
         let (event, letter) = match self.letter(delivery, SystemTime::now()) {
             Ok(both) => both,
             Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use leadgate_plugin::template::{Context, Engine, Scope, Template};
-use leadgate_plugin::{Delivery, Host, Problem, Problems, Secret};
+use leadgate_plugin::{Delivery, Host, Problem, Problems, Secret, machine};
 use serde_json::Value;
 
 use crate::mailbox::{self, Mailbox, Slot};
@@ -140,7 +140,7 @@ impl Reader<'_> {
             let problem = Problem::at("/host", "not the name or address of a server");
             let help = "only the name, such as \"smtp.shop.example\"; the port is `port`";
             self.problems.push(problem.help(help));
-        } else if settings.tls == Tls::None && !is_loopback(host) {
+        } else if settings.tls == Tls::None && !machine::is_this(host) {
             let problem = Problem::at(
                 "/tls",
                 "mail with leads in it must not cross a network unencrypted",
@@ -158,14 +158,6 @@ impl Reader<'_> {
             _ => return,
         };
         self.problems.push(problem);
-    }
-}
-
-/// Whether `host` surely is this machine.
-fn is_loopback(host: &str) -> bool {
-    match host.parse::<IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
     }
 }
 

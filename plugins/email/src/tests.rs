@@ -2,6 +2,8 @@
 
 mod server;
 
+use std::time::Duration;
+
 use leadgate_plugin::{Ending, Tables};
 
 use super::*;

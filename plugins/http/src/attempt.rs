@@ -42,14 +42,13 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     pub(crate) async fn run(mut self) -> Outcome {
         let parts = self.parts;
-        let [only] = parts.steps.as_slice() else {
-            return self.steps().await;
-        };
-        if !only.name.is_empty() {
-            return self.steps().await;
+        match parts.steps.as_slice() {
+            [only] if only.name.is_empty() => {
+                let lead = self.lead.clone();
+                self.send(only, &lead).await.0
+            }
+            _ => self.steps().await,
         }
-        let lead = self.lead.clone();
-        self.send(only, &lead).await.0
     }
 
     /// Sends one request for several leads. An error is that it cannot be written; nothing was

@@ -46,9 +46,6 @@ pub use crate::settings::{
     Sign, SignKind, Step, Verdict,
 };
 
-/// Kept back from the host's timeout, so that our own outcome arrives first.
-const MARGIN: Duration = Duration::from_millis(100);
-
 /// The sink.
 pub struct HttpSink {
     client: Client,
@@ -73,8 +70,7 @@ impl Sink for HttpSink {
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
-        let timeout = delivery.timeout();
-        let ends = Instant::now() + timeout.saturating_sub(MARGIN).max(timeout / 2);
+        let ends = Instant::now() + delivery.patience();
         let Some(digest) = &self.parts.digest else {
             return self.one(delivery, ends).await;
         };

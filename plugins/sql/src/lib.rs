@@ -55,7 +55,7 @@ impl Sink for SqlSink {
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
-        let ends = Deadline::new(delivery.timeout());
+        let ends = Deadline::new(delivery.patience());
         let values = match self.parts.values(delivery) {
             Ok(values) => values,
             Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),

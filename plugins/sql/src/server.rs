@@ -26,8 +26,6 @@ const KEPT: Duration = Duration::from_secs(60);
 const TRUSTED: Duration = Duration::from_secs(1);
 /// Longest wait for that.
 const CHECK: Duration = Duration::from_secs(1);
-/// Kept back from the host's timeout, so that our own outcome arrives first.
-const MARGIN: Duration = Duration::from_millis(100);
 /// Longest time for cancelling.
 const CANCELLING: Duration = Duration::from_secs(1);
 
@@ -40,9 +38,8 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// For an attempt with the host's timeout.
-    pub(crate) fn new(timeout: Duration) -> Self {
-        let whole = timeout.saturating_sub(MARGIN).max(timeout / 2);
+    /// For an attempt that may take `whole`.
+    pub(crate) fn new(whole: Duration) -> Self {
         let end = Instant::now() + whole;
         Self {
             cancel: end - CANCELLING.min(whole / 4),
