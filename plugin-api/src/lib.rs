@@ -53,7 +53,7 @@ pub use delivery::Delivery;
 pub use event::{Event, EventKind, Lead};
 pub use host::{Host, Level, Tables};
 pub use outcome::{Ending, Outcome};
-pub use problem::{Problem, Problems, step};
+pub use problem::{Chinese, Problem, Problems, languages, step};
 pub use quantity::{ByteSize, HumanDuration};
 pub use secret::Secret;
 pub use sink::Sink;

@@ -3,7 +3,7 @@
 //! A route is a sink's `when` condition, compiled once. Knows nothing of how sinks deliver.
 
 mod explain;
-mod words;
+mod tokens;
 
 use std::sync::Arc;
 

@@ -14,7 +14,8 @@ const READ: usize = 64 * 1024;
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// Names that rules and token requests know.
-pub(crate) const SCOPE: Scope = Scope::of(&["status", "headers", "body", "text"]);
+pub(crate) const SCOPE: Scope =
+    Scope::of(&["status", "headers", "body", "text"]).holding(&["status"], &["text"]);
 
 /// What came back.
 pub(crate) struct Answer {

@@ -1,7 +1,7 @@
 //! Slots: values of headers and query parameters, each a secret or a template over the lead.
 
 use leadgate_plugin::template::{Context, Engine, Scope, Template};
-use leadgate_plugin::{Problem, Secret};
+use leadgate_plugin::{Chinese, Problem, Secret};
 
 use crate::endpoint::has_template;
 
@@ -34,6 +34,7 @@ impl Slot {
                     .message
                     .truncate(end.unwrap_or(problem.message.len()));
                 problem.message = format!("{} in this template", problem.message.trim_end());
+                problem.chinese = Chinese::default();
                 if !problem.help.starts_with("did you mean") {
                     problem.help.clear();
                 }
