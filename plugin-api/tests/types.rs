@@ -511,3 +511,46 @@ fn a_failure_for_one_lead_names_the_field_and_the_remedy() {
     assert!(error.message.contains("other.vip"), "{error}");
     assert!(error.message.contains("| default(…)"), "{error}");
 }
+
+#[test]
+fn the_reference_says_what_is_wrong_and_what_is_right() {
+    let reference = include_str!("../TEMPLATES.md");
+    let below = reference
+        .split_once("| written | wrong because | write |\n|---|---|---|\n")
+        .expect("the table is there")
+        .1;
+    let rows: Vec<_> = below
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert!(rows.len() > 8);
+    for row in rows {
+        let row = row.replace("\\|", "\u{1}");
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").collect();
+        let code = |cell: &str| {
+            let code = cell.split('`').nth(1).expect(&row);
+            code.replace('\u{1}', "|")
+        };
+        let (wrong, right) = (code(cells[0]), code(cells[2]));
+        let check = |text: &str| {
+            let is_condition = condition(&right).is_ok();
+            if is_condition {
+                condition(text)
+            } else {
+                template(&format!("{{{{ {text} }}}}"))
+            }
+        };
+        check(&right).unwrap_or_else(|error| panic!("{right}: {error:?}"));
+        let error = check(&wrong).expect_err(&wrong);
+        assert!(!error.help.is_empty(), "{wrong}: {error:?}");
+        assert_ne!(error.chinese.help, error.help, "{wrong}");
+    }
+    for (name, number) in schema() {
+        let numbers = reference
+            .split_once("These are numbers: ")
+            .and_then(|(_, rest)| rest.split_once(';'))
+            .expect("they are listed")
+            .0;
+        assert_eq!(numbers.contains(&format!("`{name}`")), number, "{name}");
+    }
+}
