@@ -10,6 +10,7 @@ mod delivery;
 mod durability;
 mod email;
 mod faults;
+mod first_steps;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;
@@ -26,3 +27,4 @@ mod steps;
 mod trial;
 mod tryton;
 mod upkeep;
+mod walk;
