@@ -9,6 +9,7 @@ mod csv;
 mod head;
 mod heal;
 mod log;
+mod opened;
 mod rotation;
 mod settings;
 #[cfg(test)]
@@ -57,7 +58,12 @@ impl Sink for FileSink {
     fn check(settings: &Settings, host: &Host) -> Problems {
         let mut problems = Problems::default();
         let folder = rotation::folder(&settings.path);
-        if !folder.is_dir() {
+        if settings.path.is_dir() {
+            let message = format!("{} is a folder, not a file", settings.path.display());
+            let example = settings.path.join("leads.jsonl");
+            let help = format!("name a file in it, such as {}", example.display());
+            problems.push(Problem::at("/path", message).help(help));
+        } else if !folder.is_dir() {
             let message = format!("the folder {} does not exist", folder.display());
             problems.push(
                 Problem::at("/path", message).help("make it, owned by the user that runs leadgate"),
