@@ -24,7 +24,7 @@ use leadgate_plugin::template::{Engine, Tree};
 use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Sink};
 use serde_json::Value;
 
-pub use crate::settings::{Column, Format, Rotate, Settings};
+pub use crate::settings::{Column, Delimiter, Format, Rotate, Settings};
 
 use crate::csv::Table;
 use crate::head::Head;
@@ -171,13 +171,14 @@ fn shape(settings: &Settings, host: &Host) -> Result<Shape, Problems> {
         Format::Jsonl => {
             misplaced(!settings.columns.is_empty(), "columns", "csv");
             misplaced(settings.bom, "bom", "csv");
+            let delimited = settings.delimiter != Delimiter::default();
+            misplaced(delimited, "delimiter", "csv");
         }
         Format::Csv => misplaced(settings.line.is_some(), "line", "jsonl"),
     }
     let made = match (settings.format, &settings.line) {
-        (Format::Csv, _) => {
-            Table::new(&settings.columns, host).map(|table| Shape::Row(Box::new(table)))
-        }
+        (Format::Csv, _) => Table::new(&settings.columns, settings.delimiter, host)
+            .map(|table| Shape::Row(Box::new(table))),
         (Format::Jsonl, None) => Ok(Shape::Event),
         (Format::Jsonl, Some(line)) => Engine::new(host.tables().clone())
             .tree(line)
