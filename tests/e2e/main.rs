@@ -13,6 +13,7 @@ mod faults;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;
+mod log;
 #[cfg(feature = "all-plugins")]
 mod nats;
 mod operators;
@@ -23,6 +24,7 @@ mod spreadsheet;
 #[cfg(feature = "all-plugins")]
 mod sql;
 mod steps;
+mod stopping;
 mod trial;
 mod tryton;
 mod upkeep;
