@@ -14,6 +14,7 @@ mod files;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;
+mod log;
 #[cfg(feature = "all-plugins")]
 mod nats;
 mod operators;
@@ -24,6 +25,7 @@ mod spreadsheet;
 #[cfg(feature = "all-plugins")]
 mod sql;
 mod steps;
+mod stopping;
 mod trial;
 mod tryton;
 mod upkeep;
