@@ -3,12 +3,14 @@
 mod auth;
 mod destination;
 mod digest;
+mod outcomes;
 mod preset_steps;
 mod presets;
 mod server;
 mod step_answers;
 mod steps;
 mod tls;
+mod unread;
 
 use leadgate_plugin::template::Scope;
 use leadgate_plugin::{Ending, Secret, Tables};

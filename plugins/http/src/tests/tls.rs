@@ -235,7 +235,7 @@ fn mistakes_are_found_with_their_place() {
         (
             json!({"tls": {"ca": "no PEM"}}),
             "/tls/ca",
-            "no certificate in /",
+            "no certificate in it",
         ),
         (
             json!({"tls": {"certificate": certificate.pem()}}),
@@ -277,7 +277,7 @@ fn mistakes_are_found_with_their_place() {
         let found: Vec<_> = problems(&settings_of(given)).into_iter().collect();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].path, place);
-        assert!(found[0].message.starts_with(message), "{found:?}");
+        assert!(found[0].message.contains(message), "{found:?}");
         assert!(!format!("{found:?}").contains("hunter22"));
     }
 }
@@ -291,7 +291,7 @@ fn a_file_that_is_not_there_is_named() {
     assert!(
         found[0]
             .message
-            .starts_with("/nowhere/ca.pem cannot be read"),
+            .starts_with("/nowhere/ca.pem: no such file"),
         "{found:?}"
     );
 }
