@@ -94,9 +94,11 @@ impl ServerCertVerifier for Named {
         let Err(error) = verified else {
             return verified;
         };
-        // Invariant: both are found after the dates were, so those fit.
+        // Invariant: all of these are found after the dates were, so those fit.
         let only_its_origin = match &error {
-            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
+            rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            ) => true,
             error => is_authority(error),
         };
         let is_named = || self.certificates.iter().any(|one| one == end_entity);
@@ -130,6 +132,15 @@ impl ServerCertVerifier for Named {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.authorities.supported_verify_schemes()
     }
+}
+
+/// The error of TLS in `error`: those of the system hide what they are made of.
+fn within<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls);
+    }
+    let inner: &(dyn Error + 'static) = error.downcast_ref::<io::Error>()?.get_ref()?;
+    within(inner)
 }
 
 /// Whether a server was refused because its certificate is made as an authority.
@@ -170,13 +181,7 @@ pub fn distrust(error: &(dyn Error + 'static), ca: &str, host: &str) -> Option<S
     };
     use rustls::Error::{InvalidCertificate, InvalidMessage};
     let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
-    let tls = causes.find_map(|cause| {
-        let inner = cause
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        inner.or_else(|| cause.downcast_ref::<rustls::Error>())
-    })?;
+    let tls = causes.find_map(within)?;
     Some(match tls {
         // The signature is bad if the authority is another one of the same name.
         InvalidCertificate(UnknownIssuer | BadSignature) => format!(
@@ -245,6 +250,7 @@ mod tests {
             (InvalidCertificate(CertificateError::Revoked), "Revoked"),
         ] {
             let error = io::Error::new(io::ErrorKind::InvalidData, error);
+            let error = io::Error::other(error);
             let why = distrust(&error, "tls.ca", "url").expect("a reason");
             assert!(why.contains(said), "{why}");
         }

@@ -1,8 +1,10 @@
 //! The sink against a scripted server on loopback.
 
 mod auth;
+mod connections;
 mod destination;
 mod digest;
+mod http2;
 mod outcomes;
 mod preset_steps;
 mod presets;
