@@ -24,7 +24,7 @@ use crate::step::{Lack, Step, Values, context};
 use crate::token::Token;
 
 /// Less time than this is not enough for another request.
-pub(crate) const LEAST: Duration = Duration::from_millis(50);
+const LEAST: Duration = Duration::from_millis(50);
 
 /// One attempt under way.
 pub(crate) struct Attempt<'a> {

@@ -76,8 +76,10 @@ pub struct Tls {
 pub struct Digest {
     /// Shortest time between two messages, at most 1m. A lead that comes earlier waits, and all that come meanwhile go with it. `0s` switches it off: a message for each lead.
     pub every: Option<HumanDuration>,
-    /// The body for several leads: as `body`, over `count` and `leads`, a list of tables with the lead's fields and those of its event.
+    /// The body for several leads: as `body`, over `count` and `leads`, a list of tables with the lead's fields and those of its event. Without one, the leads' own bodies with their texts one below the other; so also if you give a preset another `body`.
     pub body: Option<serde_json::Value>,
+    /// Longest text of leads that stand one below the other, in bytes; default 8000. How many there is no room for stands at the end.
+    pub max_bytes: Option<u32>,
 }
 
 /// One of several requests.

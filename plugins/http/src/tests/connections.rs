@@ -20,7 +20,9 @@ async fn forgetful() -> (String, Arc<AtomicUsize>, tokio::task::JoinHandle<()>) 
             tokio::spawn(async move {
                 let mut buffer = [0; 8192];
                 let _ = stream.read(&mut buffer).await;
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+                    .await;
                 let _ = stream.read(&mut buffer).await;
             });
         }
@@ -41,8 +43,15 @@ async fn without_keep_alive_each_request_has_a_connection_of_its_own() {
     let kept = sink(settings_of(json!({"url": url}))).expect("valid");
     kept.deliver(&delivery()).await;
     let lost = kept.deliver(&delivery()).await;
-    assert_eq!((name(&lost.ending), lost.rule.as_str()), ("ambiguous", "connection-lost"));
-    assert!(lost.reason.contains("keep_alive = false"), "{}", lost.reason);
+    assert_eq!(
+        (name(&lost.ending), lost.rule.as_str()),
+        ("ambiguous", "connection-lost")
+    );
+    assert!(
+        lost.reason.contains("keep_alive = false"),
+        "{}",
+        lost.reason
+    );
     task.abort();
 }
 
@@ -50,11 +59,16 @@ async fn without_keep_alive_each_request_has_a_connection_of_its_own() {
 fn how_long_connections_are_kept_must_make_sense() {
     let wrong = |given: Value| {
         let mut all = json!({"url": "https://crm.example"});
-        all.as_object_mut().expect("a table").extend(given.as_object().expect("a table").clone());
+        all.as_object_mut()
+            .expect("a table")
+            .extend(given.as_object().expect("a table").clone());
         let found = problems(&settings_of(all)).into_iter();
         found.map(|problem| problem.path).collect::<Vec<_>>()
     };
     assert_eq!(wrong(json!({"idle_timeout": "5s"})), Vec::<String>::new());
     assert_eq!(wrong(json!({"idle_timeout": "0s"})), ["/idle_timeout"]);
-    assert_eq!(wrong(json!({"keep_alive": false, "idle_timeout": "5s"})), ["/idle_timeout"]);
+    assert_eq!(
+        wrong(json!({"keep_alive": false, "idle_timeout": "5s"})),
+        ["/idle_timeout"]
+    );
 }

@@ -118,14 +118,20 @@ async fn serve(
             Way::Answers(most) if count <= most => {
                 answered.fetch_add(1, Ordering::Relaxed);
                 // 0x88 is `:status: 200`.
-                stream.write_all(&frame(HEADERS, WHOLE, id, &[0x88])).await?;
+                stream
+                    .write_all(&frame(HEADERS, WHOLE, id, &[0x88]))
+                    .await?;
                 if count == most {
                     stream.write_all(&goaway(id)).await?;
                 }
             }
             Way::Answers(0) if count == 1 => stream.write_all(&goaway(0)).await?,
             Way::Answers(_) => {}
-            Way::Refuses => stream.write_all(&frame(RESET, 0, id, &[0, 0, 0, 7])).await?,
+            Way::Refuses => {
+                stream
+                    .write_all(&frame(RESET, 0, id, &[0, 0, 0, 7]))
+                    .await?
+            }
             Way::Leaves => {
                 stream.write_all(&goaway(id)).await?;
                 return stream.shutdown().await;
@@ -180,7 +186,11 @@ async fn what_was_refused_is_a_retry_and_what_may_have_been_processed_is_in_doub
         let server = start(way).await;
         let (_folder, sink) = sink_to(&server);
         let outcome = sink.deliver(&delivery()).await;
-        assert_eq!((name(&outcome.ending), outcome.rule.as_str()), (ending, rule), "{outcome:?}");
+        assert_eq!(
+            (name(&outcome.ending), outcome.rule.as_str()),
+            (ending, rule),
+            "{outcome:?}"
+        );
         assert!(outcome.reason.contains(why), "{outcome:?}");
     }
 }

@@ -337,18 +337,28 @@ async fn self_made(change: impl FnOnce(&mut CertificateParams)) -> (u16, String)
 async fn a_self_made_certificate_is_trusted_if_it_is_named_and_fits() {
     let (port, pem) = self_made(|_| ()).await;
     let named = send(port, json!({"ca": pem})).await;
-    assert!(matches!(named.ending, Ending::Delivered { .. }), "{named:?}");
+    assert!(
+        matches!(named.ending, Ending::Delivered { .. }),
+        "{named:?}"
+    );
     // Also among others, and without being an authority.
     let among = format!("{}{pem}", authority().pem());
     let named = send(port, json!({"ca": among})).await;
-    assert!(matches!(named.ending, Ending::Delivered { .. }), "{named:?}");
+    assert!(
+        matches!(named.ending, Ending::Delivered { .. }),
+        "{named:?}"
+    );
     let (plain, pem) = self_made(|params| params.is_ca = IsCa::NoCa).await;
     let named = send(plain, json!({"ca": pem})).await;
-    assert!(matches!(named.ending, Ending::Delivered { .. }), "{named:?}");
+    assert!(
+        matches!(named.ending, Ending::Delivered { .. }),
+        "{named:?}"
+    );
 
     let (_, other) = self_made(|_| ()).await;
     let past = |params: &mut CertificateParams| params.not_after = rcgen::date_time_ymd(2020, 1, 1);
-    let soon = |params: &mut CertificateParams| params.not_before = rcgen::date_time_ymd(2090, 1, 1);
+    let soon =
+        |params: &mut CertificateParams| params.not_before = rcgen::date_time_ymd(2090, 1, 1);
     let elsewhere = |params: &mut CertificateParams| {
         let name = rcgen::string::Ia5String::try_from("crm.example").expect("a name");
         params.subject_alt_names = vec![rcgen::SanType::DnsName(name)];
@@ -372,5 +382,8 @@ async fn the_servers_own_certificate_may_be_named_instead_of_its_authority() {
     // The same key again would be another certificate; this is the very one.
     let pem = server.certificate.clone();
     let named = send(server.port, json!({"ca": pem})).await;
-    assert!(matches!(named.ending, Ending::Delivered { .. }), "{named:?}");
+    assert!(
+        matches!(named.ending, Ending::Delivered { .. }),
+        "{named:?}"
+    );
 }
