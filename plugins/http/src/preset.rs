@@ -17,6 +17,7 @@ use std::borrow::Cow;
 use leadgate_plugin::Problem;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::settings::{Preset, Settings};
@@ -45,6 +46,9 @@ pub(crate) struct Missing {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// What it is in a few words, in both languages, for `leadgate init`.
+    #[serde(rename = "about")]
+    _about: IgnoredAny,
     needs: Vec<Need>,
     settings: Map<String, Value>,
 }
@@ -55,6 +59,9 @@ struct Need {
     /// Its keys, with dots; a step by its name.
     key: String,
     help: String,
+    /// The same in Chinese, for `leadgate init`.
+    #[serde(rename = "help_zh")]
+    _help_zh: IgnoredAny,
 }
 
 impl JsonSchema for Written {
@@ -76,7 +83,9 @@ impl Written {
         if let Some(name) = self.0.get("preset").filter(|name| !name.is_null()) {
             let preset = Preset::deserialize(name)
                 .map_err(|error| Problem::at("/preset", error.to_string()))?;
-            let File { needs, settings } = preset.file();
+            let File {
+                needs, settings, ..
+            } = preset.file();
             let auth = kind_of(settings.get("auth")).cloned();
             settled = over(settings, &self.0);
             // Another kind of auth has needs of its own.
