@@ -210,8 +210,10 @@ impl Metrics {
             delivery,
             registry,
         } = &metrics;
-        let families: [Box<dyn prometheus::core::Collector>; 20] = [
+        let families: [Box<dyn prometheus::core::Collector>; 22] = [
             Box::new(build),
+            Box::new(super::writer::UNWRITTEN.clone()),
+            Box::new(super::writer::DROPPED.clone()),
             Box::new(ingest.requests.clone()),
             Box::new(ingest.duration.clone()),
             Box::new(ingest.last_lead.clone()),
@@ -297,5 +299,6 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("leadgate_build_info{version="), "{text}");
+        assert!(text.contains("leadgate_log_write_errors_total "), "{text}");
     }
 }

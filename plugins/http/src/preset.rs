@@ -7,6 +7,7 @@
 //! |---|---|
 //! | a table | merged, at any depth |
 //! | `auth`, `sign` with another `kind` | the merchant's alone: the other kind's keys would be wrong |
+//! | `body` without `digest.body` | the preset's digest has no body: it would say what the merchant's does not |
 //! | `classify` | the merchant's rules first, then the preset's |
 //! | `steps` | the merchant's over the preset's of the same name, others behind them |
 //! | anything else, lists too | the merchant's |
@@ -168,6 +169,13 @@ fn over(mut preset: Map<String, Value>, written: &Value) -> Value {
         if kind.is_some() && kind != kind_of(preset.get(key)) {
             preset.remove(key);
         }
+    }
+    let own_digest = given("digest").is_some_and(|digest| !digest["body"].is_null());
+    if given("body").is_some()
+        && !own_digest
+        && let Some(Value::Object(digest)) = preset.get_mut("digest")
+    {
+        digest.remove("body");
     }
     let rules = preset.remove("classify");
     let steps = preset.remove("steps");

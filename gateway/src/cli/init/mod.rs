@@ -24,7 +24,7 @@ use self::interview::Interview;
 use self::kinds::Kind;
 use self::sink_file::Wanted;
 use self::write::{SECRETS, write_new, write_secret};
-use super::{FAILED, Global, USAGE, fail};
+use super::{FAILED, Global, USAGE, fail, out};
 use crate::config::{self, Catalogue, Environment};
 use crate::lang::Lang;
 use crate::plugin::Plugins;
@@ -111,15 +111,15 @@ fn init(global: &Global, args: &Args) -> Result<(), ExitCode> {
             "environment": variables,
             "check": report.json(lang),
         });
-        println!("{all:#}");
+        out::json(&all);
         return Ok(());
     }
     for path in &done.written {
-        println!("{path}");
+        outln!("{path}");
     }
     let stays = lang.pick("is there already and was kept", "已存在，予以保留");
     for path in &done.kept {
-        eprintln!("{path} {stays}");
+        errln!("{path} {stays}");
     }
     let next = next::Next {
         lang,
@@ -148,7 +148,7 @@ fn asked<'k>(
         return Err(fail(message, USAGE));
     }
     if args.folder.join(MAIN).exists() && !args.force {
-        eprintln!(
+        errln!(
             "{}",
             lang.pick(
                 "leadgate.toml is there already; what you choose is added to it.",

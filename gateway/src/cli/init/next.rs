@@ -26,18 +26,18 @@ impl Next<'_> {
                 "`leadgate check` finds nothing wrong.",
                 "`leadgate check` 未发现问题。",
             );
-            eprintln!("\n{good}");
+            errln!("\n{good}");
         } else {
             let left = lang.pick(
                 "What `leadgate check` says is left to do:",
                 "`leadgate check` 提示还需完成：",
             );
-            eprintln!("\n{left}");
+            errln!("\n{left}");
             check::print_report(global, report);
         }
-        eprint!("\n{}", self.text());
+        errln!("\n{}", self.text().trim_end());
         if let Err(untrusted) = config::examine(self.folder) {
-            eprintln!("\n{}", untrusted.message(lang));
+            errln!("\n{}", untrusted.message(lang));
         }
     }
 

@@ -5,6 +5,7 @@ mod damage;
 mod desk;
 mod model;
 mod sealed;
+mod writers;
 
 use futures_util::future::join_all;
 use tempfile::TempDir;
