@@ -84,7 +84,7 @@ impl Sender {
             budget: delivery.budget,
             now,
             due: self.course.due(0),
-            age: self.course.age(),
+            age: self.outbox.believed(self.course.age()),
             retry: &self.config.retry,
             on_ambiguous: self.config.on_ambiguous,
         };
