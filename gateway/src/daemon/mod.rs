@@ -1,14 +1,17 @@
 //! The daemon: everything, built from a checked configuration, started and stopped in order.
 //!
 //! Start: outbox, sinks, delivery, then the listeners, so that nothing is accepted that could
-//! not be kept. Stop: the other way round, so that nothing accepted is forgotten.
+//! not be kept. Stop: delivery first, then the public listener, so that pushes are taken as
+//! long as attempts in flight keep the process; the outbox, which both need, after them.
 
+mod announce;
 mod sink_state;
 mod sweeper;
 mod timekeeper;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -38,6 +41,7 @@ pub struct Daemon {
     dispatcher: Dispatcher,
     sweeper: Sweeper,
     outbox: Arc<dyn Outbox>,
+    stopping: Arc<AtomicBool>,
     patience: Duration,
 }
 
@@ -82,6 +86,8 @@ impl Daemon {
             Routes::new(config.sinks.iter(), &config.tables).map_err(StartError::Configuration)?;
         let public = bind("server", config.server.listen)?;
         let operators = bind("admin", config.admin.listen)?;
+        // Anything but the first start is a wrong path, or a disk that is not mounted.
+        let new = !config.outbox.path.join("db").exists();
         let outbox: Arc<dyn Outbox> = Arc::new(SledOutbox::open(Options {
             path: &config.outbox.path,
             queue: config.outbox.queue,
@@ -91,6 +97,12 @@ impl Daemon {
             min_free: config.outbox.min_free,
             metrics: metrics.outbox.clone(),
         })?);
+        if new {
+            tracing::warn!(
+                path = %announce::whole(&config.outbox.path).display(),
+                "began a new, empty outbox; if leads were stored before, outbox.path names another folder or its disk is not mounted"
+            );
+        }
         rooms.open(&outbox);
         if config.outbox.keys.is_empty() {
             tracing::warn!(
@@ -117,6 +129,7 @@ impl Daemon {
             metrics: metrics.ingest.clone(),
             limits: config.server.clone(),
         });
+        let stopping = Arc::new(AtomicBool::new(false));
         let operators_address = operators.local_addr();
         let (server, handle, address) = admin::serve(
             Arc::new(Admin {
@@ -134,6 +147,7 @@ impl Daemon {
                 clock: Arc::clone(clock),
                 token: config.admin.token.clone(),
                 open: config.admin.allow_without_token,
+                stopping: Arc::clone(&stopping),
             }),
             operators,
         )
@@ -164,6 +178,7 @@ impl Daemon {
             dispatcher,
             sweeper,
             outbox,
+            stopping,
             patience: config.server.shutdown_timeout,
         })
     }
@@ -183,13 +198,15 @@ impl Daemon {
         &self.outbox
     }
 
-    /// Stops: takes no more pushes, lets attempts in flight end or records them as ambiguous,
-    /// and closes the store.
+    /// Stops: says that it is not ready, lets attempts in flight end or records them as
+    /// ambiguous, takes no more pushes, and closes the store. Until attempts have ended,
+    /// pushes are taken and stored: whoever sends them may not know of another gateway yet.
+    /// If the future is dropped, what is in flight stays waiting.
     pub async fn stop(self) {
-        tracing::info!("stopping");
-        self.public.stop().await;
+        self.stopping.store(true, Ordering::Release);
         self.sweeper.stop().await;
         self.dispatcher.stop(self.patience).await;
+        self.public.stop().await;
         let outbox = Arc::clone(&self.outbox);
         let closed = tokio::task::spawn_blocking(move || outbox.close()).await;
         if let Err(error) = closed {

@@ -235,8 +235,10 @@ impl Metrics {
             delivery,
             registry,
         } = &metrics;
-        let families: [Box<dyn prometheus::core::Collector>; 24] = [
+        let families: [Box<dyn prometheus::core::Collector>; 26] = [
             Box::new(build),
+            Box::new(super::writer::UNWRITTEN.clone()),
+            Box::new(super::writer::DROPPED.clone()),
             Box::new(ingest.requests.clone()),
             Box::new(ingest.duration.clone()),
             Box::new(ingest.last_lead.clone()),
@@ -326,5 +328,6 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("leadgate_build_info{version="), "{text}");
+        assert!(text.contains("leadgate_log_write_errors_total "), "{text}");
     }
 }

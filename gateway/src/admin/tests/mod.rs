@@ -69,6 +69,7 @@ fn desk_with(min_free: u64) -> Desk {
             clock,
             token: Some(Secret::new("token".to_owned())),
             open: false,
+            stopping: Arc::default(),
         }),
         _folder: folder,
     }

@@ -381,6 +381,7 @@ impl Outbox for SledOutbox {
         let threads = self.threads.lock();
         let threads = std::mem::take(&mut *threads.unwrap_or_else(PoisonError::into_inner));
         if !threads.is_empty() {
+            self.shared.close();
             // The queue may be full: wait for room on a thread that may block.
             let _ = self.jobs.blocking_send(Job::Close);
             let failed = threads.into_iter().filter_map(|thread| thread.join().err());
@@ -398,6 +399,7 @@ impl Outbox for SledOutbox {
 impl Drop for SledOutbox {
     fn drop(&mut self) {
         // Without `close` (a panic, a test) the thread ends by itself once `jobs` is gone.
+        self.shared.close();
         let _ = self.jobs.try_send(Job::Close);
     }
 }

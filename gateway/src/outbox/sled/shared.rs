@@ -1,6 +1,7 @@
 //! What the committer and the readers of the store share.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::claims::Claims;
+use super::fault::WRITER_ENDED;
 use super::mark::Mark;
 use super::space::Space;
 use super::tap::Tap;
@@ -26,6 +28,8 @@ pub(super) struct Shared {
     unrouted: AtomicBool,
     /// Set once, never cleared: a store that failed is not trusted again by this process.
     fault: OnceLock<String>,
+    /// Whether the threads that write were told to end.
+    closing: AtomicBool,
     lanes: HashMap<Arc<str>, LaneSignals>,
     pub(super) claims: Claims,
     pub(super) space: Space,
@@ -64,6 +68,7 @@ impl Shared {
             unrouted: AtomicBool::new(false),
             totals: Mutex::new(totals),
             fault: OnceLock::new(),
+            closing: AtomicBool::new(false),
             lanes: sinks
                 .map(|(name, paused)| (name, signals(paused)))
                 .collect(),
@@ -137,6 +142,30 @@ impl Shared {
                 "outbox write failed; nothing is accepted until the cause is removed and leadgate restarted"
             );
         }
+    }
+
+    /// From now on the threads that write may end.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Runs a thread that writes. However it ends before it was told to, a panic or not, the
+    /// store can no longer be trusted.
+    pub(super) fn watched(&self, thread: impl FnOnce()) {
+        let ended = catch_unwind(AssertUnwindSafe(thread));
+        if ended.is_err() || !self.closing.load(Ordering::Acquire) {
+            self.fail(&Unavailable(WRITER_ENDED.to_owned()));
+        }
+    }
+
+    /// Why a job was given up without an answer.
+    pub(super) fn given_up(&self) -> Unavailable {
+        Unavailable(match self.fault() {
+            Some(fault) => fault,
+            None if self.closing.load(Ordering::Acquire) => "leadgate is stopping".to_owned(),
+            // The thread is ending and has not said so yet.
+            None => WRITER_ENDED.to_owned(),
+        })
     }
 
     /// That a write hangs, if one does; said in the log once for each time.

@@ -7,6 +7,7 @@ mod model;
 mod sealed;
 mod sink_state;
 mod unrouted;
+mod writers;
 
 use futures_util::future::join_all;
 use tempfile::TempDir;
