@@ -27,6 +27,7 @@ mod tokens;
 mod tree;
 mod trial;
 mod types;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub use message::{Form, Message};
 pub use mistake::TemplateError;
 pub use scope::Scope;
 pub use tree::Tree;
+pub use watched::Asked;
 
 use crate::Tables;
 
