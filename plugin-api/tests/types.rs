@@ -396,6 +396,9 @@ fn signs_and_words_of_elsewhere_are_named_with_what_to_type() {
         ("(store_id == 1", "(", "both"),
         ("store_id == 1)", ")", "both"),
         ("store_id == 1; channel == 2", ";", "`and`"),
+        ("{{ store_id == 1 }}", "{{", "`store_id == 1`"),
+        ("{% if store_id == 1 %}", "{%", "`store_id == 1`"),
+        ("labels.channel == 'x'", "labels", "lookup('channel')"),
         ("store_id == `1`", "`1`", "1"),
     ] {
         told(condition(text).err(), text, place, write);

@@ -279,6 +279,12 @@ impl Scope {
         known: impl Iterator<Item = &'static str>,
     ) -> TemplateError {
         let error = unknown("field", name, range, known, NAMES);
+        if matches!(self.names, Names::Condition) && EVENT_NAMES.contains(&name) {
+            return error.help(
+                "only a sink's settings know it; of a code ask `channel == 2`, or `channel | lookup('channel') == '…'`",
+                "只有 sink 的设置中才有它；条件里请写 `channel == 2` 或 `channel | lookup('channel') == '…'`",
+            );
+        }
         // A name of what a field is called elsewhere is nearer than one that looks like it.
         let write = if self.has_a_lead() {
             labels::field(name)

@@ -14,9 +14,35 @@ use crate::event::FIELDS;
 
 /// What the engine refused: a slip that explains it, else `error`.
 pub(super) fn of_condition(text: &str, error: TemplateError) -> TemplateError {
-    expression(text, 0..text.len(), true)
+    bare(text)
+        .or_else(|| expression(text, 0..text.len(), true))
         .or_else(|| brackets(text, &(0..text.len())))
         .unwrap_or_else(|| translated(error))
+}
+
+/// `{{ store_id == 1 }}`, `{% if store_id == 1 %}` and `if store_id == 1`
+fn bare(text: &str) -> Option<TemplateError> {
+    let whole = text.trim();
+    let start = text.len() - text.trim_start().len();
+    let inner = whole
+        .strip_prefix("{{")
+        .or_else(|| whole.strip_prefix("{%"))
+        .or_else(|| whole.strip_prefix("if ").map(|_| whole))?;
+    let end = inner.find("}}").or_else(|| inner.find("%}"));
+    let inner = inner[..end.unwrap_or(inner.len())].trim();
+    let inner = inner.strip_prefix("if ").unwrap_or(inner).trim();
+    let open = if whole.starts_with('{') {
+        2
+    } else {
+        2.min(whole.len())
+    };
+    Some(wrong(
+        start..start + open,
+        "a condition stands alone, without braces or `if`",
+        "条件直接写，不加花括号或 if",
+        &whole[..open],
+        inner,
+    ))
 }
 
 /// The same for a template.
@@ -52,8 +78,8 @@ pub(super) fn of_template(text: &str, scope: &Scope, error: TemplateError) -> Te
             };
             return TemplateError::at(
                 &(start..start + 2),
-                format!("`{open}` is never closed"),
-                format!("`{open}` 没有对应的 `{close}`"),
+                format!("an opening is never closed: `{open}`"),
+                format!("没有对应的结尾：`{open}` 缺少 `{close}`"),
             )
             .help(format!("write `{write}`"), format!("请写 `{write}`"));
         };
@@ -78,15 +104,19 @@ pub(super) fn around(text: &str, scope: &Scope) -> Option<TemplateError> {
 
 fn translated(mut error: TemplateError) -> TemplateError {
     if error.chinese.message.is_empty() {
-        error.chinese.message = match error.message.strip_prefix("syntax error: ") {
+        let detail = error.message.strip_prefix("syntax error: ");
+        error.chinese.message = match detail {
+            Some(detail) if detail.starts_with("unexpected end of input") => {
+                "语法错误：表达式没有写完".to_owned()
+            }
             Some(detail) => format!("语法错误：{detail}"),
             None => error.message.clone(),
         };
     }
     if error.help.is_empty() && error.message.starts_with("syntax error") {
         error = error.help(
-            "such as `store_id == 437763404 and city_name in ['杭州', '上海']`; TEMPLATES.md has all of it",
-            "例如 `store_id == 437763404 and city_name in ['杭州', '上海']`；完整写法见 TEMPLATES.md",
+            "such as `store_id == 437763404 and city_name in ['杭州', '上海']`; see TEMPLATES.md",
+            "例如 `store_id == 437763404 and city_name in ['杭州', '上海']`；详见 TEMPLATES.md",
         );
     }
     error

@@ -33,8 +33,17 @@ impl Slot {
                 problem
                     .message
                     .truncate(end.unwrap_or(problem.message.len()));
-                problem.message = format!("{} in this template", problem.message.trim_end());
-                problem.chinese = Chinese::default();
+                let what = match problem.message.trim_end() {
+                    "" => "a mistake",
+                    what => what,
+                };
+                problem.message = format!("{what} in this template");
+                let chinese = problem.chinese.message;
+                let end = chinese.find(['`', '：']).unwrap_or(chinese.len());
+                problem.chinese = Chinese {
+                    message: format!("此模板有误：{}", chinese[..end].trim_end()),
+                    help: String::new(),
+                };
                 if !problem.help.starts_with("did you mean") {
                     problem.help.clear();
                 }
