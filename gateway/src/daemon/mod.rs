@@ -76,6 +76,7 @@ impl Daemon {
         let targets = targets(config, plugins, &metrics)?;
         let routes =
             Routes::new(config.sinks.iter(), &config.tables).map_err(StartError::Configuration)?;
+        ingress::make_room(config.server.max_connections).map_err(StartError::Configuration)?;
         let public = bind("server", config.server.listen)?;
         let operators = bind("admin", config.admin.listen)?;
         let outbox: Arc<dyn Outbox> = Arc::new(SledOutbox::open(Options {
@@ -104,8 +105,8 @@ impl Daemon {
             outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
             tables: config.tables.clone(),
             clock: Arc::clone(clock),
-            metrics: metrics.ingest.clone(),
             limits: config.server.clone(),
+            state: ingress::State::new(&config.sources, &config.server, &metrics.ingest),
         });
         let operators_address = operators.local_addr();
         let (server, handle, address) = admin::serve(
