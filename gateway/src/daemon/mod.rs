@@ -84,6 +84,7 @@ impl Daemon {
         let targets = targets(config, plugins, &metrics, &rooms)?;
         let routes =
             Routes::new(config.sinks.iter(), &config.tables).map_err(StartError::Configuration)?;
+        ingress::make_room(config.server.max_connections).map_err(StartError::Configuration)?;
         let public = bind("server", config.server.listen)?;
         let operators = bind("admin", config.admin.listen)?;
         // Anything but the first start is a wrong path, or a disk that is not mounted.
@@ -126,8 +127,8 @@ impl Daemon {
             outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
             tables: config.tables.clone(),
             clock: Arc::clone(clock),
-            metrics: metrics.ingest.clone(),
             limits: config.server.clone(),
+            state: ingress::State::new(&config.sources, &config.server, &metrics.ingest),
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let operators_address = operators.local_addr();

@@ -201,9 +201,11 @@ impl Desk {
             reason: "unparsable",
             received_at: self.admin.clock.now(),
             request_id: Some("r1".to_owned()),
+            signature: String::new(),
             query: "app_key=1".to_owned(),
             content_type: "application/json".to_owned(),
             body: body.as_bytes().to_vec(),
+            ceiling: crate::config::Ceiling::default(),
         };
         let kept = self.admin.outbox.quarantine(suspect).await;
         kept.expect("kept");
