@@ -13,7 +13,7 @@ use actix_web::dev::ServerHandle;
 use tokio::task::JoinHandle;
 
 use self::sweeper::Sweeper;
-use crate::admin::{self, Admin, Reread};
+use crate::admin::{self, Admin, PushedAt, Reread};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, Target};
@@ -121,6 +121,7 @@ impl Daemon {
                 source: config.sources.keys().next().cloned().unwrap_or_default(),
                 tables: config.tables.clone(),
                 reread: reread(Arc::clone(&ingress)),
+                pushed_at: pushed_at(Arc::clone(&ingress)),
                 metrics: metrics.clone(),
                 clock: Arc::clone(clock),
                 token: config.admin.token.clone(),
@@ -214,6 +215,17 @@ fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
             &ingress.tables,
             suspect.received_at,
         ))
+    })
+}
+
+/// When a push in quarantine was sent, as its source reads it.
+fn pushed_at(ingress: Arc<Ingress>) -> Arc<PushedAt> {
+    Arc::new(move |suspect| {
+        ingress.sources.named(&suspect.source)?.pushed_at(Kept {
+            query: &suspect.query,
+            content_type: &suspect.content_type,
+            body: &suspect.body,
+        })
     })
 }
 
