@@ -8,6 +8,7 @@ mod client;
 mod completions;
 mod config;
 mod demo;
+mod figures;
 mod help;
 mod init;
 mod leads;
