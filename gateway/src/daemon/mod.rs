@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use self::sink_state::Rooms;
 use self::sweeper::Sweeper;
-use crate::admin::{self, Admin, Reread};
+use crate::admin::{self, Admin, PushedAt, Reread};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, Target};
@@ -144,6 +144,7 @@ impl Daemon {
                 source: config.sources.keys().next().cloned().unwrap_or_default(),
                 tables: config.tables.clone(),
                 reread: reread(Arc::clone(&ingress)),
+                pushed_at: pushed_at(Arc::clone(&ingress)),
                 metrics: metrics.clone(),
                 clock: Arc::clone(clock),
                 token: config.admin.token.clone(),
@@ -241,6 +242,17 @@ fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
             &ingress.tables,
             suspect.received_at,
         ))
+    })
+}
+
+/// When a push in quarantine was sent, as its source reads it.
+fn pushed_at(ingress: Arc<Ingress>) -> Arc<PushedAt> {
+    Arc::new(move |suspect| {
+        ingress.sources.named(&suspect.source)?.pushed_at(Kept {
+            query: &suspect.query,
+            content_type: &suspect.content_type,
+            body: &suspect.body,
+        })
     })
 }
 
