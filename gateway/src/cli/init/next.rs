@@ -1,10 +1,10 @@
 //! What comes next: what `check` says of what was written, and the commands that lead to the
 //! first lead.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::super::{Global, check};
+use serde_json::Value;
+
 use super::sink_file::Wanted;
 use crate::config::{self, Report};
 use crate::lang::Lang;
@@ -14,12 +14,12 @@ pub(super) struct Next<'a> {
     pub(super) lang: Lang,
     pub(super) folder: &'a Path,
     pub(super) sinks: &'a [Wanted<'a>],
-    pub(super) variables: &'a BTreeSet<String>,
+    pub(super) variables: &'a [String],
 }
 
 impl Next<'_> {
     /// Says it on stderr.
-    pub(super) fn print(&self, global: &Global, report: &Report) {
+    pub(super) fn print(&self, report: &Report) {
         let lang = self.lang;
         if report.diagnostics().is_empty() {
             let good = lang.pick(
@@ -33,7 +33,9 @@ impl Next<'_> {
                 "`leadgate check` 提示还需完成：",
             );
             errln!("\n{left}");
-            check::print_report(global, report);
+            for one in report.json(lang).as_array().into_iter().flatten() {
+                errln!("  {}", short(one));
+            }
         }
         errln!("\n{}", self.text().trim_end());
         if let Err(untrusted) = config::examine(self.folder) {
@@ -99,9 +101,18 @@ impl Next<'_> {
             text.push_str(&line);
         }
         text.push_str(lang.pick(
-            "Keep a copy of outbox.key elsewhere: without it the stored leads cannot be read.\nThe URL for Tmall is https://YOUR-HOST/tmall/leads, behind your reverse proxy.\n",
-            "请在别处另存一份 outbox.key：没有它，已存储的客资无法读取。\n交给天猫小二的地址是 https://您的域名/tmall/leads（经您的反向代理）。\n",
+            "\nKeep a copy of outbox.key elsewhere: without it the stored leads cannot be read.\nThe URL for Tmall is https://YOUR-HOST/tmall/leads, behind your reverse proxy.\n",
+            "\n请在别处另存一份 outbox.key：没有它，已存储的客资无法读取。\n交给天猫小二的地址是 https://您的域名/tmall/leads（经您的反向代理）。\n",
         ));
         text
+    }
+}
+
+/// `leadgate.toml:41: environment variable … is not set`; `check` itself shows the line.
+fn short(diagnostic: &Value) -> String {
+    let message = diagnostic["message"].as_str().unwrap_or_default();
+    match (diagnostic["file"].as_str(), diagnostic["line"].as_u64()) {
+        (Some(file), Some(line)) => format!("{file}:{line}: {message}"),
+        _ => message.to_owned(),
     }
 }
