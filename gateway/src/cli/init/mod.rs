@@ -99,9 +99,9 @@ fn init(global: &Global, args: &Args) -> Result<(), ExitCode> {
         refuse_to_overwrite(&files, sinks.is_empty(), lang)?;
     }
     let done = write_all(args, &files)?;
-    let mut variables = vec!["TMALL_APP_SECRET".to_owned()];
-    let of_sinks: BTreeSet<String> = sinks.iter().flat_map(Wanted::variables).collect();
-    variables.extend(of_sinks);
+    let variables: BTreeSet<String> = std::iter::once(next::APP_SECRET.to_owned())
+        .chain(sinks.iter().flat_map(Wanted::variables))
+        .collect();
     let main = beside(&args.folder, MAIN);
     let (_, report) = config::load(&main, &Environment::process(), &mut plugins);
     if global.json {

@@ -1,6 +1,7 @@
 //! What comes next: what `check` says of what was written, and the commands that lead to the
 //! first lead.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -9,12 +10,15 @@ use super::sink_file::Wanted;
 use crate::config::{self, Report};
 use crate::lang::Lang;
 
+/// The variable that `[sources.tmall]` names.
+pub(super) const APP_SECRET: &str = "TMALL_APP_SECRET";
+
 /// What was written, as far as the next commands depend on it.
 pub(super) struct Next<'a> {
     pub(super) lang: Lang,
     pub(super) folder: &'a Path,
     pub(super) sinks: &'a [Wanted<'a>],
-    pub(super) variables: &'a [String],
+    pub(super) variables: &'a BTreeSet<String>,
 }
 
 impl Next<'_> {
@@ -50,16 +54,15 @@ impl Next<'_> {
         if self.folder != Path::new(".") {
             lines.push((format!("cd {}", self.folder.display()), ""));
         }
-        for name in self.variables {
-            let what = match name.as_str() {
-                "TMALL_APP_SECRET" => lang.pick(
-                    "the secret of your app; to try it out, any word",
-                    "应用的密钥（App Secret）；试用时可随便填",
-                ),
-                _ => "",
-            };
-            lines.push((format!("export {name}=…"), what));
-        }
+        lines.push((
+            format!("export {APP_SECRET}=…"),
+            lang.pick(
+                "the secret of your app; to try it out, any word",
+                "应用的密钥（App Secret）；试用时可随便填",
+            ),
+        ));
+        let others = self.variables.iter().filter(|name| *name != APP_SECRET);
+        lines.extend(others.map(|name| (format!("export {name}=…"), "")));
         lines.push(("leadgate check".to_owned(), ""));
         let tested = self.sinks.first().map_or("webhook", |sink| &sink.name);
         if self.sinks.is_empty() {
