@@ -51,7 +51,7 @@ pub(super) const ABOUTS: [(&str, &str); 31] = [
 ];
 
 /// What the arguments of operators' commands are, by command and name.
-pub(super) const ARGUMENTS: [(&str, &str, &str); 35] = [
+pub(super) const ARGUMENTS: [(&str, &str, &str); 36] = [
     ("init", "folder", "写到哪个文件夹"),
     (
         "init",
@@ -127,6 +127,7 @@ pub(super) const ARGUMENTS: [(&str, &str, &str); 35] = [
     ),
     ("outbox retry", "yes", "不再询问"),
     ("outbox cancel", "id", "投递编号"),
+    ("leads list", "unrouted", "只列出没有目的地要的客资"),
     (
         "leads find",
         "phone",
