@@ -60,6 +60,7 @@ pub(super) fn build(
         },
         sources,
         sinks,
+        sink_secrets: BTreeMap::new(),
         plugins,
         tables: root.tables,
     }

@@ -9,7 +9,7 @@ use super::diagnostic::{Severity, Text};
 use super::document::pointer;
 use super::schema::{dotted, guess, validate};
 use super::{Breaker, Catalogue, OnAmbiguous, OnUpdate, Problem, Retry, Sink, Tables, raw};
-use super::{advice, fallback};
+use super::{advice, fallback, http_advice};
 
 impl Build<'_, '_> {
     pub(super) fn sinks(
@@ -66,6 +66,12 @@ impl Build<'_, '_> {
                     Text::default(),
                     self.value(&pointer(&at, "timeout")),
                 );
+            }
+            if raw.plugin == "http" {
+                for (code, below, message, help) in http_advice::all(&name, &settings, &engine) {
+                    let place = self.value(&format!("{at}/settings{below}"));
+                    self.warn(code, message, help, place);
+                }
             }
             if raw.plugin == "http"
                 && raw.rate.is_none()

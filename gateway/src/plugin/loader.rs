@@ -7,15 +7,16 @@
 
 use std::ffi::c_void;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use leadgate_plugin::abi;
+use leadgate_plugin::{Secret, abi};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::calls::{Calls, Open};
+use super::mask::Masks;
 use super::{Call, Kind, LoadError, Outcome, SinkConfig};
 use crate::config::Problem;
 
@@ -219,6 +220,7 @@ impl Plugin {
         let origin: &'static Origin = Box::leak(Box::new(Origin {
             sink: sink.name.to_owned(),
             plugin: self.name.clone(),
+            masks: OnceLock::new(),
         }));
         let host = abi::Host {
             struct_size: size_of::<abi::Host>(),
@@ -254,6 +256,8 @@ impl Plugin {
         Ok(Sink {
             instance: Arc::new(instance),
             blocking: self.blocking,
+            origin,
+            masks: Arc::default(),
         })
     }
 }
@@ -263,6 +267,8 @@ impl Plugin {
 pub struct Sink {
     instance: Arc<Instance>,
     blocking: bool,
+    origin: &'static Origin,
+    masks: Arc<Masks>,
 }
 
 struct Instance {
@@ -320,6 +326,14 @@ impl Lent {
 static CALLS: Calls<Box<Lent>> = Calls::new();
 
 impl Sink {
+    /// The same, which takes these secrets of its settings out of whatever its plugin says.
+    #[must_use]
+    pub fn masking(mut self, secrets: &[Secret]) -> Self {
+        self.masks = Arc::new(Masks::new(secrets));
+        let _ = self.origin.masks.set(Arc::clone(&self.masks));
+        self
+    }
+
     /// Makes one attempt. Gives [`Kind::Ambiguous`] when the plugin did not complete it in
     /// time; a late completion is dropped.
     pub async fn deliver(&self, call: Call) -> Outcome {
@@ -346,7 +360,7 @@ impl Sink {
             start.run();
         }
         match tokio::time::timeout(timeout, outcome).await {
-            Ok(Ok(outcome)) => outcome,
+            Ok(Ok(outcome)) => self.masks.outcome(outcome),
             Ok(Err(_)) => Outcome::of(
                 Kind::Ambiguous,
                 "plugin-lost",
@@ -379,6 +393,7 @@ impl Sink {
                 (&raw mut text).cast(),
             )
         };
+        let text = self.masks.hide(text);
         if code == abi::OK {
             Ok(Some(text))
         } else if text.is_empty() {
@@ -593,6 +608,8 @@ unsafe extern "C" fn take_text(ctx: *mut c_void, bytes: abi::Bytes) {
 struct Origin {
     sink: String,
     plugin: String,
+    /// Set once the sink is made.
+    masks: OnceLock<Arc<Masks>>,
 }
 
 unsafe extern "C" fn log(ctx: *mut c_void, level: u32, message: abi::Bytes, fields: abi::Bytes) {
@@ -600,6 +617,11 @@ unsafe extern "C" fn log(ctx: *mut c_void, level: u32, message: abi::Bytes, fiel
     let origin = unsafe { &*ctx.cast::<Origin>() };
     // SAFETY: valid until we return.
     let (message, fields) = unsafe { (text(message, 1024), text(fields, 4096)) };
+    let hide = |text| match origin.masks.get() {
+        Some(masks) => masks.hide(text),
+        None => text,
+    };
+    let (message, fields) = (hide(message), hide(fields));
     let (sink, plugin) = (&origin.sink, &origin.plugin);
     match level {
         abi::LOG_ERROR => tracing::error!(sink, plugin, fields, "{message}"),

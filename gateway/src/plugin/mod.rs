@@ -6,6 +6,7 @@
 
 mod calls;
 mod loader;
+mod mask;
 mod outcome;
 
 use std::collections::BTreeMap;
