@@ -40,9 +40,10 @@ fn open_answers(sink: &str, settings: &Value, engine: &Engine) -> Vec<Advice> {
     let mut cases = Vec::new();
     for (number, step) in steps.iter().enumerate() {
         let own = list(&step["classify"]);
-        let at = match own.is_empty() {
-            true => "/classify".to_owned(),
-            false => format!("{}/classify", pointer("/steps", &number.to_string())),
+        let at = if own.is_empty() {
+            "/classify".to_owned()
+        } else {
+            format!("{}/classify", pointer("/steps", &number.to_string()))
         };
         cases.push((at, [own, shared.clone()].concat()));
     }

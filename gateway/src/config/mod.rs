@@ -96,6 +96,7 @@ pub fn load_for(
     let folder = file.parent().unwrap_or(Path::new(""));
     let places = secrets::Places::of(&document.root);
     let skip = resolve::resolve(&mut document, environment, folder, &mut problems);
+    let secret = places.pointers();
     let sink_secrets = places.values(&document.root, environment);
     schema::check(&document, &skip, &mut problems);
     // Whatever the schema let pass, the types read; a failure here is the schema's mistake.
@@ -104,6 +105,7 @@ pub fn load_for(
             let ground = build::Ground {
                 document: &document,
                 skip: &skip,
+                secret: &secret,
                 purpose,
             };
             let built = build::build(root, &ground, catalogue, &mut problems);

@@ -2,7 +2,7 @@
 //!
 //! Found in what is written, before it is resolved: afterwards a secret looks like any text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leadgate_plugin::Secret;
 use serde_json::Value;
@@ -45,6 +45,11 @@ impl Places {
             walk(&given["settings"], sink, &at, 0, &mut places);
         }
         Self(places)
+    }
+
+    /// All of them, as pointers into the whole document.
+    pub(super) fn pointers(&self) -> BTreeSet<String> {
+        self.0.iter().map(|place| place.at.clone()).collect()
     }
 
     /// What stands there once `root` is resolved, by sink.
@@ -191,5 +196,22 @@ mod tests {
             ]
         );
         assert!(!secrets.contains_key("other"));
+    }
+
+    #[test]
+    fn words_of_a_secret_that_looks_like_a_template_are_not_shown() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("leadgate.toml");
+        let text = "[sinks.crm]\nplugin = \"http\"\n[sinks.crm.settings]\nurl = \"https://crm.example\"\nbody = { k = \"env:BODYK\" }\n";
+        std::fs::write(&file, text).expect("writes");
+        let environment = Environment::of(|_| Some("k{{ hunter2 }}".to_owned()));
+        let mut plugins = crate::plugin::Plugins::builtin().expect("built in");
+        let (_, report) = super::super::load(&file, &environment, &mut plugins);
+        let said = report.render(crate::lang::Lang::En, false);
+        assert!(
+            said.contains("sinks.crm.settings.body.k: unknown field in this value"),
+            "{said}"
+        );
+        assert!(!said.contains("hunter2"), "{said}");
     }
 }

@@ -154,6 +154,13 @@ impl Build<'_, '_> {
             let value = settings.pointer(&path).and_then(|value| value.as_str());
             let at = format!("{below}{path}");
             let place = self.part(&at, value.unwrap_or_default(), range.as_ref());
+            // What is said of a template quotes it, and this one may be a secret by chance.
+            let is_template = value.is_some_and(|text| text.contains("{{") || text.contains("{%"));
+            let (message, help) = if is_template && self.ground.secret.contains(&at) {
+                (unquoted(&message), String::new())
+            } else {
+                (message, help)
+            };
             let message = Text::plain(format!("{}: {message}", dotted(&at)));
             self.error("config::settings", message, Text::plain(help), place);
         }
@@ -241,6 +248,12 @@ impl Build<'_, '_> {
             .filter(|one| one.severity == Severity::Error)
             .count()
     }
+}
+
+/// What a plugin says of a value, without what it quotes of it.
+fn unquoted(message: &str) -> String {
+    let end = message.find(['`', '"', ':']).unwrap_or(message.len());
+    format!("{} in this value", message[..end].trim_end())
 }
 
 /// What to say of a plugin that is not there: misspelt, or left out of this build.

@@ -128,9 +128,10 @@ WAY
     ] {
         let flat = way.starts_with("body_as");
         let text = written.replace("WAY", way);
-        let text = match flat {
-            true => text.replace("[{ deep = \"env:DEEP\" }]", "\"env:DEEP\""),
-            false => text,
+        let text = if flat {
+            text.replace("[{ deep = \"env:DEEP\" }]", "\"env:DEEP\"")
+        } else {
+            text
         };
         std::fs::write(&file, text).expect("writes");
         let environment = config::Environment::of(|name| {
