@@ -47,6 +47,8 @@ pub struct Problem {
     pub message: String,
     /// What to do; may be empty.
     pub help: String,
+    /// The same two in Chinese, where the plugin said them so.
+    pub chinese: leadgate_plugin::Chinese,
     /// Where in the text at `path`, in bytes; `None` is all of it.
     pub range: Option<std::ops::Range<usize>>,
 }

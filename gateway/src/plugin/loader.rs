@@ -546,11 +546,13 @@ impl Sink {
             return Connected::Unsupported;
         };
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        let mut masked = |step: Step| {
-            let note = self.masks.hide(step.note);
-            each(Step { note, ..step });
+        let mut hiding = |step: Step| {
+            each(Step {
+                note: self.masks.hide(step.note),
+                ..step
+            });
         };
-        let mut each: &mut dyn FnMut(Step) = &mut masked;
+        let mut each: &mut dyn FnMut(Step) = &mut hiding;
         // SAFETY: everything lives until `connect` returns.
         let code = unsafe {
             connect(
@@ -808,13 +810,19 @@ unsafe fn add(
         let problems = unsafe { &mut *ctx.cast::<Vec<Problem>>() };
         if problems.len() < 100 {
             // SAFETY: by the function's contract.
-            problems.push(unsafe {
-                Problem {
-                    path: text(path, 512),
-                    message: text(message, 1024),
-                    help: text(help, 1024),
-                    range,
-                }
+            let (path, message, help) =
+                unsafe { (text(path, 512), text(message, 2048), text(help, 2048)) };
+            let (message, message_zh) = leadgate_plugin::languages(&message);
+            let (help, help_zh) = leadgate_plugin::languages(&help);
+            problems.push(Problem {
+                path,
+                message: message.to_owned(),
+                help: help.to_owned(),
+                chinese: leadgate_plugin::Chinese {
+                    message: message_zh.to_owned(),
+                    help: help_zh.to_owned(),
+                },
+                range,
             });
         }
     });
@@ -934,6 +942,10 @@ fn unexplained(code: i32, otherwise: &str) -> Problem {
         path: String::new(),
         message: message.to_owned(),
         help: String::new(),
+        chinese: leadgate_plugin::Chinese {
+            message: message.to_owned(),
+            help: String::new(),
+        },
         range: None,
     }
 }
