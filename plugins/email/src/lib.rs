@@ -9,6 +9,7 @@ mod journal;
 mod letter;
 mod mailbox;
 mod mime;
+mod named;
 mod parts;
 mod redact;
 mod server;

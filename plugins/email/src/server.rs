@@ -19,8 +19,9 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::letter::Letter;
+use crate::named::Trusted;
 use crate::settings::{Settings, Tls};
-use crate::trust::{Way, distrust};
+use crate::trust::{Trust, Way, distrust};
 
 /// Connections at once, if not said.
 const CONNECTIONS: u32 = 4;
@@ -200,15 +201,47 @@ impl Server {
         done
     }
 
-    async fn connect(&self, ends: Instant) -> Result<AsyncSmtpConnection, Failure> {
-        let tls = match &self.way {
-            Way::Tls(trust) => Some(trust.clone()),
-            Way::Plain | Way::Starttls(_) => None,
+    /// A connection to a server whose certificate the merchant named.
+    async fn named(
+        &self,
+        named: &Trusted,
+        server: (&str, u16),
+        hello: Option<&str>,
+        ends: Instant,
+    ) -> Result<AsyncSmtpConnection, Failure> {
+        let stage = Stage::Connect;
+        let until = ends.min(Instant::now() + self.patience);
+        let stream = match timeout_at(until, named.connect(server, hello)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(fault)) => return Err(Failure { stage, fault }),
+            Err(_) => {
+                let fault = Fault::Silent;
+                return Err(Failure { stage, fault });
+            }
         };
+        let greeting = AsyncSmtpConnection::connect_with_transport(stream, &self.hello);
+        self.step(stage, ends, greeting).await
+    }
+
+    async fn connect(&self, ends: Instant) -> Result<AsyncSmtpConnection, Failure> {
         let server = (self.host.as_str(), self.port);
-        let connecting = AsyncSmtpConnection::connect_tokio1(server, None, &self.hello, tls, None);
-        let mut connection = self.step(Stage::Connect, ends, connecting).await?;
-        if let Way::Starttls(trust) = &self.way {
+        let mut connection = match &self.way {
+            Way::Tls(Trust::Named(named)) => self.named(named, server, None, ends).await?,
+            Way::Starttls(Trust::Named(named)) => {
+                let hello = self.hello.to_string();
+                self.named(named, server, Some(&hello), ends).await?
+            }
+            way => {
+                let tls = match way {
+                    Way::Tls(Trust::System(trust)) => Some(trust.clone()),
+                    _ => None,
+                };
+                let connecting =
+                    AsyncSmtpConnection::connect_tokio1(server, None, &self.hello, tls, None);
+                self.step(Stage::Connect, ends, connecting).await?
+            }
+        };
+        if let Way::Starttls(Trust::System(trust)) = &self.way {
             if !connection.can_starttls() {
                 return Err(Failure {
                     stage: Stage::Connect,
