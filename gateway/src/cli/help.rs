@@ -51,7 +51,7 @@ pub(super) const ABOUTS: [(&str, &str); 31] = [
 ];
 
 /// What the arguments of operators' commands are, by command and name.
-pub(super) const ARGUMENTS: [(&str, &str, &str); 36] = [
+pub(super) const ARGUMENTS: [(&str, &str, &str); 37] = [
     ("init", "folder", "写到哪个文件夹"),
     (
         "init",
@@ -123,6 +123,11 @@ pub(super) const ARGUMENTS: [(&str, &str, &str); 36] = [
     ),
     ("outbox retry", "yes", "不再询问"),
     ("outbox cancel", "id", "投递编号"),
+    (
+        "check",
+        "connect",
+        "同时连接每个目的地（不发送客资）：域名、连接、TLS、登录",
+    ),
     ("leads list", "unrouted", "只列出没有目的地要的客资"),
     (
         "leads find",
