@@ -12,6 +12,7 @@ mod durability;
 mod email;
 mod faults;
 mod files;
+mod first_steps;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;
@@ -31,4 +32,5 @@ mod trial;
 mod tryton;
 mod unrouted;
 mod upkeep;
+mod walk;
 mod wrong_clock;
