@@ -6,6 +6,7 @@
 #[cfg(feature = "all-plugins")]
 mod amqp;
 mod commands;
+mod connect;
 mod delivery;
 mod durability;
 mod email;
@@ -29,5 +30,7 @@ mod steps;
 mod stopping;
 mod trial;
 mod tryton;
+mod unrouted;
 mod upkeep;
 mod walk;
+mod wrong_clock;
