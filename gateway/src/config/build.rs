@@ -24,6 +24,8 @@ pub(super) struct Ground<'a> {
     pub(super) document: &'a Document,
     /// Pointers about which everything was said.
     pub(super) skip: &'a BTreeSet<String>,
+    /// Where in the settings of sinks something secret stands.
+    pub(super) secret: &'a BTreeSet<String>,
     pub(super) purpose: Purpose<'a>,
 }
 
@@ -60,6 +62,7 @@ pub(super) fn build(
         },
         sources,
         sinks,
+        sink_secrets: BTreeMap::new(),
         plugins,
         tables: root.tables,
     }
