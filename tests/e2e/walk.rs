@@ -74,7 +74,7 @@ impl Walk {
     fn command(&self, remembered: &[String], line: &str) -> Command {
         let mut line = self.moved(line, true);
         if line.starts_with("leadgate sink listen") {
-            line += &format!(" --port {}", self.ports[2]);
+            line = format!("{line} --port {}", self.ports[2]);
         }
         let mut script = remembered.join("\n");
         script += if line.starts_with("leadgate") {
@@ -162,7 +162,7 @@ impl Walk {
     fn note(&mut self, line: &str, said: &str) {
         let said = self.moved(said, false);
         let said = said.replace(&self.folder.path().display().to_string(), "/home/merchant");
-        self.read += &format!("$ {line}\n{}\n", steady(&said));
+        self.read.extend(["$ ", line, "\n", &steady(&said), "\n"]);
     }
 }
 
@@ -270,6 +270,8 @@ fn walk(heading: &str, locale: &'static str, kept: &str) {
                     until("the lead is there", || {
                         running.said().contains("crm-371009")
                     });
+                    // The receipt is kept a moment later.
+                    until("that is recorded", || walk.is_delivered(&remembered));
                 }
             }
         }
