@@ -18,11 +18,13 @@ mod nats;
 mod operators;
 mod plugins;
 mod privacy;
+mod quarantine;
 mod receiving;
 mod spreadsheet;
 #[cfg(feature = "all-plugins")]
 mod sql;
 mod steps;
+mod strangers;
 mod trial;
 mod tryton;
 mod upkeep;
