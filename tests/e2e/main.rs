@@ -10,9 +10,12 @@ mod delivery;
 mod durability;
 mod email;
 mod faults;
+mod files;
+mod first_steps;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;
+mod log;
 #[cfg(feature = "all-plugins")]
 mod nats;
 mod operators;
@@ -24,7 +27,9 @@ mod spreadsheet;
 #[cfg(feature = "all-plugins")]
 mod sql;
 mod steps;
+mod stopping;
 mod strangers;
 mod trial;
 mod tryton;
 mod upkeep;
+mod walk;

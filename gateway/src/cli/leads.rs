@@ -15,7 +15,7 @@ pub(super) enum Command {
     /// Find leads by a value; it is sent in a body, never in a URL
     Find(Find),
     /// List leads, newest first
-    List(List),
+    List(Leads),
     /// Show a lead with its revisions and deliveries
     Show(Show),
     /// Now `leadgate quarantine list`
@@ -68,6 +68,15 @@ pub(super) struct List {
 }
 
 #[derive(clap::Args)]
+pub(super) struct Leads {
+    /// Only leads that no sink ever wanted
+    #[arg(long)]
+    unrouted: bool,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(clap::Args)]
 pub(super) struct Show {
     /// Its id
     id: String,
@@ -99,7 +108,9 @@ const DELIVERIES: [Column; 6] = [
 pub(super) fn run(global: &Global, command: Command) -> ExitCode {
     let moved = match command {
         Command::Find(find) => return finish(search(global, &find)),
-        Command::List(list) => return finish(page(global, &list, "/leads", &LEADS)),
+        Command::List(leads) => {
+            return finish(page(global, &leads.list, "/leads", &LEADS, leads.unrouted));
+        }
         Command::Show(one) => return finish(show(global, &one)),
         Command::Quarantine(list) => quarantine::Command::List(list),
         Command::Suspect(one) => quarantine::Command::Show(one),
@@ -142,9 +153,17 @@ fn search(global: &Global, find: &Find) -> Result<(), ExitCode> {
     Ok(())
 }
 
-fn page(global: &Global, list: &List, path: &str, columns: &[Column]) -> Result<(), ExitCode> {
+fn page(
+    global: &Global,
+    list: &List,
+    path: &str,
+    columns: &[Column],
+    unrouted: bool,
+) -> Result<(), ExitCode> {
     let limit = if list.all { Some(100) } else { list.limit };
-    let query = Query::default().with("limit", limit);
+    let query = Query::default()
+        .with("limit", limit)
+        .with("unrouted", unrouted.then_some("true"));
     let answer = Api::of(global, &list.target)?.list(path, &query, list.all)?;
     table::print_list(global, columns, &answer);
     Ok(())
@@ -183,6 +202,16 @@ fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
         table::print(global, &columns, &fields);
     }
     println!();
+    if lead["unrouted"] == true {
+        println!(
+            "{}",
+            lang.pick(
+                "no sink wanted it; once one does, a re-push brings it in",
+                "没有目的地要这条客资；有目的地需要后，再次推送即会投递"
+            )
+        );
+        return Ok(());
+    }
     let deliveries = lead["deliveries"].as_array();
     table::print(global, &DELIVERIES, deliveries.map_or(&[], Vec::as_slice));
     Ok(())

@@ -37,8 +37,16 @@ impl Text {
         }
     }
 
-    fn pick(&self, lang: Lang) -> &str {
+    pub(super) fn pick(&self, lang: Lang) -> &str {
         lang.pick(&self.en, &self.zh)
+    }
+
+    /// The same behind `words`.
+    pub(super) fn behind(&self, words: &str) -> Self {
+        Self {
+            en: format!("{words}{}", self.en),
+            zh: format!("{words}{}", self.zh),
+        }
     }
 }
 

@@ -24,10 +24,19 @@ pub struct Config {
     pub sources: BTreeMap<String, Source>,
     /// `[sinks.NAME]`
     pub sinks: BTreeMap<String, Sink>,
+    /// What nobody may see of the settings of a sink, by its name.
+    pub sink_secrets: BTreeMap<String, Vec<Secret>>,
     /// `[plugins.NAME]`
     pub plugins: BTreeMap<String, Plugin>,
     /// `[tables.NAME]`: code → label; `default` and `label` are entries like the others.
     pub tables: Tables,
+}
+
+impl Config {
+    /// What nobody may see of the settings of this sink.
+    pub fn secrets_of(&self, sink: &str) -> &[Secret] {
+        self.sink_secrets.get(sink).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Lookup tables: table name → code → label.

@@ -255,6 +255,10 @@ async fn store(
             tracing::debug!(source, lead = %lead, revision, "push was a duplicate");
             Verdict::success("duplicate")
         }
+        Ok(Accepted::Routed { lead, revision }) => {
+            tracing::debug!(source, lead = %lead, revision, "push of a lead that no sink had wanted was routed");
+            Verdict::success("accepted")
+        }
         Err(refusal) => not_stored(ingress, source, &refusal),
     }
 }

@@ -76,6 +76,7 @@ fn desk_with(min_free: u64) -> Desk {
             clock,
             token: Some(Secret::new("token".to_owned())),
             open: false,
+            stopping: Arc::default(),
         }),
         _folder: folder,
     }
@@ -153,7 +154,9 @@ impl Desk {
         let now = self.admin.clock.now();
         let accepted = self.admin.outbox.accept(arrival(record, now)).await;
         match accepted.expect("accepted") {
-            Accepted::New { lead, .. } | Accepted::Duplicate { lead, .. } => lead,
+            Accepted::New { lead, .. }
+            | Accepted::Duplicate { lead, .. }
+            | Accepted::Routed { lead, .. } => lead,
         }
     }
 
