@@ -22,12 +22,14 @@ mod nats;
 mod operators;
 mod plugins;
 mod privacy;
+mod quarantine;
 mod receiving;
 mod spreadsheet;
 #[cfg(feature = "all-plugins")]
 mod sql;
 mod steps;
 mod stopping;
+mod strangers;
 mod trial;
 mod tryton;
 mod unrouted;
