@@ -10,9 +10,12 @@ mod delivery;
 mod durability;
 mod email;
 mod faults;
+mod files;
+mod first_steps;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;
+mod log;
 #[cfg(feature = "all-plugins")]
 mod nats;
 mod operators;
@@ -23,6 +26,8 @@ mod spreadsheet;
 #[cfg(feature = "all-plugins")]
 mod sql;
 mod steps;
+mod stopping;
 mod trial;
 mod tryton;
 mod upkeep;
+mod walk;

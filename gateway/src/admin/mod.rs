@@ -14,6 +14,7 @@ mod params;
 mod privacy;
 mod problem;
 mod quarantine;
+mod release;
 mod resources;
 mod sinks;
 mod stats;
@@ -27,6 +28,7 @@ pub(crate) use self::upkeep::write_export;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
@@ -46,6 +48,9 @@ use crate::telemetry::metrics::Metrics;
 /// source is not configured any more.
 pub type Reread = dyn Fn(&StoredSuspect) -> Option<Arrival> + Send + Sync;
 
+/// When a push in quarantine was sent, by the sender's clock, if it says so.
+pub type PushedAt = dyn Fn(&StoredSuspect) -> Option<Millis> + Send + Sync;
+
 /// Largest body the API takes.
 const MAX_BODY: usize = 64 << 10;
 
@@ -63,6 +68,8 @@ pub struct Admin {
     pub tables: Tables,
     /// How a push is taken out of quarantine.
     pub reread: Arc<Reread>,
+    /// When such a push was sent.
+    pub pushed_at: Arc<PushedAt>,
     /// All metrics.
     pub metrics: Metrics,
     /// What time it is.
@@ -71,6 +78,8 @@ pub struct Admin {
     pub token: Option<Secret>,
     /// Whether the API is open without one.
     pub open: bool,
+    /// Whether the daemon is stopping; pushes are still taken.
+    pub stopping: Arc<AtomicBool>,
 }
 
 /// Serves operators on `listener` until the handle stops it.
@@ -132,12 +141,13 @@ fn resources() -> Vec<At> {
         at("/sinks/{name}/retry-dead").post(bulk::retry_dead),
         at("/sinks/{name}/test").post(trial::test),
         at("/quarantine").get(quarantine::list),
+        at("/quarantine/release").post(release::release_many),
         at("/quarantine/{id}").get(quarantine::show),
-        at("/quarantine/{id}/release").post(quarantine::release),
+        at("/quarantine/{id}/release").post(release::release),
         at("/outbox/backup").post(upkeep::backup),
         at("/outbox/export").post(upkeep::export),
         at("/outbox/rekey").post(upkeep::rekey),
-        at("/quarantine/{id}/discard").post(quarantine::discard),
+        at("/quarantine/{id}/discard").post(release::discard),
     ]
 }
 
@@ -149,13 +159,18 @@ async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
 }
 
-/// Ready means that pushes can be taken; a dead sink does not make it fail.
+/// Ready means that pushes can be taken and should be sent here; a dead sink does not make it
+/// fail. While it stops pushes are still taken, but the next ones should go elsewhere.
 async fn readyz(admin: web::Data<Admin>) -> HttpResponse {
     let short = || {
         let why = "the disk has less room left than outbox.min_free";
         admin.outbox.short_of_space().then(|| why.to_owned())
     };
-    match admin.outbox.fault().or_else(short) {
+    let stopping = || {
+        let stopping = admin.stopping.load(Ordering::Acquire);
+        stopping.then(|| "leadgate is stopping".to_owned())
+    };
+    match admin.outbox.fault().or_else(short).or_else(stopping) {
         None => HttpResponse::Ok().json(serde_json::json!({ "status": "ok" })),
         Some(reason) => HttpResponse::ServiceUnavailable()
             .json(serde_json::json!({ "status": "unavailable", "reason": reason })),

@@ -1,7 +1,7 @@
 //! Help in Chinese: what the derived definitions say in English, by command.
 
 /// What each command is for, by its path.
-pub(super) const ABOUTS: [(&str, &str); 30] = [
+pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("run", "运行守护进程"),
     ("check", "检查配置，一次列出所有问题"),
     ("init", "生成带注释的初始配置，可选择目的地"),
@@ -17,18 +17,26 @@ pub(super) const ABOUTS: [(&str, &str); 30] = [
     ("outbox show", "查看一条投递及其每次尝试"),
     ("outbox retry", "重新投递一条，或某目的地的全部死信"),
     ("outbox cancel", "放弃一条投递"),
-    ("leads", "查找客资，处理隔离区"),
+    ("leads", "查找客资"),
     (
         "leads find",
         "按手机号等查找客资；值放在请求体中，不进入 URL",
     ),
     ("leads list", "列出客资，最新的在前"),
     ("leads show", "查看一条客资的各版本与投递"),
-    ("leads quarantine", "列出隔离区中的推送，最早的在前"),
-    ("leads suspect", "查看隔离区中的一条推送"),
-    ("leads release", "将隔离的推送作为客资放行并投递"),
-    ("leads discard", "永久删除隔离区中的一条推送"),
-    ("sink", "查看、暂停、恢复、测试目的地"),
+    ("leads quarantine", "现为 leadgate quarantine list"),
+    ("leads suspect", "现为 leadgate quarantine show"),
+    ("leads release", "现为 leadgate quarantine release"),
+    ("leads discard", "现为 leadgate quarantine discard"),
+    ("quarantine", "查看、放行或丢弃被隔离的推送"),
+    ("quarantine list", "列出隔离区中的推送，最早的在前"),
+    (
+        "quarantine show",
+        "查看隔离区中的一条推送，以及放行后会成为什么",
+    ),
+    ("quarantine release", "将隔离的推送作为客资放行并投递"),
+    ("quarantine discard", "永久删除隔离区中的一条推送"),
+    ("sink", "查看、暂停、恢复、测试目的地，或充当一个"),
     ("sink list", "列出目的地及其待处理数量"),
     ("sink pause", "暂停目的地，重启后仍暂停，直到恢复"),
     ("sink resume", "恢复已暂停的目的地"),
@@ -36,23 +44,34 @@ pub(super) const ABOUTS: [(&str, &str); 30] = [
         "sink test",
         "立即向目的地发送一条测试客资（暂停时也可），并显示结果",
     ),
+    (
+        "sink listen",
+        "充当模拟 CRM：在本机接收目的地发来的内容并显示",
+    ),
     ("plugin", "目的地可用的插件"),
-    ("plugin list", "列出插件及其版本与 ABI"),
+    (
+        "plugin list",
+        "列出插件：版本、ABI、来自何处、被哪些目的地使用",
+    ),
     ("config", "配置的 JSON Schema"),
     ("config schema", "输出配置的 JSON Schema"),
     ("completions", "输出 shell 补全脚本"),
 ];
 
 /// What the arguments of operators' commands are, by command and name.
-pub(super) const ARGUMENTS: [(&str, &str, &str); 29] = [
+pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("init", "folder", "写到哪个文件夹"),
     (
         "init",
         "sinks",
         "要生成的目的地，如 crm=salesforce；可重复。只写类型时名字相同",
     ),
-    ("init", "yes", "不询问；未给 --sink 时生成示例"),
-    ("init", "force", "覆盖已有文件"),
+    (
+        "init",
+        "yes",
+        "不询问；未给 --sink 时客资发到本机的 `leadgate sink listen`",
+    ),
+    ("init", "force", "覆盖已有文件，但绝不覆盖密钥与令牌"),
     ("render", "sink", "目的地的名字；不写则只显示哪些目的地接收"),
     (
         "render",
@@ -64,6 +83,24 @@ pub(super) const ARGUMENTS: [(&str, &str, &str); 29] = [
         "render",
         "id",
         "守护进程中已存储的客资编号；守护进程会记录此操作",
+    ),
+    ("sink listen", "port", "本机端口；0 表示任选空闲端口"),
+    (
+        "sink listen",
+        "secret",
+        "目的地签名所用的密钥，用于校验：env:NAME、file:PATH 或 whsec_… 本身",
+    ),
+    (
+        "sink listen",
+        "fail",
+        "以此状态码应答，看目的地如何处理失败",
+    ),
+    ("sink listen", "after", "先正常接收多少条客资"),
+    ("sink listen", "count", "接收多少条客资后结束"),
+    (
+        "sink listen",
+        "reveal",
+        "显示完整的姓名、手机号以及整个请求体",
     ),
     ("outbox deliveries", "sink", "只看该目的地"),
     (
@@ -98,6 +135,7 @@ pub(super) const ARGUMENTS: [(&str, &str, &str); 29] = [
     ),
     ("outbox retry", "yes", "不再询问"),
     ("outbox cancel", "id", "投递编号"),
+    ("leads list", "unrouted", "只列出没有目的地要的客资"),
     (
         "leads find",
         "phone",
@@ -113,11 +151,35 @@ pub(super) const ARGUMENTS: [(&str, &str, &str); 29] = [
     ("leads find", "openid", "淘宝加密 ID；用 - 从标准输入读取"),
     ("leads show", "reveal", "显示个人信息；守护进程会记录此操作"),
     (
-        "leads suspect",
+        "quarantine list",
+        "reason",
+        "只看该原因：stale、no_timestamp、unparsable、not_an_object、no_known_field、unknown_method、open_key",
+    ),
+    ("quarantine list", "source", "只看该来源"),
+    (
+        "quarantine list",
+        "since",
+        "只看此时间及之后接收的，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+    ),
+    ("quarantine list", "until", "只看此时间之前接收的"),
+    (
+        "quarantine show",
         "reveal",
         "显示推送内容；守护进程会记录此操作",
     ),
-    ("leads release", "id", "隔离推送的编号"),
+    ("quarantine release", "id", "隔离推送的编号"),
+    ("quarantine release", "reason", "放行该原因的全部"),
+    ("quarantine release", "source", "放行该来源的全部"),
+    ("quarantine release", "since", "放行此时间及之后接收的全部"),
+    ("quarantine release", "until", "放行此时间之前接收的全部"),
+    (
+        "quarantine release",
+        "force",
+        "连同无法联系到任何人的推送一起放行",
+    ),
+    ("quarantine release", "yes", "不再询问"),
+    ("quarantine discard", "id", "隔离推送的编号"),
+    ("quarantine discard", "yes", "不再询问"),
 ];
 
 /// The command tree with its help in Chinese.

@@ -3,21 +3,27 @@
 //! Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 usage, 75 the
 //! daemon cannot be reached, 78 bad configuration.
 
+#[macro_use]
+mod out;
+
 mod check;
 mod client;
 mod completions;
 mod config;
 mod demo;
+mod figures;
 mod help;
 mod init;
 mod leads;
+mod listen;
 mod outbox;
 mod plugin;
 mod push;
+mod quarantine;
 mod render;
 mod run;
 mod sink;
-mod subject;
+mod stand_in;
 mod table;
 mod upkeep;
 
@@ -89,10 +95,13 @@ enum Command {
     /// Look into the outbox, repair it, check it, back it up
     #[command(subcommand)]
     Outbox(outbox::Command),
-    /// Find leads, and deal with the quarantine
+    /// Find leads
     #[command(subcommand)]
     Leads(leads::Command),
-    /// List, pause, resume and test sinks
+    /// Look at pushes that were kept aside, release or discard them
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
+    /// List, pause, resume and test sinks; stand in for one
     #[command(subcommand)]
     Sink(sink::Command),
     /// Plugins that sinks can use
@@ -107,6 +116,10 @@ enum Command {
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
+    out::end(run())
+}
+
+fn run() -> ExitCode {
     // Only fails if someone else was first, and then TLS works as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let language = Lang::from_env(None);
@@ -127,7 +140,8 @@ pub fn main() -> ExitCode {
         Command::Push(args) => push::run(global, args),
         Command::Render(args) => render::run(global, &args),
         Command::Outbox(command) => outbox::run(global, &command),
-        Command::Leads(command) => leads::run(global, &command),
+        Command::Leads(command) => leads::run(global, command),
+        Command::Quarantine(command) => quarantine::run(global, &command),
         Command::Sink(command) => sink::run(global, &command),
         Command::Plugin(command) => plugin::run(global, &command),
         Command::Config(command) => config::run(&command),
@@ -158,7 +172,7 @@ fn finish(result: Result<(), ExitCode>) -> ExitCode {
 
 /// Says why a command failed, on stderr.
 pub(crate) fn fail(message: impl std::fmt::Display, code: u8) -> ExitCode {
-    eprintln!("leadgate: {message}");
+    errln!("leadgate: {message}");
     ExitCode::from(code)
 }
 

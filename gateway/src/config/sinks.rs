@@ -39,13 +39,19 @@ impl Build<'_, '_> {
             if let Some(when) = &raw.when
                 && let Err(error) = engine.condition(when)
             {
-                let message = Text::plain(format!("sinks.{name}.when: {}", error.message));
+                let message = Text::new(
+                    format!("sinks.{name}.when: {}", error.message),
+                    format!("sinks.{name}.when：{}", error.chinese.message),
+                );
                 let at = pointer(&at, "when");
                 let place = self.part(&at, when, error.range.as_ref());
-                self.error("config::condition", message, Text::plain(error.help), place);
+                let help = Text::new(error.help, error.chinese.help);
+                self.error("config::condition", message, help, place);
             }
             let settings = serde_json::Value::Object(raw.settings);
-            self.settings(&name, &raw.plugin, &settings, tables, catalogue);
+            if self.ground.purpose.has_settings() {
+                self.settings(&name, &raw.plugin, &settings, tables, catalogue);
+            }
             let or = |given: Option<leadgate_plugin::HumanDuration>, default| {
                 given.map_or(default, |given| given.0)
             };
@@ -141,14 +147,20 @@ impl Build<'_, '_> {
             path,
             message,
             help,
+            chinese,
             range,
         } in catalogue.check(plugin, name, settings, tables)
         {
             let value = settings.pointer(&path).and_then(|value| value.as_str());
             let at = format!("{below}{path}");
             let place = self.part(&at, value.unwrap_or_default(), range.as_ref());
-            let message = Text::plain(format!("{}: {message}", dotted(&at)));
-            self.error("config::settings", message, Text::plain(help), place);
+            let setting = dotted(&at);
+            let message = Text::new(
+                format!("{setting}: {message}"),
+                format!("{setting}：{}", chinese.message),
+            );
+            let help = Text::new(help, chinese.help);
+            self.error("config::settings", message, help, place);
         }
     }
 
