@@ -135,6 +135,11 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ),
     ("outbox retry", "yes", "不再询问"),
     ("outbox cancel", "id", "投递编号"),
+    (
+        "check",
+        "connect",
+        "同时连接每个目的地（不发送客资）：域名、连接、TLS、登录",
+    ),
     ("leads list", "unrouted", "只列出没有目的地要的客资"),
     (
         "leads find",

@@ -847,7 +847,7 @@ struct Origin {
 }
 
 static STATE: abi::State = abi::State {
-    struct_size: std::mem::size_of::<abi::State>() as u32,
+    struct_size: size_of::<abi::State>(),
     reserved: 0,
     get: Some(state_get),
     set: Some(state_set),
@@ -950,8 +950,15 @@ fn unexplained(code: i32, otherwise: &str) -> Problem {
     }
 }
 
-fn size_of<T>() -> u32 {
-    u32::try_from(std::mem::size_of::<T>()).expect("ABI structs are small")
+/// The size of an ABI struct, as the structs say it.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "ABI structs are small, checked when this is compiled"
+)]
+const fn size_of<T>() -> u32 {
+    let size = std::mem::size_of::<T>();
+    assert!(size < 1 << 16, "ABI structs are small");
+    size as u32
 }
 
 #[cfg(test)]
@@ -1106,8 +1113,8 @@ mod tests {
         });
         let loan = Loan::new(call, 1, instance);
         let at = loan.delivery();
-        let moved = vec![loan];
-        assert_eq!(moved[0].delivery(), at);
+        let moved = Box::new(loan);
+        assert_eq!(moved.delivery(), at);
         // SAFETY: the loan lasts.
         assert_eq!(unsafe { text((*at).id, 8) }, "id");
     }

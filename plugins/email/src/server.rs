@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use leadgate_plugin::Secret;
+use leadgate_plugin::{Probe, Secret, Stop};
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -18,8 +18,10 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use crate::classify;
 use crate::letter::Letter;
 use crate::named::Trusted;
+use crate::redact::Redactor;
 use crate::settings::{Settings, Tls};
 use crate::trust::{Trust, Way, distrust};
 
@@ -223,7 +225,42 @@ impl Server {
         self.step(stage, ends, greeting).await
     }
 
+    /// Walks to the server and logs in, without a letter.
+    pub(crate) async fn walk(&self, probe: &Probe) -> Result<(), Stop> {
+        probe.reach(&self.host, self.port).await.map(drop)?;
+        let nobody = Redactor::default();
+        let why = |failure: &Failure| classify::outcome(failure, &nobody).reason;
+        let first = match self.way {
+            Way::Plain => "greeting",
+            Way::Tls(_) | Way::Starttls(_) => "tls",
+        };
+        let opened = probe.step(first, async {
+            self.open(probe.ends())
+                .await
+                .map_err(|failure| why(&failure))
+        });
+        let mut connection = Box::pin(opened).await?;
+        let proved = if self.login.is_some() {
+            let proving = async {
+                let proved = self.prove(&mut connection, probe.ends()).await;
+                proved.map_err(|failure| why(&failure))
+            };
+            probe.step("login", proving).await
+        } else {
+            Ok(())
+        };
+        let _ = tokio::time::timeout(GOODBYE, connection.quit()).await;
+        proved
+    }
+
     async fn connect(&self, ends: Instant) -> Result<AsyncSmtpConnection, Failure> {
+        let mut connection = self.open(ends).await?;
+        self.prove(&mut connection, ends).await?;
+        Ok(connection)
+    }
+
+    /// A connection, encrypted as it must be.
+    async fn open(&self, ends: Instant) -> Result<AsyncSmtpConnection, Failure> {
         let server = (self.host.as_str(), self.port);
         let mut connection = match &self.way {
             Way::Tls(Trust::Named(named)) => self.named(named, server, None, ends).await?,
@@ -251,6 +288,15 @@ impl Server {
             let upgrading = connection.starttls(trust.clone(), &self.hello);
             self.step(Stage::Connect, ends, upgrading).await?;
         }
+        Ok(connection)
+    }
+
+    /// Logs in, if there is a login.
+    async fn prove(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        ends: Instant,
+    ) -> Result<(), Failure> {
         if let Some((user, password)) = &self.login {
             if connection
                 .server_info()
@@ -266,7 +312,7 @@ impl Server {
             let proving = connection.auth(DEFAULT_MECHANISMS, &credentials);
             self.step(Stage::Login, ends, proving).await?;
         }
-        Ok(connection)
+        Ok(())
     }
 
     async fn transaction(

@@ -105,6 +105,11 @@ impl Tokens {
         }
     }
 
+    /// Whether fetching one may cost the refresh token.
+    pub(crate) fn may_be_replaced(&self) -> bool {
+        self.fetch.grant.refresh_token().is_some()
+    }
+
     /// Where tokens come from.
     pub(crate) fn url(&self) -> &Url {
         &self.fetch.url
