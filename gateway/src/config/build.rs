@@ -62,6 +62,7 @@ pub(super) fn build(
         sinks,
         plugins,
         tables: root.tables,
+        revision: None,
     }
 }
 

@@ -17,6 +17,7 @@ mod purpose;
 mod rate;
 mod raw;
 mod resolve;
+mod revision;
 mod schema;
 mod sinks;
 
@@ -31,6 +32,7 @@ pub use locate::{Untrusted, examine, locate};
 pub use model::*;
 pub use purpose::Purpose;
 pub use resolve::Environment;
+pub use revision::Revision;
 pub use schema::schema;
 
 use self::diagnostic::Text;
@@ -91,6 +93,8 @@ pub fn load_for(
     catalogue: &mut dyn Catalogue,
 ) -> (Option<Config>, Report) {
     let mut problems = Vec::new();
+    // Before they are read: what changes meanwhile is no longer this revision.
+    let revision = Revision::of(file).ok();
     let mut document = Document::read(file, &mut problems);
     purpose.cut(&mut document, &mut problems);
     let folder = file.parent().unwrap_or(Path::new(""));
@@ -104,7 +108,9 @@ pub fn load_for(
                 skip: &skip,
                 purpose,
             };
-            Some(build::build(root, &ground, catalogue, &mut problems))
+            let mut config = build::build(root, &ground, catalogue, &mut problems);
+            config.revision = revision;
+            Some(config)
         }
         Err(error) => {
             if problems.iter().all(|one| one.severity == Severity::Warning) {
