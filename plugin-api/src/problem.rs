@@ -13,7 +13,7 @@ pub struct Problem {
     /// What to do; may be empty.
     pub help: String,
     /// The same in Chinese, where it is known.
-    pub chinese: Chinese,
+    pub chinese: Box<Chinese>,
     /// Where in the text at `path`, in bytes; `None` is all of it.
     pub range: Option<Range<usize>>,
 }
@@ -63,10 +63,10 @@ impl Problem {
     /// Adds the same in Chinese.
     #[must_use]
     pub fn chinese(mut self, message: impl Into<String>, help: impl Into<String>) -> Self {
-        self.chinese = Chinese {
+        self.chinese = Box::new(Chinese {
             message: message.into(),
             help: help.into(),
-        };
+        });
         self
     }
 

@@ -74,7 +74,7 @@ impl Walk {
     fn command(&self, remembered: &[String], line: &str) -> Command {
         let mut line = self.moved(line, true);
         if line.starts_with("leadgate sink listen") {
-            line += &format!(" --port {}", self.ports[2]);
+            line = format!("{line} --port {}", self.ports[2]);
         }
         let mut script = remembered.join("\n");
         script += if line.starts_with("leadgate") {
@@ -162,7 +162,7 @@ impl Walk {
     fn note(&mut self, line: &str, said: &str) {
         let said = self.moved(said, false);
         let said = said.replace(&self.folder.path().display().to_string(), "/home/merchant");
-        self.read += &format!("$ {line}\n{}\n", steady(&said));
+        self.read.extend(["$ ", line, "\n", &steady(&said), "\n"]);
     }
 }
 
@@ -213,6 +213,13 @@ fn steady_word(word: &str) -> String {
             letter => letter,
         })
         .collect();
+    // A key that is added to the commented file moves the others.
+    if let Some((file, line)) = word.split_once(".toml:")
+        && line.starts_with(|first: char| first.is_ascii_digit())
+    {
+        let behind = line.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        return format!("{file}.toml:N{behind}");
+    }
     let is_hex = |text: &str| {
         text.bytes()
             .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
@@ -270,6 +277,8 @@ fn walk(heading: &str, locale: &'static str, kept: &str) {
                     until("the lead is there", || {
                         running.said().contains("crm-371009")
                     });
+                    // The receipt is kept a moment later.
+                    until("that is recorded", || walk.is_delivered(&remembered));
                 }
             }
         }

@@ -8,7 +8,14 @@ use super::{BAD_CONFIG, FAILED, Global, fail};
 use crate::config::{self, Catalogue, Config, Environment, Purpose, Report};
 use crate::plugin::Plugins;
 
-pub(super) fn run(global: &Global) -> ExitCode {
+#[derive(clap::Args)]
+pub(super) struct Check {
+    /// Also connect to each sink's destination, without a lead: name, connection, TLS, login
+    #[arg(long)]
+    connect: bool,
+}
+
+pub(super) fn run(global: &Global, check: &Check) -> ExitCode {
     let mut plugins = match Plugins::builtin() {
         Ok(plugins) => plugins,
         Err(error) => return fail(error, FAILED),
@@ -18,7 +25,7 @@ pub(super) fn run(global: &Global) -> ExitCode {
         Err(code) => return code,
     };
     let (config, report) = config::load(&file, &Environment::process(), &mut plugins);
-    if global.json {
+    if global.json && (!check.connect || config.is_none()) {
         println!("{:#}", report.json(global.lang()));
     } else {
         print_report(global, &report);
@@ -37,6 +44,11 @@ pub(super) fn run(global: &Global) -> ExitCode {
             global.lang().pick("sinks", "目的地"),
             names(config.sinks.keys().collect()),
         );
+    }
+    if check.connect
+        && let Err(code) = super::check_connect::run(global, &config, &plugins)
+    {
+        return code;
     }
     ExitCode::SUCCESS
 }

@@ -141,6 +141,11 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("outbox cancel", "id", "投递编号"),
     ("outbox orphaned", "limit", "最多多少条 [默认：50]"),
     ("outbox orphaned", "all", "全部列出"),
+    (
+        "check",
+        "connect",
+        "同时连接每个目的地（不发送客资）：域名、连接、TLS、登录",
+    ),
     ("leads list", "unrouted", "只列出没有目的地要的客资"),
     (
         "leads find",

@@ -7,6 +7,7 @@
 mod out;
 
 mod check;
+mod check_connect;
 mod client;
 mod completions;
 mod config;
@@ -84,7 +85,7 @@ enum Command {
     /// Run the daemon
     Run,
     /// Check the configuration and say everything that is wrong with it
-    Check,
+    Check(check::Check),
     /// Write a commented configuration to start from
     Init(init::Args),
     /// Show the main job at once: push, store, deliver, with nothing configured
@@ -135,7 +136,7 @@ fn run() -> ExitCode {
     let global = &cli.global;
     match cli.command {
         Command::Run => run::run(global),
-        Command::Check => check::run(global),
+        Command::Check(check) => check::run(global, &check),
         Command::Init(args) => init::run(global, &args),
         Command::Demo(args) => demo::run(global, &args),
         Command::Push(args) => push::run(global, args),

@@ -192,7 +192,6 @@ fn table(all: &[Listed], lang: Lang) -> String {
                 lang.pick("used by", "使用它的目的地：")
             ));
         }
-        let known = |text| if text == "" { "-" } else { text };
         let cells = [
             &one.name,
             known(&one.version),
@@ -206,6 +205,11 @@ fn table(all: &[Listed], lang: Lang) -> String {
         }
     }
     text
+}
+
+/// What is not known is a dash.
+fn known(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
 }
 
 /// Cells in their columns, the first one `first` wide.
@@ -252,12 +256,10 @@ fn sha256(path: &Path) -> std::io::Result<String> {
             length => hash.update(&piece[..length]),
         }
     }
-    let digits = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok(digits)
+    let digest = hash.finalize();
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = digits.map(|half| char::from(b"0123456789abcdef"[usize::from(half)]));
+    Ok(digits.collect())
 }
 
 /// A catalogue that remembers why a library cannot be used and goes on.

@@ -24,6 +24,8 @@ pub(super) struct Ground<'a> {
     pub(super) document: &'a Document,
     /// Pointers about which everything was said.
     pub(super) skip: &'a BTreeSet<String>,
+    /// Where in the settings of sinks something secret stands.
+    pub(super) secret: &'a BTreeSet<String>,
     pub(super) purpose: Purpose<'a>,
 }
 
@@ -60,6 +62,7 @@ pub(super) fn build(
         },
         sources,
         sinks,
+        sink_secrets: BTreeMap::new(),
         plugins,
         tables: root.tables,
         revision: None,
@@ -275,6 +278,18 @@ impl Build<'_, '_> {
             } else if let Err(why) = catalogue.load(&name, &plugin) {
                 let place = self.value(&pointer(&at, "path"));
                 self.error("config::plugin", Text::plain(why), Text::default(), place);
+            }
+            if plugin.sha256.is_none() {
+                let message = Text::new(
+                    format!("plugin `{name}` has no `sha256`: whatever the file is by then is run"),
+                    format!("插件 `{name}` 没有 `sha256`：届时文件是什么就运行什么"),
+                );
+                let file = plugin.path.display();
+                let help = Text::new(
+                    format!("`sha256sum {file}` gives it"),
+                    format!("用 `sha256sum {file}` 得到它"),
+                );
+                self.warn("config::plugin_hash", message, help, self.key(&at));
             }
             plugins.insert(name, plugin);
         }

@@ -10,6 +10,7 @@ mod build;
 mod diagnostic;
 mod document;
 mod fallback;
+mod http_advice;
 mod literal;
 mod locate;
 mod model;
@@ -19,6 +20,7 @@ mod raw;
 mod resolve;
 mod revision;
 mod schema;
+mod secrets;
 mod sinks;
 
 use std::path::Path;
@@ -98,7 +100,10 @@ pub fn load_for(
     let mut document = Document::read(file, &mut problems);
     purpose.cut(&mut document, &mut problems);
     let folder = file.parent().unwrap_or(Path::new(""));
+    let places = secrets::Places::of(&document.root);
     let skip = resolve::resolve(&mut document, environment, folder, &mut problems);
+    let secret = places.pointers();
+    let sink_secrets = places.values(&document.root, environment);
     schema::check(&document, &skip, &mut problems);
     // Whatever the schema let pass, the types read; a failure here is the schema's mistake.
     let config = match serde_path_to_error::deserialize::<_, raw::Root>(&document.root) {
@@ -106,11 +111,15 @@ pub fn load_for(
             let ground = build::Ground {
                 document: &document,
                 skip: &skip,
+                secret: &secret,
                 purpose,
             };
-            let mut config = build::build(root, &ground, catalogue, &mut problems);
-            config.revision = revision;
-            Some(config)
+            let built = build::build(root, &ground, catalogue, &mut problems);
+            Some(Config {
+                sink_secrets,
+                revision,
+                ..built
+            })
         }
         Err(error) => {
             if problems.iter().all(|one| one.severity == Severity::Warning) {

@@ -24,12 +24,21 @@ pub struct Config {
     pub sources: BTreeMap<String, Source>,
     /// `[sinks.NAME]`
     pub sinks: BTreeMap<String, Sink>,
+    /// What nobody may see of the settings of a sink, by its name.
+    pub sink_secrets: BTreeMap<String, Vec<Secret>>,
     /// `[plugins.NAME]`
     pub plugins: BTreeMap<String, Plugin>,
     /// `[tables.NAME]`: code → label; `default` and `label` are entries like the others.
     pub tables: Tables,
     /// What the files were that it was read from; `None` if they could not be read for that.
     pub revision: Option<super::Revision>,
+}
+
+impl Config {
+    /// What nobody may see of the settings of this sink.
+    pub fn secrets_of(&self, sink: &str) -> &[Secret] {
+        self.sink_secrets.get(sink).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Lookup tables: table name → code → label.

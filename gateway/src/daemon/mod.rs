@@ -310,7 +310,8 @@ fn targets(
                     )
                 });
                 StartError::Configuration(lines.collect::<Vec<_>>().join("\n"))
-            })?;
+            })?
+            .masking(config.secrets_of(name));
         metrics
             .delivery
             .plugin_info

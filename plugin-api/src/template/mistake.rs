@@ -19,7 +19,7 @@ pub struct TemplateError {
     /// What to do; may be empty.
     pub help: String,
     /// The same in Chinese, where it is known.
-    pub chinese: Chinese,
+    pub chinese: Box<Chinese>,
     /// JSON pointer to the text in its tree; empty for a lone text.
     pub path: String,
     /// Where, in bytes of the text, if known.
@@ -35,10 +35,10 @@ impl TemplateError {
     ) -> Self {
         Self {
             message: english.into(),
-            chinese: Chinese {
+            chinese: Box::new(Chinese {
                 message: chinese.into(),
                 help: String::new(),
-            },
+            }),
             range: Some(range.clone()),
             ..Self::default()
         }
@@ -63,7 +63,7 @@ impl TemplateError {
         if !self.help.is_empty() {
             self.message = format!("{}; {}", self.message, self.help);
             self.help.clear();
-            self.chinese = Chinese::default();
+            self.chinese = Box::default();
         }
         self
     }
@@ -83,7 +83,7 @@ impl TemplateError {
 pub(super) struct Mistake {
     message: String,
     help: String,
-    chinese: Chinese,
+    chinese: Box<Chinese>,
 }
 
 impl Mistake {
@@ -91,15 +91,15 @@ impl Mistake {
         Self {
             message: message.into(),
             help: help.into(),
-            chinese: Chinese::default(),
+            chinese: Box::default(),
         }
     }
 
     pub(super) fn chinese(mut self, message: impl Into<String>, help: impl Into<String>) -> Self {
-        self.chinese = Chinese {
+        self.chinese = Box::new(Chinese {
             message: message.into(),
             help: help.into(),
-        };
+        });
         self
     }
 
@@ -173,10 +173,10 @@ pub(super) fn convert(error: &Error, text: &Guarded) -> TemplateError {
     TemplateError {
         message,
         help,
-        chinese: Chinese {
+        chinese: Box::new(Chinese {
             message: zh,
             help: help_zh,
-        },
+        }),
         range,
         ..TemplateError::default()
     }
@@ -190,10 +190,10 @@ pub(super) fn absent(text: &Guarded, range: Option<Range<usize>>) -> TemplateErr
     TemplateError {
         message: "there is no such value for this lead".to_owned(),
         help: format!("use `| default(…)` if that may be{shown}"),
-        chinese: Chinese {
+        chinese: Box::new(Chinese {
             message: "这条客资没有这个值".to_owned(),
             help: format!("如果可能没有，请用 `| default(…)`{shown}"),
-        },
+        }),
         range,
         ..TemplateError::default()
     }
@@ -223,7 +223,8 @@ pub(super) fn guess<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Opt
 
 /// Whether a lead, and not what is missing in it or how long it is, made a template fail.
 pub(super) fn is_of_the_template(error: &Error) -> bool {
-    let mistake = std::error::Error::source(error).is_some_and(|source| source.is::<Mistake>());
+    let mistake =
+        std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<Mistake>);
     !mistake
         && !matches!(
             error.kind(),

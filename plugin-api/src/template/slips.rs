@@ -31,11 +31,8 @@ fn bare(text: &str) -> Option<TemplateError> {
     let end = inner.find("}}").or_else(|| inner.find("%}"));
     let inner = inner[..end.unwrap_or(inner.len())].trim();
     let inner = inner.strip_prefix("if ").unwrap_or(inner).trim();
-    let open = if whole.starts_with('{') {
-        2
-    } else {
-        2.min(whole.len())
-    };
+    // `if` is as long as the braces are.
+    let open = 2;
     Some(wrong(
         start..start + open,
         "a condition stands alone, without braces or `if`",
@@ -136,10 +133,9 @@ fn closing(text: &str, from: usize, statement: bool) -> Option<usize> {
     for (at, letter) in text[from..].char_indices() {
         match quote {
             Some(open) if letter == open => quote = None,
-            Some(_) => {}
             None if matches!(letter, '\'' | '"') => quote = Some(letter),
             None if text[from + at..].starts_with(sign) => return Some(from + at),
-            None => {}
+            Some(_) | None => {}
         }
     }
     text[from..].find(sign).map(|at| from + at)
@@ -426,8 +422,8 @@ fn sign(
         let shown = &rest[..length];
         return there(shown, dollar(shown));
     }
-    if rest.starts_with('`') {
-        let inner = rest[1..].split('`').next().unwrap_or_default();
+    if let Some(inner) = rest.strip_prefix('`') {
+        let inner = inner.split('`').next().unwrap_or_default();
         return there(&rest[..rest.len().min(inner.len() + 2)], inner);
     }
     if rest.starts_with('?') {
@@ -533,10 +529,8 @@ fn brackets(text: &str, range: &Range<usize>) -> Option<TemplateError> {
             '(' => open.push((at, ')')),
             '[' => open.push((at, ']')),
             '{' => open.push((at, '}')),
-            ')' | ']' | '}' => {
-                if open.pop().is_none_or(|(_, wanted)| wanted != letter) {
-                    return Some(unpaired(at, letter));
-                }
+            ')' | ']' | '}' if open.pop().is_none_or(|(_, wanted)| wanted != letter) => {
+                return Some(unpaired(at, letter));
             }
             _ => {}
         }

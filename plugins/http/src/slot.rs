@@ -38,12 +38,13 @@ impl Slot {
                     what => what,
                 };
                 problem.message = format!("{what} in this template");
-                let chinese = problem.chinese.message;
+                let chinese = std::mem::take(&mut problem.chinese.message);
                 let end = chinese.find(['`', '：']).unwrap_or(chinese.len());
-                problem.chinese = Chinese {
-                    message: format!("此模板有误：{}", chinese[..end].trim_end()),
+                let chinese = format!("此模板有误：{}", chinese[..end].trim_end());
+                problem.chinese = Box::new(Chinese {
+                    message: chinese,
                     help: String::new(),
-                };
+                });
                 if !problem.help.starts_with("did you mean") {
                     problem.help.clear();
                 }

@@ -52,7 +52,7 @@ impl Next<'_> {
         let lang = self.lang;
         let mut lines: Vec<(String, &str)> = Vec::new();
         if self.folder != Path::new(".") {
-            lines.push((format!("cd {}", self.folder.display()), ""));
+            lines.push((format!("cd {}", in_shell(self.folder)), ""));
         }
         lines.push((
             format!("export {APP_SECRET}=…"),
@@ -117,5 +117,65 @@ fn short(diagnostic: &Value) -> String {
     match (diagnostic["file"].as_str(), diagnostic["line"].as_u64()) {
         (Some(file), Some(line)) => format!("{file}:{line}: {message}"),
         _ => message.to_owned(),
+    }
+}
+
+/// A path as one word of a shell.
+fn in_shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+@".contains(letter);
+    if text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kinds;
+    use super::*;
+
+    fn text(folder: &str, sinks: &[Wanted<'_>]) -> String {
+        let variables = ["CRM_TOKEN", APP_SECRET].map(str::to_owned);
+        let next = Next {
+            lang: Lang::En,
+            folder: Path::new(folder),
+            sinks,
+            variables: &variables.into(),
+        };
+        next.text()
+    }
+
+    #[test]
+    fn the_next_commands_begin_where_the_files_are_and_name_the_sink() {
+        let tryout = text(".", &[]);
+        assert!(tryout.contains("leadgate sink listen --secret"), "{tryout}");
+        assert!(!tryout.contains("cd "), "{tryout}");
+        let kinds = kinds::all();
+        let crm = Wanted {
+            name: "crm".to_owned(),
+            kind: &kinds[0],
+            answers: std::collections::BTreeMap::new(),
+        };
+        let text = text("/srv/mein Laden", &[crm]);
+        let commands: Vec<_> = text
+            .lines()
+            .skip(1)
+            .map(|line| line.split("  # ").next())
+            .collect();
+        let commands: Vec<_> = commands.into_iter().flatten().map(str::trim).collect();
+        assert_eq!(
+            commands[..6],
+            [
+                "cd '/srv/mein Laden'",
+                "export TMALL_APP_SECRET=…",
+                "export CRM_TOKEN=…",
+                "leadgate check",
+                "leadgate render --sink crm",
+                "leadgate run",
+            ]
+        );
+        assert!(text.contains("leadgate sink test crm"), "{text}");
     }
 }

@@ -159,7 +159,7 @@ impl Wanted<'_> {
         // The first paragraph says what to do with the example.
         let (_, body) = example.split_once("\n\n").unwrap_or(("", example));
         let is_off = !body.lines().any(|line| line.starts_with("[sinks."));
-        let mut section = String::new();
+        let mut section = "";
         for line in body.lines() {
             // What is switched off has a `#` without a space behind it.
             let line = match line.strip_prefix('#') {
@@ -167,7 +167,7 @@ impl Wanted<'_> {
                 _ => line,
             };
             if line.starts_with('[') {
-                section = line.split(']').next().unwrap_or_default().to_owned();
+                section = line.split(']').next().unwrap_or_default();
             }
             let in_settings = section.ends_with(".settings");
             let line = match line.strip_prefix("[sinks.") {

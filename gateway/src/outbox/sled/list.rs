@@ -363,7 +363,7 @@ impl Reader {
                     .then(|| record::open(&self.vault, &bytes).ok())
                     .flatten()
                     .and_then(|delivery| delivery.state.ended_at());
-                let ends = ended.map_or(made, |at| at.saturating_add(keep.dead_ms));
+                let ends = ended.map_or(made, |at| made.max(at.saturating_add(keep.dead_ms)));
                 if ends <= until {
                     found.dead_letters += 1;
                     note(&mut found.first, ends);

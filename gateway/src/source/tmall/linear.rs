@@ -12,6 +12,9 @@ const LARGE: usize = 256 << 10;
 /// Four times what linear is, a quarter of what the square would be.
 const MOST: u32 = 64;
 
+/// How often a ratio is measured before it counts.
+const TRIES: usize = 8;
+
 /// What each charset finds hardest, as a pattern that is repeated.
 const WORST: [&[u8]; 12] = [
     b"\xFF",
@@ -70,12 +73,18 @@ fn what_is_refused_costs_no_more_than_its_length() {
         let forms = FORMS.iter().chain(&WORST);
         let forms = forms.map(|pattern| (&form, *pattern, b"a=".as_slice()));
         for (content_type, pattern, prefix) in texts.chain(forms) {
-            // A clock that stands still for what is too short says nothing.
-            let small = took(content_type, pattern, prefix, SMALL).max(Duration::from_micros(20));
-            let large = took(content_type, pattern, prefix, LARGE);
+            let measure = || {
+                // A clock that stands still for what is too short says nothing.
+                let small = took(content_type, pattern, prefix, SMALL);
+                let large = took(content_type, pattern, prefix, LARGE);
+                (small.max(Duration::from_micros(20)), large)
+            };
+            // Another process may have had the core meanwhile; not each time.
+            let mut measured = (0..TRIES).map(|_| measure());
             assert!(
-                large <= small * MOST,
-                "{content_type} {pattern:x?}: {SMALL} bytes {small:?}, {LARGE} bytes {large:?}"
+                measured.any(|(small, large)| large <= small * MOST),
+                "{content_type} {pattern:x?}: {LARGE} bytes take more than {MOST} times as long \
+                 as {SMALL}"
             );
         }
     }
