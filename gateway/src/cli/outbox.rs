@@ -1,6 +1,7 @@
 //! `leadgate outbox`: what is in the outbox of the running daemon, and repairing it. The
 //! commands for the store as a whole are in [`super::upkeep`].
 
+use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -230,7 +231,10 @@ fn advice_in(global: &Global, delivery: &Value, advice: &str) -> String {
     let mut zh = format!("有 {times} 次已发出但没有应答：对方可能已收到 {times} 次");
     if late > 0 {
         let sink = delivery["sink"].as_str().unwrap_or_default();
-        zh += &format!("；其中 {late} 次超时：若对方应答更慢，请调大 sinks.{sink} 的 timeout");
+        let _ = write!(
+            zh,
+            "；其中 {late} 次超时：若对方应答更慢，请调大 sinks.{sink} 的 timeout"
+        );
     }
     global.lang().pick(advice.to_owned(), zh)
 }
