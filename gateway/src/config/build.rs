@@ -65,6 +65,7 @@ pub(super) fn build(
         sink_secrets: BTreeMap::new(),
         plugins,
         tables: root.tables,
+        revision: None,
     }
 }
 

@@ -18,6 +18,7 @@ mod purpose;
 mod rate;
 mod raw;
 mod resolve;
+mod revision;
 mod schema;
 mod secrets;
 mod sinks;
@@ -33,6 +34,7 @@ pub use locate::{Untrusted, examine, locate};
 pub use model::*;
 pub use purpose::Purpose;
 pub use resolve::Environment;
+pub use revision::Revision;
 pub use schema::schema;
 
 use self::diagnostic::Text;
@@ -93,6 +95,8 @@ pub fn load_for(
     catalogue: &mut dyn Catalogue,
 ) -> (Option<Config>, Report) {
     let mut problems = Vec::new();
+    // Before they are read: what changes meanwhile is no longer this revision.
+    let revision = Revision::of(file).ok();
     let mut document = Document::read(file, &mut problems);
     purpose.cut(&mut document, &mut problems);
     let folder = file.parent().unwrap_or(Path::new(""));
@@ -113,6 +117,7 @@ pub fn load_for(
             let built = build::build(root, &ground, catalogue, &mut problems);
             Some(Config {
                 sink_secrets,
+                revision,
                 ..built
             })
         }
