@@ -377,9 +377,11 @@ async fn what_came_while_the_clock_was_far_behind_is_not_old_once_it_is_right() 
         reason: "unparsable",
         received_at: 1_000,
         request_id: None,
+        signature: String::new(),
         query: String::new(),
         content_type: String::new(),
         body: b"{".to_vec(),
+        ceiling: crate::config::Ceiling::default(),
     };
     outbox.quarantine(suspect).await.expect("kept");
     let due = claims(&outbox, 1_000);
