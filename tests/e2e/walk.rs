@@ -213,6 +213,13 @@ fn steady_word(word: &str) -> String {
             letter => letter,
         })
         .collect();
+    // A key that is added to the commented file moves the others.
+    if let Some((file, line)) = word.split_once(".toml:")
+        && line.starts_with(|first: char| first.is_ascii_digit())
+    {
+        let behind = line.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        return format!("{file}.toml:N{behind}");
+    }
     let is_hex = |text: &str| {
         text.bytes()
             .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')

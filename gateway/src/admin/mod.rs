@@ -7,7 +7,9 @@
 mod auth;
 mod bulk;
 mod deliveries;
+mod holds;
 mod leads;
+mod orphans;
 mod params;
 mod privacy;
 mod problem;
@@ -128,6 +130,7 @@ fn resources() -> Vec<At> {
         at("/deliveries/{id}").get(deliveries::show),
         at("/deliveries/{id}/retry").post(deliveries::retry),
         at("/deliveries/{id}/cancel").post(deliveries::cancel),
+        at("/orphaned").get(orphans::list),
         at("/leads").get(leads::list),
         at("/leads/search").post(leads::search),
         at("/leads/{id}").get(leads::show),

@@ -211,6 +211,8 @@ pub struct Sink {
     pub on_dead: Option<String>,
     /// When the sink is left alone for a while.
     pub breaker: Breaker,
+    /// Longest wait that the destination may ask for; default 1 h.
+    pub max_hold: Duration,
     /// The plugin's own settings, secrets resolved.
     pub settings: serde_json::Value,
 }
@@ -237,14 +239,14 @@ pub struct Retry {
     pub max_age: Duration,
 }
 
-/// `breaker = { failures, wait, max }`: a sink that fails again and again is left alone.
+/// `breaker = { failures, wait, max }`: a destination that fails lead after lead is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breaker {
-    /// Failures in a row that open it; 0 switches it off; default 5.
+    /// Leads that failed since the last answer that open it; 0 switches it off; default 5.
     pub failures: u32,
-    /// From opening to the first probe; doubles with each probe that fails; default 10 s.
+    /// From opening to the first probe; doubles with each probe that fails; default 2 s.
     pub wait: Duration,
-    /// Ceiling of that wait; default 5 min.
+    /// Ceiling of that wait; default 1 min.
     pub max: Duration,
 }
 

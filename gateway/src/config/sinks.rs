@@ -105,6 +105,7 @@ impl Build<'_, '_> {
                     },
                     on_dead: raw.on_dead,
                     breaker,
+                    max_hold: or(raw.max_hold, SECOND * 3600),
                     settings,
                 },
             );
@@ -182,9 +183,9 @@ impl Build<'_, '_> {
     }
 
     fn breaker(&mut self, raw: &raw::Breaker, at: &str) -> Breaker {
-        let wait = raw.wait.map_or(SECOND * 10, |given| given.0);
+        let wait = raw.wait.map_or(SECOND * 2, |given| given.0);
         // A longer first wait without a ceiling means that the ceiling is no shorter.
-        let max = raw.max.map_or(wait.max(SECOND * 300), |given| given.0);
+        let max = raw.max.map_or(wait.max(SECOND * 60), |given| given.0);
         if wait.is_zero() {
             let message = Text::new(
                 "without a wait the sink would not be left alone",

@@ -259,11 +259,13 @@ fn pushed_at(ingress: Arc<Ingress>) -> Arc<PushedAt> {
 /// Deliveries of a sink that is not configured any more stay where they are: say so.
 fn warn_of_orphans(config: &Config, outbox: &dyn Outbox) {
     for (sink, totals) in outbox.totals().sinks {
-        if totals.waiting > 0 && !config.sinks.contains_key(&sink) {
+        let dead = totals.dead_letters();
+        if totals.waiting + dead > 0 && !config.sinks.contains_key(&sink) {
             tracing::warn!(
                 sink,
                 waiting = totals.waiting,
-                "deliveries wait for a sink that is not configured; they go on when it is"
+                dead,
+                "deliveries of a sink that is not configured: they stay where they are until it is, or they are cancelled; see `leadgate outbox orphaned`"
             );
         }
     }

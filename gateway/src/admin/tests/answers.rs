@@ -105,7 +105,10 @@ async fn dead_letters_of_a_sink_are_retried_together_after_a_plan() {
     assert_eq!(status, 409, "{changed}");
     let (status, run) = desk.post(path, &json!({"confirm_count": 250})).await;
     assert_eq!(status, 200);
-    assert_eq!(run, json!({"retried": 250, "skipped": 0, "remaining": 0}));
+    assert_eq!(
+        run,
+        json!({"retried": 250, "skipped": 0, "skipped_because": {}, "remaining": 0})
+    );
     assert_eq!(desk.get("/stats").await["sinks"]["crm"]["retrying"], 250);
 }
 

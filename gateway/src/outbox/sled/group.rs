@@ -199,9 +199,9 @@ impl<'a> Group<'a> {
         self.writes
             .put(key::delivery(room, sink.number, *id), bytes);
         if let Some(at) = due {
-            let source = key::source(&delivery.source);
+            let queue = key::queue(delivery);
             self.writes
-                .put(key::due(sink.number, source, at, *id), b"".as_slice());
+                .put(key::due(sink.number, queue, at, *id), b"".as_slice());
             self.wake.insert(Arc::clone(&sink.name));
         }
         count(self.sink(&sink.name), delivery, 1);
@@ -213,9 +213,9 @@ impl<'a> Group<'a> {
         let Kept { id, sink, delivery } = kept;
         let room = match delivery.state {
             State::Waiting { due_at } => {
-                let source = key::source(&delivery.source);
+                let queue = key::queue(delivery);
                 self.writes
-                    .remove(key::due(sink.number, source, due_at, *id));
+                    .remove(key::due(sink.number, queue, due_at, *id));
                 key::WAITING
             }
             State::Behind => key::WAITING,

@@ -46,8 +46,11 @@ impl Reader {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn paused(&self, sink: &str) -> Result<bool, Fault> {
-        Ok(self.tree.contains_key(key::paused(sink))?)
+    /// Since when it is paused, if it is; 0 if that is not known.
+    pub(super) fn paused(&self, sink: &str) -> Result<Option<Millis>, Fault> {
+        let since = self.tree.get(key::paused(sink))?;
+        let read = |since: &[u8]| since.try_into().map_or(0, Millis::from_be_bytes);
+        Ok(since.map(|since| read(&since)))
     }
 
     /// Reads a record that may be in several parts.
