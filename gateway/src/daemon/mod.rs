@@ -5,6 +5,7 @@
 //! long as attempts in flight keep the process; the outbox, which both need, after them.
 
 mod announce;
+mod lookout;
 mod sweeper;
 
 use std::net::{SocketAddr, TcpListener};
@@ -15,12 +16,13 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use tokio::task::JoinHandle;
 
+use self::lookout::Lookout;
 use self::sweeper::Sweeper;
-use crate::admin::{self, Admin, Reread};
+use crate::admin::{self, Admin, Guesses, Reread};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, Target};
-use crate::ingress::{self, Ingress};
+use crate::ingress::{self, Health, Ingress, Refusing};
 use crate::outbox::sled::{OpenError, Options, SledOutbox};
 use crate::outbox::{Outbox, Queue, SinkPolicy};
 use crate::plugin::{Plugins, SinkConfig};
@@ -37,6 +39,7 @@ pub struct Daemon {
     admin: Listener,
     dispatcher: Dispatcher,
     sweeper: Sweeper,
+    lookout: Lookout,
     outbox: Arc<dyn Outbox>,
     stopping: Arc<AtomicBool>,
     patience: Duration,
@@ -110,6 +113,18 @@ impl Daemon {
 
         let sweeper = Sweeper::start(Arc::clone(&outbox), Arc::clone(clock), &config.outbox);
 
+        let refusing = Arc::new(Refusing::default());
+        let guesses = Arc::new(Guesses::new(metrics.admin.wrong_tokens.clone()));
+        let health = health(&outbox, config.outbox.min_free);
+        let lookout = Lookout::start({
+            let (refusing, guesses) = (Arc::clone(&refusing), Arc::clone(&guesses));
+            let (health, clock) = (Arc::clone(&health), Arc::clone(clock));
+            Arc::new(move || {
+                let now = clock.monotonic();
+                refusing.look(now, &health());
+                guesses.look(now);
+            })
+        });
         let ingress = Arc::new(Ingress {
             sources: Registry::new(&config.sources, &config.server),
             routes,
@@ -117,6 +132,8 @@ impl Daemon {
             tables: config.tables.clone(),
             clock: Arc::clone(clock),
             metrics: metrics.ingest.clone(),
+            refusing,
+            health,
             limits: config.server.clone(),
         });
         let stopping = Arc::new(AtomicBool::new(false));
@@ -137,6 +154,7 @@ impl Daemon {
                 clock: Arc::clone(clock),
                 token: config.admin.token.clone(),
                 open: config.admin.allow_without_token,
+                guesses,
                 stopping: Arc::clone(&stopping),
             }),
             operators,
@@ -167,6 +185,7 @@ impl Daemon {
             admin,
             dispatcher,
             sweeper,
+            lookout,
             outbox,
             stopping,
             patience: config.server.shutdown_timeout,
@@ -197,6 +216,7 @@ impl Daemon {
         self.sweeper.stop().await;
         self.dispatcher.stop(self.patience).await;
         self.public.stop().await;
+        self.lookout.stop().await;
         let outbox = Arc::clone(&self.outbox);
         let closed = tokio::task::spawn_blocking(move || outbox.close()).await;
         if let Err(error) = closed {
@@ -212,6 +232,17 @@ impl Listener {
         self.handle.stop(true).await;
         let _ = self.task.await;
     }
+}
+
+/// How the store does, for whoever refuses pushes because of it.
+fn health(outbox: &Arc<dyn Outbox>, wanted: u64) -> Arc<dyn Fn() -> Health + Send + Sync> {
+    let outbox = Arc::clone(outbox);
+    Arc::new(move || Health {
+        fault: outbox.fault(),
+        short: outbox.short_of_space(),
+        free: outbox.free(),
+        wanted,
+    })
 }
 
 /// How a push in quarantine becomes the lead that a person says it is: read by its source

@@ -6,6 +6,7 @@
 mod arrival;
 mod body;
 mod push;
+mod refusing;
 mod stream;
 
 use std::net::{SocketAddr, TcpListener};
@@ -23,6 +24,7 @@ use futures_util::FutureExt;
 
 pub use self::arrival::arrival;
 use self::body::TooSlowOrLarge;
+pub use self::refusing::{Health, Refusing};
 use self::stream::JsonStream;
 use crate::clock::Clock;
 use crate::config;
@@ -48,6 +50,10 @@ pub struct Ingress {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: IngestMetrics,
+    /// Whether pushes are refused, and since when.
+    pub refusing: Arc<Refusing>,
+    /// How the store does.
+    pub health: Arc<dyn Fn() -> Health + Send + Sync>,
     /// The listener's limits.
     pub limits: config::Server,
 }

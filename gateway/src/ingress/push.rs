@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::Ingress;
 use super::arrival::arrival;
+use super::refusing::Reason;
 use crate::config::OnOdd;
 use crate::outbox::{Accepted, Quarantined, Refusal, Suspect};
 use crate::source::{Answer, Group, Odd, Push, Reading, Reply, Request, Source};
@@ -85,8 +86,8 @@ async fn store(ingress: &Ingress, push: Push, received_at: i64) -> Verdict {
             tracing::debug!(source, lead = %lead, revision, "push was a duplicate");
             Verdict::success("duplicate")
         }
-        Ok(Err(refusal)) => not_stored(&source, &refusal),
-        Err(_) => too_late(&source),
+        Ok(Err(refusal)) => not_stored(ingress, &source, &refusal),
+        Err(_) => too_late(ingress, &source),
     }
 }
 
@@ -121,20 +122,18 @@ async fn set_aside(ingress: &Ingress, odd: Odd, received_at: i64) -> Verdict {
             Verdict::success("quarantined")
         }
         Ok(Ok(Quarantined::Duplicate)) => Verdict::success("duplicate"),
-        Ok(Err(refusal)) => not_stored(&source, &refusal),
-        Err(_) => too_late(&source),
+        Ok(Err(refusal)) => not_stored(ingress, &source, &refusal),
+        Err(_) => too_late(ingress, &source),
     }
 }
 
-fn not_stored(source: &str, refusal: &Refusal) -> Verdict {
+fn not_stored(ingress: &Ingress, source: &str, refusal: &Refusal) -> Verdict {
+    failed(ingress, source, Reason::from(refusal));
     match refusal {
-        Refusal::Full => {
-            tracing::warn!(source, "push not taken: the outbox queue is full");
-            Verdict {
-                answer: Answer::Failed("overloaded"),
-                result: "overloaded",
-            }
-        }
+        Refusal::Full => Verdict {
+            answer: Answer::Failed("overloaded"),
+            result: "overloaded",
+        },
         Refusal::NoSpace => Verdict {
             answer: Answer::Failed("no-space"),
             result: "overloaded",
@@ -146,11 +145,15 @@ fn not_stored(source: &str, refusal: &Refusal) -> Verdict {
     }
 }
 
-fn too_late(source: &str) -> Verdict {
-    tracing::warn!(
-        source,
-        "push not acknowledged: it was not durable within the deadline"
-    );
+/// Each push only at debug level: that pushes are refused is said once.
+fn failed(ingress: &Ingress, source: &str, reason: Reason) {
+    tracing::debug!(source, ?reason, "push not acknowledged");
+    let now = ingress.clock.monotonic();
+    ingress.refusing.refused(reason, now, || (ingress.health)());
+}
+
+fn too_late(ingress: &Ingress, source: &str) -> Verdict {
+    failed(ingress, source, Reason::TooLate);
     Verdict {
         answer: Answer::Failed("timeout"),
         result: "error",

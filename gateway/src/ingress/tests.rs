@@ -58,6 +58,8 @@ async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_jso
         tables: config::Tables::new(),
         clock: Arc::new(SystemClock),
         metrics: Metrics::new().ingest,
+        refusing: Arc::default(),
+        health: Arc::new(Health::default),
         limits: server,
     });
     let app = App::new()
