@@ -14,7 +14,7 @@ use super::deliveries::Summary;
 use super::params::{Body, Params, guess, id};
 use super::problem::{Kind, Problem};
 use super::{Admin, privacy, reading, rfc3339};
-use crate::outbox::{Find, FindBy, History, LeadId, StoredLead};
+use crate::outbox::{Find, FindBy, History, LeadId, Paged, StoredLead};
 
 /// Leads on a page, or found by one value, at most.
 const MOST: usize = 100;
@@ -68,7 +68,7 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &["limit", "cursor"])?;
     let limit = params.limit(MOST)?;
-    let cursor = params.cursor()?.map(str::to_owned);
+    let cursor = admin.cursor(&params, Paged::Leads)?;
     let read = reading(&admin, move |admin| {
         let page = admin.outbox.leads(cursor.as_deref(), limit)?;
         Ok::<_, Problem>((summaries(admin, &page.items)?, page.next))

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::params::{Params, id};
 use super::problem::{Kind, Problem};
-use super::{Admin, reading, rfc3339};
-use crate::outbox::{Accepted, QuarantineId, StoredSuspect};
+use super::{Admin, privacy, reading, rfc3339};
+use crate::outbox::{Accepted, Paged, QuarantineId, StoredSuspect};
 
 /// Pushes on a page at most: each is read with its body.
 const MOST: usize = 100;
@@ -37,8 +37,8 @@ impl From<&StoredSuspect> for Suspect {
             source: stored.source.clone(),
             reason: stored.reason.clone(),
             received_at: rfc3339(stored.received_at),
-            request_id: stored.request_id.clone(),
-            content_type: stored.content_type.clone(),
+            request_id: stored.request_id.as_deref().map(privacy::without_phones),
+            content_type: privacy::without_phones(&stored.content_type),
             bytes: stored.body.len(),
         }
     }
@@ -77,7 +77,7 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &["limit", "cursor"])?;
     let limit = params.limit(MOST)?;
-    let cursor = params.cursor()?.map(str::to_owned);
+    let cursor = admin.cursor(&params, Paged::Suspects)?;
     let read = reading(&admin, move |admin| {
         admin.outbox.suspects(cursor.as_deref(), limit)
     });

@@ -1,12 +1,12 @@
 //! `leadgate check`: everything that is wrong with the configuration, at once.
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
 use super::{BAD_CONFIG, FAILED, Global, fail};
 use crate::config::{self, Config, Environment, Report};
 use crate::plugin::Plugins;
+use crate::terminal;
 
 pub(super) fn run(global: &Global) -> ExitCode {
     let mut plugins = match Plugins::builtin() {
@@ -70,9 +70,6 @@ pub(super) fn configured(global: &Global) -> bool {
 
 fn print_report(global: &Global, report: &Report) {
     if !report.diagnostics().is_empty() {
-        eprint!(
-            "{}",
-            report.render(global.lang(), std::io::stderr().is_terminal())
-        );
+        super::out::message(&report.render(global.lang(), terminal::colours_on_stderr()));
     }
 }

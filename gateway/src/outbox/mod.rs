@@ -6,6 +6,7 @@
 //! written at the traits' methods. Knows nothing of HTTP, routes or plugins.
 
 mod arrival;
+mod cursor;
 mod delivery;
 mod export;
 mod ids;
@@ -20,6 +21,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 pub use arrival::*;
+pub use cursor::*;
 pub use delivery::*;
 pub use export::*;
 pub use ids::*;
@@ -166,6 +168,10 @@ pub trait Outbox: Intake + Queue {
     /// Writes a backup that only this engine restores: the state at its end, while writing goes
     /// on. Blocks as long as `to` does: call it from a blocking thread.
     fn backup(&self, to: &mut dyn std::io::Write) -> Result<BackedUp, UpkeepError>;
+
+    /// Whether `cursor` can be the `next` of a page of this list. Whatever else comes as a
+    /// cursor is a mistake of the caller's, not damage.
+    fn continues(&self, of: Paged<'_>, cursor: &str) -> bool;
 
     /// Removes what is over for longer than `keep` says, looking at no more than `limit`
     /// leads from `from` on. Reads the disk: call it from a blocking thread.

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use super::super::{FAILED, Global, client, fail, out, runtime};
 use super::place::{self, Daemon, Place, configuration};
 use super::{plain_text, print_counts};
+use crate::admin::Disclosed;
 use crate::outbox::{EXPORT_VERSION, ExportHeader, Exported, Imported, Outbox, sled};
 
 /// Lines stored in one commit.
@@ -25,7 +26,7 @@ pub(super) fn export(global: &Global, target: &client::Target) -> Result<ExitCod
         Place::Folder(config) => {
             let outbox = place::open(&config, &[])?;
             let mut out = BufWriter::new(out::Data);
-            let done = crate::admin::write_export(&outbox, &mut out);
+            let done = crate::admin::write_export(&outbox, &mut out, &mut Disclosed::default());
             let done = done.and_then(|()| Ok(out.flush()?));
             outbox.close();
             // What became of stdout is said at the end, if there is anything to say.

@@ -69,9 +69,9 @@ pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::{
     Accepted, Arrival, BackedUp, Delivery, DeliveryId, Due, ExportHeader, Exported, Filter, Find,
-    Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, QuarantineId, Quarantined,
-    Queue, Refusal, Repair, Repaired, Resealed, Retention, StoredLead, StoredSuspect, Suspect,
-    Swept, Totals, Unavailable, UpkeepError,
+    Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, Paged, QuarantineId,
+    Quarantined, Queue, Refusal, Repair, Repaired, Resealed, Retention, StoredLead, StoredSuspect,
+    Suspect, Swept, Totals, Unavailable, UpkeepError,
 };
 use crate::clock::Millis;
 
@@ -309,6 +309,10 @@ impl Outbox for SledOutbox {
         swept.leads = self.write_each(leads, move |group, id| group.expire(id, keep, now))?;
         swept.next = next;
         Ok(swept)
+    }
+
+    fn continues(&self, of: Paged<'_>, cursor: &str) -> bool {
+        self.reader.continues(of, cursor)
     }
 
     fn fault(&self) -> Option<String> {
