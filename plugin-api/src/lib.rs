@@ -30,7 +30,8 @@
 //! ```
 //!
 //! Build it with `crate-type = ["cdylib"]`. The [`abi`] is for other languages; with the
-//! feature `template` there are minijinja templates and conditions over a lead.
+//! feature `template` there are minijinja templates and conditions over a lead, with the feature
+//! `tls` rustls connections that trust what a merchant named.
 #![deny(unsafe_code)]
 
 pub mod abi;
@@ -48,6 +49,8 @@ pub mod secret;
 mod sink;
 #[cfg(feature = "template")]
 pub mod template;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use delivery::Delivery;
 pub use event::{Event, EventKind, Lead};

@@ -10,6 +10,7 @@ mod delivery;
 mod durability;
 mod email;
 mod faults;
+mod files;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;

@@ -14,13 +14,14 @@ mod demo;
 mod help;
 mod init;
 mod leads;
+mod listen;
 mod outbox;
 mod plugin;
 mod push;
 mod render;
 mod run;
 mod sink;
-mod subject;
+mod stand_in;
 mod table;
 mod upkeep;
 mod usage;
@@ -96,7 +97,7 @@ enum Command {
     /// Find leads, and deal with the quarantine
     #[command(subcommand)]
     Leads(leads::Command),
-    /// List, pause, resume and test sinks
+    /// List, pause, resume and test sinks; stand in for one
     #[command(subcommand)]
     Sink(sink::Command),
     /// Plugins that sinks can use

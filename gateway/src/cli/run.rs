@@ -26,7 +26,10 @@ pub(super) fn run(global: &Global) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let file = crate::config::locate(global.config.as_deref());
+    let file = match super::check::located(global) {
+        Ok(file) => file,
+        Err(code) => return code,
+    };
     log::start(&config.log);
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,

@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::diagnostic::{Diagnostic, Place, Text};
 use super::document::{Document, pointer};
 use super::{
-    Admin, Catalogue, Config, Log, LogFormat, OnOdd, Outbox, Plugin, Server, Source, SourceKind,
-    Tmall, raw,
+    Admin, Catalogue, Config, Log, LogFormat, OnOdd, Outbox, Plugin, Purpose, Server, Source,
+    SourceKind, Tmall, raw,
 };
 use crate::seal::OutboxKey;
 
@@ -24,6 +24,7 @@ pub(super) struct Ground<'a> {
     pub(super) document: &'a Document,
     /// Pointers about which everything was said.
     pub(super) skip: &'a BTreeSet<String>,
+    pub(super) purpose: Purpose<'a>,
 }
 
 /// Builds the configuration. Problems are added; with errors among them the result is not

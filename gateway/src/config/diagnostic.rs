@@ -40,6 +40,14 @@ impl Text {
     fn pick(&self, lang: Lang) -> &str {
         lang.pick(&self.en, &self.zh)
     }
+
+    /// The same behind `words`.
+    pub(super) fn behind(&self, words: &str) -> Self {
+        Self {
+            en: format!("{words}{}", self.en),
+            zh: format!("{words}{}", self.zh),
+        }
+    }
 }
 
 /// How bad it is.

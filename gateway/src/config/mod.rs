@@ -4,26 +4,32 @@
 //! resolved and names exist, or a [`Report`] of everything that is wrong with them. Knows
 //! plugins only through [`Catalogue`].
 
+mod admin_only;
 mod advice;
 mod build;
 mod diagnostic;
 mod document;
 mod fallback;
 mod literal;
+mod locate;
 mod model;
+mod purpose;
 mod rate;
 mod raw;
 mod resolve;
 mod schema;
 mod sinks;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
+pub use admin_only::{AdminTarget, load_admin};
 pub use advice::{CHAT_RATE, CHATS};
 pub use diagnostic::{Diagnostic, Report, Severity};
+pub use locate::{Untrusted, locate};
 pub use model::*;
+pub use purpose::Purpose;
 pub use resolve::Environment;
 pub use schema::schema;
 
@@ -64,23 +70,6 @@ pub trait Catalogue {
     fn load(&mut self, name: &str, plugin: &Plugin) -> Result<(), String>;
 }
 
-/// Where the configuration is: the given file, else `$LEADGATE_CONFIG`, `./leadgate.toml`,
-/// `/etc/leadgate/leadgate.toml`.
-pub fn locate(given: Option<&Path>) -> PathBuf {
-    if let Some(given) = given {
-        return given.to_owned();
-    }
-    if let Some(named) = std::env::var_os("LEADGATE_CONFIG") {
-        return named.into();
-    }
-    let here = PathBuf::from("leadgate.toml");
-    if here.exists() {
-        here
-    } else {
-        "/etc/leadgate/leadgate.toml".into()
-    }
-}
-
 /// Reads the configuration in `file` and the folders beside it. The report has only warnings
 /// if there is a configuration, and at least one error if there is none.
 pub fn load(
@@ -88,8 +77,20 @@ pub fn load(
     environment: &Environment<'_>,
     catalogue: &mut dyn Catalogue,
 ) -> (Option<Config>, Report) {
+    load_for(Purpose::Everything, file, environment, catalogue)
+}
+
+/// The same for a command that needs only a part; the rest is neither resolved nor loaded,
+/// and has its defaults.
+pub fn load_for(
+    purpose: Purpose<'_>,
+    file: &Path,
+    environment: &Environment<'_>,
+    catalogue: &mut dyn Catalogue,
+) -> (Option<Config>, Report) {
     let mut problems = Vec::new();
     let mut document = Document::read(file, &mut problems);
+    purpose.cut(&mut document, &mut problems);
     let folder = file.parent().unwrap_or(Path::new(""));
     let skip = resolve::resolve(&mut document, environment, folder, &mut problems);
     schema::check(&document, &skip, &mut problems);
@@ -99,6 +100,7 @@ pub fn load(
             let ground = build::Ground {
                 document: &document,
                 skip: &skip,
+                purpose,
             };
             Some(build::build(root, &ground, catalogue, &mut problems))
         }
@@ -112,6 +114,10 @@ pub fn load(
             None
         }
     };
+    if purpose != Purpose::Everything {
+        // Advice about the whole is for those who see the whole.
+        problems.retain(|one| one.severity == Severity::Error);
+    }
     problems.sort_by_key(|one| {
         one.place
             .as_ref()

@@ -45,7 +45,9 @@ impl Build<'_, '_> {
                 self.error("config::condition", message, Text::plain(error.help), place);
             }
             let settings = serde_json::Value::Object(raw.settings);
-            self.settings(&name, &raw.plugin, &settings, tables, catalogue);
+            if self.ground.purpose.has_settings() {
+                self.settings(&name, &raw.plugin, &settings, tables, catalogue);
+            }
             let or = |given: Option<leadgate_plugin::HumanDuration>, default| {
                 given.map_or(default, |given| given.0)
             };

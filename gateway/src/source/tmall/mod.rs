@@ -7,6 +7,7 @@
 
 mod answer;
 mod charset;
+mod chinese;
 mod content;
 mod params;
 mod push;
@@ -113,6 +114,12 @@ impl Tmall {
             return Err(Refusal::UnsignedBody);
         }
         let query = Params::query(request.query, charset)?;
+        // Nothing is decoded, sorted or hashed for what cannot be signed.
+        let sign = query.get(SIGN).filter(|sign| !sign.is_empty());
+        let sign = sign.ok_or(Refusal::NoSign)?;
+        if !signature::is_one(sign) {
+            return Err(Refusal::WrongSign);
+        }
         if self.claim_of(&query) == Claim::None {
             return Err(Refusal::AppKey);
         }
@@ -131,8 +138,6 @@ impl Tmall {
             Kind::Text => charset.encode(&text),
             Kind::Form | Kind::Query => Cow::Borrowed(b"".as_slice()),
         };
-        let sign = query.get(SIGN).filter(|sign| !sign.is_empty());
-        let sign = sign.ok_or(Refusal::NoSign)?;
         let params = headers.iter().chain(form.iter()).chain(query.iter());
         if !Signed::new(charset, params, body).verify(&self.settings.app_secret, sign) {
             return Err(Refusal::WrongSign);
