@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::{BAD_CONFIG, FAILED, Global, fail};
 use crate::config::{self, Catalogue, Config, Environment, Purpose, Report};
+use crate::outbox::sled;
 use crate::plugin::Plugins;
 use crate::terminal;
 
@@ -26,6 +27,10 @@ pub(super) fn run(global: &Global) -> ExitCode {
     let Some(config) = config else {
         return ExitCode::from(BAD_CONFIG);
     };
+    // Not only of the text: the store says which key it needs, also while a daemon has it.
+    if let Some(id) = sled::missing_key(&config.outbox.path, &config.outbox.keys) {
+        return fail(super::upkeep::wrong_key(global.lang(), &id), BAD_CONFIG);
+    }
     if !global.json {
         let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
         println!(
@@ -62,6 +67,16 @@ pub(super) fn load_for(
         print_report(global, &report);
         ExitCode::from(BAD_CONFIG)
     })
+}
+
+/// The same where a configuration is a help and not a need: nothing is said.
+pub(super) fn quietly(
+    purpose: Purpose<'_>,
+    global: &Global,
+    plugins: &mut Plugins,
+) -> Option<Config> {
+    let file = config::locate(global.config.as_deref()).ok()?;
+    config::load_for(purpose, &file, &Environment::process(), plugins).0
 }
 
 /// The configuration's file, unless somebody else can have written it.

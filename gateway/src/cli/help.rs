@@ -148,6 +148,11 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("outbox backup", "to", "要写的文件；须不存在"),
     ("outbox restore", "from", "备份文件"),
     ("outbox restore", "to", "新发件箱的目录：须为空或不存在"),
+    (
+        "outbox restore",
+        "paused",
+        "所有目的地启动后均为暂停，确认之前不投递任何内容",
+    ),
     ("outbox import", "file", "导出的文件，或用 - 从标准输入读取"),
     (
         "demo",
@@ -223,6 +228,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("limit", "最多多少条 [默认：50]"),
     ("all", "全部列出，不论多少"),
     ("id", "编号"),
+    ("token_file", "存放令牌的文件"),
     ("name", "目的地的名字"),
     ("shell", "哪种 shell"),
 ];
