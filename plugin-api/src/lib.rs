@@ -43,10 +43,12 @@ mod host;
 pub mod machine;
 mod outcome;
 pub mod phone;
+mod probe;
 mod problem;
 pub mod quantity;
 pub mod secret;
 mod sink;
+pub mod state;
 #[cfg(feature = "template")]
 pub mod template;
 #[cfg(feature = "tls")]
@@ -56,10 +58,12 @@ pub use delivery::Delivery;
 pub use event::{Event, EventKind, Lead};
 pub use host::{Host, Level, Tables};
 pub use outcome::{Ending, Outcome};
+pub use probe::{Probe, Step, Stop};
 pub use problem::{Problem, Problems, step};
 pub use quantity::{ByteSize, HumanDuration};
 pub use secret::Secret;
 pub use sink::Sink;
+pub use state::State;
 
 /// Bytes as lower-case hexadecimal digits.
 #[cfg(feature = "template")]

@@ -11,6 +11,7 @@ mod durability;
 mod email;
 mod faults;
 mod files;
+mod first_steps;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;
@@ -30,3 +31,4 @@ mod stopping;
 mod trial;
 mod tryton;
 mod upkeep;
+mod walk;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{BAD_CONFIG, FAILED, Global, fail};
+use super::{BAD_CONFIG, FAILED, Global, fail, out};
 use crate::config::{self, Catalogue, Config, Environment, Purpose, Report};
 use crate::outbox::sled;
 use crate::plugin::Plugins;
@@ -20,7 +20,7 @@ pub(super) fn run(global: &Global) -> ExitCode {
     };
     let (config, report) = config::load(&file, &Environment::process(), &mut plugins);
     if global.json {
-        println!("{:#}", report.json(global.lang()));
+        out::json(&report.json(global.lang()));
     } else {
         print_report(global, &report);
     }
@@ -33,7 +33,7 @@ pub(super) fn run(global: &Global) -> ExitCode {
     }
     if !global.json {
         let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
-        println!(
+        outln!(
             "{}: {} · {}: {} · {}: {}",
             global.lang().pick("the configuration is good", "配置正确"),
             file.display(),

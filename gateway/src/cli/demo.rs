@@ -64,7 +64,7 @@ async fn story(lang: Lang, args: &Args) -> Result<(), String> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let daemon = Daemon::start(&config, &plugins, &clock).map_err(|error| error.to_string())?;
     let url = format!("http://{}/tmall/leads", daemon.public_address());
-    let say = |number: u8, en: String, zh: String| println!("{number}. {}", lang.pick(en, zh));
+    let say = |number: u8, en: String, zh: String| outln!("{number}. {}", lang.pick(en, zh));
 
     say(
         1,
@@ -156,7 +156,7 @@ async fn story(lang: Lang, args: &Args) -> Result<(), String> {
     );
 
     if args.once {
-        println!(
+        outln!(
             "{}",
             lang.pick(
                 "done: one lead, from push to CRM",
@@ -164,7 +164,7 @@ async fn story(lang: Lang, args: &Args) -> Result<(), String> {
             )
         );
     } else {
-        println!(
+        outln!(
             "\n{}\n  {} push --url {url} --app-key {APP_KEY} --secret {APP_SECRET} --record-id 400001 --count 3\n{}",
             lang.pick(
                 "It keeps running. In a second terminal:",
@@ -293,7 +293,7 @@ async fn keep_telling(received: &mut mpsc::Receiver<Told>, lang: Lang) {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return,
             next = received.recv() => match next {
-                Some(told) => println!("   {}", told.text(lang, false)),
+                Some(told) => outln!("   {}", told.text(lang, false)),
                 None => return,
             },
         }

@@ -58,8 +58,12 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "sinks",
         "要生成的目的地，如 crm=salesforce；可重复。只写类型时名字相同",
     ),
-    ("init", "yes", "不询问；未给 --sink 时生成示例"),
-    ("init", "force", "覆盖已有文件"),
+    (
+        "init",
+        "yes",
+        "不询问；未给 --sink 时客资发到本机的 `leadgate sink listen`",
+    ),
+    ("init", "force", "覆盖已有文件，但绝不覆盖密钥与令牌"),
     ("render", "sink", "目的地的名字；不写则只显示哪些目的地接收"),
     (
         "render",
@@ -123,6 +127,7 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ),
     ("outbox retry", "yes", "不再询问"),
     ("outbox cancel", "id", "投递编号"),
+    ("leads list", "unrouted", "只列出没有目的地要的客资"),
     (
         "leads find",
         "phone",

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
 use super::table::{self, Column, column};
-use super::{FAILED, Global, fail, finish};
+use super::{FAILED, Global, fail, finish, out};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Find leads by a value; it is sent in a body, never in a URL
     Find(Find),
     /// List leads, newest first
-    List(List),
+    List(Leads),
     /// Show a lead with its revisions and deliveries
     Show(Show),
     /// List pushes that were kept aside, oldest first
@@ -61,6 +61,15 @@ pub(super) struct List {
     all: bool,
     #[command(flatten)]
     target: Target,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Leads {
+    /// Only leads that no sink ever wanted
+    #[arg(long)]
+    unrouted: bool,
+    #[command(flatten)]
+    list: List,
 }
 
 #[derive(clap::Args)]
@@ -112,9 +121,9 @@ const DELIVERIES: [Column; 6] = [
 pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
     finish(match command {
         Command::Find(find) => search(global, find),
-        Command::List(list) => page(global, list, "/leads", &LEADS),
+        Command::List(leads) => page(global, &leads.list, "/leads", &LEADS, leads.unrouted),
         Command::Show(one) => show(global, one),
-        Command::Quarantine(list) => page(global, list, "/quarantine", &SUSPECTS),
+        Command::Quarantine(list) => page(global, list, "/quarantine", &SUSPECTS, false),
         Command::Suspect(one) => suspect(global, one),
         Command::Release(one) => release(global, one),
         Command::Discard(one) => discard(global, one),
@@ -154,9 +163,17 @@ fn search(global: &Global, find: &Find) -> Result<(), ExitCode> {
     Ok(())
 }
 
-fn page(global: &Global, list: &List, path: &str, columns: &[Column]) -> Result<(), ExitCode> {
+fn page(
+    global: &Global,
+    list: &List,
+    path: &str,
+    columns: &[Column],
+    unrouted: bool,
+) -> Result<(), ExitCode> {
     let limit = if list.all { Some(100) } else { list.limit };
-    let query = Query::default().with("limit", limit);
+    let query = Query::default()
+        .with("limit", limit)
+        .with("unrouted", unrouted.then_some("true"));
     let answer = Api::of(global, &list.target)?.list(path, &query, list.all)?;
     table::print_list(global, columns, &answer);
     Ok(())
@@ -171,15 +188,15 @@ fn get(global: &Global, one: &Show, path: &str) -> Result<Value, ExitCode> {
 fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
     let lead = get(global, one, "/leads")?;
     if global.json {
-        println!("{lead:#}");
+        out::json(&lead);
         return Ok(());
     }
     let lang = global.lang();
-    println!("{} {}", lang.pick("lead", "客资"), one.id);
+    outln!("{} {}", lang.pick("lead", "客资"), one.id);
     for revision in lead["revisions"].as_array().into_iter().flatten() {
         let (number, at) = (&revision["revision"], &revision["received_at"]);
         let at = at.as_str().unwrap_or_default();
-        println!("\n{} {number} · {at}", lang.pick("revision", "版本"));
+        outln!("\n{} {number} · {at}", lang.pick("revision", "版本"));
         let fields: Vec<_> = revision["lead"]
             .as_object()
             .into_iter()
@@ -194,7 +211,17 @@ fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
         ];
         table::print(global, &columns, &fields);
     }
-    println!();
+    outln!();
+    if lead["unrouted"] == true {
+        outln!(
+            "{}",
+            lang.pick(
+                "no sink wanted it; once one does, a re-push brings it in",
+                "没有目的地要这条客资；有目的地需要后，再次推送即会投递"
+            )
+        );
+        return Ok(());
+    }
     let deliveries = lead["deliveries"].as_array();
     table::print(global, &DELIVERIES, deliveries.map_or(&[], Vec::as_slice));
     Ok(())
@@ -203,7 +230,7 @@ fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
 fn suspect(global: &Global, one: &Show) -> Result<(), ExitCode> {
     let push = get(global, one, "/quarantine")?;
     if global.json {
-        println!("{push:#}");
+        out::json(&push);
         return Ok(());
     }
     table::print_one(global, &SUSPECTS, &push);
@@ -229,7 +256,7 @@ fn release(global: &Global, one: &One) -> Result<(), ExitCode> {
         } else {
             lang.pick("released as lead", "已放行为客资")
         };
-        println!("{what} {lead}");
+        outln!("{what} {lead}");
     }
     Ok(())
 }
@@ -237,7 +264,7 @@ fn release(global: &Global, one: &One) -> Result<(), ExitCode> {
 fn discard(global: &Global, one: &One) -> Result<(), ExitCode> {
     act(global, one, "discard")?;
     if !global.json {
-        println!("{} {}", global.lang().pick("discarded", "已丢弃"), one.id);
+        outln!("{} {}", global.lang().pick("discarded", "已丢弃"), one.id);
     }
     Ok(())
 }
@@ -246,7 +273,7 @@ fn act(global: &Global, one: &One, verb: &str) -> Result<Value, ExitCode> {
     let path = format!("/quarantine/{}/{verb}", encoded(&one.id));
     let answer = Api::of(global, &one.target)?.post(&path, &json!({}))?;
     if global.json {
-        println!("{answer:#}");
+        out::json(&answer);
     }
     Ok(answer)
 }

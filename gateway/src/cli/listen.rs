@@ -1,7 +1,6 @@
 //! `leadgate sink listen`: a stand-in for a CRM, for a merchant who has none yet, or who wants
 //! to see what a sink sends and how it takes a failure.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use actix_web::http::StatusCode;
@@ -10,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::stand_in::{Key, Signature, StandIn, Terms, Told};
-use super::{FAILED, Global, USAGE, fail};
+use super::{FAILED, Global, USAGE, fail, out};
 use crate::clock::Millis;
 use crate::lang::Lang;
 
@@ -72,30 +71,21 @@ pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
             Ok(started) => started,
             Err(error) => return fail(no_port(lang, args.port, &error), FAILED),
         };
-        eprintln!("{}", greeting(lang, &stand_in.url(), is_checked));
-        let counts = tokio::select! {
-            counts = tell(global, args, &mut told) => counts,
-            _ = terminate.recv() => None,
-            _ = interrupt.recv() => None,
-        };
-        stand_in.stop().await;
-        match counts {
-            Some(Err(error)) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                fail(error, FAILED)
-            }
-            _ => ExitCode::SUCCESS,
+        errln!("{}", greeting(lang, &stand_in.url(), is_checked));
+        tokio::select! {
+            () = tell(global, args, &mut told) => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
+        stand_in.stop().await;
+        ExitCode::SUCCESS
     });
     runtime.shutdown_background();
     code
 }
 
 /// Tells what comes until as many were taken as were asked for, or nobody reads it any more.
-async fn tell(
-    global: &Global,
-    args: &Args,
-    told: &mut mpsc::Receiver<Told>,
-) -> Option<std::io::Result<()>> {
+async fn tell(global: &Global, args: &Args, told: &mut mpsc::Receiver<Told>) {
     let mut taken = 0;
     while let Some(one) = told.recv().await {
         let text = if global.json {
@@ -103,16 +93,12 @@ async fn tell(
         } else {
             one.text(global.lang(), args.reveal)
         };
-        let mut out = std::io::stdout().lock();
-        if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
-            return Some(Err(error));
-        }
+        outln!("{text}");
         taken += u64::from(one.is_taken());
-        if args.count.is_some_and(|count| taken >= count) {
-            return Some(Ok(()));
+        if !out::is_read() || args.count.is_some_and(|count| taken >= count) {
+            return;
         }
     }
-    None
 }
 
 impl Told {
@@ -152,7 +138,6 @@ impl Told {
         let mut text = parts.join("  ").trim_end().to_owned();
         if reveal {
             text.push('\n');
-            // JSON escapes what a terminal would obey.
             text.push_str(&format!("{:#}", webhook.body));
         }
         text

@@ -1,7 +1,7 @@
 //! `leadgate outbox`: what is in the outbox of the running daemon, and repairing it. The
 //! commands for the store as a whole are in [`super::upkeep`].
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
 use super::table::{self, Column, column};
-use super::{FAILED, Global, USAGE, fail, finish};
+use super::{FAILED, Global, USAGE, fail, finish, out};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -153,13 +153,13 @@ fn show(global: &Global, one: &One) -> Result<(), ExitCode> {
 
 fn print_delivery(global: &Global, delivery: &Value) {
     if global.json {
-        println!("{delivery:#}");
+        out::json(&delivery);
         return;
     }
     table::print_one(global, &DELIVERY, delivery);
     let history = delivery["history"].as_array();
     if let Some(history) = history.filter(|history| !history.is_empty()) {
-        println!();
+        outln!();
         table::print(global, &ATTEMPTS, history);
     }
 }
@@ -180,7 +180,7 @@ fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
     let api = Api::of(global, &args.target)?;
     let count = api.post(&path, &json!({ "plan": true }))?["count"].take();
     let lang = global.lang();
-    eprintln!(
+    errln!(
         "leadgate: {}",
         lang.pick(
             format!("{sink} has {count} dead letters"),
@@ -189,10 +189,7 @@ fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
     );
     if count == 0 {
         if global.json {
-            println!(
-                "{:#}",
-                json!({ "retried": 0, "skipped": 0, "remaining": 0 })
-            );
+            out::json(&json!({ "retried": 0, "skipped": 0, "remaining": 0 }));
         }
         return Ok(());
     }
@@ -201,12 +198,12 @@ fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
     }
     let outcome = api.post(&path, &json!({ "confirm_count": count }))?;
     if global.json {
-        println!("{outcome:#}");
+        out::json(&outcome);
         return Ok(());
     }
     let (retried, skipped) = (&outcome["retried"], &outcome["skipped"]);
     let remaining = &outcome["remaining"];
-    println!(
+    outln!(
         "{}",
         lang.pick(
             format!("{retried} tried again, {skipped} skipped, {remaining} dead letters now"),
@@ -227,11 +224,7 @@ fn confirm(global: &Global) -> Result<bool, ExitCode> {
         );
         return Err(fail(message, USAGE));
     }
-    eprint!(
-        "{}",
-        lang.pick("try all of them again? [y/N] ", "全部重新投递？[y/N] ")
-    );
-    let _ = std::io::stderr().flush();
+    out::message(lang.pick("try all of them again? [y/N] ", "全部重新投递？[y/N] "));
     let mut answer = String::new();
     let read = stdin.lock().read_line(&mut answer);
     read.map_err(|error| fail(error, FAILED))?;
@@ -244,7 +237,7 @@ fn confirm(global: &Global) -> Result<bool, ExitCode> {
 fn stats(global: &Global, target: &Target) -> Result<(), ExitCode> {
     let stats = Api::of(global, target)?.get("/stats")?;
     if global.json {
-        println!("{stats:#}");
+        out::json(&stats);
         return Ok(());
     }
     let leads = [
@@ -255,9 +248,25 @@ fn stats(global: &Global, target: &Target) -> Result<(), ExitCode> {
         column("failed", "failed", "失败"),
         column("stored", "stored", "现存"),
         column("in_quarantine", "in quarantine", "隔离中"),
+        column("unrouted", "unrouted", "无人要"),
     ];
     table::print(global, &leads, std::slice::from_ref(&stats["leads"]));
-    println!();
+    if stats["clock"]["state"] == "ahead" {
+        let [now, newest] =
+            ["now", "newest"].map(|key| stats["clock"][key].as_str().unwrap_or_default());
+        outln!(
+            "\n{}",
+            global.lang().pick(
+                format!(
+                    "the clock shows {now}, the newest record is of {newest}: nothing is removed until the clock is set right or has gone on for a day"
+                ),
+                format!(
+                    "本机时钟为 {now}，最新记录为 {newest}：在时钟校正或平稳走满一天之前，不会清除任何数据"
+                ),
+            )
+        );
+    }
+    outln!();
     super::sink::print(global, &by_name(&stats["sinks"]));
     Ok(())
 }

@@ -12,10 +12,11 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{FAILED, Global, fail, finish};
+use super::{FAILED, Global, fail, finish, out};
 use crate::config::{self, Catalogue, Problem, Purpose, Tables};
 use crate::lang::Lang;
 use crate::plugin::Plugins;
+use crate::terminal::width;
 
 /// How wide lines are.
 const WIDTH: usize = 80;
@@ -101,9 +102,9 @@ fn list(global: &Global) -> Result<(), ExitCode> {
     all.sort_by(|one, other| one.name.cmp(&other.name));
     if global.json {
         let all: Vec<_> = all.iter().map(Listed::json).collect();
-        println!("{:#}", Value::from(all));
+        out::json(&Value::from(all));
     } else {
-        print!("{}", table(&all, global.lang()));
+        outln!("{}", table(&all, global.lang()).trim_end());
     }
     Ok(())
 }
@@ -164,13 +165,13 @@ impl Listed {
 /// A line for each, and indented below what a library is made of.
 fn table(all: &[Listed], lang: Lang) -> String {
     let longest = all.iter().map(|one| one.name.chars().count()).max();
-    let width = longest.unwrap_or(0).clamp(6, 24);
-    let room = WIDTH.saturating_sub(width + 2 + 8 + 2 + 5 + 2 + 9 + 2);
+    let first = longest.unwrap_or(0).clamp(6, 24);
+    let room = WIDTH.saturating_sub(first + 2 + 8 + 2 + 5 + 2 + 9 + 2);
     let titles = match lang {
         Lang::En => ["plugin", "version", "ABI", "from", "used by"],
         Lang::ZhCn => ["plugin", "version", "ABI", "来自", "使用它的目的地"],
     };
-    let mut text = line(titles, width);
+    let mut text = line(titles, first);
     for one in all {
         let origin = match one.origin {
             Origin::BuiltIn => lang.pick("built in", "内置"),
@@ -195,7 +196,7 @@ fn table(all: &[Listed], lang: Lang) -> String {
             origin,
             beside,
         ];
-        text.push_str(&line(cells, width));
+        text.push_str(&line(cells, first));
         for part in notes.iter().flat_map(|note| wrapped(note, WIDTH - 4)) {
             text.extend(["    ", &part, "\n"]);
         }
@@ -203,32 +204,25 @@ fn table(all: &[Listed], lang: Lang) -> String {
     text
 }
 
-/// Cells in their columns, the first one `width` wide.
-fn line([name, version, abi, origin, sinks]: [&str; 5], width: usize) -> String {
-    let padding = " ".repeat(9_usize.saturating_sub(wide(origin)));
-    let line = format!("{name:<width$}  {version:<8}  {abi:<5}  {origin}{padding}  {sinks}");
+/// Cells in their columns, the first one `first` wide.
+fn line([name, version, abi, origin, sinks]: [&str; 5], first: usize) -> String {
+    let padding = " ".repeat(9_usize.saturating_sub(width(origin)));
+    let line = format!("{name:<first$}  {version:<8}  {abi:<5}  {origin}{padding}  {sinks}");
     format!("{}\n", line.trim_end())
 }
 
-/// How wide a text is on a terminal, where a Chinese letter is two wide.
-fn wide(text: &str) -> usize {
-    text.chars()
-        .map(|letter| if letter.is_ascii() { 1 } else { 2 })
-        .sum()
-}
-
-/// A text in lines of at most `width`, cut at spaces where there are any.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+/// A text in lines of at most `columns`, cut at spaces where there are any.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in text.split_inclusive(' ') {
-        if used + wide(word.trim_end()) > width && used > 0 {
+        if used + width(word.trim_end()) > columns && used > 0 {
             lines.push(String::new());
             used = 0;
         }
         for letter in word.chars() {
-            let size = wide(letter.encode_utf8(&mut [0; 4]));
-            if used + size > width && letter != ' ' {
+            let size = width(letter.encode_utf8(&mut [0; 4]));
+            if used + size > columns && letter != ' ' {
                 lines.push(String::new());
                 used = 0;
             }
@@ -328,7 +322,7 @@ mod tests {
         for lang in [Lang::En, Lang::ZhCn] {
             let text = table(&all, lang);
             for line in text.lines() {
-                assert!(wide(line) <= WIDTH, "{line}");
+                assert!(width(line) <= WIDTH, "{line}");
             }
             for part in [
                 "sink-29",

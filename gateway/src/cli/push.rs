@@ -126,9 +126,9 @@ impl Sender {
         while let Some(ended) = ended.next().await {
             accepted += u32::from(ended.is_accepted());
             if json {
-                println!("{}", ended.json());
+                outln!("{}", ended.json());
             } else {
-                println!("{}", ended.line());
+                outln!("{}", ended.line());
             }
         }
         accepted
@@ -242,7 +242,7 @@ impl Ended {
 
 fn summarize(lang: Lang, accepted: u32, count: u32, took: Duration) {
     let seconds = took.as_secs_f64();
-    eprintln!(
+    errln!(
         "{}",
         lang.pick(
             format!("{accepted} of {count} accepted in {seconds:.2} s"),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, column};
-use super::{FAILED, Global, finish};
+use super::{FAILED, Global, finish, out};
 use crate::delivery::LONGEST_TRIAL;
 
 #[derive(Subcommand)]
@@ -60,7 +60,7 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
 fn list(global: &Global, target: &Target) -> Result<(), ExitCode> {
     let sinks = Api::of(global, target)?.get("/sinks")?;
     if global.json {
-        println!("{sinks:#}");
+        out::json(&sinks);
     } else {
         print(global, table::items(&sinks));
     }
@@ -88,7 +88,7 @@ fn set(global: &Global, named: &Named, verb: &str) -> Result<(), ExitCode> {
     let path = format!("/sinks/{}/{verb}", encoded(&named.name));
     let answer = Api::of(global, &named.target)?.post(&path, &json!({}))?;
     if global.json {
-        println!("{answer:#}");
+        out::json(&answer);
         return Ok(());
     }
     let lang = global.lang();
@@ -97,7 +97,7 @@ fn set(global: &Global, named: &Named, verb: &str) -> Result<(), ExitCode> {
     } else {
         lang.pick("running", "运行中")
     };
-    println!("{}: {state}", named.name);
+    outln!("{}: {state}", named.name);
     Ok(())
 }
 
@@ -107,7 +107,7 @@ fn test(global: &Global, named: &Named) -> Result<(), ExitCode> {
     let patience = LONGEST_TRIAL + Duration::from_secs(10);
     let tried = Api::of(global, &named.target)?.post_within(&path, &json!({}), patience)?;
     if global.json {
-        println!("{tried:#}");
+        out::json(&tried);
     } else {
         print_trial(global, &tried);
     }
@@ -121,7 +121,7 @@ fn test(global: &Global, named: &Named) -> Result<(), ExitCode> {
 fn print_trial(global: &Global, tried: &Value) {
     let lang = global.lang();
     let text = |field: &str| tried[field].as_str().unwrap_or_default();
-    println!(
+    outln!(
         "{}: {} ({} {}, {} ms)",
         text("sink"),
         text("outcome"),
@@ -147,7 +147,7 @@ fn print_trial(global: &Global, tried: &Value) {
         (lang.pick("answer", "应答"), text("response")),
     ] {
         if !value.is_empty() {
-            println!("{title}: {}", value.trim_end().replace('\n', "\n  "));
+            outln!("{title}: {}", value.trim_end().replace('\n', "\n  "));
         }
     }
 }

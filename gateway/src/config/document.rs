@@ -152,6 +152,14 @@ impl Document {
         })
     }
 
+    /// The folder of the file that names `pointer`; `main` if no file does.
+    pub(super) fn folder(&self, pointer: &str, main: &Path) -> PathBuf {
+        let file = self.key_place(pointer).map(|place| place.file);
+        let source = file.and_then(|file| self.sources.get(file));
+        let folder = source.and_then(|source| source.path.parent());
+        folder.unwrap_or(main).to_owned()
+    }
+
     /// Where the key at `pointer` is, or the nearest one above it.
     pub(super) fn key_place(&self, pointer: &str) -> Option<Place> {
         self.nearest(pointer).map(|(_, (key, _))| key.clone())

@@ -39,8 +39,13 @@ pub fn locate(given: Option<&Path>) -> Result<PathBuf, Untrusted> {
     if let Some(named) = std::env::var_os("LEADGATE_CONFIG").filter(|named| !named.is_empty()) {
         return Ok(named.into());
     }
-    here(Path::new("."), rustix::process::geteuid().as_raw())
-        .map(|here| here.unwrap_or_else(|| SYSTEM.into()))
+    examine(Path::new(".")).map(|here| here.unwrap_or_else(|| SYSTEM.into()))
+}
+
+/// The configuration in `folder`, if there is one and nobody but the caller and root can have
+/// written it.
+pub fn examine(folder: &Path) -> Result<Option<PathBuf>, Untrusted> {
+    here(folder, rustix::process::geteuid().as_raw())
 }
 
 /// The configuration in `folder`, if there is one, for the user `me`.

@@ -27,7 +27,7 @@ use serde_json::Value;
 pub use admin_only::{AdminTarget, load_admin};
 pub use advice::{CHAT_RATE, CHATS};
 pub use diagnostic::{Diagnostic, Report, Severity};
-pub use locate::{Untrusted, locate};
+pub use locate::{Untrusted, examine, locate};
 pub use model::*;
 pub use purpose::Purpose;
 pub use resolve::Environment;

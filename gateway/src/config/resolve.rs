@@ -108,7 +108,10 @@ impl Walk<'_, '_> {
             match kind {
                 "env" if is_name(name) => return self.variable(name),
                 "cred" if !name.is_empty() && !name.contains('/') => return self.credential(name),
-                "file" if !name.is_empty() => return self.file(&self.folder.join(name), at),
+                "file" if !name.is_empty() => {
+                    let folder = self.document.folder(at, self.folder);
+                    return self.file(&folder.join(name), at);
+                }
                 _ => {}
             }
         }

@@ -6,7 +6,9 @@
 
 mod announce;
 mod lookout;
+mod sink_state;
 mod sweeper;
+mod timekeeper;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use actix_web::dev::ServerHandle;
 use tokio::task::JoinHandle;
 
 use self::lookout::Lookout;
+use self::sink_state::Rooms;
 use self::sweeper::Sweeper;
 use crate::admin::{self, Admin, Guesses, Reread};
 use crate::clock::Clock;
@@ -80,7 +83,8 @@ impl Daemon {
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
-        let targets = targets(config, plugins, &metrics)?;
+        let rooms = Rooms::default();
+        let targets = targets(config, plugins, &metrics, &rooms)?;
         let routes =
             Routes::new(config.sinks.iter(), &config.tables).map_err(StartError::Configuration)?;
         let public = bind("server", config.server.listen)?;
@@ -102,16 +106,22 @@ impl Daemon {
                 "began a new, empty outbox; if leads were stored before, outbox.path names another folder or its disk is not mounted"
             );
         }
+        rooms.open(&outbox);
         if config.outbox.keys.is_empty() {
             tracing::warn!(
                 "leads are stored unencrypted; to encrypt them, set outbox.key to what `openssl rand -hex 32` gives"
             );
         }
         warn_of_orphans(config, &*outbox);
+        // Before anything is tried: it looks at the clock, by which things grow old.
+        let sweeper = Sweeper::start(
+            Arc::clone(&outbox),
+            Arc::clone(clock),
+            &config.outbox,
+            &metrics.outbox,
+        );
         let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
         let dispatcher = Dispatcher::start(targets, &queue, clock, &metrics.delivery);
-
-        let sweeper = Sweeper::start(Arc::clone(&outbox), Arc::clone(clock), &config.outbox);
 
         let refusing = Arc::new(Refusing::default());
         let guesses = Arc::new(Guesses::new(metrics.admin.wrong_tokens.clone()));
@@ -291,18 +301,20 @@ fn targets(
     config: &Config,
     plugins: &Plugins,
     metrics: &Metrics,
+    rooms: &Rooms,
 ) -> Result<Vec<Target>, StartError> {
     let mut targets = Vec::new();
     for (name, sink) in &config.sinks {
         let plugin = plugins.get(&sink.plugin).ok_or_else(|| {
             StartError::Configuration(format!("sinks.{name}.plugin: no plugin `{}`", sink.plugin))
         })?;
+        let of = SinkConfig {
+            name,
+            settings: &sink.settings,
+            tables: &config.tables,
+        };
         let made = plugin
-            .create(&SinkConfig {
-                name,
-                settings: &sink.settings,
-                tables: &config.tables,
-            })
+            .create_with(&of, Some(rooms.of(name)))
             .map_err(|problems| {
                 let lines = problems.iter().map(|problem| {
                     format!(

@@ -84,7 +84,7 @@ impl Sender {
             budget: delivery.budget,
             now,
             due: self.steady.due(0),
-            age: self.steady.age(),
+            age: self.outbox.believed(self.steady.age()),
             retry: &self.config.retry,
             on_ambiguous: self.config.on_ambiguous,
         };

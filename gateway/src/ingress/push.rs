@@ -86,6 +86,10 @@ async fn store(ingress: &Ingress, push: Push, received_at: i64) -> Verdict {
             tracing::debug!(source, lead = %lead, revision, "push was a duplicate");
             Verdict::success("duplicate")
         }
+        Ok(Ok(Accepted::Routed { lead, revision })) => {
+            tracing::debug!(source, lead = %lead, revision, "push of a lead that no sink had wanted was routed");
+            Verdict::success("accepted")
+        }
         Ok(Err(refusal)) => not_stored(ingress, &source, &refusal),
         Err(_) => too_late(ingress, &source),
     }

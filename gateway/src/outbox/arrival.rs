@@ -130,6 +130,13 @@ pub enum Accepted {
         /// The revision that has this content.
         revision: u32,
     },
+    /// Exactly this content was stored before, and no sink had wanted the lead until now.
+    Routed {
+        /// The lead.
+        lead: LeadId,
+        /// The revision that has this content.
+        revision: u32,
+    },
 }
 
 /// An authentic push that could not be read.

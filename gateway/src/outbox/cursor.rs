@@ -7,6 +7,8 @@ use super::Filter;
 pub enum Paged<'a> {
     /// [`super::Outbox::leads`]
     Leads,
+    /// [`super::Outbox::unrouted`]
+    Unrouted,
     /// [`super::Outbox::suspects`]
     Suspects,
     /// [`super::Outbox::deliveries`] that pass a filter.

@@ -6,6 +6,7 @@
 //! written at the traits' methods. Knows nothing of HTTP, routes or plugins.
 
 mod arrival;
+mod belief;
 mod cursor;
 mod delivery;
 mod export;
@@ -20,16 +21,32 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
-pub use arrival::*;
-pub use cursor::*;
-pub use delivery::*;
-pub use export::*;
-pub use ids::*;
-pub use stored::*;
-pub use totals::*;
-pub use upkeep::*;
+pub use arrival::{
+    Accepted, Arrival, Find, FindBy, Quarantined, Refusal, Route, Suspect, Unavailable,
+};
+pub use belief::{Announced, Belief, DAY, Doubt, Timekeeping};
+pub use cursor::Paged;
+pub use delivery::{
+    ATTEMPTS_KEPT, Attempt, Budget, Claim, DeathReason, Delivery, Due, Finish, Repair, Repaired,
+    SinkPolicy, State, StateName,
+};
+pub use export::{
+    EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead, ExportedRevision,
+    ExportedSuspect,
+};
+pub use ids::{DeliveryId, LeadId, QuarantineId};
+pub use stored::{
+    Expiring, Filter, History, Listed, Page, Resealed, Retention, StoredLead, StoredSuspect, Swept,
+};
+pub use totals::{SinkTotals, Totals};
+pub use upkeep::{
+    BackedUp, Imported, PROBLEMS_LISTED, Problem, Restored, Salvaged, UpkeepError, Verdict,
+};
 
 use crate::clock::Millis;
+
+/// Values that a sink's plugin may keep.
+pub const SINK_STATE_KEYS: usize = 16;
 
 /// The side of the store that receiving sees.
 pub trait Intake: Send + Sync + 'static {
@@ -73,6 +90,12 @@ pub trait Queue: Send + Sync + 'static {
 
     /// The latest time that was ever written: a clock that shows less was set back.
     fn latest(&self) -> Millis;
+
+    /// The time by which something may have grown old, where the clock shows `now`: less while
+    /// the clock is far ahead of what the store has seen. Cheap.
+    fn believed(&self, now: Millis) -> Millis {
+        now
+    }
 
     /// Whether a sink is paused; cheap. [`Queue::arrivals`] is notified when it changes.
     fn paused(&self, sink: &str) -> bool;
@@ -173,8 +196,34 @@ pub trait Outbox: Intake + Queue {
     /// cursor is a mistake of the caller's, not damage.
     fn continues(&self, of: Paged<'_>, cursor: &str) -> bool;
 
+    /// Leads that no sink ever wanted, newest first.
+    fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable>;
+
+    /// What is known of the time. Cheap.
+    fn time(&self) -> Timekeeping;
+
+    /// Changes what is known of the time: for readers at once, on disk when the future is
+    /// ready; a future that is dropped leaves the disk alone.
+    fn keep_time(&self, time: Timekeeping) -> BoxFuture<'static, Result<(), Unavailable>>;
+
+    /// Dead letters and suspects whose time is over by `until`. Reads the disk.
+    fn expiring(&self, keep: Retention, until: Millis) -> Result<Expiring, Unavailable>;
+
+    /// What a sink's plugin keeps under `key`.
+    fn sink_state(&self, sink: &str, key: &str) -> Result<Option<Vec<u8>>, Unavailable>;
+
+    /// Keeps a value for a sink's plugin, sealed like a lead, or forgets it. Durable when the
+    /// future is ready. `false` if the sink has [`SINK_STATE_KEYS`] others already.
+    fn keep_sink_state(
+        &self,
+        sink: &str,
+        key: &str,
+        value: Option<Vec<u8>>,
+    ) -> BoxFuture<'static, Result<bool, Unavailable>>;
+
     /// Removes what is over for longer than `keep` says, looking at no more than `limit`
-    /// leads from `from` on. Reads the disk: call it from a blocking thread.
+    /// leads from `from` on. Removes nothing while the clock is not believed. Reads the disk:
+    /// call it from a blocking thread.
     fn sweep(
         &self,
         keep: Retention,

@@ -127,6 +127,8 @@ pub struct Resealed {
 pub struct Swept {
     /// Leads that left.
     pub leads: u64,
+    /// Dead letters that left with them.
+    pub dead_letters: u64,
     /// Suspects that left.
     pub suspects: u64,
     /// Where to go on; `None` at the end.
@@ -140,4 +142,17 @@ pub struct Retention {
     pub done_ms: Millis,
     /// Leads with a dead letter, since the last attempt, and suspects; in milliseconds.
     pub dead_ms: Millis,
+    /// They leave only if their time ended before this: later ends were not announced yet.
+    pub dead_by: Millis,
+}
+
+/// What needs a person and leaves soon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expiring {
+    /// Dead letters.
+    pub dead_letters: u64,
+    /// Pushes in quarantine.
+    pub quarantine: u64,
+    /// When the first of them leaves.
+    pub first: Option<Millis>,
 }

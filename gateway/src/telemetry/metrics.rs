@@ -53,6 +53,14 @@ pub struct OutboxMetrics {
     pub disk_free: Gauge,
     /// Pushes in quarantine. Set at each scrape.
     pub quarantine: IntGauge,
+    /// New leads that no sink wanted.
+    pub unrouted: IntCounter,
+    /// Leads stored now that no sink ever wanted. Set at each scrape.
+    pub unrouted_now: IntGauge,
+    /// What leaves within the days in which that is announced: dead_letters, quarantine.
+    pub expiring: IntGaugeVec,
+    /// Of a clock that is not believed. Set at each scrape.
+    pub clock_ahead: Gauge,
     /// By sink and state: pending, in_flight, retry_wait, behind, dead. Set at each scrape.
     pub deliveries: IntGaugeVec,
     /// Of the oldest waiting delivery, by sink. Set at each scrape.
@@ -144,6 +152,23 @@ impl Metrics {
                     "leadgate_quarantine",
                     "Pushes that wait in quarantine for a person.",
                 )),
+                unrouted: must(IntCounter::new(
+                    "leadgate_leads_unrouted_total",
+                    "New leads that no sink wanted, since the start.",
+                )),
+                unrouted_now: must(IntGauge::new(
+                    "leadgate_leads_unrouted",
+                    "Stored leads that no sink ever wanted.",
+                )),
+                expiring: gauges(
+                    "leadgate_outbox_expiring",
+                    "Dead letters and quarantined pushes whose retention ends within a week.",
+                    &["what"],
+                ),
+                clock_ahead: must(Gauge::new(
+                    "leadgate_clock_ahead_seconds",
+                    "How far the clock is ahead of the newest record while it is not believed; nothing is removed then. 0 while it is believed.",
+                )),
                 deliveries: gauges(
                     "leadgate_outbox_deliveries",
                     "Deliveries by sink and state.",
@@ -226,7 +251,7 @@ impl Metrics {
             admin,
             registry,
         } = &metrics;
-        let families: [Box<dyn prometheus::core::Collector>; 23] = [
+        let families: [Box<dyn prometheus::core::Collector>; 27] = [
             Box::new(build),
             Box::new(admin.wrong_tokens.clone()),
             Box::new(super::writer::UNWRITTEN.clone()),
@@ -239,6 +264,10 @@ impl Metrics {
             Box::new(outbox.size.clone()),
             Box::new(outbox.disk_free.clone()),
             Box::new(outbox.quarantine.clone()),
+            Box::new(outbox.unrouted.clone()),
+            Box::new(outbox.unrouted_now.clone()),
+            Box::new(outbox.expiring.clone()),
+            Box::new(outbox.clock_ahead.clone()),
             Box::new(outbox.deliveries.clone()),
             Box::new(outbox.oldest_age.clone()),
             Box::new(delivery.attempts.clone()),

@@ -22,6 +22,7 @@ mod parts;
 mod preset;
 mod private;
 mod redact;
+mod refresh;
 mod request;
 mod settings;
 mod signer;

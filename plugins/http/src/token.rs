@@ -2,7 +2,8 @@
 //!
 //! One request for a token at a time, whoever needs it: some destinations forbid two, and a
 //! refresh token may be good only once. A token that was refused is renewed once for all who
-//! were refused with it. A token endpoint that fails is left alone for a moment.
+//! were refused with it. A token endpoint that fails is left alone for a moment. A refresh token
+//! that the destination replaced is kept by the host for the next run ([`crate::refresh`]).
 
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +20,7 @@ use crate::body::form_of;
 use crate::failure::{cause, is_late};
 use crate::jwt::Assertion;
 use crate::left;
+use crate::refresh::Refresh;
 
 /// A failed fetch speaks for everybody who asks within this time.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -47,6 +49,17 @@ pub(crate) enum Grant {
     Form(Box<Form>),
     /// Headers and a JSON body.
     Request(HeaderMap, Option<Secret>),
+}
+
+impl Grant {
+    /// The configured refresh token, if that is what is sent.
+    fn refresh_token(&self) -> Option<&Secret> {
+        let Self::Form(form) = self else {
+            return None;
+        };
+        let used = form.fields.iter().find(|(name, _)| name == "refresh_token");
+        used.map(|(_, secret)| secret)
+    }
 }
 
 /// A grant of OAuth 2.
@@ -79,8 +92,8 @@ struct State {
     token: Option<Token>,
     fetched: u64,
     failed: Option<(Instant, Outcome)>,
-    /// What the last answer gave instead of the configured one.
-    refresh_token: Option<Secret>,
+    /// What is used instead of the configured one, once it was looked for.
+    refresh: Option<Refresh>,
 }
 
 impl Tokens {
@@ -155,6 +168,11 @@ impl Tokens {
         state: &mut State,
     ) -> Result<Token, Outcome> {
         let asked = Instant::now();
+        if state.refresh.is_none()
+            && let Some(configured) = self.fetch.grant.refresh_token()
+        {
+            state.refresh = Some(Refresh::load(&self.host, configured).await);
+        }
         let request = self.request(patience, state)?;
         let answer = match client.execute(request).await {
             Ok(response) => Answer::read(response).await,
@@ -169,6 +187,13 @@ impl Tokens {
                 return Err(Outcome::retry(None, reason).rule("token-connect"));
             }
         };
+        // Before anything else is asked of the answer: the old one may be worth nothing by now.
+        if answer.is_success()
+            && let (Some(refresh), Value::String(newer)) =
+                (&mut state.refresh, answer.said("refresh_token"))
+        {
+            refresh.replace(&self.host, newer).await;
+        }
         // Of another status it is enough to know that it is one.
         let unread = |why: &Unread| match answer.is_success() {
             true => not_read(&answer, why),
@@ -198,7 +223,6 @@ impl Tokens {
             .filter(|life| !life.is_zero())
             .unwrap_or(self.fetch.lifetime)
             .min(LONGEST);
-        self.keep_refresh_token(&answer, state);
         state.fetched += 1;
         Ok(Token {
             secret: Secret::new(token),
@@ -233,8 +257,10 @@ impl Tokens {
                 let fields = form
                     .fields
                     .iter()
-                    .map(|(name, value)| match &state.refresh_token {
-                        Some(newer) if name == "refresh_token" => (name.as_str(), newer.expose()),
+                    .map(|(name, value)| match &state.refresh {
+                        Some(refresh) if name == "refresh_token" => {
+                            (name.as_str(), refresh.current().expose())
+                        }
                         _ => (name.as_str(), value.expose()),
                     });
                 let assertion = assertion
@@ -255,24 +281,6 @@ impl Tokens {
             None => *request.method_mut() = Method::GET,
         }
         Ok(request)
-    }
-
-    /// Some servers replace a refresh token with each use.
-    fn keep_refresh_token(&self, answer: &Answer, state: &mut State) {
-        let Grant::Form(form) = &self.fetch.grant else {
-            return;
-        };
-        let used = form.fields.iter().find(|(name, _)| name == "refresh_token");
-        if let (Some((_, used)), Value::String(newer)) = (used, answer.said("refresh_token"))
-            && newer != used.expose()
-        {
-            state.refresh_token = Some(Secret::new(newer.clone()));
-            self.host.log(
-                Level::Warn,
-                "the destination replaced the refresh token; it is kept in memory only",
-                &json!({}),
-            );
-        }
     }
 }
 

@@ -148,7 +148,9 @@ impl Desk {
         let now = self.admin.clock.now();
         let accepted = self.admin.outbox.accept(arrival(record, now)).await;
         match accepted.expect("accepted") {
-            Accepted::New { lead, .. } | Accepted::Duplicate { lead, .. } => lead,
+            Accepted::New { lead, .. }
+            | Accepted::Duplicate { lead, .. }
+            | Accepted::Routed { lead, .. } => lead,
         }
     }
 

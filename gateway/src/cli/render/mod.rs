@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use self::input::Input;
 use super::client::Target;
-use super::{FAILED, Global, fail};
+use super::{FAILED, Global, fail, out};
 use crate::config::Purpose;
 use crate::lang::Lang;
 use crate::plugin::Plugins;
@@ -76,8 +76,8 @@ fn render(global: &Global, args: &Args) -> Result<(), ExitCode> {
     if !global.json {
         let text: Vec<_> = routes.iter().map(|route| route.text(lang)).collect();
         match args.sink {
-            Some(_) => eprint!("{}", text.concat()),
-            None => print!("{}", text.concat()),
+            Some(_) => errln!("{}", text.concat().trim_end()),
+            None => outln!("{}", text.concat().trim_end()),
         }
     }
     // What would become a dead letter is not sent.
@@ -90,9 +90,9 @@ fn render(global: &Global, args: &Args) -> Result<(), ExitCode> {
         let (id, revision, source) = (input.id, input.revision, &input.source);
         let lead = json!({ "id": id, "revision": revision, "source": source });
         let all = json!({ "lead": lead, "routes": routes, "sent": sent });
-        println!("{all:#}");
+        out::json(&all);
     } else if let Some(text) = sent {
-        println!("{text}");
+        outln!("{text}");
     }
     if failed {
         Err(ExitCode::from(FAILED))

@@ -11,6 +11,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::clock::Millis;
+use crate::terminal;
 
 /// How far a signed time may be from now, as Standard Webhooks asks.
 const TOLERANCE_SECONDS: i64 = 300;
@@ -145,9 +146,8 @@ impl Person {
 
 /// Without what a terminal would obey, or be turned about by, and not too long.
 fn clean(text: &str) -> String {
-    let is_direction = |letter: char| matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let safe = |letter: char| {
-        if letter.is_control() || is_direction(letter) {
+        if terminal::acts(letter) {
             '�'
         } else {
             letter

@@ -66,11 +66,16 @@ impl Group<'_> {
                 .iter()
                 .find(|revision| revision.content == lead.content)
         {
+            let (id, revision) = (*id, same.number);
+            let older = matches!(
+                (lead.modified_at, known.modified_at),
+                (Some(this), Some(newest)) if this < newest
+            );
+            if !older && self.route_again(id, revision, lead)? {
+                return Ok(Accepted::Routed { lead: id, revision });
+            }
             self.totals.duplicate += 1;
-            return Ok(Accepted::Duplicate {
-                lead: *id,
-                revision: same.number,
-            });
+            return Ok(Accepted::Duplicate { lead: id, revision });
         }
         let first = known.is_none();
         let (id, mut identity) = known.unwrap_or_else(|| {
@@ -101,6 +106,11 @@ impl Group<'_> {
                 self.deliver(&leg, route)?;
             }
         }
+        if first && lead.routes.is_empty() {
+            self.mark_unrouted(id);
+        } else if !first && !history && !lead.routes.is_empty() {
+            self.unmark_unrouted(id)?;
+        }
         self.totals.accepted += 1;
         self.totals.latest = self.totals.latest.max(lead.received_at);
         self.totals.leads += u64::from(first);
@@ -109,6 +119,49 @@ impl Group<'_> {
             revision: number,
             history,
         })
+    }
+
+    /// Delivers a known revision of a lead that no sink has wanted so far; `false` if one has,
+    /// or none does now.
+    fn route_again(
+        &mut self,
+        id: LeadId,
+        revision: u32,
+        lead: &EncodedLead,
+    ) -> Result<bool, Fault> {
+        if lead.routes.is_empty() || !self.writes.scan(&key::orders(id))?.is_empty() {
+            return Ok(false);
+        }
+        let leg = Leg {
+            lead: id,
+            revision,
+            source: &lead.source,
+            now: lead.received_at,
+            fallback_of: None,
+        };
+        for route in &lead.routes {
+            self.deliver(&leg, route)?;
+        }
+        self.unmark_unrouted(id)?;
+        self.totals.accepted += 1;
+        self.totals.latest = self.totals.latest.max(lead.received_at);
+        Ok(true)
+    }
+
+    /// Notes that no sink wants a lead.
+    pub(super) fn mark_unrouted(&mut self, id: LeadId) {
+        self.writes.put(key::unrouted(id), b"".as_slice());
+        self.totals.unrouted += 1;
+    }
+
+    /// Takes that note away, if it is there.
+    pub(super) fn unmark_unrouted(&mut self, id: LeadId) -> Result<(), Fault> {
+        let mark = key::unrouted(id);
+        if self.writes.get(&mark)?.is_some() {
+            self.writes.remove(mark);
+            self.totals.unrouted = self.totals.unrouted.saturating_sub(1);
+        }
+        Ok(())
     }
 
     /// Makes the delivery of a revision for a sink, in its order among the lead's revisions.

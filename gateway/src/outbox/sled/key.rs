@@ -16,6 +16,8 @@
 //! | `x` sink delivery | a dead letter |
 //! | `u` quarantine part | a push kept aside |
 //! | `p` name | nothing: that sink is paused |
+//! | `n` lead | nothing: no sink ever wanted that lead, it has no delivery |
+//! | `k` sink name | what the sink's plugin keeps under that name, sealed |
 //!
 //! All numbers are big-endian so that keys sort by value. A source stands as four bytes of
 //! its name's hash: two that share them would only share their turn.
@@ -112,6 +114,23 @@ pub(super) const DEAD: u8 = b'x';
 pub(super) const LEAD: u8 = b'l';
 pub(super) const SUSPECT: u8 = b'u';
 
+pub(super) const UNROUTED: u8 = b'n';
+pub(super) const STATE: u8 = b'k';
+
+pub(super) fn unrouted(lead: LeadId) -> Vec<u8> {
+    [&[UNROUTED], lead.0.as_bytes().as_slice()].concat()
+}
+
+/// What a sink's plugin keeps under `name`.
+pub(super) fn state(sink: SinkNumber, name: &str) -> Vec<u8> {
+    [states(sink).as_slice(), name.as_bytes()].concat()
+}
+
+/// Prefix of all that a sink's plugin keeps.
+pub(super) fn states(sink: SinkNumber) -> Vec<u8> {
+    room(STATE, sink)
+}
+
 pub(super) fn order(lead: LeadId, sink: SinkNumber, revision: u32) -> Vec<u8> {
     [order_of(lead, sink).as_slice(), &revision.to_be_bytes()].concat()
 }
@@ -194,7 +213,7 @@ pub(super) fn is_one(key: &[u8]) -> bool {
     match key.first() {
         Some(b'm') => [FORMAT, TOTALS, INDEX_KEY, INDEX].contains(&key),
         Some(b's' | b'p') => true,
-        Some(b'i') => key.len() == 17,
+        Some(b'i' | b'n') => key.len() == 17,
         Some(b'q') => key.len() == 33,
         Some(b'l') => key.len() == 23,
         Some(b'o') => key.len() == 25,
@@ -202,6 +221,7 @@ pub(super) fn is_one(key: &[u8]) -> bool {
         Some(b'j') => key.len() == 11,
         Some(b'w' | b'd' | b'x') => key.len() == 21,
         Some(b'u') => key.len() == 19,
+        Some(b'k') => key.len() > 5,
         _ => false,
     }
 }

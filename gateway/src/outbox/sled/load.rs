@@ -196,6 +196,10 @@ impl Group<'_> {
             self.writes
                 .put(key::identity(lead.id), record::encode(&identity));
             self.totals.accepted += 1;
+            self.totals.latest = self.totals.latest.max(told.received_at);
+        }
+        if lead.deliveries.is_empty() {
+            self.mark_unrouted(lead.id);
         }
         for told in lead.deliveries {
             let sink = self.on.sinks.named(&told.delivery.sink)?;

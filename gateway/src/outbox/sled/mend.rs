@@ -30,7 +30,7 @@ const AGAIN: &str =
 /// Makes the tree sound, and gives how many leads there were by its counts as they were found.
 /// Stops at a record that is sealed with a key it was not given.
 pub(super) fn mend(reader: &Reader, saved: &mut Salvaged) -> Result<u64, Fault> {
-    for room in [b"q", b"i"] {
+    for room in [b"q", b"i", b"n"] {
         clear(&reader.tree, room)?;
     }
     Index::clear(&reader.tree)?;
@@ -46,6 +46,7 @@ pub(super) fn mend(reader: &Reader, saved: &mut Salvaged) -> Result<u64, Fault> 
     let said = mend.totals.leads;
     mend.totals.leads = 0;
     mend.totals.in_quarantine = 0;
+    mend.totals.unrouted = 0;
     for sink in mend.totals.sinks.values_mut() {
         (sink.waiting, sink.retrying, sink.behind) = (0, 0, 0);
         sink.dead.clear();
@@ -297,6 +298,9 @@ impl Mend<'_> {
             last = Some(id);
             let first = self.reader.tree.scan_prefix(key::orders(id)).next();
             if first.transpose()?.is_none() {
+                let mark = key::unrouted(id);
+                self.reader.tree.insert(mark, b"".as_slice())?;
+                self.totals.unrouted += 1;
                 self.lose("no delivery of it is left", &key, ORPHAN);
             }
         }

@@ -1,8 +1,8 @@
 //! The embedded engine: sled 0.34 as one tree, written by one committer thread.
 //!
 //! Promises what [`Outbox`] promises. Reads go straight to sled from any thread; all writes
-//! go through the [`committer`]. Claims are kept by the dispatcher in memory, not here: a
-//! delivery in flight is a waiting one on disk, so that a crash repeats it.
+//! go through the [`committer`]. Claims are memory ([`claims`]): a delivery in flight is a
+//! waiting one on disk, so that a crash repeats it.
 
 mod accept;
 mod archive;
@@ -36,6 +36,7 @@ mod repair;
 mod reseal;
 mod restored;
 mod shared;
+mod sink_state;
 mod space;
 mod submit;
 mod survey;
@@ -53,8 +54,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use self::accept::{EncodedLead, EncodedSuspect};
@@ -71,10 +72,10 @@ use self::shared::Shared;
 pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::{
-    Accepted, Arrival, BackedUp, Delivery, DeliveryId, Due, ExportHeader, Exported, Filter, Find,
-    Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, Paged, QuarantineId,
-    Quarantined, Queue, Refusal, Repair, Repaired, Resealed, Retention, StoredLead, StoredSuspect,
-    Suspect, Swept, Totals, Unavailable, UpkeepError,
+    Accepted, Arrival, BackedUp, Delivery, DeliveryId, Due, Expiring, ExportHeader, Exported,
+    Filter, Find, Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, Paged,
+    QuarantineId, Quarantined, Queue, Refusal, Repair, Repaired, Resealed, Retention, StoredLead,
+    StoredSuspect, Suspect, Swept, Timekeeping, Totals, Unavailable, UpkeepError,
 };
 use crate::clock::Millis;
 
@@ -95,7 +96,17 @@ pub struct SledOutbox {
 impl Intake for SledOutbox {
     fn accept(&self, arrival: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>> {
         let lead = self.encode(arrival);
+        let unwanted = lead.routes.is_empty();
+        let shared = Arc::clone(&self.shared);
         self.arrive(move |group| group.accept(&lead))
+            .inspect_ok(move |accepted| {
+                if let Accepted::New { lead, .. } = accepted
+                    && unwanted
+                {
+                    shared.note_unrouted(*lead);
+                }
+            })
+            .boxed()
     }
 
     fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
@@ -148,6 +159,10 @@ impl Queue for SledOutbox {
 
     fn latest(&self) -> Millis {
         self.shared.latest()
+    }
+
+    fn believed(&self, now: Millis) -> Millis {
+        self.shared.time().belief.bound(now)
     }
 
     fn paused(&self, sink: &str) -> bool {
@@ -291,6 +306,40 @@ impl Outbox for SledOutbox {
         self.write_backup(to)
     }
 
+    fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable> {
+        Ok(self.reader.unrouted(after, limit)?)
+    }
+
+    fn time(&self) -> Timekeeping {
+        self.shared.time()
+    }
+
+    fn keep_time(&self, time: Timekeeping) -> BoxFuture<'static, Result<(), Unavailable>> {
+        self.shared.set_time(time);
+        self.write(move |group| {
+            group.totals.time = time;
+            Ok(())
+        })
+    }
+
+    fn expiring(&self, keep: Retention, until: Millis) -> Result<Expiring, Unavailable> {
+        Ok(self.reader.expiring(keep, until)?)
+    }
+
+    fn sink_state(&self, sink: &str, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
+        Ok(self.reader.sink_state(sink, key)?)
+    }
+
+    fn keep_sink_state(
+        &self,
+        sink: &str,
+        key: &str,
+        value: Option<Vec<u8>>,
+    ) -> BoxFuture<'static, Result<bool, Unavailable>> {
+        let (sink, key) = (sink.to_owned(), key.to_owned());
+        self.write(move |group| group.keep_sink_state(&sink, &key, value))
+    }
+
     fn sweep(
         &self,
         keep: Retention,
@@ -299,17 +348,18 @@ impl Outbox for SledOutbox {
         limit: usize,
     ) -> Result<Swept, Unavailable> {
         let mut swept = Swept::default();
+        if self.shared.time().belief.ahead().is_some() {
+            return Ok(swept);
+        }
         if from.is_none() {
             let old = self.reader.old_suspects(keep, now, limit)?;
-            #[expect(
-                clippy::redundant_closure_for_method_calls,
-                reason = "the method is not general enough over the group's lifetime"
-            )]
-            let gone = self.write_each(old, |group, id| group.discard(id))?;
-            swept.suspects = gone;
+            let gone = self.write_each(old, |group, id| Ok(group.discard(id)?.then_some(())))?;
+            swept.suspects = gone.len() as u64;
         }
         let (leads, next) = self.reader.old_leads(keep, now, from, limit)?;
-        swept.leads = self.write_each(leads, move |group, id| group.expire(id, keep, now))?;
+        let gone = self.write_each(leads, move |group, id| group.expire(id, keep, now))?;
+        swept.leads = gone.len() as u64;
+        swept.dead_letters = gone.iter().sum();
         swept.next = next;
         Ok(swept)
     }

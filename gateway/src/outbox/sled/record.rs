@@ -11,7 +11,10 @@ use super::index::Tag;
 use super::key;
 use super::vault::Vault;
 use crate::clock::Millis;
-use crate::outbox::{Arrival, Delivery, LeadId, QuarantineId, StoredLead, StoredSuspect};
+use crate::outbox::{
+    Arrival, Delivery, LeadId, QuarantineId, SinkTotals, StoredLead, StoredSuspect, Timekeeping,
+    Totals,
+};
 use crate::seal::SealError;
 
 /// Version byte of every record written now.
@@ -62,6 +65,37 @@ pub(super) fn open(vault: &Vault, bytes: &[u8]) -> Result<Delivery, Unreadable> 
 /// [`decode`] for records that own what they hold.
 pub(super) fn decode_owned<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
     decode(bytes)
+}
+
+/// Decodes the store's counts. Those of a leadgate that did not count what no sink wants, nor
+/// watch its clock, are shorter.
+pub(super) fn totals(bytes: &[u8]) -> Result<Totals, Unreadable> {
+    #[derive(Deserialize)]
+    struct Shorter {
+        accepted: u64,
+        duplicate: u64,
+        quarantined: u64,
+        in_quarantine: u64,
+        leads: u64,
+        latest: Millis,
+        sinks: std::collections::BTreeMap<String, SinkTotals>,
+    }
+    decode_owned::<Totals>(bytes).or_else(|error| {
+        let Ok(shorter) = decode_owned::<Shorter>(bytes) else {
+            return Err(error);
+        };
+        Ok(Totals {
+            accepted: shorter.accepted,
+            duplicate: shorter.duplicate,
+            quarantined: shorter.quarantined,
+            in_quarantine: shorter.in_quarantine,
+            leads: shorter.leads,
+            latest: shorter.latest,
+            sinks: shorter.sinks,
+            unrouted: 0,
+            time: Timekeeping::default(),
+        })
+    })
 }
 
 /// A lead revision.
@@ -215,6 +249,23 @@ mod tests {
             };
             prop_assert_eq!(decode_owned::<crate::outbox::Delivery>(&encode(&delivery)).expect("just encoded"), delivery);
         }
+    }
+
+    #[test]
+    fn counts_of_before_are_read_and_theirs_are_the_beginning_of_ours() {
+        let mut totals = Totals {
+            accepted: 7,
+            latest: 9,
+            ..Totals::default()
+        };
+        totals.sinks.insert("crm".to_owned(), SinkTotals::default());
+        let ours = encode(&totals);
+        let added = encode(&(0_u64, Timekeeping::default())).len() - 1;
+        let theirs = &ours[..ours.len() - added];
+        assert_eq!(super::totals(theirs).expect("shorter"), totals);
+        totals.unrouted = 3;
+        assert_eq!(super::totals(&encode(&totals)).expect("whole"), totals);
+        assert!(super::totals(&theirs[..theirs.len() - 1]).is_err());
     }
 
     #[test]

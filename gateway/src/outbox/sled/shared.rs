@@ -14,7 +14,7 @@ use super::mark::Mark;
 use super::space::Space;
 use super::tap::Tap;
 use super::watch::Watch;
-use crate::outbox::{Totals, Unavailable};
+use crate::outbox::{LeadId, Timekeeping, Totals, Unavailable};
 use crate::telemetry::metrics::OutboxMetrics;
 
 /// Counts, the fault if there is one, and who waits for what.
@@ -22,6 +22,10 @@ pub(super) struct Shared {
     totals: Mutex<Totals>,
     /// Of the totals; read often.
     latest: AtomicI64,
+    /// What is known of the time; newer than that of the totals.
+    time: Mutex<Timekeeping>,
+    /// Whether it was said that no sink wants a lead.
+    unrouted: AtomicBool,
     /// Set once, never cleared: a store that failed is not trusted again by this process.
     fault: OnceLock<String>,
     /// Whether the threads that write were told to end.
@@ -60,6 +64,8 @@ impl Shared {
         };
         Self {
             latest: AtomicI64::new(totals.latest),
+            time: Mutex::new(totals.time),
+            unrouted: AtomicBool::new(false),
             totals: Mutex::new(totals),
             fault: OnceLock::new(),
             closing: AtomicBool::new(false),
@@ -98,6 +104,30 @@ impl Shared {
 
     pub(super) fn latest(&self) -> crate::clock::Millis {
         self.latest.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn metrics(&self) -> &OutboxMetrics {
+        &self.metrics
+    }
+
+    pub(super) fn time(&self) -> Timekeeping {
+        *self.time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_time(&self, time: Timekeeping) {
+        *self.time.lock().unwrap_or_else(PoisonError::into_inner) = time;
+    }
+
+    /// Counts a lead that no sink wants. The first one is told of by itself.
+    pub(super) fn note_unrouted(&self, lead: LeadId) {
+        self.metrics.unrouted.inc();
+        if !self.unrouted.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %lead,
+                "no sink wanted a lead; it is stored, and `leadgate leads list --unrouted` lists all such leads"
+            );
+        }
     }
 
     pub(super) fn fault(&self) -> Option<String> {

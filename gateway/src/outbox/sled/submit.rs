@@ -72,13 +72,13 @@ impl SledOutbox {
             .unwrap_or_else(|_| Err(self.shared.given_up()))
     }
 
-    /// A job for each of `ids`, so that one damaged record does not keep the others; how many
-    /// did something. For a thread that may block.
-    pub(super) fn write_each<I: Copy + Send + 'static>(
+    /// A job for each of `ids`, so that one damaged record does not keep the others; what those
+    /// gave that did something. For a thread that may block.
+    pub(super) fn write_each<I: Copy + Send + 'static, T: Send + 'static>(
         &self,
         ids: Vec<I>,
-        write: impl Fn(&mut Group<'_>, I) -> Result<bool, Fault> + Copy + Send + 'static,
-    ) -> Result<u64, Unavailable> {
+        write: impl Fn(&mut Group<'_>, I) -> Result<Option<T>, Fault> + Copy + Send + 'static,
+    ) -> Result<Vec<T>, Unavailable> {
         let mut answers = Vec::with_capacity(ids.len());
         for id in ids {
             let (job, answer) = Job::new(None, move |group| write(group, id));
@@ -87,13 +87,13 @@ impl SledOutbox {
                 .map_err(|_| self.shared.given_up())?;
             answers.push(answer);
         }
-        let mut done = 0;
+        let mut done = Vec::new();
         for answer in answers {
             match answer
                 .blocking_recv()
                 .unwrap_or_else(|_| Err(self.shared.given_up()))
             {
-                Ok(did) => done += u64::from(did),
+                Ok(did) => done.extend(did),
                 // The committer has told of the damaged record.
                 Err(_) if self.shared.fault().is_none() => {}
                 Err(error) => return Err(error),

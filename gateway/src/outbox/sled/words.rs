@@ -31,6 +31,8 @@ pub(super) fn words(key: &[u8], sinks: &Sinks) -> String {
         Some(b'd') => format!("ended delivery {last} for sink {}", sink(1)),
         Some(b'x') => format!("dead letter {last} for sink {}", sink(1)),
         Some(b'u') => format!("quarantined push {id}"),
+        Some(b'n') => format!("mark of lead {id}, which no sink wanted"),
+        Some(b'k') => format!("what the plugin of sink {} keeps", sink(1)),
         Some(_) => format!("unknown key {}", hex(&key[..key.len().min(8)])),
         None => "the beginning".to_owned(),
     }

@@ -299,6 +299,7 @@ async fn what_is_over_leaves_after_its_time_and_nothing_else_does() {
     let keep = Retention {
         done_ms: 10 * DAY,
         dead_ms: 20 * DAY,
+        dead_by: Millis::MAX,
     };
     for record in 0..5 {
         outbox

@@ -5,6 +5,8 @@ mod damage;
 mod desk;
 mod model;
 mod sealed;
+mod sink_state;
+mod unrouted;
 mod writers;
 
 use futures_util::future::join_all;
