@@ -399,11 +399,9 @@ fn say(report: &abi::Report, problem: &Problem) {
         ptr: text.as_ptr(),
         len: text.len(),
     };
-    let (path, message, help) = (
-        bytes(&problem.path),
-        bytes(&problem.message),
-        bytes(&problem.help),
-    );
+    let message = crate::problem::both(&problem.message, &problem.chinese.message);
+    let help = crate::problem::both(&problem.help, &problem.chinese.help);
+    let (path, message, help) = (bytes(&problem.path), bytes(&message), bytes(&help));
     match (&problem.range, report.problem_at, report.problem) {
         (Some(range), Some(problem_at), _) => {
             let (start, end) = (range.start as u64, range.end as u64);

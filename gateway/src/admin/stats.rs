@@ -126,8 +126,10 @@ pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
             accepted: totals.accepted,
             duplicate: totals.duplicate,
             quarantined: totals.quarantined,
-            refused: answered(admin, &["refused"]),
-            failed: answered(admin, &["overloaded", "error"]),
+            refused: answered(&admin.metrics.ingest.refusals, |_| true),
+            failed: answered(&admin.metrics.ingest.requests, |result| {
+                matches!(result, "overloaded" | "error" | "quarantine_full")
+            }),
             stored: totals.leads,
             in_quarantine: totals.in_quarantine,
             unrouted: totals.unrouted,
@@ -137,10 +139,10 @@ pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
     })
 }
 
-/// Pushes with one of these results since the process started.
-fn answered(admin: &Admin, results: &[&str]) -> u64 {
+/// Pushes of such results, or refusals, since the process started.
+fn answered(family: &prometheus::IntCounterVec, counts: impl Fn(&str) -> bool) -> u64 {
     use prometheus::core::Collector;
-    let families = admin.metrics.ingest.requests.collect();
+    let families = family.collect();
     families
         .iter()
         .flat_map(prometheus::proto::MetricFamily::get_metric)
@@ -148,7 +150,7 @@ fn answered(admin: &Admin, results: &[&str]) -> u64 {
             metric
                 .get_label()
                 .iter()
-                .any(|label| label.name() == "result" && results.contains(&label.value()))
+                .any(|label| label.name() != "source" && counts(label.value()))
         })
         .map(|metric| {
             #[expect(

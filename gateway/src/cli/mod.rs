@@ -11,6 +11,7 @@ mod client;
 mod completions;
 mod config;
 mod demo;
+mod figures;
 mod help;
 mod init;
 mod leads;
@@ -18,6 +19,7 @@ mod listen;
 mod outbox;
 mod plugin;
 mod push;
+mod quarantine;
 mod render;
 mod run;
 mod sink;
@@ -94,9 +96,12 @@ enum Command {
     /// Look into the outbox, repair it, check it, back it up
     #[command(subcommand)]
     Outbox(outbox::Command),
-    /// Find leads, and deal with the quarantine
+    /// Find leads
     #[command(subcommand)]
     Leads(leads::Command),
+    /// Look at pushes that were kept aside, release or discard them
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
     /// List, pause, resume and test sinks; stand in for one
     #[command(subcommand)]
     Sink(sink::Command),
@@ -134,7 +139,8 @@ fn run() -> ExitCode {
         Command::Push(args) => push::run(global, args),
         Command::Render(args) => render::run(global, &args),
         Command::Outbox(command) => outbox::run(global, &command),
-        Command::Leads(command) => leads::run(global, &command),
+        Command::Leads(command) => leads::run(global, command),
+        Command::Quarantine(command) => quarantine::run(global, &command),
         Command::Sink(command) => sink::run(global, &command),
         Command::Plugin(command) => plugin::run(global, &command),
         Command::Config(command) => config::run(&command),

@@ -139,11 +139,8 @@ impl Listed {
         match &self.origin {
             Origin::BuiltIn => Vec::new(),
             Origin::LeftOut => vec![match lang {
-                Lang::En => format!(
-                    "this leadgate was built without it: --features {}",
-                    self.name
-                ),
-                Lang::ZhCn => format!("本 leadgate 编译时未包含：--features {}", self.name),
+                Lang::En => format!("build with --features {}", self.name),
+                Lang::ZhCn => format!("编译时加 --features {}", self.name),
             }],
             Origin::Library {
                 path,
@@ -181,7 +178,14 @@ fn table(all: &[Listed], lang: Lang) -> String {
         let sinks = one.sinks.join(", ");
         let mut notes = one.notes(lang);
         let mut beside = sinks.as_str();
-        if sinks.chars().count() > room {
+        // What is nobody's is said where its sinks would be.
+        let left_out = match one.origin {
+            Origin::LeftOut if sinks.is_empty() => notes.pop(),
+            _ => None,
+        };
+        if let Some(left_out) = &left_out {
+            beside = left_out;
+        } else if width(&sinks) > room {
             beside = "";
             notes.push(format!(
                 "{} {sinks}",

@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::diagnostic::{Diagnostic, Place, Text};
 use super::document::{Document, pointer};
 use super::{
-    Admin, Catalogue, Config, Log, LogFormat, OnOdd, Outbox, Plugin, Purpose, Server, Source,
-    SourceKind, Tmall, raw,
+    Admin, Catalogue, Ceiling, Config, Log, LogFormat, OnOdd, Outbox, Plugin, Purpose, Server,
+    Source, SourceKind, Tmall, raw,
 };
 use crate::seal::OutboxKey;
 
@@ -24,6 +24,8 @@ pub(super) struct Ground<'a> {
     pub(super) document: &'a Document,
     /// Pointers about which everything was said.
     pub(super) skip: &'a BTreeSet<String>,
+    /// Where in the settings of sinks something secret stands.
+    pub(super) secret: &'a BTreeSet<String>,
     pub(super) purpose: Purpose<'a>,
 }
 
@@ -60,6 +62,7 @@ pub(super) fn build(
         },
         sources,
         sinks,
+        sink_secrets: BTreeMap::new(),
         plugins,
         tables: root.tables,
     }
@@ -124,11 +127,20 @@ impl Build<'_, '_> {
                 place,
             );
         }
+        let max_connections = raw.max_connections.unwrap_or(1024);
         Server {
-            listen: self.address(raw.listen.as_deref(), "0.0.0.0:8080", "/server/listen"),
+            listen: self.address(raw.listen.as_deref(), "127.0.0.1:8080", "/server/listen"),
             max_body: usize::try_from(raw.max_body.map_or(256 << 10, |size| size.0))
                 .unwrap_or(usize::MAX),
-            max_connections: raw.max_connections.unwrap_or(1024),
+            max_body_memory: usize::try_from(raw.max_body_memory.map_or(64 << 20, |size| size.0))
+                .unwrap_or(usize::MAX),
+            max_connections,
+            max_connections_per_address: match raw.max_connections_per_address {
+                None => Some(max_connections.div_ceil(4)),
+                Some(0) => None,
+                bound => bound,
+            },
+            keep_alive: or(raw.keep_alive, 75),
             header_timeout: or(raw.header_timeout, 5),
             body_timeout: or(raw.body_timeout, 5),
             ack_deadline: or(raw.ack_deadline, 2),
@@ -307,10 +319,17 @@ impl Build<'_, '_> {
                 );
             }
             let kind = self.tmall(&at, &raw);
+            let default = Ceiling::default();
+            let ceiling = &raw.quarantine;
+            let quarantine = Ceiling {
+                max_entries: ceiling.max_entries.unwrap_or(default.max_entries),
+                max_bytes: ceiling.max_bytes.map_or(default.max_bytes, |size| size.0),
+            };
             sources.insert(
                 name,
                 Source {
                     path: raw.path,
+                    quarantine,
                     kind: SourceKind::Tmall(kind),
                 },
             );

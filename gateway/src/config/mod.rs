@@ -10,6 +10,7 @@ mod build;
 mod diagnostic;
 mod document;
 mod fallback;
+mod http_advice;
 mod literal;
 mod locate;
 mod model;
@@ -18,6 +19,7 @@ mod rate;
 mod raw;
 mod resolve;
 mod schema;
+mod secrets;
 mod sinks;
 
 use std::path::Path;
@@ -45,6 +47,8 @@ pub struct Problem {
     pub message: String,
     /// What to do; may be empty.
     pub help: String,
+    /// The same two in Chinese, where the plugin said them so.
+    pub chinese: leadgate_plugin::Chinese,
     /// Where in the text at `path`, in bytes; `None` is all of it.
     pub range: Option<std::ops::Range<usize>>,
 }
@@ -92,7 +96,10 @@ pub fn load_for(
     let mut document = Document::read(file, &mut problems);
     purpose.cut(&mut document, &mut problems);
     let folder = file.parent().unwrap_or(Path::new(""));
+    let places = secrets::Places::of(&document.root);
     let skip = resolve::resolve(&mut document, environment, folder, &mut problems);
+    let secret = places.pointers();
+    let sink_secrets = places.values(&document.root, environment);
     schema::check(&document, &skip, &mut problems);
     // Whatever the schema let pass, the types read; a failure here is the schema's mistake.
     let config = match serde_path_to_error::deserialize::<_, raw::Root>(&document.root) {
@@ -100,9 +107,14 @@ pub fn load_for(
             let ground = build::Ground {
                 document: &document,
                 skip: &skip,
+                secret: &secret,
                 purpose,
             };
-            Some(build::build(root, &ground, catalogue, &mut problems))
+            let built = build::build(root, &ground, catalogue, &mut problems);
+            Some(Config {
+                sink_secrets,
+                ..built
+            })
         }
         Err(error) => {
             if problems.iter().all(|one| one.severity == Severity::Warning) {

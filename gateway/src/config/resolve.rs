@@ -37,7 +37,7 @@ impl<'a> Environment<'a> {
         }
     }
 
-    fn get(&self, name: &str) -> Option<String> {
+    pub(super) fn get(&self, name: &str) -> Option<String> {
         (self.variable)(name)
     }
 }

@@ -9,7 +9,7 @@ use super::diagnostic::{Severity, Text};
 use super::document::pointer;
 use super::schema::{dotted, guess, validate};
 use super::{Breaker, Catalogue, OnAmbiguous, OnUpdate, Problem, Retry, Sink, Tables, raw};
-use super::{advice, fallback};
+use super::{advice, fallback, http_advice};
 
 impl Build<'_, '_> {
     pub(super) fn sinks(
@@ -39,10 +39,14 @@ impl Build<'_, '_> {
             if let Some(when) = &raw.when
                 && let Err(error) = engine.condition(when)
             {
-                let message = Text::plain(format!("sinks.{name}.when: {}", error.message));
+                let message = Text::new(
+                    format!("sinks.{name}.when: {}", error.message),
+                    format!("sinks.{name}.when：{}", error.chinese.message),
+                );
                 let at = pointer(&at, "when");
                 let place = self.part(&at, when, error.range.as_ref());
-                self.error("config::condition", message, Text::plain(error.help), place);
+                let help = Text::new(error.help, error.chinese.help);
+                self.error("config::condition", message, help, place);
             }
             let settings = serde_json::Value::Object(raw.settings);
             if self.ground.purpose.has_settings() {
@@ -66,6 +70,12 @@ impl Build<'_, '_> {
                     Text::default(),
                     self.value(&pointer(&at, "timeout")),
                 );
+            }
+            if raw.plugin == "http" {
+                for (code, below, message, help) in http_advice::all(&name, &settings, &engine) {
+                    let place = self.value(&format!("{at}/settings{below}"));
+                    self.warn(code, message, help, place);
+                }
             }
             if raw.plugin == "http"
                 && raw.rate.is_none()
@@ -142,14 +152,32 @@ impl Build<'_, '_> {
             path,
             message,
             help,
+            chinese,
             range,
         } in catalogue.check(plugin, name, settings, tables)
         {
             let value = settings.pointer(&path).and_then(|value| value.as_str());
             let at = format!("{below}{path}");
             let place = self.part(&at, value.unwrap_or_default(), range.as_ref());
-            let message = Text::plain(format!("{}: {message}", dotted(&at)));
-            self.error("config::settings", message, Text::plain(help), place);
+            // What is said of a template quotes it, and this one may be a secret by chance.
+            let is_template = value.is_some_and(|text| text.contains("{{") || text.contains("{%"));
+            let is_secret = is_template && self.ground.secret.contains(&at);
+            let (message, help, chinese) = if is_secret {
+                let chinese = leadgate_plugin::Chinese {
+                    message: unquoted_in_chinese(&chinese.message),
+                    help: String::new(),
+                };
+                (unquoted(&message), String::new(), chinese)
+            } else {
+                (message, help, chinese)
+            };
+            let setting = dotted(&at);
+            let message = Text::new(
+                format!("{setting}: {message}"),
+                format!("{setting}：{}", chinese.message),
+            );
+            let help = Text::new(help, chinese.help);
+            self.error("config::settings", message, help, place);
         }
     }
 
@@ -235,6 +263,21 @@ impl Build<'_, '_> {
             .filter(|one| one.severity == Severity::Error)
             .count()
     }
+}
+
+/// What a plugin says of a value, without what it quotes of it.
+fn unquoted(message: &str) -> String {
+    let end = message.find(['`', '"', ':']).unwrap_or(message.len());
+    format!("{} in this value", message[..end].trim_end())
+}
+
+/// The same in Chinese.
+fn unquoted_in_chinese(message: &str) -> String {
+    let end = message.find(['`', '"', ':', '：', '“', '「']);
+    format!(
+        "此值：{}",
+        message[..end.unwrap_or(message.len())].trim_end()
+    )
 }
 
 /// What to say of a plugin that is not there: misspelt, or left out of this build.

@@ -347,6 +347,9 @@ receipt = "{{ body.data.record.record_id }}"
 when = "body.code in [99991400, 1254290]"
 outcome = "throttled"
 after = "{{ headers['x-ogw-ratelimit-reset'] | default(2) }}"
+[[sinks.feishu.settings.classify]]
+when = "status in [200, 201]"
+outcome = "rejected"
 "#;
     let whole = format!("{GOOD}{settings}");
     assert_eq!(said_of(&whole), "");

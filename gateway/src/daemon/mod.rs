@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use self::lookout::Lookout;
 use self::sink_state::Rooms;
 use self::sweeper::Sweeper;
-use crate::admin::{self, Admin, Guesses, Reread};
+use crate::admin::{self, Admin, Guesses, PushedAt, Reread};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, Target};
@@ -87,6 +87,7 @@ impl Daemon {
         let targets = targets(config, plugins, &metrics, &rooms)?;
         let routes =
             Routes::new(config.sinks.iter(), &config.tables).map_err(StartError::Configuration)?;
+        ingress::make_room(config.server.max_connections).map_err(StartError::Configuration)?;
         let public = bind("server", config.server.listen)?;
         let operators = bind("admin", config.admin.listen)?;
         // Anything but the first start is a wrong path, or a disk that is not mounted.
@@ -141,10 +142,10 @@ impl Daemon {
             outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
             tables: config.tables.clone(),
             clock: Arc::clone(clock),
-            metrics: metrics.ingest.clone(),
             refusing,
             health,
             limits: config.server.clone(),
+            state: ingress::State::new(&config.sources, &config.server, &metrics.ingest),
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let operators_address = operators.local_addr();
@@ -160,6 +161,7 @@ impl Daemon {
                 source: config.sources.keys().next().cloned().unwrap_or_default(),
                 tables: config.tables.clone(),
                 reread: reread(Arc::clone(&ingress)),
+                pushed_at: pushed_at(Arc::clone(&ingress)),
                 metrics: metrics.clone(),
                 clock: Arc::clone(clock),
                 token: config.admin.token.clone(),
@@ -274,6 +276,17 @@ fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
     })
 }
 
+/// When a push in quarantine was sent, as its source reads it.
+fn pushed_at(ingress: Arc<Ingress>) -> Arc<PushedAt> {
+    Arc::new(move |suspect| {
+        ingress.sources.named(&suspect.source)?.pushed_at(Kept {
+            query: &suspect.query,
+            content_type: &suspect.content_type,
+            body: &suspect.body,
+        })
+    })
+}
+
 /// Deliveries of a sink that is not configured any more stay where they are: say so.
 fn warn_of_orphans(config: &Config, outbox: &dyn Outbox) {
     for (sink, totals) in outbox.totals().sinks {
@@ -324,7 +337,8 @@ fn targets(
                     )
                 });
                 StartError::Configuration(lines.collect::<Vec<_>>().join("\n"))
-            })?;
+            })?
+            .masking(config.secrets_of(name));
         metrics
             .delivery
             .plugin_info

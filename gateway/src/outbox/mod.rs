@@ -36,7 +36,8 @@ pub use export::{
 };
 pub use ids::{DeliveryId, LeadId, QuarantineId};
 pub use stored::{
-    Expiring, Filter, History, Listed, Page, Resealed, Retention, StoredLead, StoredSuspect, Swept,
+    Expiring, Filter, History, Listed, Page, QuarantineCount, Resealed, Retention, StoredLead,
+    StoredSuspect, Swept,
 };
 pub use totals::{SinkTotals, Totals};
 pub use upkeep::{
@@ -55,7 +56,8 @@ pub trait Intake: Send + Sync + 'static {
     /// [`Refusal::Full`] at once.
     fn accept(&self, arrival: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>>;
 
-    /// Stores an authentic push that nobody could read, as durably as a lead.
+    /// Stores an authentic push that nobody could read, as durably as a lead, unless as much
+    /// of its source as may be is there already: then it is counted, as durably.
     fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>>;
 }
 
@@ -150,6 +152,9 @@ pub trait Outbox: Intake + Queue {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<StoredSuspect>, Unavailable>;
+
+    /// How much of each source is in quarantine, by name.
+    fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Unavailable>;
 
     /// One push kept aside.
     fn suspect(&self, id: QuarantineId) -> Result<Option<StoredSuspect>, Unavailable>;

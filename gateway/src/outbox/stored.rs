@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Delivery, DeliveryId, LeadId, QuarantineId, StateName};
 use crate::clock::Millis;
 
@@ -111,6 +113,22 @@ impl fmt::Debug for StoredSuspect {
             .field("reason", &self.reason)
             .finish_non_exhaustive()
     }
+}
+
+/// How much of a source is in quarantine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineCount {
+    /// Pushes.
+    pub entries: u64,
+    /// Bytes of their bodies and queries.
+    pub bytes: u64,
+    /// Pushes that were only counted, because as many as may be were kept already; since
+    /// there were none the last time.
+    pub not_kept: u64,
+    /// When the first of them came.
+    pub first_not_kept_at: Millis,
+    /// When the last of them came.
+    pub last_not_kept_at: Millis,
 }
 
 /// What one step of rekeying did.

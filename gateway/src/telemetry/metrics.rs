@@ -32,8 +32,18 @@ pub struct AdminMetrics {
 /// What the public listener counts.
 #[derive(Clone, Debug)]
 pub struct IngestMetrics {
-    /// By source and result: accepted, duplicate, quarantined, refused, overloaded, error.
+    /// By source and result; `ingress/tally.rs` has all results.
     pub requests: IntCounterVec,
+    /// Of those, what was answered with the refusal, by source and reason.
+    pub refusals: IntCounterVec,
+    /// By source: what the last authentic push said of its time, less ours.
+    pub clock_difference: GaugeVec,
+    /// Open now.
+    pub connections: IntGauge,
+    /// Connections closed or not taken to make room for others, by reason.
+    pub connections_closed: IntCounterVec,
+    /// Bytes of bodies being read or answered now.
+    pub body_bytes: IntGauge,
     /// From the last byte of a push to its answer.
     pub duration: HistogramVec,
     /// When the last authentic push came.
@@ -111,6 +121,29 @@ impl Metrics {
                     "Pushes by source and result.",
                     &["source", "result"],
                 ),
+                refusals: counters(
+                    "leadgate_ingest_refusals_total",
+                    "Pushes answered with the refusal, by source and reason.",
+                    &["source", "reason"],
+                ),
+                clock_difference: float_gauges(
+                    "leadgate_push_clock_difference_seconds",
+                    "The time that the last authentic push gave, less the time of this machine.",
+                    &["source"],
+                ),
+                connections: must(IntGauge::new(
+                    "leadgate_ingest_connections",
+                    "Connections to the public listener.",
+                )),
+                connections_closed: counters(
+                    "leadgate_ingest_connections_closed_total",
+                    "Connections to the public listener closed to make room for others, by reason.",
+                    &["reason"],
+                ),
+                body_bytes: must(IntGauge::new(
+                    "leadgate_ingest_body_bytes",
+                    "Bytes of large bodies being read or answered.",
+                )),
                 duration: histograms(
                     "leadgate_ingest_request_duration_seconds",
                     "From the last byte of a push to its answer.",
@@ -251,12 +284,17 @@ impl Metrics {
             admin,
             registry,
         } = &metrics;
-        let families: [Box<dyn prometheus::core::Collector>; 27] = [
+        let families: [Box<dyn prometheus::core::Collector>; 32] = [
             Box::new(build),
             Box::new(admin.wrong_tokens.clone()),
             Box::new(super::writer::UNWRITTEN.clone()),
             Box::new(super::writer::DROPPED.clone()),
             Box::new(ingest.requests.clone()),
+            Box::new(ingest.refusals.clone()),
+            Box::new(ingest.clock_difference.clone()),
+            Box::new(ingest.connections.clone()),
+            Box::new(ingest.connections_closed.clone()),
+            Box::new(ingest.body_bytes.clone()),
             Box::new(ingest.duration.clone()),
             Box::new(ingest.last_lead.clone()),
             Box::new(outbox.commit_duration.clone()),

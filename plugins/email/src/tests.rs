@@ -192,7 +192,7 @@ async fn what_a_lead_gives_as_address_is_a_dead_letter_that_does_not_show_it() {
         ),
         (
             json!({"subject": "{{ other.vip }}!"}),
-            "settings.subject: there is no such value for this lead",
+            "settings.subject: there is no such value for this lead; use `| default(…)` if that may be: `other.vip`",
         ),
     ] {
         let outcome = sink(&more).deliver(&delivery(event(|_| ()))).await;

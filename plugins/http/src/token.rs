@@ -195,9 +195,12 @@ impl Tokens {
             refresh.replace(&self.host, newer).await;
         }
         // Of another status it is enough to know that it is one.
-        let unread = |why: &Unread| match answer.is_success() {
-            true => not_read(&answer, why),
-            false => refused(&answer, ""),
+        let unread = |why: &Unread| {
+            if answer.is_success() {
+                not_read(&answer, why)
+            } else {
+                refused(&answer, "")
+            }
         };
         let view = answer.view();
         let good = match &self.fetch.ok_when {

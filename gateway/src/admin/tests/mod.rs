@@ -54,7 +54,13 @@ fn desk_with(min_free: u64) -> Desk {
     let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
     let dispatcher = Dispatcher::start(Vec::new(), &queue, &clock, &metrics.delivery);
     let reread = |suspect: &StoredSuspect| {
-        (suspect.source == "shop").then(|| arrival(77, suspect.received_at))
+        (suspect.source == "shop").then(|| {
+            let mut arrival = arrival(77, suspect.received_at);
+            if suspect.body == b"nobody" {
+                arrival.lead = r#"{"phone":null,"record_id":1}"#.to_owned();
+            }
+            arrival
+        })
     };
     let metrics_of_guesses = metrics.admin.wrong_tokens.clone();
     let plugin = |name: &str| (name.to_owned(), "http".to_owned());
@@ -66,6 +72,7 @@ fn desk_with(min_free: u64) -> Desk {
             source: "shop".to_owned(),
             tables: Tables::new(),
             reread: Arc::new(reread),
+            pushed_at: Arc::new(|suspect| Some(suspect.received_at - 900_000)),
             metrics,
             clock,
             token: Some(Secret::new("token".to_owned())),
@@ -202,9 +209,11 @@ impl Desk {
             reason: "unparsable",
             received_at: self.admin.clock.now(),
             request_id: Some("r1".to_owned()),
+            signature: String::new(),
             query: "app_key=1".to_owned(),
             content_type: "application/json".to_owned(),
             body: body.as_bytes().to_vec(),
+            ceiling: crate::config::Ceiling::default(),
         };
         let kept = self.admin.outbox.quarantine(suspect).await;
         kept.expect("kept");

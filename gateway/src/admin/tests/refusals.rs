@@ -168,6 +168,8 @@ async fn a_cursor_of_another_list_or_of_nobody_is_a_bad_parameter() {
             reason: "unparsable",
             received_at: 1_000,
             request_id: None,
+            signature: record.to_string(),
+            ceiling: crate::config::Ceiling::default(),
             query: String::new(),
             content_type: String::new(),
             body: vec![u8::try_from(record).expect("small")],

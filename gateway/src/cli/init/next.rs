@@ -4,10 +4,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::super::{Global, check};
+use serde_json::Value;
+
 use super::sink_file::Wanted;
 use crate::config::{self, Report};
 use crate::lang::Lang;
+
+/// The variable that `[sources.tmall]` names.
+pub(super) const APP_SECRET: &str = "TMALL_APP_SECRET";
 
 /// What was written, as far as the next commands depend on it.
 pub(super) struct Next<'a> {
@@ -19,7 +23,7 @@ pub(super) struct Next<'a> {
 
 impl Next<'_> {
     /// Says it on stderr.
-    pub(super) fn print(&self, global: &Global, report: &Report) {
+    pub(super) fn print(&self, report: &Report) {
         let lang = self.lang;
         if report.diagnostics().is_empty() {
             let good = lang.pick(
@@ -33,7 +37,9 @@ impl Next<'_> {
                 "`leadgate check` 提示还需完成：",
             );
             errln!("\n{left}");
-            check::print_report(global, report);
+            for one in report.json(lang).as_array().into_iter().flatten() {
+                errln!("  {}", short(one));
+            }
         }
         errln!("\n{}", self.text().trim_end());
         if let Err(untrusted) = config::examine(self.folder) {
@@ -48,16 +54,15 @@ impl Next<'_> {
         if self.folder != Path::new(".") {
             lines.push((format!("cd {}", self.folder.display()), ""));
         }
-        for name in self.variables {
-            let what = match name.as_str() {
-                "TMALL_APP_SECRET" => lang.pick(
-                    "the secret of your app; to try it out, any word",
-                    "应用的密钥（App Secret）；试用时可随便填",
-                ),
-                _ => "",
-            };
-            lines.push((format!("export {name}=…"), what));
-        }
+        lines.push((
+            format!("export {APP_SECRET}=…"),
+            lang.pick(
+                "the secret of your app; to try it out, any word",
+                "应用的密钥（App Secret）；试用时可随便填",
+            ),
+        ));
+        let others = self.variables.iter().filter(|name| *name != APP_SECRET);
+        lines.extend(others.map(|name| (format!("export {name}=…"), "")));
         lines.push(("leadgate check".to_owned(), ""));
         let tested = self.sinks.first().map_or("webhook", |sink| &sink.name);
         if self.sinks.is_empty() {
@@ -99,9 +104,18 @@ impl Next<'_> {
             text.push_str(&line);
         }
         text.push_str(lang.pick(
-            "Keep a copy of outbox.key elsewhere: without it the stored leads cannot be read.\nThe URL for Tmall is https://YOUR-HOST/tmall/leads, behind your reverse proxy.\n",
-            "请在别处另存一份 outbox.key：没有它，已存储的客资无法读取。\n交给天猫小二的地址是 https://您的域名/tmall/leads（经您的反向代理）。\n",
+            "\nKeep a copy of outbox.key elsewhere: without it the stored leads cannot be read.\nThe URL for Tmall is https://YOUR-HOST/tmall/leads, behind your reverse proxy.\n",
+            "\n请在别处另存一份 outbox.key：没有它，已存储的客资无法读取。\n交给天猫小二的地址是 https://您的域名/tmall/leads（经您的反向代理）。\n",
         ));
         text
+    }
+}
+
+/// `leadgate.toml:41: environment variable … is not set`; `check` itself shows the line.
+fn short(diagnostic: &Value) -> String {
+    let message = diagnostic["message"].as_str().unwrap_or_default();
+    match (diagnostic["file"].as_str(), diagnostic["line"].as_u64()) {
+        (Some(file), Some(line)) => format!("{file}:{line}: {message}"),
+        _ => message.to_owned(),
     }
 }

@@ -133,8 +133,8 @@ impl Wanted<'_> {
     fn need(&self, need: &Need, lang: Lang) -> String {
         let (_, key) = need.step();
         format!(
-            "\n# {}: {}\n{key} = {}",
-            lang.pick("needed", "必填"),
+            "\n# {}{}\n{key} = {}",
+            lang.pick("needed: ", "必填："),
             need.help(lang),
             self.value(need)
         )
@@ -193,7 +193,12 @@ impl Wanted<'_> {
             let line = format!("{key} = {}", self.value(need));
             return match comment {
                 "" => line,
-                comment => format!("{line:<37} {comment}"),
+                // Where it stood, in line with the others.
+                comment => {
+                    let column = key.len() + 3 + value.len() - comment.len();
+                    let line = format!("{line:<0$} ", column.saturating_sub(1));
+                    format!("{line}{comment}")
+                }
             };
         }
         match value.rsplit_once('.') {

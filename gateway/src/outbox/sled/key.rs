@@ -15,6 +15,7 @@
 //! | `d` sink delivery | a delivery that is done: delivered, superseded or cancelled |
 //! | `x` sink delivery | a dead letter |
 //! | `u` quarantine part | a push kept aside |
+//! | `a` source | how much of a source is kept aside |
 //! | `p` name | nothing: that sink is paused |
 //! | `n` lead | nothing: no sink ever wanted that lead, it has no delivery |
 //! | `k` sink name | what the sink's plugin keeps under that name, sealed |
@@ -203,6 +204,13 @@ pub(super) fn paused(name: &str) -> Vec<u8> {
     [b"p", name.as_bytes()].concat()
 }
 
+pub(super) const QUARANTINE_COUNT: u8 = b'a';
+
+/// How much of a source is in quarantine.
+pub(super) fn quarantine_count(source: &str) -> Vec<u8> {
+    [&[QUARANTINE_COUNT], source.as_bytes()].concat()
+}
+
 /// Prefix of all parts of a suspect.
 pub(super) fn quarantine_of(id: QuarantineId) -> Vec<u8> {
     [b"u".as_slice(), id.0.as_bytes()].concat()
@@ -212,7 +220,7 @@ pub(super) fn quarantine_of(id: QuarantineId) -> Vec<u8> {
 pub(super) fn is_one(key: &[u8]) -> bool {
     match key.first() {
         Some(b'm') => [FORMAT, TOTALS, INDEX_KEY, INDEX].contains(&key),
-        Some(b's' | b'p') => true,
+        Some(b's' | b'p' | b'a') => true,
         Some(b'i' | b'n') => key.len() == 17,
         Some(b'q') => key.len() == 33,
         Some(b'l') => key.len() == 23,

@@ -124,8 +124,18 @@ impl Group<'_> {
         if let Ok(bytes) = self.on.vault.unseal(key::SUSPECT, &sealed)
             && let Ok(record) = record::decode::<SuspectRecord<'_>>(&bytes)
         {
-            let tag = key::tag(key::FINGERPRINT, &record.fingerprint);
-            self.writes.remove(key::entry(&tag, id.0));
+            for hash in [record.fingerprint, record.content(self.on.vault)] {
+                let tag = key::tag(key::FINGERPRINT, &hash);
+                self.writes.remove(key::entry(&tag, id.0));
+            }
+            let mut count = self.quarantine_count(record.source)?;
+            count.entries = count.entries.saturating_sub(1);
+            count.bytes = count.bytes.saturating_sub(record.size());
+            if count.entries == 0 {
+                // Everything was looked at: what was only counted is over.
+                count.not_kept = 0;
+            }
+            self.put_quarantine_count(record.source, &count);
         }
         self.totals.in_quarantine = self.totals.in_quarantine.saturating_sub(1);
         Ok(true)

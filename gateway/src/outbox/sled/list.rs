@@ -17,8 +17,8 @@ use super::record::{self, LeadRecord, SuspectRecord, Unreadable};
 use super::vault::Vault;
 use crate::clock::Millis;
 use crate::outbox::{
-    Delivery, DeliveryId, Expiring, Filter, History, LeadId, Listed, Page, Paged, QuarantineId,
-    Retention, State, StateName, StoredLead, StoredSuspect, Totals,
+    Delivery, DeliveryId, Expiring, Filter, History, LeadId, Listed, Page, Paged, QuarantineCount,
+    QuarantineId, Retention, State, StateName, StoredLead, StoredSuspect, Totals,
 };
 
 /// Records looked at for one page of a list, at most.
@@ -296,6 +296,16 @@ impl Reader {
             page.items.extend(self.suspect(id)?);
         }
         Ok(page)
+    }
+
+    pub(super) fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Fault> {
+        let mut counts = Vec::new();
+        for entry in self.tree.scan_prefix([key::QUARANTINE_COUNT]) {
+            let (key, bytes) = entry?;
+            let source = String::from_utf8_lossy(&key[1..]).into_owned();
+            counts.push((source, record::decode_owned(&bytes)?));
+        }
+        Ok(counts)
     }
 
     fn suspect_ids(&self, from: &[u8]) -> impl Iterator<Item = Result<QuarantineId, Fault>> {

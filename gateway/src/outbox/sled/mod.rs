@@ -74,8 +74,9 @@ use self::vault::Vault;
 use super::{
     Accepted, Arrival, BackedUp, Delivery, DeliveryId, Due, Expiring, ExportHeader, Exported,
     Filter, Find, Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, Paged,
-    QuarantineId, Quarantined, Queue, Refusal, Repair, Repaired, Resealed, Retention, StoredLead,
-    StoredSuspect, Suspect, Swept, Timekeeping, Totals, Unavailable, UpkeepError,
+    QuarantineCount, QuarantineId, Quarantined, Queue, Refusal, Repair, Repaired, Resealed,
+    Retention, StoredLead, StoredSuspect, Suspect, Swept, Timekeeping, Totals, Unavailable,
+    UpkeepError,
 };
 use crate::clock::Millis;
 
@@ -110,8 +111,7 @@ impl Intake for SledOutbox {
     }
 
     fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
-        let fingerprint = self.fingerprint(&suspect);
-        let record = SuspectRecord {
+        let mut record = SuspectRecord {
             source: &suspect.source,
             reason: suspect.reason,
             received_at: suspect.received_at,
@@ -119,12 +119,23 @@ impl Intake for SledOutbox {
             query: &suspect.query,
             content_type: &suspect.content_type,
             body: &suspect.body,
-            fingerprint,
+            fingerprint: [0; 32],
+        };
+        let content = record.content(&self.vault);
+        record.fingerprint = match suspect.signature.as_bytes() {
+            [] => content,
+            signature => self.vault.index(
+                FINGERPRINT,
+                &[suspect.source.as_bytes(), b"signature", signature],
+            ),
         };
         let encoded = EncodedSuspect {
+            tags: [record.fingerprint, content].map(|hash| key::tag(key::FINGERPRINT, &hash)),
+            size: record.size(),
             record: record::seal(&self.vault, key::SUSPECT, &record),
-            fingerprint,
+            source: Arc::clone(&suspect.source),
             received_at: suspect.received_at,
+            ceiling: suspect.ceiling,
         };
         self.arrive(move |group| group.quarantine(&encoded))
     }
@@ -228,6 +239,10 @@ impl Outbox for SledOutbox {
         limit: usize,
     ) -> Result<Page<StoredSuspect>, Unavailable> {
         Ok(self.reader.suspects(after, limit)?)
+    }
+
+    fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Unavailable> {
+        Ok(self.reader.quarantine_counts()?)
     }
 
     fn suspect(&self, id: QuarantineId) -> Result<Option<StoredSuspect>, Unavailable> {
@@ -444,26 +459,6 @@ impl SledOutbox {
             &[find.field.as_str().as_bytes(), find.value.as_bytes()],
         );
         key::tag(find.field as u8, &hash)
-    }
-
-    /// What makes two suspects the same: everything but the query, whose request id and
-    /// timestamp change with every push of the same content. A push without a body is its
-    /// query.
-    fn fingerprint(&self, suspect: &Suspect) -> [u8; 32] {
-        let content = if suspect.body.is_empty() {
-            suspect.query.as_bytes()
-        } else {
-            &suspect.body
-        };
-        self.vault.index(
-            FINGERPRINT,
-            &[
-                suspect.source.as_bytes(),
-                suspect.reason.as_bytes(),
-                suspect.content_type.as_bytes(),
-                content,
-            ],
-        )
     }
 }
 

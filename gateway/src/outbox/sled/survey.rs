@@ -261,7 +261,7 @@ impl Survey<'_> {
             }
         };
         let known = self.reader.tree.get(key::identity(id))?;
-        let known = known.and_then(|bytes| record::decode_owned::<IdentityRecord>(&bytes).ok());
+        let known = known.and_then(|bytes| IdentityRecord::decode(&bytes).ok());
         let identity = key::tag(key::IDENTITY, &lead.identity);
         if known.is_none_or(|known| known.newest < revision) || !self.names(&identity, id.0)? {
             self.bad("its identity does not lead to it", &whole.name, REPAIR);

@@ -21,6 +21,10 @@ pub(super) fn words(key: &[u8], sinks: &Sinks) -> String {
         Some(b'm') => format!("the store's {}", String::from_utf8_lossy(&key[1..])),
         Some(b's') => format!("sink {}", String::from_utf8_lossy(&key[1..])),
         Some(b'p') => format!("pause of sink {}", String::from_utf8_lossy(&key[1..])),
+        Some(b'a') => format!(
+            "quarantine of source {}",
+            String::from_utf8_lossy(&key[1..])
+        ),
         Some(b'i') => format!("what is known of lead {id}"),
         Some(&key::ENTRY) => format!("index entry of {last}"),
         Some(b'b' | b'j') => "the index".to_owned(),

@@ -260,9 +260,11 @@ async fn a_suspect_is_released_as_a_lead_or_discarded_and_may_come_again() {
         reason: "stale",
         received_at: 1,
         request_id: None,
+        signature: String::new(),
         query: String::new(),
         content_type: String::new(),
         body: body.to_vec(),
+        ceiling: crate::config::Ceiling::default(),
     };
     for body in [b"one".as_slice(), &vec![b'2'; 20_000]] {
         outbox.quarantine(suspect(body)).await.expect("kept");

@@ -313,9 +313,11 @@ async fn the_same_suspect_is_kept_once() {
         reason: "unparsable",
         received_at: 1,
         request_id: None,
+        signature: String::new(),
         query: "a=1".to_owned(),
         content_type: "application/json".to_owned(),
         body: b"{".to_vec(),
+        ceiling: crate::config::Ceiling::default(),
     };
     let again = Suspect {
         query: "a=2".to_owned(),

@@ -30,9 +30,11 @@ async fn fill(outbox: &SledOutbox) -> LeadId {
         reason: "unparsable",
         received_at: 1,
         request_id: None,
+        signature: String::new(),
         query: format!("q={PHONE}"),
         content_type: String::new(),
         body: format!("{{{NAME} {PHONE}").into_bytes(),
+        ceiling: crate::config::Ceiling::default(),
     };
     outbox.quarantine(suspect).await.expect("kept");
     let secret = Some(format!("{NAME} {PHONE}").into_bytes());
