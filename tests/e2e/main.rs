@@ -21,6 +21,7 @@ mod log;
 #[cfg(feature = "all-plugins")]
 mod nats;
 mod operators;
+mod output;
 mod plugins;
 mod privacy;
 mod quarantine;

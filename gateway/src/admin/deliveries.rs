@@ -11,7 +11,7 @@ use super::params::{Body, Params, guess, id};
 use super::problem::{Kind, Problem};
 use super::{Admin, holds, privacy, reading, rfc3339};
 use crate::outbox::{
-    Attempt, Delivery, DeliveryId, Filter, Listed, Repair, Repaired, State, StateName,
+    Attempt, Delivery, DeliveryId, Filter, Listed, Paged, Repair, Repaired, State, StateName,
 };
 
 /// Deliveries on a page at most.
@@ -159,7 +159,7 @@ pub(super) async fn list(
         since: params.ago("newer_than", now)?,
     };
     let limit = params.limit(MOST)?;
-    let cursor = params.cursor()?.map(str::to_owned);
+    let cursor = admin.cursor(&params, Paged::Deliveries(&filter))?;
     let page = reading(&admin, move |admin| {
         if let Some(sink) = &filter.sink {
             admin.known_sink(sink, Kind::BadParameter)?;

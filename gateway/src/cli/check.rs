@@ -1,12 +1,13 @@
 //! `leadgate check`: everything that is wrong with the configuration, at once.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{BAD_CONFIG, FAILED, Global, fail};
+use super::{BAD_CONFIG, FAILED, Global, fail, out};
 use crate::config::{self, Catalogue, Config, Environment, Purpose, Report};
+use crate::outbox::sled;
 use crate::plugin::Plugins;
+use crate::terminal;
 
 #[derive(clap::Args)]
 pub(super) struct Check {
@@ -26,16 +27,20 @@ pub(super) fn run(global: &Global, check: &Check) -> ExitCode {
     };
     let (config, report) = config::load(&file, &Environment::process(), &mut plugins);
     if global.json && (!check.connect || config.is_none()) {
-        println!("{:#}", report.json(global.lang()));
+        out::json(&report.json(global.lang()));
     } else {
         print_report(global, &report);
     }
     let Some(config) = config else {
         return ExitCode::from(BAD_CONFIG);
     };
+    // Not only of the text: the store says which key it needs, also while a daemon has it.
+    if let Some(id) = sled::missing_key(&config.outbox.path, &config.outbox.keys) {
+        return fail(super::upkeep::wrong_key(global.lang(), &id), BAD_CONFIG);
+    }
     if !global.json {
         let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
-        println!(
+        outln!(
             "{}: {} · {}: {} · {}: {}",
             global.lang().pick("the configuration is good", "配置正确"),
             file.display(),
@@ -76,6 +81,16 @@ pub(super) fn load_for(
     })
 }
 
+/// The same where a configuration is a help and not a need: nothing is said.
+pub(super) fn quietly(
+    purpose: Purpose<'_>,
+    global: &Global,
+    plugins: &mut Plugins,
+) -> Option<Config> {
+    let file = config::locate(global.config.as_deref()).ok()?;
+    config::load_for(purpose, &file, &Environment::process(), plugins).0
+}
+
 /// The configuration's file, unless somebody else can have written it.
 pub(super) fn located(global: &Global) -> Result<PathBuf, ExitCode> {
     config::locate(global.config.as_deref())
@@ -90,9 +105,6 @@ pub(super) fn load_file(file: &Path, plugins: &mut Plugins) -> Result<Config, St
 
 pub(super) fn print_report(global: &Global, report: &Report) {
     if !report.diagnostics().is_empty() {
-        eprint!(
-            "{}",
-            report.render(global.lang(), std::io::stderr().is_terminal())
-        );
+        super::out::message(&report.render(global.lang(), terminal::colours_on_stderr()));
     }
 }

@@ -2,7 +2,7 @@
 //! commands for the store as a whole are in [`super::upkeep`].
 
 use std::fmt::Write as _;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -172,7 +172,7 @@ fn show(global: &Global, one: &One) -> Result<(), ExitCode> {
 
 fn print_delivery(global: &Global, delivery: &Value) {
     if global.json {
-        out::json(delivery);
+        out::json(&delivery);
         return;
     }
     table::print_one(global, &DELIVERY, delivery);
@@ -379,11 +379,7 @@ fn confirm(global: &Global) -> Result<bool, ExitCode> {
         );
         return Err(fail(message, USAGE));
     }
-    eprint!(
-        "{}",
-        lang.pick("try all of them again? [y/N] ", "全部重新投递？[y/N] ")
-    );
-    let _ = std::io::stderr().flush();
+    out::message(lang.pick("try all of them again? [y/N] ", "全部重新投递？[y/N] "));
     let mut answer = String::new();
     let read = stdin.lock().read_line(&mut answer);
     read.map_err(|error| fail(error, FAILED))?;

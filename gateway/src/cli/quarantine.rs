@@ -371,7 +371,7 @@ fn confirm(global: &Global, question: &str) -> Result<(), ExitCode> {
         );
         return Err(fail(format!("{question} {why}"), USAGE));
     }
-    eprint!("{question} [y/N] ");
+    out::message(&format!("{question} [y/N] "));
     let mut answer = String::new();
     let read = stdin.lock().read_line(&mut answer);
     read.map_err(|error| fail(error, FAILED))?;

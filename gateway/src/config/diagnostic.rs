@@ -12,6 +12,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, S
 use serde_json::json;
 
 use crate::lang::Lang;
+use crate::terminal;
 
 /// A text in both languages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -202,7 +203,9 @@ impl Report {
         let source = self.sources.get(one.place.as_ref()?.file)?;
         Some(NamedSource::new(
             source.path.display().to_string(),
-            source.shown.clone(),
+            // What turns text around, or moves the cursor, is seen and not obeyed; the caret
+            // counts bytes.
+            terminal::visible_in_place(&source.shown).into_owned(),
         ))
     }
 }
@@ -224,7 +227,7 @@ impl fmt::Debug for Shown<'_> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.one.message.pick(self.lang))
+        formatter.write_str(&terminal::visible(self.one.message.pick(self.lang)))
     }
 }
 
@@ -243,9 +246,9 @@ impl miette::Diagnostic for Shown<'_> {
     }
 
     fn help<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
-        let help = self.one.help.pick(self.lang);
+        let help = terminal::visible(self.one.help.pick(self.lang));
         let first = self.elsewhere.as_deref().unwrap_or_default();
-        let parts: Vec<&str> = [help, first]
+        let parts: Vec<&str> = [&*help, first]
             .into_iter()
             .filter(|part| !part.is_empty())
             .collect();

@@ -591,3 +591,20 @@ fn secrets_come_from_files_and_credentials_and_variables_have_defaults() {
     let codes: Vec<_> = report.diagnostics().iter().map(|one| one.code).collect();
     assert_eq!(codes, ["config::open_secret_file"]);
 }
+
+#[test]
+fn what_turns_text_around_in_a_file_is_seen_and_not_obeyed() {
+    let (_, report, _folder) = load_files(&[(
+        "leadgate.toml",
+        "[server]\nlisten = \"a\u{202e}b\u{2066}c\"\n\"k\u{200f}ey\" = \"\u{9b}\"\n",
+    )]);
+    assert!(report.has_errors());
+    for lang in [crate::lang::Lang::En, crate::lang::Lang::ZhCn] {
+        let text = report.render(lang, false);
+        assert!(
+            !text.contains(|one: char| crate::terminal::acts(one) && one != '\n'),
+            "{text:?}"
+        );
+        assert!(text.contains('\u{fffd}'), "{text}");
+    }
+}
