@@ -43,7 +43,8 @@ fn with_defaults(url: &str, timeout: &str) -> Setup {
 
 #[test]
 fn leads_that_the_destination_cannot_digest_do_not_stop_the_others() {
-    let kinds: [(&str, fn() -> Behaviour); 3] = [
+    type Kind = (&'static str, fn() -> Behaviour);
+    let kinds: [Kind; 3] = [
         ("refused", || Behaviour::Refuse(500, "")),
         ("reset", || Behaviour::Reset),
         ("hanging", || Behaviour::Hang),

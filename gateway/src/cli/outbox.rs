@@ -172,7 +172,7 @@ fn show(global: &Global, one: &One) -> Result<(), ExitCode> {
 
 fn print_delivery(global: &Global, delivery: &Value) {
     if global.json {
-        out::json(&delivery);
+        out::json(delivery);
         return;
     }
     table::print_one(global, &DELIVERY, delivery);

@@ -4,6 +4,7 @@
 //! errors are made anew from what it tells about them.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -144,12 +145,12 @@ fn chinese(error: &clap::Error) -> String {
     ] {
         let list = said(kind);
         if !list.is_empty() {
-            text.push_str(&format!("\n  {start}：{list}\n"));
+            let _ = write!(text, "\n  {start}：{list}\n");
         }
     }
     if let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) {
         let usage = translated(usage.to_string(), Lang::ZhCn);
-        text.push_str(&format!("\n{}\n", usage.trim()));
+        let _ = write!(text, "\n{}\n", usage.trim());
     }
     text.push_str("\n用 --help 查看说明。\n");
     text

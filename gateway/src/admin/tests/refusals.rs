@@ -195,10 +195,11 @@ async fn a_cursor_of_another_list_or_of_nobody_is_a_bad_parameter() {
         cursors.push((list, next));
     }
     let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            use std::fmt::Write;
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     };
     let foreign = [
         hex(b"m/index-key"),
