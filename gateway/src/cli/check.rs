@@ -1,12 +1,12 @@
 //! `leadgate check`: everything that is wrong with the configuration, at once.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{BAD_CONFIG, FAILED, Global, fail};
 use crate::config::{self, Config, Environment, Report};
-use crate::plugin::Plugins;
+use crate::plugin::{Plugins, SinkConfig};
 
 pub(super) fn run(global: &Global) -> ExitCode {
     let mut plugins = match Plugins::builtin() {
@@ -14,13 +14,18 @@ pub(super) fn run(global: &Global) -> ExitCode {
         Err(error) => return fail(error, FAILED),
     };
     let file = config::locate(global.config.as_deref());
-    let (config, report) = config::load(&file, &Environment::process(), &mut plugins);
+    let (config, mut report) = config::load(&file, &Environment::process(), &mut plugins);
+    if let Some(config) = &config {
+        try_libraries(config, &plugins, &mut report);
+        report.look_around(config);
+    }
+    let good = config.filter(|_| !report.has_errors());
     if global.json {
         println!("{:#}", report.json(global.lang()));
     } else {
         print_report(global, &report);
     }
-    let Some(config) = config else {
+    let Some(config) = good else {
         return ExitCode::from(BAD_CONFIG);
     };
     if !global.json {
@@ -28,14 +33,43 @@ pub(super) fn run(global: &Global) -> ExitCode {
         println!(
             "{}: {} · {}: {} · {}: {}",
             global.lang().pick("the configuration is good", "配置正确"),
-            file.display(),
+            absolute(&file).display(),
             global.lang().pick("sources", "来源"),
             names(config.sources.keys().collect()),
             global.lang().pick("sinks", "目的地"),
             names(config.sinks.keys().collect()),
         );
+        for note in report.notes(global.lang()) {
+            println!("{note}");
+        }
     }
     ExitCode::SUCCESS
+}
+
+/// Makes each sink whose plugin is a library, and lets it go: what a plugin of another hand
+/// refuses when it makes a sink is found here, not at the start. First-party plugins refuse
+/// nothing there that their check did not.
+fn try_libraries(config: &Config, plugins: &Plugins, report: &mut Report) {
+    for (name, sink) in &config.sinks {
+        if !config.plugins.contains_key(&sink.plugin) {
+            continue;
+        }
+        let wanted = SinkConfig {
+            name,
+            settings: &sink.settings,
+            tables: &config.tables,
+        };
+        let made = plugins
+            .get(&sink.plugin)
+            .map(|plugin| plugin.create(&wanted));
+        if let Some(Err(problems)) = made {
+            report.refused(name, problems);
+        }
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Loads the configuration for a command that needs it. What is wrong goes to stderr.
@@ -74,5 +108,6 @@ fn print_report(global: &Global, report: &Report) {
             "{}",
             report.render(global.lang(), std::io::stderr().is_terminal())
         );
+        eprintln!("{}", report.summary(global.lang()));
     }
 }

@@ -8,14 +8,23 @@ mod advice;
 mod build;
 mod diagnostic;
 mod document;
+mod encoding;
 mod fallback;
 mod literal;
+mod lookalike;
+mod machine;
 mod model;
+mod paths;
+mod placeholder;
+mod quantity;
 mod rate;
 mod raw;
+mod reference;
 mod resolve;
 mod schema;
+mod secrets;
 mod sinks;
+mod syntax;
 
 use std::path::{Path, PathBuf};
 
@@ -56,6 +65,9 @@ pub trait Catalogue {
     fn names(&self) -> Vec<String>;
     /// Names of first-party plugins that this leadgate was built without.
     fn left_out(&self) -> Vec<String>;
+    /// What was probably meant by the name of a plugin that is not there: a plugin, and a preset
+    /// of it if the name is one's.
+    fn meant(&self, name: &str) -> Option<(String, Option<String>)>;
     /// JSON Schema of a plugin's settings; `None` if there is no such plugin.
     fn schema(&self, plugin: &str) -> Option<Value>;
     /// What is wrong with settings beyond their schema.
@@ -63,6 +75,9 @@ pub trait Catalogue {
     /// Loads a library as plugin `name`; says why not.
     fn load(&mut self, name: &str, plugin: &Plugin) -> Result<(), String>;
 }
+
+/// Where the system's configuration is.
+const SYSTEM: &str = "/etc/leadgate/leadgate.toml";
 
 /// Where the configuration is: the given file, else `$LEADGATE_CONFIG`, `./leadgate.toml`,
 /// `/etc/leadgate/leadgate.toml`.
@@ -74,11 +89,42 @@ pub fn locate(given: Option<&Path>) -> PathBuf {
         return named.into();
     }
     let here = PathBuf::from("leadgate.toml");
-    if here.exists() {
-        here
-    } else {
-        "/etc/leadgate/leadgate.toml".into()
+    if here.exists() { here } else { SYSTEM.into() }
+}
+
+/// What to say of a configuration that is not there: each place where it was looked for, and
+/// what is there.
+fn nowhere(file: &Path, environment: &Environment<'_>) -> Text {
+    let init = Text::new(
+        "`leadgate init` writes a configuration to start from",
+        "可用 `leadgate init` 生成初始配置",
+    );
+    let variable = environment.get("LEADGATE_CONFIG");
+    if let Some(named) = &variable
+        && absolute(Path::new(named)) == file
+    {
+        let said = Text::new("$LEADGATE_CONFIG names it", "该路径来自 $LEADGATE_CONFIG");
+        return said.and(&init);
     }
+    if file != Path::new(SYSTEM) {
+        return init;
+    }
+    let here = absolute(Path::new("leadgate.toml"));
+    let here = here.display();
+    Text::new(
+        format!(
+            "looked for it in: --config (not given), $LEADGATE_CONFIG (not set), {here} (not there), {SYSTEM} (not there)"
+        ),
+        format!(
+            "依次找过：--config（未给出）、$LEADGATE_CONFIG（未设置）、{here}（不存在）、{SYSTEM}（不存在）"
+        ),
+    )
+    .and(&init)
+}
+
+/// `path` seen from the working directory.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Reads the configuration in `file` and the folders beside it. The report has only warnings
@@ -89,39 +135,64 @@ pub fn load(
     catalogue: &mut dyn Catalogue,
 ) -> (Option<Config>, Report) {
     let mut problems = Vec::new();
-    let mut document = Document::read(file, &mut problems);
-    let folder = file.parent().unwrap_or(Path::new(""));
-    let skip = resolve::resolve(&mut document, environment, folder, &mut problems);
-    schema::check(&document, &skip, &mut problems);
-    // Whatever the schema let pass, the types read; a failure here is the schema's mistake.
-    let config = match serde_path_to_error::deserialize::<_, raw::Root>(&document.root) {
-        Ok(root) => {
-            let ground = build::Ground {
-                document: &document,
-                skip: &skip,
-            };
-            Some(build::build(root, &ground, catalogue, &mut problems))
-        }
-        Err(error) => {
-            if problems.iter().all(|one| one.severity == Severity::Warning) {
-                let at = format!("/{}", error.path().to_string().replace('.', "/"));
-                let message = format!("`{}`: {}", error.path(), error.inner());
-                let problem = Diagnostic::error("config::invalid_value", Text::plain(message));
-                problems.push(problem.at(document.value_place(&at)));
-            }
-            None
-        }
-    };
+    // What the files name is then found from any folder.
+    let file = absolute(file);
+    let mut document = Document::read(&file, &nowhere(&file, environment), &mut problems);
+    let base = schema::base();
+    let root = std::mem::take(&mut document.root);
+    let mut renamed = schema::rename(&base, root, "", &document, &mut problems);
+    document.root = std::mem::take(&mut renamed.value);
+    resolve::resolve(&mut document, environment, &mut problems);
+    advice::placeholders(&document, &mut problems);
+    renamed.value = document.root.clone();
+    let mut root = schema::examine(&base, renamed, "", &document, &mut problems).value;
+    paths::resolve(&base, &mut root, "", &document, &mut problems);
+    let config = build::build(&root, &document, catalogue, &mut problems);
+    document.without_followers(&mut problems);
+    advice::join(&mut problems);
     problems.sort_by_key(|one| {
         one.place
             .as_ref()
             .map(|place| (place.file, place.range.start))
     });
+    let (sources, places) = document.into_places();
     let report = Report {
         diagnostics: problems,
-        sources: document.sources,
+        sources,
+        places,
+        notes: Vec::new(),
     };
-    (config.filter(|_| !report.has_errors()), report)
+    let good = !report.has_errors();
+    (good.then_some(config), report)
+}
+
+impl Report {
+    /// Adds what this machine has to say to a good configuration: its outbox, its ports.
+    pub fn look_around(&mut self, config: &Config) {
+        machine::look(config, self);
+    }
+
+    /// Adds why the plugin of `sink` refused to make it.
+    pub fn refused(&mut self, sink: &str, problems: Vec<Problem>) {
+        let settings = document::pointer(&document::pointer("/sinks", sink), "settings");
+        for one in problems {
+            let at = format!("{settings}{}", one.path);
+            let message = Text::new(
+                format!(
+                    "{}: the plugin cannot make this sink: {}",
+                    schema::dotted(&at),
+                    one.message
+                ),
+                format!(
+                    "{}：插件无法创建该目的地：{}",
+                    schema::dotted(&at),
+                    one.message
+                ),
+            );
+            let error = Diagnostic::error("config::refused", message).help(Text::plain(one.help));
+            self.add(error, &at);
+        }
+    }
 }
 
 #[cfg(test)]
