@@ -3,7 +3,7 @@
 //!
 //! Modules use only modules further down in this list:
 //! `cli` → `daemon` → `ingress`, `admin`, `delivery` → `source`, `route`, `plugin`,
-//! `outbox` → `config`, `lead`, `telemetry`, and `clock`, `lang`, `seal`.
+//! `outbox` → `config`, `lead`, `telemetry`, and `clock`, `lang`, `seal`, `terminal`.
 #![deny(unsafe_code)]
 
 pub mod admin;
@@ -21,3 +21,4 @@ pub mod route;
 pub mod seal;
 pub mod source;
 pub mod telemetry;
+pub mod terminal;

@@ -1,4 +1,4 @@
-/* leadgate_plugin.h: the leadgate plugin ABI, version 1.2.
+/* leadgate_plugin.h: the leadgate plugin ABI, version 1.3.
  *
  * A plugin is a shared library that exports one function for each plugin in it:
  *
@@ -33,10 +33,19 @@ extern "C" {
 /* "leadgate" in ASCII, read as a big-endian number. */
 #define LG_MAGIC UINT64_C(0x6c65616467617465)
 #define LG_ABI_MAJOR 1u
-#define LG_ABI_MINOR 2u /* 1: lg_report.problem_at; 2: lg_delivery.journal, keep */
+#define LG_ABI_MINOR 3u /* 1: lg_report.problem_at; 2: lg_delivery.journal, keep; 3: extensions */
 
 /* Longest journal of a delivery, in bytes. */
 #define LG_JOURNAL_MAX 4096u
+
+/* Extensions: abilities that are asked for by id, so that structs stop growing. A host asks the
+ * plugin through lg_plugin.get_extension, a plugin the host through lg_host.get_extension. An
+ * answer is a static struct of the type named here, or null. */
+#define LG_STATE_ID "leadgate.state/1"     /* the host's: const lg_state * */
+#define LG_CONNECT_ID "leadgate.connect/1" /* the plugin's: const lg_connect * */
+#define LG_STATE_KEY_MAX 64u     /* bytes of a key: a to z, digits, '_', '-' and '.' */
+#define LG_STATE_VALUE_MAX 4096u /* bytes of a value */
+#define LG_STATE_KEYS_MAX 16u    /* values of a sink */
 
 /* lg_plugin.flags: `deliver` blocks its thread; the host calls it where blocking is allowed. */
 #define LG_FLAG_BLOCKING 1u
@@ -45,6 +54,7 @@ extern "C" {
 #define LG_OK 0       /* done */
 #define LG_FAILED 1   /* refused; the reason was given through the callback */
 #define LG_PANICKED 2 /* broken; the sink must not be used any more */
+#define LG_UNSUPPORTED 3 /* connect only: this sink cannot tell */
 
 /* Levels of lg_host.log. */
 #define LG_LOG_ERROR 1u /* a person must act */
@@ -74,6 +84,9 @@ typedef struct lg_host {
     void *ctx;          /* first argument of every host function */
     /* Writes a log event: a short English phrase, and a JSON object of fields (or empty). */
     void (*log)(void *ctx, uint32_t level, lg_bytes message, lg_bytes fields);
+    /* A further ability by its id: a static struct, or null if the host has it not for this
+     * sink. Since minor 3: there only if struct_size says so. */
+    const void *(*get_extension)(void *ctx, lg_bytes id);
 } lg_host;
 
 /* What a sink is made from. */
@@ -137,6 +150,45 @@ typedef void (*lg_done_fn)(void *ctx, const lg_outcome *outcome);
 /* Takes text before the function it was passed to returns. */
 typedef void (*lg_text_fn)(void *ctx, lg_bytes text);
 
+/* LG_STATE_ID, of the host: small values that a sink keeps from one run to the next, such as a
+ * refresh token that the destination has replaced. They are stored sealed like the leads and
+ * belong to the sink's name. Only the running daemon has it: a sink that is made for a look
+ * (check, render) has no state. Every function takes lg_host.ctx first. Any thread. */
+typedef struct lg_state {
+    uint32_t struct_size;
+    uint32_t reserved;
+    /* Gives what is kept under `key` to `value`, once and before it returns, and LG_OK.
+     * LG_FAILED without a call if nothing is kept there, or it cannot be read. */
+    int32_t (*get)(void *ctx, lg_bytes key, lg_text_fn value, void *value_ctx);
+    /* Keeps `value` under `key` instead of what was kept there; an empty one forgets it. On
+     * LG_OK it is on disk. LG_FAILED changes nothing: a key or value too long, too many keys, or
+     * a store that does not take it. Blocks for as long as the disk takes. */
+    int32_t (*set)(void *ctx, lg_bytes key, lg_bytes value);
+} lg_state;
+
+/* One step on the way to a destination. Borrowed during the call that tells it. */
+typedef struct lg_step {
+    uint32_t struct_size;
+    int32_t result;   /* LG_OK or LG_FAILED */
+    uint64_t took_ms;
+    lg_bytes name;    /* dns, tcp, tls, login, token or another short word; <= 32 B */
+    lg_bytes note;    /* why it failed, or what was found; never a secret; <= 1 KiB */
+} lg_step;
+
+/* Takes a step before it returns. */
+typedef void (*lg_step_fn)(void *ctx, const lg_step *step);
+
+/* LG_CONNECT_ID, of the plugin: whether a sink's destination can be reached and takes our
+ * credentials, without sending it anything of a lead. */
+typedef struct lg_connect {
+    uint32_t struct_size;
+    uint32_t reserved;
+    /* Connects, and tells each step as it ends, the failed one last. Ends within timeout_ms.
+     * LG_OK if all went well, LG_FAILED if a step failed, LG_UNSUPPORTED if the plugin cannot
+     * tell. Blocks; called where that is allowed, beside attempts that may run. */
+    int32_t (*connect)(void *sink, uint64_t timeout_ms, lg_step_fn step, void *ctx);
+} lg_connect;
+
 /* The descriptor. Static and immutable. Required: create, deliver, destroy. */
 typedef struct lg_plugin {
     uint64_t magic;     /* LG_MAGIC */
@@ -165,6 +217,10 @@ typedef struct lg_plugin {
 
     /* Frees a sink, after all of its attempts are done. Any thread. Not called at process exit. */
     void (*destroy)(void *sink);
+
+    /* A further ability by its id: a static struct, or null. Any thread. May be null itself.
+     * Since minor 3: there only if struct_size says so. */
+    const void *(*get_extension)(lg_bytes id);
 } lg_plugin;
 
 #ifdef __cplusplus

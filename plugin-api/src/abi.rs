@@ -17,10 +17,21 @@ pub const MAGIC: u64 = u64::from_be_bytes(*b"leadgate");
 pub const ABI_MAJOR: u32 = 1;
 /// Raised when something is appended. A plugin built for an older minor keeps working.
 ///
-/// 1: [`Report::problem_at`]. 2: [`Delivery::journal`] and [`Delivery::keep`].
-pub const ABI_MINOR: u32 = 2;
+/// 1: [`Report::problem_at`]. 2: [`Delivery::journal`] and [`Delivery::keep`]. 3: extensions,
+/// [`Host::get_extension`] and [`Plugin::get_extension`].
+pub const ABI_MINOR: u32 = 3;
 /// Longest journal of a delivery, in bytes.
 pub const JOURNAL_MAX: usize = 4096;
+/// Id of the host's extension [`State`].
+pub const STATE_ID: &str = "leadgate.state/1";
+/// Longest key of a kept value, in bytes: `a` to `z`, digits, `_`, `-` and `.`.
+pub const STATE_KEY_MAX: usize = 64;
+/// Longest kept value, in bytes.
+pub const STATE_VALUE_MAX: usize = 4096;
+/// Values that a sink may keep.
+pub const STATE_KEYS_MAX: usize = 16;
+/// Id of the plugin's extension [`Connect`].
+pub const CONNECT_ID: &str = "leadgate.connect/1";
 /// Every exported descriptor function is called this, followed by the plugin's name.
 pub const SYMBOL_PREFIX: &str = "leadgate_plugin_";
 
@@ -33,6 +44,8 @@ pub const OK: i32 = 0;
 pub const FAILED: i32 = 1;
 /// Answer of the same: the plugin panicked; the sink must not be used any more.
 pub const PANICKED: i32 = 2;
+/// Answer of [`Connect::connect`]: this sink cannot tell.
+pub const UNSUPPORTED: i32 = 3;
 
 /// Borrowed bytes: UTF-8 text or JSON where a field says so. `ptr` may be null if `len` is 0.
 #[repr(C)]
@@ -74,6 +87,36 @@ pub struct Host {
     /// empty). Never put personal data or a secret in either.
     pub log:
         Option<unsafe extern "C" fn(ctx: *mut c_void, level: u32, message: Bytes, fields: Bytes)>,
+    /// A further ability by its id (UTF-8): a static struct, or null if the host has it not for
+    /// this sink. Since minor 3: there only if `struct_size` says so.
+    pub get_extension: Option<unsafe extern "C" fn(ctx: *mut c_void, id: Bytes) -> *const c_void>,
+}
+
+/// The host's extension [`STATE_ID`]: small values that a sink keeps from one run to the next,
+/// such as a refresh token that the destination has replaced. They are stored sealed like the
+/// leads and belong to the sink's name. Only the running daemon has it: a sink that is made for
+/// a look (`check`, `render`) has no state. Every function takes [`Host::ctx`] first.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct State {
+    /// `sizeof` of this struct in the host.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Gives what is kept under `key` to `value`, once and before it returns, and [`OK`]. Gives
+    /// [`FAILED`] without a call if nothing is kept there, or it cannot be read. Any thread.
+    pub get: Option<
+        unsafe extern "C" fn(
+            ctx: *mut c_void,
+            key: Bytes,
+            value: TextFn,
+            value_ctx: *mut c_void,
+        ) -> i32,
+    >,
+    /// Keeps `value` under `key` instead of what was kept there; an empty one forgets it. On
+    /// [`OK`] it is on disk. [`FAILED`] changes nothing: a key or value too long, too many
+    /// keys, or a store that does not take it. Blocks for as long as the disk takes. Any thread.
+    pub set: Option<unsafe extern "C" fn(ctx: *mut c_void, key: Bytes, value: Bytes) -> i32>,
 }
 
 /// [`Host::log`] level: a person must act.
@@ -202,6 +245,47 @@ pub type DoneFn = unsafe extern "C" fn(ctx: *mut c_void, outcome: *const Outcome
 /// Receives text (UTF-8) before the function it was passed to returns.
 pub type TextFn = unsafe extern "C" fn(ctx: *mut c_void, text: Bytes);
 
+/// The plugin's extension [`CONNECT_ID`]: whether a sink's destination can be reached and takes
+/// our credentials, without sending it anything of a lead.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Connect {
+    /// `sizeof` of this struct in the plugin.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Connects, and tells each step as it ends, the failed one last. Ends within `timeout_ms`.
+    /// [`OK`] if all went well, [`FAILED`] if a step failed, [`UNSUPPORTED`] if the plugin
+    /// cannot tell. Blocks; called where that is allowed, beside attempts that may run.
+    pub connect: Option<
+        unsafe extern "C" fn(
+            sink: *mut c_void,
+            timeout_ms: u64,
+            step: StepFn,
+            ctx: *mut c_void,
+        ) -> i32,
+    >,
+}
+
+/// One step on the way to a destination.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// `sizeof` of this struct in the plugin.
+    pub struct_size: u32,
+    /// [`OK`] or [`FAILED`].
+    pub result: i32,
+    /// How long it took.
+    pub took_ms: u64,
+    /// `dns`, `tcp`, `tls`, `login`, `token` or another short word (UTF-8, ≤ 32 B).
+    pub name: Bytes,
+    /// Why it failed, or what was found; never a secret (UTF-8, ≤ 1 KiB).
+    pub note: Bytes,
+}
+
+/// Receives a step before it returns.
+pub type StepFn = unsafe extern "C" fn(ctx: *mut c_void, step: *const Step);
+
 /// The descriptor: static, immutable, returned by the one exported function.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -253,6 +337,9 @@ pub struct Plugin {
     >,
     /// Frees a sink, after all of its attempts are done. Not called at process exit.
     pub destroy: Option<unsafe extern "C" fn(sink: *mut c_void)>,
+    /// A further ability by its id (UTF-8): a static struct, or null. May be null itself. Since
+    /// minor 3: there only if `struct_size` says so.
+    pub get_extension: Option<unsafe extern "C" fn(id: Bytes) -> *const c_void>,
 }
 
 /// Type of the exported function `leadgate_plugin_<name>`.

@@ -14,7 +14,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::delivery::Journal;
-use crate::{Delivery, Ending, Host, Level, Outcome, Problem, Problems, Sink, abi};
+use crate::{
+    Delivery, Ending, Host, Level, Outcome, Probe, Problem, Problems, Secret, Sink, State, Step,
+    Stop, abi,
+};
 
 /// Threads of a library's runtime.
 const WORKERS: usize = 2;
@@ -77,6 +80,7 @@ impl Export {
                     deliver: Some(deliver::<S>),
                     render: Some(render::<S>),
                     destroy: Some(destroy::<S>),
+                    get_extension: Some(get_extension::<S>),
                 };
                 Descriptor {
                     plugin,
@@ -114,6 +118,22 @@ unsafe impl Send for HostHandle {}
 unsafe impl Sync for HostHandle {}
 
 impl HostHandle {
+    /// What the host keeps for the sink, if it does.
+    pub(crate) fn state(self) -> Option<State> {
+        let get_extension = self.0.get_extension?;
+        // SAFETY: the id lives until the call returns, and `ctx` is the host's own.
+        let found =
+            unsafe { get_extension(self.0.ctx, abi::Bytes::borrow(abi::STATE_ID.as_bytes())) };
+        if found.is_null() {
+            return None;
+        }
+        // SAFETY: a static struct of the type that belongs to the id.
+        let state = unsafe { read_state(found.cast()) };
+        let (get, set) = (state.get?, state.set?);
+        let ctx = self.0.ctx;
+        Some(State::of_host(StateHandle { get, set, ctx }))
+    }
+
     pub(crate) fn log(&self, level: Level, message: &str, fields: &str) {
         let level = match level {
             Level::Error => abi::LOG_ERROR,
@@ -135,11 +155,113 @@ impl HostHandle {
     }
 }
 
+type StateGet = unsafe extern "C" fn(*mut c_void, abi::Bytes, abi::TextFn, *mut c_void) -> i32;
+type StateSet = unsafe extern "C" fn(*mut c_void, abi::Bytes, abi::Bytes) -> i32;
+
+/// What the host keeps for a sink.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StateHandle {
+    get: StateGet,
+    set: StateSet,
+    ctx: *mut c_void,
+}
+
+// SAFETY: the ABI allows both functions from any thread, and `ctx` is only passed back.
+unsafe impl Send for StateHandle {}
+// SAFETY: as above.
+unsafe impl Sync for StateHandle {}
+
+impl StateHandle {
+    pub(crate) fn get(self, key: &str) -> Option<Secret> {
+        unsafe extern "C" fn take(ctx: *mut c_void, value: abi::Bytes) {
+            // SAFETY: `ctx` is `taken` below, and the bytes are valid until we return.
+            let (into, value) = unsafe { (&mut *ctx.cast::<Option<Secret>>(), bytes(value)) };
+            *into = std::str::from_utf8(value).ok().map(Secret::new);
+        }
+        let mut taken: Option<Secret> = None;
+        let key = abi::Bytes::borrow(key.as_bytes());
+        // SAFETY: all of it lives until `get` returns.
+        let code = unsafe { (self.get)(self.ctx, key, take, (&raw mut taken).cast()) };
+        taken.filter(|_| code == abi::OK)
+    }
+
+    pub(crate) fn set(self, key: &str, value: &Secret) -> bool {
+        let key = abi::Bytes::borrow(key.as_bytes());
+        let value = abi::Bytes::borrow(value.expose().as_bytes());
+        // SAFETY: both live until `set` returns.
+        (unsafe { (self.set)(self.ctx, key, value) }) == abi::OK
+    }
+}
+
+unsafe extern "C" fn get_extension<S: Sink>(id: abi::Bytes) -> *const c_void {
+    // SAFETY: valid until we return.
+    if unsafe { bytes(id) } != abi::CONNECT_ID.as_bytes() {
+        return std::ptr::null();
+    }
+    let extension: &'static abi::Connect = const {
+        &abi::Connect {
+            struct_size: std::mem::size_of::<abi::Connect>() as u32,
+            reserved: 0,
+            connect: Some(connect::<S>),
+        }
+    };
+    std::ptr::from_ref(extension).cast()
+}
+
+/// Where the host is told of steps.
+struct Teller {
+    step: abi::StepFn,
+    ctx: *mut c_void,
+}
+
+// SAFETY: used only while `connect` runs, which the host waits for; the ABI allows any thread.
+unsafe impl Send for Teller {}
+// SAFETY: as above; the host takes one step at a time, and a walk tells one at a time.
+unsafe impl Sync for Teller {}
+
+impl Teller {
+    fn tell(&self, step: &Step) {
+        let bytes = |text: &str| abi::Bytes::borrow(text.as_bytes());
+        let told = abi::Step {
+            struct_size: size_of::<abi::Step>(),
+            result: if step.ok { abi::OK } else { abi::FAILED },
+            took_ms: u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX),
+            name: bytes(&step.name),
+            note: bytes(&step.note),
+        };
+        // SAFETY: everything lives until the call returns.
+        unsafe { (self.step)(self.ctx, &raw const told) };
+    }
+}
+
+unsafe extern "C" fn connect<S: Sink>(
+    sink: *mut c_void,
+    timeout_ms: u64,
+    step: abi::StepFn,
+    ctx: *mut c_void,
+) -> i32 {
+    let teller = Teller { step, ctx };
+    let walked = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the sink is alive until we return.
+        let sink = unsafe { &*sink.cast::<S>() };
+        let patience = Duration::from_millis(timeout_ms);
+        let probe = Probe::new(patience, Box::new(move |step| teller.tell(step)));
+        let runtime = runtime().map_err(|_| Stop::Failed)?;
+        runtime.block_on(sink.connect(&probe))
+    }));
+    match walked {
+        Ok(Ok(())) => abi::OK,
+        Ok(Err(Stop::Failed)) => abi::FAILED,
+        Ok(Err(Stop::Unsupported)) => abi::UNSUPPORTED,
+        Err(_) => abi::PANICKED,
+    }
+}
+
 unsafe extern "C" fn check<S: Sink>(config: *const abi::Config, report: *const abi::Report) -> i32 {
     // SAFETY: both live until we return, by the contract of `check`.
-    let (config, report) = unsafe { (&*config, read_report(report)) };
+    let (config, report) = unsafe { (read_config(config), read_report(report)) };
     guarded(&report, || {
-        let (settings, host) = read_config::<S>(config, None)?;
+        let (settings, host) = understood::<S>(&config, None)?;
         S::check(&settings, &host).or(())
     })
     .err()
@@ -153,9 +275,10 @@ unsafe extern "C" fn create<S: Sink>(
     sink: *mut *mut c_void,
 ) -> i32 {
     // SAFETY: all live until we return, by the contract of `create`.
-    let (config, host, report) = unsafe { (&*config, &*host, read_report(report)) };
+    let (config, host, report) =
+        unsafe { (read_config(config), read_host(host), read_report(report)) };
     let made = guarded(&report, || {
-        let (settings, host) = read_config::<S>(config, Some(HostHandle(*host)))?;
+        let (settings, host) = understood::<S>(&config, Some(HostHandle(host)))?;
         S::new(settings, host)
     });
     match made {
@@ -301,24 +424,84 @@ fn say(report: &abi::Report, problem: &Problem) {
 ///
 /// `report` points to a report of the size that it says.
 unsafe fn read_report(report: *const abi::Report) -> abi::Report {
-    let mut read = abi::Report {
+    let known = abi::Report {
         struct_size: 0,
         reserved: 0,
         ctx: std::ptr::null_mut(),
         problem: None,
         problem_at: None,
     };
-    // SAFETY: the size comes first in every version. As many bytes are valid as it says, and
-    // no more than ours are written; every field is valid for any bytes that a host put there.
-    unsafe {
-        let theirs = (&raw const (*report).struct_size).read();
-        let size = theirs.min(size_of::<abi::Report>()) as usize;
-        std::ptr::copy_nonoverlapping(report.cast::<u8>(), (&raw mut read).cast::<u8>(), size);
-    }
-    read
+    // SAFETY: by the function's contract; the size comes first in every version.
+    unsafe { read_up_to(report, (&raw const (*report).struct_size).read(), known) }
 }
 
-fn read_config<S: Sink>(
+/// The host, which may know fewer functions: those are null.
+///
+/// # Safety
+///
+/// `host` points to a host of the size that it says.
+unsafe fn read_host(host: *const abi::Host) -> abi::Host {
+    let known = abi::Host {
+        struct_size: 0,
+        abi_minor: 0,
+        ctx: std::ptr::null_mut(),
+        log: None,
+        get_extension: None,
+    };
+    // SAFETY: as in `read_report`.
+    unsafe { read_up_to(host, (&raw const (*host).struct_size).read(), known) }
+}
+
+/// The configuration of a host that may know fewer fields: those are empty.
+///
+/// # Safety
+///
+/// `config` points to a configuration of the size that it says.
+unsafe fn read_config(config: *const abi::Config) -> abi::Config {
+    let known = abi::Config {
+        struct_size: 0,
+        reserved: 0,
+        sink: abi::Bytes::EMPTY,
+        settings: abi::Bytes::EMPTY,
+        tables: abi::Bytes::EMPTY,
+    };
+    // SAFETY: as in `read_report`.
+    unsafe { read_up_to(config, (&raw const (*config).struct_size).read(), known) }
+}
+
+/// The host's functions that keep something; those that it does not have are null.
+///
+/// # Safety
+///
+/// `state` points to a state of the size that it says.
+unsafe fn read_state(state: *const abi::State) -> abi::State {
+    let known = abi::State {
+        struct_size: 0,
+        reserved: 0,
+        get: None,
+        set: None,
+    };
+    // SAFETY: as in `read_report`.
+    unsafe { read_up_to(state, (&raw const (*state).struct_size).read(), known) }
+}
+
+/// A struct of the other side, which may be of another minor version: what it says to have is
+/// copied over `known`, and no more than we know.
+///
+/// # Safety
+///
+/// `size` bytes are valid at `at`, and every field of `T` is valid for whatever the other side
+/// put there, as it is in the structs of [`abi`].
+pub unsafe fn read_up_to<T: Copy>(at: *const T, size: u32, mut known: T) -> T {
+    let size = (size as usize).min(std::mem::size_of::<T>());
+    // SAFETY: by the function's contract; no more than ours are written.
+    unsafe {
+        std::ptr::copy_nonoverlapping(at.cast::<u8>(), (&raw mut known).cast::<u8>(), size);
+    }
+    known
+}
+
+fn understood<S: Sink>(
     config: &abi::Config,
     handle: Option<HostHandle>,
 ) -> Result<(S::Settings, Host), Problems> {
@@ -342,7 +525,7 @@ fn read_config<S: Sink>(
 ///
 /// `delivery` points to a delivery of the size that it says, and what it borrows is valid.
 unsafe fn read_delivery(delivery: *const abi::Delivery) -> Delivery {
-    let mut read = abi::Delivery {
+    let known = abi::Delivery {
         struct_size: 0,
         attempt: 0,
         timeout_ms: 0,
@@ -354,12 +537,8 @@ unsafe fn read_delivery(delivery: *const abi::Delivery) -> Delivery {
         keep_ctx: std::ptr::null_mut(),
     };
     // SAFETY: as in `read_report`.
-    unsafe {
-        let theirs = (&raw const (*delivery).struct_size).read();
-        let size = theirs.min(size_of::<abi::Delivery>()) as usize;
-        std::ptr::copy_nonoverlapping(delivery.cast::<u8>(), (&raw mut read).cast::<u8>(), size);
-    }
-    let delivery = read;
+    let delivery =
+        unsafe { read_up_to(delivery, (&raw const (*delivery).struct_size).read(), known) };
     let keeper = Keeper(delivery.keep.map(|keep| (keep, delivery.keep_ctx)));
     // SAFETY: by the function's contract.
     unsafe {
@@ -514,6 +693,171 @@ mod tests {
         // SAFETY: no more than our own size is read of a larger one.
         let read = unsafe { read_report(&raw const report) };
         assert!(read.problem_at.is_some());
+    }
+
+    unsafe extern "C" fn unasked(_: *mut c_void, _: abi::Bytes) -> *const c_void {
+        panic!("a host of minor 2 has no such function")
+    }
+
+    #[test]
+    fn hosts_and_configurations_of_other_minors_are_read_up_to_their_size() {
+        let mut host = abi::Host {
+            struct_size: size_of::<abi::Host>(),
+            abi_minor: abi::ABI_MINOR,
+            ctx: std::ptr::dangling_mut(),
+            log: None,
+            get_extension: Some(unasked),
+        };
+        for (size, known) in [
+            (offset_of!(abi::Host, get_extension), false),
+            (std::mem::size_of::<abi::Host>(), true),
+            (u32::MAX as usize, true),
+        ] {
+            host.struct_size = u32::try_from(size).expect("fits");
+            // SAFETY: no more than our own size is read of a larger one.
+            let read = unsafe { read_host(&raw const host) };
+            assert_eq!(read.get_extension.is_some(), known, "{size}");
+            assert_eq!(read.ctx, host.ctx);
+        }
+        host.struct_size = u32::try_from(offset_of!(abi::Host, get_extension)).expect("small");
+        // SAFETY: as above.
+        let older = HostHandle(unsafe { read_host(&raw const host) });
+        assert!(older.state().is_none(), "and it is not asked");
+
+        let mut config = abi::Config {
+            struct_size: size_of::<abi::Config>(),
+            reserved: 0,
+            sink: abi::Bytes::borrow(b"crm"),
+            settings: abi::Bytes::borrow(b"{}"),
+            tables: abi::Bytes::borrow(b"{}"),
+        };
+        for (size, tables) in [
+            (offset_of!(abi::Config, tables), 0),
+            (std::mem::size_of::<abi::Config>(), 2),
+            (u32::MAX as usize, 2),
+        ] {
+            config.struct_size = u32::try_from(size).expect("fits");
+            // SAFETY: as above.
+            let read = unsafe { read_config(&raw const config) };
+            assert_eq!((read.sink.len, read.tables.len), (3, tables), "{size}");
+        }
+    }
+
+    static VALUE: std::sync::Mutex<Vec<u8>> = std::sync::Mutex::new(Vec::new());
+
+    unsafe extern "C" fn state_get(
+        _: *mut c_void,
+        key: abi::Bytes,
+        value: abi::TextFn,
+        ctx: *mut c_void,
+    ) -> i32 {
+        let kept = VALUE.lock().expect("not poisoned");
+        // SAFETY: both live until we return.
+        if unsafe { bytes(key) } != b"token" || kept.is_empty() {
+            return abi::FAILED;
+        }
+        // SAFETY: as above.
+        unsafe { value(ctx, abi::Bytes::borrow(&kept)) };
+        abi::OK
+    }
+
+    unsafe extern "C" fn state_set(_: *mut c_void, _: abi::Bytes, value: abi::Bytes) -> i32 {
+        // SAFETY: valid until we return.
+        *VALUE.lock().expect("not poisoned") = unsafe { bytes(value) }.to_vec();
+        abi::OK
+    }
+
+    static STATE: abi::State = abi::State {
+        struct_size: std::mem::size_of::<abi::State>() as u32,
+        reserved: 0,
+        get: Some(state_get),
+        set: Some(state_set),
+    };
+
+    unsafe extern "C" fn extensions(_: *mut c_void, id: abi::Bytes) -> *const c_void {
+        // SAFETY: valid until we return.
+        if unsafe { bytes(id) } == abi::STATE_ID.as_bytes() {
+            std::ptr::from_ref(&STATE).cast()
+        } else {
+            std::ptr::null()
+        }
+    }
+
+    #[test]
+    fn a_value_goes_to_the_host_and_comes_back() {
+        let handle = HostHandle(abi::Host {
+            struct_size: size_of::<abi::Host>(),
+            abi_minor: abi::ABI_MINOR,
+            ctx: std::ptr::null_mut(),
+            log: None,
+            get_extension: Some(extensions),
+        });
+        let state = handle.state().expect("the host has it");
+        assert!(state.get("token").is_none());
+        state.set("token", &Secret::new("rotated")).expect("kept");
+        let kept = state.get("token").expect("kept");
+        assert_eq!(kept.expose(), "rotated");
+        state.forget("token").expect("forgotten");
+        assert!(state.get("token").is_none());
+    }
+
+    struct Walker;
+
+    impl Sink for Walker {
+        type Settings = ();
+
+        fn new((): (), _: Host) -> Result<Self, Problems> {
+            Ok(Self)
+        }
+
+        async fn deliver(&self, _: &Delivery) -> Outcome {
+            Outcome::delivered("")
+        }
+
+        async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
+            probe.step("dns", async { Ok(()) }).await?;
+            probe
+                .step("login", async { Err::<(), _>("refused".to_owned()) })
+                .await
+        }
+    }
+
+    unsafe extern "C" fn note(ctx: *mut c_void, step: *const abi::Step) {
+        // SAFETY: `ctx` is the vector below, and the step is valid until we return.
+        unsafe {
+            let told = (&mut *ctx.cast::<Vec<(String, i32, String)>>(), *step);
+            told.0
+                .push((text(told.1.name), told.1.result, text(told.1.note)));
+        }
+    }
+
+    #[test]
+    fn a_walk_is_told_step_by_step() {
+        // SAFETY: the id is static.
+        let found = unsafe { get_extension::<Walker>(abi::Bytes::borrow(b"leadgate.connect/1")) };
+        assert!(!found.is_null());
+        // SAFETY: as above.
+        let none = unsafe { get_extension::<Walker>(abi::Bytes::borrow(b"leadgate.connect/9")) };
+        assert!(none.is_null());
+        // SAFETY: the type that belongs to the id.
+        let extension = unsafe { *found.cast::<abi::Connect>() };
+        let walker = Walker;
+        let mut told: Vec<(String, i32, String)> = Vec::new();
+        // SAFETY: all of it lives until the call returns.
+        let code = unsafe {
+            (extension.connect.expect("there"))(
+                std::ptr::from_ref(&walker).cast_mut().cast(),
+                10_000,
+                note,
+                (&raw mut told).cast(),
+            )
+        };
+        assert_eq!(code, abi::FAILED);
+        let expected = [
+            ("dns".to_owned(), abi::OK, String::new()),
+            ("login".to_owned(), abi::FAILED, "refused".to_owned()),
+        ];
+        assert_eq!(told, expected);
     }
 
     static KEPT: std::sync::Mutex<String> = std::sync::Mutex::new(String::new());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::State;
 use crate::export::HostHandle;
 
 /// Lookup tables of the configuration: table → code → label.
@@ -29,6 +30,7 @@ pub struct Host {
     sink: Arc<str>,
     tables: Arc<Tables>,
     handle: Option<HostHandle>,
+    state: Option<State>,
 }
 
 impl Host {
@@ -36,6 +38,7 @@ impl Host {
         Self {
             sink: sink.into(),
             tables: Arc::new(tables),
+            state: handle.and_then(HostHandle::state),
             handle,
         }
     }
@@ -43,6 +46,21 @@ impl Host {
     /// A host that logs nowhere, for a sink's own tests.
     pub fn detached(sink: &str, tables: Tables) -> Self {
         Self::new(sink.to_owned(), tables, None)
+    }
+
+    /// The same with a state, for tests of what a sink keeps.
+    #[must_use]
+    pub fn with_state(self, state: State) -> Self {
+        Self {
+            state: Some(state),
+            ..self
+        }
+    }
+
+    /// What the sink keeps from one run to the next; `None` where it is made for a look only
+    /// (`check`, `render`), and with a host that has no such thing.
+    pub fn state(&self) -> Option<&State> {
+        self.state.as_ref()
     }
 
     /// Name of the sink in the configuration.

@@ -30,7 +30,8 @@
 //! ```
 //!
 //! Build it with `crate-type = ["cdylib"]`. The [`abi`] is for other languages; with the
-//! feature `template` there are minijinja templates and conditions over a lead.
+//! feature `template` there are minijinja templates and conditions over a lead, with the feature
+//! `tls` rustls connections that trust what a merchant named.
 #![deny(unsafe_code)]
 
 pub mod abi;
@@ -42,21 +43,27 @@ mod host;
 pub mod machine;
 mod outcome;
 pub mod phone;
+mod probe;
 mod problem;
 pub mod quantity;
 pub mod secret;
 mod sink;
+pub mod state;
 #[cfg(feature = "template")]
 pub mod template;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use delivery::Delivery;
 pub use event::{Event, EventKind, Lead};
 pub use host::{Host, Level, Tables};
 pub use outcome::{Ending, Outcome};
+pub use probe::{Probe, Step, Stop};
 pub use problem::{Problem, Problems, step};
 pub use quantity::{ByteSize, HumanDuration};
 pub use secret::Secret;
 pub use sink::Sink;
+pub use state::State;
 
 /// Bytes as lower-case hexadecimal digits.
 #[cfg(feature = "template")]

@@ -5,7 +5,7 @@ use std::future::Future;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Delivery, Host, Outcome, Problem, Problems};
+use crate::{Delivery, Host, Outcome, Probe, Problem, Problems, Stop};
 
 /// A configured destination.
 ///
@@ -35,5 +35,12 @@ pub trait Sink: Sized + Send + Sync + 'static {
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
         let _ = delivery;
         Ok(None)
+    }
+
+    /// Walks to the destination as far as it goes without a lead: addresses, connection,
+    /// encryption, login. Each step is told through `probe`; end at the first that fails.
+    fn connect(&self, probe: &Probe) -> impl Future<Output = Result<(), Stop>> + Send {
+        let _ = probe;
+        std::future::ready(Err(Stop::Unsupported))
     }
 }

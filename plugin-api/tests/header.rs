@@ -17,7 +17,14 @@ macro_rules! layout {
 fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
     let structs = [
         layout!(Bytes, "lg_bytes", [ptr, len]),
-        layout!(Host, "lg_host", [struct_size, abi_minor, ctx, log]),
+        layout!(
+            Host,
+            "lg_host",
+            [struct_size, abi_minor, ctx, log, get_extension]
+        ),
+        layout!(State, "lg_state", [struct_size, reserved, get, set]),
+        layout!(Connect, "lg_connect", [struct_size, reserved, connect]),
+        layout!(Step, "lg_step", [struct_size, result, took_ms, name, note]),
         layout!(
             Config,
             "lg_config",
@@ -73,7 +80,8 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
                 create,
                 deliver,
                 render,
-                destroy
+                destroy,
+                get_extension
             ]
         ),
     ];
@@ -82,6 +90,9 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
         ("LG_ABI_MAJOR", abi::ABI_MAJOR.into()),
         ("LG_ABI_MINOR", abi::ABI_MINOR.into()),
         ("LG_JOURNAL_MAX", abi::JOURNAL_MAX as u64),
+        ("LG_STATE_KEY_MAX", abi::STATE_KEY_MAX as u64),
+        ("LG_STATE_VALUE_MAX", abi::STATE_VALUE_MAX as u64),
+        ("LG_STATE_KEYS_MAX", abi::STATE_KEYS_MAX as u64),
         ("LG_FLAG_BLOCKING", abi::FLAG_BLOCKING.into()),
         ("LG_LOG_ERROR", abi::LOG_ERROR.into()),
         ("LG_LOG_WARN", abi::LOG_WARN.into()),
@@ -116,9 +127,19 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
         ("LG_OK", abi::OK),
         ("LG_FAILED", abi::FAILED),
         ("LG_PANICKED", abi::PANICKED),
+        ("LG_UNSUPPORTED", abi::UNSUPPORTED),
     ];
     for (name, value) in codes {
         check(format!("{name} == {value}"));
+    }
+    for (name, id) in [
+        ("LG_STATE_ID", abi::STATE_ID),
+        ("LG_CONNECT_ID", abi::CONNECT_ID),
+    ] {
+        check(format!("sizeof({name}) == {}", id.len() + 1));
+        for (at, letter) in id.char_indices() {
+            check(format!("{name}[{at}] == '{letter}'"));
+        }
     }
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("layout.c");

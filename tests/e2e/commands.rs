@@ -1,6 +1,6 @@
 //! Commands, as their users run them.
 
-use leadgate_tests::{Crm, Daemon, Setup, binary, here, output, until};
+use leadgate_tests::{Crm, Daemon, Setup, output, until};
 use serde_json::Value;
 
 fn stdout(output: &std::process::Output) -> String {
@@ -119,165 +119,6 @@ fn the_api_takes_only_the_token() {
 }
 
 #[test]
-fn init_writes_what_check_accepts_and_never_overwrites() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder_text = folder.path().to_str().expect("text");
-    assert_eq!(output(&["init", folder_text], &[]).status.code(), Some(0));
-    let config = folder.path().join("leadgate.toml");
-    let config = config.to_str().expect("text");
-    let secrets = [
-        ("TMALL_APP_SECRET", "x"),
-        (
-            "CRM_WEBHOOK_SECRET",
-            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-        ),
-    ];
-    let good = output(&["check", "--config", config], &secrets);
-    assert_eq!(
-        good.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&good.stderr)
-    );
-    assert_eq!(
-        output(&["check", "--config", config], &[]).status.code(),
-        Some(78)
-    );
-    let again = output(&["init", folder_text], &[]);
-    assert_eq!(again.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&again.stderr).into_owned();
-    assert!(said.contains("leadgate.toml"), "{said}");
-    assert!(said.contains("nothing was written"), "{said}");
-    let key = || std::fs::read(folder.path().join("outbox.key")).expect("a key");
-    let first_key = key();
-    let forced = output(&["init", "--force", folder_text], &[]);
-    assert_eq!(forced.status.code(), Some(0));
-    assert!(key() == first_key, "the key of the outbox was overwritten");
-    let shown = output(
-        &["render", "--sink", "webhook", "--config", config],
-        &secrets,
-    );
-    let text = stdout(&shown);
-    assert_eq!(
-        shown.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&shown.stderr)
-    );
-    assert!(
-        text.starts_with("POST https://crm.example/leads\n"),
-        "{text}"
-    );
-    assert!(
-        text.contains("webhook-signature: v1,") && text.contains("\"record_id\": 371009"),
-        "{text}"
-    );
-    let unknown = output(&["render", "--sink", "nope", "--config", config], &secrets);
-    assert_eq!(unknown.status.code(), Some(1));
-}
-
-#[test]
-fn init_adds_the_sinks_that_are_asked_for_and_keeps_what_is_there() {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder_text = folder.path().to_str().expect("text");
-    let init = |sinks: &[&str]| {
-        let mut args = vec!["init", folder_text, "--json"];
-        args.extend(sinks.iter().flat_map(|sink| ["--sink", sink]));
-        let output = output(&args, &[]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let made: Value = serde_json::from_str(&stdout(&output)).unwrap_or_default();
-        (output.status.code(), made, said)
-    };
-    let (code, made, said) = init(&["crm=hubspot", "group=dingtalk-robot"]);
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(made["written"].as_array().map(Vec::len), Some(5), "{made}");
-    let variables = ["CRM_TOKEN", "GROUP_URL", "TMALL_APP_SECRET"];
-    assert_eq!(made["environment"], serde_json::json!(variables));
-    for path in made["written"].as_array().expect("a list") {
-        let path = path.as_str().expect("text");
-        let mode = std::fs::metadata(path).expect("there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{path}");
-    }
-    // One more, later: what is there stays.
-    let main = folder.path().join("leadgate.toml");
-    std::fs::write(
-        &main,
-        std::fs::read_to_string(&main).expect("reads") + "# mine\n",
-    )
-    .expect("writes");
-    let (code, made, said) = init(&["sheet=spreadsheet"]);
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(made["written"].as_array().map(Vec::len), Some(1), "{made}");
-    let text = std::fs::read_to_string(&main).expect("reads");
-    assert!(text.ends_with("# mine\n"));
-    let (code, _, said) = init(&["sheet=file", "new=slack"]);
-    assert_eq!(code, Some(1));
-    assert!(
-        said.contains("sheet.toml is there already; nothing was written"),
-        "{said}"
-    );
-    assert!(!folder.path().join("sinks.d/new.toml").exists());
-    let (code, _, said) = init(&["x=slak"]);
-    assert_eq!(code, Some(2));
-    assert!(said.contains("did you mean `slack`?"), "{said}");
-    let set: Vec<_> = variables
-        .iter()
-        .map(|name| (*name, "https://oapi.dingtalk.com/robot/send?access_token=x"))
-        .collect();
-    let check = output(&["check", "--config", main.to_str().expect("text")], &set);
-    let said = String::from_utf8_lossy(&check.stderr).into_owned();
-    assert_eq!((check.status.code(), said.as_str()), (Some(0), ""));
-}
-
-#[test]
-#[ignore = "needs Python 3"]
-fn init_asks_where_leads_go_if_somebody_is_there_to_answer() {
-    use std::io::Write;
-    use std::process::{Command, Stdio};
-    let folder = tempfile::tempdir().expect("a folder");
-    let answer = |lines: &str, more: &[&str]| {
-        let mut python = Command::new("python3")
-            .arg(here("counterparts/terminal.py"))
-            .arg(binary())
-            .args([
-                "init",
-                folder.path().to_str().expect("text"),
-                "--lang",
-                "en",
-            ])
-            .args(more)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Python runs");
-        let mut stdin = python.stdin.take().expect("piped");
-        stdin.write_all(lines.as_bytes()).expect("writes");
-        drop(stdin);
-        let output = python.wait_with_output().expect("ends");
-        (output.status.code(), stdout(&output))
-    };
-    // A person who gives up: Ctrl-D.
-    let (code, shown) = answer("slack\n\u{4}", &[]);
-    assert_eq!(code, Some(1), "{shown}");
-    assert!(shown.contains("nothing was written"), "{shown}");
-    let files = || std::fs::read_dir(folder.path()).expect("lists").count();
-    assert_eq!(files(), 0);
-    let (code, shown) = answer("wecom-robot\ngroup\nMY_HOOK\n", &[]);
-    assert_eq!(code, Some(0), "{shown}");
-    assert!(shown.contains("leadgate sink test group"), "{shown}");
-    let file = folder.path().join("sinks.d/group.toml");
-    let text = std::fs::read_to_string(file).expect("written");
-    for part in ["[sinks.group]", "rate = \"10/s\"", "url = \"env:MY_HOOK\""] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-    // Told not to ask, it does not.
-    let (code, shown) = answer("", &["--yes", "--force"]);
-    assert_eq!(code, Some(0), "{shown}");
-    assert!(folder.path().join("sinks.d/webhook.toml").exists());
-}
-
-#[test]
 fn check_warns_and_passes() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
@@ -287,18 +128,26 @@ fn check_warns_and_passes() {
     std::fs::write(&file, text).expect("writes");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("sets");
     let config = file.to_str().expect("text");
-    let hook = [("HOOK", "https://chat.example/hook")];
+    let hook = [("HOOK", "https://chat.shop.cn/hook")];
     let checked = output(&["check", "--config", config, "--json"], &hook);
     assert_eq!(checked.status.code(), Some(0));
     let found: Value = serde_json::from_str(&stdout(&checked)).expect("JSON");
-    let shown: Vec<_> = found
+    assert_eq!((&found["ok"], &found["errors"]), (&true.into(), &0.into()));
+    let shown: Vec<_> = found["problems"]
         .as_array()
         .expect("a list")
         .iter()
+        // What the machine has to say depends on the machine.
+        .filter(|one| {
+            !["config::port", "config::outbox_path"]
+                .iter()
+                .any(|code| one["code"] == *code)
+        })
         .map(|one| {
             assert_eq!(
                 (&one["severity"], &one["file"]),
-                (&"warning".into(), &config.into())
+                (&"warning".into(), &config.into()),
+                "{one}"
             );
             assert!(
                 !one["help"].as_str().unwrap_or_default().is_empty(),
@@ -311,8 +160,8 @@ fn check_warns_and_passes() {
         })
         .collect();
     let expected = [
+        ("config::no_key", 0),
         ("config::literal_secret", 4),
-        ("config::open_file", 4),
         ("config::no_rate", 8),
     ];
     assert_eq!(shown, expected);

@@ -6,13 +6,17 @@
 #[cfg(feature = "all-plugins")]
 mod amqp;
 mod commands;
+mod configuration;
 mod delivery;
 mod durability;
 mod email;
 mod faults;
+mod files;
+mod first_steps;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;
+mod log;
 #[cfg(feature = "all-plugins")]
 mod nats;
 mod operators;
@@ -23,6 +27,8 @@ mod spreadsheet;
 #[cfg(feature = "all-plugins")]
 mod sql;
 mod steps;
+mod stopping;
 mod trial;
 mod tryton;
 mod upkeep;
+mod walk;

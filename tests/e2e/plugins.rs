@@ -132,7 +132,7 @@ fn a_library_that_does_not_fit_is_refused_with_the_reason() {
         ),
         (
             "WRONG_MAJOR",
-            "it was built for plugin ABI 2.2, this leadgate speaks 1.2",
+            "it was built for plugin ABI 2.3, this leadgate speaks 1.3",
         ),
         ("TOO_SMALL", "ABI 1.0 needs"),
         ("NO_DELIVER", "has no `deliver` function"),

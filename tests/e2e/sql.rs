@@ -309,6 +309,33 @@ fn what_does_not_fit_is_a_dead_letter_that_says_why(kind: Kind) {
     says_nothing_personal(&daemon);
 }
 
+#[test]
+#[ignore = "needs MariaDB"]
+fn a_text_beyond_the_character_set_of_its_column_says_which_one_it_needs() {
+    let database = Database::start(Kind::MariaDb);
+    database.sql("create table shop.leads (name varchar(40) character set utf8mb3)");
+    let statement = "insert into leads (name) values (:name)";
+    let values = "name = \"{{ name }}\"\n";
+    let daemon = daemon(sink("db", &database.url(), statement, values, ""));
+    let mut lead: Value = serde_json::from_str(SAMPLE).expect("the sample is JSON");
+    lead["name"] = Value::from("𠮷野家😀");
+    push(&daemon, &lead.to_string());
+    until("it is a dead letter", || daemon.stat("/sinks/db/dead") == 1);
+    let attempts = attempts(&daemon, "db");
+    let [[outcome, rule, reason]] = &attempts[..] else {
+        panic!("one attempt: {attempts:?}");
+    };
+    assert_eq!(
+        (outcome.as_str(), rule.as_str()),
+        ("rejected", "mysql-1366")
+    );
+    assert!(
+        reason.contains("character set") && reason.contains("make it utf8mb4"),
+        "{reason}"
+    );
+    assert!(!reason.contains('😀'), "{reason}");
+}
+
 fn a_server_that_comes_back_gets_what_it_missed(kind: Kind) {
     let (mut database, daemon) = shop(kind);
     // A connection is kept when the server goes.

@@ -66,11 +66,16 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["limit", "cursor"])?;
+    let params = Params::of(&request, &["limit", "cursor", "unrouted"])?;
     let limit = params.limit(MOST)?;
     let cursor = params.cursor()?.map(str::to_owned);
+    let unrouted = params.flag("unrouted")?;
     let read = reading(&admin, move |admin| {
-        let page = admin.outbox.leads(cursor.as_deref(), limit)?;
+        let page = if unrouted {
+            admin.outbox.unrouted(cursor.as_deref(), limit)?
+        } else {
+            admin.outbox.leads(cursor.as_deref(), limit)?
+        };
         Ok::<_, Problem>((summaries(admin, &page.items)?, page.next))
     });
     let (items, next) = read.await?;
@@ -162,6 +167,7 @@ pub(super) async fn show(
     Ok(HttpResponse::Ok().json(json!({
         "id": id.to_string(),
         "source": history.revisions.last().map(|last| &last.source),
+        "unrouted": history.deliveries.is_empty(),
         "revealed": reveal,
         "revisions": revisions,
         "deliveries": deliveries,

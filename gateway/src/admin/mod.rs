@@ -25,6 +25,7 @@ pub(crate) use self::upkeep::write_export;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
@@ -69,6 +70,8 @@ pub struct Admin {
     pub token: Option<Secret>,
     /// Whether the API is open without one.
     pub open: bool,
+    /// Whether the daemon is stopping; pushes are still taken.
+    pub stopping: Arc<AtomicBool>,
 }
 
 /// Serves operators on `listener` until the handle stops it.
@@ -146,13 +149,18 @@ async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
 }
 
-/// Ready means that pushes can be taken; a dead sink does not make it fail.
+/// Ready means that pushes can be taken and should be sent here; a dead sink does not make it
+/// fail. While it stops pushes are still taken, but the next ones should go elsewhere.
 async fn readyz(admin: web::Data<Admin>) -> HttpResponse {
     let short = || {
         let why = "the disk has less room left than outbox.min_free";
         admin.outbox.short_of_space().then(|| why.to_owned())
     };
-    match admin.outbox.fault().or_else(short) {
+    let stopping = || {
+        let stopping = admin.stopping.load(Ordering::Acquire);
+        stopping.then(|| "leadgate is stopping".to_owned())
+    };
+    match admin.outbox.fault().or_else(short).or_else(stopping) {
         None => HttpResponse::Ok().json(serde_json::json!({ "status": "ok" })),
         Some(reason) => HttpResponse::ServiceUnavailable()
             .json(serde_json::json!({ "status": "unavailable", "reason": reason })),

@@ -130,7 +130,9 @@ pub(super) async fn release(
     };
     let accepted = admin.outbox.admit(id, arrival, admin.clock.now()).await?;
     let (lead, revision, duplicate) = match accepted.ok_or_else(|| no_such(id))? {
-        Accepted::New { lead, revision, .. } => (lead, revision, false),
+        Accepted::New { lead, revision, .. } | Accepted::Routed { lead, revision } => {
+            (lead, revision, false)
+        }
         Accepted::Duplicate { lead, revision } => (lead, revision, true),
     };
     tracing::info!(quarantine = %id, %lead, revision, duplicate, "push was released from quarantine");

@@ -11,6 +11,7 @@ use crate::outbox::{Totals, Unavailable};
 #[derive(Debug, Serialize)]
 pub(super) struct Stats {
     leads: Leads,
+    clock: Clock,
     sinks: BTreeMap<String, Sink>,
 }
 
@@ -27,6 +28,39 @@ struct Leads {
     stored: u64,
     /// There now.
     in_quarantine: u64,
+    /// There now, and no sink ever wanted them.
+    unrouted: u64,
+}
+
+/// What the store thinks of the machine's clock.
+#[derive(Debug, Serialize)]
+struct Clock {
+    /// `believed`, `ahead` (nothing is removed and nothing grows old) or `behind`.
+    state: &'static str,
+    now: String,
+    /// The newest time that is believed; absent in a new store.
+    newest: Option<String>,
+    /// How far a doubted clock is ahead.
+    ahead_seconds: Option<u64>,
+    /// How much longer a doubted clock must go on evenly.
+    believed_in_seconds: Option<u64>,
+}
+
+fn clock(admin: &Admin) -> Clock {
+    let belief = admin.outbox.time().belief;
+    let seconds = |millis: i64| u64::try_from(millis / 1000).unwrap_or(0);
+    let ahead = belief.ahead();
+    Clock {
+        state: match (belief.doubt, ahead) {
+            (None, _) => "believed",
+            (Some(_), Some(_)) => "ahead",
+            (Some(_), None) => "behind",
+        },
+        now: super::rfc3339(admin.clock.now()),
+        newest: (belief.newest > 0).then(|| super::rfc3339(belief.newest)),
+        ahead_seconds: ahead.map(seconds),
+        believed_in_seconds: belief.believed_in().map(seconds),
+    }
 }
 
 /// How one sink does.
@@ -92,19 +126,23 @@ pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
             accepted: totals.accepted,
             duplicate: totals.duplicate,
             quarantined: totals.quarantined,
-            refused: answered(admin, &["refused"]),
-            failed: answered(admin, &["overloaded", "error"]),
+            refused: answered(&admin.metrics.ingest.refusals, |_| true),
+            failed: answered(&admin.metrics.ingest.requests, |result| {
+                matches!(result, "overloaded" | "error" | "quarantine_full")
+            }),
             stored: totals.leads,
             in_quarantine: totals.in_quarantine,
+            unrouted: totals.unrouted,
         },
+        clock: clock(admin),
         sinks,
     })
 }
 
-/// Pushes with one of these results since the process started.
-fn answered(admin: &Admin, results: &[&str]) -> u64 {
+/// Pushes of such results, or refusals, since the process started.
+fn answered(family: &prometheus::IntCounterVec, counts: impl Fn(&str) -> bool) -> u64 {
     use prometheus::core::Collector;
-    let families = admin.metrics.ingest.requests.collect();
+    let families = family.collect();
     families
         .iter()
         .flat_map(prometheus::proto::MetricFamily::get_metric)
@@ -112,7 +150,7 @@ fn answered(admin: &Admin, results: &[&str]) -> u64 {
             metric
                 .get_label()
                 .iter()
-                .any(|label| label.name() == "result" && results.contains(&label.value()))
+                .any(|label| label.name() != "source" && counts(label.value()))
         })
         .map(|metric| {
             #[expect(
@@ -135,6 +173,10 @@ pub(super) fn refresh(admin: &Admin) {
     let Ok(stats) = read(admin) else { return };
     let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
     outbox.quarantine.set(gauge(stats.leads.in_quarantine));
+    outbox.unrouted_now.set(gauge(stats.leads.unrouted));
+    outbox
+        .clock_ahead
+        .set(stats.clock.ahead_seconds.unwrap_or(0) as f64);
     for (name, sink) in &stats.sinks {
         let by_state = [
             ("pending", sink.pending),

@@ -7,7 +7,7 @@ use super::params::Params;
 use super::problem::{Kind, Problem};
 use super::{Admin, privacy};
 use crate::delivery::Untried;
-use crate::lead::Specimen;
+use crate::lead::Sample;
 use crate::plugin;
 
 /// `POST /sinks/{name}/test`
@@ -20,7 +20,7 @@ pub(super) async fn test(
     let name = path.into_inner();
     admin.configured_sink(&name)?;
     let now = admin.clock.now();
-    let made = Specimen::test(&admin.source, &admin.tables, now)
+    let made = Sample::test(&admin.source, &admin.tables, now)
         .map_err(|error| Problem::new(Kind::Internal, error.to_string()))?;
     let tried = admin.delivery.try_out(&name, made.event).await;
     let tried = tried.map_err(|why| match why {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{BAD_CONFIG, FAILED, Global, fail};
-use crate::config::{self, Config, Environment, Report};
+use crate::config::{self, Catalogue, Config, Environment, Purpose, Report};
 use crate::plugin::{Plugins, SinkConfig};
 
 pub(super) fn run(global: &Global) -> ExitCode {
@@ -13,7 +13,10 @@ pub(super) fn run(global: &Global) -> ExitCode {
         Ok(plugins) => plugins,
         Err(error) => return fail(error, FAILED),
     };
-    let file = config::locate(global.config.as_deref());
+    let file = match located(global) {
+        Ok(file) => file,
+        Err(code) => return code,
+    };
     let (config, mut report) = config::load(&file, &Environment::process(), &mut plugins);
     if let Some(config) = &config {
         try_libraries(config, &plugins, &mut report);
@@ -74,21 +77,31 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// Loads the configuration for a command that needs it. What is wrong goes to stderr.
 pub(super) fn load(global: &Global, plugins: &mut Plugins) -> Result<Config, ExitCode> {
-    let file = config::locate(global.config.as_deref());
+    let file = located(global)?;
     let (config, report) = config::load(&file, &Environment::process(), plugins);
     print_report(global, &report);
     config.ok_or(ExitCode::from(BAD_CONFIG))
 }
 
-/// Loads the configuration for a command that asks something else: mere warnings are not its
-/// business.
-pub(super) fn load_quietly(global: &Global, plugins: &mut Plugins) -> Result<Config, ExitCode> {
-    let file = config::locate(global.config.as_deref());
-    let (config, report) = config::load(&file, &Environment::process(), plugins);
+/// Loads what a command needs of the configuration; what is wrong elsewhere, and mere
+/// warnings, are not its business.
+pub(super) fn load_for(
+    purpose: Purpose<'_>,
+    global: &Global,
+    plugins: &mut dyn Catalogue,
+) -> Result<Config, ExitCode> {
+    let file = located(global)?;
+    let (config, report) = config::load_for(purpose, &file, &Environment::process(), plugins);
     config.ok_or_else(|| {
         print_report(global, &report);
         ExitCode::from(BAD_CONFIG)
     })
+}
+
+/// The configuration's file, unless somebody else can have written it.
+pub(super) fn located(global: &Global) -> Result<PathBuf, ExitCode> {
+    config::locate(global.config.as_deref())
+        .map_err(|untrusted| fail(untrusted.message(global.lang()), BAD_CONFIG))
 }
 
 /// Loads a configuration that leadgate wrote itself.
@@ -97,12 +110,7 @@ pub(super) fn load_file(file: &Path, plugins: &mut Plugins) -> Result<Config, St
     config.ok_or_else(|| report.render(crate::lang::Lang::En, false))
 }
 
-/// Whether there is a configuration to load.
-pub(super) fn configured(global: &Global) -> bool {
-    global.config.is_some() || config::locate(None).exists()
-}
-
-fn print_report(global: &Global, report: &Report) {
+pub(super) fn print_report(global: &Global, report: &Report) {
     if !report.diagnostics().is_empty() {
         eprint!(
             "{}",

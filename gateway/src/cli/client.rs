@@ -1,5 +1,9 @@
 //! The API client: commands that look into the outbox ask the running daemon.
+//!
+//! Of the configuration they need `[admin]` alone, and nothing of it if told both address and
+//! token. A token from the configuration goes only where the configuration says.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -7,27 +11,53 @@ use leadgate_plugin::Secret;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::{FAILED, Global, UNREACHABLE, fail, runtime};
+use super::{BAD_CONFIG, FAILED, Global, UNREACHABLE, fail, runtime};
+use crate::config::{self, AdminTarget, Environment};
+use crate::lang::Lang;
 
 /// Longest wait for an answer; a bulk run takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The variable that holds the token where nothing else is said.
+const TOKEN: &str = "LEADGATE_ADMIN_TOKEN";
+/// Largest file with a token, in bytes.
+const LARGEST_TOKEN: u64 = 64 * 1024;
+
 /// Where the daemon's API is.
 #[derive(clap::Args, Debug)]
+#[expect(clippy::doc_markdown, reason = "these comments are the help text")]
 pub(super) struct Target {
     /// Address of the daemon's API, e.g. http://127.0.0.1:8081 [default: from the configuration]
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
-    /// Name of the environment variable that holds the token [default: from the configuration]
+    /// Name of the environment variable that holds the token [default: LEADGATE_ADMIN_TOKEN if set, else from the configuration]
     #[arg(long, value_name = "NAME")]
     token_env: Option<String>,
+    /// File that holds the token
+    #[arg(long, value_name = "FILE", conflicts_with = "token_env")]
+    token_file: Option<PathBuf>,
+}
+
+/// A daemon's API, with what said where it is, so that a mistake can be told.
+pub(super) struct Address {
+    /// `http://HOST:PORT`
+    pub(super) base: String,
+    pub(super) token: Option<Secret>,
+    /// What said the address: a file with its line, or a flag.
+    said_by: SaidBy,
+    /// What said the token, if that was not the configuration.
+    token_from: Option<String>,
+}
+
+enum SaidBy {
+    Flag,
+    File(PathBuf, Option<usize>),
 }
 
 /// The API of the running daemon. An error is the exit code, its message already printed.
 pub(super) struct Api<'a> {
     global: &'a Global,
-    base: String,
-    token: Option<Secret>,
+    address: Address,
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
@@ -35,7 +65,7 @@ pub(super) struct Api<'a> {
 impl<'a> Api<'a> {
     /// Finds the daemon; does not connect yet.
     pub(super) fn of(global: &'a Global, target: &Target) -> Result<Self, ExitCode> {
-        let (base, token) = resolve(global, target)?;
+        let address = resolve(global, target)?;
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(PATIENCE)
@@ -44,8 +74,7 @@ impl<'a> Api<'a> {
             .map_err(|error| fail(error, FAILED))?;
         Ok(Self {
             global,
-            base,
-            token,
+            address,
             client,
             runtime: runtime().map_err(|error| fail(error, FAILED))?,
         })
@@ -90,11 +119,11 @@ impl<'a> Api<'a> {
     }
 
     fn address(&self, path: &str) -> String {
-        format!("{}/api/v1{path}", self.base)
+        format!("{}/api/v1{path}", self.address.base)
     }
 
     fn ask(&self, request: reqwest::RequestBuilder) -> Result<Value, ExitCode> {
-        let request = match &self.token {
+        let request = match &self.address.token {
             Some(token) => request.bearer_auth(token.expose()),
             None => request,
         };
@@ -105,9 +134,16 @@ impl<'a> Api<'a> {
             let body: Value = serde_json::from_str(&text).unwrap_or_default();
             match body["detail"].as_str() {
                 _ if status.is_success() && !body.is_null() => Ok(body),
+                Some(detail) if status == reqwest::StatusCode::UNAUTHORIZED => {
+                    let hint = self.address.token_hint(self.global.lang());
+                    Err(fail(format!("{detail}{hint}"), FAILED))
+                }
                 Some(detail) => Err(fail(detail, FAILED)),
                 None => Err(fail(
-                    format!("{} answered {status}, not as leadgate does", self.base),
+                    format!(
+                        "{} answered {status}, not as leadgate does",
+                        self.address.base
+                    ),
                     FAILED,
                 )),
             }
@@ -115,10 +151,68 @@ impl<'a> Api<'a> {
     }
 
     fn lost(&self, error: &reqwest::Error) -> ExitCode {
-        let lang = self.global.lang();
+        self.address.unreachable(self.global.lang(), error)
+    }
+}
+
+impl Address {
+    /// Says that nobody answers there, and what said that somebody would.
+    pub(super) fn unreachable(&self, lang: Lang, error: &reqwest::Error) -> ExitCode {
         let what = lang.pick("the daemon cannot be reached at", "无法连接守护进程");
         let why = innermost(error);
-        fail(format!("{what} {}: {why}", self.base), UNREACHABLE)
+        let hint = self.hint(lang);
+        fail(format!("{what} {}: {why}\n{hint}", self.base), UNREACHABLE)
+    }
+
+    /// What said the address, and what to do.
+    fn hint(&self, lang: Lang) -> String {
+        match &self.said_by {
+            SaidBy::Flag => lang
+                .pick("  the address is the one of --url", "  该地址来自 --url")
+                .to_owned(),
+            SaidBy::File(file, Some(line)) => {
+                let file = file.display();
+                match lang {
+                    Lang::En => format!(
+                        "  the address is admin.listen of {file}:{line}; is `leadgate run` running, and was it started with this file?"
+                    ),
+                    Lang::ZhCn => format!(
+                        "  该地址来自 {file}:{line} 的 admin.listen；`leadgate run` 在运行吗？启动时用的是这个文件吗？"
+                    ),
+                }
+            }
+            SaidBy::File(file, None) => {
+                let file = file.display();
+                match lang {
+                    Lang::En => format!(
+                        "  the address is the default, because {file} has no admin.listen; is `leadgate run` running, and was it started with this file?"
+                    ),
+                    Lang::ZhCn => format!(
+                        "  {file} 没有写 admin.listen，故用默认地址；`leadgate run` 在运行吗？启动时用的是这个文件吗？"
+                    ),
+                }
+            }
+        }
+    }
+
+    /// Where the token that was refused is from.
+    fn token_hint(&self, lang: Lang) -> String {
+        let from = match (&self.token, &self.token_from, &self.said_by) {
+            (Some(_), Some(from), _) => from.clone(),
+            (Some(_), None, SaidBy::File(file, _)) => format!("admin.token, {}", file.display()),
+            (None, _, _) | (Some(_), None, SaidBy::Flag) => {
+                return lang
+                    .pick(
+                        "; no token was sent: set LEADGATE_ADMIN_TOKEN or use --token-file FILE",
+                        "；未发送令牌：请设置 LEADGATE_ADMIN_TOKEN 或使用 --token-file 文件",
+                    )
+                    .to_owned();
+            }
+        };
+        match lang {
+            Lang::En => format!(" (the token is from {from})"),
+            Lang::ZhCn => format!("（令牌来自 {from}）"),
+        }
     }
 }
 
@@ -160,25 +254,73 @@ pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-pub(super) fn resolve(
-    global: &Global,
-    target: &Target,
-) -> Result<(String, Option<Secret>), ExitCode> {
-    let from_env = |name: &String| {
-        std::env::var(name)
-            .map(Secret::new)
-            .map_err(|_| fail(format!("environment variable {name} is not set"), FAILED))
-    };
-    let token = target.token_env.as_ref().map(from_env).transpose()?;
+/// Where the daemon is and with which token, by the flags, then the environment, then
+/// `[admin]` of the configuration.
+pub(super) fn resolve(global: &Global, target: &Target) -> Result<Address, ExitCode> {
+    let given = given_token(target).map_err(|why| fail(why, FAILED))?;
+    let (token, token_from) = given.map_or((None, None), |(token, from)| (Some(token), Some(from)));
     if let Some(url) = &target.url {
-        return Ok((url.trim_end_matches('/').to_owned(), token));
+        return Ok(Address {
+            base: url.trim_end_matches('/').to_owned(),
+            token,
+            said_by: SaidBy::Flag,
+            token_from,
+        });
     }
-    let mut plugins = crate::plugin::Plugins::builtin().map_err(|error| fail(error, FAILED))?;
-    let config = super::check::load_quietly(global, &mut plugins)?;
-    Ok((
-        format!("http://{}", config.admin.listen),
-        token.or(config.admin.token),
-    ))
+    let found = configured(global, token.is_none())?;
+    Ok(Address {
+        base: format!("http://{}", found.address),
+        token: token.or(found.token),
+        said_by: SaidBy::File(found.file, found.line),
+        token_from,
+    })
+}
+
+/// What `[admin]` of the configuration says.
+fn configured(global: &Global, wants_token: bool) -> Result<AdminTarget, ExitCode> {
+    let file = super::check::located(global)?;
+    let (target, report) = config::load_admin(&file, &Environment::process(), wants_token);
+    target.ok_or_else(|| {
+        super::check::print_report(global, &report);
+        ExitCode::from(BAD_CONFIG)
+    })
+}
+
+/// The token of a flag or of the environment, and which it was.
+fn given_token(target: &Target) -> Result<Option<(Secret, String)>, String> {
+    if let Some(file) = &target.token_file {
+        let from = format!("--token-file {}", file.display());
+        let token = token_in(file).map_err(|why| format!("{}: {why}", file.display()))?;
+        return Ok(Some((token, from)));
+    }
+    let (name, is_asked) = match &target.token_env {
+        Some(name) => (name.as_str(), true),
+        None => (TOKEN, false),
+    };
+    match std::env::var(name) {
+        Ok(token) if !token.trim().is_empty() => Ok(Some((
+            Secret::new(token.trim().to_owned()),
+            name.to_owned(),
+        ))),
+        _ if is_asked => Err(format!("environment variable {name} is not set")),
+        _ => Ok(None),
+    }
+}
+
+fn token_in(file: &Path) -> Result<Secret, String> {
+    let length = std::fs::metadata(file)
+        .map_err(|error| error.to_string())?
+        .len();
+    if length > LARGEST_TOKEN {
+        return Err(format!("larger than {LARGEST_TOKEN} bytes"));
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    // Editors of some systems begin a file with a mark.
+    let token = text.trim_start_matches('\u{feff}').trim();
+    if token.is_empty() {
+        return Err("there is no token in it".to_owned());
+    }
+    Ok(Secret::new(token.to_owned()))
 }
 
 /// The last cause of an error, which is the one a person can act on. Leaves the URL out.

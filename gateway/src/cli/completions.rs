@@ -12,11 +12,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
+    // Made whole first: who generates panics when stdout is closed.
+    let mut script = Vec::new();
     clap_complete::generate(
         args.shell,
         &mut super::Cli::command(),
         "leadgate",
-        &mut std::io::stdout(),
+        &mut script,
     );
+    super::out::raw(&script);
     ExitCode::SUCCESS
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{FAILED, fail};
+use super::{FAILED, fail, out};
 use crate::config::schema;
 use crate::plugin::Plugins;
 
@@ -18,7 +18,7 @@ pub(super) fn run(command: &Command) -> ExitCode {
     let Command::Schema = command;
     match Plugins::builtin() {
         Ok(plugins) => {
-            println!("{:#}", schema(&plugins));
+            out::json(&schema(&plugins));
             ExitCode::SUCCESS
         }
         Err(error) => fail(error, FAILED),

@@ -1,7 +1,7 @@
 //! Help in Chinese: what the derived definitions say in English, by command.
 
 /// What each command is for, by its path.
-pub(super) const ABOUTS: [(&str, &str); 30] = [
+pub(super) const ABOUTS: [(&str, &str); 31] = [
     ("run", "运行守护进程"),
     ("check", "检查配置，一次列出所有问题"),
     ("init", "生成带注释的初始配置，可选择目的地"),
@@ -28,7 +28,7 @@ pub(super) const ABOUTS: [(&str, &str); 30] = [
     ("leads suspect", "查看隔离区中的一条推送"),
     ("leads release", "将隔离的推送作为客资放行并投递"),
     ("leads discard", "永久删除隔离区中的一条推送"),
-    ("sink", "查看、暂停、恢复、测试目的地"),
+    ("sink", "查看、暂停、恢复、测试目的地，或充当一个"),
     ("sink list", "列出目的地及其待处理数量"),
     ("sink pause", "暂停目的地，重启后仍暂停，直到恢复"),
     ("sink resume", "恢复已暂停的目的地"),
@@ -36,23 +36,34 @@ pub(super) const ABOUTS: [(&str, &str); 30] = [
         "sink test",
         "立即向目的地发送一条测试客资（暂停时也可），并显示结果",
     ),
+    (
+        "sink listen",
+        "充当模拟 CRM：在本机接收目的地发来的内容并显示",
+    ),
     ("plugin", "目的地可用的插件"),
-    ("plugin list", "列出插件及其版本与 ABI"),
+    (
+        "plugin list",
+        "列出插件：版本、ABI、来自何处、被哪些目的地使用",
+    ),
     ("config", "配置的 JSON Schema"),
     ("config schema", "输出配置的 JSON Schema"),
     ("completions", "输出 shell 补全脚本"),
 ];
 
 /// What the arguments of operators' commands are, by command and name.
-pub(super) const ARGUMENTS: [(&str, &str, &str); 29] = [
+pub(super) const ARGUMENTS: [(&str, &str, &str); 36] = [
     ("init", "folder", "写到哪个文件夹"),
     (
         "init",
         "sinks",
         "要生成的目的地，如 crm=salesforce；可重复。只写类型时名字相同",
     ),
-    ("init", "yes", "不询问；未给 --sink 时生成示例"),
-    ("init", "force", "覆盖已有文件"),
+    (
+        "init",
+        "yes",
+        "不询问；未给 --sink 时客资发到本机的 `leadgate sink listen`",
+    ),
+    ("init", "force", "覆盖已有文件，但绝不覆盖密钥与令牌"),
     ("render", "sink", "目的地的名字；不写则只显示哪些目的地接收"),
     (
         "render",
@@ -64,6 +75,24 @@ pub(super) const ARGUMENTS: [(&str, &str, &str); 29] = [
         "render",
         "id",
         "守护进程中已存储的客资编号；守护进程会记录此操作",
+    ),
+    ("sink listen", "port", "本机端口；0 表示任选空闲端口"),
+    (
+        "sink listen",
+        "secret",
+        "目的地签名所用的密钥，用于校验：env:NAME、file:PATH 或 whsec_… 本身",
+    ),
+    (
+        "sink listen",
+        "fail",
+        "以此状态码应答，看目的地如何处理失败",
+    ),
+    ("sink listen", "after", "先正常接收多少条客资"),
+    ("sink listen", "count", "接收多少条客资后结束"),
+    (
+        "sink listen",
+        "reveal",
+        "显示完整的姓名、手机号以及整个请求体",
     ),
     ("outbox deliveries", "sink", "只看该目的地"),
     (
@@ -98,6 +127,7 @@ pub(super) const ARGUMENTS: [(&str, &str, &str); 29] = [
     ),
     ("outbox retry", "yes", "不再询问"),
     ("outbox cancel", "id", "投递编号"),
+    ("leads list", "unrouted", "只列出没有目的地要的客资"),
     (
         "leads find",
         "phone",

@@ -15,7 +15,7 @@ pub(super) enum Command {
     /// Find leads by a value; it is sent in a body, never in a URL
     Find(Find),
     /// List leads, newest first
-    List(List),
+    List(Leads),
     /// Show a lead with its revisions and deliveries
     Show(Show),
     /// List pushes that were kept aside, oldest first
@@ -61,6 +61,15 @@ pub(super) struct List {
     all: bool,
     #[command(flatten)]
     target: Target,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Leads {
+    /// Only leads that no sink ever wanted
+    #[arg(long)]
+    unrouted: bool,
+    #[command(flatten)]
+    list: List,
 }
 
 #[derive(clap::Args)]
@@ -112,9 +121,9 @@ const DELIVERIES: [Column; 6] = [
 pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
     finish(match command {
         Command::Find(find) => search(global, find),
-        Command::List(list) => page(global, list, "/leads", &LEADS),
+        Command::List(leads) => page(global, &leads.list, "/leads", &LEADS, leads.unrouted),
         Command::Show(one) => show(global, one),
-        Command::Quarantine(list) => page(global, list, "/quarantine", &SUSPECTS),
+        Command::Quarantine(list) => page(global, list, "/quarantine", &SUSPECTS, false),
         Command::Suspect(one) => suspect(global, one),
         Command::Release(one) => release(global, one),
         Command::Discard(one) => discard(global, one),
@@ -154,9 +163,17 @@ fn search(global: &Global, find: &Find) -> Result<(), ExitCode> {
     Ok(())
 }
 
-fn page(global: &Global, list: &List, path: &str, columns: &[Column]) -> Result<(), ExitCode> {
+fn page(
+    global: &Global,
+    list: &List,
+    path: &str,
+    columns: &[Column],
+    unrouted: bool,
+) -> Result<(), ExitCode> {
     let limit = if list.all { Some(100) } else { list.limit };
-    let query = Query::default().with("limit", limit);
+    let query = Query::default()
+        .with("limit", limit)
+        .with("unrouted", unrouted.then_some("true"));
     let answer = Api::of(global, &list.target)?.list(path, &query, list.all)?;
     table::print_list(global, columns, &answer);
     Ok(())
@@ -195,6 +212,16 @@ fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
         table::print(global, &columns, &fields);
     }
     println!();
+    if lead["unrouted"] == true {
+        println!(
+            "{}",
+            lang.pick(
+                "no sink wanted it; once one does, a re-push brings it in",
+                "没有目的地要这条客资；有目的地需要后，再次推送即会投递"
+            )
+        );
+        return Ok(());
+    }
     let deliveries = lead["deliveries"].as_array();
     table::print(global, &DELIVERIES, deliveries.map_or(&[], Vec::as_slice));
     Ok(())

@@ -3,6 +3,9 @@
 //! Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 usage, 75 the
 //! daemon cannot be reached, 78 bad configuration.
 
+#[macro_use]
+mod out;
+
 mod check;
 mod client;
 mod completions;
@@ -11,13 +14,14 @@ mod demo;
 mod help;
 mod init;
 mod leads;
+mod listen;
 mod outbox;
 mod plugin;
 mod push;
 mod render;
 mod run;
 mod sink;
-mod subject;
+mod stand_in;
 mod table;
 mod upkeep;
 
@@ -92,7 +96,7 @@ enum Command {
     /// Find leads, and deal with the quarantine
     #[command(subcommand)]
     Leads(leads::Command),
-    /// List, pause, resume and test sinks
+    /// List, pause, resume and test sinks; stand in for one
     #[command(subcommand)]
     Sink(sink::Command),
     /// Plugins that sinks can use
@@ -107,6 +111,10 @@ enum Command {
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
+    out::end(run())
+}
+
+fn run() -> ExitCode {
     // Only fails if someone else was first, and then TLS works as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let language = Lang::from_env(None);
@@ -158,7 +166,7 @@ fn finish(result: Result<(), ExitCode>) -> ExitCode {
 
 /// Says why a command failed, on stderr.
 pub(crate) fn fail(message: impl std::fmt::Display, code: u8) -> ExitCode {
-    eprintln!("leadgate: {message}");
+    errln!("leadgate: {message}");
     ExitCode::from(code)
 }
 

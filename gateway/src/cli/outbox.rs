@@ -255,8 +255,24 @@ fn stats(global: &Global, target: &Target) -> Result<(), ExitCode> {
         column("failed", "failed", "失败"),
         column("stored", "stored", "现存"),
         column("in_quarantine", "in quarantine", "隔离中"),
+        column("unrouted", "unrouted", "无人要"),
     ];
     table::print(global, &leads, std::slice::from_ref(&stats["leads"]));
+    if stats["clock"]["state"] == "ahead" {
+        let [now, newest] =
+            ["now", "newest"].map(|key| stats["clock"][key].as_str().unwrap_or_default());
+        println!(
+            "\n{}",
+            global.lang().pick(
+                format!(
+                    "the clock shows {now}, the newest record is of {newest}: nothing is removed until the clock is set right or has gone on for a day"
+                ),
+                format!(
+                    "本机时钟为 {now}，最新记录为 {newest}：在时钟校正或平稳走满一天之前，不会清除任何数据"
+                ),
+            )
+        );
+    }
     println!();
     super::sink::print(global, &by_name(&stats["sinks"]));
     Ok(())

@@ -1,13 +1,21 @@
-//! `leadgate run`: the daemon, until SIGTERM or SIGINT.
+//! `leadgate run`: the daemon, until SIGTERM, SIGINT or SIGQUIT.
+//!
+//! The first signal stops cleanly: pushes are taken until what is in flight has ended. A
+//! second one ends at once; what is in flight then stays waiting and is tried again after
+//! the next start. Nothing else that a terminal, a log rotation or a person sends ends it.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{BAD_CONFIG, FAILED, Global, fail};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::{Daemon, StartError};
+use crate::telemetry::log;
+
+/// What shells add to the number of a signal that ended a program.
+const BY_SIGNAL: i32 = 128;
 
 pub(super) fn run(global: &Global) -> ExitCode {
     let mut plugins = match crate::plugin::Plugins::builtin() {
@@ -18,7 +26,11 @@ pub(super) fn run(global: &Global) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    crate::telemetry::log::start(&config.log);
+    let file = match super::check::located(global) {
+        Ok(file) => file,
+        Err(code) => return code,
+    };
+    log::start(&config.log);
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(error, FAILED),
@@ -26,28 +38,99 @@ pub(super) fn run(global: &Global) -> ExitCode {
     let code = runtime.block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // Before anything is accepted: a signal that comes early is not lost.
-        let (Ok(mut terminate), Ok(mut interrupt)) = (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        ) else {
+        let (Ok(mut ends), Ok(ignored)) = (Ends::new(), Ignored::new()) else {
             return fail("signals cannot be received", FAILED);
         };
+        let ignored = tokio::spawn(ignored.run());
         let daemon = match Daemon::start(&config, &plugins, &clock) {
             Ok(daemon) => daemon,
             Err(error @ StartError::Configuration(_)) => return fail(error, BAD_CONFIG),
             Err(error) => return fail(error, FAILED),
         };
+        daemon.announce(&config, &file);
         // Outside systemd there is nobody to notify.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let (_, name) = ends.next().await;
+        tracing::info!(
+            signal = name,
+            "stopping; a second signal ends at once and leaves what is in flight waiting"
+        );
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-        daemon.stop().await;
+        tokio::select! {
+            () = daemon.stop() => {}
+            (number, name) = ends.next() => {
+                tracing::warn!(
+                    signal = name,
+                    "ended at once by a second signal; what was in flight waits for the next start"
+                );
+                log::flush();
+                // Nothing that is dropped on the way out may wait, or record anything.
+                std::process::exit(BY_SIGNAL + number);
+            }
+        }
+        ignored.abort();
         ExitCode::SUCCESS
     });
     // A plugin's thread that hangs must not keep the process.
     runtime.shutdown_background();
+    log::flush();
     code
+}
+
+/// The signals that end it.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+impl Ends {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
+
+    /// The next one: its number and name.
+    async fn next(&mut self) -> (i32, &'static str) {
+        let (kind, name) = tokio::select! {
+            _ = self.terminate.recv() => (SignalKind::terminate(), "SIGTERM"),
+            _ = self.interrupt.recv() => (SignalKind::interrupt(), "SIGINT"),
+            _ = self.quit.recv() => (SignalKind::quit(), "SIGQUIT"),
+        };
+        (kind.as_raw_value(), name)
+    }
+}
+
+/// Signals that would end a program that does not know them, and that people and other
+/// programs send for other reasons: a closed terminal, a log rotation, a wish to reload.
+struct Ignored {
+    hangup: Signal,
+    user1: Signal,
+    user2: Signal,
+}
+
+impl Ignored {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    async fn run(mut self) {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => tracing::warn!(
+                    signal = "SIGHUP",
+                    "signal ignored; configuration reload is not built yet, restart to apply changes"
+                ),
+                _ = self.user1.recv() => tracing::info!(signal = "SIGUSR1", "signal ignored"),
+                _ = self.user2.recv() => tracing::info!(signal = "SIGUSR2", "signal ignored"),
+            }
+        }
+    }
 }

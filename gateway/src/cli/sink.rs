@@ -21,6 +21,8 @@ pub(super) enum Command {
     Resume(Named),
     /// Send a sink one test lead now, also while it is paused, and show how that ends
     Test(Named),
+    /// Stand in for a CRM: take what a sink sends to this machine, and show it
+    Listen(super::listen::Args),
 }
 
 #[derive(clap::Args)]
@@ -51,6 +53,7 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
         Command::Pause(named) => set(global, named, "pause"),
         Command::Resume(named) => set(global, named, "resume"),
         Command::Test(named) => test(global, named),
+        Command::Listen(args) => return super::listen::run(global, args),
     })
 }
 

@@ -14,8 +14,8 @@ use super::diagnostic::{Diagnostic, Place, Severity, Text};
 use super::document::{Document, pointer};
 use super::schema::dotted;
 use super::{
-    Admin, Catalogue, Config, Log, LogFormat, Outbox, Plugin, Server, Source, SourceKind, Tmall,
-    lookalike, raw,
+    Admin, Catalogue, Ceiling, Config, Log, LogFormat, Outbox, Plugin, Purpose, Server, Source,
+    SourceKind, Tmall, lookalike, raw,
 };
 use crate::seal::OutboxKey;
 
@@ -28,10 +28,15 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(super) fn build(
     root: &Value,
     document: &Document,
+    purpose: Purpose<'_>,
     catalogue: &mut dyn Catalogue,
     problems: &mut Vec<Diagnostic>,
 ) -> Config {
-    let mut build = Build { document, problems };
+    let mut build = Build {
+        document,
+        purpose,
+        problems,
+    };
     let server: raw::Server = build.read(root, "/server").unwrap_or_default();
     let server = build.server(&server);
     let admin: raw::Admin = build.read(root, "/admin").unwrap_or_default();
@@ -70,6 +75,7 @@ pub(super) fn build(
 
 pub(super) struct Build<'a> {
     pub(super) document: &'a Document,
+    pub(super) purpose: Purpose<'a>,
     pub(super) problems: &'a mut Vec<Diagnostic>,
 }
 
@@ -161,11 +167,20 @@ impl Build<'_> {
                 place,
             );
         }
+        let max_connections = raw.max_connections.unwrap_or(1024);
         Server {
             listen: self.address(raw.listen.as_deref(), "127.0.0.1:8080", "/server/listen"),
             max_body: usize::try_from(raw.max_body.map_or(256 << 10, |size| size.0))
                 .unwrap_or(usize::MAX),
-            max_connections: raw.max_connections.unwrap_or(1024),
+            max_body_memory: usize::try_from(raw.max_body_memory.map_or(64 << 20, |size| size.0))
+                .unwrap_or(usize::MAX),
+            max_connections,
+            max_connections_per_address: match raw.max_connections_per_address {
+                None => Some(max_connections.div_ceil(4)),
+                Some(0) => None,
+                bound => bound,
+            },
+            keep_alive: or(raw.keep_alive, 75),
             header_timeout: or(raw.header_timeout, 5),
             body_timeout: or(raw.body_timeout, 5),
             ack_deadline: or(raw.ack_deadline, 2),
@@ -473,10 +488,17 @@ impl Build<'_> {
                 );
             }
             let kind = self.tmall(&at, &raw);
+            let default = Ceiling::default();
+            let ceiling = &raw.quarantine;
+            let quarantine = Ceiling {
+                max_entries: ceiling.max_entries.unwrap_or(default.max_entries),
+                max_bytes: ceiling.max_bytes.map_or(default.max_bytes, |size| size.0),
+            };
             sources.insert(
                 name,
                 Source {
                     path: raw.path,
+                    quarantine,
                     kind: SourceKind::Tmall(kind),
                 },
             );

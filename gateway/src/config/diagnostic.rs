@@ -42,6 +42,14 @@ impl Text {
         lang.pick(&self.en, &self.zh)
     }
 
+    /// The same behind `words`.
+    pub(super) fn behind(&self, words: &str) -> Self {
+        Self {
+            en: format!("{words}{}", self.en),
+            zh: format!("{words}{}", self.zh),
+        }
+    }
+
     /// The English and the Chinese text.
     pub(super) fn both(&self) -> (String, String) {
         (self.en.clone(), self.zh.clone())

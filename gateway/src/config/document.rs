@@ -54,6 +54,15 @@ impl Document {
         document
     }
 
+    /// One that was read some other way: `root` of the file `main`.
+    pub(super) fn of(main: &Path, root: Value) -> Self {
+        Self {
+            root,
+            main: main.to_owned(),
+            ..Self::default()
+        }
+    }
+
     fn add(&mut self, path: PathBuf, nowhere: &Text, problems: &mut Vec<Diagnostic>) {
         let text = match encoding::read(&path) {
             Ok(text) => text,

@@ -4,6 +4,7 @@
 //! resolved and names exist, or a [`Report`] of everything that is wrong with them. Knows
 //! plugins only through [`Catalogue`].
 
+mod admin_only;
 mod advice;
 mod build;
 mod diagnostic;
@@ -11,11 +12,13 @@ mod document;
 mod encoding;
 mod fallback;
 mod literal;
+mod locate;
 mod lookalike;
 mod machine;
 mod model;
 mod paths;
 mod placeholder;
+mod purpose;
 mod quantity;
 mod rate;
 mod raw;
@@ -30,9 +33,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+pub use admin_only::{AdminTarget, load_admin};
 pub use advice::{CHAT_RATE, CHATS};
 pub use diagnostic::{Diagnostic, Report, Severity};
+pub use locate::{Untrusted, examine, locate};
 pub use model::*;
+pub use purpose::Purpose;
 pub use resolve::Environment;
 pub use schema::schema;
 
@@ -67,59 +73,16 @@ pub trait Catalogue {
     fn left_out(&self) -> Vec<String>;
     /// What was probably meant by the name of a plugin that is not there: a plugin, and a preset
     /// of it if the name is one's.
-    fn meant(&self, name: &str) -> Option<(String, Option<String>)>;
+    fn meant(&self, name: &str) -> Option<(String, Option<String>)> {
+        let _ = name;
+        None
+    }
     /// JSON Schema of a plugin's settings; `None` if there is no such plugin.
     fn schema(&self, plugin: &str) -> Option<Value>;
     /// What is wrong with settings beyond their schema.
     fn check(&self, plugin: &str, sink: &str, settings: &Value, tables: &Tables) -> Vec<Problem>;
     /// Loads a library as plugin `name`; says why not.
     fn load(&mut self, name: &str, plugin: &Plugin) -> Result<(), String>;
-}
-
-/// Where the system's configuration is.
-const SYSTEM: &str = "/etc/leadgate/leadgate.toml";
-
-/// Where the configuration is: the given file, else `$LEADGATE_CONFIG`, `./leadgate.toml`,
-/// `/etc/leadgate/leadgate.toml`.
-pub fn locate(given: Option<&Path>) -> PathBuf {
-    if let Some(given) = given {
-        return given.to_owned();
-    }
-    if let Some(named) = std::env::var_os("LEADGATE_CONFIG") {
-        return named.into();
-    }
-    let here = PathBuf::from("leadgate.toml");
-    if here.exists() { here } else { SYSTEM.into() }
-}
-
-/// What to say of a configuration that is not there: each place where it was looked for, and
-/// what is there.
-fn nowhere(file: &Path, environment: &Environment<'_>) -> Text {
-    let init = Text::new(
-        "`leadgate init` writes a configuration to start from",
-        "可用 `leadgate init` 生成初始配置",
-    );
-    let variable = environment.get("LEADGATE_CONFIG");
-    if let Some(named) = &variable
-        && absolute(Path::new(named)) == file
-    {
-        let said = Text::new("$LEADGATE_CONFIG names it", "该路径来自 $LEADGATE_CONFIG");
-        return said.and(&init);
-    }
-    if file != Path::new(SYSTEM) {
-        return init;
-    }
-    let here = absolute(Path::new("leadgate.toml"));
-    let here = here.display();
-    Text::new(
-        format!(
-            "looked for it in: --config (not given), $LEADGATE_CONFIG (not set), {here} (not there), {SYSTEM} (not there)"
-        ),
-        format!(
-            "依次找过：--config（未给出）、$LEADGATE_CONFIG（未设置）、{here}（不存在）、{SYSTEM}（不存在）"
-        ),
-    )
-    .and(&init)
 }
 
 /// `path` seen from the working directory.
@@ -134,10 +97,22 @@ pub fn load(
     environment: &Environment<'_>,
     catalogue: &mut dyn Catalogue,
 ) -> (Option<Config>, Report) {
+    load_for(Purpose::Everything, file, environment, catalogue)
+}
+
+/// The same for a command that needs only a part; the rest is neither resolved nor loaded,
+/// and has its defaults.
+pub fn load_for(
+    purpose: Purpose<'_>,
+    file: &Path,
+    environment: &Environment<'_>,
+    catalogue: &mut dyn Catalogue,
+) -> (Option<Config>, Report) {
     let mut problems = Vec::new();
     // What the files name is then found from any folder.
     let file = absolute(file);
-    let mut document = Document::read(&file, &nowhere(&file, environment), &mut problems);
+    let mut document = Document::read(&file, &locate::nowhere(&file, environment), &mut problems);
+    purpose.cut(&mut document, &mut problems);
     let base = schema::base();
     let root = std::mem::take(&mut document.root);
     let mut renamed = schema::rename(&base, root, "", &document, &mut problems);
@@ -147,9 +122,19 @@ pub fn load(
     renamed.value = document.root.clone();
     let mut root = schema::examine(&base, renamed, "", &document, &mut problems).value;
     paths::resolve(&base, &mut root, "", &document, &mut problems);
-    let config = build::build(&root, &document, catalogue, &mut problems);
+    let config = build::build(&root, &document, purpose, catalogue, &mut problems);
     document.without_followers(&mut problems);
     advice::join(&mut problems);
+    for one in &mut problems {
+        // What is missing is missing from the main file.
+        if one.place.is_none() && one.file.is_none() {
+            one.file = Some(file.clone());
+        }
+    }
+    if purpose != Purpose::Everything {
+        // Advice about the whole is for those who see the whole.
+        problems.retain(|one| one.severity == Severity::Error);
+    }
     problems.sort_by_key(|one| {
         one.place
             .as_ref()

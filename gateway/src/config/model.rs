@@ -40,8 +40,15 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Largest body taken, in bytes; default 256 KiB.
     pub max_body: usize,
+    /// Bytes of all bodies being read or answered at once; default 64 MiB.
+    pub max_body_memory: usize,
     /// Connections open at once; default 1024.
     pub max_connections: usize,
+    /// Connections from one address that is not loopback; no bound if absent. Default a
+    /// quarter of `max_connections`.
+    pub max_connections_per_address: Option<usize>,
+    /// How long a connection may be idle between two requests; default 75 s.
+    pub keep_alive: Duration,
     /// From the first byte of a request to the end of its headers; default 5 s.
     pub header_timeout: Duration,
     /// From the end of the headers to the end of the body; default 5 s.
@@ -111,8 +118,29 @@ pub enum LogFormat {
 pub struct Source {
     /// Path on the public listener, e.g. `/tmall/leads`.
     pub path: String,
+    /// How much of it may wait in quarantine.
+    pub quarantine: Ceiling,
     /// What kind of sender, with its own settings.
     pub kind: SourceKind,
+}
+
+/// `quarantine = { max_entries, max_bytes }`: beyond either, a push that would be kept aside
+/// gets the failure answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    /// Pushes; default 10,000.
+    pub max_entries: u64,
+    /// Bytes of their bodies and queries; default 64 MiB.
+    pub max_bytes: u64,
+}
+
+impl Default for Ceiling {
+    fn default() -> Self {
+        Self {
+            max_entries: 10_000,
+            max_bytes: 64 << 20,
+        }
+    }
 }
 
 /// The kinds of source.

@@ -49,13 +49,19 @@ pub(super) struct Root {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Server {
-    /// Address and port. Default 127.0.0.1:8080: this machine only, for a proxy in front; 0.0.0.0:8080 is every network.
+    /// Address and port. Default 127.0.0.1:8080, for a reverse proxy on this machine.
     pub(super) listen: Option<String>,
     /// Largest body taken. Default 256KiB.
     pub(super) max_body: Option<ByteSize>,
+    /// Memory for all bodies that are being read or answered; beyond it the failure answer at once. Default 64MiB.
+    pub(super) max_body_memory: Option<ByteSize>,
     /// Connections open at once. Default 1024.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_connections: Option<usize>,
+    /// Connections from one address, loopback aside; 0 for no bound, as behind a proxy on another machine. Default a quarter of max_connections.
+    pub(super) max_connections_per_address: Option<usize>,
+    /// How long a connection may be idle between two requests; longer than a proxy in front keeps it. Default 75s.
+    pub(super) keep_alive: Option<HumanDuration>,
     /// Longest wait for the headers of a request. Default 5s.
     pub(super) header_timeout: Option<HumanDuration>,
     /// Longest wait for the body of a request. Default 5s.
@@ -135,6 +141,9 @@ pub(super) struct Source {
     /// Path on the public listener, such as /tmall/leads.
     #[schemars(regex(pattern = "^/[^?#]*$"))]
     pub(super) path: String,
+    /// How much may wait in quarantine; beyond it the failure answer.
+    #[serde(default)]
+    pub(super) quarantine: Ceiling,
     /// Take only pushes to (or from) this application; any if absent.
     pub(super) app_key: Option<String>,
     /// The application's secret; several while rotating.
@@ -151,6 +160,17 @@ pub(super) struct Source {
     pub(super) on_invalid: Option<OnOdd>,
     /// What becomes of authentic pushes whose timestamp is off. Default quarantine.
     pub(super) on_stale: Option<OnOdd>,
+}
+
+/// How much of a source may wait in quarantine.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ceiling {
+    /// Pushes. Default 10000.
+    #[schemars(range(min = 1))]
+    pub(super) max_entries: Option<u64>,
+    /// Their bodies and queries together. Default 64MiB.
+    pub(super) max_bytes: Option<ByteSize>,
 }
 
 /// Kinds of sender.

@@ -43,9 +43,12 @@ impl Build<'_> {
             let value = &root["sinks"][name.as_str()];
             // Each part is looked at, whatever is wrong with the others.
             self.condition(&engine, &value["when"], &pointer(&at, "when"));
-            let settings = value["plugin"]
-                .as_str()
-                .map(|plugin| self.settings(name, plugin, &value["settings"], tables, catalogue));
+            let settings = match value["plugin"].as_str() {
+                Some(plugin) if self.purpose.has_settings() => {
+                    Some(self.settings(name, plugin, &value["settings"], tables, catalogue))
+                }
+                plugin => plugin.map(|_| value["settings"].clone()),
+            };
             let fallback = value["on_dead"].as_str();
             if let Some(fallback) =
                 fallback.filter(|_| self.document.is_good(&pointer(&at, "on_dead")))

@@ -452,14 +452,25 @@ fn the_shipped_configuration_is_good() {
     // Beside a key, as `leadgate init` writes it.
     let shipped = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../config"));
     let folder = tempfile::tempdir().expect("a folder");
-    for name in ["leadgate.toml", "sinks.d", "tables.d"] {
-        std::os::unix::fs::symlink(shipped.join(name), folder.path().join(name)).expect("links");
+    for name in ["sinks.d", "tables.d"] {
+        std::fs::create_dir(folder.path().join(name)).expect("makes");
+    }
+    for name in [
+        "leadgate.toml",
+        "sinks.d/archive.toml",
+        "sinks.d/email.toml",
+        "sinks.d/webhook.toml",
+        "tables.d/tmall.toml",
+    ] {
+        std::fs::copy(shipped.join(name), folder.path().join(name)).expect("copies");
     }
     write_key(folder.path(), "outbox.key", KEY);
-    write_key(folder.path(), "admin.token", "a token");
+    std::fs::create_dir(folder.path().join("secrets")).expect("makes");
+    write_key(folder.path(), "secrets/admin-token", "t0ken-of-an-operator");
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    write_key(folder.path(), "secrets/webhook", secret);
     let file = folder.path().join("leadgate.toml");
     let environment = Environment::of(|name| match name {
-        "CRM_WEBHOOK_SECRET" => Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
         "TMALL_APP_SECRET" => Some("secret".to_owned()),
         _ => None,
     });

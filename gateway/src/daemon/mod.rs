@@ -1,17 +1,23 @@
 //! The daemon: everything, built from a checked configuration, started and stopped in order.
 //!
 //! Start: outbox, sinks, delivery, then the listeners, so that nothing is accepted that could
-//! not be kept. Stop: the other way round, so that nothing accepted is forgotten.
+//! not be kept. Stop: delivery first, then the public listener, so that pushes are taken as
+//! long as attempts in flight keep the process; the outbox, which both need, after them.
 
+mod announce;
+mod sink_state;
 mod sweeper;
+mod timekeeper;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use tokio::task::JoinHandle;
 
+use self::sink_state::Rooms;
 use self::sweeper::Sweeper;
 use crate::admin::{self, Admin, Reread};
 use crate::clock::Clock;
@@ -35,6 +41,7 @@ pub struct Daemon {
     dispatcher: Dispatcher,
     sweeper: Sweeper,
     outbox: Arc<dyn Outbox>,
+    stopping: Arc<AtomicBool>,
     patience: Duration,
 }
 
@@ -73,11 +80,15 @@ impl Daemon {
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
-        let targets = targets(config, plugins, &metrics)?;
+        let rooms = Rooms::default();
+        let targets = targets(config, plugins, &metrics, &rooms)?;
         let routes =
             Routes::new(config.sinks.iter(), &config.tables).map_err(StartError::Configuration)?;
+        ingress::make_room(config.server.max_connections).map_err(StartError::Configuration)?;
         let public = bind("server", config.server.listen)?;
         let operators = bind("admin", config.admin.listen)?;
+        // Anything but the first start is a wrong path, or a disk that is not mounted.
+        let new = !config.outbox.path.join("db").exists();
         let outbox: Arc<dyn Outbox> = Arc::new(SledOutbox::open(Options {
             path: &config.outbox.path,
             queue: config.outbox.queue,
@@ -87,16 +98,28 @@ impl Daemon {
             min_free: config.outbox.min_free,
             metrics: metrics.outbox.clone(),
         })?);
+        if new {
+            tracing::warn!(
+                path = %announce::whole(&config.outbox.path).display(),
+                "began a new, empty outbox; if leads were stored before, outbox.path names another folder or its disk is not mounted"
+            );
+        }
+        rooms.open(&outbox);
         if config.outbox.keys.is_empty() {
             tracing::warn!(
                 "leads are stored unencrypted; to encrypt them, set outbox.key to what `openssl rand -hex 32` gives"
             );
         }
         warn_of_orphans(config, &*outbox);
+        // Before anything is tried: it looks at the clock, by which things grow old.
+        let sweeper = Sweeper::start(
+            Arc::clone(&outbox),
+            Arc::clone(clock),
+            &config.outbox,
+            &metrics.outbox,
+        );
         let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
         let dispatcher = Dispatcher::start(targets, &queue, clock, &metrics.delivery);
-
-        let sweeper = Sweeper::start(Arc::clone(&outbox), Arc::clone(clock), &config.outbox);
 
         let ingress = Arc::new(Ingress {
             sources: Registry::new(&config.sources, &config.server),
@@ -104,9 +127,10 @@ impl Daemon {
             outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
             tables: config.tables.clone(),
             clock: Arc::clone(clock),
-            metrics: metrics.ingest.clone(),
             limits: config.server.clone(),
+            state: ingress::State::new(&config.sources, &config.server, &metrics.ingest),
         });
+        let stopping = Arc::new(AtomicBool::new(false));
         let operators_address = operators.local_addr();
         let (server, handle, address) = admin::serve(
             Arc::new(Admin {
@@ -124,6 +148,7 @@ impl Daemon {
                 clock: Arc::clone(clock),
                 token: config.admin.token.clone(),
                 open: config.admin.allow_without_token,
+                stopping: Arc::clone(&stopping),
             }),
             operators,
         )
@@ -154,6 +179,7 @@ impl Daemon {
             dispatcher,
             sweeper,
             outbox,
+            stopping,
             patience: config.server.shutdown_timeout,
         })
     }
@@ -173,13 +199,15 @@ impl Daemon {
         &self.outbox
     }
 
-    /// Stops: takes no more pushes, lets attempts in flight end or records them as ambiguous,
-    /// and closes the store.
+    /// Stops: says that it is not ready, lets attempts in flight end or records them as
+    /// ambiguous, takes no more pushes, and closes the store. Until attempts have ended,
+    /// pushes are taken and stored: whoever sends them may not know of another gateway yet.
+    /// If the future is dropped, what is in flight stays waiting.
     pub async fn stop(self) {
-        tracing::info!("stopping");
-        self.public.stop().await;
+        self.stopping.store(true, Ordering::Release);
         self.sweeper.stop().await;
         self.dispatcher.stop(self.patience).await;
+        self.public.stop().await;
         let outbox = Arc::clone(&self.outbox);
         let closed = tokio::task::spawn_blocking(move || outbox.close()).await;
         if let Err(error) = closed {
@@ -243,18 +271,20 @@ fn targets(
     config: &Config,
     plugins: &Plugins,
     metrics: &Metrics,
+    rooms: &Rooms,
 ) -> Result<Vec<Target>, StartError> {
     let mut targets = Vec::new();
     for (name, sink) in &config.sinks {
         let plugin = plugins.get(&sink.plugin).ok_or_else(|| {
             StartError::Configuration(format!("sinks.{name}.plugin: no plugin `{}`", sink.plugin))
         })?;
+        let of = SinkConfig {
+            name,
+            settings: &sink.settings,
+            tables: &config.tables,
+        };
         let made = plugin
-            .create(&SinkConfig {
-                name,
-                settings: &sink.settings,
-                tables: &config.tables,
-            })
+            .create_with(&of, Some(rooms.of(name)))
             .map_err(|problems| {
                 let lines = problems.iter().map(|problem| {
                     format!(

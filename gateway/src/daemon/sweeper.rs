@@ -1,7 +1,7 @@
 //! The sweeper: lets leads leave the outbox when their retention is over.
 //!
-//! Runs now and then in small steps, so that pushes never wait behind it. Owns its task; ends
-//! when told.
+//! Runs now and then in small steps, so that pushes never wait behind it, and not while the
+//! clock is doubted ([`super::timekeeper`]). Owns its task; ends when told.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::timekeeper::Timekeeper;
 use crate::clock::Clock;
 use crate::config;
 use crate::outbox::{Outbox, Retention, Swept, Unavailable};
+use crate::telemetry::metrics::OutboxMetrics;
 
 /// Wait between two sweeps, by the wall clock as what is kept: a machine that slept, or whose
 /// clock was set, sweeps soon after.
@@ -35,20 +37,33 @@ impl Sweeper {
         outbox: Arc<dyn Outbox>,
         clock: Arc<dyn Clock>,
         config: &config::Outbox,
+        metrics: &OutboxMetrics,
     ) -> Self {
         let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let keep = Retention {
             done_ms: millis(config.retention),
             dead_ms: millis(config.retention_dead),
+            dead_by: 0,
         };
+        let mut keeper = Timekeeper::new(
+            Arc::clone(&outbox),
+            Arc::clone(&clock),
+            metrics.clone(),
+            keep,
+        );
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
-            loop {
-                let swept = sweep(&outbox, &*clock, keep, &stopped).await;
+            'run: loop {
+                let swept = match keeper.announce(keep).await {
+                    Ok(Some(keep)) => sweep(&outbox, &*clock, keep, &stopped).await,
+                    Ok(None) => Ok(Swept::default()),
+                    Err(error) => Err(error),
+                };
                 match swept {
                     Ok(swept) if swept.leads + swept.suspects > 0 => tracing::info!(
                         leads = swept.leads,
-                        suspects = swept.suspects,
+                        dead_letters = swept.dead_letters,
+                        quarantine = swept.suspects,
                         "what was kept long enough left the outbox"
                     ),
                     Ok(_) => {}
@@ -58,10 +73,15 @@ impl Sweeper {
                 while clock.now().abs_diff(swept_at) < millis(INTERVAL).unsigned_abs() {
                     tokio::select! {
                         () = tokio::time::sleep(LOOK) => {}
-                        _ = stopped.wait_for(|stop| *stop) => return,
+                        _ = stopped.wait_for(|stop| *stop) => break 'run,
                     }
+                    keeper.look();
+                    keeper.sum_unrouted();
+                    note(&mut keeper, false).await;
                 }
             }
+            keeper.look();
+            note(&mut keeper, true).await;
         });
         Self { stop, task }
     }
@@ -73,6 +93,12 @@ impl Sweeper {
     }
 }
 
+async fn note(keeper: &mut Timekeeper, always: bool) {
+    if let Err(error) = keeper.note(always).await {
+        tracing::warn!(error = error.0, "the time could not be noted");
+    }
+}
+
 /// One sweep over everything that may be old enough.
 async fn sweep(
     outbox: &Arc<dyn Outbox>,
@@ -81,8 +107,9 @@ async fn sweep(
     stopped: &watch::Receiver<bool>,
 ) -> Result<Swept, Unavailable> {
     let mut all = Swept::default();
-    let now = clock.now();
     loop {
+        // At each step: what was swept by a time that is doubted since would be gone.
+        let now = outbox.believed(clock.now());
         let outbox = Arc::clone(outbox);
         let from = all.next;
         let step = tokio::task::spawn_blocking(move || outbox.sweep(keep, now, from, STEP));
@@ -91,6 +118,7 @@ async fn sweep(
             .unwrap_or_else(|error| Err(Unavailable(error.to_string())))?;
         all.leads += step.leads;
         all.suspects += step.suspects;
+        all.dead_letters += step.dead_letters;
         all.next = step.next;
         if all.next.is_none() || *stopped.borrow() {
             return Ok(all);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::course::Course;
+use super::clock::SteadyClock;
 use super::verdict::{self, Case};
 use super::{Destination, Phase};
 use crate::clock::Clock;
@@ -22,7 +22,7 @@ pub(super) struct Sender {
     pub(super) sink: Arc<dyn Destination>,
     pub(super) outbox: Arc<dyn Queue>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) course: Arc<Course>,
+    pub(super) steady: Arc<SteadyClock>,
     pub(super) metrics: DeliveryMetrics,
 }
 
@@ -83,8 +83,8 @@ impl Sender {
             attempts: number,
             budget: delivery.budget,
             now,
-            due: self.course.due(0),
-            age: self.course.age(),
+            due: self.steady.due(0),
+            age: self.outbox.believed(self.steady.age()),
             retry: &self.config.retry,
             on_ambiguous: self.config.on_ambiguous,
         };

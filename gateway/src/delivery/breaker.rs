@@ -22,17 +22,17 @@ use crate::plugin::Kind;
 
 /// What the end of an attempt says about the destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum Signal {
     /// It answered.
     Answer,
     /// It did not, or not for us.
     Failure,
 }
 
-impl Sign {
+impl Signal {
     pub(super) const fn of(kind: Kind) -> Self {
         match kind {
-            // Throttled is an answer too: the pace holds the sink already.
+            // Throttled is an answer too: the throttle holds the sink already.
             Kind::Delivered | Kind::Duplicate | Kind::Rejected | Kind::Throttled => Self::Answer,
             Kind::Retry | Kind::Reauth | Kind::Ambiguous => Self::Failure,
         }
@@ -41,21 +41,21 @@ impl Sign {
 
 /// Names an attempt that was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pass(u64);
+pub(super) struct Permit(u64);
 
 /// The breaker of one sink.
 #[derive(Debug)]
 pub(super) struct Breaker {
     policy: config::Breaker,
     state: State,
-    passes: u64,
+    permits: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Closed { failures: u32 },
     Open { until: Duration, wait: Duration },
-    HalfOpen { probe: Pass, wait: Duration },
+    HalfOpen { probe: Permit, wait: Duration },
 }
 
 /// What an operator calls the breaker's state.
@@ -83,7 +83,7 @@ impl BreakerState {
 
 /// Whether an attempt may start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lets {
+pub(super) enum Admits {
     /// As many as like.
     All,
     /// One, as the probe.
@@ -97,41 +97,44 @@ impl Breaker {
         Self {
             policy,
             state: State::Closed { failures: 0 },
-            passes: 0,
+            permits: 0,
         }
     }
 
     /// Whether an attempt may start at `now`.
-    pub(super) fn lets(&self, now: Duration) -> Lets {
+    pub(super) fn admits(&self, now: Duration) -> Admits {
         match self.state {
-            State::Closed { .. } => Lets::All,
+            State::Closed { .. } => Admits::All,
             State::Open { until, .. } => match until.saturating_sub(now) {
-                Duration::ZERO => Lets::Probe,
-                left => Lets::Nobody(Some(left)),
+                Duration::ZERO => Admits::Probe,
+                left => Admits::Nobody(Some(left)),
             },
-            State::HalfOpen { .. } => Lets::Nobody(None),
+            State::HalfOpen { .. } => Admits::Nobody(None),
         }
     }
 
     /// An attempt starts, if it may.
-    pub(super) fn start(&mut self, now: Duration) -> Option<Pass> {
-        let pass = Pass(self.passes);
+    pub(super) fn start(&mut self, now: Duration) -> Option<Permit> {
+        let permit = Permit(self.permits);
         match self.state {
             State::Closed { .. } => {}
             State::Open { until, wait } if now >= until => {
-                self.state = State::HalfOpen { probe: pass, wait };
+                self.state = State::HalfOpen {
+                    probe: permit,
+                    wait,
+                };
             }
             State::Open { .. } | State::HalfOpen { .. } => return None,
         }
-        self.passes += 1;
-        Some(pass)
+        self.permits += 1;
+        Some(permit)
     }
 
     /// An attempt ended at `now`.
-    pub(super) fn end(&mut self, pass: Pass, sign: Sign, now: Duration) {
-        self.state = match (self.state, sign) {
-            (_, Sign::Answer) => State::Closed { failures: 0 },
-            (State::Closed { failures }, Sign::Failure) => {
+    pub(super) fn end(&mut self, permit: Permit, signal: Signal, now: Duration) {
+        self.state = match (self.state, signal) {
+            (_, Signal::Answer) => State::Closed { failures: 0 },
+            (State::Closed { failures }, Signal::Failure) => {
                 let failures = failures.saturating_add(1);
                 if self.policy.failures > 0 && failures >= self.policy.failures {
                     Self::open(now, self.policy.wait)
@@ -139,10 +142,10 @@ impl Breaker {
                     State::Closed { failures }
                 }
             }
-            (State::HalfOpen { probe, wait }, Sign::Failure) if probe == pass => {
+            (State::HalfOpen { probe, wait }, Signal::Failure) if probe == permit => {
                 Self::open(now, wait.saturating_mul(2).min(self.policy.max))
             }
-            (as_before, Sign::Failure) => as_before,
+            (as_before, Signal::Failure) => as_before,
         };
     }
 
@@ -180,29 +183,29 @@ mod tests {
     }
 
     /// A breaker that `failures` attempts opened at 0, and one more attempt from before.
-    fn opened() -> (Breaker, Pass) {
+    fn opened() -> (Breaker, Permit) {
         let mut breaker = breaker(2);
-        let passes: Vec<_> = (0..3)
+        let permits: Vec<_> = (0..3)
             .filter_map(|_| breaker.start(Duration::ZERO))
             .collect();
-        for pass in &passes[..2] {
-            breaker.end(*pass, Sign::Failure, Duration::ZERO);
+        for permit in &permits[..2] {
+            breaker.end(*permit, Signal::Failure, Duration::ZERO);
         }
         assert_eq!(breaker.state(), BreakerState::Open);
-        (breaker, passes[2])
+        (breaker, permits[2])
     }
 
     #[test]
     fn failures_in_a_row_open_it_and_an_answer_between_starts_the_count_again() {
         let mut breaker = breaker(2);
-        for sign in [Sign::Failure, Sign::Answer, Sign::Failure] {
-            let pass = breaker.start(Duration::ZERO).expect("closed");
-            breaker.end(pass, sign, Duration::ZERO);
-            assert_eq!(breaker.lets(Duration::ZERO), Lets::All);
+        for signal in [Signal::Failure, Signal::Answer, Signal::Failure] {
+            let permit = breaker.start(Duration::ZERO).expect("closed");
+            breaker.end(permit, signal, Duration::ZERO);
+            assert_eq!(breaker.admits(Duration::ZERO), Admits::All);
         }
-        let pass = breaker.start(Duration::ZERO).expect("closed");
-        breaker.end(pass, Sign::Failure, Duration::ZERO);
-        assert_eq!(breaker.lets(WAIT / 2), Lets::Nobody(Some(WAIT / 2)));
+        let permit = breaker.start(Duration::ZERO).expect("closed");
+        breaker.end(permit, Signal::Failure, Duration::ZERO);
+        assert_eq!(breaker.admits(WAIT / 2), Admits::Nobody(Some(WAIT / 2)));
         assert_eq!(breaker.start(WAIT / 2), None);
     }
 
@@ -211,11 +214,11 @@ mod tests {
         let (mut breaker, _) = opened();
         let mut now = Duration::ZERO;
         for wait in [WAIT, WAIT * 2, WAIT * 3, WAIT * 3] {
-            assert_eq!(breaker.lets(now), Lets::Nobody(Some(wait)));
+            assert_eq!(breaker.admits(now), Admits::Nobody(Some(wait)));
             now += wait;
             let probe = breaker.start(now).expect("its wait is over");
-            assert_eq!(breaker.lets(now), Lets::Nobody(None));
-            breaker.end(probe, Sign::Failure, now);
+            assert_eq!(breaker.admits(now), Admits::Nobody(None));
+            breaker.end(probe, Signal::Failure, now);
         }
     }
 
@@ -224,24 +227,24 @@ mod tests {
         let (mut breaker, _) = opened();
         let probe = breaker.start(WAIT).expect("its wait is over");
         assert_eq!(breaker.state(), BreakerState::HalfOpen);
-        breaker.end(probe, Sign::of(Kind::Rejected), WAIT);
+        breaker.end(probe, Signal::of(Kind::Rejected), WAIT);
         assert_eq!(breaker.state(), BreakerState::Closed);
     }
 
     #[test]
     fn an_older_attempt_closes_it_with_an_answer_and_changes_nothing_by_failing() {
         for half_open in [false, true] {
-            for sign in [Sign::Answer, Sign::Failure] {
+            for signal in [Signal::Answer, Signal::Failure] {
                 let (mut breaker, older) = opened();
                 let probe = half_open.then(|| breaker.start(WAIT).expect("its wait is over"));
                 let before = breaker.state();
-                breaker.end(older, sign, WAIT);
-                match sign {
-                    Sign::Answer => assert_eq!(breaker.state(), BreakerState::Closed),
-                    Sign::Failure => assert_eq!(breaker.state(), before),
+                breaker.end(older, signal, WAIT);
+                match signal {
+                    Signal::Answer => assert_eq!(breaker.state(), BreakerState::Closed),
+                    Signal::Failure => assert_eq!(breaker.state(), before),
                 }
                 if let Some(probe) = probe {
-                    breaker.end(probe, Sign::Answer, WAIT);
+                    breaker.end(probe, Signal::Answer, WAIT);
                     assert_eq!(breaker.state(), BreakerState::Closed);
                 }
             }
@@ -252,24 +255,24 @@ mod tests {
     fn without_a_limit_it_never_opens() {
         let mut breaker = breaker(0);
         for _ in 0..1000 {
-            let pass = breaker.start(Duration::ZERO).expect("closed");
-            breaker.end(pass, Sign::Failure, Duration::ZERO);
+            let permit = breaker.start(Duration::ZERO).expect("closed");
+            breaker.end(permit, Signal::Failure, Duration::ZERO);
         }
-        assert_eq!(breaker.lets(Duration::ZERO), Lets::All);
+        assert_eq!(breaker.admits(Duration::ZERO), Admits::All);
     }
 
     #[derive(Clone, Debug)]
     enum Step {
         Start,
-        End(usize, Sign),
+        End(usize, Signal),
         Later(u64),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let sign = prop_oneof![3 => Just(Sign::Failure), 1 => Just(Sign::Answer)];
+        let signal = prop_oneof![3 => Just(Signal::Failure), 1 => Just(Signal::Answer)];
         let step = prop_oneof![
             3 => Just(Step::Start),
-            3 => (0_usize..16, sign).prop_map(|(which, sign)| Step::End(which, sign)),
+            3 => (0_usize..16, signal).prop_map(|(which, signal)| Step::End(which, signal)),
             1 => (0_u64..20_000).prop_map(Step::Later),
         ];
         proptest::collection::vec(step, 0..200)
@@ -279,7 +282,7 @@ mod tests {
         #[test]
         fn half_open_lets_one_through_and_open_nobody_before_its_time(steps in steps(), failures in 1_u32..4) {
             let mut breaker = breaker(failures);
-            let mut under_way: Vec<Pass> = Vec::new();
+            let mut under_way: Vec<Permit> = Vec::new();
             let mut now = Duration::ZERO;
             // The model: until when it was said to be open, and the probe that is under way.
             let mut until = None;
@@ -289,29 +292,29 @@ mod tests {
                     Step::Later(ms) => now += Duration::from_millis(ms),
                     Step::Start => {
                         let before = breaker.state();
-                        let lets = breaker.lets(now);
-                        let pass = breaker.start(now);
-                        prop_assert_eq!(pass.is_some(), !matches!(lets, Lets::Nobody(_)));
-                        if let Some(pass) = pass {
+                        let admits = breaker.admits(now);
+                        let permit = breaker.start(now);
+                        prop_assert_eq!(permit.is_some(), !matches!(admits, Admits::Nobody(_)));
+                        if let Some(permit) = permit {
                             prop_assert!(probe.is_none(), "a second one beside the probe");
                             prop_assert!(until.is_none_or(|until| now >= until), "too early");
                             if before == BreakerState::Open {
-                                probe = Some(pass);
+                                probe = Some(permit);
                             }
-                            under_way.push(pass);
+                            under_way.push(permit);
                         }
                     }
-                    Step::End(which, sign) if !under_way.is_empty() => {
-                        let pass = under_way.swap_remove(which % under_way.len());
-                        breaker.end(pass, sign, now);
+                    Step::End(which, signal) if !under_way.is_empty() => {
+                        let permit = under_way.swap_remove(which % under_way.len());
+                        breaker.end(permit, signal, now);
                         if breaker.state() != BreakerState::HalfOpen {
                             probe = None;
                         }
                     }
                     Step::End(..) => {}
                 }
-                until = match breaker.lets(now) {
-                    Lets::Nobody(Some(left)) => {
+                until = match breaker.admits(now) {
+                    Admits::Nobody(Some(left)) => {
                         prop_assert!(left <= WAIT * 3);
                         Some(now + left)
                     }

@@ -1,6 +1,6 @@
 //! A lane: one sink's way from the outbox to its destination.
 //!
-//! Claims due deliveries a few at a time, starts an attempt for each as the sink's gate
+//! Claims due deliveries a few at a time, starts an attempt for each as the sink's admission
 //! allows, and waits for an arrival, a due time or a free slot, never by polling. While
 //! nothing may start (paused, breaker open, throttled) it holds no claims, so that a person
 //! or a newer revision can still change what waits.
@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::admission::{Admission, Decision, Running};
 use super::attempt::Sender;
-use super::course::Course;
-use super::gate::{Gate, Running, Turn};
-use super::ready::Ready;
+use super::clock::SteadyClock;
+use super::prefetch::Prefetch;
 use super::trial::Trial;
 use super::verdict::millis;
 use super::{Phase, Target};
@@ -29,7 +29,7 @@ const RECORDING: usize = 256;
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// Pause after the outbox could not be read.
 const READ_AGAIN: Duration = Duration::from_secs(1);
-/// Claims are kept over a wait of the pace up to this, and given back before a longer one.
+/// Claims are kept over a wait of the throttle up to this, and given back before a longer one.
 const KEEP: Duration = Duration::from_secs(1);
 
 /// One sink's loop.
@@ -37,8 +37,8 @@ pub(super) struct Lane {
     sender: Arc<Sender>,
     outbox: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
-    course: Arc<Course>,
-    gate: Arc<Gate>,
+    steady: Arc<SteadyClock>,
+    admission: Arc<Admission>,
     /// Something ended: a slot may be free, a new due time may be known.
     changed: Arc<Notify>,
     /// Deliveries claimed ahead at most: few, so that what waits can still be changed by a
@@ -49,10 +49,10 @@ pub(super) struct Lane {
 /// Where a lane stands.
 struct Place {
     /// Claimed and not started.
-    ready: Ready,
+    prefetch: Prefetch,
     /// When to ask the outbox again.
     ask_at: Option<Millis>,
-    /// Since when something ready waits for the pace.
+    /// Since when something ready waits for the throttle.
     held_since: Option<Duration>,
 }
 
@@ -64,10 +64,10 @@ impl Lane {
         metrics: DeliveryMetrics,
     ) -> Self {
         let Target { name, config, sink } = target;
-        let course = Arc::new(Course::new(Arc::clone(&clock)));
+        let steady = Arc::new(SteadyClock::new(Arc::clone(&clock)));
         let circuit_open = metrics.circuit_open.with_label_values(&[&*name]);
         Self {
-            gate: Arc::new(Gate::new(&config, Arc::clone(&clock), circuit_open)),
+            admission: Arc::new(Admission::new(&config, Arc::clone(&clock), circuit_open)),
             page: (2 * config.concurrency).clamp(8, 64),
             sender: Arc::new(Sender {
                 name,
@@ -75,12 +75,12 @@ impl Lane {
                 sink: Arc::from(sink),
                 outbox: Arc::clone(&outbox),
                 clock: Arc::clone(&clock),
-                course: Arc::clone(&course),
+                steady: Arc::clone(&steady),
                 metrics,
             }),
             outbox,
             clock,
-            course,
+            steady,
             changed: Arc::default(),
         }
     }
@@ -97,8 +97,8 @@ impl Lane {
         )
     }
 
-    pub(super) fn gate(&self) -> Arc<Gate> {
-        Arc::clone(&self.gate)
+    pub(super) fn admission(&self) -> Arc<Admission> {
+        Arc::clone(&self.admission)
     }
 
     /// Runs until the phase is `Stopping` and everything in flight has ended.
@@ -106,34 +106,34 @@ impl Lane {
         let arrivals = self.outbox.arrivals(&self.sender.name);
         let mut attempts = JoinSet::new();
         let mut place = Place {
-            ready: Ready::default(),
+            prefetch: Prefetch::default(),
             ask_at: Some(0),
             held_since: None,
         };
         while *phase.borrow_and_update() == Phase::Running {
             while attempts.try_join_next().is_some() {}
-            let turn = self.turn(attempts.len());
-            self.watch_pace(turn, &mut place);
-            let page = self.page(turn);
+            let decision = self.decision(attempts.len());
+            self.watch_throttle(decision, &mut place);
+            let page = self.page(decision);
             if page == 0 {
                 self.give_back(&mut place);
-            } else if place.ready.is_empty()
+            } else if place.prefetch.is_empty()
                 && place
                     .ask_at
-                    .is_some_and(|at| at <= self.course.due(self.outbox.latest()))
+                    .is_some_and(|at| at <= self.steady.due(self.outbox.latest()))
             {
                 self.claim(page, &mut place).await;
                 continue;
             }
-            if matches!(turn, Turn::Start | Turn::Probe) && !place.ready.is_empty() {
-                if let Some(running) = self.gate.start()
-                    && let Some(claim) = place.ready.next()
+            if matches!(decision, Decision::Start | Decision::Probe) && !place.prefetch.is_empty() {
+                if let Some(running) = self.admission.start()
+                    && let Some(claim) = place.prefetch.next()
                 {
                     self.start(claim, running, &mut attempts, &phase);
                 }
                 continue;
             }
-            let sleep = self.sleep(turn, page, &place);
+            let sleep = self.sleep(decision, page, &place);
             tokio::select! {
                 () = arrivals.notified() => place.ask_at = Some(0),
                 // A retry may be due before what the last page said.
@@ -149,39 +149,41 @@ impl Lane {
     }
 
     /// What may be done now, with `attempts` that are not recorded yet.
-    fn turn(&self, attempts: usize) -> Turn {
+    fn decision(&self, attempts: usize) -> Decision {
         if self.outbox.paused(&self.sender.name) {
-            return Turn::Shut(None);
+            return Decision::Shut(None);
         }
-        match self.gate.turn() {
-            Turn::Start | Turn::Probe if attempts >= RECORDING + self.sender.config.concurrency => {
-                Turn::Full
+        match self.admission.decision() {
+            Decision::Start | Decision::Probe
+                if attempts >= RECORDING + self.sender.config.concurrency =>
+            {
+                Decision::Full
             }
-            turn => turn,
+            decision => decision,
         }
     }
 
-    /// How many claims may be held at this turn.
-    fn page(&self, turn: Turn) -> usize {
-        match turn {
+    /// How many claims may be held then.
+    fn page(&self, decision: Decision) -> usize {
+        match decision {
             // For a probe as well: whose turn it is shows only in a page of all sources.
-            Turn::Start | Turn::Probe | Turn::Full => self.page,
-            Turn::Wait(wait) if wait <= KEEP => self.page,
-            Turn::Wait(_) | Turn::Shut(_) => 0,
+            Decision::Start | Decision::Probe | Decision::Full => self.page,
+            Decision::Wait(wait) if wait <= KEEP => self.page,
+            Decision::Wait(_) | Decision::Shut(_) => 0,
         }
     }
 
-    fn sleep(&self, turn: Turn, page: usize, place: &Place) -> Duration {
+    fn sleep(&self, decision: Decision, page: usize, place: &Place) -> Duration {
         let until_asked = || {
             place.ask_at.map(|at| {
-                let left = at.saturating_sub(self.course.due(self.outbox.latest()));
+                let left = at.saturating_sub(self.steady.due(self.outbox.latest()));
                 Duration::from_millis(u64::try_from(left).unwrap_or(0))
             })
         };
-        let wait = match turn {
-            Turn::Shut(wait) => wait,
-            Turn::Wait(wait) if page == 0 || !place.ready.is_empty() => Some(wait),
-            _ if place.ready.is_empty() => until_asked(),
+        let wait = match decision {
+            Decision::Shut(wait) => wait,
+            Decision::Wait(wait) if page == 0 || !place.prefetch.is_empty() => Some(wait),
+            _ if place.prefetch.is_empty() => until_asked(),
             // All slots are taken: `changed` says when one is free.
             _ => None,
         };
@@ -193,7 +195,7 @@ impl Lane {
     async fn claim(&self, limit: usize, place: &mut Place) {
         let outbox = Arc::clone(&self.outbox);
         let name = self.name();
-        let now = self.course.due(self.outbox.latest());
+        let now = self.steady.due(self.outbox.latest());
         let due: Result<Due, Unavailable> =
             tokio::task::spawn_blocking(move || outbox.claim(&name, now, limit))
                 .await
@@ -204,7 +206,7 @@ impl Lane {
                 for (id, error) in &due.damaged {
                     tracing::error!(sink, delivery = %id, error = error.0, "delivery could not be read; it is left alone");
                 }
-                place.ready.extend(due.deliveries);
+                place.prefetch.extend(due.deliveries);
                 place.ask_at = due.next;
             }
             Err(error) => {
@@ -216,22 +218,23 @@ impl Lane {
 
     /// Holds no claims any more.
     fn give_back(&self, place: &mut Place) {
-        if !place.ready.is_empty() {
-            self.outbox.unclaim(&self.sender.name, &place.ready.clear());
+        if !place.prefetch.is_empty() {
+            self.outbox
+                .unclaim(&self.sender.name, &place.prefetch.clear());
             place.ask_at = Some(0);
         }
     }
 
-    /// Measures how long what is ready waits for the pace.
-    fn watch_pace(&self, turn: Turn, place: &mut Place) {
-        match turn {
-            Turn::Wait(_) if place.ready.is_empty() => {}
-            Turn::Wait(_) => {
+    /// Measures how long what is ready waits for the throttle.
+    fn watch_throttle(&self, decision: Decision, place: &mut Place) {
+        match decision {
+            Decision::Wait(_) if place.prefetch.is_empty() => {}
+            Decision::Wait(_) => {
                 place
                     .held_since
                     .get_or_insert_with(|| self.clock.monotonic());
             }
-            Turn::Start | Turn::Probe | Turn::Full | Turn::Shut(_) => {
+            Decision::Start | Decision::Probe | Decision::Full | Decision::Shut(_) => {
                 if let Some(since) = place.held_since.take() {
                     let held = self.clock.monotonic().saturating_sub(since);
                     self.sender

@@ -3,14 +3,14 @@
 //! One [`lane`] for each sink, so that a slow or dead one delays nobody else. Never talks to
 //! the ingress: they meet in the outbox.
 
+mod admission;
 mod attempt;
 mod backoff;
 mod breaker;
-mod course;
-mod gate;
+mod clock;
 mod lane;
-mod pace;
-mod ready;
+mod prefetch;
+mod throttle;
 mod trial;
 mod verdict;
 
@@ -22,9 +22,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::admission::Admission;
+pub use self::admission::SinkStatus;
 pub use self::breaker::BreakerState;
-use self::gate::Gate;
-pub use self::gate::SinkStatus;
 use self::trial::Trial;
 pub use self::trial::{LONGEST as LONGEST_TRIAL, Tried, Untried};
 
@@ -93,7 +93,7 @@ impl Dispatcher {
             );
             sinks.push(OneSink {
                 name: lane.name(),
-                gate: lane.gate(),
+                admission: lane.admission(),
                 trial: lane.trial(),
             });
             lanes.spawn(lane.run(follow.clone()));
@@ -130,7 +130,7 @@ pub struct Sinks(Arc<[OneSink]>);
 
 struct OneSink {
     name: Arc<str>,
-    gate: Arc<Gate>,
+    admission: Arc<Admission>,
     trial: Trial,
 }
 
@@ -138,7 +138,7 @@ impl Sinks {
     /// Of one sink; all at rest for a sink that is not there.
     pub fn of(&self, sink: &str) -> SinkStatus {
         self.find(sink)
-            .map_or_else(SinkStatus::default, |one| one.gate.status())
+            .map_or_else(SinkStatus::default, |one| one.admission.status())
     }
 
     fn find(&self, sink: &str) -> Option<&OneSink> {

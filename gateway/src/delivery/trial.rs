@@ -1,5 +1,5 @@
 //! A trial: one attempt that a person asks for, with a lead of its own, past the sink's queue,
-//! pause, pace and breaker.
+//! pause, throttle and breaker.
 //!
 //! Nothing of it is stored or counted. One at a time for each sink, and never for long.
 
@@ -56,7 +56,7 @@ impl Trial {
     }
 
     async fn run(&self, event: Vec<u8>) -> Result<Tried, Untried> {
-        let _turn = self.free.try_acquire().map_err(|_| Untried::Busy)?;
+        let _free = self.free.try_acquire().map_err(|_| Untried::Busy)?;
         let call = Call {
             id: Uuid::now_v7().to_string(),
             attempt: 1,

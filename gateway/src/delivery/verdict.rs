@@ -22,7 +22,7 @@ pub(super) struct Case<'a> {
     pub(super) budget: Budget,
     /// The time now.
     pub(super) now: Millis,
-    /// The time by which deliveries are due ([`super::course`]).
+    /// The time by which deliveries are due ([`super::clock`]).
     pub(super) due: Millis,
     /// The time by which deliveries grow old.
     pub(super) age: Millis,

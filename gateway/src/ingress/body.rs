@@ -1,17 +1,30 @@
-//! Bodies: read whole, bounded in size and time.
+//! Bodies: read whole, bounded in size, time and memory.
 
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{HttpRequest, web};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt;
 
+use super::memory::{Budget, Held};
 use crate::config::Server;
+use std::sync::Arc;
+
+/// What a body without a length is given room for at a time.
+const STEP: usize = 32 << 10;
 
 /// Why a body was not read.
-pub(super) enum TooSlowOrLarge {
+#[derive(Clone, Copy)]
+pub(super) enum Unread {
     TooLarge,
     TooSlow,
     Broken,
+    NoMemory,
+}
+
+/// A body, and the room it takes.
+pub(super) struct Body {
+    pub(super) bytes: Bytes,
+    pub(super) _held: Held,
 }
 
 /// Reads the body. A body in one piece, the usual case, is not copied.
@@ -19,39 +32,64 @@ pub(super) async fn read(
     request: &HttpRequest,
     payload: web::Payload,
     limits: &Server,
-) -> Result<Bytes, TooSlowOrLarge> {
+    memory: &Arc<Budget>,
+) -> Result<Body, Unread> {
     let announced = request
         .headers()
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits.max_body as u64) {
-        return Err(TooSlowOrLarge::TooLarge);
+        return Err(Unread::TooLarge);
     }
-    tokio::time::timeout(limits.body_timeout, collect(payload, limits.max_body))
-        .await
-        .unwrap_or(Err(TooSlowOrLarge::TooSlow))
+    let announced = announced.and_then(|length| usize::try_from(length).ok());
+    let mut held = memory.body();
+    let bytes = tokio::time::timeout(
+        limits.body_timeout,
+        collect(payload, limits.max_body, announced, &mut held),
+    )
+    .await
+    .unwrap_or(Err(Unread::TooSlow))?;
+    Ok(Body { bytes, _held: held })
 }
 
-async fn collect(mut payload: web::Payload, limit: usize) -> Result<Bytes, TooSlowOrLarge> {
+async fn collect(
+    mut payload: web::Payload,
+    limit: usize,
+    announced: Option<usize>,
+    held: &mut Held,
+) -> Result<Bytes, Unread> {
     let Some(first) = payload.next().await else {
         return Ok(Bytes::new());
     };
-    let first = first.map_err(|_| TooSlowOrLarge::Broken)?;
+    let first = first.map_err(|_| Unread::Broken)?;
     if first.len() > limit {
-        return Err(TooSlowOrLarge::TooLarge);
+        return Err(Unread::TooLarge);
     }
-    let Some(second) = payload.next().await else {
+    if !held.grow(first.len()) {
+        return Err(Unread::NoMemory);
+    }
+    if announced == Some(first.len()) {
         return Ok(first);
-    };
-    let mut whole = BytesMut::from(first);
-    let mut next = Some(second);
+    }
+    // Never more room than the body needs: what grows by doubling takes twice what it holds.
+    let mut whole = Vec::new();
+    let mut next = Some(Ok(first));
+    let mut counted = false;
     while let Some(chunk) = next {
-        let chunk = chunk.map_err(|_| TooSlowOrLarge::Broken)?;
+        let chunk = chunk.map_err(|_| Unread::Broken)?;
         if whole.len() + chunk.len() > limit {
-            return Err(TooSlowOrLarge::TooLarge);
+            return Err(Unread::TooLarge);
+        }
+        if counted && !held.grow(chunk.len()) {
+            return Err(Unread::NoMemory);
+        }
+        counted = true;
+        if whole.capacity() - whole.len() < chunk.len() {
+            let room = announced.unwrap_or(whole.len() + chunk.len() + STEP);
+            whole.reserve_exact(room.saturating_sub(whole.len()).max(chunk.len()));
         }
         whole.extend_from_slice(&chunk);
         next = payload.next().await;
     }
-    Ok(whole.freeze())
+    Ok(whole.into())
 }

@@ -5,31 +5,56 @@
 
 mod arrival;
 mod body;
+mod connections;
+mod files;
+mod memory;
 mod push;
+mod skew;
+mod stray;
 mod stream;
+mod summary;
+mod tally;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
-use actix_http::HttpService;
 use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive};
 use actix_rt::net::TcpStream;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::{AppConfig, Server, ServerHandle};
-use actix_web::http::StatusCode;
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt;
+use tokio::sync::Semaphore;
 
 pub use self::arrival::arrival;
-use self::body::TooSlowOrLarge;
+use self::body::{Body, Unread};
+use self::connections::{Connection, Connections, Phase};
+pub use self::files::make_room;
+use self::memory::Budget;
 use self::stream::JsonStream;
+use self::tally::{Tally, What};
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Ceiling};
 use crate::outbox::Intake;
 use crate::route::Routes;
-use crate::source::{Registry, Reply};
+use crate::source::{At, Registry, Reply};
 use crate::telemetry::metrics::IngestMetrics;
+
+/// What proxies and load balancers may ask for; a source at that path goes first.
+pub const PROBE_PATH: &str = "/healthz";
+
+/// What it is answered with: the listener is up. Whether pushes can be stored is asked at
+/// the operators' `/readyz`.
+const ALIVE: &str = r#"{"status":"ok"}"#;
+
+/// Connections that a worker takes beyond its share, so that the newest can be let in for
+/// the oldest.
+const SPARE: usize = 4;
 
 /// `content-type` of every answer that no source made.
 const JSON: &str = "application/json;charset=UTF-8";
@@ -46,47 +71,118 @@ pub struct Ingress {
     pub tables: config::Tables,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// What is counted.
-    pub metrics: IngestMetrics,
     /// The listener's limits.
     pub limits: config::Server,
+    /// What it counts and holds.
+    pub state: State,
+}
+
+/// What the public listener counts and holds while it runs.
+pub struct State {
+    tally: Tally,
+    connections: Arc<Connections>,
+    memory: Arc<Budget>,
+    /// Turns for the work on large bodies: half of the cores, so that the other half always
+    /// has time for the others.
+    large: Arc<Semaphore>,
+    ceilings: BTreeMap<String, Ceiling>,
+}
+
+impl State {
+    /// For these sources, with every count of theirs at zero.
+    pub fn new(
+        sources: &BTreeMap<String, config::Source>,
+        limits: &config::Server,
+        metrics: &IngestMetrics,
+    ) -> Self {
+        let ceilings = sources.iter();
+        let ceilings = ceilings.map(|(name, source)| (name.clone(), source.quarantine));
+        Self {
+            tally: Tally::new(metrics.clone(), sources.keys()),
+            connections: Connections::new(
+                limits.max_connections,
+                limits.max_connections_per_address,
+                metrics.connections.clone(),
+                metrics.connections_closed.clone(),
+            ),
+            memory: Budget::new(
+                limits.max_body_memory.max(limits.max_body),
+                metrics.body_bytes.clone(),
+            ),
+            large: Arc::new(Semaphore::new(workers().div_ceil(2))),
+            ceilings: ceilings.collect(),
+        }
+    }
+}
+
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
 /// Serves pushes on `listener` until the handle stops it. To be awaited on a tokio runtime.
 pub fn serve(
     ingress: Arc<Ingress>,
     listener: TcpListener,
-) -> std::io::Result<(Server, ServerHandle, SocketAddr)> {
+) -> std::io::Result<(
+    impl Future<Output = std::io::Result<()>> + Send + 'static,
+    ServerHandle,
+    SocketAddr,
+)> {
     let address = listener.local_addr()?;
     let limits = ingress.limits.clone();
-    let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let data = web::Data::from(ingress);
-    let header_timeout = limits.header_timeout;
+    let workers = workers();
+    let shared = Arc::clone(&ingress);
     // What `HttpServer` does, with our own stream between the socket and HTTP.
     let factory = move || {
         let app = App::new()
-            .app_data(data.clone())
+            .app_data(web::Data::from(Arc::clone(&shared)))
             .default_service(web::to(answer))
             .into_factory()
             .map_err(|error: actix_web::Error| error.error_response());
         let http = HttpService::build()
-            .client_request_timeout(header_timeout)
+            .keep_alive(KeepAlive::Timeout(limits.keep_alive))
+            .client_request_timeout(limits.header_timeout)
+            .on_connect_ext(|stream: &JsonStream, data| {
+                data.insert(Arc::clone(&stream.ticket().connection));
+            })
             .h1(map_config(app, |()| AppConfig::default()));
-        fn_service(|socket: TcpStream| async move {
-            let peer = socket.peer_addr().ok();
-            Ok::<_, DispatchError>((JsonStream::new(socket), peer))
+        let shared = Arc::clone(&shared);
+        fn_service(move |socket: TcpStream| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let peer = socket.peer_addr().ok();
+                let address = peer.map(|peer| peer.ip());
+                match shared.admit(address) {
+                    Some(ticket) => Ok((JsonStream::new(socket, ticket), peer)),
+                    None => Err(DispatchError::Io(
+                        std::io::ErrorKind::ConnectionRefused.into(),
+                    )),
+                }
+            }
         })
         .and_then(http)
     };
-    let server = Server::build()
+    let limits = &ingress.limits;
+    let server: Server = Server::build()
         .workers(workers)
-        .max_concurrent_connections(limits.max_connections.div_ceil(workers))
+        .max_concurrent_connections(limits.max_connections.div_ceil(workers) + SPARE)
         .shutdown_timeout(limits.ack_deadline.as_secs() + 1)
         .disable_signals()
         .listen("public", listener, factory)?
         .run();
     let handle = server.handle();
-    Ok((server, handle, address))
+    let served = async move { ingress.state.tally.beside(server).await };
+    Ok((served, handle, address))
+}
+
+impl Ingress {
+    fn admit(&self, peer: Option<std::net::IpAddr>) -> Option<connections::Ticket> {
+        let state = &self.state;
+        let said = |reason| {
+            state.tally.say(What::Connection, "", reason, String::new);
+        };
+        state.connections.admit(peer, Instant::now(), said)
+    }
 }
 
 /// Every request comes here: a panic below becomes an answer, not a closed connection.
@@ -95,9 +191,26 @@ async fn answer(
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
-    let served = AssertUnwindSafe(serve_one(&ingress, &request, payload))
+    let connection = request.conn_data::<Arc<Connection>>();
+    let last = request.head().connection_type() == ConnectionType::Close;
+    if connection.is_some_and(|connection| connection.is_over(last)) {
+        // Nobody would see the answer.
+        return closing(failure(
+            StatusCode::BAD_REQUEST,
+            "closed",
+            "the connection is closed",
+        ));
+    }
+    let enter = |phase| {
+        if let Some(connection) = connection {
+            connection.enter(phase, Instant::now());
+        }
+    };
+    enter(Phase::Body);
+    let served = AssertUnwindSafe(serve_one(&ingress, &request, payload, &enter))
         .catch_unwind()
         .await;
+    enter(Phase::Idle);
     served.unwrap_or_else(|_| {
         tracing::error!("push handling panicked; the sender was told that it failed");
         failure(
@@ -109,14 +222,35 @@ async fn answer(
 }
 
 async fn serve_one(
-    ingress: &Ingress,
+    ingress: &Arc<Ingress>,
     request: &HttpRequest,
     payload: web::Payload,
+    enter: &impl Fn(Phase),
 ) -> HttpResponse {
-    let Some(group) = ingress.sources.at(request.path()) else {
+    let method = request.method().as_str();
+    let asks = matches!(method, "GET" | "HEAD");
+    let Some(at) = ingress.sources.at(request.path()) else {
+        if asks && request.path() == PROBE_PATH {
+            return HttpResponse::Ok().content_type(JSON).body(ALIVE);
+        }
+        if method == "POST" && stray::may_be_signed(request) {
+            let read = body::read(request, payload, &ingress.limits, &ingress.state.memory);
+            let read = read.await;
+            enter(Phase::Busy);
+            if let Ok(Body { bytes, .. }) = read {
+                stray::note(ingress, request, bytes).await;
+            }
+        }
         return failure(StatusCode::NOT_FOUND, "not-found", "no such path");
     };
-    if !matches!(request.method().as_str(), "POST" | "GET") {
+    if asks && !stray::may_be_signed(request) {
+        // A probe of whether somebody is there, not a push: what a push without a signature
+        // would get, and not counted as one.
+        let source = at.group.first();
+        ingress.state.tally.count(source.name(), "probe");
+        return render(source.answer(crate::source::Answer::Refused));
+    }
+    if !matches!(method, "POST" | "GET") {
         let mut response = failure(
             StatusCode::METHOD_NOT_ALLOWED,
             "method-not-allowed",
@@ -128,31 +262,51 @@ async fn serve_one(
         );
         return response;
     }
-    let body = match body::read(request, payload, &ingress.limits).await {
-        Ok(body) => body,
-        Err(TooSlowOrLarge::TooLarge) => {
-            return closing(failure(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body-too-large",
-                "the body is too large",
-            ));
+    match body::read(request, payload, &ingress.limits, &ingress.state.memory).await {
+        Ok(body) => {
+            enter(Phase::Busy);
+            let Body { bytes, _held } = body;
+            render(push::take(ingress, at, request, bytes).await)
         }
-        Err(TooSlowOrLarge::TooSlow) => {
-            return closing(failure(
-                StatusCode::REQUEST_TIMEOUT,
-                "body-timeout",
-                "the body came too slowly",
-            ));
-        }
-        Err(TooSlowOrLarge::Broken) => {
-            return closing(failure(
-                StatusCode::BAD_REQUEST,
-                "bad-body",
-                "the body could not be read",
-            ));
+        Err(unread) => not_read(ingress, &at, unread),
+    }
+}
+
+/// The answer to a push whose body did not come whole.
+fn not_read(ingress: &Ingress, at: &At<'_>, unread: Unread) -> HttpResponse {
+    let (status, code, reason, message) = match unread {
+        Unread::TooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "body_too_large",
+            "the body is too large",
+        ),
+        Unread::TooSlow => (
+            StatusCode::REQUEST_TIMEOUT,
+            "body-timeout",
+            "body_timeout",
+            "the body came too slowly",
+        ),
+        Unread::Broken => (
+            StatusCode::BAD_REQUEST,
+            "bad-body",
+            "bad_body",
+            "the body could not be read",
+        ),
+        Unread::NoMemory => {
+            let source = at.group.first();
+            let tally = &ingress.state.tally;
+            tally.say(What::NoMemory, source.name(), "", String::new);
+            tally.count(source.name(), "overloaded");
+            let answer = crate::source::Answer::Failed("overloaded");
+            return closing(render(source.answer(answer)));
         }
     };
-    render(push::take(ingress, group, request, body).await)
+    let source = at.group.first().name();
+    let tally = &ingress.state.tally;
+    tally.say(What::Unread, source, reason, String::new);
+    tally.count(source, "unread");
+    closing(failure(status, code, message))
 }
 
 fn render(reply: Reply) -> HttpResponse {
@@ -173,7 +327,7 @@ fn failure(status: StatusCode, code: &'static str, message: &'static str) -> Htt
 fn closing(mut response: HttpResponse) -> HttpResponse {
     response
         .head_mut()
-        .set_connection_type(actix_web::http::ConnectionType::Close);
+        .set_connection_type(ConnectionType::Close);
     response
 }
 

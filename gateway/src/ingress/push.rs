@@ -1,18 +1,45 @@
 //! One push: verify, read, route, make durable, answer.
+//!
+//! The deadline counts from the body's last byte: what is not durable by then is answered
+//! with failure, however far it has come. Large bodies are worked on by a thread that may
+//! block, a few at a time, so that no worker is kept from its other connections.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderValue;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
 use super::Ingress;
 use super::arrival::arrival;
+use super::tally::What;
+use crate::clock::Millis;
 use crate::config::OnOdd;
 use crate::outbox::{Accepted, Quarantined, Refusal, Suspect};
-use crate::source::{Answer, Group, Odd, Push, Reading, Reply, Request, Source};
+use crate::source::{Answer, At, Odd, Reading, Reply, Request, Source};
 
-/// What became of a push; its name is a metric's label.
+/// Bodies above this are worked on apart; up to it that takes well under a millisecond.
+const LARGE: usize = 32 << 10;
+
+/// What was made of a push; what goes to the store is on its way.
+enum Judged {
+    Lead {
+        pushed_at: Option<Millis>,
+        stored: BoxFuture<'static, Result<Accepted, Refusal>>,
+    },
+    Odd {
+        reason: &'static str,
+        pushed_at: Option<Millis>,
+        /// `None` if the merchant rejects such.
+        kept: Option<BoxFuture<'static, Result<Quarantined, Refusal>>>,
+    },
+    Refused(&'static str),
+    Handshake(Reply),
+}
+
+/// How a push ended; `result` is a metric's label.
 struct Verdict {
     answer: Answer,
     result: &'static str,
@@ -26,164 +53,259 @@ impl Verdict {
         }
     }
 
-    const REFUSED: Self = Self {
-        answer: Answer::Refused,
-        result: "refused",
-    };
+    const fn failed(code: &'static str, result: &'static str) -> Self {
+        Self {
+            answer: Answer::Failed(code),
+            result,
+        }
+    }
 }
 
 /// Takes one push to its answer.
 pub(super) async fn take(
-    ingress: &Ingress,
-    group: &Group,
+    ingress: &Arc<Ingress>,
+    at: At<'_>,
     request: &HttpRequest,
     body: Bytes,
 ) -> Reply {
     let began = Instant::now();
+    let deadline = began + ingress.limits.ack_deadline;
     let received_at = ingress.clock.now();
-    let header = |name: &str| {
-        request
-            .headers()
-            .get(name)
-            .map(actix_web::http::header::HeaderValue::as_bytes)
-    };
-    let (source, reading) = group.read(&Request {
-        method: request.method().as_str(),
-        query: request.query_string(),
-        header: &header,
-        body,
-        received_at,
-    });
-    let verdict = match reading {
-        Reading::Lead(push) => store(ingress, *push, received_at).await,
-        Reading::Odd(odd) => set_aside(ingress, odd, received_at).await,
-        Reading::Refused(reason) => {
-            tracing::debug!(source = source.name(), reason, "push refused");
-            Verdict::REFUSED
+    let tally = &ingress.state.tally;
+    let by = tokio::time::Instant::from_std(deadline);
+    let ended = tokio::time::timeout_at(by, async {
+        let (source, judged) = if body.len() > LARGE {
+            judge_apart(ingress, &at, request, body, received_at).await
+        } else {
+            let header = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
+            let request = Request {
+                method: request.method().as_str(),
+                query: request.query_string(),
+                header: &header,
+                body,
+                received_at,
+            };
+            judge(ingress, &at, &request)
+        };
+        if !at.exact && !matches!(judged, Judged::Refused(_) | Judged::Handshake(_)) {
+            tally.say(What::Slash, source.name(), "", || at.configured.to_owned());
         }
-        Reading::Handshake(reply) => return reply,
+        let verdict = match judged {
+            Judged::Lead { pushed_at, stored } => {
+                tally.authentic(source.name(), pushed_at, received_at);
+                tally.fresh(source.name());
+                store(ingress, source.name(), stored).await
+            }
+            Judged::Odd {
+                reason,
+                pushed_at,
+                kept,
+            } => {
+                tally.authentic(source.name(), pushed_at, received_at);
+                if !is_about_time(reason) {
+                    tally.fresh(source.name());
+                }
+                match kept {
+                    Some(kept) => {
+                        let odd = (reason, pushed_at, received_at);
+                        set_aside(ingress, source.name(), odd, kept).await
+                    }
+                    None => {
+                        tally.rejected(source.name(), reason, pushed_at, received_at);
+                        Verdict {
+                            answer: Answer::Refused,
+                            result: result_of(reason),
+                        }
+                    }
+                }
+            }
+            Judged::Refused(reason) => {
+                tracing::debug!(source = source.name(), reason, "push refused");
+                tally.refused(source.name(), reason);
+                return Err(source.answer(Answer::Refused));
+            }
+            Judged::Handshake(reply) => return Err(reply),
+        };
+        Ok((source, verdict))
+    })
+    .await;
+    let (source, verdict) = match ended {
+        // Counted already.
+        Ok(Err(reply)) => return reply,
+        // In time is what the sender sees in time.
+        Ok(Ok((source, verdict)))
+            if verdict.answer != Answer::Success || Instant::now() <= deadline =>
+        {
+            (source, verdict)
+        }
+        Ok(Ok((source, _))) => (source, Verdict::failed("timeout", "error")),
+        Err(_) => (
+            Arc::clone(at.group.first()),
+            Verdict::failed("timeout", "error"),
+        ),
     };
-    count(ingress, &*source, &verdict, received_at, began);
+    if verdict.answer == Answer::Failed("timeout") {
+        tally.say(What::TooLate, source.name(), "", String::new);
+    }
+    if verdict.answer == Answer::Success {
+        tally.durable(source.name(), received_at);
+    }
+    tally.count(source.name(), verdict.result);
+    tally.took(source.name(), began.elapsed());
     source.answer(verdict.answer)
 }
 
-async fn store(ingress: &Ingress, push: Push, received_at: i64) -> Verdict {
-    let source = push.source.clone();
-    let arrival = arrival(push, &ingress.routes, &ingress.tables, received_at);
-    let stored =
-        tokio::time::timeout(ingress.limits.ack_deadline, ingress.outbox.accept(arrival)).await;
-    match stored {
-        Ok(Ok(Accepted::New {
-            lead,
-            revision,
-            history,
-        })) => {
-            tracing::debug!(source, lead = %lead, revision, history, "push accepted");
-            Verdict::success("accepted")
+/// Verifies and reads, and gives what is to be stored to the store, which encodes it at once.
+fn judge(ingress: &Ingress, at: &At<'_>, request: &Request<'_>) -> (Arc<dyn Source>, Judged) {
+    let received_at = request.received_at;
+    let (source, reading) = at.group.read(request);
+    let judged = match reading {
+        Reading::Lead(push) => {
+            let pushed_at = push.pushed_at;
+            let arrival = arrival(*push, &ingress.routes, &ingress.tables, received_at);
+            Judged::Lead {
+                pushed_at,
+                stored: ingress.outbox.accept(arrival),
+            }
         }
-        Ok(Ok(Accepted::Duplicate { lead, revision })) => {
-            tracing::debug!(source, lead = %lead, revision, "push was a duplicate");
-            Verdict::success("duplicate")
-        }
-        Ok(Err(refusal)) => not_stored(&source, &refusal),
-        Err(_) => too_late(&source),
+        Reading::Odd(odd) => Judged::Odd {
+            reason: odd.reason,
+            pushed_at: odd.pushed_at,
+            kept: (odd.then == OnOdd::Quarantine).then(|| {
+                let suspect = suspect(ingress, odd, received_at);
+                ingress.outbox.quarantine(suspect)
+            }),
+        },
+        Reading::Refused(reason) => Judged::Refused(reason),
+        Reading::Handshake(reply) => Judged::Handshake(reply),
+    };
+    (source, judged)
+}
+
+/// [`judge`] on a thread that may block.
+async fn judge_apart(
+    ingress: &Arc<Ingress>,
+    at: &At<'_>,
+    request: &HttpRequest,
+    body: Bytes,
+    received_at: Millis,
+) -> (Arc<dyn Source>, Judged) {
+    let turn = Arc::clone(&ingress.state.large).acquire_owned().await;
+    let headers = request.headers().clone();
+    let (method, query) = (request.method().clone(), request.query_string().to_owned());
+    let (ingress, configured) = (Arc::clone(ingress), at.configured.to_owned());
+    let exact = at.exact;
+    let judged = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        let at = ingress.sources.at(&configured);
+        let at = at.expect("the registry does not change: the path was found in it");
+        let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+        judge(
+            &ingress,
+            &At { exact, ..at },
+            &Request {
+                method: method.as_str(),
+                query: &query,
+                header: &header,
+                body,
+                received_at,
+            },
+        )
+    });
+    match judged.await {
+        Ok(judged) => judged,
+        // As if it had happened here: there is an answer for it.
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => panic!("the work was given up: {error}"),
+        },
     }
 }
 
-async fn set_aside(ingress: &Ingress, odd: Odd, received_at: i64) -> Verdict {
-    if odd.then == OnOdd::Reject {
-        tracing::debug!(
-            source = odd.source,
-            reason = odd.reason,
-            "odd push rejected"
-        );
-        return Verdict::REFUSED;
-    }
-    let source = odd.source.clone();
-    let reason = odd.reason;
-    let suspect = Suspect {
+fn suspect(ingress: &Ingress, odd: Odd, received_at: Millis) -> Suspect {
+    let ceiling = ingress.state.ceilings.get(&odd.source);
+    Suspect {
         source: Arc::from(odd.source.as_str()),
-        reason,
+        reason: odd.reason,
         received_at,
         request_id: odd.request_id,
+        signature: odd.signature,
         query: odd.query,
         content_type: odd.content_type,
         body: odd.body.to_vec(),
-    };
-    match tokio::time::timeout(
-        ingress.limits.ack_deadline,
-        ingress.outbox.quarantine(suspect),
-    )
-    .await
-    {
-        Ok(Ok(Quarantined::New(id))) => {
-            tracing::warn!(source, reason, quarantine = %id, "push quarantined");
-            Verdict::success("quarantined")
-        }
-        Ok(Ok(Quarantined::Duplicate)) => Verdict::success("duplicate"),
-        Ok(Err(refusal)) => not_stored(&source, &refusal),
-        Err(_) => too_late(&source),
+        ceiling: ceiling.copied().unwrap_or_default(),
     }
 }
 
-fn not_stored(source: &str, refusal: &Refusal) -> Verdict {
+async fn store(
+    ingress: &Ingress,
+    source: &str,
+    stored: BoxFuture<'static, Result<Accepted, Refusal>>,
+) -> Verdict {
+    match stored.await {
+        Ok(Accepted::New {
+            lead,
+            revision,
+            history,
+        }) => {
+            tracing::debug!(source, lead = %lead, revision, history, "push accepted");
+            Verdict::success("accepted")
+        }
+        Ok(Accepted::Duplicate { lead, revision }) => {
+            tracing::debug!(source, lead = %lead, revision, "push was a duplicate");
+            Verdict::success("duplicate")
+        }
+        Ok(Accepted::Routed { lead, revision }) => {
+            tracing::debug!(source, lead = %lead, revision, "push of a lead that no sink had wanted was routed");
+            Verdict::success("accepted")
+        }
+        Err(refusal) => not_stored(ingress, source, &refusal),
+    }
+}
+
+async fn set_aside(
+    ingress: &Ingress,
+    source: &str,
+    (reason, pushed_at, received_at): (&'static str, Option<Millis>, Millis),
+    kept: BoxFuture<'static, Result<Quarantined, Refusal>>,
+) -> Verdict {
+    let tally = &ingress.state.tally;
+    match kept.await {
+        Ok(Quarantined::New(id)) => {
+            tracing::debug!(source, reason, quarantine = %id, "push quarantined");
+            tally.quarantined(source, reason, pushed_at, received_at);
+            Verdict::success(result_of(reason))
+        }
+        Ok(Quarantined::Duplicate) => Verdict::success("duplicate"),
+        // It is nowhere but with the sender: success would lose it without a trace.
+        Ok(Quarantined::Full) => {
+            tally.say(What::QuarantineFull, source, reason, String::new);
+            Verdict::failed("quarantine-full", "quarantine_full")
+        }
+        Err(refusal) => not_stored(ingress, source, &refusal),
+    }
+}
+
+fn not_stored(ingress: &Ingress, source: &str, refusal: &Refusal) -> Verdict {
     match refusal {
         Refusal::Full => {
-            tracing::warn!(source, "push not taken: the outbox queue is full");
-            Verdict {
-                answer: Answer::Failed("overloaded"),
-                result: "overloaded",
-            }
+            let tally = &ingress.state.tally;
+            tally.say(What::QueueFull, source, "", String::new);
+            Verdict::failed("overloaded", "overloaded")
         }
-        Refusal::NoSpace => Verdict {
-            answer: Answer::Failed("no-space"),
-            result: "overloaded",
-        },
-        Refusal::Unavailable(_) => Verdict {
-            answer: Answer::Failed("unavailable"),
-            result: "error",
-        },
+        Refusal::NoSpace => Verdict::failed("no-space", "overloaded"),
+        Refusal::Unavailable(_) => Verdict::failed("unavailable", "error"),
     }
 }
 
-fn too_late(source: &str) -> Verdict {
-    tracing::warn!(
-        source,
-        "push not acknowledged: it was not durable within the deadline"
-    );
-    Verdict {
-        answer: Answer::Failed("timeout"),
-        result: "error",
-    }
+fn is_about_time(reason: &str) -> bool {
+    matches!(reason, "stale" | "no_timestamp")
 }
 
-fn count(
-    ingress: &Ingress,
-    source: &dyn Source,
-    verdict: &Verdict,
-    received_at: i64,
-    began: Instant,
-) {
-    let name = source.name();
-    ingress
-        .metrics
-        .requests
-        .with_label_values(&[name, verdict.result])
-        .inc();
-    ingress
-        .metrics
-        .duration
-        .with_label_values(&[name])
-        .observe(began.elapsed().as_secs_f64());
-    if verdict.answer == Answer::Success {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "milliseconds since 1970 fit f64 exactly"
-        )]
-        ingress
-            .metrics
-            .last_lead
-            .with_label_values(&[name])
-            .set(received_at as f64 / 1000.0);
+fn result_of(reason: &str) -> &'static str {
+    if is_about_time(reason) {
+        "stale"
+    } else {
+        "invalid"
     }
 }

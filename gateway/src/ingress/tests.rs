@@ -29,7 +29,10 @@ async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_jso
     let server = config::Server {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         max_body: 1 << 18,
+        max_body_memory: 1 << 20,
         max_connections: 16,
+        max_connections_per_address: None,
+        keep_alive: Duration::from_secs(1),
         header_timeout: Duration::from_secs(1),
         body_timeout: Duration::from_secs(1),
         ack_deadline: Duration::from_secs(1),
@@ -48,16 +51,18 @@ async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_jso
     };
     let source = config::Source {
         path: "/leads".to_owned(),
+        quarantine: Ceiling::default(),
         kind: config::SourceKind::Tmall(tmall),
     };
     let sinks: BTreeMap<String, config::Sink> = BTreeMap::new();
+    let sources = BTreeMap::from([("shop".to_owned(), source)]);
     let ingress = Arc::new(Ingress {
-        sources: Registry::new(&BTreeMap::from([("shop".to_owned(), source)]), &server),
+        sources: Registry::new(&sources, &server),
+        state: State::new(&sources, &server, &Metrics::new().ingest),
         routes: Routes::new(sinks.iter(), &config::Tables::new()).expect("no routes"),
         outbox: Arc::new(Broken(broken)),
         tables: config::Tables::new(),
         clock: Arc::new(SystemClock),
-        metrics: Metrics::new().ingest,
         limits: server,
     });
     let app = App::new()

@@ -10,7 +10,7 @@ mod json;
 mod labels;
 mod phone;
 mod read;
-mod specimen;
+mod sample;
 pub mod time;
 mod write;
 
@@ -22,7 +22,7 @@ pub use identity::{Identity, Merchant};
 pub use json::Json;
 pub use phone::Phone;
 pub use read::Unreadable;
-pub use specimen::{Specimen, TEST_NAME, TEST_PHONE};
+pub use sample::{Sample, TEST_NAME, TEST_PHONE};
 
 use crate::clock::Millis;
 

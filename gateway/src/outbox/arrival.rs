@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LeadId, QuarantineId};
 use crate::clock::Millis;
+use crate::config::Ceiling;
 
 /// A verified lead on its way into the store. Not `Debug`: it is personal data.
 #[derive(Clone)]
@@ -130,6 +131,13 @@ pub enum Accepted {
         /// The revision that has this content.
         revision: u32,
     },
+    /// Exactly this content was stored before, and no sink had wanted the lead until now.
+    Routed {
+        /// The lead.
+        lead: LeadId,
+        /// The revision that has this content.
+        revision: u32,
+    },
 }
 
 /// An authentic push that could not be read.
@@ -143,12 +151,17 @@ pub struct Suspect {
     pub received_at: Millis,
     /// The sender's id of the request.
     pub request_id: Option<String>,
+    /// What signs it: one captured push can be cut and labelled in endless ways, all of which
+    /// have the same. Empty where there is none.
+    pub signature: String,
     /// The raw query string.
     pub query: String,
     /// The raw content type.
     pub content_type: String,
     /// The raw body.
     pub body: Vec<u8>,
+    /// How much of its source may be kept.
+    pub ceiling: Ceiling,
 }
 
 /// What became of a suspect.
@@ -156,8 +169,10 @@ pub struct Suspect {
 pub enum Quarantined {
     /// Kept.
     New(QuarantineId),
-    /// The same bytes were kept before.
+    /// The same signature, or the same content, was kept before.
     Duplicate,
+    /// Not kept, only counted: as much of its source as may be is kept already.
+    Full,
 }
 
 /// Why an arrival was not taken.

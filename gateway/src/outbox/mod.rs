@@ -6,6 +6,7 @@
 //! written at the traits' methods. Knows nothing of HTTP, routes or plugins.
 
 mod arrival;
+mod belief;
 mod delivery;
 mod export;
 mod ids;
@@ -19,15 +20,30 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
-pub use arrival::*;
-pub use delivery::*;
-pub use export::*;
-pub use ids::*;
-pub use stored::*;
-pub use totals::*;
-pub use upkeep::*;
+pub use arrival::{
+    Accepted, Arrival, Find, FindBy, Quarantined, Refusal, Route, Suspect, Unavailable,
+};
+pub use belief::{Announced, Belief, DAY, Doubt, Timekeeping};
+pub use delivery::{
+    ATTEMPTS_KEPT, Attempt, Budget, Claim, DeathReason, Delivery, Due, Finish, Repair, Repaired,
+    SinkPolicy, State, StateName,
+};
+pub use export::{
+    EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead, ExportedRevision,
+    ExportedSuspect,
+};
+pub use ids::{DeliveryId, LeadId, QuarantineId};
+pub use stored::{
+    Expiring, Filter, History, Listed, Page, QuarantineCount, Resealed, Retention, StoredLead,
+    StoredSuspect, Swept,
+};
+pub use totals::{SinkTotals, Totals};
+pub use upkeep::{BackedUp, Imported, PROBLEMS_LISTED, Problem, Salvaged, UpkeepError, Verdict};
 
 use crate::clock::Millis;
+
+/// Values that a sink's plugin may keep.
+pub const SINK_STATE_KEYS: usize = 16;
 
 /// The side of the store that receiving sees.
 pub trait Intake: Send + Sync + 'static {
@@ -36,7 +52,8 @@ pub trait Intake: Send + Sync + 'static {
     /// [`Refusal::Full`] at once.
     fn accept(&self, arrival: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>>;
 
-    /// Stores an authentic push that nobody could read, as durably as a lead.
+    /// Stores an authentic push that nobody could read, as durably as a lead, unless as much
+    /// of its source as may be is there already: then it is counted, as durably.
     fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>>;
 }
 
@@ -71,6 +88,12 @@ pub trait Queue: Send + Sync + 'static {
 
     /// The latest time that was ever written: a clock that shows less was set back.
     fn latest(&self) -> Millis;
+
+    /// The time by which something may have grown old, where the clock shows `now`: less while
+    /// the clock is far ahead of what the store has seen. Cheap.
+    fn believed(&self, now: Millis) -> Millis {
+        now
+    }
 
     /// Whether a sink is paused; cheap. [`Queue::arrivals`] is notified when it changes.
     fn paused(&self, sink: &str) -> bool;
@@ -126,6 +149,9 @@ pub trait Outbox: Intake + Queue {
         limit: usize,
     ) -> Result<Page<StoredSuspect>, Unavailable>;
 
+    /// How much of each source is in quarantine, by name.
+    fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Unavailable>;
+
     /// One push kept aside.
     fn suspect(&self, id: QuarantineId) -> Result<Option<StoredSuspect>, Unavailable>;
 
@@ -167,8 +193,34 @@ pub trait Outbox: Intake + Queue {
     /// on. Blocks as long as `to` does: call it from a blocking thread.
     fn backup(&self, to: &mut dyn std::io::Write) -> Result<BackedUp, UpkeepError>;
 
+    /// Leads that no sink ever wanted, newest first.
+    fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable>;
+
+    /// What is known of the time. Cheap.
+    fn time(&self) -> Timekeeping;
+
+    /// Changes what is known of the time: for readers at once, on disk when the future is
+    /// ready; a future that is dropped leaves the disk alone.
+    fn keep_time(&self, time: Timekeeping) -> BoxFuture<'static, Result<(), Unavailable>>;
+
+    /// Dead letters and suspects whose time is over by `until`. Reads the disk.
+    fn expiring(&self, keep: Retention, until: Millis) -> Result<Expiring, Unavailable>;
+
+    /// What a sink's plugin keeps under `key`.
+    fn sink_state(&self, sink: &str, key: &str) -> Result<Option<Vec<u8>>, Unavailable>;
+
+    /// Keeps a value for a sink's plugin, sealed like a lead, or forgets it. Durable when the
+    /// future is ready. `false` if the sink has [`SINK_STATE_KEYS`] others already.
+    fn keep_sink_state(
+        &self,
+        sink: &str,
+        key: &str,
+        value: Option<Vec<u8>>,
+    ) -> BoxFuture<'static, Result<bool, Unavailable>>;
+
     /// Removes what is over for longer than `keep` says, looking at no more than `limit`
-    /// leads from `from` on. Reads the disk: call it from a blocking thread.
+    /// leads from `from` on. Removes nothing while the clock is not believed. Reads the disk:
+    /// call it from a blocking thread.
     fn sweep(
         &self,
         keep: Retention,

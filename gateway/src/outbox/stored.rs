@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Delivery, DeliveryId, LeadId, QuarantineId, StateName};
 use crate::clock::Millis;
 
@@ -113,6 +115,22 @@ impl fmt::Debug for StoredSuspect {
     }
 }
 
+/// How much of a source is in quarantine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineCount {
+    /// Pushes.
+    pub entries: u64,
+    /// Bytes of their bodies and queries.
+    pub bytes: u64,
+    /// Pushes that were only counted, because as many as may be were kept already; since
+    /// there were none the last time.
+    pub not_kept: u64,
+    /// When the first of them came.
+    pub first_not_kept_at: Millis,
+    /// When the last of them came.
+    pub last_not_kept_at: Millis,
+}
+
 /// What one step of rekeying did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resealed {
@@ -127,6 +145,8 @@ pub struct Resealed {
 pub struct Swept {
     /// Leads that left.
     pub leads: u64,
+    /// Dead letters that left with them.
+    pub dead_letters: u64,
     /// Suspects that left.
     pub suspects: u64,
     /// Where to go on; `None` at the end.
@@ -140,4 +160,17 @@ pub struct Retention {
     pub done_ms: Millis,
     /// Leads with a dead letter, since the last attempt, and suspects; in milliseconds.
     pub dead_ms: Millis,
+    /// They leave only if their time ended before this: later ends were not announced yet.
+    pub dead_by: Millis,
+}
+
+/// What needs a person and leaves soon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expiring {
+    /// Dead letters.
+    pub dead_letters: u64,
+    /// Pushes in quarantine.
+    pub quarantine: u64,
+    /// When the first of them leaves.
+    pub first: Option<Millis>,
 }

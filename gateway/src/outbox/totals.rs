@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::DeathReason;
+use super::{DeathReason, Timekeeping};
 use crate::clock::Millis;
 
 /// Counts since the store was made.
@@ -24,6 +24,10 @@ pub struct Totals {
     pub latest: Millis,
     /// By sink.
     pub sinks: BTreeMap<String, SinkTotals>,
+    /// Leads that are stored now and that no sink ever wanted.
+    pub unrouted: u64,
+    /// What is known of the time.
+    pub time: Timekeeping,
 }
 
 /// Counts of one sink.

@@ -6,17 +6,21 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
+use std::mem::offset_of;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Duration;
 
 use leadgate_plugin::abi;
+use leadgate_plugin::export::read_up_to;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::calls::{Calls, Open};
-use super::{Call, Kind, LoadError, Outcome, SinkConfig};
+use super::file::Held;
+use super::{Call, Connected, Kind, LoadError, Outcome, SinkConfig, SinkState, Step};
 use crate::config::Problem;
 
 /// Attempts that a sink may leave uncompleted after their timeout before it gets no more.
@@ -47,6 +51,7 @@ struct Functions {
         unsafe extern "C" fn(*mut c_void, *const abi::Delivery, abi::TextFn, *mut c_void) -> i32,
     >,
     destroy: unsafe extern "C" fn(*mut c_void),
+    connect: Option<unsafe extern "C" fn(*mut c_void, u64, abi::StepFn, *mut c_void) -> i32>,
 }
 
 /// The plugins linked into this binary.
@@ -71,14 +76,19 @@ pub(super) fn linked() -> Result<Vec<Plugin>, LoadError> {
     plugins.collect()
 }
 
-/// Loads the library at `path` for good.
-pub(super) fn open(name: &str, path: &Path) -> Result<Plugin, LoadError> {
+/// Loads a library for good.
+pub(super) fn open(name: &str, held: Held) -> Result<Plugin, LoadError> {
+    let place = held.place();
     // SAFETY: loading runs the library's initialisers. The merchant named this file in the
-    // configuration, nobody else may write it, and its hash was compared if one was given.
-    let library = unsafe { libloading::Library::new(path) }.map_err(|error| LoadError::Open {
-        path: path.to_owned(),
-        why: error.to_string(),
+    // configuration. What is loaded is the descriptor that was looked at: only root and we can
+    // change that file, and its hash was compared if one was given.
+    let library = unsafe { libloading::Library::new(&place) };
+    let library = library.map_err(|error| LoadError::Open {
+        path: held.path().to_owned(),
+        why: reason(&error, &place, held.path()),
     })?;
+    let path = held.path().to_owned();
+    held.keep();
     // Never unloaded: its threads and our function pointers live as long as the process.
     let library = Box::leak(Box::new(library));
     let symbol = format!("{}{}", abi::SYMBOL_PREFIX, name.replace('-', "_"));
@@ -86,7 +96,7 @@ pub(super) fn open(name: &str, path: &Path) -> Result<Plugin, LoadError> {
     let descriptor =
         unsafe { library.get::<abi::DescriptorFn>(symbol.as_bytes()) }.map_err(|_| {
             LoadError::Symbol {
-                path: path.to_owned(),
+                path: path.clone(),
                 symbol: symbol.clone(),
                 name: name.to_owned(),
             }
@@ -94,6 +104,22 @@ pub(super) fn open(name: &str, path: &Path) -> Result<Plugin, LoadError> {
     // SAFETY: called as the contract says; what it points to is static. A library from
     // outside may block in `deliver` whatever it says, so it is called from the blocking pool.
     unsafe { describe(name, descriptor(), true) }
+}
+
+/// What the linker says, of the file by the name that people know.
+fn reason(error: &libloading::Error, place: &Path, path: &Path) -> String {
+    let mut said = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_said = cause.to_string();
+        if !said.contains(&cause_said) {
+            said = format!("{said}: {cause_said}");
+        }
+        source = cause.source();
+    }
+    let place = place.display().to_string();
+    let said = said.replace(&format!("{place}: "), "");
+    said.replace(&place, &path.display().to_string())
 }
 
 /// Reads a descriptor.
@@ -122,9 +148,10 @@ unsafe fn describe(name: &str, at: *const abi::Plugin, foreign: bool) -> Result<
         )
     };
     if magic != abi::MAGIC {
-        return Err(unfit(
-            "its descriptor does not begin with the leadgate magic number".to_owned(),
-        ));
+        return Err(unfit(format!(
+            "its descriptor does not begin with the leadgate magic number {:#018x}, but with {magic:#018x}",
+            abi::MAGIC
+        )));
     }
     if major != abi::ABI_MAJOR {
         return Err(unfit(format!(
@@ -133,14 +160,14 @@ unsafe fn describe(name: &str, at: *const abi::Plugin, foreign: bool) -> Result<
             abi::ABI_MINOR
         )));
     }
-    let least = std::mem::size_of::<abi::Plugin>();
-    if size < least {
+    if size < FIRST {
         return Err(unfit(format!(
-            "its descriptor has {size} bytes, ABI 1.0 needs {least}"
+            "its descriptor has {size} bytes, ABI 1.0 needs {FIRST}: it lacks {}",
+            lacking(size)
         )));
     }
-    // SAFETY: the plugin says that it has at least as many bytes as our struct.
-    let plugin = unsafe { *at };
+    // SAFETY: the plugin says that it has so many bytes; what an older one lacks stays null.
+    let plugin = unsafe { read_up_to(at, (*at).struct_size, NOTHING) };
     // SAFETY: static bytes by the contract of the descriptor.
     let (own_name, version, schema) = unsafe {
         (
@@ -169,8 +196,75 @@ unsafe fn describe(name: &str, at: *const abi::Plugin, foreign: bool) -> Result<
             deliver: plugin.deliver.ok_or_else(|| missing("deliver"))?,
             render: plugin.render,
             destroy: plugin.destroy.ok_or_else(|| missing("destroy"))?,
+            // SAFETY: the plugin's own function, asked as the ABI says.
+            connect: plugin
+                .get_extension
+                .and_then(|get_extension| unsafe { connect_of(get_extension) }),
         },
     })
+}
+
+/// Bytes of the descriptor in ABI 1.0 to 1.2.
+const FIRST: usize = offset_of!(abi::Plugin, get_extension);
+
+/// A descriptor of which nothing is known.
+const NOTHING: abi::Plugin = abi::Plugin {
+    magic: 0,
+    abi_major: 0,
+    abi_minor: 0,
+    struct_size: 0,
+    flags: 0,
+    name: abi::Bytes::EMPTY,
+    version: abi::Bytes::EMPTY,
+    settings_schema: abi::Bytes::EMPTY,
+    check: None,
+    create: None,
+    deliver: None,
+    render: None,
+    destroy: None,
+    get_extension: None,
+};
+
+/// The fields of ABI 1.0 that do not fit into `size` bytes.
+fn lacking(size: usize) -> String {
+    let ends = [
+        ("name", offset_of!(abi::Plugin, version)),
+        ("version", offset_of!(abi::Plugin, settings_schema)),
+        ("settings_schema", offset_of!(abi::Plugin, check)),
+        ("check", offset_of!(abi::Plugin, create)),
+        ("create", offset_of!(abi::Plugin, deliver)),
+        ("deliver", offset_of!(abi::Plugin, render)),
+        ("render", offset_of!(abi::Plugin, destroy)),
+        ("destroy", FIRST),
+    ];
+    let lacking = ends.iter().filter(|(_, end)| *end > size);
+    lacking
+        .map(|(name, _)| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The plugin's way to try a connection, if it has one.
+///
+/// # Safety
+///
+/// `get_extension` is that of a descriptor.
+unsafe fn connect_of(
+    get_extension: unsafe extern "C" fn(abi::Bytes) -> *const c_void,
+) -> Option<unsafe extern "C" fn(*mut c_void, u64, abi::StepFn, *mut c_void) -> i32> {
+    // SAFETY: by the function's contract; the id is static.
+    let found = unsafe { get_extension(abi::Bytes::borrow(abi::CONNECT_ID.as_bytes())) };
+    if found.is_null() {
+        return None;
+    }
+    let at = found.cast::<abi::Connect>();
+    let known = abi::Connect {
+        struct_size: 0,
+        reserved: 0,
+        connect: None,
+    };
+    // SAFETY: a static struct of the type that belongs to the id, of the size that it says.
+    unsafe { read_up_to(at, (&raw const (*at).struct_size).read(), known) }.connect
 }
 
 impl Plugin {
@@ -210,8 +304,17 @@ impl Plugin {
         problems
     }
 
-    /// Makes a sink.
+    /// Makes a sink for a look: it keeps nothing from one run to the next.
     pub fn create(&self, sink: &SinkConfig<'_>) -> Result<Sink, Vec<Problem>> {
+        self.create_with(sink, None)
+    }
+
+    /// Makes a sink, with where it keeps what it must know in the next run.
+    pub fn create_with(
+        &self,
+        sink: &SinkConfig<'_>,
+        state: Option<Arc<dyn SinkState>>,
+    ) -> Result<Sink, Vec<Problem>> {
         let mut problems = Vec::new();
         let lent = LentConfig::new(sink);
         let report = report(&mut problems);
@@ -219,12 +322,14 @@ impl Plugin {
         let origin: &'static Origin = Box::leak(Box::new(Origin {
             sink: sink.name.to_owned(),
             plugin: self.name.clone(),
+            state,
         }));
         let host = abi::Host {
             struct_size: size_of::<abi::Host>(),
             abi_minor: abi::ABI_MINOR,
             ctx: std::ptr::from_ref(origin).cast_mut().cast(),
             log: Some(log),
+            get_extension: Some(get_extension),
         };
         let mut made = std::ptr::null_mut();
         // SAFETY: config and report live until `create` returns; the host struct is copied by
@@ -284,7 +389,39 @@ impl Drop for Instance {
     }
 }
 
-/// What a plugin borrows during an attempt. Boxed: `delivery` points into `call`.
+/// What a plugin borrows during an attempt, on the heap: the plugin has its address, so it is
+/// never moved again.
+struct Loan(*mut Lent);
+
+// SAFETY: the one owner of what it points to, which may go from thread to thread.
+unsafe impl Send for Loan {}
+
+impl Loan {
+    /// `number` is that of the attempt, and 0 for a look.
+    fn new(call: Call, number: u64, instance: Arc<Instance>) -> Self {
+        Self(Box::into_raw(Box::new(Lent::new(call, number, instance))))
+    }
+
+    fn lent(&self) -> &Lent {
+        // SAFETY: made by `new` and freed only by `drop`; nobody changes it.
+        unsafe { &*self.0 }
+    }
+
+    fn delivery(&self) -> *const abi::Delivery {
+        // SAFETY: as above; no reference is made, so the plugin may read through it for as
+        // long as the loan lasts.
+        unsafe { &raw const (*self.0).delivery }
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        // SAFETY: made by `Box::into_raw` in `new`, and dropped once.
+        drop(unsafe { Box::from_raw(self.0) });
+    }
+}
+
+/// `delivery` points into `call`.
 struct Lent {
     delivery: abi::Delivery,
     call: Call,
@@ -296,8 +433,7 @@ struct Lent {
 unsafe impl Send for Lent {}
 
 impl Lent {
-    /// `number` is that of the attempt, and 0 for a look.
-    fn new(call: Call, number: u64, instance: Arc<Instance>) -> Box<Self> {
+    fn new(call: Call, number: u64, instance: Arc<Instance>) -> Self {
         let delivery = abi::Delivery {
             struct_size: size_of::<abi::Delivery>(),
             attempt: call.attempt,
@@ -309,15 +445,15 @@ impl Lent {
             keep: Some(keep),
             keep_ctx: ctx_of(number),
         };
-        Box::new(Self {
+        Self {
             delivery,
             call,
             instance,
-        })
+        }
     }
 }
 
-static CALLS: Calls<Box<Lent>> = Calls::new();
+static CALLS: Calls<Loan> = Calls::new();
 
 impl Sink {
     /// Makes one attempt. Gives [`Kind::Ambiguous`] when the plugin did not complete it in
@@ -333,9 +469,9 @@ impl Sink {
         }
         let (done, outcome) = oneshot::channel();
         let number = CALLS.number();
-        let lent = Lent::new(call, number, Arc::clone(&self.instance));
+        let lent = Loan::new(call, number, Arc::clone(&self.instance));
         let start = Start {
-            delivery: &raw const lent.delivery,
+            delivery: lent.delivery(),
             number,
             instance: Arc::clone(&self.instance),
         };
@@ -368,13 +504,13 @@ impl Sink {
         let Some(render) = self.instance.functions.render else {
             return Ok(None);
         };
-        let lent = Lent::new(call, 0, Arc::clone(&self.instance));
+        let lent = Loan::new(call, 0, Arc::clone(&self.instance));
         let mut text = String::new();
         // SAFETY: everything lives until `render` returns.
         let code = unsafe {
             render(
                 self.instance.at,
-                &raw const lent.delivery,
+                lent.delivery(),
                 take_text,
                 (&raw mut text).cast(),
             )
@@ -387,6 +523,67 @@ impl Sink {
             Err(text)
         }
     }
+
+    /// Walks to the destination without a lead and tells each step. Blocks, at most for about
+    /// `timeout` if the plugin keeps to it.
+    pub fn connect(&self, timeout: Duration, each: &mut dyn FnMut(Step)) -> Connected {
+        let Some(connect) = self.instance.functions.connect else {
+            return Connected::Unsupported;
+        };
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let mut each: &mut dyn FnMut(Step) = each;
+        // SAFETY: everything lives until `connect` returns.
+        let code = unsafe {
+            connect(
+                self.instance.at,
+                timeout_ms,
+                take_step,
+                (&raw mut each).cast(),
+            )
+        };
+        match code {
+            abi::OK => Connected::Ok,
+            abi::UNSUPPORTED => Connected::Unsupported,
+            abi::PANICKED => Connected::Panicked,
+            _ => Connected::Failed,
+        }
+    }
+}
+
+unsafe extern "C" fn take_step(ctx: *mut c_void, step: *const abi::Step) {
+    unwinding_ends_here("step", || {
+        let known = abi::Step {
+            struct_size: 0,
+            result: abi::FAILED,
+            took_ms: 0,
+            name: abi::Bytes::EMPTY,
+            note: abi::Bytes::EMPTY,
+        };
+        // SAFETY: `ctx` is the function of the `connect` that is running, and the step is
+        // valid until we return, as large as it says.
+        unsafe {
+            let each = &mut *ctx.cast::<&mut dyn FnMut(Step)>();
+            let step = read_up_to(step, (&raw const (*step).struct_size).read(), known);
+            each(Step {
+                name: text(step.name, 32),
+                ok: step.result == abi::OK,
+                note: text(step.note, 1024),
+                took: Duration::from_millis(step.took_ms),
+            });
+        }
+    });
+}
+
+/// Runs what a plugin calls: a panic of ours must not go through the plugin.
+fn unwinding_ends_here<T>(what: &str, callback: impl FnOnce() -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(callback));
+    if done.is_err() {
+        // The panic was logged where it happened, by the hook.
+        let _ = catch_unwind(|| {
+            tracing::error!(callback = what, "a plugin's call into leadgate failed");
+        });
+    }
+    done.ok()
 }
 
 /// The call into the plugin, to be made here or on a thread that may block.
@@ -414,27 +611,32 @@ fn ctx_of(number: u64) -> *mut c_void {
 
 /// Keeps a journal. `ctx` is the attempt's number.
 unsafe extern "C" fn keep(ctx: *mut c_void, journal: abi::Bytes) {
-    let keep = CALLS.look(ctx.addr() as u64, |lent| lent.call.keep.clone());
-    if let Some(Some(keep)) = keep
-        && journal.len <= abi::JOURNAL_MAX
-    {
-        // SAFETY: valid until we return.
-        keep(unsafe { text(journal, abi::JOURNAL_MAX) });
-    }
+    unwinding_ends_here("keep", || {
+        let keep = CALLS.look(ctx.addr() as u64, |lent| lent.lent().call.keep.clone());
+        if let Some(Some(keep)) = keep
+            && journal.len <= abi::JOURNAL_MAX
+        {
+            // SAFETY: valid until we return.
+            keep(unsafe { text(journal, abi::JOURNAL_MAX) });
+        }
+    });
 }
 
 /// Completes an attempt. `ctx` is its number.
 unsafe extern "C" fn done(ctx: *mut c_void, outcome: *const abi::Outcome) {
-    let Some(call) = CALLS.close(ctx.addr() as u64) else {
-        tracing::error!("plugin completed an attempt twice; the second outcome was dropped");
-        return;
-    };
-    // SAFETY: valid until we return, by the contract of `done`.
-    let outcome = unsafe { read_outcome(outcome) };
-    if call.done.send(outcome).is_err() {
-        // Nobody waits any more: the timeout was recorded as the outcome.
-        call.lent.instance.abandoned.fetch_sub(1, Ordering::Relaxed);
-    }
+    unwinding_ends_here("done", || {
+        let Some(call) = CALLS.close(ctx.addr() as u64) else {
+            tracing::error!("plugin completed an attempt twice; the second outcome was dropped");
+            return;
+        };
+        // SAFETY: valid until we return, by the contract of `done`.
+        let outcome = unsafe { read_outcome(outcome) };
+        if call.done.send(outcome).is_err() {
+            // Nobody waits any more: the timeout was recorded as the outcome.
+            let instance = &call.lent.lent().instance;
+            instance.abandoned.fetch_sub(1, Ordering::Relaxed);
+        }
+    });
 }
 
 /// Copies an outcome.
@@ -444,16 +646,31 @@ unsafe extern "C" fn done(ctx: *mut c_void, outcome: *const abi::Outcome) {
 /// `at` is null or points to a struct of `struct_size` bytes whose texts are valid.
 unsafe fn read_outcome(at: *const abi::Outcome) -> Outcome {
     // SAFETY: the size is the first field.
-    if at.is_null() || (unsafe { (*at).struct_size } as usize) < std::mem::size_of::<abi::Outcome>()
-    {
+    let size = if at.is_null() {
+        0
+    } else {
+        unsafe { (&raw const (*at).struct_size).read() }
+    };
+    // Without its kind it says nothing; any text may be missing.
+    if (size as usize) < offset_of!(abi::Outcome, retry_after_ms) {
         return Outcome::of(
             Kind::Ambiguous,
             "plugin-contract",
             "the plugin gave an outcome that cannot be read",
         );
     }
-    // SAFETY: at least as large as our struct.
-    let outcome = unsafe { *at };
+    let known = abi::Outcome {
+        struct_size: 0,
+        kind: 0,
+        retry_after_ms: -1,
+        receipt: abi::Bytes::EMPTY,
+        reason: abi::Bytes::EMPTY,
+        rule: abi::Bytes::EMPTY,
+        request: abi::Bytes::EMPTY,
+        response: abi::Bytes::EMPTY,
+    };
+    // SAFETY: as large as it says.
+    let outcome = unsafe { read_up_to(at, size, known) };
     let kind = match outcome.kind {
         abi::OUTCOME_DELIVERED => Kind::Delivered,
         abi::OUTCOME_DUPLICATE => Kind::Duplicate,
@@ -567,46 +784,118 @@ unsafe fn add(
     message: abi::Bytes,
     help: abi::Bytes,
 ) {
-    // SAFETY: by the function's contract.
-    let problems = unsafe { &mut *ctx.cast::<Vec<Problem>>() };
-    if problems.len() < 100 {
+    unwinding_ends_here("problem", || {
         // SAFETY: by the function's contract.
-        problems.push(unsafe {
-            Problem {
-                path: text(path, 512),
-                message: text(message, 1024),
-                help: text(help, 1024),
-                range,
-            }
-        });
-    }
+        let problems = unsafe { &mut *ctx.cast::<Vec<Problem>>() };
+        if problems.len() < 100 {
+            // SAFETY: by the function's contract.
+            problems.push(unsafe {
+                Problem {
+                    path: text(path, 512),
+                    message: text(message, 1024),
+                    help: text(help, 1024),
+                    range,
+                }
+            });
+        }
+    });
 }
 
 unsafe extern "C" fn take_text(ctx: *mut c_void, bytes: abi::Bytes) {
-    // SAFETY: `ctx` is the string of the `render` that is running on this thread.
-    let into = unsafe { &mut *ctx.cast::<String>() };
-    // SAFETY: valid until we return.
-    *into = unsafe { text(bytes, 1 << 20) };
+    unwinding_ends_here("text", || {
+        // SAFETY: `ctx` is the string of the `render` that is running on this thread.
+        let into = unsafe { &mut *ctx.cast::<String>() };
+        // SAFETY: valid until we return.
+        *into = unsafe { text(bytes, 1 << 20) };
+    });
 }
 
 /// Whose log a message is.
 struct Origin {
     sink: String,
     plugin: String,
+    state: Option<Arc<dyn SinkState>>,
+}
+
+static STATE: abi::State = abi::State {
+    struct_size: std::mem::size_of::<abi::State>() as u32,
+    reserved: 0,
+    get: Some(state_get),
+    set: Some(state_set),
+};
+
+unsafe extern "C" fn get_extension(ctx: *mut c_void, id: abi::Bytes) -> *const c_void {
+    let found = unwinding_ends_here("get_extension", || {
+        // SAFETY: `ctx` is the leaked origin that was given to `create`; the id is valid.
+        let (origin, id) = unsafe { (&*ctx.cast::<Origin>(), text(id, 128)) };
+        let has = id == abi::STATE_ID && origin.state.is_some();
+        has.then_some(std::ptr::from_ref(&STATE).cast::<c_void>())
+    });
+    found.flatten().unwrap_or(std::ptr::null())
+}
+
+/// The state of a sink and a good key in it.
+///
+/// # Safety
+///
+/// `ctx` is the origin that was given to `create`, and `key` is valid.
+unsafe fn state_at<'a>(ctx: *mut c_void, key: abi::Bytes) -> Option<(&'a dyn SinkState, String)> {
+    // SAFETY: by the function's contract; one byte more than allowed shows what is too long.
+    let (origin, key) = unsafe { (&*ctx.cast::<Origin>(), text(key, abi::STATE_KEY_MAX + 1)) };
+    let state = origin.state.as_deref()?;
+    leadgate_plugin::state::is_key(&key).then_some((state, key))
+}
+
+unsafe extern "C" fn state_get(
+    ctx: *mut c_void,
+    key: abi::Bytes,
+    value: abi::TextFn,
+    value_ctx: *mut c_void,
+) -> i32 {
+    let kept = unwinding_ends_here("state get", || {
+        // SAFETY: by the contract of the extension.
+        let (state, key) = unsafe { state_at(ctx, key) }?;
+        state.get(&key)
+    });
+    match kept.flatten() {
+        Some(kept) => {
+            // SAFETY: the bytes live until `value` returns, and its context is the plugin's.
+            unsafe { value(value_ctx, abi::Bytes::borrow(&kept)) };
+            abi::OK
+        }
+        None => abi::FAILED,
+    }
+}
+
+unsafe extern "C" fn state_set(ctx: *mut c_void, key: abi::Bytes, value: abi::Bytes) -> i32 {
+    let done = unwinding_ends_here("state set", || {
+        // SAFETY: by the contract of the extension.
+        let (state, key) = unsafe { state_at(ctx, key) }?;
+        if value.len > abi::STATE_VALUE_MAX {
+            return None;
+        }
+        let value = if value.ptr.is_null() || value.len == 0 {
+            None
+        } else {
+            // SAFETY: valid until we return.
+            Some(unsafe { std::slice::from_raw_parts(value.ptr, value.len) }.to_vec())
+        };
+        state.set(&key, value).then_some(())
+    });
+    match done.flatten() {
+        Some(()) => abi::OK,
+        None => abi::FAILED,
+    }
 }
 
 unsafe extern "C" fn log(ctx: *mut c_void, level: u32, message: abi::Bytes, fields: abi::Bytes) {
-    // SAFETY: `ctx` is the leaked origin that was given to `create`.
-    let origin = unsafe { &*ctx.cast::<Origin>() };
-    // SAFETY: valid until we return.
-    let (message, fields) = unsafe { (text(message, 1024), text(fields, 4096)) };
-    let (sink, plugin) = (&origin.sink, &origin.plugin);
-    match level {
-        abi::LOG_ERROR => tracing::error!(sink, plugin, fields, "{message}"),
-        abi::LOG_WARN => tracing::warn!(sink, plugin, fields, "{message}"),
-        abi::LOG_INFO => tracing::info!(sink, plugin, fields, "{message}"),
-        _ => tracing::debug!(sink, plugin, fields, "{message}"),
-    }
+    unwinding_ends_here("log", || {
+        // SAFETY: `ctx` is the leaked origin that was given to `create`.
+        let origin = unsafe { &*ctx.cast::<Origin>() };
+        // SAFETY: valid until we return.
+        let (message, fields) = unsafe { (text(message, 1024), text(fields, 4096)) };
+        super::events::log(&origin.sink, &origin.plugin, level, &message, &fields);
+    });
 }
 
 fn unexplained(code: i32, otherwise: &str) -> Problem {
@@ -625,4 +914,163 @@ fn unexplained(code: i32, otherwise: &str) -> Problem {
 
 fn size_of<T>() -> u32 {
     u32::try_from(std::mem::size_of::<T>()).expect("ABI structs are small")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn create(
+        _: *const abi::Config,
+        _: *const abi::Host,
+        _: *const abi::Report,
+        _: *mut *mut c_void,
+    ) -> i32 {
+        abi::FAILED
+    }
+    unsafe extern "C" fn deliver(
+        _: *mut c_void,
+        _: *const abi::Delivery,
+        _: abi::DoneFn,
+        _: *mut c_void,
+    ) {
+    }
+    unsafe extern "C" fn destroy(_: *mut c_void) {}
+    unsafe extern "C" fn unasked(_: abi::Bytes) -> *const c_void {
+        panic!("a plugin of minor 2 has no such function")
+    }
+    unsafe extern "C" fn none(_: abi::Bytes) -> *const c_void {
+        std::ptr::null()
+    }
+
+    fn descriptor(minor: u32, size: usize) -> abi::Plugin {
+        abi::Plugin {
+            magic: abi::MAGIC,
+            abi_major: abi::ABI_MAJOR,
+            abi_minor: minor,
+            struct_size: u32::try_from(size).expect("small"),
+            name: abi::Bytes::borrow(b"erp"),
+            version: abi::Bytes::borrow(b"1"),
+            settings_schema: abi::Bytes::borrow(b"{}"),
+            create: Some(create),
+            deliver: Some(deliver),
+            destroy: Some(destroy),
+            ..NOTHING
+        }
+    }
+
+    fn described(descriptor: &abi::Plugin) -> Result<Plugin, LoadError> {
+        // SAFETY: at least as large as it says, or what is beyond is not read.
+        unsafe { describe("erp", std::ptr::from_ref(descriptor), true) }
+    }
+
+    #[test]
+    fn descriptors_of_every_minor_are_read_up_to_their_size() {
+        for minor in 0..=2 {
+            // What lies behind an older descriptor is somebody else's.
+            let mut older = descriptor(minor, FIRST);
+            older.get_extension = Some(unasked);
+            let plugin = described(&older).expect("an older one fits");
+            assert_eq!(plugin.abi(), format!("1.{minor}"));
+            assert!(plugin.functions.connect.is_none());
+        }
+        for size in [std::mem::size_of::<abi::Plugin>(), 4096] {
+            let mut newer = descriptor(9, size);
+            newer.get_extension = Some(none);
+            let plugin = described(&newer).expect("a newer one fits");
+            assert_eq!(plugin.abi(), "1.9");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_that_does_not_fit_is_refused_with_the_difference() {
+        let refused =
+            |descriptor: &abi::Plugin| described(descriptor).err().expect("refused").to_string();
+        let short = refused(&descriptor(0, offset_of!(abi::Plugin, render)));
+        assert!(short.contains("it lacks `render`, `destroy`"), "{short}");
+        let mut foreign = descriptor(0, FIRST);
+        foreign.magic = 0x7f;
+        let foreign = refused(&foreign);
+        assert!(
+            foreign.contains("0x6c65616467617465, but with 0x000000000000007f"),
+            "{foreign}"
+        );
+    }
+
+    #[test]
+    fn outcomes_of_every_minor_are_read_up_to_their_size() {
+        let mut outcome = abi::Outcome {
+            struct_size: size_of::<abi::Outcome>(),
+            kind: abi::OUTCOME_RETRY,
+            retry_after_ms: 7,
+            receipt: abi::Bytes::EMPTY,
+            reason: abi::Bytes::borrow(b"why"),
+            rule: abi::Bytes::borrow(b"rule"),
+            request: abi::Bytes::EMPTY,
+            response: abi::Bytes::borrow(b"beyond"),
+        };
+        let read = |outcome: &abi::Outcome| {
+            // SAFETY: no more than our own size is read.
+            unsafe { read_outcome(std::ptr::from_ref(outcome)) }
+        };
+        for (size, reason, response) in [
+            (offset_of!(abi::Outcome, retry_after_ms), "", ""),
+            (offset_of!(abi::Outcome, response), "why", ""),
+            (std::mem::size_of::<abi::Outcome>(), "why", "beyond"),
+            (4096, "why", "beyond"),
+        ] {
+            outcome.struct_size = u32::try_from(size).expect("small");
+            let read = read(&outcome);
+            assert_eq!(read.kind, Kind::Retry, "{size}");
+            assert_eq!(
+                (read.reason.as_str(), read.response.as_str()),
+                (reason, response)
+            );
+        }
+        outcome.struct_size = 4;
+        assert_eq!(read(&outcome).kind, Kind::Ambiguous);
+        // SAFETY: null is allowed.
+        let nothing = unsafe { read_outcome(std::ptr::null()) };
+        assert_eq!(nothing.rule, "plugin-contract");
+    }
+
+    #[test]
+    fn a_panic_of_ours_ends_before_the_plugin() {
+        let done = unwinding_ends_here("test", || panic!("ours"));
+        assert_eq!(done, None::<()>);
+        let mut each: &mut dyn FnMut(Step) = &mut |_| panic!("ours");
+        let step = abi::Step {
+            struct_size: size_of::<abi::Step>(),
+            result: abi::OK,
+            took_ms: 1,
+            name: abi::Bytes::borrow(b"dns"),
+            note: abi::Bytes::EMPTY,
+        };
+        // SAFETY: both live until it returns, as it must.
+        unsafe { take_step((&raw mut each).cast(), &raw const step) };
+    }
+
+    #[test]
+    fn what_is_lent_stays_where_it_is_while_the_loan_moves() {
+        let call = Call {
+            id: "id".to_owned(),
+            attempt: 1,
+            timeout: Duration::from_secs(1),
+            event: b"{}".to_vec(),
+            trace_id: String::new(),
+            journal: String::new(),
+            keep: None,
+        };
+        let instance = Arc::new(Instance {
+            at: std::ptr::null_mut(),
+            functions: described(&descriptor(0, FIRST)).expect("fits").functions,
+            abandoned: AtomicIsize::new(0),
+        });
+        let loan = Loan::new(call, 1, instance);
+        let at = loan.delivery();
+        let moved = vec![loan];
+        assert_eq!(moved[0].delivery(), at);
+        // SAFETY: the loan lasts.
+        assert_eq!(unsafe { text((*at).id, 8) }, "id");
+    }
 }

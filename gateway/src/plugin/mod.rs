@@ -6,6 +6,8 @@
 
 mod aliases;
 mod calls;
+mod events;
+mod file;
 mod loader;
 mod outcome;
 
@@ -14,7 +16,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 pub use self::loader::{Plugin, Sink};
 pub use self::outcome::{Kind, Outcome};
@@ -56,6 +57,41 @@ pub struct Call {
 /// Does not wait.
 pub type Keep = Arc<dyn Fn(String) + Send + Sync>;
 
+/// What a sink's plugin keeps from one run to the next. Keys and lengths were checked.
+pub trait SinkState: Send + Sync {
+    /// What is kept under `key`.
+    fn get(&self, key: &str) -> Option<Vec<u8>>;
+
+    /// Keeps a value, or forgets it; whether it is on disk. Blocks.
+    fn set(&self, key: &str, value: Option<Vec<u8>>) -> bool;
+}
+
+/// How a walk to a destination ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connected {
+    /// All steps went well.
+    Ok,
+    /// A step failed.
+    Failed,
+    /// The plugin cannot tell.
+    Unsupported,
+    /// The plugin panicked.
+    Panicked,
+}
+
+/// One step on the way to a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// `dns`, `tcp`, `tls`, `login`, `token` or another short word.
+    pub name: String,
+    /// Whether it went well.
+    pub ok: bool,
+    /// Why it failed, or what was found.
+    pub note: String,
+    /// How long it took.
+    pub took: std::time::Duration,
+}
+
 /// Why a plugin cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -70,6 +106,16 @@ pub enum LoadError {
     /// The file is not protected.
     #[error("{0} can be changed by other users; run `chmod go-w` on it")]
     Writable(PathBuf),
+    /// It, or a folder on the way to it, is somebody else's.
+    #[error(
+        "{path} belongs to user {owner}, who could change it; it must belong to root or to the user that runs leadgate"
+    )]
+    Foreign {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
     /// The file is not the one that was configured.
     #[error(
         "{path} has sha256 {found}, the configuration says {wanted}; check where the file comes from, then update `sha256`"
@@ -130,8 +176,7 @@ impl Plugins {
 
     /// Loads the library at `path` as plugin `name`, after checking the file.
     pub fn open(&mut self, name: &str, path: &Path, sha256: Option<&str>) -> Result<(), LoadError> {
-        check_file(path, sha256)?;
-        let plugin = loader::open(name, path)?;
+        let plugin = loader::open(name, file::Held::open(path, sha256)?)?;
         self.by_name.insert(name.to_owned(), plugin);
         Ok(())
     }
@@ -215,29 +260,6 @@ fn has_preset(schema: &Value, name: &str) -> bool {
             })
     }
     names(schema, &schema["properties"]["preset"], name, 8)
-}
-
-fn check_file(path: &Path, sha256: Option<&str>) -> Result<(), LoadError> {
-    use std::os::unix::fs::MetadataExt;
-    let read = |source| LoadError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let bytes = std::fs::read(path).map_err(read)?;
-    if std::fs::metadata(path).map_err(read)?.mode() & 0o022 != 0 {
-        return Err(LoadError::Writable(path.to_owned()));
-    }
-    if let Some(wanted) = sha256 {
-        let found = hex(&Sha256::digest(&bytes));
-        if !found.eq_ignore_ascii_case(wanted) {
-            return Err(LoadError::Changed {
-                path: path.to_owned(),
-                wanted: wanted.to_owned(),
-                found,
-            });
-        }
-    }
-    Ok(())
 }
 
 fn hex(bytes: &[u8]) -> String {

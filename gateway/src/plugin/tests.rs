@@ -39,6 +39,19 @@ fn a_file_that_is_no_library_is_refused_with_its_name() {
     let error = load(&path, None);
     assert!(matches!(error, LoadError::Open { .. }), "{error}");
     assert!(error.to_string().contains("lib.so"), "{error}");
+    // And the reason of the linker, about the file and not about a number.
+    let said = error.to_string();
+    assert!(
+        said.contains("file too short") || said.contains("invalid ELF header"),
+        "{said}"
+    );
+    assert!(!said.contains("/proc/"), "{said}");
+}
+
+#[test]
+fn a_bare_file_name_is_not_looked_for_among_the_systems_libraries() {
+    let error = load(Path::new("libc.so.6"), None);
+    assert!(matches!(error, LoadError::Read { .. }), "{error}");
 }
 
 #[test]
@@ -53,7 +66,7 @@ fn built_in_plugins_have_a_schema_and_a_version() {
     assert_eq!(names, expected);
     for (name, plugin) in plugins.iter() {
         assert_eq!(plugin.schema()["type"], "object", "{name}");
-        assert_eq!(plugin.abi(), "1.2");
+        assert_eq!(plugin.abi(), "1.3");
     }
 }
 

@@ -157,7 +157,7 @@ fn encrypt(room: u8, id: KeyId, cipher: &XChaCha20Poly1305, mut bytes: Vec<u8>) 
 /// Random bytes straight from the kernel: a generator of our own would be faster by less than
 /// encrypting costs, and would repeat its nonces in a virtual machine that was copied while it
 /// ran.
-fn random(bytes: &mut [u8]) {
+pub fn random(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the kernel gives random bytes");
 }
 

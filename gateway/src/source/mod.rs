@@ -8,7 +8,7 @@ pub mod tmall;
 
 use bytes::Bytes;
 
-pub use registry::{Group, Registry};
+pub use registry::{At, Group, Registry};
 
 use crate::clock::Millis;
 use crate::lead::Lead;
@@ -49,6 +49,8 @@ pub struct Push {
     pub lead: Lead,
     /// Who the lead is, across pushes.
     pub identity: crate::lead::Identity,
+    /// When it was sent, by the sender's clock.
+    pub pushed_at: Option<Millis>,
     /// The sender's id of this one request, for tracing.
     pub request_id: Option<String>,
     /// The sender's name of the API, as it came.
@@ -68,8 +70,12 @@ pub struct Odd {
     pub reason: &'static str,
     /// What the merchant wants done with it.
     pub then: crate::config::OnOdd,
+    /// When it was sent, by the sender's clock.
+    pub pushed_at: Option<Millis>,
     /// The sender's id of this one request, for tracing.
     pub request_id: Option<String>,
+    /// What signs it: the same for everything that can be made of the same signed text.
+    pub signature: String,
     /// The raw query string.
     pub query: String,
     /// The raw content type.
@@ -147,6 +153,8 @@ pub trait Source: Send + Sync {
     /// Reads a push that was verified when it came, whatever is odd about it. Of one that
     /// cannot be read the text is the lead ([`Lead::unread`]).
     fn admit(&self, kept: Kept<'_>) -> Push;
+    /// When a push that was kept aside was sent, by the sender's clock.
+    fn pushed_at(&self, kept: Kept<'_>) -> Option<Millis>;
     /// How this kind of sender is answered.
     fn answer(&self, answer: Answer) -> Reply;
 }

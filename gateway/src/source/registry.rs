@@ -43,15 +43,56 @@ impl Registry {
 
     /// The source of that name.
     pub fn named(&self, name: &str) -> Option<&Arc<dyn Source>> {
-        let all = self.groups.values();
-        all.flat_map(|group| std::iter::once(&group.first).chain(&group.others))
-            .find(|source| source.name() == name)
+        let mut all = self.groups.values().flat_map(Group::all);
+        all.find(|source| source.name() == name)
     }
 
-    /// The sources that listen on `path`.
-    pub fn at(&self, path: &str) -> Option<&Group> {
-        self.groups.get(path)
+    /// The sources that listen on `path`, or on the path that differs from it by one slash
+    /// at the end: what is pushed there is as authentic, because no path is signed, and would
+    /// else be lost for ever.
+    pub fn at(&self, path: &str) -> Option<At<'_>> {
+        let exact = self.groups.get_key_value(path);
+        let found = exact.or_else(|| match path.strip_suffix('/') {
+            Some(shorter) => self.groups.get_key_value(shorter),
+            None => self.groups.get_key_value(&format!("{path}/")),
+        });
+        let (configured, group) = found?;
+        Some(At {
+            group,
+            configured,
+            exact: exact.is_some(),
+        })
     }
+
+    /// For which source a request is authentic wherever it was sent, and where that one
+    /// listens. Asks a few sources at most: strangers send as well.
+    pub fn whose(&self, request: &Request<'_>) -> Option<(&Arc<dyn Source>, &str)> {
+        let mut all: Vec<_> = self
+            .groups
+            .iter()
+            .flat_map(|(path, group)| group.all().map(move |source| (source, path.as_str())))
+            .collect();
+        // The surest first, so that those that are asked are the right ones.
+        all.sort_by_cached_key(|(source, _)| std::cmp::Reverse(source.claim(request)));
+        all.truncate(SOURCES_ASKED);
+        let authentic =
+            |source: &Arc<dyn Source>| !matches!(source.read(request), Reading::Refused(_));
+        all.into_iter().find(|(source, _)| authentic(source))
+    }
+}
+
+/// Sources that may verify one request to a path that nobody has.
+const SOURCES_ASKED: usize = 4;
+
+/// Where a request came.
+#[derive(Clone, Copy)]
+pub struct At<'a> {
+    /// The sources there.
+    pub group: &'a Group,
+    /// Their path, as it is configured.
+    pub configured: &'a str,
+    /// Whether the request came exactly there.
+    pub exact: bool,
 }
 
 /// The sources of one path, at least one.
@@ -61,6 +102,15 @@ pub struct Group {
 }
 
 impl Group {
+    /// The first of the sources, by name.
+    pub fn first(&self) -> &Arc<dyn Source> {
+        &self.first
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<dyn Source>> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
     /// Reads a push by the source it is meant for. If it is meant for none, the first
     /// source, by name, is asked, and refuses it.
     pub fn read(&self, request: &Request<'_>) -> (Arc<dyn Source>, Reading) {
@@ -101,6 +151,7 @@ mod tests {
             };
             let source = config::Source {
                 path: (*path).to_owned(),
+                quarantine: config::Ceiling::default(),
                 kind: config::SourceKind::Tmall(tmall),
             };
             ((*name).to_owned(), source)
@@ -122,7 +173,7 @@ mod tests {
             body: SAMPLE.as_bytes(),
         });
         let header = |name: &str| (name == "content-type").then_some(push.content_type.as_bytes());
-        let (source, reading) = registry.at("/leads")?.read(&Request {
+        let (source, reading) = registry.at("/leads")?.group.read(&Request {
             method: "POST",
             query: &push.query,
             header: &header,
@@ -151,6 +202,21 @@ mod tests {
             assert_eq!(reader(&registry, app_key, "elsewhere"), None);
         }
         assert!(registry.at("/nowhere").is_none());
+    }
+
+    #[test]
+    fn one_slash_more_or_less_at_the_end_is_the_same_path() {
+        let registry = registry(&[("one", "/leads", None), ("two", "/shop/", None)]);
+        let found = |path: &str| {
+            let at = registry.at(path)?;
+            Some((at.group.first().name().to_owned(), at.exact))
+        };
+        assert_eq!(found("/leads"), Some(("one".to_owned(), true)));
+        assert_eq!(found("/leads/"), Some(("one".to_owned(), false)));
+        assert_eq!(found("/shop"), Some(("two".to_owned(), false)));
+        for nowhere in ["/leads//", "/lead", "/", "", "//leads", "/leads/x"] {
+            assert_eq!(found(nowhere), None, "{nowhere}");
+        }
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! Logs: English events with fields on stderr, for a person or as one JSON object a line.
+//!
+//! Where the log goes must never matter to a lead. So [`super::writer`] writes it on a thread of
+//! its own, and a panic is written past tracing, which may be what panicked.
 
-use std::io::IsTerminal;
+use std::cell::Cell;
+use std::panic::PanicHookInfo;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+use super::writer;
 use crate::config::{Log, LogFormat};
+use crate::terminal;
 
 /// What the web server says about itself, and about strangers who do not speak HTTP: anybody
 /// could fill the log with errors that nobody needs to act on.
@@ -25,7 +31,9 @@ pub fn start(log: &Log) {
     };
     let base = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(writer::line)
+        // Its own complaints would go to stderr by a macro that panics.
+        .log_internal_errors(false)
         .with_target(false);
     // A second subscriber (several daemons in one test process) is refused; the first goes on.
     let _ = match log.format {
@@ -36,17 +44,70 @@ pub fn start(log: &Log) {
             .with_current_span(true)
             .with_span_list(false)
             .try_init(),
-        LogFormat::Human => base.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Human => base.with_ansi(terminal::colours_on_stderr()).try_init(),
     };
-    // A panic's message may quote what it was working on, which may be a person.
-    std::panic::set_hook(Box::new(|panic| {
-        let at = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        tracing::error!(at, "panic caught");
-    }));
+    let format = log.format;
+    std::panic::set_hook(Box::new(move |panic| panicked(panic, format)));
     if let Some(error) = bad {
         tracing::warn!(error = %error, "log filter not understood; using info");
+    }
+}
+
+/// Writes what is still to be written, for as long as somebody takes it.
+pub fn flush() {
+    writer::flush();
+}
+
+thread_local! {
+    static PANICKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says where a thread panicked. A panic in here would abort the process, so it asks nothing
+/// of tracing, whose state may be half-way, and says a second panic of the same thread, which
+/// is about to abort it, not at all. A panic's message may quote what it was working on, which
+/// may be a person.
+fn panicked(panic: &PanicHookInfo<'_>, format: LogFormat) {
+    if PANICKING.replace(true) {
+        return;
+    }
+    let at = panic.location().map(ToString::to_string);
+    let at = at.unwrap_or_default();
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed").to_owned();
+    writer::send(panic_line(format, jiff::Timestamp::now(), &at, &thread));
+    PANICKING.set(false);
+}
+
+fn panic_line(format: LogFormat, now: jiff::Timestamp, at: &str, thread: &str) -> Vec<u8> {
+    let line = match format {
+        LogFormat::Json => serde_json::json!({
+            "timestamp": format!("{now:.6}"),
+            "level": "ERROR",
+            "message": "thread panicked",
+            "at": at,
+            "thread": thread,
+        })
+        .to_string(),
+        LogFormat::Human => {
+            format!("{now:.6} ERROR thread panicked at=\"{at}\" thread=\"{thread}\"")
+        }
+    };
+    (line + "\n").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_one_line_of_the_log() {
+        let now: jiff::Timestamp = "2026-11-28T11:59:10Z".parse().expect("a time");
+        let line = panic_line(LogFormat::Json, now, "src/a.rs:1:2", "committer");
+        let read: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
+        assert_eq!(read["message"], "thread panicked");
+        assert_eq!(read["at"], "src/a.rs:1:2");
+        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        let line = panic_line(LogFormat::Human, now, "src/a.rs:1:2", "committer");
+        assert!(line.ends_with(b"thread=\"committer\"\n"));
     }
 }

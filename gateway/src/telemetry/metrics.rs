@@ -23,8 +23,18 @@ pub struct Metrics {
 /// What the public listener counts.
 #[derive(Clone, Debug)]
 pub struct IngestMetrics {
-    /// By source and result: accepted, duplicate, quarantined, refused, overloaded, error.
+    /// By source and result; `ingress/tally.rs` has all results.
     pub requests: IntCounterVec,
+    /// Of those, what was answered with the refusal, by source and reason.
+    pub refusals: IntCounterVec,
+    /// By source: what the last authentic push said of its time, less ours.
+    pub clock_difference: GaugeVec,
+    /// Open now.
+    pub connections: IntGauge,
+    /// Connections closed or not taken to make room for others, by reason.
+    pub connections_closed: IntCounterVec,
+    /// Bytes of bodies being read or answered now.
+    pub body_bytes: IntGauge,
     /// From the last byte of a push to its answer.
     pub duration: HistogramVec,
     /// When the last authentic push came.
@@ -44,6 +54,14 @@ pub struct OutboxMetrics {
     pub disk_free: Gauge,
     /// Pushes in quarantine. Set at each scrape.
     pub quarantine: IntGauge,
+    /// New leads that no sink wanted.
+    pub unrouted: IntCounter,
+    /// Leads stored now that no sink ever wanted. Set at each scrape.
+    pub unrouted_now: IntGauge,
+    /// What leaves within the days in which that is announced: dead_letters, quarantine.
+    pub expiring: IntGaugeVec,
+    /// Of a clock that is not believed. Set at each scrape.
+    pub clock_ahead: Gauge,
     /// By sink and state: pending, in_flight, retry_wait, behind, dead. Set at each scrape.
     pub deliveries: IntGaugeVec,
     /// Of the oldest waiting delivery, by sink. Set at each scrape.
@@ -94,6 +112,29 @@ impl Metrics {
                     "Pushes by source and result.",
                     &["source", "result"],
                 ),
+                refusals: counters(
+                    "leadgate_ingest_refusals_total",
+                    "Pushes answered with the refusal, by source and reason.",
+                    &["source", "reason"],
+                ),
+                clock_difference: float_gauges(
+                    "leadgate_push_clock_difference_seconds",
+                    "The time that the last authentic push gave, less the time of this machine.",
+                    &["source"],
+                ),
+                connections: must(IntGauge::new(
+                    "leadgate_ingest_connections",
+                    "Connections to the public listener.",
+                )),
+                connections_closed: counters(
+                    "leadgate_ingest_connections_closed_total",
+                    "Connections to the public listener closed to make room for others, by reason.",
+                    &["reason"],
+                ),
+                body_bytes: must(IntGauge::new(
+                    "leadgate_ingest_body_bytes",
+                    "Bytes of large bodies being read or answered.",
+                )),
                 duration: histograms(
                     "leadgate_ingest_request_duration_seconds",
                     "From the last byte of a push to its answer.",
@@ -134,6 +175,23 @@ impl Metrics {
                 quarantine: must(IntGauge::new(
                     "leadgate_quarantine",
                     "Pushes that wait in quarantine for a person.",
+                )),
+                unrouted: must(IntCounter::new(
+                    "leadgate_leads_unrouted_total",
+                    "New leads that no sink wanted, since the start.",
+                )),
+                unrouted_now: must(IntGauge::new(
+                    "leadgate_leads_unrouted",
+                    "Stored leads that no sink ever wanted.",
+                )),
+                expiring: gauges(
+                    "leadgate_outbox_expiring",
+                    "Dead letters and quarantined pushes whose retention ends within a week.",
+                    &["what"],
+                ),
+                clock_ahead: must(Gauge::new(
+                    "leadgate_clock_ahead_seconds",
+                    "How far the clock is ahead of the newest record while it is not believed; nothing is removed then. 0 while it is believed.",
                 )),
                 deliveries: gauges(
                     "leadgate_outbox_deliveries",
@@ -210,9 +268,16 @@ impl Metrics {
             delivery,
             registry,
         } = &metrics;
-        let families: [Box<dyn prometheus::core::Collector>; 20] = [
+        let families: [Box<dyn prometheus::core::Collector>; 31] = [
             Box::new(build),
+            Box::new(super::writer::UNWRITTEN.clone()),
+            Box::new(super::writer::DROPPED.clone()),
             Box::new(ingest.requests.clone()),
+            Box::new(ingest.refusals.clone()),
+            Box::new(ingest.clock_difference.clone()),
+            Box::new(ingest.connections.clone()),
+            Box::new(ingest.connections_closed.clone()),
+            Box::new(ingest.body_bytes.clone()),
             Box::new(ingest.duration.clone()),
             Box::new(ingest.last_lead.clone()),
             Box::new(outbox.commit_duration.clone()),
@@ -220,6 +285,10 @@ impl Metrics {
             Box::new(outbox.size.clone()),
             Box::new(outbox.disk_free.clone()),
             Box::new(outbox.quarantine.clone()),
+            Box::new(outbox.unrouted.clone()),
+            Box::new(outbox.unrouted_now.clone()),
+            Box::new(outbox.expiring.clone()),
+            Box::new(outbox.clock_ahead.clone()),
             Box::new(outbox.deliveries.clone()),
             Box::new(outbox.oldest_age.clone()),
             Box::new(delivery.attempts.clone()),
@@ -297,5 +366,6 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("leadgate_build_info{version="), "{text}");
+        assert!(text.contains("leadgate_log_write_errors_total "), "{text}");
     }
 }

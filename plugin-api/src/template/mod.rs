@@ -18,6 +18,7 @@ mod scan;
 mod scope;
 mod time;
 mod tree;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use message::{Form, Message};
 pub use mistake::TemplateError;
 pub use scope::Scope;
 pub use tree::Tree;
+pub use watched::Asked;
 
 use crate::Tables;
 

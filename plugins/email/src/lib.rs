@@ -1,10 +1,11 @@
 //! The `email` sink: sends each lead as one message to a mail server.
 //!
 //! [`parts`] understands the settings, [`letter`] makes a message of them and a lead,
-//! [`server`] hands it over, [`classify`] says what came of it. A lead never chooses who
-//! sends, and neither addresses nor the password are in any record.
+//! [`server`] hands it over, [`classify`] says what came of it, [`journal`] remembers who has
+//! it. A lead never chooses who sends, and neither addresses nor the password are in any record.
 
 mod classify;
+mod journal;
 mod letter;
 mod mailbox;
 mod mime;
@@ -20,10 +21,11 @@ use leadgate_plugin::{Delivery, Host, Level, Outcome, Problem, Problems, Sink};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::journal::Journal;
 use crate::letter::Letter;
 use crate::parts::{Parts, with_local};
 use crate::redact::Redactor;
-use crate::server::Taken;
+use crate::server::{Failure, Fault, Refused, Stage, Taken};
 pub use crate::settings::{Lang, Settings, Tls};
 
 /// The sink.
@@ -61,10 +63,13 @@ impl Sink for EmailSink {
             letter.to.len(),
             self.parts.server.address()
         );
-        let outcome = match self.parts.server.send(&letter, ends).await {
-            Ok(taken) => self.delivered(&taken, &letter, delivery, &redactor),
-            Err(failure) => classify::outcome(&failure, &redactor),
+        let Some(mut journal) = Journal::read(&delivery.journal()) else {
+            let reason = "what an earlier attempt kept cannot be read: some recipients may have it";
+            return Outcome::ambiguous(reason).rule("journal").request(request);
         };
+        let outcome = self
+            .send(&letter, delivery, &mut journal, &redactor, ends)
+            .await;
         outcome.request(request)
     }
 
@@ -87,36 +92,107 @@ impl EmailSink {
         Ok((event, letter))
     }
 
-    fn delivered(
+    /// Hands the letter to all who have not got it yet, as often as the server takes some of
+    /// them and asks to be given the others apart.
+    async fn send(
         &self,
-        taken: &Taken,
         letter: &Letter,
         delivery: &Delivery,
+        journal: &mut Journal,
         redactor: &Redactor,
+        ends: Instant,
     ) -> Outcome {
-        let receipt = format!("{} {}", taken.code, redactor.text(&taken.text));
-        let Some((code, text)) = taken.refused.first() else {
-            return Outcome::delivered(receipt.clone())
-                .rule("taken")
-                .response(receipt);
-        };
-        let (refused, all) = (taken.refused.len(), letter.to.len());
-        let fields = json!({
-            "delivery": delivery.id(), "refused": refused, "recipients": all, "code": code,
-        });
+        let id = delivery.id();
+        let mut receipt = "taken in an earlier attempt".to_owned();
+        loop {
+            let waiting = journal.waiting(id, &letter.to);
+            if waiting.is_empty() {
+                return self.delivered(&receipt, None, letter, delivery, journal);
+            }
+            // Who has it must be kept before anybody else is tried again.
+            let all = !journal.has_room(waiting.len());
+            let taken = match self.parts.server.send(letter, &waiting, all, ends).await {
+                Ok(taken) => taken,
+                Err(Failure {
+                    stage: Stage::Recipients,
+                    fault: Fault::Answer(code @ 500.., text),
+                }) if !journal.is_empty() => {
+                    let last = format!("{code} {}", redactor.text(&text));
+                    journal.add(id, [], &waiting);
+                    return self.delivered(&receipt, Some(last), letter, delivery, journal);
+                }
+                Err(failure) => {
+                    let mut outcome = classify::outcome(&failure, redactor);
+                    if !journal.is_empty() {
+                        outcome.reason = format!(
+                            "{}; {} of {} recipients wait for it",
+                            outcome.reason,
+                            waiting.len(),
+                            letter.to.len()
+                        );
+                    }
+                    return outcome;
+                }
+            };
+            let Taken { code, text, told } = taken;
+            let last =
+                |refused: &Refused| format!("{} {}", refused.code, redactor.text(&refused.text));
+            receipt = format!("{code} {}", redactor.text(&text));
+            let refused = told.refused.iter().map(|refused| &refused.recipient);
+            journal.add(id, &told.taken, refused);
+            let Some(first) = told.later.first() else {
+                let refused = told.refused.first().map(last);
+                return self.delivered(&receipt, refused, letter, delivery, journal);
+            };
+            if delivery.keep(&journal.text()).is_err() {
+                let reason = "who has the letter could not be kept";
+                return Outcome::ambiguous(reason).rule("journal");
+            }
+            if !asks_for_less(first) || Instant::now() >= ends {
+                let reason = format!(
+                    "{} of {} recipients are refused for now, the others have it: {}",
+                    told.later.len(),
+                    letter.to.len(),
+                    last(first)
+                );
+                return Outcome::retry(None, reason)
+                    .rule("taken-in-part")
+                    .response(format!("{receipt}; {}", last(first)));
+            }
+        }
+    }
+
+    /// Nobody waits for the letter any more.
+    fn delivered(
+        &self,
+        receipt: &str,
+        last: Option<String>,
+        letter: &Letter,
+        delivery: &Delivery,
+        journal: &Journal,
+    ) -> Outcome {
+        let (refused, all) = (journal.refused(), letter.to.len());
+        if refused == 0 {
+            return Outcome::delivered(receipt).rule("taken").response(receipt);
+        }
+        let fields = json!({"delivery": delivery.id(), "refused": refused, "recipients": all});
         self.host.log(
             Level::Warn,
             "the mail server refused some recipients",
             &fields,
         );
-        let said = format!(
-            "{receipt}; refused {refused} of {all} recipients: {code} {}",
-            redactor.text(text)
-        );
+        let why = last.map(|last| format!(": {last}")).unwrap_or_default();
+        let said = format!("{receipt}; refused {refused} of {all} recipients{why}");
         Outcome::delivered(said.clone())
             .rule("taken-in-part")
             .response(said)
     }
+}
+
+/// Whether the server takes this recipient in another message: it has a limit for each (RFC
+/// 5321, 4.5.3.1.10).
+fn asks_for_less(refused: &Refused) -> bool {
+    refused.code == 452 && refused.text.starts_with("4.5.3")
 }
 
 leadgate_plugin::export_sink!(leadgate_plugin_email, EmailSink);

@@ -1,8 +1,7 @@
 //! The mail server: connections to it, and how one letter is handed over.
 //!
-//! All recipients are told to the server before the letter itself. Only if nobody is refused
-//! for now does it go out, to those who were not refused for good: so no attempt repeats it
-//! to somebody who has it. What failed is said with the stage it failed at, because until the
+//! All recipients are told to the server before the letter itself, and it goes out to those
+//! whom the server takes. What failed is said with the stage it failed at, because until the
 //! letter itself was sent nobody can have got it.
 
 use std::future::Future;
@@ -80,8 +79,25 @@ pub(crate) struct Taken {
     /// The server's answer.
     pub(crate) code: u16,
     pub(crate) text: String,
-    /// The answers for those who were refused for good.
-    pub(crate) refused: Vec<(u16, String)>,
+    pub(crate) told: Told,
+}
+
+/// What the server said of the recipients.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Those whom it takes.
+    pub(crate) taken: Vec<Address>,
+    /// Those whom it refuses for good.
+    pub(crate) refused: Vec<Refused>,
+    /// Those whom it refuses for now.
+    pub(crate) later: Vec<Refused>,
+}
+
+/// A recipient who was refused, and the answer.
+pub(crate) struct Refused {
+    pub(crate) recipient: Address,
+    pub(crate) code: u16,
+    pub(crate) text: String,
 }
 
 /// A mail server.
@@ -125,8 +141,15 @@ impl Server {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// Hands `letter` over, in any case until `ends`.
-    pub(crate) async fn send(&self, letter: &Letter, ends: Instant) -> Result<Taken, Failure> {
+    /// Hands `letter` over for `to`, in any case until `ends`. With `all`, only if nobody is
+    /// refused for now.
+    pub(crate) async fn send(
+        &self,
+        letter: &Letter,
+        to: &[Address],
+        all: bool,
+        ends: Instant,
+    ) -> Result<Taken, Failure> {
         let busy = Failure {
             stage: Stage::Connect,
             fault: Fault::Busy,
@@ -135,7 +158,7 @@ impl Server {
             return Err(busy);
         };
         if let Some(mut kept) = self.kept() {
-            match self.transaction(&mut kept, letter, ends).await {
+            match self.transaction(&mut kept, letter, to, all, ends).await {
                 // The server had closed it meanwhile, most likely; nothing was sent.
                 Err(Failure {
                     stage: Stage::Sender,
@@ -145,7 +168,7 @@ impl Server {
             }
         }
         let mut fresh = self.connect(ends).await?;
-        let done = self.transaction(&mut fresh, letter, ends).await;
+        let done = self.transaction(&mut fresh, letter, to, all, ends).await;
         self.finish(fresh, done).await
     }
 
@@ -217,11 +240,13 @@ impl Server {
         &self,
         connection: &mut AsyncSmtpConnection,
         letter: &Letter,
+        to: &[Address],
+        all: bool,
         ends: Instant,
     ) -> Result<Taken, Failure> {
         let fail = |stage, fault| Err(Failure { stage, fault });
         let mut parameters = Vec::new();
-        if !is_ascii(letter) {
+        if !is_ascii(&letter.from, to) {
             let info = connection.server_info();
             if !info.supports_feature(Extension::SmtpUtfEight) {
                 let why = "the server does not take addresses beyond ASCII";
@@ -233,7 +258,7 @@ impl Server {
         let sender = Mail::new(Some(letter.from.clone()), parameters);
         self.step(Stage::Sender, ends, connection.command(sender))
             .await?;
-        let refused = self.recipients(connection, &letter.to, ends).await?;
+        let told = self.recipients(connection, to, all, ends).await?;
         let ready = self
             .step(Stage::Data, ends, connection.command(Data))
             .await?;
@@ -254,44 +279,52 @@ impl Server {
             return fail(Stage::Letter, Fault::Garbled);
         }
         let text = answer.message().collect::<Vec<_>>().join(" ");
-        Ok(Taken {
-            code,
-            text,
-            refused,
-        })
+        Ok(Taken { code, text, told })
     }
 
-    /// Tells the recipients, and gives the answers for those refused for good. An error if
-    /// anybody is refused for now, or nobody is left.
+    /// Tells the recipients. An error if none of them is taken, or, with `all`, if one is
+    /// refused for now.
     async fn recipients(
         &self,
         connection: &mut AsyncSmtpConnection,
         recipients: &[Address],
+        all: bool,
         ends: Instant,
-    ) -> Result<Vec<(u16, String)>, Failure> {
-        let mut refused = Vec::new();
+    ) -> Result<Told, Failure> {
+        let mut told = Told::default();
         for recipient in recipients {
-            let recipient = Rcpt::new(recipient.clone(), Vec::new());
-            let told = self
-                .step(Stage::Recipients, ends, connection.command(recipient))
+            let command = Rcpt::new(recipient.clone(), Vec::new());
+            let answer = self
+                .step(Stage::Recipients, ends, connection.command(command))
                 .await;
-            match told {
-                Ok(_) => {}
-                Err(Failure {
-                    fault: Fault::Answer(code @ 500.., text),
-                    ..
-                }) => refused.push((code, text)),
-                Err(failure) => return Err(failure),
+            let refused = |code, text| Refused {
+                recipient: recipient.clone(),
+                code,
+                text,
+            };
+            match answer {
+                Ok(_) => told.taken.push(recipient.clone()),
+                Err(failure) => match failure.fault {
+                    // It hangs up, or wants another login: nothing about this recipient.
+                    Fault::Answer(421 | 530 | 534 | 535 | 538, _) => return Err(failure),
+                    Fault::Answer(code @ 500.., text) => told.refused.push(refused(code, text)),
+                    Fault::Answer(code, text) if !all => told.later.push(refused(code, text)),
+                    _ => return Err(failure),
+                },
             }
         }
-        if refused.len() < recipients.len() {
-            return Ok(refused);
+        if !told.taken.is_empty() {
+            return Ok(told);
         }
-        let (code, text) = refused.swap_remove(0);
-        Err(Failure {
-            stage: Stage::Recipients,
-            fault: Fault::Answer(code, text),
-        })
+        // Who is refused for now may be taken later: that decides before who never will be.
+        let Told { refused, later, .. } = told;
+        match later.into_iter().chain(refused).next() {
+            Some(Refused { code, text, .. }) => Err(Failure {
+                stage: Stage::Recipients,
+                fault: Fault::Answer(code, text),
+            }),
+            None => Ok(Told::default()),
+        }
     }
 
     /// One exchange with the server, with our patience.
@@ -331,7 +364,7 @@ impl Fault {
     }
 }
 
-fn is_ascii(letter: &Letter) -> bool {
+fn is_ascii(from: &Address, to: &[Address]) -> bool {
     let ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
-    ascii(&letter.from) && letter.to.iter().all(ascii)
+    ascii(from) && to.iter().all(ascii)
 }

@@ -500,21 +500,145 @@ async fn those_refused_for_good_do_not_hold_up_the_others() {
     assert_eq!(server.letters().len(), 1);
 }
 
+/// Lines that the scripts below have seen, to answer the second attempt otherwise.
+fn recipients_of(server: &MailServer) -> Vec<String> {
+    let lines = server.lines();
+    let rcpt = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("RCPT TO:"));
+    rcpt.map(str::to_owned).collect()
+}
+
 #[tokio::test]
-async fn nobody_gets_a_letter_while_somebody_is_refused_for_now() {
-    let three = json!({"to": ["gone@x.example", "full@x.example", "c@x.example"]});
+async fn one_full_mailbox_keeps_the_letter_from_nobody_else_and_gets_it_alone_later() {
+    static FULL: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(true);
+    use std::sync::atomic::Ordering;
+    let server = MailServer::start(|line| match line {
+        line if line.contains("gone@") => Some(Reply::Say("550 5.1.1 <gone@x.example> unknown")),
+        line if line.contains("full@") && FULL.load(Ordering::Relaxed) => {
+            Some(Reply::Say("452 4.2.2 full@x.example is full"))
+        }
+        _ => None,
+    })
+    .await;
+    let to = json!([
+        "a@x.example",
+        "gone@x.example",
+        "full@x.example",
+        "c@x.example"
+    ]);
+    let sink = sink(&json!({"port": server.port, "to": to}));
+    let delivery = delivery(event(|_| ()));
+    let first = sink.deliver(&delivery).await;
+    assert_eq!(first.ending, Ending::Retry { after: None }, "{first:?}");
+    assert_eq!(first.rule, "taken-in-part");
+    assert_eq!(
+        first.reason,
+        "1 of 4 recipients are refused for now, the others have it: 452 4.2.2 *** is ***"
+    );
+    assert!(
+        !delivery.journal().contains("example"),
+        "addresses are kept"
+    );
+    // Still full: nobody gets a second one.
+    let second = sink.deliver(&delivery).await;
+    assert_eq!(second.ending, Ending::Retry { after: None }, "{second:?}");
+    assert_eq!(second.rule, "smtp-452");
+    assert!(
+        second.reason.ends_with("1 of 4 recipients wait for it"),
+        "{second:?}"
+    );
+    FULL.store(false, Ordering::Relaxed);
+    let third = sink.deliver(&delivery).await;
+    assert!(
+        matches!(third.ending, Ending::Delivered { .. }),
+        "{third:?}"
+    );
+    assert_eq!(third.rule, "taken-in-part");
+    assert!(
+        third.response.ends_with("refused 1 of 4 recipients"),
+        "{third:?}"
+    );
+    assert_eq!(server.letters().len(), 2);
+    let told = recipients_of(&server);
+    let count = |who: &str| told.iter().filter(|one| one.contains(who)).count();
+    let counts = ["a@", "c@", "gone@", "full@"].map(count);
+    assert_eq!(counts, [1, 1, 1, 3], "{told:?}");
+}
+
+#[tokio::test]
+async fn when_the_rest_is_refused_for_good_the_others_have_it_all_the_same() {
+    static GONE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    use std::sync::atomic::Ordering;
+    let server = MailServer::start(|line| match line {
+        line if !line.contains("b@") => None,
+        _ if GONE.load(Ordering::Relaxed) => Some(Reply::Say("550 5.1.1 gone")),
+        _ => Some(Reply::Say("451 4.7.1 greylisted")),
+    })
+    .await;
+    let sink = sink(&json!({"port": server.port, "to": ["a@x.example", "b@x.example"]}));
+    let delivery = delivery(event(|_| ()));
+    assert_eq!(
+        sink.deliver(&delivery).await.ending,
+        Ending::Retry { after: None }
+    );
+    GONE.store(true, Ordering::Relaxed);
+    let outcome = sink.deliver(&delivery).await;
+    assert!(
+        matches!(outcome.ending, Ending::Delivered { .. }),
+        "{outcome:?}"
+    );
+    assert!(
+        outcome
+            .response
+            .ends_with("refused 1 of 2 recipients: 550 5.1.1 gone"),
+        "{outcome:?}"
+    );
+    assert_eq!(server.letters().len(), 1);
+}
+
+#[tokio::test]
+async fn when_all_are_refused_for_now_nobody_is_remembered() {
     let (outcome, server) = outcome(
-        |line| match line {
-            line if line.contains("gone@") => Some(Reply::Say("550 5.1.1 unknown")),
-            line if line.contains("full@") => Some(Reply::Say("452 4.2.2 full")),
-            _ => None,
+        |line| {
+            line.starts_with("RCPT")
+                .then_some(Reply::Say("451 4.7.1 greylisted"))
         },
-        &three,
+        &json!({"to": ["a@x.example", "b@x.example"]}),
     )
     .await;
     assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
-    assert_eq!(outcome.rule, "smtp-452");
-    assert_eq!((server.count("DATA"), server.letters().len()), (0, 0));
+    assert_eq!(outcome.rule, "smtp-451");
+    assert_eq!((server.count("RCPT"), server.count("DATA")), (2, 0));
+}
+
+#[tokio::test]
+async fn a_server_with_a_limit_for_a_message_gets_several() {
+    static TOLD: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    use std::sync::atomic::Ordering;
+    let (outcome, server) = outcome(
+        |line| {
+            if line.starts_with("MAIL") {
+                TOLD.store(0, Ordering::Relaxed);
+            }
+            (line.starts_with("RCPT") && TOLD.fetch_add(1, Ordering::Relaxed) >= 2)
+                .then_some(Reply::Say("452 4.5.3 too many recipients"))
+        },
+        &json!({"to": ["a@x.example", "b@x.example", "c@x.example", "d@x.example", "e@x.example"]}),
+    )
+    .await;
+    assert_eq!(outcome.rule, "taken", "{outcome:?}");
+    assert_eq!(server.letters().len(), 3);
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_read_is_doubt_and_nobody_gets_a_letter() {
+    let server = MailServer::start(|_| None).await;
+    let delivery = delivery(event(|_| ()));
+    delivery.keep("{\"taken\":[\"00").expect("keeps");
+    let outcome = sink(&json!({"port": server.port})).deliver(&delivery).await;
+    assert_eq!(outcome.ending, Ending::Ambiguous, "{outcome:?}");
+    assert!(server.letters().is_empty());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 use leadgate_plugin::template::{Engine, Scope, Template};
 use leadgate_plugin::{Delivery, Host, Problem, Problems};
 
-use crate::settings::Column;
+use crate::settings::{Column, Delimiter};
 
 /// The byte order mark of UTF-8.
 pub(crate) const BOM: &[u8] = b"\xEF\xBB\xBF";
@@ -16,12 +16,17 @@ pub(crate) const END: &[u8] = b"\r\n";
 /// The columns, compiled.
 pub(crate) struct Table {
     engine: Engine,
+    delimiter: Delimiter,
     header: Vec<u8>,
     cells: Vec<Template>,
 }
 
 impl Table {
-    pub(crate) fn new(columns: &[Column], host: &Host) -> Result<Self, Problems> {
+    pub(crate) fn new(
+        columns: &[Column],
+        delimiter: Delimiter,
+        host: &Host,
+    ) -> Result<Self, Problems> {
         let engine = Engine::new(host.tables().clone());
         let mut problems = Problems::default();
         if columns.is_empty() {
@@ -51,7 +56,8 @@ impl Table {
         let names: Vec<_> = columns.iter().map(|column| column.name.clone()).collect();
         problems.or(Self {
             engine,
-            header: row(&names),
+            delimiter,
+            header: row(&names, delimiter),
             cells,
         })
     }
@@ -70,13 +76,14 @@ impl Table {
             let text = text.map_err(|error| error.into_problem(&format!("/columns/{at}/value")))?;
             Ok(text.unwrap_or_default())
         });
-        Ok(row(&texts.collect::<Result<Vec<_>, Problem>>()?))
+        let texts = texts.collect::<Result<Vec<_>, Problem>>()?;
+        Ok(row(&texts, self.delimiter))
     }
 }
 
-fn row(texts: &[String]) -> Vec<u8> {
+fn row(texts: &[String], delimiter: Delimiter) -> Vec<u8> {
     let cells: Vec<_> = texts.iter().map(|text| cell(text)).collect();
-    let mut row = cells.join(",").into_bytes();
+    let mut row = cells.join(delimiter.as_str()).into_bytes();
     if row.is_empty() {
         // An empty line would be no row.
         row.extend_from_slice(b"\"\"");
@@ -85,12 +92,13 @@ fn row(texts: &[String]) -> Vec<u8> {
     row
 }
 
+/// What separates cells or rows for one spreadsheet or another, whatever this file does.
+const SEPARATORS: [char; 4] = [',', ';', '\t', '\n'];
+
 /// A text as a cell: no formula, line breaks as LF, in quotes where it needs them.
 fn cell(text: &str) -> String {
-    let mut text = text.replace("\r\n", "\n").replace('\r', "\n");
-    if is_formula(&text) {
-        text.insert(0, '\'');
-    }
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut text = defused(&text);
     // A semicolon or a tab separates cells where a spreadsheet is set to that.
     if text.contains(['"', ',', ';', '\t', '\n']) {
         text = format!("\"{}\"", text.replace('"', "\"\""));
@@ -98,14 +106,30 @@ fn cell(text: &str) -> String {
     text
 }
 
+/// The text with an apostrophe before whatever a spreadsheet would compute. Also inside: one that
+/// is set to another separator than this file's takes the quotes in the middle of its own cells
+/// for text, and begins a cell behind each separator.
+fn defused(text: &str) -> String {
+    let mut defused = String::with_capacity(text.len() + 1);
+    if text.starts_with(['\t', '\n']) {
+        defused.push('\'');
+    }
+    for part in text.split_inclusive(SEPARATORS) {
+        let bare = part.trim_end_matches(SEPARATORS);
+        if is_formula(bare) && !defused.ends_with('\'') {
+            defused.push('\'');
+        }
+        defused.push_str(part);
+    }
+    defused
+}
+
 /// Whether a spreadsheet would compute the text instead of showing it. A signed number is none:
 /// `-3.5` and a phone such as `+8613567658911` stay as they are.
 fn is_formula(text: &str) -> bool {
-    text.starts_with(['\t', '\n'])
-        || text
-            .trim_start()
-            .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
-            && !is_number(text)
+    text.trim_start_matches(|first: char| first.is_whitespace() || first == '"')
+        .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+        && !is_number(text)
 }
 
 fn is_number(text: &str) -> bool {
@@ -131,6 +155,21 @@ mod tests {
             ("say \"hi\"", "\"say \"\"hi\"\"\""),
             ("two\r\nlines\rthree\n", "\"two\nlines\nthree\n\""),
             ("440512\t", "\"440512\t\""),
+        ] {
+            assert_eq!(cell(text), shown, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_computed_either_where_another_separator_rules() {
+        for (text, shown) in [
+            ("a;=1+1", "\"a;'=1+1\""),
+            ("a,@x", "\"a,'@x\""),
+            ("a\n=1+1", "\"a\n'=1+1\""),
+            ("a; \"=1+1\"", "\"a;' \"\"=1+1\"\"\""),
+            ("\t=1", "\"'\t'=1\""),
+            ("1;-2;+8613567658911", "\"1;-2;+8613567658911\""),
+            ("a;b=c", "\"a;b=c\""),
         ] {
             assert_eq!(cell(text), shown, "{text:?}");
         }
@@ -164,8 +203,8 @@ mod tests {
             assert_eq!(cell(text), expected, "{text:?}");
         }
         assert_eq!(cell("=A1,\"x\""), "\"'=A1,\"\"x\"\"\"");
-        assert_eq!(cell("\t=1"), "\"'\t=1\"");
-        assert_eq!(cell("\r=1"), "\"'\n=1\"");
+        assert_eq!(cell("\t=1"), "\"'\t'=1\"");
+        assert_eq!(cell("\r=1"), "\"'\n'=1\"");
         assert_eq!(cell("\n1"), "\"'\n1\"");
     }
 
@@ -178,8 +217,14 @@ mod tests {
 
     #[test]
     fn a_row_is_never_an_empty_line() {
-        assert_eq!(row(&[String::new()]), b"\"\"\r\n");
-        assert_eq!(row(&[String::new(), String::new()]), b",\r\n");
+        let row = |texts: &[&str], delimiter| {
+            let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
+            String::from_utf8(row(&texts, delimiter)).expect("a text")
+        };
+        assert_eq!(row(&[""], Delimiter::Comma), "\"\"\r\n");
+        assert_eq!(row(&["", ""], Delimiter::Comma), ",\r\n");
+        assert_eq!(row(&["a", "b"], Delimiter::Semicolon), "a;b\r\n");
+        assert_eq!(row(&["a", "b\tc"], Delimiter::Tab), "a\t\"b\tc\"\r\n");
     }
 
     #[test]
@@ -194,7 +239,9 @@ mod tests {
             column("姓名", "{{ phone | nope }}"),
         ];
         let host = Host::detached("sheet", leadgate_plugin::Tables::new());
-        let problems = Table::new(&columns, &host).err().expect("mistakes");
+        let problems = Table::new(&columns, Delimiter::Comma, &host)
+            .err()
+            .expect("mistakes");
         let places: Vec<_> = problems
             .into_iter()
             .map(|one| (one.path, one.help))
@@ -205,7 +252,9 @@ mod tests {
         assert_eq!(places[2].0, "/columns/2/name");
         assert_eq!(places[3].0, "/columns/2/value");
         assert_eq!(places.len(), 4);
-        let none = Table::new(&[], &host).err().expect("no columns");
+        let none = Table::new(&[], Delimiter::Comma, &host)
+            .err()
+            .expect("no columns");
         assert!(none.into_iter().all(|one| one.path == "/columns"));
     }
 }

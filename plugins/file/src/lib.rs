@@ -9,6 +9,7 @@ mod csv;
 mod head;
 mod heal;
 mod log;
+mod opened;
 mod rotation;
 mod settings;
 #[cfg(test)]
@@ -23,7 +24,7 @@ use leadgate_plugin::template::{Engine, Tree};
 use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Sink};
 use serde_json::Value;
 
-pub use crate::settings::{Column, Format, Rotate, Settings};
+pub use crate::settings::{Column, Delimiter, Format, Rotate, Settings};
 
 use crate::csv::Table;
 use crate::head::Head;
@@ -57,7 +58,12 @@ impl Sink for FileSink {
     fn check(settings: &Settings, host: &Host) -> Problems {
         let mut problems = Problems::default();
         let folder = rotation::folder(&settings.path);
-        if !folder.is_dir() {
+        if settings.path.is_dir() {
+            let message = format!("{} is a folder, not a file", settings.path.display());
+            let example = settings.path.join("leads.jsonl");
+            let help = format!("name a file in it, such as {}", example.display());
+            problems.push(Problem::at("/path", message).help(help));
+        } else if !folder.is_dir() {
             let message = format!("the folder {} does not exist", folder.display());
             problems.push(
                 Problem::at("/path", message).help("make it, owned by the user that runs leadgate"),
@@ -165,13 +171,14 @@ fn shape(settings: &Settings, host: &Host) -> Result<Shape, Problems> {
         Format::Jsonl => {
             misplaced(!settings.columns.is_empty(), "columns", "csv");
             misplaced(settings.bom, "bom", "csv");
+            let delimited = settings.delimiter != Delimiter::default();
+            misplaced(delimited, "delimiter", "csv");
         }
         Format::Csv => misplaced(settings.line.is_some(), "line", "jsonl"),
     }
     let made = match (settings.format, &settings.line) {
-        (Format::Csv, _) => {
-            Table::new(&settings.columns, host).map(|table| Shape::Row(Box::new(table)))
-        }
+        (Format::Csv, _) => Table::new(&settings.columns, settings.delimiter, host)
+            .map(|table| Shape::Row(Box::new(table))),
         (Format::Jsonl, None) => Ok(Shape::Event),
         (Format::Jsonl, Some(line)) => Engine::new(host.tables().clone())
             .tree(line)

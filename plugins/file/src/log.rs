@@ -1,18 +1,24 @@
 //! The log: an append-only file of lines, synced, healed after a crash, begun anew by its
 //! rotation and when it has another head.
+//!
+//! Lines count only in the file that the path leads to when they are on disk: one that was
+//! moved, removed or emptied meanwhile is opened anew, and what it held of ours written again.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 
-use crate::head::{Found, Head};
+use crate::head::{self, Head};
 use crate::heal;
+use crate::opened::{Found, Opened};
 use crate::rotation::{Rotation, sync_folder};
 use crate::settings::Format;
+
+/// How often a group is written again because its file went away under it.
+const TRIES: u32 = 3;
 
 /// A file of lines. Opened at the first append, and again after any error.
 #[derive(Debug)]
@@ -21,17 +27,15 @@ pub(crate) struct Log {
     format: Format,
     head: Head,
     rotation: Rotation,
-    open: Option<Open>,
+    open: Option<Opened>,
 }
 
-#[derive(Debug)]
-struct Open {
-    file: File,
-    size: u64,
-    /// Bytes of the head, or nothing in a file from before.
-    begun: u64,
-    /// The day of its leads, if days matter.
-    day: Option<Date>,
+/// What became of a group.
+enum Written {
+    /// It is on disk, where the path leads.
+    There,
+    /// Its file is not where the path leads any more.
+    Gone,
 }
 
 impl Log {
@@ -45,17 +49,36 @@ impl Log {
         }
     }
 
-    /// Appends `lines` and returns when they are on disk. After an error some of them may be
-    /// there; the file is opened again and healed at the next append.
+    /// Appends `lines` and returns when they are on disk, in the file that the path leads to.
+    /// After an error some of them may be there; the file is opened again and healed at the
+    /// next append.
     pub(crate) fn append(&mut self, lines: &[Vec<u8>], now: Timestamp) -> io::Result<()> {
-        let result = self.try_append(lines, now);
-        if result.is_err() {
-            self.open = None;
+        for _ in 0..TRIES {
+            match self.write(lines, now).and_then(|written| match written {
+                Written::There => self.settle(),
+                Written::Gone => Ok(written),
+            }) {
+                Ok(Written::There) => return Ok(()),
+                Ok(Written::Gone) => self.open = None,
+                Err(error) => {
+                    self.open = None;
+                    return Err(error);
+                }
+            }
         }
-        result
+        Err(io::Error::other(
+            "the file was moved, removed or emptied again and again while lines were written",
+        ))
     }
 
-    fn try_append(&mut self, lines: &[Vec<u8>], now: Timestamp) -> io::Result<()> {
+    /// Writes `lines`, without a sync of the last file that they are in.
+    fn write(&mut self, lines: &[Vec<u8>], now: Timestamp) -> io::Result<Written> {
+        // Whatever happened to the file since the last group, the next one begins in a sound one.
+        if let Some(open) = &self.open
+            && open.find(&self.path)? != Found::Same
+        {
+            self.open = None;
+        }
         for line in lines {
             let more = line.len() as u64;
             let mut open = match self.open.take() {
@@ -66,21 +89,33 @@ impl Log {
             if open.day < self.rotation.day(now)
                 || self.rotation.is_full(open.begun, open.size, more)
             {
+                open.file.sync_data()?;
+                if open.find(&self.path)? == Found::Gone {
+                    return Ok(Written::Gone);
+                }
                 open = self.begin_anew(&open, now)?;
             }
             open.file.write_all(line)?;
             open.size += more;
             self.open = Some(open);
         }
-        match &self.open {
-            Some(open) => open.file.sync_data(),
-            None => Ok(()),
-        }
+        Ok(Written::There)
+    }
+
+    /// Syncs what was written, and says whether it is where the path leads.
+    fn settle(&self) -> io::Result<Written> {
+        let Some(open) = &self.open else {
+            return Ok(Written::There);
+        };
+        open.file.sync_data()?;
+        Ok(match open.find(&self.path)? {
+            Found::Same | Found::Longer => Written::There,
+            Found::Gone => Written::Gone,
+        })
     }
 
     /// Opens the file for appending, as the crash or the settings from before left it.
-    fn begin(&self, now: Timestamp) -> io::Result<Open> {
-        let is_new = !self.path.exists();
+    fn begin(&self, now: Timestamp) -> io::Result<Opened> {
         // Leads are personal data: readable by their owner only.
         let mut file = OpenOptions::new()
             .read(true)
@@ -88,15 +123,14 @@ impl Log {
             .create(true)
             .mode(0o600)
             .open(&self.path)?;
-        if is_new {
-            sync_folder(&self.path)?;
-        }
+        // Also one that was there: whoever made it may have crashed before this.
+        sync_folder(&self.path)?;
         let facts = file.metadata()?;
         let mut size = facts.len();
-        let mut found = Found::Same;
+        let mut found = head::Found::Same;
         if size > 0 {
             found = self.head.find(&mut file)?;
-            if found == Found::Torn {
+            if found == head::Found::Torn {
                 file.set_len(0)?;
                 size = 0;
             }
@@ -104,12 +138,13 @@ impl Log {
         if size == 0 {
             file.write_all(self.head.bytes())?;
             let begun = self.head.bytes().len() as u64;
-            return Ok(Open {
+            return Ok(Opened::new(
                 file,
-                size: begun,
+                &facts,
                 begun,
-                day: self.rotation.day(now),
-            });
+                begun,
+                self.rotation.day(now),
+            ));
         }
         // Its last lead was written then.
         let written = Timestamp::try_from(facts.modified()?).unwrap_or(now);
@@ -117,21 +152,16 @@ impl Log {
             Format::Jsonl => heal::line(&mut file, size)?,
             Format::Csv => heal::row(&mut file, size)?,
         };
-        let open = Open {
-            file,
-            size,
-            begun: 0,
-            day: self.rotation.day(written),
-        };
-        if found == Found::Other {
+        let open = Opened::new(file, &facts, size, 0, self.rotation.day(written));
+        if found == head::Found::Other {
+            open.file.sync_data()?;
             return self.begin_anew(&open, now);
         }
         Ok(open)
     }
 
-    /// Moves the file out of the way and begins a new one.
-    fn begin_anew(&self, old: &Open, now: Timestamp) -> io::Result<Open> {
-        old.file.sync_data()?;
+    /// Moves the file, which is synced, out of the way and begins a new one.
+    fn begin_anew(&self, old: &Opened, now: Timestamp) -> io::Result<Opened> {
         self.rotation.rotate(&self.path, old.day)?;
         self.begin(now)
     }
@@ -139,6 +169,7 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::path::Path;
 
     use jiff::tz::TimeZone;
@@ -334,5 +365,144 @@ mod tests {
             add(&mut rows(&path, HEADER, true), "b,2\r\n", now());
             assert_eq!(read(&path), "\u{feff}姓名,手机\r\nb,2\r\n", "{torn}");
         }
+    }
+
+    /// What others may do to a file while it is open, and where its old lines are then.
+    #[test]
+    fn lines_go_to_the_path_whatever_becomes_of_the_file_that_was_open() {
+        type Meddle = fn(&Path);
+        let away = |path: &Path| path.with_extension("away");
+        let cases: [(&str, Meddle, &str); 6] = [
+            (
+                "removed",
+                |path| std::fs::remove_file(path).expect("removes"),
+                "",
+            ),
+            (
+                "moved",
+                |path| std::fs::rename(path, path.with_extension("away")).expect("moves"),
+                "a\r\n",
+            ),
+            (
+                "copied and emptied",
+                |path| {
+                    std::fs::copy(path, path.with_extension("away")).expect("copies");
+                    File::options()
+                        .write(true)
+                        .open(path)
+                        .and_then(|file| file.set_len(0))
+                        .expect("empties");
+                },
+                "a\r\n",
+            ),
+            (
+                "moved, and another one made",
+                |path| {
+                    std::fs::rename(path, path.with_extension("away")).expect("moves");
+                    std::fs::write(path, "").expect("makes");
+                },
+                "a\r\n",
+            ),
+            (
+                "replaced by a link to another file",
+                |path| {
+                    let away = path.with_extension("away");
+                    std::fs::rename(path, &away).expect("moves");
+                    let other = path.with_extension("other");
+                    std::fs::write(&other, "").expect("makes");
+                    std::os::unix::fs::symlink(other, path).expect("links");
+                },
+                "a\r\n",
+            ),
+            (
+                "its folder moved, and another one made",
+                |path| {
+                    let folder = path.parent().expect("a folder");
+                    std::fs::rename(folder, folder.with_extension("old")).expect("moves");
+                    std::fs::create_dir(folder).expect("makes");
+                    let old = folder.with_extension("old").join("leads.csv");
+                    std::fs::copy(old, path.with_extension("away")).expect("copies");
+                },
+                "a\r\n",
+            ),
+        ];
+        for (what, meddle, old) in cases {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("leads/leads.csv");
+            std::fs::create_dir(folder.path().join("leads")).expect("makes");
+            let mut log = rows(&path, b"n\r\n", false);
+            add(&mut log, "a\r\n", now());
+            meddle(&path);
+            add(&mut log, "b\r\n", now());
+            add(&mut log, "c\r\n", now());
+            assert_eq!(read(&path), "n\r\nb\r\nc\r\n", "{what}");
+            if !old.is_empty() {
+                assert_eq!(read(&away(&path)), format!("n\r\n{old}"), "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_appends_stays_and_is_ended_before_the_next_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        let mut log = lines(&path, by_size(None, 1));
+        add(&mut log, "a\n", now());
+        let mut file = File::options().append(true).open(&path).expect("opens");
+        file.write_all(b"by hand").expect("writes");
+        add(&mut log, "b\n", now());
+        assert_eq!(read(&path), "a\nby hand\nb\n");
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_an_error_until_it_is_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inner = folder.path().join("inner");
+        let path = inner.join("log");
+        std::fs::create_dir(&inner).expect("makes");
+        let mut log = lines(&path, by_size(None, 1));
+        add(&mut log, "a\n", now());
+        std::fs::remove_dir_all(&inner).expect("removes");
+        assert!(log.append(&[b"b\n".to_vec()], now()).is_err());
+        std::fs::create_dir(&inner).expect("makes");
+        add(&mut log, "b\n", now());
+        assert_eq!(read(&path), "b\n");
+    }
+
+    #[test]
+    fn what_is_taken_away_between_the_write_and_the_sync_is_not_called_there() {
+        type Meddle = fn(&Path);
+        let cases: [Meddle; 3] = [
+            |path| std::fs::remove_file(path).expect("removes"),
+            |path| std::fs::rename(path, path.with_extension("away")).expect("moves"),
+            |path| {
+                let file = File::options().write(true).open(path).expect("opens");
+                file.set_len(0).expect("empties");
+            },
+        ];
+        for meddle in cases {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("log");
+            let mut log = lines(&path, by_size(None, 1));
+            let written = log.write(&[b"a\n".to_vec()], now()).expect("writes");
+            assert!(matches!(written, Written::There));
+            meddle(&path);
+            assert!(matches!(log.settle(), Ok(Written::Gone)));
+            add(&mut log, "b\n", now());
+            assert_eq!(read(&path), "b\n");
+        }
+    }
+
+    #[test]
+    fn a_file_moved_away_before_its_rotation_is_not_counted_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        let mut log = lines(&path, by_size(Some(4), 3));
+        add(&mut log, "aaa\n", now());
+        std::fs::remove_file(&path).expect("removes");
+        log.append(&[b"bbb\n".to_vec(), b"ccc\n".to_vec()], now())
+            .expect("appends");
+        assert_eq!(read(&path), "ccc\n");
+        assert_eq!(read(&folder.path().join("log.1")), "bbb\n");
     }
 }

@@ -26,6 +26,9 @@ pub struct Settings {
     /// For csv: begins each file with a byte order mark, by which Excel knows that it is UTF-8. Default false.
     #[serde(default)]
     pub bom: bool,
+    /// For csv: what stands between cells: ",", ";" or "\t". Default ",".
+    #[serde(default)]
+    pub delimiter: Delimiter,
     /// When a new file is begun: "daily", a size such as "100MiB", or { daily = true, size = "100MiB" }. Never if absent.
     pub rotate: Option<Rotate>,
     /// For daily rotation: whose midnight ends the day. Default Asia/Shanghai.
@@ -44,6 +47,31 @@ pub enum Format {
     Jsonl,
     /// One row a lead, for spreadsheets.
     Csv,
+}
+
+/// What stands between the cells of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Delimiter {
+    /// As RFC 4180 has it, and Excel in China, Britain and America.
+    #[default]
+    #[serde(rename = ",")]
+    Comma,
+    /// For spreadsheets where the comma is in numbers, as in most of Europe.
+    #[serde(rename = ";")]
+    Semicolon,
+    /// For programs that read tables.
+    #[serde(rename = "\t")]
+    Tab,
+}
+
+impl Delimiter {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Comma => ",",
+            Self::Semicolon => ";",
+            Self::Tab => "\t",
+        }
+    }
 }
 
 /// A column of a CSV file.

@@ -15,15 +15,16 @@ use crate::answer::Answer;
 use crate::auth::Proof;
 use crate::classify;
 use crate::digest::Digest;
+use crate::failure::failure;
 use crate::journal::{Done, Journal};
 use crate::left;
 use crate::parts::Parts;
 use crate::redact::Redactor;
-use crate::step::{Step, Values, context};
+use crate::step::{Lack, Step, Values, context};
 use crate::token::Token;
 
 /// Less time than this is not enough for another request.
-pub(crate) const LEAST: Duration = Duration::from_millis(50);
+const LEAST: Duration = Duration::from_millis(50);
 
 /// One attempt under way.
 pub(crate) struct Attempt<'a> {
@@ -114,8 +115,16 @@ impl Attempt<'_> {
                 .map_or_else(|| Ok(step.nothing()), |answer| step.values(&answer));
             let given = match given {
                 Ok(given) => given,
-                Err(why) => {
+                Err(Lack::Missing(why)) => {
                     return record.end(step, Outcome::rejected(why).rule("extract"));
+                }
+                // What only looks made nothing and can be asked again.
+                Err(Lack::Unread(why)) => {
+                    let outcome = match step.journaled {
+                        true => Outcome::ambiguous(why),
+                        false => Outcome::retry(None, why),
+                    };
+                    return record.end(step, outcome.rule(classify::UNREADABLE));
                 }
             };
             if step.journaled {
@@ -203,7 +212,7 @@ impl Attempt<'_> {
                 let outcome = classify::decide(rules, &answer, &redactor, now);
                 (outcome.request(sent), Some(answer))
             }
-            Err(error) => (classify::failure(&error).request(sent), None),
+            Err(error) => (failure(&error).request(sent), None),
         }
     }
 }

@@ -2,13 +2,17 @@
 
 use std::fmt::Write;
 
-use leadgate_plugin::template::{Context, Engine, Scope, Tree};
+use leadgate_plugin::template::{Context, Engine, Scope, TemplateError, Tree};
 use leadgate_plugin::{Problem, Secret};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::settings::BodyAs;
+
+/// The one name of a body that is given as a value.
+pub(crate) const VALUE: &str = "value";
+const VALUES: Scope = Scope::of(&[VALUE]);
 
 /// A body before a lead fills it.
 #[derive(Clone)]
@@ -65,6 +69,26 @@ impl Body {
         Ok(Self { tree, way })
     }
 
+    /// A body that is what [`VALUE`] means.
+    pub(crate) fn of_value(way: BodyAs, engine: &Engine) -> Result<Self, Vec<Problem>> {
+        let whole = Value::String(format!("{{{{ {VALUE} }}}}"));
+        let tree = engine.tree_in(&whole, &VALUES);
+        let problems = |errors: Vec<TemplateError>| {
+            let problems = errors.into_iter().map(|error| error.into_problem("/body"));
+            problems.collect::<Vec<_>>()
+        };
+        let tree = Some(tree.map_err(problems)?);
+        Ok(Self { tree, way })
+    }
+
+    /// What its templates make for one lead, before it is written; none if it is the whole event.
+    pub(crate) fn value(&self, context: &Context) -> Result<Option<Value>, Problem> {
+        let filled = self.tree.as_ref().map(|tree| tree.fill(context));
+        filled
+            .transpose()
+            .map_err(|error| error.into_problem("/body"))
+    }
+
     /// Whether there is a template, and not the whole event.
     pub(crate) fn is_given(&self) -> bool {
         self.tree.is_some()
@@ -75,12 +99,9 @@ impl Body {
     }
 
     pub(crate) fn fill(&self, context: &Context, event: &[u8]) -> Result<Filled, Problem> {
-        let Some(tree) = &self.tree else {
+        let Some(filled) = self.value(context)? else {
             return Ok(json(event.to_vec()));
         };
-        let filled = tree
-            .fill(context)
-            .map_err(|error| error.into_problem("/body"))?;
         match (self.way, filled) {
             (BodyAs::Json, filled) => Ok(json(filled.to_string().into_bytes())),
             (BodyAs::Text, Value::String(text)) => Ok(text_body(text)),

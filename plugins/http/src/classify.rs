@@ -1,19 +1,21 @@
-//! Classification: what an answer, or its absence, means for the delivery.
+//! Classification: what an answer means for the delivery.
 //!
 //! The merchant's rules come first, in their order; half of the CRMs answer 200 for a failure.
 //! Then:
 //!
 //! | answer | outcome | rule |
 //! |---|---|---|
-//! | 2xx | delivered; receipt is the JSON field `id`, else the status | `status-2xx` |
+//! | 2xx, and a rule asked for what could not be read | ambiguous | `unreadable` |
+//! | 2xx that rules looked into, and none of them holds | ambiguous | `undecided` |
+//! | other 2xx | delivered; receipt is the JSON field `id`, else the status | `status-2xx` |
 //! | 3xx | rejected: redirects are not followed | `redirect` |
 //! | 401 | reauth | `status-401` |
 //! | 408, 425 | retry | `status-408`, `status-425` |
 //! | 429 | throttled, by `retry-after` | `status-429` |
 //! | other 4xx | rejected | `status-4xx` |
 //! | 5xx | retry, by `retry-after` | `status-5xx` |
-//! | no connection | retry: nothing was sent | `connect` |
-//! | no answer in time, connection lost | ambiguous | `timeout`, `connection-lost` |
+//!
+//! What it means that no answer came is in [`crate::failure`].
 
 use std::time::SystemTime;
 
@@ -22,7 +24,7 @@ use leadgate_plugin::{Outcome, Problem};
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::answer::{Answer, SCOPE, wait};
+use crate::answer::{Answer, SCOPE, Unread, View, wait};
 use crate::endpoint::has_template;
 use crate::redact::Redactor;
 use crate::settings::{self, Verdict};
@@ -104,42 +106,64 @@ pub(crate) fn decide(
     redactor: &Redactor<'_>,
     now: SystemTime,
 ) -> Outcome {
-    let context = answer.context();
-    // A condition that asks for what this answer has not does not hold.
-    let mut all = rules.into_iter().flat_map(|rules| &rules.0);
-    let rule = all.find(|rule| rule.when.meets(&context).unwrap_or(false));
-    let outcome = match rule {
-        None => built_in(answer, redactor, now),
-        Some(rule) => {
-            let filled =
-                |template: &Option<Template>| template.as_ref()?.text(&context).ok().flatten();
-            let reason =
-                filled(&rule.reason).map_or_else(|| said(answer), |reason| redactor.text(&reason));
-            let after = filled(&rule.after)
-                .and_then(|text| wait(&text))
-                .or_else(|| answer.retry_after(now));
-            let outcome = match rule.verdict {
-                Verdict::Delivered => Outcome::delivered(filled(&rule.receipt).map_or_else(
-                    || receipt(answer, redactor),
-                    |text| short(redactor.hide(&text)),
-                )),
-                Verdict::Duplicate => {
-                    let mut outcome = Outcome::duplicate();
-                    outcome.reason = reason;
-                    outcome
-                }
-                Verdict::Retry => Outcome::retry(after, reason),
-                Verdict::Throttled => Outcome::throttled(after, reason),
-                Verdict::Reauth => Outcome::reauth(reason),
-                Verdict::Rejected => Outcome::rejected(reason),
-                Verdict::Ambiguous => Outcome::ambiguous(reason),
-            };
-            outcome.rule(rule.name.clone())
-        }
+    let view = answer.view();
+    let case = Case {
+        answer,
+        view: &view,
+        redactor,
+        now,
     };
-    let kept = redactor.answer(&answer.json);
-    let summary = format!("HTTP {} ({} bytes) {kept}", answer.status, answer.length);
-    outcome.response(summary.trim_end())
+    // Why the first rule that asked for what could not be read does not know whether it holds.
+    let mut doubt: Option<&Unread> = None;
+    let mut found = None;
+    for rule in rules.into_iter().flat_map(|rules| &rules.0) {
+        match view.meets(&rule.when) {
+            Ok(true) => {
+                found = Some(rule);
+                break;
+            }
+            Ok(false) => {}
+            Err(why) => doubt = doubt.or(Some(why)),
+        }
+    }
+    // A rule before it might have said that the lead was not taken.
+    let found = found.filter(|rule| !(answer.is_success() && doubt.is_some() && rule.takes()));
+    let outcome = match (found, doubt) {
+        (Some(rule), doubt) => case.ruled(rule, doubt.filter(|_| answer.is_success())),
+        (None, Some(why)) if answer.is_success() => {
+            let reason = format!(
+                "{}, and {why}: its rules cannot tell whether the lead was taken",
+                said(answer)
+            );
+            Outcome::ambiguous(reason).rule(UNREADABLE)
+        }
+        (None, None) if answer.is_success() && view.looked() => {
+            let reason = format!(
+                "{}, and no rule holds for what is in it; add one that does",
+                said(answer)
+            );
+            Outcome::ambiguous(reason).rule("undecided")
+        }
+        (None, _) => case.built_in(),
+    };
+    outcome.response(summary(answer, redactor))
+}
+
+/// The rule of an answer that could not be read.
+pub(crate) const UNREADABLE: &str = "unreadable";
+
+/// The answer for the record of the attempt.
+fn summary(answer: &Answer, redactor: &Redactor<'_>) -> String {
+    let how = answer.illegible();
+    let how = how.map_or_else(String::new, |why| format!("; {why}"));
+    let kept = answer.json().map(|json| redactor.answer(json));
+    let summary = format!(
+        "HTTP {} ({} bytes{how}) {}",
+        answer.status,
+        answer.length,
+        kept.unwrap_or_default()
+    );
+    summary.trim_end().to_owned()
 }
 
 fn said(answer: &Answer) -> String {
@@ -148,60 +172,101 @@ fn said(answer: &Answer) -> String {
     format!("the destination answered {status}")
 }
 
-fn built_in(answer: &Answer, redactor: &Redactor<'_>, now: SystemTime) -> Outcome {
-    let reason = said(answer);
-    let after = answer.retry_after(now);
-    match answer.status {
-        200..=299 => Outcome::delivered(receipt(answer, redactor)).rule("status-2xx"),
-        300..=399 => Outcome::rejected(format!(
-            "{reason}; redirects are not followed, configure the final URL"
-        ))
-        .rule("redirect"),
-        401 => Outcome::reauth(reason).rule("status-401"),
-        code @ (408 | 425) => Outcome::retry(after, reason).rule(format!("status-{code}")),
-        429 => Outcome::throttled(after, reason).rule("status-429"),
-        400..=499 => Outcome::rejected(reason).rule("status-4xx"),
-        _ => Outcome::retry(after, reason).rule("status-5xx"),
+impl Rule {
+    /// Whether it says that the destination has the lead.
+    fn takes(&self) -> bool {
+        matches!(self.verdict, Verdict::Delivered | Verdict::Duplicate)
     }
 }
 
-fn receipt(answer: &Answer, redactor: &Redactor<'_>) -> String {
-    let id = match &answer.json["id"] {
-        Value::String(id) if id.len() <= RECEIPT => Some(id.clone()),
-        Value::Number(id) => Some(id.to_string()),
-        _ => None,
-    };
-    id.filter(|id| redactor.hide(id) == *id)
-        .unwrap_or_else(|| format!("HTTP {}", answer.status))
+/// An answer that is judged.
+struct Case<'a> {
+    answer: &'a Answer,
+    view: &'a View<'a>,
+    redactor: &'a Redactor<'a>,
+    now: SystemTime,
+}
+
+impl Case<'_> {
+    /// What `rule` says. With `doubt`, rules before it could not be judged.
+    fn ruled(&self, rule: &Rule, doubt: Option<&Unread>) -> Outcome {
+        let filled = |template: &Option<Template>| {
+            let text = template.as_ref().map(|template| self.view.text(template));
+            text.and_then(Result::ok).flatten()
+        };
+        let mut reason = filled(&rule.reason)
+            .map_or_else(|| said(self.answer), |reason| self.redactor.text(&reason));
+        if let Some(why) = doubt {
+            reason = format!("{reason}; {why}");
+        }
+        let after = filled(&rule.after)
+            .and_then(|text| wait(&text))
+            .or_else(|| self.answer.retry_after(self.now));
+        let outcome = match rule.verdict {
+            Verdict::Delivered => Outcome::delivered(
+                filled(&rule.receipt)
+                    .map_or_else(|| self.receipt(), |text| short(self.redactor.hide(&text))),
+            ),
+            Verdict::Duplicate => {
+                let mut outcome = Outcome::duplicate();
+                outcome.reason = reason;
+                outcome
+            }
+            Verdict::Retry => Outcome::retry(after, reason),
+            Verdict::Throttled => Outcome::throttled(after, reason),
+            Verdict::Reauth => Outcome::reauth(reason),
+            Verdict::Rejected => Outcome::rejected(reason),
+            Verdict::Ambiguous => Outcome::ambiguous(reason),
+        };
+        outcome.rule(rule.name.clone())
+    }
+
+    fn built_in(&self) -> Outcome {
+        let reason = said(self.answer);
+        let after = self.answer.retry_after(self.now);
+        match self.answer.status {
+            200..=299 => Outcome::delivered(self.receipt()).rule("status-2xx"),
+            300..=399 => Outcome::rejected(format!("{reason}{}", self.redirect())).rule("redirect"),
+            401 => Outcome::reauth(reason).rule("status-401"),
+            code @ (408 | 425) => Outcome::retry(after, reason).rule(format!("status-{code}")),
+            429 => Outcome::throttled(after, reason).rule("status-429"),
+            400..=499 => Outcome::rejected(reason).rule("status-4xx"),
+            _ => Outcome::retry(after, reason).rule("status-5xx"),
+        }
+    }
+
+    /// Where a redirect leads to, and what to do about it.
+    fn redirect(&self) -> String {
+        let Some(place) = self.answer.leads_to() else {
+            return "; redirects are not followed, configure the final URL".to_owned();
+        };
+        let login = [
+            "login", "signin", "sign-in", "sso", "passport", "oauth", "auth/",
+        ];
+        let plain = place.to_ascii_lowercase();
+        let advice = if login.iter().any(|part| plain.contains(part)) {
+            "that looks like a login page, so it does not know who sends: look at `auth`, and \
+             whether `url` is the API's"
+        } else {
+            "redirects are not followed, configure the final URL"
+        };
+        format!(" to {}; {advice}", self.redactor.text(&place))
+    }
+
+    fn receipt(&self) -> String {
+        let id = match self.answer.json().map(|json| &json["id"]) {
+            Ok(Value::String(id)) if id.len() <= RECEIPT => Some(id.clone()),
+            Ok(Value::Number(id)) => Some(id.to_string()),
+            _ => None,
+        };
+        id.filter(|id| self.redactor.hide(id) == *id)
+            .unwrap_or_else(|| format!("HTTP {}", self.answer.status))
+    }
 }
 
 fn short(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(RECEIPT));
     text
-}
-
-/// What it means that no answer came.
-pub(crate) fn failure(error: &reqwest::Error) -> Outcome {
-    if error.is_connect() {
-        return Outcome::retry(None, format!("no connection: {}", cause(error))).rule("connect");
-    }
-    if error.is_timeout() {
-        return Outcome::ambiguous("no answer in time").rule("timeout");
-    }
-    if error.is_builder() {
-        return Outcome::rejected(format!("the request cannot be made: {}", cause(error)))
-            .rule("request");
-    }
-    Outcome::ambiguous(format!("the connection was lost: {}", cause(error))).rule("connection-lost")
-}
-
-/// The innermost cause: the one a person can act on, without the URL.
-pub(crate) fn cause(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 #[cfg(test)]
@@ -353,7 +418,7 @@ mod tests {
     fn an_absent_field_is_never_taken_for_another_value() {
         let rules =
             rules(json!([{"when": "body.errcode != 0", "outcome": "rejected"}])).expect("valid");
-        assert_eq!(decide(&rules, 200, &[], "{}").rule, "status-2xx");
+        assert_eq!(decide(&rules, 200, &[], "{}").rule, "undecided");
         assert_eq!(decide(&rules, 200, &[], r#"{"errcode":7}"#).rule, "rule-1");
     }
 

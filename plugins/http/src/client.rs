@@ -4,8 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use leadgate_plugin::tls::Named;
 use leadgate_plugin::{Problem, Problems};
-use reqwest::{Certificate, Client, Identity, Proxy, Url};
+use reqwest::header::{CONNECTION, HeaderMap, HeaderValue};
+use reqwest::{Client, Identity, Proxy, Url};
+use rustls::ClientConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::private;
 use crate::settings::{Settings, Tls};
@@ -14,6 +19,9 @@ use crate::settings::{Settings, Tls};
 const IDLE: usize = 32;
 /// Longest wait for a connection, unless said otherwise.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long an idle connection is kept, unless said otherwise: shorter than servers and load
+/// balancers keep theirs (60 s and 75 s are usual), so that none is used while it is closed.
+const KEEP: Duration = Duration::from_secs(50);
 
 /// Makes the client; all that is wrong with its settings is found at once.
 pub(crate) fn client(settings: &Settings) -> Result<Client, Problems> {
@@ -25,8 +33,17 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, Problems> {
         .user_agent(concat!("leadgate/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(connect)
-        .pool_max_idle_per_host(IDLE)
         .no_proxy();
+    match connections(settings) {
+        Ok(Some(keep)) => {
+            client = client.pool_max_idle_per_host(IDLE).pool_idle_timeout(keep);
+        }
+        Ok(None) => {
+            let close = HeaderMap::from_iter([(CONNECTION, HeaderValue::from_static("close"))]);
+            client = client.pool_max_idle_per_host(0).default_headers(close);
+        }
+        Err(problem) => problems.push(problem),
+    }
     if settings.deny_private {
         client = client.dns_resolver(Arc::new(private::PublicOnly));
     }
@@ -37,21 +54,17 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, Problems> {
         }
     }
     if let Some(tls) = &settings.tls {
-        match authorities(tls) {
-            Ok(found) if found.is_empty() => {}
-            Ok(found) => client = client.tls_certs_only(found),
-            Err(problem) => problems.push(problem),
-        }
-        match identity(tls) {
-            Ok(Some(found)) => client = client.identity(found),
-            Ok(None) => {}
-            Err(problem) => problems.push(problem),
+        match trust(tls) {
+            Ok(Trust::Named(config)) => client = client.tls_backend_preconfigured(*config),
+            Ok(Trust::System(Some(identity))) => client = client.identity(identity),
+            Ok(Trust::System(None)) => {}
+            Err(found) => problems.extend(found),
         }
     }
     problems.or(())?;
     client.build().map_err(|error| {
         let at = if settings.tls.is_some() { "/tls" } else { "" };
-        let cause = crate::classify::cause(&error);
+        let cause = crate::failure::cause(&error);
         Problem::at(at, format!("the HTTP client cannot be made: {cause}")).into()
     })
 }
@@ -78,19 +91,81 @@ fn way(proxy: &str, deny_private: bool) -> Result<Proxy, Problem> {
     Proxy::all(url).map_err(|_| wrong())
 }
 
-fn authorities(tls: &Tls) -> Result<Vec<Certificate>, Problem> {
-    let Some(ca) = &tls.ca else {
-        return Ok(Vec::new());
-    };
-    let found = Certificate::from_pem_bundle(&read(ca, "/tls/ca")?).unwrap_or_default();
-    if found.is_empty() {
-        let message = format!("no certificate in {}", ca.display());
-        return Err(Problem::at("/tls/ca", message).help("a PEM file: -----BEGIN CERTIFICATE-----"));
+/// How long idle connections are kept; none if each request gets one of its own.
+fn connections(settings: &Settings) -> Result<Option<Duration>, Problem> {
+    let keep = settings.idle_timeout.as_ref().map(|given| given.0);
+    match (settings.keep_alive, keep) {
+        (Some(false), Some(_)) => {
+            let message =
+                "`idle_timeout` is about connections that are kept, and `keep_alive` is false";
+            Err(Problem::at("/idle_timeout", message).help("remove one of the two"))
+        }
+        (Some(false), None) => Ok(None),
+        (_, Some(Duration::ZERO)) => {
+            let message = "no connection could be kept for no time";
+            Err(Problem::at("/idle_timeout", message).help("keep_alive = false"))
+        }
+        (_, keep) => Ok(Some(keep.unwrap_or(KEEP))),
     }
-    Ok(found)
 }
 
-fn identity(tls: &Tls) -> Result<Option<Identity>, Problem> {
+/// Who is trusted, and who connects.
+enum Trust {
+    Named(Box<ClientConfig>),
+    System(Option<Identity>),
+}
+
+fn trust(tls: &Tls) -> Result<Trust, Problems> {
+    let mut problems = Problems::default();
+    let identity = identity(tls).map_err(|problem| problems.push(problem));
+    let named = tls.ca.as_deref().map(|ca| {
+        Named::file(ca).map_err(|why| {
+            let problem = Problem::at("/tls/ca", format!("{}: {why}", ca.display()));
+            problems.push(problem.help(
+                "a PEM file that the user of leadgate may read, with the authority's certificate \
+                 or the server's own: -----BEGIN CERTIFICATE-----",
+            ));
+        })
+    });
+    let (Ok(identity), Ok(named)) = (identity, named.transpose()) else {
+        return Err(problems);
+    };
+    let unfit = |_: String| Problem::at("/tls/certificate", NO_PAIR).help(BOTH_PEM);
+    match (named, identity) {
+        (Some(named), identity) => {
+            let builder = named
+                .builder()
+                .map_err(|error| Problem::at("/tls", error.to_string()))?;
+            let mut config = match identity {
+                None => builder.with_no_client_auth(),
+                Some(pair) => builder
+                    .with_client_auth_cert(pair.chain, pair.key)
+                    .map_err(|error| unfit(error.to_string()))?,
+            };
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            Ok(Trust::Named(Box::new(config)))
+        }
+        (None, None) => Ok(Trust::System(None)),
+        (None, Some(pair)) => {
+            let identity = Identity::from_pem(&pair.pem);
+            let identity = identity.map_err(|error| unfit(error.to_string()))?;
+            Ok(Trust::System(Some(identity)))
+        }
+    }
+}
+
+const NO_PAIR: &str = "no certificate with its private key";
+const BOTH_PEM: &str = "both in PEM, the key not encrypted";
+
+/// A certificate to show, and its key.
+struct Pair {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    /// Both as they were read.
+    pem: Vec<u8>,
+}
+
+fn identity(tls: &Tls) -> Result<Option<Pair>, Problem> {
     let lacks = |key: &str, other: &str| {
         let problem = Problem::at("/tls", format!("`{other}` needs `{key}`"));
         Err(problem.help(format!("{key} = \"/etc/leadgate/client.pem\"")))
@@ -100,13 +175,15 @@ fn identity(tls: &Tls) -> Result<Option<Identity>, Problem> {
         (Some(_), None) => lacks("key", "certificate"),
         (None, Some(_)) => lacks("certificate", "key"),
         (Some(certificate), Some(key)) => {
-            let mut both = read(key, "/tls/key")?;
-            both.push(b'\n');
-            both.extend(read(certificate, "/tls/certificate")?);
-            Identity::from_pem(&both).map(Some).map_err(|_| {
-                let message = "no certificate with its private key";
-                Problem::at("/tls/certificate", message).help("both in PEM, the key not encrypted")
-            })
+            let mut pem = read(key, "/tls/key")?;
+            pem.push(b'\n');
+            pem.extend(read(certificate, "/tls/certificate")?);
+            let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+            let key = PrivateKeyDer::from_pem_slice(&pem);
+            match (chain, key) {
+                (Ok(chain), Ok(key)) if !chain.is_empty() => Ok(Some(Pair { chain, key, pem })),
+                _ => Err(Problem::at("/tls/certificate", NO_PAIR).help(BOTH_PEM)),
+            }
         }
     }
 }

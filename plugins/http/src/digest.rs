@@ -1,23 +1,28 @@
 //! The digest: leads that come faster than a destination takes messages share one.
 //!
 //! The first lead goes at once. One that comes before `every` has passed since the last message
-//! waits for that, and whatever else comes meanwhile goes with it, as `digest.body` says. Who
-//! waits first sends for all and tells the others what became of it.
+//! waits for that, and whatever else comes meanwhile goes with it, as `digest.body` says, or as
+//! the leads' own bodies with their texts one below the other. Who waits first sends for all and
+//! tells the others what became of it.
+//!
+//! After a digest that was refused the leads go one by one for a while, no faster than digests
+//! would: a chat silences who comes with all of them at once.
 //!
 //! Knows nothing of HTTP: what is sent, and how, is passed in. No more wait than the gateway
 //! starts at once, which is the sink's `concurrency`.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use leadgate_plugin::template::{Engine, Scope};
+use leadgate_plugin::template::{Context, Engine, Scope};
 use leadgate_plugin::{Delivery, Outcome, Problem};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::body::Body;
+use crate::body::{Body, VALUE};
 use crate::draft::{Draft, Written};
 use crate::left;
 use crate::settings::Settings;
@@ -27,12 +32,18 @@ use crate::step::Step;
 const SCOPE: Scope = Scope::of(&["count", "leads"]);
 /// Longest time between two messages.
 const LONGEST: Duration = Duration::from_mins(1);
+/// Longest text of leads that stand one below the other, in bytes, unless said otherwise.
+const BYTES: usize = 8000;
+/// How long leads go one by one after a digest that was refused.
+const APART: Duration = Duration::from_mins(10);
 
 /// The digest of one sink.
 pub(crate) struct Digest {
     every: Duration,
     /// The request of a digest.
     pub(crate) step: Step,
+    /// Longest text, if the body is that of the leads' own bodies.
+    joins: Option<usize>,
     desk: Mutex<Desk>,
 }
 
@@ -45,6 +56,8 @@ struct Desk {
     others: Others,
     /// When the next message may go.
     next: Option<Instant>,
+    /// Until when leads go one by one.
+    apart: Option<Instant>,
 }
 
 impl Digest {
@@ -73,21 +86,28 @@ impl Digest {
                 "remove `digest` or `steps`",
             );
         }
-        let Some(body) = &given.body else {
-            return problem(
-                "/digest",
-                "`digest` needs a `body`: what is sent for several leads",
-                "a table of templates over `count` and `leads`",
-            );
-        };
         let way = settings.body_as.unwrap_or_default();
-        let body = Body::new(Some(body), way, engine, &SCOPE).map_err(|found| {
-            let below = |mut problem: Problem| {
-                problem.path = format!("/digest{}", problem.path);
-                problem
-            };
-            found.into_iter().map(below).collect::<Vec<_>>()
-        })?;
+        let body = match (&given.body, &settings.body) {
+            (Some(body), _) => Body::new(Some(body), way, engine, &SCOPE).map_err(|found| {
+                let below = |mut problem: Problem| {
+                    problem.path = format!("/digest{}", problem.path);
+                    problem
+                };
+                found.into_iter().map(below).collect::<Vec<_>>()
+            })?,
+            (None, Some(_)) => Body::of_value(way, engine)?,
+            (None, None) => {
+                return problem(
+                    "/digest",
+                    "`digest` needs a `body`: what is sent for several leads",
+                    "a table of templates over `count` and `leads`, or a `body` of the sink, whose texts are then put one below the other",
+                );
+            }
+        };
+        let joins = match (&given.body, given.max_bytes) {
+            (None, most) => Some(most.map_or(BYTES, |most| most as usize)),
+            (Some(_), _) => None,
+        };
         // What is wrong with the rest is said where the single request is read.
         let Ok(mut draft) = Draft::new(&Written::whole(settings), engine, &Scope::EVENT) else {
             return Ok(None);
@@ -103,6 +123,7 @@ impl Digest {
         Ok(Some(Self {
             every,
             step: Step::only(draft),
+            joins,
             desk: Mutex::default(),
         }))
     }
@@ -122,6 +143,15 @@ impl Digest {
     where
         F: Future<Output = Vec<Outcome>>,
     {
+        if self.is_apart() {
+            return match self.turn(ends).await {
+                Ok(()) => send(vec![delivery.clone()])
+                    .await
+                    .pop()
+                    .unwrap_or_else(unsent),
+                Err(outcome) => outcome,
+            };
+        }
         let (leading, next) = match self.join(delivery) {
             Ok(leader) => leader,
             Err(outcome) => return outcome.await.unwrap_or_else(|_| unsent()),
@@ -150,6 +180,56 @@ impl Digest {
             let _ = told.send(outcome);
         }
         own
+    }
+
+    /// From now on, leads go one by one for a while.
+    pub(crate) fn set_apart(&self) {
+        self.desk().apart = Some(Instant::now() + APART);
+    }
+
+    fn is_apart(&self) -> bool {
+        let mut desk = self.desk();
+        desk.apart = desk.apart.filter(|until| *until > Instant::now());
+        desk.apart.is_some()
+    }
+
+    /// Waits until one lead may go, if that is in time for its attempt.
+    pub(crate) async fn turn(&self, ends: Instant) -> Result<(), Outcome> {
+        let now = Instant::now();
+        let wait = {
+            let mut desk = self.desk();
+            let next = desk.next.map_or(now, |next| next.max(now));
+            let wait = next - now;
+            if wait > left(ends) / 2 {
+                let reason =
+                    "leads go one by one after a digest was refused, and its turn comes later";
+                return Err(Outcome::throttled(Some(wait), reason).rule("digest"));
+            }
+            desk.next = Some(next + self.every);
+            wait
+        };
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// What the body of a digest sees, if `bodies` gives the leads' own ones. None if they cannot
+    /// be one message.
+    pub(crate) fn context(
+        &self,
+        leads: &Value,
+        bodies: impl FnOnce() -> Result<Vec<Value>, Problem>,
+    ) -> Result<Context, Problem> {
+        let Some(most) = self.joins else {
+            return Ok(Context::of(leads));
+        };
+        let joined = joined(&bodies()?, most).ok_or_else(|| {
+            Problem::at(
+                "/digest",
+                "these leads differ in more than texts, which cannot be one message",
+            )
+            .help("write `digest.body`")
+        })?;
+        Ok(Context::of(&json!({VALUE: joined})))
     }
 
     /// The turn to send, and when that may be; or the outcome, if another has the turn.
@@ -201,6 +281,51 @@ fn give_up(digest: &Digest, next: Option<Instant>) -> Others {
     std::mem::take(&mut desk.others)
 }
 
+/// One value of several: what is the same in all, and texts one below the other. None if they
+/// differ in anything else.
+fn joined(all: &[Value], most: usize) -> Option<Value> {
+    let (first, others) = all.split_first()?;
+    if others.iter().all(|other| other == first) {
+        return Some(first.clone());
+    }
+    let texts: Option<Vec<&str>> = all.iter().map(Value::as_str).collect();
+    if let Some(texts) = texts {
+        return Some(Value::String(below(&texts, most)));
+    }
+    let mut keys: BTreeSet<&String> = BTreeSet::new();
+    for one in all {
+        keys.extend(one.as_object()?.keys());
+    }
+    let field = |key: &String| {
+        let values: Vec<Value> = all.iter().filter_map(|one| one.get(key).cloned()).collect();
+        Some((key.clone(), joined(&values, most)?))
+    };
+    keys.into_iter()
+        .map(field)
+        .collect::<Option<Map<_, _>>>()
+        .map(Value::Object)
+}
+
+/// As many texts as there is room for, the first of them in any case, and how many more there are.
+fn below(texts: &[&str], most: usize) -> String {
+    /// For the number of those left out.
+    const ROOM: usize = 16;
+    let mut text = String::new();
+    for (number, one) in texts.iter().enumerate() {
+        let one = one.trim();
+        let is_last = number + 1 == texts.len();
+        let room = most.saturating_sub(if is_last { 0 } else { ROOM });
+        if number > 0 && text.len() + 2 + one.len() > room {
+            return format!("{text}\n\n… +{}", texts.len() - number);
+        }
+        if number > 0 {
+            text.push_str("\n\n");
+        }
+        text.push_str(&one[..one.floor_char_boundary(most)]);
+    }
+    text
+}
+
 /// What a digest is sent as: its id is that of just these deliveries, so that a destination that
 /// remembers ids does not take another digest for it.
 pub(crate) fn message(all: &[Delivery]) -> Delivery {
@@ -235,4 +360,31 @@ fn lead(one: &Delivery) -> Value {
     }
     lead.insert("delivery_id".to_owned(), json!(one.id()));
     Value::Object(lead)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_joined_where_they_differ_in_texts() {
+        let one = |text: &str| json!({"msgtype": "text", "text": {"content": text}, "n": 1});
+        let all = [one("线索 1"), one("\n线索 2"), one("线索 1")];
+        let text =
+            |all: &[Value], most| joined(all, most).expect("texts")["text"]["content"].clone();
+        assert_eq!(joined(&all, 99).expect("texts")["msgtype"], "text");
+        assert_eq!(text(&all, 99), "线索 1\n\n线索 2\n\n线索 1");
+        let many: Vec<Value> = (10..40)
+            .map(|number| one(&format!("线索 {number}")))
+            .collect();
+        let cut = text(&many, 60);
+        assert_eq!(cut, "线索 10\n\n线索 11\n\n线索 12\n\n线索 13\n\n… +26");
+        let long = "长".repeat(99);
+        let cut = text(&[one(&long), one("x")], 60);
+        assert_eq!(cut, format!("{}\n\n… +1", "长".repeat(20)));
+        assert_eq!(joined(&[json!({"n": 1}), json!({"n": 2})], 99), None);
+        assert_eq!(joined(&[json!("a"), json!(2)], 99), None);
+        let less = [json!({"a": "x", "b": "y"}), json!({"a": "z"})];
+        assert_eq!(joined(&less, 99), Some(json!({"a": "x\n\nz", "b": "y"})));
+    }
 }

@@ -310,7 +310,7 @@ fn is_dots(segment: &str) -> bool {
     plain == "." || plain == ".."
 }
 
-fn masked(path: &str) -> String {
+pub(crate) fn masked(path: &str) -> String {
     let shown = path
         .split('/')
         .map(|part| if looks_like_a_key(part) { "***" } else { part });

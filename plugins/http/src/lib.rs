@@ -2,7 +2,7 @@
 //!
 //! [`preset`] lays the settings over those of a known destination, [`parts`] understands them,
 //! [`attempt`] goes through the steps: [`request`] makes a request of a step and a lead,
-//! [`classify`] says what the answer means, [`journal`] remembers what is done.
+//! [`answer`] reads what came back, [`classify`] says what it means, [`journal`] remembers what is done.
 //! Nothing that a lead says can change where the request goes, and nothing that an answer
 //! repeats of the lead is kept.
 
@@ -15,12 +15,14 @@ mod client;
 mod digest;
 mod draft;
 mod endpoint;
+mod failure;
 mod journal;
 mod jwt;
 mod parts;
 mod preset;
 mod private;
 mod redact;
+mod refresh;
 mod request;
 mod settings;
 mod signer;
@@ -33,10 +35,10 @@ use std::time::{Duration, SystemTime};
 use leadgate_plugin::template::Context;
 use leadgate_plugin::{Delivery, Ending, Host, Level, Outcome, Problem, Problems, Secret, Sink};
 use reqwest::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::attempt::{Attempt, LEAST};
+use crate::attempt::Attempt;
 use crate::digest::Digest;
 use crate::parts::Parts;
 use crate::preset::Settled;
@@ -102,32 +104,55 @@ impl HttpSink {
         }
     }
 
-    /// Several deliveries in one message; one by one if that cannot be written or is refused.
+    /// Several deliveries in one message; one by one, at its pace, if that cannot be written or is
+    /// refused.
     async fn several(&self, digest: &Digest, all: &[Delivery], ends: Instant) -> Vec<Outcome> {
         let leads = digest::leads(all);
         let events = json!({"lead": leads["leads"]}).to_string();
         let message = digest::message(all);
-        let attempt = self.attempt(&message, Context::of(&leads), events.as_bytes(), ends);
-        let why = match attempt.digest(digest, all.len()).await {
-            Ok(outcome) if outcome.ending != Ending::Rejected => return vec![outcome; all.len()],
-            Ok(refused) => refused.reason,
+        let why = match digest.context(&leads, || self.bodies(all)) {
             Err(problem) => problem.to_string(),
+            Ok(context) => {
+                let attempt = self.attempt(&message, context, events.as_bytes(), ends);
+                match attempt.digest(digest, all.len()).await {
+                    Ok(outcome) if outcome.ending != Ending::Rejected => {
+                        return vec![outcome; all.len()];
+                    }
+                    Ok(refused) => refused.reason,
+                    Err(problem) => problem.to_string(),
+                }
+            }
         };
         // None of them shall be lost for what is wrong with another.
         self.host.log(
             Level::Warn,
-            "a digest was not taken; its leads go one by one",
+            "a digest was not taken; leads go one by one for ten minutes",
             &json!({"reason": why}),
         );
+        digest.set_apart();
         let mut outcomes = Vec::with_capacity(all.len());
         for one in all {
-            outcomes.push(if left(ends) < LEAST {
-                Outcome::retry(None, "no time was left for it").rule("digest")
-            } else {
-                self.one(one, ends).await
+            outcomes.push(match digest.turn(ends).await {
+                Ok(()) => self.one(one, ends).await,
+                Err(outcome) => outcome,
             });
         }
         outcomes
+    }
+
+    /// The leads' own bodies.
+    fn bodies(&self, all: &[Delivery]) -> Result<Vec<Value>, Problem> {
+        let [only] = self.parts.steps.as_slice() else {
+            return Err(Problem::at(
+                "/digest",
+                "several leads cannot share several steps",
+            ));
+        };
+        let body = |one: &Delivery| {
+            let body = only.draft.body.value(&self.parts.context(one)?)?;
+            Ok(body.unwrap_or_default())
+        };
+        all.iter().map(body).collect()
     }
 
     fn attempt<'a>(

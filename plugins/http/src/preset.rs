@@ -7,6 +7,7 @@
 //! |---|---|
 //! | a table | merged, at any depth |
 //! | `auth`, `sign` with another `kind` | the merchant's alone: the other kind's keys would be wrong |
+//! | `body` without `digest.body` | the preset's digest has no body: it would say what the merchant's does not |
 //! | `classify` | the merchant's rules first, then the preset's |
 //! | `steps` | the merchant's over the preset's of the same name, others behind them |
 //! | anything else, lists too | the merchant's |
@@ -16,6 +17,7 @@ use std::borrow::Cow;
 use leadgate_plugin::Problem;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::settings::{Preset, Settings};
@@ -44,6 +46,9 @@ pub(crate) struct Missing {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// What it is in a few words, in both languages, for `leadgate init`.
+    #[serde(rename = "about")]
+    _about: IgnoredAny,
     needs: Vec<Need>,
     settings: Map<String, Value>,
 }
@@ -54,6 +59,9 @@ struct Need {
     /// Its keys, with dots; a step by its name.
     key: String,
     help: String,
+    /// The same in Chinese, for `leadgate init`.
+    #[serde(rename = "help_zh")]
+    _help_zh: IgnoredAny,
 }
 
 impl JsonSchema for Written {
@@ -75,7 +83,9 @@ impl Written {
         if let Some(name) = self.0.get("preset").filter(|name| !name.is_null()) {
             let preset = Preset::deserialize(name)
                 .map_err(|error| Problem::at("/preset", error.to_string()))?;
-            let File { needs, settings } = preset.file();
+            let File {
+                needs, settings, ..
+            } = preset.file();
             let auth = kind_of(settings.get("auth")).cloned();
             settled = over(settings, &self.0);
             // Another kind of auth has needs of its own.
@@ -159,6 +169,13 @@ fn over(mut preset: Map<String, Value>, written: &Value) -> Value {
         if kind.is_some() && kind != kind_of(preset.get(key)) {
             preset.remove(key);
         }
+    }
+    let own_digest = given("digest").is_some_and(|digest| !digest["body"].is_null());
+    if given("body").is_some()
+        && !own_digest
+        && let Some(Value::Object(digest)) = preset.get_mut("digest")
+    {
+        digest.remove("body");
     }
     let rules = preset.remove("classify");
     let steps = preset.remove("steps");

@@ -50,6 +50,10 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// The proxy that requests go through: an http or https URL, credentials allowed. The environment's proxies are not used.
     pub proxy: Option<Secret>,
+    /// Whether connections are kept and used again. Default true. `false` for a destination that breaks connections it has kept: each request gets one of its own.
+    pub keep_alive: Option<bool>,
+    /// How long an unused connection is kept; default 50s. It should be shorter than the destination's own time.
+    pub idle_timeout: Option<HumanDuration>,
     /// Longest wait for a connection; default 5s. The sink's `timeout` bounds the whole attempt.
     pub connect_timeout: Option<HumanDuration>,
 }
@@ -58,7 +62,7 @@ pub struct Settings {
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// File with the authorities to trust, instead of the system's.
+    /// File with the authorities to trust, instead of the system's; the server's own certificate will do, too.
     #[schemars(extend("format" = "path"))]
     pub ca: Option<PathBuf>,
     /// File with the certificate to show to the destination, and what is between it and its authority.
@@ -75,8 +79,10 @@ pub struct Tls {
 pub struct Digest {
     /// Shortest time between two messages, at most 1m. A lead that comes earlier waits, and all that come meanwhile go with it. `0s` switches it off: a message for each lead.
     pub every: Option<HumanDuration>,
-    /// The body for several leads: as `body`, over `count` and `leads`, a list of tables with the lead's fields and those of its event.
+    /// The body for several leads: as `body`, over `count` and `leads`, a list of tables with the lead's fields and those of its event. Without one, the leads' own bodies with their texts one below the other; so also if you give a preset another `body`.
     pub body: Option<serde_json::Value>,
+    /// Longest text of leads that stand one below the other, in bytes; default 8000. How many there is no room for stands at the end.
+    pub max_bytes: Option<u32>,
 }
 
 /// One of several requests.

@@ -38,6 +38,15 @@ pub(crate) struct When {
     pub(crate) written: String,
 }
 
+/// Why an answer does not give what later steps need.
+#[derive(Debug)]
+pub(crate) enum Lack {
+    /// It could not be read: what it says is not known.
+    Unread(String),
+    /// It was read, and does not say it.
+    Missing(String),
+}
+
 /// Values of steps, by step and name.
 pub(crate) type Values = BTreeMap<String, Map<String, Value>>;
 
@@ -100,17 +109,20 @@ impl Step {
     }
 
     /// What `answer` gives to later steps.
-    pub(crate) fn values(&self, answer: &Answer) -> Result<Map<String, Value>, String> {
-        let context = answer.context();
+    pub(crate) fn values(&self, answer: &Answer) -> Result<Map<String, Value>, Lack> {
+        let view = answer.view();
         let mut values = Map::new();
         for (name, template) in &self.extract {
-            let value = template
-                .value(&context)
-                .map_err(|error| format!("the answer gives no `{name}`: {}", error.message))?;
+            let value = view
+                .value(template)
+                .map_err(|why| Lack::Unread(format!("{why}: nobody knows its `{name}`")))?;
+            let value = value.map_err(|error| {
+                Lack::Missing(format!("the answer gives no `{name}`: {}", error.message))
+            })?;
             if value.to_string().len() > VALUE {
-                return Err(format!(
+                return Err(Lack::Missing(format!(
                     "what the answer gives as `{name}` is longer than {VALUE} bytes"
-                ));
+                )));
             }
             values.insert(name.clone(), value);
         }

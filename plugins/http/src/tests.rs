@@ -1,14 +1,18 @@
 //! The sink against a scripted server on loopback.
 
 mod auth;
+mod connections;
 mod destination;
 mod digest;
+mod http2;
+mod outcomes;
 mod preset_steps;
 mod presets;
 mod server;
 mod step_answers;
 mod steps;
 mod tls;
+mod unread;
 
 use leadgate_plugin::template::Scope;
 use leadgate_plugin::{Ending, Secret, Tables};

@@ -2,7 +2,8 @@
 //!
 //! One request for a token at a time, whoever needs it: some destinations forbid two, and a
 //! refresh token may be good only once. A token that was refused is renewed once for all who
-//! were refused with it. A token endpoint that fails is left alone for a moment.
+//! were refused with it. A token endpoint that fails is left alone for a moment. A refresh token
+//! that the destination replaced is kept by the host for the next run ([`crate::refresh`]).
 
 use std::time::{Duration, SystemTime};
 
@@ -14,11 +15,12 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Unread, wait};
 use crate::body::form_of;
-use crate::classify::cause;
+use crate::failure::{cause, is_late};
 use crate::jwt::Assertion;
 use crate::left;
+use crate::refresh::Refresh;
 
 /// A failed fetch speaks for everybody who asks within this time.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -47,6 +49,17 @@ pub(crate) enum Grant {
     Form(Box<Form>),
     /// Headers and a JSON body.
     Request(HeaderMap, Option<Secret>),
+}
+
+impl Grant {
+    /// The configured refresh token, if that is what is sent.
+    fn refresh_token(&self) -> Option<&Secret> {
+        let Self::Form(form) = self else {
+            return None;
+        };
+        let used = form.fields.iter().find(|(name, _)| name == "refresh_token");
+        used.map(|(_, secret)| secret)
+    }
 }
 
 /// A grant of OAuth 2.
@@ -79,8 +92,8 @@ struct State {
     token: Option<Token>,
     fetched: u64,
     failed: Option<(Instant, Outcome)>,
-    /// What the last answer gave instead of the configured one.
-    refresh_token: Option<Secret>,
+    /// What is used instead of the configured one, once it was looked for.
+    refresh: Option<Refresh>,
 }
 
 impl Tokens {
@@ -155,10 +168,15 @@ impl Tokens {
         state: &mut State,
     ) -> Result<Token, Outcome> {
         let asked = Instant::now();
+        if state.refresh.is_none()
+            && let Some(configured) = self.fetch.grant.refresh_token()
+        {
+            state.refresh = Some(Refresh::load(&self.host, configured).await);
+        }
         let request = self.request(patience, state)?;
         let answer = match client.execute(request).await {
             Ok(response) => Answer::read(response).await,
-            Err(error) if error.is_timeout() && !error.is_connect() => {
+            Err(error) if is_late(&error) && !error.is_connect() => {
                 return Err(
                     Outcome::retry(None, "the token endpoint did not answer in time")
                         .rule("token-timeout"),
@@ -169,23 +187,42 @@ impl Tokens {
                 return Err(Outcome::retry(None, reason).rule("token-connect"));
             }
         };
-        let context = answer.context();
+        // Before anything else is asked of the answer: the old one may be worth nothing by now.
+        if answer.is_success()
+            && let (Some(refresh), Value::String(newer)) =
+                (&mut state.refresh, answer.said("refresh_token"))
+        {
+            refresh.replace(&self.host, newer).await;
+        }
+        // Of another status it is enough to know that it is one.
+        let unread = |why: &Unread| match answer.is_success() {
+            true => not_read(&answer, why),
+            false => refused(&answer, ""),
+        };
+        let view = answer.view();
         let good = match &self.fetch.ok_when {
-            Some(condition) => condition.meets(&context).unwrap_or(false),
-            None => (200..300).contains(&answer.status),
+            Some(condition) => view.meets(condition).map_err(unread)?,
+            None => answer.is_success(),
         };
-        let token = self.fetch.token.text(&context).ok().flatten();
-        let Some(token) = token.filter(|token| good && !token.is_empty()) else {
-            return Err(refused(&answer));
+        if !good {
+            return Err(refused(
+                &answer,
+                "`auth.ok_when` does not hold for what is in it",
+            ));
+        }
+        let token = view.text(&self.fetch.token).map_err(unread)?;
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            return Err(refused(
+                &answer,
+                "there is no token where `auth` looks for it",
+            ));
         };
-        let life = self.fetch.expires_in.text(&context).ok().flatten();
+        let life = view.text(&self.fetch.expires_in).ok().flatten();
         let life = life
-            .and_then(|text| text.trim().parse::<f64>().ok())
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .and_then(|text| wait(&text))
             .filter(|life| !life.is_zero())
             .unwrap_or(self.fetch.lifetime)
             .min(LONGEST);
-        self.keep_refresh_token(&answer, state);
         state.fetched += 1;
         Ok(Token {
             secret: Secret::new(token),
@@ -220,8 +257,10 @@ impl Tokens {
                 let fields = form
                     .fields
                     .iter()
-                    .map(|(name, value)| match &state.refresh_token {
-                        Some(newer) if name == "refresh_token" => (name.as_str(), newer.expose()),
+                    .map(|(name, value)| match &state.refresh {
+                        Some(refresh) if name == "refresh_token" => {
+                            (name.as_str(), refresh.current().expose())
+                        }
                         _ => (name.as_str(), value.expose()),
                     });
                 let assertion = assertion
@@ -243,24 +282,6 @@ impl Tokens {
         }
         Ok(request)
     }
-
-    /// Some servers replace a refresh token with each use.
-    fn keep_refresh_token(&self, answer: &Answer, state: &mut State) {
-        let Grant::Form(form) = &self.fetch.grant else {
-            return;
-        };
-        let used = form.fields.iter().find(|(name, _)| name == "refresh_token");
-        if let (Some((_, used)), Value::String(newer)) = (used, &answer.json["refresh_token"])
-            && newer != used.expose()
-        {
-            state.refresh_token = Some(Secret::new(newer.clone()));
-            self.host.log(
-                Level::Warn,
-                "the destination replaced the refresh token; it is kept in memory only",
-                &json!({}),
-            );
-        }
-    }
 }
 
 /// How long before its end a token that lives this long is renewed.
@@ -268,9 +289,16 @@ fn early(life: Duration) -> Duration {
     (life / EARLY).min(EARLIEST)
 }
 
-/// What an answer without a token means.
-fn refused(answer: &Answer) -> Outcome {
-    let named = answer.json["error"].as_str().filter(|name| {
+/// What it means that the answer could not be read: nothing of the credentials.
+fn not_read(answer: &Answer, why: &Unread) -> Outcome {
+    let reason = format!("the token endpoint answered {}, and {why}", answer.status);
+    let after = answer.retry_after(SystemTime::now());
+    Outcome::retry(after, reason).rule("token-unreadable")
+}
+
+/// What an answer means that gives no token. `lack` is what it lacks, if it says nothing itself.
+fn refused(answer: &Answer, lack: &str) -> Outcome {
+    let named = answer.said("error").as_str().filter(|name| {
         name.len() <= 40
             && name
                 .bytes()
@@ -278,12 +306,17 @@ fn refused(answer: &Answer) -> Outcome {
     });
     // Some say with 200 that there is no token.
     let code = ["code", "errcode", "errorCode"].iter().find_map(|key| {
-        let code = answer.json[*key].as_i64()?;
+        let code = answer.said(key).as_i64()?;
         (code != 0).then(|| code.to_string())
     });
     let named = named.map(str::to_owned).or(code);
-    let named = named.map_or_else(String::new, |name| format!(" {name}"));
-    let reason = format!("the token endpoint answered {}{named}", answer.status);
+    let more = match (named, answer.leads_to()) {
+        (Some(name), _) => format!(" {name}"),
+        (None, Some(place)) if (300..400).contains(&answer.status) => format!(" to {place}"),
+        _ if answer.is_success() => format!(", and {lack}"),
+        _ => String::new(),
+    };
+    let reason = format!("the token endpoint answered {}{more}", answer.status);
     let after = answer.retry_after(SystemTime::now());
     match answer.status {
         408 | 425 | 429 | 500..=599 => Outcome::retry(after, reason).rule("token-busy"),

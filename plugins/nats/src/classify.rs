@@ -10,11 +10,11 @@ use crate::stream::Failure;
 /// |---|---|
 /// | no connection | retry |
 /// | login refused, subject not allowed | reauth |
-/// | no stream, answer of no stream, too large | rejected |
+/// | no stream, too large | rejected |
 /// | JetStream 429 | throttled |
 /// | JetStream 409 (the same id is being stored), 5xx | retry |
 /// | JetStream otherwise | rejected |
-/// | connection lost, no answer | ambiguous |
+/// | connection lost, no answer, one that is no stream's | ambiguous |
 pub(crate) fn outcome(failure: &Failure) -> Outcome {
     match failure {
         Failure::Unreachable(why) => {
@@ -28,10 +28,11 @@ pub(crate) fn outcome(failure: &Failure) -> Outcome {
             "no stream is bound to this subject; add the subject to a stream, or mend `subject`",
         )
         .rule("no-stream"),
-        Failure::Stranger => Outcome::rejected(
-            "something answered that is no stream; add the subject to a stream, or mend `subject`",
+        // A stream may have the message beside whatever answered first.
+        Failure::Stranger => Outcome::ambiguous(
+            "what answered is no stream, or its answer cannot be read; look who else listens to `subject`",
         )
-        .rule("no-stream"),
+        .rule("unreadable"),
         Failure::TooLarge => Outcome::rejected(
             "the message is larger than the server takes; send less in `body`, or raise max_payload there",
         )
@@ -71,7 +72,7 @@ mod tests {
             (Failure::Login("x".to_owned()), Ending::Reauth, "login"),
             (Failure::Forbidden, Ending::Reauth, "forbidden"),
             (Failure::NoStream, Ending::Rejected, "no-stream"),
-            (Failure::Stranger, Ending::Rejected, "no-stream"),
+            (Failure::Stranger, Ending::Ambiguous, "unreadable"),
             (Failure::TooLarge, Ending::Rejected, "too-large"),
             (refused(503, 10077), retry.clone(), "jetstream-10077"),
             (refused(500, 10049), retry.clone(), "jetstream-10049"),

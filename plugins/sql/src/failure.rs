@@ -91,6 +91,10 @@ impl Refusal {
     }
 }
 
+/// Why a text is not taken although its column is for texts.
+pub(crate) const CHARSET: &str = "a text has a character, such as an emoji or a rare 汉字, that the character set of \
+     its column or database does not hold; make it utf8mb4 in MySQL and MariaDB, UTF8 in PostgreSQL";
+
 /// Words for states that come of values; `""` for others.
 pub(crate) fn words(state: &str, number: Option<u16>) -> &'static str {
     const NULL: &str = "a column that must have a value got none";
@@ -108,7 +112,7 @@ pub(crate) fn words(state: &str, number: Option<u16>) -> &'static str {
         (_, "22001") => "a text is too long for its column",
         (_, "22003") => "a number is out of the range of its column",
         (_, "22007" | "22008") => "a text is not a date or time as its column takes it",
-        (_, "22021") => "a text has a character that the database does not take",
+        (Some(3988), _) | (_, "22021" | "22P05") => CHARSET,
         (_, "22032" | "22023") => "a text is not the JSON that its column takes",
         (_, "57014") | (Some(1317), _) => "it took too long and was cancelled",
         (_, "40P01" | "40001") => "it was rolled back for another one",

@@ -8,7 +8,7 @@ use mysql_async::{Conn, Error, Opts, OptsBuilder, Params, ServerError, SslOpts};
 use serde_json::Value;
 use tokio::time::{timeout, timeout_at};
 
-use crate::failure::{Failure, Fault, Refusal, Stage, words};
+use crate::failure::{CHARSET, Failure, Fault, Refusal, Stage, words};
 use crate::server::Deadline;
 use crate::statement::Statement;
 use crate::target::{Place, Target};
@@ -179,10 +179,17 @@ fn failure(stage: Stage, error: &Error) -> Failure {
 fn refusal(stage: Stage, said: &ServerError) -> Refusal {
     let (message, names) = match stage {
         // Once values were sent, the database's own words may quote them.
-        Stage::Execute => (
-            words(&said.state, Some(said.code)).to_owned(),
-            names(&said.message),
-        ),
+        Stage::Execute => {
+            // The same number is for a text in a column of numbers.
+            let is_charset =
+                said.code == 1366 && said.message.starts_with("Incorrect string value");
+            let words = if is_charset {
+                CHARSET
+            } else {
+                words(&said.state, Some(said.code))
+            };
+            (words.to_owned(), names(&said.message))
+        }
         Stage::Connect | Stage::Prepare => (said.message.clone(), Vec::new()),
     };
     Refusal {

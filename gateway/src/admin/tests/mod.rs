@@ -69,6 +69,7 @@ fn desk_with(min_free: u64) -> Desk {
             clock,
             token: Some(Secret::new("token".to_owned())),
             open: false,
+            stopping: Arc::default(),
         }),
         _folder: folder,
     }
@@ -146,7 +147,9 @@ impl Desk {
         let now = self.admin.clock.now();
         let accepted = self.admin.outbox.accept(arrival(record, now)).await;
         match accepted.expect("accepted") {
-            Accepted::New { lead, .. } | Accepted::Duplicate { lead, .. } => lead,
+            Accepted::New { lead, .. }
+            | Accepted::Duplicate { lead, .. }
+            | Accepted::Routed { lead, .. } => lead,
         }
     }
 
@@ -198,9 +201,11 @@ impl Desk {
             reason: "unparsable",
             received_at: self.admin.clock.now(),
             request_id: Some("r1".to_owned()),
+            signature: String::new(),
             query: "app_key=1".to_owned(),
             content_type: "application/json".to_owned(),
             body: body.as_bytes().to_vec(),
+            ceiling: crate::config::Ceiling::default(),
         };
         let kept = self.admin.outbox.quarantine(suspect).await;
         kept.expect("kept");

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
 use super::is_name;
-use super::kinds::{Kind, Need, Source};
-use super::sink_file::Wanted;
+use super::kinds::{self, Form, Kind, Need};
+use super::sink_file::{Answer, Wanted};
 use crate::lang::Lang;
 
 /// Longest answer, in bytes.
@@ -22,45 +22,57 @@ pub(super) struct Interview<'a> {
 }
 
 impl Interview<'_> {
-    /// The sinks that are to be written; none if nothing was chosen.
-    pub(super) fn sinks<'k>(&mut self, kinds: &'k [Kind]) -> io::Result<Vec<Wanted<'k>>> {
+    /// The sinks that are to be written; none if nothing was chosen. Those behind a plugin in
+    /// `left_out` are marked: this leadgate cannot run them.
+    pub(super) fn sinks<'k>(
+        &mut self,
+        kinds: &'k [Kind],
+        left_out: &[String],
+    ) -> io::Result<Vec<Wanted<'k>>> {
+        let lang = self.lang;
         for (at, kind) in kinds.iter().enumerate() {
+            let about = kind.about(lang);
+            let left_out = match (left_out.iter().any(|name| name == kind.plugin), lang) {
+                (false, _) => String::new(),
+                (true, Lang::En) => format!(" (needs a build with --features {})", kind.plugin),
+                (true, Lang::ZhCn) => format!("（需用 --features {} 编译）", kind.plugin),
+            };
+            let number = at + 1;
             writeln!(
                 self.output,
-                "{:>3}  {:<18} {}",
-                at + 1,
-                kind.name,
-                kind.what
+                "{number:>3}  {:<18} {about}{left_out}",
+                kind.name
             )?;
         }
-        let question = self.lang.pick(
-            "Where do leads go? Numbers or names, with spaces between; empty for examples only",
-            "客资发到哪里？填编号或名称，以空格分隔；直接回车只生成示例",
+        let question = lang.pick(
+            "Where do leads go? Numbers or names, with spaces between; empty to try it out on this machine first",
+            "客资发到哪里？填编号或名称，以空格分隔；直接回车则先在本机试用",
         );
-        let chosen = self.until(question, "", |answer| choose(answer, kinds))?;
+        let chosen = self.until(question, "", |answer| choose(answer, kinds, lang))?;
         let mut sinks: Vec<Wanted<'k>> = Vec::new();
         for kind in chosen {
             let usual = free_name(kind.name, &sinks);
             let question = format!(
                 "{}: {}",
                 kind.name,
-                self.lang.pick("name of the sink", "目的地的名字")
+                lang.pick("name of the sink", "目的地的名字")
             );
             let name = self.until(&question, &usual, |answer| {
                 if !is_name(answer) {
-                    Err("letters, digits, - and _ only".to_owned())
+                    Err(super::bad_name(lang).to_owned())
                 } else if sinks.iter().any(|sink| sink.name == answer) {
-                    Err(format!("`{answer}` is taken"))
+                    Err(match lang {
+                        Lang::En => format!("`{answer}` is taken"),
+                        Lang::ZhCn => format!("`{answer}` 已被使用"),
+                    })
                 } else {
                     Ok(answer.to_owned())
                 }
             })?;
             let mut answers = BTreeMap::new();
-            if let Source::Preset(preset) = &kind.source {
-                for need in &preset.needs {
-                    let answer = self.need(&name, need)?;
-                    answers.insert(need.key.clone(), answer);
-                }
+            for need in &kind.needs {
+                let answer = self.need(&name, need)?;
+                answers.insert(need.key.clone(), answer);
             }
             sinks.push(Wanted {
                 name,
@@ -71,13 +83,17 @@ impl Interview<'_> {
         Ok(sinks)
     }
 
-    fn need(&mut self, sink: &str, need: &Need) -> io::Result<String> {
-        writeln!(self.output, "  {}: {}", need.key, need.help)?;
+    fn need(&mut self, sink: &str, need: &Need) -> io::Result<Answer> {
+        let lang = self.lang;
+        writeln!(self.output, "  {}: {}", need.key, need.help(lang))?;
         if let Some(example) = need.example() {
             let question = format!("  {}", need.key);
-            return self.until(&question, example, |answer| Ok(answer.to_owned()));
+            return self.until(&question, example, |answer| match need.form {
+                Form::List(_) => Ok(Answer::List(parts(answer))),
+                _ => Ok(Answer::Text(answer.to_owned())),
+            });
         }
-        let question = self.lang.pick(
+        let question = lang.pick(
             "  name of the environment variable that holds it",
             "  存放它的环境变量名",
         );
@@ -88,9 +104,14 @@ impl Interview<'_> {
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
                 && name.starts_with(|first: char| !first.is_ascii_digit());
             if is_variable {
-                Ok(format!("env:{name}"))
+                Ok(Answer::Text(format!("env:{name}")))
             } else {
-                Err("not the value itself, which does not belong into the file, but a name such as CRM_TOKEN".to_owned())
+                Err(lang
+                    .pick(
+                        "not the value itself, which does not belong into the file, but a name such as CRM_TOKEN",
+                        "不要填值本身（不应写进文件），请填变量名，例如 CRM_TOKEN",
+                    )
+                    .to_owned())
             }
         })
     }
@@ -130,15 +151,24 @@ impl Interview<'_> {
     }
 }
 
-fn choose<'k>(answer: &str, kinds: &'k [Kind]) -> Result<Vec<&'k Kind>, String> {
-    let words = answer.split([' ', ',', '，', '、']);
+/// What stands between commas.
+fn parts(answer: &str) -> Vec<String> {
+    let parts = answer.split([',', '，', '、', ';', '；']).map(str::trim);
+    parts
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn choose<'k>(answer: &str, kinds: &'k [Kind], lang: Lang) -> Result<Vec<&'k Kind>, String> {
+    let words = answer.split([' ', ',', '，', '、', '\u{3000}']);
     words
         .filter(|word| !word.is_empty())
         .map(|word| {
             let by_number = word.parse::<usize>().ok();
             match by_number.and_then(|number| kinds.get(number.checked_sub(1)?)) {
                 Some(kind) => Ok(kind),
-                None => super::kind(word, kinds),
+                None => kinds::named(word, kinds, lang),
             }
         })
         .collect()
@@ -160,21 +190,26 @@ mod tests {
     use super::*;
 
     /// The names, kinds and answers that come of these lines, and what was said.
-    fn asked(lines: &str) -> (io::Result<Vec<String>>, String) {
+    fn asked_in(lang: Lang, lines: &str) -> (io::Result<Vec<String>>, String) {
         let kinds = kinds::all();
         let mut input = lines.as_bytes();
         let mut output = Vec::new();
         let mut interview = Interview {
-            lang: Lang::En,
+            lang,
             input: &mut input,
             output: &mut output,
         };
-        let sinks = interview.sinks(&kinds).map(|sinks| {
+        let left_out = ["kafka".to_owned()];
+        let sinks = interview.sinks(&kinds, &left_out).map(|sinks| {
             let shown =
                 |sink: &Wanted<'_>| format!("{}={} {:?}", sink.name, sink.kind.name, sink.answers);
             sinks.iter().map(shown).collect()
         });
         (sinks, String::from_utf8(output).expect("text"))
+    }
+
+    fn asked(lines: &str) -> (io::Result<Vec<String>>, String) {
+        asked_in(Lang::En, lines)
     }
 
     #[test]
@@ -183,9 +218,9 @@ mod tests {
         assert_eq!(
             sinks.expect("understood"),
             [
-                "slack=slack {\"url\": \"env:SLACK_URL\"}",
-                "slack-2=slack {\"url\": \"env:SLACK_2_URL\"}",
-                "frappe=frappe {\"auth.value\": \"env:FRAPPE_VALUE\", \"url\": \"https://crm.example/api/resource/CRM%20Lead\"}",
+                "slack=slack {\"url\": Text(\"env:SLACK_URL\")}",
+                "slack-2=slack {\"url\": Text(\"env:SLACK_2_URL\")}",
+                "frappe=frappe {\"auth.value\": Text(\"env:FRAPPE_VALUE\"), \"url\": Text(\"https://crm.example/api/resource/CRM%20Lead\")}",
             ]
         );
         assert_eq!(asked("\n").0.expect("understood"), [] as [&str; 0]);
@@ -197,12 +232,30 @@ mod tests {
             asked("slak\nslack\nmy group\ngroup\nhttps://hooks.slack.com/s3cr3t\nenv:HOOK\n");
         assert_eq!(
             sinks.expect("understood"),
-            ["group=slack {\"url\": \"env:HOOK\"}"]
+            ["group=slack {\"url\": Text(\"env:HOOK\")}"]
         );
         assert!(said.contains("did you mean `slack`?"), "{said}");
         assert!(said.contains("letters, digits"), "{said}");
         assert!(said.contains("not the value itself"), "{said}");
         assert!(!said.contains("s3cr3t"), "{said}");
+    }
+
+    #[test]
+    fn mail_is_asked_for_its_server_and_its_people() {
+        let lines = "email\nmail\nsmtp.shop.cn\nme@shop.cn\n\nme@shop.cn\na@shop.cn， b@shop.cn\n";
+        let (sinks, said) = asked_in(Lang::ZhCn, lines);
+        assert_eq!(
+            sinks.expect("understood"),
+            [
+                "mail=email {\"from\": Text(\"me@shop.cn\"), \"host\": Text(\"smtp.shop.cn\"), \
+                 \"password\": Text(\"env:MAIL_PASSWORD\"), \"to\": List([\"a@shop.cn\", \"b@shop.cn\"]), \
+                 \"username\": Text(\"me@shop.cn\")}"
+            ]
+        );
+        for part in ["收件人", "（需用 --features kafka 编译）", "钉钉群机器人"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(!said.contains("name of the"), "{said}");
     }
 
     #[test]

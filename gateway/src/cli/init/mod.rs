@@ -1,58 +1,53 @@
 //! `leadgate init`: a commented configuration to start from, with the sinks that were asked for.
 //!
 //! Writes the files of the project's `config/` folder and what the presets say of themselves,
-//! so that what is shipped and what is written cannot differ. All of it is for its owner's
-//! eyes only. Never overwrites unless told to, and never the key of the outbox.
+//! so that what is shipped and what is written cannot differ, in one language. Ends as `leadgate
+//! check` would, so that nobody learns later what is missing. All of it is for its owner's eyes
+//! only. Never overwrites unless told to, and never a key, token or secret.
 
+mod bilingual;
 mod interview;
 mod kinds;
+mod next;
 mod sink_file;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
 
+use self::bilingual::in_language;
 use self::interview::Interview;
 use self::kinds::Kind;
 use self::sink_file::Wanted;
-use super::{FAILED, Global, USAGE, fail};
+use self::write::{SECRETS, write_new, write_secret};
+use super::{FAILED, Global, USAGE, fail, out};
+use crate::config::{self, Catalogue, Environment};
 use crate::lang::Lang;
-use crate::seal::OutboxKey;
+use crate::plugin::Plugins;
 
-/// Where `leadgate.toml` looks for the key of the outbox.
-const KEY: &str = "outbox.key";
+/// The main file, which everything else is beside.
+const MAIN: &str = "leadgate.toml";
+/// What `#:schema` in the files names.
+const SCHEMA: &str = "leadgate.schema.json";
 
 /// What is written in any case: path and text.
 const FILES: [(&str, &str); 2] = [
-    (
-        "leadgate.toml",
-        include_str!("../../../../config/leadgate.toml"),
-    ),
+    (MAIN, include_str!("../../../../config/leadgate.toml")),
     (
         "tables.d/tmall.toml",
         include_str!("../../../../config/tables.d/tmall.toml"),
     ),
 ];
 
-/// What is written if no sink was asked for.
-const EXAMPLES: [(&str, &str); 3] = [
-    (
-        "sinks.d/webhook.toml",
-        include_str!("../../../../config/sinks.d/webhook.toml"),
-    ),
-    (
-        "sinks.d/archive.toml",
-        include_str!("../../../../config/sinks.d/archive.toml"),
-    ),
-    (
-        "sinks.d/email.toml",
-        include_str!("../../../../config/sinks.d/email.toml"),
-    ),
-];
+/// The sink that is written if none was asked for: it sends to `leadgate sink listen`.
+const TRYOUT: (&str, &str) = (
+    "sinks.d/webhook.toml",
+    include_str!("../../../../config/sinks.d/webhook.toml"),
+);
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -62,10 +57,10 @@ pub(super) struct Args {
     /// A sink to write, such as crm=salesforce; may be repeated. The kind alone is also its name
     #[arg(long = "sink", value_name = "NAME=KIND")]
     sinks: Vec<String>,
-    /// Ask nothing; without --sink examples are written
+    /// Ask nothing; without --sink leads go to `leadgate sink listen` on this machine
     #[arg(long)]
     yes: bool,
-    /// Overwrite files that are there
+    /// Overwrite files that are there, but never keys, tokens and secrets
     #[arg(long)]
     force: bool,
 }
@@ -78,6 +73,13 @@ struct File {
     may_stay: bool,
 }
 
+/// What was done.
+#[derive(Default)]
+struct Done {
+    written: Vec<String>,
+    kept: Vec<String>,
+}
+
 pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
     super::finish(init(global, args))
 }
@@ -85,66 +87,96 @@ pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
 fn init(global: &Global, args: &Args) -> Result<(), ExitCode> {
     let lang = global.lang();
     let kinds = kinds::all();
-    let asks = args.sinks.is_empty() && !args.yes && !global.json;
-    let sinks = if asks && io::stdin().is_terminal() && io::stderr().is_terminal() {
-        let mut interview = Interview {
-            lang,
-            input: &mut io::stdin().lock(),
-            output: &mut io::stderr(),
-        };
-        let sinks = interview.sinks(&kinds);
-        sinks.map_err(|error| fail(error, FAILED))?
+    let mut plugins = Plugins::builtin().map_err(|error| fail(error, FAILED))?;
+    let sinks = if args.sinks.is_empty() && !args.yes {
+        asked(global, args, &kinds, &plugins.left_out())?
     } else {
-        wanted(&args.sinks, &kinds).map_err(|problems| fail(problems.join("\n"), USAGE))?
+        let sinks = wanted(&args.sinks, &kinds, lang);
+        sinks.map_err(|problems| fail(problems.join("\n"), USAGE))?
     };
-    let files = files(&args.folder, &sinks);
+    let files = files(&args.folder, &sinks, &plugins, lang);
     if !args.force {
-        refuse_to_overwrite(&files, lang)?;
+        refuse_to_overwrite(&files, sinks.is_empty(), lang)?;
     }
-    let (mut written, mut kept) = (Vec::new(), Vec::new());
-    let mut put = |path: &Path, new: io::Result<bool>| match new {
-        Ok(true) => {
-            written.push(path.display().to_string());
-            Ok(())
-        }
-        Ok(false) => {
-            kept.push(path.display().to_string());
-            Ok(())
-        }
-        Err(error) => Err(fail(format!("{}: {error}", path.display()), FAILED)),
-    };
-    for file in &files {
-        put(&file.path, write_new(&file.path, &file.text, args.force))?;
-    }
-    let key = args.folder.join(KEY);
-    put(&key, write_key(&key))?;
+    let done = write_all(args, &files)?;
     let variables: BTreeSet<String> = std::iter::once("TMALL_APP_SECRET".to_owned())
         .chain(sinks.iter().flat_map(Wanted::variables))
         .collect();
+    let main = args.folder.join(MAIN);
+    let (_, report) = config::load(&main, &Environment::process(), &mut plugins);
     if global.json {
-        let all = json!({ "written": written, "kept": kept, "environment": variables });
-        println!("{all:#}");
+        let all = json!({
+            "written": done.written,
+            "kept": done.kept,
+            "environment": variables,
+            "check": report.json(lang),
+        });
+        out::json(&all);
         return Ok(());
     }
-    for path in &written {
-        println!("{path}");
+    for path in &done.written {
+        outln!("{path}");
     }
     let stays = lang.pick("is there already and was kept", "已存在，予以保留");
-    for path in &kept {
-        eprintln!("{path} {stays}");
+    for path in &done.kept {
+        errln!("{path} {stays}");
     }
-    eprint!("{}", next_steps(lang, &sinks, &variables));
+    let next = next::Next {
+        lang,
+        folder: &args.folder,
+        sinks: &sinks,
+        variables: &variables,
+    };
+    next.print(global, &report);
     Ok(())
 }
 
+/// The sinks that a person chooses, if one is there to be asked.
+fn asked<'k>(
+    global: &Global,
+    args: &Args,
+    kinds: &'k [Kind],
+    left_out: &[String],
+) -> Result<Vec<Wanted<'k>>, ExitCode> {
+    let lang = global.lang();
+    let is_person = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !is_person || global.json {
+        let message = lang.pick(
+            "nobody is here to answer (no terminal); nothing was written. Say where leads go: --sink NAME=KIND, or --yes to try it out on this machine first",
+            "没有终端，无法提问；未写入任何文件。请用 --sink 名字=类型 说明客资发到哪里，或用 --yes 先在本机试用",
+        );
+        return Err(fail(message, USAGE));
+    }
+    if args.folder.join(MAIN).exists() && !args.force {
+        errln!(
+            "{}",
+            lang.pick(
+                "leadgate.toml is there already; what you choose is added to it.",
+                "leadgate.toml 已存在；您选择的目的地会添加进去。",
+            )
+        );
+    }
+    let mut interview = Interview {
+        lang,
+        input: &mut io::stdin().lock(),
+        output: &mut io::stderr(),
+    };
+    let sinks = interview.sinks(kinds, left_out);
+    sinks.map_err(|error| fail(error, FAILED))
+}
+
 /// What `--sink` says; all that is wrong with it.
-fn wanted<'k>(asked: &[String], kinds: &'k [Kind]) -> Result<Vec<Wanted<'k>>, Vec<String>> {
+fn wanted<'k>(
+    asked: &[String],
+    kinds: &'k [Kind],
+    lang: Lang,
+) -> Result<Vec<Wanted<'k>>, Vec<String>> {
     let mut sinks: Vec<Wanted<'k>> = Vec::new();
     let mut problems = Vec::new();
     for text in asked {
         let (name, of) = text.split_once('=').unwrap_or((text, text));
         let mut refuse = |why: String| problems.push(format!("--sink {text}: {why}"));
-        let kind = match kind(of, kinds) {
+        let kind = match kinds::named(of, kinds, lang) {
             Ok(kind) => kind,
             Err(why) => {
                 refuse(why);
@@ -152,9 +184,10 @@ fn wanted<'k>(asked: &[String], kinds: &'k [Kind]) -> Result<Vec<Wanted<'k>>, Ve
             }
         };
         if !is_name(name) {
-            refuse("a name has letters, digits, - and _ only".to_owned());
+            refuse(bad_name(lang).to_owned());
         } else if sinks.iter().any(|sink| sink.name == name) {
-            refuse("there is one of this name already".to_owned());
+            let taken = lang.pick("there is one of this name already", "已有同名的目的地");
+            refuse(taken.to_owned());
         } else {
             sinks.push(Wanted {
                 name: name.to_owned(),
@@ -170,25 +203,6 @@ fn wanted<'k>(asked: &[String], kinds: &'k [Kind]) -> Result<Vec<Wanted<'k>>, Ve
     }
 }
 
-/// The kind called `name`; the error has a guess, or all of them.
-fn kind<'k>(name: &str, kinds: &'k [Kind]) -> Result<&'k Kind, String> {
-    if let Some(kind) = kinds.iter().find(|kind| kind.name == name) {
-        return Ok(kind);
-    }
-    let nearest = kinds
-        .iter()
-        .map(|kind| (strsim::damerau_levenshtein(name, kind.name), kind.name))
-        .min()
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 4);
-    Err(match nearest {
-        Some((_, known)) => format!("there is no such kind; did you mean `{known}`?"),
-        None => {
-            let all: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
-            format!("there is no such kind; there are: {}", all.join(", "))
-        }
-    })
-}
-
 /// Whether a sink may be called so: it becomes a file, a table and a part of variables.
 fn is_name(text: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -197,29 +211,40 @@ fn is_name(text: &str) -> bool {
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
-fn files(folder: &Path, sinks: &[Wanted<'_>]) -> Vec<File> {
-    let file = |path: &str, text: &str, may_stay: bool| File {
+fn bad_name(lang: Lang) -> &'static str {
+    lang.pick(
+        "a name has letters, digits, - and _ only",
+        "名字只能含字母、数字、- 和 _",
+    )
+}
+
+fn files(folder: &Path, sinks: &[Wanted<'_>], plugins: &Plugins, lang: Lang) -> Vec<File> {
+    let file = |path: &str, text: String, may_stay: bool| File {
         path: folder.join(path),
-        text: text.to_owned(),
+        text,
         may_stay,
     };
     let mut files: Vec<_> = FILES
         .iter()
-        .map(|(path, text)| file(path, text, !sinks.is_empty()))
+        .map(|(path, text)| file(path, in_language(text, lang), !sinks.is_empty()))
         .collect();
+    // Of this build, and nothing that anybody edits.
+    let schema = format!("{:#}\n", config::schema(plugins));
+    files.push(file(SCHEMA, schema, true));
     if sinks.is_empty() {
-        files.extend(EXAMPLES.iter().map(|(path, text)| file(path, text, false)));
+        let (path, text) = TRYOUT;
+        files.push(file(path, in_language(text, lang), false));
     }
     files.extend(
         sinks
             .iter()
-            .map(|sink| file(&sink.path(), &sink.text(), false)),
+            .map(|sink| file(&sink.path(), sink.text(lang), false)),
     );
     files
 }
 
 /// A sink may be added to what is there; anything else is written as a whole or not at all.
-fn refuse_to_overwrite(files: &[File], lang: Lang) -> Result<(), ExitCode> {
+fn refuse_to_overwrite(files: &[File], is_tryout: bool, lang: Lang) -> Result<(), ExitCode> {
     let there: Vec<_> = files
         .iter()
         .filter(|file| !file.may_stay && file.path.exists())
@@ -232,111 +257,66 @@ fn refuse_to_overwrite(files: &[File], lang: Lang) -> Result<(), ExitCode> {
         "is there already; nothing was written (--force overwrites)",
         "已存在；未写入任何文件（--force 可覆盖）",
     );
-    Err(fail(format!("{} {what}", there.join(", ")), FAILED))
+    let more = if is_tryout {
+        lang.pick(
+            "\n  to add a sink to what is there: leadgate init --sink NAME=KIND",
+            "\n  在现有配置上添加目的地：leadgate init --sink 名字=类型",
+        )
+    } else {
+        ""
+    };
+    let there = there.join(", ");
+    Err(fail(format!("{there} {what}{more}"), FAILED))
 }
 
-/// Writes `text` for the owner's eyes only; `false` if there is a file already, and no force.
-fn write_new(path: &Path, text: &str, force: bool) -> io::Result<bool> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+/// Writes the files, and the secrets that they name.
+fn write_all(args: &Args, files: &[File]) -> Result<Done, ExitCode> {
+    let mut done = Done::default();
+    let mut put = |path: &Path, new: io::Result<bool>| match new {
+        Ok(is_new) => {
+            let list = if is_new {
+                &mut done.written
+            } else {
+                &mut done.kept
+            };
+            list.push(path.display().to_string());
+            Ok(())
+        }
+        Err(error) => Err(fail(format!("{}: {error}", path.display()), FAILED)),
+    };
+    for file in files {
+        put(
+            &file.path,
+            write_new(&file.path, &file.text, args.force && !file.may_stay),
+        )?;
     }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).mode(0o600);
-    if force {
-        options.create(true).truncate(true);
-    } else {
-        options.create_new(true);
-    }
-    match options.open(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        opened => {
-            let mut file = opened?;
-            file.write_all(text.as_bytes())?;
-            Ok(true)
+    let main = std::fs::read_to_string(args.folder.join(MAIN)).unwrap_or_default();
+    let named = files.iter().map(|file| file.text.as_str());
+    let all: Vec<&str> = named.chain([main.as_str()]).collect();
+    for (path, make) in SECRETS {
+        if all.iter().any(|text| text.contains(path)) {
+            let path = args.folder.join(path);
+            put(&path, write_secret(&path, &make()))?;
         }
     }
+    Ok(done)
 }
 
-fn next_steps(lang: Lang, sinks: &[Wanted<'_>], variables: &BTreeSet<String>) -> String {
-    let exports: Vec<_> = variables
-        .iter()
-        .map(|name| format!("     export {name}=…\n"))
-        .collect();
-    let files: Vec<_> = sinks.iter().map(Wanted::path).collect();
-    let (edit, tested) = if sinks.is_empty() {
-        ("sinks.d/webhook.toml".to_owned(), "webhook")
-    } else {
-        (files.join(", "), sinks[0].name.as_str())
-    };
-    let exports = exports.concat();
-    match lang {
-        Lang::En => format!(
-            "\nKeep a copy of outbox.key elsewhere: without it the stored leads cannot be read.\nNext:\n  1. set the variables, TMALL_APP_SECRET to the secret of your app:\n{exports}  2. look through {edit}: where leads go\n  3. leadgate check, then leadgate run, then leadgate sink test {tested}\nThe URL for Tmall is https://YOUR-HOST/tmall/leads, behind your reverse proxy.\n"
-        ),
-        Lang::ZhCn => format!(
-            "\n请在别处另存一份 outbox.key：没有它，已存储的客资无法读取。\n接下来：\n  1. 设置环境变量，TMALL_APP_SECRET 为应用的密钥：\n{exports}  2. 查看并编辑 {edit}：客资投递到哪里\n  3. leadgate check，然后 leadgate run，再用 leadgate sink test {tested} 试投一条\n交给天猫小二的地址是 https://您的域名/tmall/leads（经您的反向代理）。\n"
-        ),
-    }
-}
-
-/// Writes a new key for the owner's eyes only. `false` if there is one already: whatever is
-/// stored may need it, so nothing overwrites it.
-fn write_key(path: &Path) -> io::Result<bool> {
-    let opened = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    let mut file = match opened {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
-        opened => opened?,
-    };
-    let text = OutboxKey::generate().to_text();
-    let written = writeln!(file, "{}", *text).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // A part of a key would be kept as one the next time.
-        let _ = std::fs::remove_file(path);
-    }
-    written.map(|()| true)
+/// Every file of `config/` that something is written from.
+#[cfg(test)]
+fn shipped() -> Vec<(&'static str, &'static str)> {
+    let mut all = FILES.to_vec();
+    all.push(TRYOUT);
+    all.extend(kinds::all().iter().filter_map(|kind| match kind.source {
+        kinds::Source::Copy(text) => Some((kind.name, text)),
+        kinds::Source::Preset { .. } => None,
+    }));
+    all
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
-
-    fn mode(path: &Path) -> u32 {
-        let facts = std::fs::metadata(path).expect("there");
-        facts.permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn a_key_is_written_for_its_owner_only_and_never_overwritten() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join(KEY);
-        assert!(write_key(&path).expect("writes"));
-        let text = std::fs::read_to_string(&path).expect("reads");
-        assert_eq!(
-            *OutboxKey::parse(&text).expect("a key").to_text(),
-            text.trim_end()
-        );
-        assert_eq!(mode(&path), 0o600);
-        assert!(!write_key(&path).expect("keeps"));
-        assert_eq!(std::fs::read_to_string(&path).expect("reads"), text);
-    }
-
-    #[test]
-    fn files_are_their_owners_and_stay_without_force() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("sinks.d/crm.toml");
-        assert!(write_new(&path, "a", false).expect("writes"));
-        assert_eq!(mode(&path), 0o600);
-        assert!(!write_new(&path, "b", false).expect("keeps"));
-        assert_eq!(std::fs::read_to_string(&path).expect("reads"), "a");
-        assert!(write_new(&path, "c", true).expect("writes"));
-        assert_eq!(std::fs::read_to_string(&path).expect("reads"), "c");
-    }
 
     #[test]
     fn every_mistake_in_what_was_asked_for_is_said() {
@@ -348,20 +328,38 @@ mod tests {
             "x=email",
             "y=nothing-like-it",
         ];
-        let problems = wanted(&asked.map(str::to_owned), &kinds)
+        let problems = wanted(&asked.map(str::to_owned), &kinds, Lang::En)
             .err()
             .expect("wrong");
         let starts = [
-            "--sink slak: there is no such kind; did you mean `slack`?",
+            "--sink slak: there is no kind `slak`; did you mean `slack`?",
             "--sink a b=slack: a name has letters",
             "--sink x=email: there is one of this name already",
-            "--sink y=nothing-like-it: there is no such kind; there are: dingtalk-robot, ",
+            "--sink y=nothing-like-it: there is no kind `nothing-like-it`; there are: dingtalk-robot, ",
         ];
         assert_eq!(problems.len(), starts.len(), "{problems:?}");
         for (problem, start) in problems.iter().zip(starts) {
             assert!(problem.starts_with(start), "{problem}");
         }
-        let good = wanted(&["slack".to_owned()], &kinds).expect("good");
+        let good = wanted(&["slack".to_owned()], &kinds, Lang::En).expect("good");
         assert_eq!(good[0].name, "slack");
+    }
+
+    #[test]
+    fn what_is_written_never_opens_the_api_and_names_what_is_written_beside_it() {
+        for (name, text) in shipped() {
+            assert!(!text.contains("allow_without_token = true"), "{name}");
+            assert!(!text.contains("0.0.0.0"), "{name}");
+            for (at, _) in text.match_indices("\"file:") {
+                let path = text[at + 6..].split('"').next().unwrap_or_default();
+                let path = path.trim_start_matches("../");
+                let is_made = SECRETS.iter().any(|(made, _)| *made == path);
+                let is_example = text[..at]
+                    .rsplit('\n')
+                    .next()
+                    .is_some_and(|line| line.contains('#'));
+                assert!(is_made || is_example, "{name}: {path}");
+            }
+        }
     }
 }

@@ -3,15 +3,37 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::kinds::{Kind, Need, Preset, Source, variable};
+use super::bilingual::in_language;
+use super::kinds::{Form, Kind, Need, Source, variable};
 use crate::config::{CHAT_RATE, CHATS};
+use crate::lang::Lang;
 
 /// A sink that was asked for.
 pub(super) struct Wanted<'a> {
     pub(super) name: String,
     pub(super) kind: &'a Kind,
     /// What was answered, by the keys of the needs; placeholders stand for the rest.
-    pub(super) answers: BTreeMap<String, String>,
+    pub(super) answers: BTreeMap<String, Answer>,
+}
+
+/// What was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Answer {
+    /// As TOML.
+    fn quoted(&self) -> String {
+        match self {
+            Self::Text(text) => quoted(text),
+            Self::List(parts) => {
+                let parts: Vec<_> = parts.iter().map(|part| quoted(part)).collect();
+                format!("[{}]", parts.join(", "))
+            }
+        }
+    }
 }
 
 impl Wanted<'_> {
@@ -21,21 +43,30 @@ impl Wanted<'_> {
     }
 
     /// The file's text.
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self, lang: Lang) -> String {
+        let written = lang.pick(
+            "written by `leadgate init`, yours to change",
+            "由 `leadgate init` 生成，可随意修改",
+        );
         let mut text = format!(
-            "#:schema ../leadgate.schema.json\n# {} ({})\n# 由 leadgate init 生成，可随意修改 · written by leadgate init, yours to change\n\n",
-            self.kind.what, self.kind.name
+            "#:schema ../leadgate.schema.json\n# {} ({})\n# {written}\n\n",
+            self.kind.about(lang),
+            self.kind.name
         );
         match &self.kind.source {
-            Source::Preset(preset) => self.settings(preset, &mut text),
-            Source::Copy(example) => self.copy(example, &mut text),
+            Source::Preset { may_sign } => self.settings(*may_sign, lang, &mut text),
+            Source::Copy(example) => {
+                let mut copy = String::new();
+                self.copy(example, &mut copy);
+                text.push_str(&in_language(&copy, lang));
+            }
         }
         text
     }
 
     /// Environment variables that the file names.
     pub(super) fn variables(&self) -> Vec<String> {
-        let text = self.text();
+        let text = self.text(Lang::En);
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         lines
             .filter_map(|line| line.split_once("\"env:")?.1.split_once('"'))
@@ -43,37 +74,44 @@ impl Wanted<'_> {
             .collect()
     }
 
-    fn settings(&self, preset: &Preset, text: &mut String) {
+    fn settings(&self, may_sign: bool, lang: Lang, text: &mut String) {
         let name = &self.name;
         let mut put = |line: String| {
             text.push_str(&line);
             text.push('\n');
         };
         put(format!("[sinks.{name}]\nplugin = \"http\""));
-        put(
-            "# when = \"purchase_intention is not none and purchase_intention >= 1\"   # 只要其中一部分 · only some leads"
-                .to_owned(),
-        );
+        let some = lang.pick("only some leads", "只要其中一部分");
+        put(format!(
+            "# when = \"purchase_intention is not none and purchase_intention >= 1\"   # {some}"
+        ));
         match CHATS.iter().find(|(chat, _)| *chat == self.kind.name) {
-            Some((_, messages)) => put(format!(
-                "concurrency = 20   # 至多 20 条客资合并为一条消息 · up to 20 leads share a message\nrate = \"{CHAT_RATE}\"      # 客资的速率；该群聊约限 {messages} 条消息 · of leads; the chat takes about {messages} messages"
-            )),
+            Some((_, messages)) => put(match lang {
+                Lang::En => format!(
+                    "concurrency = 20   # up to 20 leads share a message\nrate = \"{CHAT_RATE}\"      # of leads; the chat takes about {messages} messages"
+                ),
+                Lang::ZhCn => format!(
+                    "concurrency = 20   # 至多 20 条客资合并为一条消息\nrate = \"{CHAT_RATE}\"      # 客资的速率；该群聊约限 {messages} 条消息"
+                ),
+            }),
             None => put("# rate = \"20/s\"".to_owned()),
         }
         put(format!(
             "\n[sinks.{name}.settings]\npreset = \"{}\"",
             self.kind.name
         ));
-        let (inside, own): (Vec<&Need>, Vec<&Need>) = preset
+        let (inside, own): (Vec<&Need>, Vec<&Need>) = self
+            .kind
             .needs
             .iter()
             .partition(|need| need.step().0.is_some());
         for need in own {
-            put(self.need(need));
+            put(self.need(need, lang));
         }
-        if preset.may_sign() {
+        if may_sign {
+            let when = lang.pick("if it checks signatures:", "启用了签名校验时：");
             put(format!(
-                "\n# 启用了签名校验时 · if it checks signatures:\n# secret = \"env:{}\"",
+                "\n# {when}\n# secret = \"env:{}\"",
                 variable(name, "secret")
             ));
         }
@@ -88,59 +126,85 @@ impl Wanted<'_> {
                 ));
             }
             last = step;
-            put(self.need(need));
+            put(self.need(need, lang));
         }
     }
 
-    fn need(&self, need: &Need) -> String {
-        let value = match (self.answers.get(&need.key), need.example()) {
-            (Some(answer), _) => answer.clone(),
-            (None, Some(example)) => example.to_owned(),
-            (None, None) => format!("env:{}", need.variable(&self.name)),
-        };
+    fn need(&self, need: &Need, lang: Lang) -> String {
         let (_, key) = need.step();
         format!(
-            "\n# 必填 · needed: {}\n{key} = {}",
-            need.help,
-            quoted(&value)
+            "\n# {}: {}\n{key} = {}",
+            lang.pick("needed", "必填"),
+            need.help(lang),
+            self.value(need)
         )
     }
 
-    /// An example without its head, switched on, under the sink's name.
+    /// What was answered, else the example, else the variable that is to hold it.
+    fn value(&self, need: &Need) -> String {
+        let answer = match (self.answers.get(&need.key), need.example()) {
+            (Some(answer), _) => answer.clone(),
+            (None, Some(example)) if matches!(need.form, Form::List(_)) => {
+                Answer::List(vec![example.to_owned()])
+            }
+            (None, Some(example)) => Answer::Text(example.to_owned()),
+            (None, None) => Answer::Text(format!("env:{}", need.variable(&self.name))),
+        };
+        answer.quoted()
+    }
+
+    /// An example without its head, under the sink's name, with the answers in place of its
+    /// values. One that is switched off as a whole is switched on.
     fn copy(&self, example: &str, text: &mut String) {
-        let is_head =
-            |line: &&str| line.is_empty() || line.starts_with("# ") || line.starts_with("#:");
-        for line in example.lines().skip_while(is_head) {
+        // The first paragraph says what to do with the example.
+        let (_, body) = example.split_once("\n\n").unwrap_or(("", example));
+        let is_off = !body.lines().any(|line| line.starts_with("[sinks."));
+        let mut section = String::new();
+        for line in body.lines() {
             // What is switched off has a `#` without a space behind it.
             let line = match line.strip_prefix('#') {
-                Some(off) if !off.starts_with(' ') => off,
+                Some(off) if is_off && !off.starts_with(' ') => off,
                 _ => line,
             };
+            if line.starts_with('[') {
+                section = line.split(']').next().unwrap_or_default().to_owned();
+            }
+            let in_settings = section.ends_with(".settings");
             let line = match line.strip_prefix("[sinks.") {
                 Some(rest) => {
                     let end = rest.find(['.', ']']).unwrap_or(rest.len());
                     format!("[sinks.{}{}", self.name, &rest[end..])
                 }
-                None => self.with_path(line),
+                None if in_settings => self.answered(line),
+                None => line.to_owned(),
             };
             let _ = writeln!(text, "{line}");
         }
     }
 
-    /// Two sinks must not write into one file.
-    fn with_path(&self, line: &str) -> String {
-        match line
-            .strip_prefix("path = ")
-            .and_then(|path| path.rsplit_once('.'))
-        {
-            Some((_, end)) => {
+    /// The line with the answer to what its key asks for; two sinks must not write into one
+    /// file.
+    fn answered(&self, line: &str) -> String {
+        let Some((key, value)) = line.split_once(" = ") else {
+            return line.to_owned();
+        };
+        if let Some(need) = self.kind.needs.iter().find(|need| need.key == key) {
+            let comment = value.rfind(" # ").map_or("", |at| &value[at + 1..]);
+            let line = format!("{key} = {}", self.value(need));
+            return match comment {
+                "" => line,
+                comment => format!("{line:<37} {comment}"),
+            };
+        }
+        match value.rsplit_once('.') {
+            Some((_, end)) if key == "path" => {
                 let extension: String = end
                     .chars()
                     .take_while(char::is_ascii_alphanumeric)
                     .collect();
                 format!("path = \"../{}.{extension}\"", self.name)
             }
-            None => line.to_owned(),
+            _ => line.to_owned(),
         }
     }
 }
@@ -154,8 +218,7 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::super::kinds;
     use super::*;
-    use crate::config::{Environment, load};
-    use crate::lang::Lang;
+    use crate::config::{Catalogue, Environment, load};
     use crate::plugin::Plugins;
 
     const MAIN: &str = include_str!("../../../../config/leadgate.toml");
@@ -169,14 +232,17 @@ mod tests {
     }
 
     /// Code and message of every error that check finds in a written configuration.
-    fn said(wanted: &Wanted<'_>, environment: &Environment<'_>) -> Vec<(String, String)> {
+    fn said(text: &str, environment: &Environment<'_>) -> Vec<(String, String)> {
         let folder = tempfile::tempdir().expect("a folder");
         let main = folder.path().join("leadgate.toml");
-        std::fs::create_dir(folder.path().join("sinks.d")).expect("makes");
-        std::fs::write(&main, MAIN).expect("writes");
-        let key = crate::seal::OutboxKey::generate().to_text();
-        super::super::write_new(&folder.path().join("outbox.key"), &key, false).expect("writes");
-        std::fs::write(folder.path().join(wanted.path()), wanted.text()).expect("writes");
+        for (path, text) in [
+            ("leadgate.toml", MAIN),
+            ("sinks.d/sink.toml", text),
+            ("outbox.key", &*crate::seal::OutboxKey::generate().to_text()),
+            ("secrets/admin-token", "t0ken-of-an-operator"),
+        ] {
+            super::super::write_new(&folder.path().join(path), text, false).expect("writes");
+        }
         let mut plugins = Plugins::builtin().expect("built in");
         let (_, report) = load(&main, environment, &mut plugins);
         report.json(Lang::En)["problems"]
@@ -191,20 +257,42 @@ mod tests {
             .collect()
     }
 
+    /// What check says of placeholders, which are there until somebody answers.
+    fn is_placeholder((code, _): &(String, String)) -> bool {
+        code == "config::placeholder"
+    }
+
     #[test]
     fn check_accepts_the_file_of_every_kind_but_for_variables_that_are_not_set() {
+        let plugins = Plugins::builtin().expect("built in");
         for kind in kinds::all() {
-            let wanted = wanted(&kind, "my-crm_2");
+            // A name that begins with a digit makes variables all the same.
+            let wanted = wanted(&kind, "1st-crm_2");
             let set = Environment::of(|name| {
                 let value = match name {
-                    "LEADGATE_DATA" => return None,
-                    name if name.ends_with("_URL") => "https://crm.example/hook",
+                    "LEADGATE_DATA" | "LEADGATE_ARCHIVE" | "LEADGATE_SPREADSHEET" => return None,
+                    name if name.ends_with("_URL") => match kind.plugin {
+                        "sql" => "postgres://leads:t0psecret@127.0.0.1/shop",
+                        "amqp" => "amqps://leads:t0psecret@rabbit.shop.cn/shop",
+                        _ => "https://crm.shop.cn/hook",
+                    },
                     _ => "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
                 };
                 Some(value.to_owned())
             });
-            assert_eq!(said(&wanted, &set), [], "{}\n{}", kind.name, wanted.text());
-            let found = said(&wanted, &Environment::of(|_| None));
+            for lang in [Lang::En, Lang::ZhCn] {
+                let text = wanted.text(lang);
+                let mut found = said(&text, &set);
+                found.retain(|one| !is_placeholder(one));
+                if plugins.left_out().iter().any(|name| name == kind.plugin) {
+                    let codes: Vec<_> = found.iter().map(|(code, _)| code.as_str()).collect();
+                    assert_eq!(codes, ["config::unknown_plugin"], "{}\n{text}", kind.name);
+                } else {
+                    assert_eq!(found, [], "{}\n{text}", kind.name);
+                }
+            }
+            let mut found = said(&wanted.text(Lang::En), &Environment::of(|_| None));
+            found.retain(|one| !is_placeholder(one) && one.0 != "config::unknown_plugin");
             let mut variables = wanted.variables();
             variables.push("TMALL_APP_SECRET".to_owned());
             let different: std::collections::BTreeSet<_> = variables.iter().collect();
@@ -214,6 +302,12 @@ mod tests {
                 "{}: {variables:?}",
                 kind.name
             );
+            for name in &variables {
+                assert!(
+                    !name.starts_with(|first: char| first.is_ascii_digit()),
+                    "{name}"
+                );
+            }
             for (code, message) in &found {
                 assert_eq!(code, "config::unresolved", "{}: {message}", kind.name);
                 let named = variables.iter().any(|name| message.contains(name.as_str()));
@@ -233,8 +327,9 @@ mod tests {
         let mut wanted = wanted(frappe, "crm");
         assert_eq!(wanted.variables(), ["CRM_VALUE"]);
         let answer = "https://crm.example/\"x\"\n";
-        wanted.answers.insert("url".to_owned(), answer.to_owned());
-        let read: toml::Table = wanted.text().parse().expect("TOML");
+        let text = Answer::Text(answer.to_owned());
+        wanted.answers.insert("url".to_owned(), text);
+        let read: toml::Table = wanted.text(Lang::En).parse().expect("TOML");
         assert_eq!(
             read["sinks"]["crm"]["settings"]["url"].as_str(),
             Some(answer)
@@ -243,22 +338,19 @@ mod tests {
 
     #[test]
     fn what_a_step_needs_is_written_behind_all_else() {
-        let preset = "[settings]\nsign.kind = \"x\"\n[[needs]]\nkey = \"steps.make.body.kind\"\nhelp = \"a\"\n\
-                      [[needs]]\nkey = \"steps.make.url\"\nhelp = \"b\"\n[[needs]]\nkey = \"auth.token\"\nhelp = \"c\"\n";
-        let kind = Kind {
-            name: "steps",
-            what: String::new(),
-            source: Source::Preset(toml::from_str(preset).expect("a preset")),
-        };
-        let text = wanted(&kind, "crm").text();
+        let kinds = kinds::all();
+        let name = |kind: &&Kind| kind.name == "xiaoshouyi";
+        let kind = kinds.iter().find(name).expect("one");
+        let text = wanted(kind, "crm").text(Lang::ZhCn);
         let read: toml::Table = text.parse().expect("TOML");
         let settings = &read["sinks"]["crm"]["settings"];
-        assert_eq!(settings["auth"]["token"].as_str(), Some("env:CRM_TOKEN"));
+        let username = settings["auth"]["username"].as_str();
+        assert_eq!(username, Some("env:CRM_USERNAME"));
         let steps = settings["steps"].as_array().expect("steps");
         assert_eq!(steps.len(), 1, "{text}");
-        assert_eq!(steps[0]["name"].as_str(), Some("make"));
-        assert_eq!(steps[0]["body"]["kind"].as_str(), Some("env:CRM_KIND"));
-        assert_eq!(steps[0]["url"].as_str(), Some("env:CRM_URL"));
+        assert_eq!(steps[0]["name"].as_str(), Some("create"));
+        let kind = steps[0]["body"]["data"]["entityType"].as_str();
+        assert_eq!(kind, Some("env:CRM_ENTITYTYPE"));
     }
 
     #[test]
@@ -266,12 +358,15 @@ mod tests {
         let kinds = kinds::all();
         let text = |name: &str| {
             let kind = kinds.iter().find(|kind| kind.name == name).expect("one");
-            wanted(kind, "group").text()
+            wanted(kind, "group").text(Lang::En)
         };
         assert!(text("feishu-bot").contains("rate = \"10/s\""));
         assert!(text("dingtalk-robot").contains("# secret = \"env:GROUP_SECRET\""));
         assert!(!text("slack").contains("secret ="), "{}", text("slack"));
         assert!(text("spreadsheet").contains("path = \"../group.csv\""));
-        assert!(text("email").contains("\npassword = \"env:SMTP_PASSWORD\""));
+        assert!(text("email").contains("\npassword = \"env:GROUP_PASSWORD\""));
+        assert!(text("email").contains("\nto = [\"sales@shop.example\"]"));
+        // What is an example in an example stays one.
+        assert!(text("kafka").contains("\n#key = "), "{}", text("kafka"));
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn backup(
     part.keep(to).map_err(|error| failed(&error))?;
     if !global.json {
         let what = global.lang().pick("the backup is whole", "备份完整");
-        println!("{what}: {}", to.display());
+        outln!("{what}: {}", to.display());
     }
     Ok(ExitCode::SUCCESS)
 }

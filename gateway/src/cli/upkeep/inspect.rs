@@ -21,7 +21,7 @@ pub(super) fn verify(global: &Global) -> Result<ExitCode, ExitCode> {
         return Ok(ExitCode::from(FAILED));
     }
     if !global.json {
-        println!("{}", lang.pick("the outbox is sound", "发件箱完好"));
+        outln!("{}", lang.pick("the outbox is sound", "发件箱完好"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -38,7 +38,7 @@ pub(super) fn salvage(global: &Global, to: &Path) -> Result<ExitCode, ExitCode> 
             "the new outbox is there; set outbox.path to it, or put it in the old one's place",
             "新发件箱已就绪；请将 outbox.path 指向它，或用它替换旧目录",
         );
-        println!("{what}");
+        outln!("{what}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -48,10 +48,10 @@ fn print_problems(global: &Global, problems: &[Problem], found: u64) {
         return;
     }
     for problem in problems {
-        println!("- {}: {}; {}", problem.key, problem.what, problem.advice);
+        outln!("- {}: {}; {}", problem.key, problem.what, problem.advice);
     }
     let more = found.saturating_sub(problems.len() as u64);
     if more > 0 {
-        println!("- {} {more}", global.lang().pick("and more:", "其余："));
+        outln!("- {} {more}", global.lang().pick("and more:", "其余："));
     }
 }

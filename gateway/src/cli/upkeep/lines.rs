@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::super::{FAILED, Global, client, fail, runtime};
+use super::super::{FAILED, Global, client, fail, out, runtime};
 use super::place::{self, Daemon, Place, configuration};
 use super::{plain_text, print_counts};
 use crate::outbox::{EXPORT_VERSION, ExportHeader, Exported, Imported, Outbox, sled};
@@ -16,7 +16,7 @@ const LINES: usize = 200;
 
 pub(super) fn export(global: &Global, target: &client::Target) -> Result<ExitCode, ExitCode> {
     let place = place::find(global, target)?;
-    eprintln!("{}", plain_text(global.lang()));
+    errln!("{}", plain_text(global.lang()));
     match place {
         Place::Daemon(daemon) => {
             let runtime = runtime().map_err(|error| fail(error, FAILED))?;
@@ -24,11 +24,14 @@ pub(super) fn export(global: &Global, target: &client::Target) -> Result<ExitCod
         }
         Place::Folder(config) => {
             let outbox = place::open(&config, &[])?;
-            let mut out = BufWriter::new(io::stdout().lock());
+            let mut out = BufWriter::new(out::Data);
             let done = crate::admin::write_export(&outbox, &mut out);
+            let done = done.and_then(|()| Ok(out.flush()?));
             outbox.close();
-            done.map_err(|error| fail(error, FAILED))?;
-            out.flush().map_err(|error| fail(error, FAILED))?;
+            // What became of stdout is said at the end, if there is anything to say.
+            if out::is_read() {
+                done.map_err(|error| fail(error, FAILED))?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -37,13 +40,15 @@ pub(super) fn export(global: &Global, target: &client::Target) -> Result<ExitCod
 async fn fetch(global: &Global, daemon: &Daemon) -> Result<(), ExitCode> {
     let path = "/api/v1/outbox/export";
     let mut response = daemon.post(global, path, &serde_json::json!({})).await?;
-    let mut out = io::stdout().lock();
     while let Some(piece) = response
         .chunk()
         .await
         .map_err(|error| fail(client::innermost(&error), FAILED))?
     {
-        out.write_all(&piece).map_err(|error| fail(error, FAILED))?;
+        out::raw(&piece);
+        if !out::is_read() {
+            break;
+        }
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{Global, client};
+use super::{Global, client, out};
 use crate::lang::Lang;
 
 const RULE: &str = "Works through the daemon if --url is given or if the daemon holds the outbox of the \
@@ -121,12 +121,12 @@ fn print_counts(global: &Global, report: &impl serde::Serialize) {
         return;
     };
     if global.json {
-        println!("{report:#}");
+        out::json(&report);
         return;
     }
     for (name, value) in report.as_object().into_iter().flatten() {
         if value.is_u64() {
-            println!("{}: {value}", name.replace('_', " "));
+            outln!("{}: {value}", name.replace('_', " "));
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use leadgate_plugin::Secret;
 use serde_json::Value;
 
-use super::super::{FAILED, Global, UNREACHABLE, check, client, fail};
-use crate::config::Config;
+use super::super::{FAILED, Global, check, client, fail};
+use crate::config::{Config, Purpose};
 use crate::outbox::SinkPolicy;
 use crate::outbox::sled::{Options, SledOutbox, in_use};
 use crate::telemetry::metrics::Metrics;
@@ -22,26 +21,30 @@ pub(super) enum Place {
 
 /// A daemon's API.
 pub(super) struct Daemon {
-    base: String,
-    token: Option<Secret>,
+    address: client::Address,
 }
 
-/// The configuration, or why there is none.
+/// What the store needs of the configuration, or why there is none.
 pub(super) fn configuration(global: &Global) -> Result<Config, ExitCode> {
+    load(global, Purpose::Outbox)
+}
+
+fn load(global: &Global, purpose: Purpose<'_>) -> Result<Config, ExitCode> {
     let mut plugins = crate::plugin::Plugins::builtin().map_err(|error| fail(error, FAILED))?;
-    check::load(global, &mut plugins)
+    check::load_for(purpose, global, &mut plugins)
 }
 
 /// Decides by the one rule of these commands.
 pub(super) fn find(global: &Global, target: &client::Target) -> Result<Place, ExitCode> {
     if target.url.is_none() {
-        let config = configuration(global)?;
-        if !in_use(&config.outbox.path) {
-            return Ok(Place::Folder(Box::new(config)));
+        // A running daemon has the key; this command needs it only without one.
+        let folder = load(global, Purpose::OutboxFolder)?.outbox.path;
+        if !in_use(&folder) {
+            return Ok(Place::Folder(Box::new(configuration(global)?)));
         }
     }
-    let (base, token) = client::resolve(global, target)?;
-    Ok(Place::Daemon(Daemon { base, token }))
+    let address = client::resolve(global, target)?;
+    Ok(Place::Daemon(Daemon { address }))
 }
 
 /// Opens the folder's store. `more` are sinks that are not configured.
@@ -86,17 +89,16 @@ impl Daemon {
             .read_timeout(Duration::from_secs(120))
             .build()
             .map_err(|error| fail(error, FAILED))?;
-        let mut request = client.post(format!("{}{path}", self.base)).json(body);
-        if let Some(token) = &self.token {
+        let mut request = client
+            .post(format!("{}{path}", self.address.base))
+            .json(body);
+        if let Some(token) = &self.address.token {
             request = request.bearer_auth(token.expose());
         }
-        let response = request.send().await.map_err(|error| {
-            let what = global
-                .lang()
-                .pick("the daemon cannot be reached at", "无法连接守护进程");
-            let why = client::innermost(&error);
-            fail(format!("{what} {}: {why}", self.base), UNREACHABLE)
-        })?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.address.unreachable(global.lang(), &error))?;
         if response.status().is_success() {
             return Ok(response);
         }

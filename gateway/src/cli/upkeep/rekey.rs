@@ -55,6 +55,6 @@ pub(super) fn run(global: &Global, target: &client::Target) -> Result<ExitCode, 
 
 fn tell(global: &Global, total: u64) {
     if !global.json {
-        eprintln!("{} {total}", global.lang().pick("resealed", "已重新加密"));
+        errln!("{} {total}", global.lang().pick("resealed", "已重新加密"));
     }
 }

@@ -2,6 +2,7 @@
 //! read nothing that only follows from that.
 
 use super::*;
+use crate::config::locate::SYSTEM;
 
 fn codes(report: &Report) -> Vec<&'static str> {
     report.diagnostics().iter().map(|one| one.code).collect()

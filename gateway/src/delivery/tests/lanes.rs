@@ -16,7 +16,7 @@ const fn seconds(seconds: u64) -> Duration {
 }
 
 /// A lane under way.
-struct Course {
+struct Scene {
     clock: Arc<VirtualClock>,
     memory: Arc<Memory>,
     script: Arc<Script>,
@@ -24,7 +24,7 @@ struct Course {
     dispatcher: Dispatcher,
 }
 
-impl Course {
+impl Scene {
     /// `count` deliveries that are due, and a destination that answers after `takes`.
     fn start(
         count: usize,
@@ -61,13 +61,13 @@ impl Course {
         }
     }
 
-    /// Lets time pass until `at`, counted from the start.
+    /// Admits time permit until `at`, counted from the start.
     async fn until(&self, at: Duration) {
         let left = at.saturating_sub(self.clock.monotonic());
         tokio::time::sleep(left).await;
     }
 
-    /// Lets time pass until `count` are delivered.
+    /// Admits time permit until `count` are delivered.
     async fn delivered(&self, count: usize) {
         while self.memory.delivered() < count {
             assert!(self.clock.monotonic() < seconds(100_000), "never delivered");
@@ -84,30 +84,26 @@ impl Course {
 async fn a_dead_sink_is_left_alone_probed_and_taken_up_again_without_burning_attempts() {
     let mut config = sink_config();
     config.breaker.failures = 4;
-    let course = Course::start(20, config, Duration::ZERO, |seen| {
+    let scene = Scene::start(20, config, Duration::ZERO, |seen| {
         let down = seen.at < seconds(100);
         outcome(if down { Kind::Retry } else { Kind::Delivered })
     });
 
-    course.until(seconds(5)).await;
-    let status = course.status();
+    scene.until(seconds(5)).await;
+    let status = scene.status();
     assert_eq!((status.breaker, status.in_flight), (BreakerState::Open, 0));
     let left = status.opens_again_in.expect("it is open");
     assert!(left <= seconds(5) && left > seconds(4), "{left:?}");
-    assert_eq!(
-        course.memory.claims(),
-        0,
-        "nothing is held back from others"
-    );
-    let text = course.metrics.text();
+    assert_eq!(scene.memory.claims(), 0, "nothing is held back from others");
+    let text = scene.metrics.text();
     assert!(
         text.contains("leadgate_sink_circuit_open{sink=\"crm\"} 1"),
         "{text}"
     );
 
-    course.delivered(20).await;
-    assert_eq!(course.status(), SinkStatus::default());
-    let seen = course.script.seen();
+    scene.delivered(20).await;
+    assert_eq!(scene.status(), SinkStatus::default());
+    let seen = scene.script.seen();
     let while_down: Vec<_> = seen.iter().filter(|seen| seen.at < seconds(100)).collect();
     // Four that opened it, at most one beside the fourth, probes after 10, 20 and 40 s.
     assert!(while_down.len() <= 4 + 1 + 3, "{while_down:?}");
@@ -116,32 +112,32 @@ async fn a_dead_sink_is_left_alone_probed_and_taken_up_again_without_burning_att
         .filter(|seen| seen.at > seconds(1))
         .collect();
     assert_eq!(probes.len(), 3, "{while_down:?}");
-    let text = course.metrics.text();
+    let text = scene.metrics.text();
     assert!(
         text.contains("leadgate_sink_circuit_open{sink=\"crm\"} 0"),
         "{text}"
     );
-    course.dispatcher.stop(seconds(1)).await;
+    scene.dispatcher.stop(seconds(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_plugin_keeps_reaches_its_next_attempts_until_it_is_delivered() {
-    let course = Course::start(1, sink_config(), Duration::ZERO, |seen| {
+    let scene = Scene::start(1, sink_config(), Duration::ZERO, |seen| {
         outcome(if seen.attempt < 3 {
             Kind::Retry
         } else {
             Kind::Delivered
         })
     });
-    course.delivered(1).await;
-    let journals: Vec<_> = course
+    scene.delivered(1).await;
+    let journals: Vec<_> = scene
         .script
         .seen()
         .into_iter()
         .map(|seen| seen.journal)
         .collect();
     assert_eq!(journals, ["", "1", "12"]);
-    let id = *course
+    let id = *scene
         .memory
         .deliveries
         .lock()
@@ -149,15 +145,15 @@ async fn what_a_plugin_keeps_reaches_its_next_attempts_until_it_is_delivered() {
         .keys()
         .next()
         .expect("one");
-    assert_eq!(course.memory.state(id).journal, "");
-    course.dispatcher.stop(seconds(1)).await;
+    assert_eq!(scene.memory.state(id).journal, "");
+    scene.dispatcher.stop(seconds(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_one_probe_is_under_way_no_other_attempt_is() {
     let mut config = sink_config();
     config.breaker.failures = 2;
-    let course = Course::start(20, config, seconds(8), |seen| {
+    let scene = Scene::start(20, config, seconds(8), |seen| {
         outcome(if seen.attempt == 1 && seen.at < seconds(1) {
             Kind::Ambiguous
         } else {
@@ -165,34 +161,34 @@ async fn while_one_probe_is_under_way_no_other_attempt_is() {
         })
     });
     // Opened at 8 s, probed from 18 s to 26 s.
-    course.until(seconds(20)).await;
-    let status = course.status();
+    scene.until(seconds(20)).await;
+    let status = scene.status();
     assert_eq!(
         (status.breaker, status.in_flight),
         (BreakerState::HalfOpen, 1)
     );
-    course.until(seconds(25)).await;
-    assert_eq!(course.script.seen().len(), 3);
-    assert_eq!(course.memory.claims(), 1);
-    course.delivered(20).await;
-    course.dispatcher.stop(seconds(1)).await;
+    scene.until(seconds(25)).await;
+    assert_eq!(scene.script.seen().len(), 3);
+    assert_eq!(scene.memory.claims(), 1);
+    scene.delivered(20).await;
+    scene.dispatcher.stop(seconds(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_sink_gives_its_claims_back_and_goes_on_when_resumed() {
-    let course = Course::start(20, sink_config(), seconds(4), |_| outcome(Kind::Delivered));
-    course.until(seconds(2)).await;
-    assert!(course.memory.claims() > 2, "some are claimed ahead");
-    course.memory.pause(true);
-    course.until(seconds(3)).await;
-    assert_eq!(course.memory.claims(), 2, "only what is under way");
-    course.until(seconds(500)).await;
-    assert_eq!((course.memory.claims(), course.memory.delivered()), (0, 2));
-    course.memory.pause(false);
-    course.until(seconds(501)).await;
-    assert_eq!(course.script.seen().len(), 4, "it woke at once");
-    course.delivered(20).await;
-    course.dispatcher.stop(seconds(1)).await;
+    let scene = Scene::start(20, sink_config(), seconds(4), |_| outcome(Kind::Delivered));
+    scene.until(seconds(2)).await;
+    assert!(scene.memory.claims() > 2, "some are claimed ahead");
+    scene.memory.pause(true);
+    scene.until(seconds(3)).await;
+    assert_eq!(scene.memory.claims(), 2, "only what is under way");
+    scene.until(seconds(500)).await;
+    assert_eq!((scene.memory.claims(), scene.memory.delivered()), (0, 2));
+    scene.memory.pause(false);
+    scene.until(seconds(501)).await;
+    assert_eq!(scene.script.seen().len(), 4, "it woke at once");
+    scene.delivered(20).await;
+    scene.dispatcher.stop(seconds(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,7 +196,7 @@ async fn a_destination_that_throttles_holds_the_whole_sink_and_no_breaker_opens(
     let mut config = sink_config();
     config.breaker.failures = 1;
     config.concurrency = 1;
-    let course = Course::start(5, config, Duration::ZERO, |seen| {
+    let scene = Scene::start(5, config, Duration::ZERO, |seen| {
         let mut outcome = outcome(Kind::Throttled);
         outcome.retry_after = Some(seconds(60));
         if seen.at >= seconds(60) {
@@ -208,49 +204,49 @@ async fn a_destination_that_throttles_holds_the_whole_sink_and_no_breaker_opens(
         }
         outcome
     });
-    course.until(seconds(59)).await;
-    assert_eq!(course.script.seen().len(), 1);
-    assert_eq!(course.memory.claims(), 0);
-    assert_eq!(course.status().breaker, BreakerState::Closed);
-    course.delivered(5).await;
-    let waited = course
+    scene.until(seconds(59)).await;
+    assert_eq!(scene.script.seen().len(), 1);
+    assert_eq!(scene.memory.claims(), 0);
+    assert_eq!(scene.status().breaker, BreakerState::Closed);
+    scene.delivered(5).await;
+    let waited = scene
         .metrics
         .delivery
         .rate_limit_wait
         .with_label_values(&["crm"]);
     assert!((59.0..61.0).contains(&waited.get()), "{}", waited.get());
-    course.dispatcher.stop(seconds(1)).await;
+    scene.dispatcher.stop(seconds(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn attempts_are_counted_from_the_fresh_budget() {
     let mut config = sink_config();
     config.retry.max_attempts = 3;
-    let course = Course::start(0, config, Duration::ZERO, |_| outcome(Kind::Retry));
-    let id = course.memory.add(course.clock.now(), 10, false);
-    course.until(seconds(60)).await;
-    let delivery = course.memory.state(id);
+    let scene = Scene::start(0, config, Duration::ZERO, |_| outcome(Kind::Retry));
+    let id = scene.memory.add(scene.clock.now(), 10, false);
+    scene.until(seconds(60)).await;
+    let delivery = scene.memory.state(id);
     let reason = DeathReason::MaxAttempts;
     assert!(matches!(delivery.state, State::Dead { reason: why, .. } if why == reason));
     assert_eq!(delivery.attempts, 13);
-    let numbers: Vec<_> = course.script.seen().iter().map(|one| one.attempt).collect();
+    let numbers: Vec<_> = scene.script.seen().iter().map(|one| one.attempt).collect();
     assert_eq!(numbers, [11, 12, 13]);
-    course.dispatcher.stop(seconds(1)).await;
+    scene.dispatcher.stop(seconds(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lead_is_updated_only_for_a_sink_that_had_it() {
-    let course = Course::start(0, sink_config(), Duration::ZERO, |_| {
+    let scene = Scene::start(0, sink_config(), Duration::ZERO, |_| {
         outcome(Kind::Delivered)
     });
-    course.memory.add(course.clock.now(), 0, false);
-    course.delivered(1).await;
-    course.memory.add(course.clock.now(), 0, true);
-    course.delivered(2).await;
-    let seen = course.script.seen();
+    scene.memory.add(scene.clock.now(), 0, false);
+    scene.delivered(1).await;
+    scene.memory.add(scene.clock.now(), 0, true);
+    scene.delivered(2).await;
+    let seen = scene.script.seen();
     assert!(seen[0].event.contains("lead.created"), "{}", seen[0].event);
     assert!(seen[1].event.contains("lead.updated"), "{}", seen[1].event);
-    course.dispatcher.stop(seconds(1)).await;
+    scene.dispatcher.stop(seconds(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,13 +256,13 @@ async fn a_clock_that_is_set_back_holds_nobody() {
         count: 1,
         per: seconds(2),
     });
-    let course = Course::start(10, config, Duration::ZERO, |_| outcome(Kind::Delivered));
-    course.until(seconds(5)).await;
-    assert_eq!(course.memory.delivered(), 3);
-    course.clock.set_by(-1_000);
-    course.until(seconds(9)).await;
-    assert_eq!(course.memory.delivered(), 5);
-    course.dispatcher.stop(seconds(1)).await;
+    let scene = Scene::start(10, config, Duration::ZERO, |_| outcome(Kind::Delivered));
+    scene.until(seconds(5)).await;
+    assert_eq!(scene.memory.delivered(), 3);
+    scene.clock.set_by(-1_000);
+    scene.until(seconds(9)).await;
+    assert_eq!(scene.memory.delivered(), 5);
+    scene.dispatcher.stop(seconds(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,7 +270,7 @@ async fn a_retry_is_found_soon_after_the_clock_is_set_forward() {
     let mut config = sink_config();
     config.retry.first = seconds(3600);
     config.retry.max = seconds(3600);
-    let course = Course::start(1, config, Duration::ZERO, |seen| {
+    let scene = Scene::start(1, config, Duration::ZERO, |seen| {
         let mut outcome = outcome(Kind::Delivered);
         if seen.attempt == 1 {
             outcome.kind = Kind::Retry;
@@ -282,35 +278,35 @@ async fn a_retry_is_found_soon_after_the_clock_is_set_forward() {
         }
         outcome
     });
-    course.until(seconds(5)).await;
-    course.clock.set_by(3_600_000);
-    course.until(seconds(36)).await;
-    assert_eq!(course.memory.delivered(), 1);
-    course.dispatcher.stop(seconds(1)).await;
+    scene.until(seconds(5)).await;
+    scene.clock.set_by(3_600_000);
+    scene.until(seconds(36)).await;
+    assert_eq!(scene.memory.delivered(), 1);
+    scene.dispatcher.stop(seconds(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_broken_outbox_is_asked_again_soon_although_the_clock_was_set_back() {
     let hour = 3_600_000;
-    let course = Course::start(0, sink_config(), Duration::ZERO, |_| {
+    let scene = Scene::start(0, sink_config(), Duration::ZERO, |_| {
         outcome(Kind::Delivered)
     });
-    course.memory.broken.store(true, Ordering::Relaxed);
-    course.memory.add(course.clock.now() - 2 * hour, 0, false);
-    course.until(Duration::from_millis(500)).await;
-    course.clock.set_by(-hour);
-    course.memory.broken.store(false, Ordering::Relaxed);
-    course.until(seconds(33)).await;
-    assert_eq!(course.memory.delivered(), 1);
-    course.dispatcher.stop(seconds(1)).await;
+    scene.memory.broken.store(true, Ordering::Relaxed);
+    scene.memory.add(scene.clock.now() - 2 * hour, 0, false);
+    scene.until(Duration::from_millis(500)).await;
+    scene.clock.set_by(-hour);
+    scene.memory.broken.store(false, Ordering::Relaxed);
+    scene.until(seconds(33)).await;
+    assert_eq!(scene.memory.delivered(), 1);
+    scene.dispatcher.stop(seconds(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_gives_back_what_was_claimed_and_records_what_was_under_way() {
-    let course = Course::start(20, sink_config(), seconds(9), |_| outcome(Kind::Delivered));
-    course.until(seconds(1)).await;
-    let (memory, script) = (course.memory, course.script);
-    course.dispatcher.stop(seconds(3)).await;
+    let scene = Scene::start(20, sink_config(), seconds(9), |_| outcome(Kind::Delivered));
+    scene.until(seconds(1)).await;
+    let (memory, script) = (scene.memory, scene.script);
+    scene.dispatcher.stop(seconds(3)).await;
     assert_eq!((memory.claims(), memory.delivered()), (0, 0));
     assert_eq!(script.seen().len(), 2);
     let deliveries = memory.deliveries.lock().expect("no panics");

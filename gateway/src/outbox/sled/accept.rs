@@ -15,10 +15,10 @@ use super::index::Tag;
 use super::key;
 use super::record::{self, IdentityRecord, PART};
 use crate::clock::Millis;
-use crate::config::OnUpdate;
+use crate::config::{Ceiling, OnUpdate};
 use crate::outbox::{
-    Accepted, Attempt, Budget, DeathReason, Delivery, DeliveryId, LeadId, QuarantineId,
-    Quarantined, Route, State,
+    Accepted, Attempt, Budget, DeathReason, Delivery, DeliveryId, LeadId, QuarantineCount,
+    QuarantineId, Quarantined, Route, State,
 };
 
 /// A lead, encoded by the thread that received it.
@@ -36,8 +36,12 @@ pub(super) struct EncodedLead {
 /// A suspect, encoded by the thread that received it.
 pub(super) struct EncodedSuspect {
     pub(super) record: Vec<u8>,
-    pub(super) fingerprint: [u8; 32],
+    pub(super) source: Arc<str>,
+    /// Of its signature, and of its content.
+    pub(super) tags: [Tag; 2],
+    pub(super) size: u64,
     pub(super) received_at: Millis,
+    pub(super) ceiling: Ceiling,
 }
 
 /// One revision of a lead on its way to one sink.
@@ -53,24 +57,31 @@ impl Group<'_> {
     /// Adds a lead with its identity and deliveries, unless its content is known.
     pub(super) fn accept(&mut self, lead: &EncodedLead) -> Result<Accepted, Fault> {
         let tag = key::tag(key::IDENTITY, &lead.identity);
-        let known = match self.indexed(&tag)?.map(LeadId) {
+        let mut known = match self.indexed(&tag)?.map(LeadId) {
             Some(id) => {
-                let identity = self.read::<IdentityRecord>(&key::identity(id))?;
-                identity.map(|identity| (id, identity))
+                let identity = self.writes.get(&key::identity(id))?;
+                let identity = identity.map(|bytes| IdentityRecord::decode(&bytes));
+                identity.transpose()?.map(|identity| (id, identity))
             }
             None => None,
         };
-        if let Some((id, known)) = &known
-            && let Some(same) = known
-                .revisions
-                .iter()
-                .find(|revision| revision.content == lead.content)
+        let now = lead.received_at;
+        if let Some((id, known)) = &mut known
+            && let Some(same) = known.repeated(lead.content, lead.modified_at, now)
         {
+            same.pushed_at = same.pushed_at.max(now);
+            let revision = same.number;
+            let id = *id;
+            let older = matches!(
+                (lead.modified_at, known.modified_at),
+                (Some(this), Some(newest)) if this < newest
+            );
+            self.writes.put(key::identity(id), known.encode());
+            if !older && self.route_again(id, revision, lead)? {
+                return Ok(Accepted::Routed { lead: id, revision });
+            }
             self.totals.duplicate += 1;
-            return Ok(Accepted::Duplicate {
-                lead: *id,
-                revision: same.number,
-            });
+            return Ok(Accepted::Duplicate { lead: id, revision });
         }
         let first = known.is_none();
         let (id, mut identity) = known.unwrap_or_else(|| {
@@ -78,11 +89,10 @@ impl Group<'_> {
             (id, IdentityRecord::default())
         });
         let number = identity.newest + 1;
-        let history = identity.add(number, lead.content, lead.modified_at);
+        let history = identity.add(number, lead.content, lead.modified_at, now);
 
         self.put_parts(&key::lead_revision(id, number), &lead.record);
-        self.writes
-            .put(key::identity(id), record::encode(&identity));
+        self.writes.put(key::identity(id), identity.encode());
         if first {
             self.writes.put(key::entry(&tag, id.0), b"".as_slice());
         }
@@ -101,6 +111,11 @@ impl Group<'_> {
                 self.deliver(&leg, route)?;
             }
         }
+        if first && lead.routes.is_empty() {
+            self.mark_unrouted(id);
+        } else if !first && !history && !lead.routes.is_empty() {
+            self.unmark_unrouted(id)?;
+        }
         self.totals.accepted += 1;
         self.totals.latest = self.totals.latest.max(lead.received_at);
         self.totals.leads += u64::from(first);
@@ -109,6 +124,49 @@ impl Group<'_> {
             revision: number,
             history,
         })
+    }
+
+    /// Delivers a known revision of a lead that no sink has wanted so far; `false` if one has,
+    /// or none does now.
+    fn route_again(
+        &mut self,
+        id: LeadId,
+        revision: u32,
+        lead: &EncodedLead,
+    ) -> Result<bool, Fault> {
+        if lead.routes.is_empty() || !self.writes.scan(&key::orders(id))?.is_empty() {
+            return Ok(false);
+        }
+        let leg = Leg {
+            lead: id,
+            revision,
+            source: &lead.source,
+            now: lead.received_at,
+            fallback_of: None,
+        };
+        for route in &lead.routes {
+            self.deliver(&leg, route)?;
+        }
+        self.unmark_unrouted(id)?;
+        self.totals.accepted += 1;
+        self.totals.latest = self.totals.latest.max(lead.received_at);
+        Ok(true)
+    }
+
+    /// Notes that no sink wants a lead.
+    pub(super) fn mark_unrouted(&mut self, id: LeadId) {
+        self.writes.put(key::unrouted(id), b"".as_slice());
+        self.totals.unrouted += 1;
+    }
+
+    /// Takes that note away, if it is there.
+    pub(super) fn unmark_unrouted(&mut self, id: LeadId) -> Result<(), Fault> {
+        let mark = key::unrouted(id);
+        if self.writes.get(&mark)?.is_some() {
+            self.writes.remove(mark);
+            self.totals.unrouted = self.totals.unrouted.saturating_sub(1);
+        }
+        Ok(())
     }
 
     /// Makes the delivery of a revision for a sink, in its order among the lead's revisions.
@@ -200,24 +258,67 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Adds a push for a person, unless the same bytes are kept already.
+    /// Adds a push for a person, unless its like is kept already, or as much as may be.
     pub(super) fn quarantine(&mut self, suspect: &EncodedSuspect) -> Result<Quarantined, Fault> {
-        let tag = key::tag(key::FINGERPRINT, &suspect.fingerprint);
-        if self.indexed(&tag)?.is_some() {
-            self.totals.duplicate += 1;
-            return Ok(Quarantined::Duplicate);
+        for tag in &suspect.tags {
+            if self.indexed(tag)?.is_some() {
+                self.totals.duplicate += 1;
+                return Ok(Quarantined::Duplicate);
+            }
         }
-        let id = QuarantineId(self.new_id(suspect.received_at));
-        self.keep(id, &suspect.record, &tag);
+        let mut count = self.quarantine_count(&suspect.source)?;
+        let now = suspect.received_at;
+        if count.entries >= suspect.ceiling.max_entries
+            || count.bytes.saturating_add(suspect.size) > suspect.ceiling.max_bytes
+        {
+            if count.not_kept == 0 {
+                count.first_not_kept_at = now;
+            }
+            count.not_kept += 1;
+            count.last_not_kept_at = now;
+            self.put_quarantine_count(&suspect.source, &count);
+            return Ok(Quarantined::Full);
+        }
+        let id = QuarantineId(self.new_id(now));
+        self.keep(
+            id,
+            &suspect.record,
+            &suspect.tags,
+            (&suspect.source, suspect.size),
+        )?;
         Ok(Quarantined::New(id))
     }
 
-    /// Stores a suspect with its index entry and its counts.
-    pub(super) fn keep(&mut self, id: QuarantineId, record: &[u8], tag: &Tag) {
+    /// Stores a suspect with its index entries and its counts.
+    pub(super) fn keep(
+        &mut self,
+        id: QuarantineId,
+        record: &[u8],
+        tags: &[Tag],
+        (source, size): (&str, u64),
+    ) -> Result<(), Fault> {
+        let mut count = self.quarantine_count(source)?;
+        count.entries += 1;
+        count.bytes = count.bytes.saturating_add(size);
+        self.put_quarantine_count(source, &count);
         self.put_parts(&key::quarantine_of(id), record);
-        self.writes.put(key::entry(tag, id.0), b"".as_slice());
+        for tag in tags {
+            self.writes.put(key::entry(tag, id.0), b"".as_slice());
+        }
         self.totals.quarantined += 1;
         self.totals.in_quarantine += 1;
+        Ok(())
+    }
+
+    /// How much of a source is in quarantine.
+    pub(super) fn quarantine_count(&self, source: &str) -> Result<QuarantineCount, Fault> {
+        let count = self.read(&key::quarantine_count(source))?;
+        Ok(count.unwrap_or_default())
+    }
+
+    pub(super) fn put_quarantine_count(&mut self, source: &str, count: &QuarantineCount) {
+        let key = key::quarantine_count(source);
+        self.writes.put(key, record::encode(count));
     }
 
     /// Writes a record in as many parts as it needs, behind its name.

@@ -4,14 +4,14 @@
 //! group to the [`super::syncer`], which makes it durable and answers. At low load a group is
 //! one job and its latency one barrier; nothing ever waits for a timer.
 
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SendError, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 use uuid::ContextV7;
 
-use super::fault::Fault;
+use super::fault::{Fault, WRITER_ENDED, said};
 use super::group::{Ground, Group, Sinks};
 use super::index::{Compactor, Index};
 use super::job::{Job, Step};
@@ -51,7 +51,10 @@ impl Committer {
             for job in jobs.drain(..) {
                 match job {
                     Job::Write(step) => steps.push(step),
-                    Job::Close => self.jobs.close(),
+                    Job::Close => {
+                        self.shared.close();
+                        self.jobs.close();
+                    }
                 }
             }
             if !steps.is_empty() {
@@ -140,14 +143,21 @@ impl Committer {
             ended,
             began,
         };
-        // The syncer ends after this thread only.
-        let _ = self.applied.send(group);
+        // The syncer ends after this thread, unless it failed: then nobody makes this durable.
+        if let Err(SendError(group)) = self.applied.send(group) {
+            let error = Unavailable(WRITER_ENDED.to_owned());
+            self.shared.fail(&error);
+            group
+                .steps
+                .into_iter()
+                .for_each(|step| step.tell(Err(&error)));
+        }
     }
 
     fn apply(&self, written: &Written) -> Result<(), Unavailable> {
         let applying = || self.tree.apply_batch(written.batch());
         let applied = self.shared.applying.over(applying);
-        applied.map_err(|error| Unavailable(error.to_string()))?;
+        applied.map_err(|error| Unavailable(said(&error)))?;
         self.shared.tap.batch(written.pairs());
         Ok(())
     }

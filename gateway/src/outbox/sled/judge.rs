@@ -176,6 +176,6 @@ impl Counts {
             }
             Kind::Own | Kind::Batch | Kind::Other => return None,
         };
-        record::decode_owned(&bytes).ok()
+        record::totals(&bytes).ok()
     }
 }

@@ -15,7 +15,10 @@
 //! | `d` sink delivery | a delivery that is done: delivered, superseded or cancelled |
 //! | `x` sink delivery | a dead letter |
 //! | `u` quarantine part | a push kept aside |
+//! | `a` source | how much of a source is kept aside |
 //! | `p` name | nothing: that sink is paused |
+//! | `n` lead | nothing: no sink ever wanted that lead, it has no delivery |
+//! | `k` sink name | what the sink's plugin keeps under that name, sealed |
 //!
 //! All numbers are big-endian so that keys sort by value. A source stands as four bytes of
 //! its name's hash: two that share them would only share their turn.
@@ -112,6 +115,23 @@ pub(super) const DEAD: u8 = b'x';
 pub(super) const LEAD: u8 = b'l';
 pub(super) const SUSPECT: u8 = b'u';
 
+pub(super) const UNROUTED: u8 = b'n';
+pub(super) const STATE: u8 = b'k';
+
+pub(super) fn unrouted(lead: LeadId) -> Vec<u8> {
+    [&[UNROUTED], lead.0.as_bytes().as_slice()].concat()
+}
+
+/// What a sink's plugin keeps under `name`.
+pub(super) fn state(sink: SinkNumber, name: &str) -> Vec<u8> {
+    [states(sink).as_slice(), name.as_bytes()].concat()
+}
+
+/// Prefix of all that a sink's plugin keeps.
+pub(super) fn states(sink: SinkNumber) -> Vec<u8> {
+    room(STATE, sink)
+}
+
 pub(super) fn order(lead: LeadId, sink: SinkNumber, revision: u32) -> Vec<u8> {
     [order_of(lead, sink).as_slice(), &revision.to_be_bytes()].concat()
 }
@@ -184,6 +204,13 @@ pub(super) fn paused(name: &str) -> Vec<u8> {
     [b"p", name.as_bytes()].concat()
 }
 
+pub(super) const QUARANTINE_COUNT: u8 = b'a';
+
+/// How much of a source is in quarantine.
+pub(super) fn quarantine_count(source: &str) -> Vec<u8> {
+    [&[QUARANTINE_COUNT], source.as_bytes()].concat()
+}
+
 /// Prefix of all parts of a suspect.
 pub(super) fn quarantine_of(id: QuarantineId) -> Vec<u8> {
     [b"u".as_slice(), id.0.as_bytes()].concat()
@@ -193,8 +220,8 @@ pub(super) fn quarantine_of(id: QuarantineId) -> Vec<u8> {
 pub(super) fn is_one(key: &[u8]) -> bool {
     match key.first() {
         Some(b'm') => [FORMAT, TOTALS, INDEX_KEY, INDEX].contains(&key),
-        Some(b's' | b'p') => true,
-        Some(b'i') => key.len() == 17,
+        Some(b's' | b'p' | b'a') => true,
+        Some(b'i' | b'n') => key.len() == 17,
         Some(b'q') => key.len() == 33,
         Some(b'l') => key.len() == 23,
         Some(b'o') => key.len() == 25,
@@ -202,6 +229,7 @@ pub(super) fn is_one(key: &[u8]) -> bool {
         Some(b'j') => key.len() == 11,
         Some(b'w' | b'd' | b'x') => key.len() == 21,
         Some(b'u') => key.len() == 19,
+        Some(b'k') => key.len() > 5,
         _ => false,
     }
 }

@@ -56,6 +56,7 @@ impl Group<'_> {
             }
         }
         self.writes.remove(key::identity(lead));
+        self.unmark_unrouted(lead)?;
         for (key, _) in parts {
             self.writes.remove(key);
         }
@@ -63,32 +64,35 @@ impl Group<'_> {
         Ok(true)
     }
 
-    /// Removes a lead whose time is over; `false` if it is not.
+    /// Removes a lead whose time is over, with how many dead letters; `None` if it is not.
     pub(super) fn expire(
         &mut self,
         lead: LeadId,
         keep: Retention,
         now: Millis,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Option<u64>, Fault> {
         let deliveries = self.all_of(lead)?;
         let Some(newest) = self.writes.scan(&key::lead_revisions(lead))?.pop() else {
-            return Ok(false);
+            return Ok(None);
         };
         let mut last = created_at(lead).max(self.received_at(&newest.0)?);
         let mut keep_ms = keep.done_ms;
+        let mut dead = 0;
         for kept in &deliveries {
             let Some(ended_at) = kept.delivery.state.ended_at() else {
-                return Ok(false);
+                return Ok(None);
             };
             last = last.max(ended_at);
             if matches!(kept.delivery.state, State::Dead { .. }) {
                 keep_ms = keep_ms.max(keep.dead_ms);
+                dead += 1;
             }
         }
-        if now.saturating_sub(last) < keep_ms {
-            return Ok(false);
+        let by = if dead > 0 { now.min(keep.dead_by) } else { now };
+        if last.saturating_add(keep_ms) > by {
+            return Ok(None);
         }
-        self.erase(lead)
+        Ok(self.erase(lead)?.then_some(dead))
     }
 
     /// When the revision that `key` is a part of was received; 0 if that cannot be read.
@@ -120,8 +124,18 @@ impl Group<'_> {
         if let Ok(bytes) = self.on.vault.unseal(key::SUSPECT, &sealed)
             && let Ok(record) = record::decode::<SuspectRecord<'_>>(&bytes)
         {
-            let tag = key::tag(key::FINGERPRINT, &record.fingerprint);
-            self.writes.remove(key::entry(&tag, id.0));
+            for hash in [record.fingerprint, record.content(self.on.vault)] {
+                let tag = key::tag(key::FINGERPRINT, &hash);
+                self.writes.remove(key::entry(&tag, id.0));
+            }
+            let mut count = self.quarantine_count(record.source)?;
+            count.entries = count.entries.saturating_sub(1);
+            count.bytes = count.bytes.saturating_sub(record.size());
+            if count.entries == 0 {
+                // Everything was looked at: what was only counted is over.
+                count.not_kept = 0;
+            }
+            self.put_quarantine_count(record.source, &count);
         }
         self.totals.in_quarantine = self.totals.in_quarantine.saturating_sub(1);
         Ok(true)

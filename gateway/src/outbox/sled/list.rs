@@ -17,8 +17,8 @@ use super::record::{self, LeadRecord, SuspectRecord, Unreadable};
 use super::vault::Vault;
 use crate::clock::Millis;
 use crate::outbox::{
-    Delivery, DeliveryId, Filter, History, LeadId, Listed, Page, QuarantineId, Retention, State,
-    StateName, StoredLead, StoredSuspect, Totals,
+    Delivery, DeliveryId, Expiring, Filter, History, LeadId, Listed, Page, QuarantineCount,
+    QuarantineId, Retention, State, StateName, StoredLead, StoredSuspect, Totals,
 };
 
 /// Records looked at for one page of a list, at most.
@@ -35,7 +35,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn totals(&self) -> Result<Totals, Fault> {
         match self.tree.get(key::TOTALS)? {
-            Some(bytes) => Ok(record::decode_owned(&bytes)?),
+            Some(bytes) => Ok(record::totals(&bytes)?),
             None => Ok(Totals::default()),
         }
     }
@@ -187,6 +187,29 @@ impl Reader {
         Ok(Page { items, next })
     }
 
+    /// Those that no sink ever wanted, newest first.
+    pub(super) fn unrouted(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<LeadId>, Fault> {
+        let end = after
+            .and_then(decode_cursor)
+            .unwrap_or_else(|| vec![key::UNROUTED + 1]);
+        let mut items = Vec::new();
+        let keys = self.tree.range([key::UNROUTED].as_slice()..&end).keys();
+        for entry in keys.rev() {
+            let key = entry?;
+            if items.len() == limit {
+                let next = items.last().copied().map(key::unrouted);
+                let next = next.as_deref().map(encode_cursor);
+                return Ok(Page { items, next });
+            }
+            items.push(LeadId(key::id_after_room(&key).ok_or(Unreadable::Damaged)?));
+        }
+        Ok(Page { items, next: None })
+    }
+
     pub(super) fn history(&self, id: LeadId, claims: &Claims) -> Result<Option<History>, Fault> {
         let mut numbers = Vec::new();
         for key in self.tree.scan_prefix(key::lead_revisions(id)).keys() {
@@ -252,6 +275,16 @@ impl Reader {
         Ok(page)
     }
 
+    pub(super) fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Fault> {
+        let mut counts = Vec::new();
+        for entry in self.tree.scan_prefix([key::QUARANTINE_COUNT]) {
+            let (key, bytes) = entry?;
+            let source = String::from_utf8_lossy(&key[1..]).into_owned();
+            counts.push((source, record::decode_owned(&bytes)?));
+        }
+        Ok(counts)
+    }
+
     fn suspect_ids(&self, from: &[u8]) -> impl Iterator<Item = Result<QuarantineId, Fault>> {
         let end = [key::SUSPECT + 1];
         let mut seen = None;
@@ -288,12 +321,53 @@ impl Reader {
         let mut old = Vec::new();
         for id in self.suspect_ids(&[key::SUSPECT]) {
             let id = id?;
-            if now.saturating_sub(created_at(LeadId(id.0))) < keep.dead_ms || old.len() == limit {
+            let ends = created_at(LeadId(id.0)).saturating_add(keep.dead_ms);
+            if ends > now.min(keep.dead_by) || old.len() == limit {
                 break;
             }
             old.push(id);
         }
         Ok(old)
+    }
+
+    /// What a person has not dealt with and whose time is over by `until`. A dead letter may
+    /// still stay a while for the sake of its lead's other deliveries.
+    pub(super) fn expiring(&self, keep: Retention, until: Millis) -> Result<Expiring, Fault> {
+        let mut found = Expiring::default();
+        let note = |first: &mut Option<Millis>, ends: Millis| {
+            *first = Some(first.map_or(ends, |first| first.min(ends)));
+        };
+        for id in self.suspect_ids(&[key::SUSPECT]) {
+            let ends = created_at(LeadId(id?.0)).saturating_add(keep.dead_ms);
+            if ends > until {
+                break;
+            }
+            found.quarantine += 1;
+            note(&mut found.first, ends);
+        }
+        let mut read = 0;
+        for number in self.sinks.by_number.keys() {
+            for entry in self.tree.scan_prefix(key::room(key::DEAD, *number)) {
+                let (key, bytes) = entry?;
+                let id = key::delivery_at_end(&key).ok_or(Unreadable::Damaged)?;
+                let made = created_at(LeadId(id.0)).saturating_add(keep.dead_ms);
+                if made > until {
+                    break;
+                }
+                // Beyond what may be read, too many are announced rather than too few.
+                read += 1;
+                let ended = (read <= LOOKED_AT)
+                    .then(|| record::open(&self.vault, &bytes).ok())
+                    .flatten()
+                    .and_then(|delivery| delivery.state.ended_at());
+                let ends = ended.map_or(made, |at| at.saturating_add(keep.dead_ms));
+                if ends <= until {
+                    found.dead_letters += 1;
+                    note(&mut found.first, ends);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Leads first pushed long enough ago that their time may be over, from `from` on, and

@@ -97,8 +97,11 @@ impl SledOutbox {
                     body: &body,
                     fingerprint,
                 };
-                let record = record::seal(&self.vault, key::SUSPECT, &record);
-                Ok(Ready::Suspect(suspect, record, fingerprint))
+                let hashes = [fingerprint, record.content(&self.vault)];
+                let tags = hashes.map(|hash| key::tag(key::FINGERPRINT, &hash));
+                let size = record.size();
+                let sealed = record::seal(&self.vault, key::SUSPECT, &record);
+                Ok(Ready::Suspect(suspect, sealed, tags, size))
             }
         }
     }
@@ -140,7 +143,7 @@ impl SledOutbox {
 
 enum Ready {
     Lead(ExportedLead, Vec<ReadyRevision>),
-    Suspect(ExportedSuspect, Vec<u8>, [u8; 32]),
+    Suspect(ExportedSuspect, Vec<u8>, [Tag; 2], u64),
 }
 
 struct ReadyRevision {
@@ -154,13 +157,12 @@ impl Group<'_> {
     fn load(&mut self, one: Ready, done: &mut Imported) -> Result<(), Fault> {
         match one {
             Ready::Lead(lead, revisions) => self.load_lead(lead, &revisions, done),
-            Ready::Suspect(suspect, record, fingerprint) => {
-                let tag = key::tag(key::FINGERPRINT, &fingerprint);
-                if self.indexed(&tag)?.is_some() {
+            Ready::Suspect(suspect, record, tags, size) => {
+                if self.indexed(&tags[0])?.is_some() || self.indexed(&tags[1])?.is_some() {
                     done.suspects_known += 1;
                     return Ok(());
                 }
-                self.keep(suspect.id, &record, &tag);
+                self.keep(suspect.id, &record, &tags, (&suspect.source, size))?;
                 done.suspects += 1;
                 Ok(())
             }
@@ -192,10 +194,18 @@ impl Group<'_> {
                 let entry = key::entry(tag, lead.id.0);
                 self.writes.put(entry, b"".as_slice());
             }
-            identity.add(told.revision, ready.content, told.modified_at);
-            self.writes
-                .put(key::identity(lead.id), record::encode(&identity));
+            identity.add(
+                told.revision,
+                ready.content,
+                told.modified_at,
+                told.received_at,
+            );
+            self.writes.put(key::identity(lead.id), identity.encode());
             self.totals.accepted += 1;
+            self.totals.latest = self.totals.latest.max(told.received_at);
+        }
+        if lead.deliveries.is_empty() {
+            self.mark_unrouted(lead.id);
         }
         for told in lead.deliveries {
             let sink = self.on.sinks.named(&told.delivery.sink)?;

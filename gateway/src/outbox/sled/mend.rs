@@ -5,6 +5,8 @@
 //! order still names waits again under its own id: it may have been done, and a destination
 //! that knows the id will say so; a lead that nobody delivers is worse.
 
+use std::collections::BTreeMap;
+
 use ::sled::Batch;
 use uuid::Uuid;
 
@@ -19,7 +21,9 @@ use super::survey::sink_at;
 use super::whole::gather;
 use super::words::words;
 use crate::clock::{Clock, SystemClock};
-use crate::outbox::{Budget, Delivery, DeliveryId, LeadId, QuarantineId, Salvaged, State, Totals};
+use crate::outbox::{
+    Budget, Delivery, DeliveryId, LeadId, QuarantineCount, QuarantineId, Salvaged, State, Totals,
+};
 use crate::seal::SealError;
 
 const LOST: &str = "it is lost; if a backup or the sender has it, bring it in from there";
@@ -30,7 +34,7 @@ const AGAIN: &str =
 /// Makes the tree sound, and gives how many leads there were by its counts as they were found.
 /// Stops at a record that is sealed with a key it was not given.
 pub(super) fn mend(reader: &Reader, saved: &mut Salvaged) -> Result<u64, Fault> {
-    for room in [b"q", b"i"] {
+    for room in [b"q", b"i", b"n"] {
         clear(&reader.tree, room)?;
     }
     Index::clear(&reader.tree)?;
@@ -46,6 +50,7 @@ pub(super) fn mend(reader: &Reader, saved: &mut Salvaged) -> Result<u64, Fault> 
     let said = mend.totals.leads;
     mend.totals.leads = 0;
     mend.totals.in_quarantine = 0;
+    mend.totals.unrouted = 0;
     for sink in mend.totals.sinks.values_mut() {
         (sink.waiting, sink.retrying, sink.behind) = (0, 0, 0);
         sink.dead.clear();
@@ -121,11 +126,11 @@ impl Mend<'_> {
         let tree = &self.reader.tree;
         let entry = key::identity(id);
         let known = tree.get(&entry)?;
-        let known = known.and_then(|bytes| record::decode_owned::<IdentityRecord>(&bytes).ok());
+        let known = known.and_then(|bytes| IdentityRecord::decode(&bytes).ok());
         let mut identity = known.unwrap_or_default();
         let content = self.reader.vault.index(CONTENT, &[&lead.content]);
-        identity.add(number, content, lead.modified_at);
-        tree.insert(entry, record::encode(&identity))?;
+        identity.add(number, content, lead.modified_at, lead.received_at);
+        tree.insert(entry, identity.encode())?;
         let tag = key::tag(key::IDENTITY, &lead.identity);
         let finds = lead.finds.iter().map(|find| (Entry::new(find, id.0), true));
         let mut changes: Vec<Change> = finds.collect();
@@ -139,6 +144,7 @@ impl Mend<'_> {
 
     fn suspects(&mut self) -> Result<(), Fault> {
         let reader = self.reader;
+        let mut counts: BTreeMap<String, QuarantineCount> = BTreeMap::new();
         gather(&reader.tree, key::SUSPECT, |whole| {
             let id = key::id_after_room(&whole.name).map(QuarantineId);
             let plain = needed(reader.vault.unseal(key::SUSPECT, &whole.bytes))?;
@@ -150,10 +156,24 @@ impl Mend<'_> {
             };
             self.totals.in_quarantine += 1;
             self.saved.suspects += 1;
-            let tag = key::tag(key::FINGERPRINT, &suspect.fingerprint);
-            let changes = vec![(Entry::new(&tag, id.0), true)];
+            let count = counts.entry(suspect.source.to_owned()).or_default();
+            count.entries += 1;
+            count.bytes += suspect.size();
+            let mut hashes = vec![suspect.fingerprint, suspect.content(&reader.vault)];
+            hashes.dedup();
+            let tag = |hash| key::tag(key::FINGERPRINT, hash);
+            let changes = hashes
+                .iter()
+                .map(|hash| (Entry::new(&tag(hash), id.0), true));
+            let changes = changes.collect();
             self.index.write(&reader.tree, &mut self.compactor, changes)
-        })
+        })?;
+        clear(&reader.tree, &[key::QUARANTINE_COUNT])?;
+        for (source, count) in counts {
+            let key = key::quarantine_count(&source);
+            reader.tree.insert(key, record::encode(&count))?;
+        }
+        Ok(())
     }
 
     /// Makes a waiting delivery of each that the order names and that is gone.
@@ -297,6 +317,9 @@ impl Mend<'_> {
             last = Some(id);
             let first = self.reader.tree.scan_prefix(key::orders(id)).next();
             if first.transpose()?.is_none() {
+                let mark = key::unrouted(id);
+                self.reader.tree.insert(mark, b"".as_slice())?;
+                self.totals.unrouted += 1;
                 self.lose("no delivery of it is left", &key, ORPHAN);
             }
         }

@@ -1,8 +1,8 @@
 //! The embedded engine: sled 0.34 as one tree, written by one committer thread.
 //!
 //! Promises what [`Outbox`] promises. Reads go straight to sled from any thread; all writes
-//! go through the [`committer`]. Claims are kept by the dispatcher in memory, not here: a
-//! delivery in flight is a waiting one on disk, so that a crash repeats it.
+//! go through the [`committer`]. Claims are memory ([`claims`]): a delivery in flight is a
+//! waiting one on disk, so that a crash repeats it.
 
 mod accept;
 mod archive;
@@ -34,6 +34,7 @@ mod recover;
 mod repair;
 mod reseal;
 mod shared;
+mod sink_state;
 mod space;
 mod submit;
 mod survey;
@@ -51,8 +52,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use self::accept::{EncodedLead, EncodedSuspect};
@@ -68,10 +69,10 @@ use self::shared::Shared;
 pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::{
-    Accepted, Arrival, BackedUp, Delivery, DeliveryId, Due, ExportHeader, Exported, Filter, Find,
-    Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, QuarantineId, Quarantined,
-    Queue, Refusal, Repair, Repaired, Resealed, Retention, StoredLead, StoredSuspect, Suspect,
-    Swept, Totals, Unavailable, UpkeepError,
+    Accepted, Arrival, BackedUp, Delivery, DeliveryId, Due, Expiring, ExportHeader, Exported,
+    Filter, Find, Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, QuarantineCount,
+    QuarantineId, Quarantined, Queue, Refusal, Repair, Repaired, Resealed, Retention, StoredLead,
+    StoredSuspect, Suspect, Swept, Timekeeping, Totals, Unavailable, UpkeepError,
 };
 use crate::clock::Millis;
 
@@ -92,12 +93,21 @@ pub struct SledOutbox {
 impl Intake for SledOutbox {
     fn accept(&self, arrival: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>> {
         let lead = self.encode(arrival);
+        let unwanted = lead.routes.is_empty();
+        let shared = Arc::clone(&self.shared);
         self.arrive(move |group| group.accept(&lead))
+            .inspect_ok(move |accepted| {
+                if let Accepted::New { lead, .. } = accepted
+                    && unwanted
+                {
+                    shared.note_unrouted(*lead);
+                }
+            })
+            .boxed()
     }
 
     fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
-        let fingerprint = self.fingerprint(&suspect);
-        let record = SuspectRecord {
+        let mut record = SuspectRecord {
             source: &suspect.source,
             reason: suspect.reason,
             received_at: suspect.received_at,
@@ -105,12 +115,23 @@ impl Intake for SledOutbox {
             query: &suspect.query,
             content_type: &suspect.content_type,
             body: &suspect.body,
-            fingerprint,
+            fingerprint: [0; 32],
+        };
+        let content = record.content(&self.vault);
+        record.fingerprint = match suspect.signature.as_bytes() {
+            [] => content,
+            signature => self.vault.index(
+                FINGERPRINT,
+                &[suspect.source.as_bytes(), b"signature", signature],
+            ),
         };
         let encoded = EncodedSuspect {
+            tags: [record.fingerprint, content].map(|hash| key::tag(key::FINGERPRINT, &hash)),
+            size: record.size(),
             record: record::seal(&self.vault, key::SUSPECT, &record),
-            fingerprint,
+            source: Arc::clone(&suspect.source),
             received_at: suspect.received_at,
+            ceiling: suspect.ceiling,
         };
         self.arrive(move |group| group.quarantine(&encoded))
     }
@@ -145,6 +166,10 @@ impl Queue for SledOutbox {
 
     fn latest(&self) -> Millis {
         self.shared.latest()
+    }
+
+    fn believed(&self, now: Millis) -> Millis {
+        self.shared.time().belief.bound(now)
     }
 
     fn paused(&self, sink: &str) -> bool {
@@ -210,6 +235,10 @@ impl Outbox for SledOutbox {
         limit: usize,
     ) -> Result<Page<StoredSuspect>, Unavailable> {
         Ok(self.reader.suspects(after, limit)?)
+    }
+
+    fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Unavailable> {
+        Ok(self.reader.quarantine_counts()?)
     }
 
     fn suspect(&self, id: QuarantineId) -> Result<Option<StoredSuspect>, Unavailable> {
@@ -288,6 +317,40 @@ impl Outbox for SledOutbox {
         self.write_backup(to)
     }
 
+    fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable> {
+        Ok(self.reader.unrouted(after, limit)?)
+    }
+
+    fn time(&self) -> Timekeeping {
+        self.shared.time()
+    }
+
+    fn keep_time(&self, time: Timekeeping) -> BoxFuture<'static, Result<(), Unavailable>> {
+        self.shared.set_time(time);
+        self.write(move |group| {
+            group.totals.time = time;
+            Ok(())
+        })
+    }
+
+    fn expiring(&self, keep: Retention, until: Millis) -> Result<Expiring, Unavailable> {
+        Ok(self.reader.expiring(keep, until)?)
+    }
+
+    fn sink_state(&self, sink: &str, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
+        Ok(self.reader.sink_state(sink, key)?)
+    }
+
+    fn keep_sink_state(
+        &self,
+        sink: &str,
+        key: &str,
+        value: Option<Vec<u8>>,
+    ) -> BoxFuture<'static, Result<bool, Unavailable>> {
+        let (sink, key) = (sink.to_owned(), key.to_owned());
+        self.write(move |group| group.keep_sink_state(&sink, &key, value))
+    }
+
     fn sweep(
         &self,
         keep: Retention,
@@ -296,17 +359,18 @@ impl Outbox for SledOutbox {
         limit: usize,
     ) -> Result<Swept, Unavailable> {
         let mut swept = Swept::default();
+        if self.shared.time().belief.ahead().is_some() {
+            return Ok(swept);
+        }
         if from.is_none() {
             let old = self.reader.old_suspects(keep, now, limit)?;
-            #[expect(
-                clippy::redundant_closure_for_method_calls,
-                reason = "the method is not general enough over the group's lifetime"
-            )]
-            let gone = self.write_each(old, |group, id| group.discard(id))?;
-            swept.suspects = gone;
+            let gone = self.write_each(old, |group, id| Ok(group.discard(id)?.then_some(())))?;
+            swept.suspects = gone.len() as u64;
         }
         let (leads, next) = self.reader.old_leads(keep, now, from, limit)?;
-        swept.leads = self.write_each(leads, move |group, id| group.expire(id, keep, now))?;
+        let gone = self.write_each(leads, move |group, id| group.expire(id, keep, now))?;
+        swept.leads = gone.len() as u64;
+        swept.dead_letters = gone.iter().sum();
         swept.next = next;
         Ok(swept)
     }
@@ -331,6 +395,7 @@ impl Outbox for SledOutbox {
         let threads = self.threads.lock();
         let threads = std::mem::take(&mut *threads.unwrap_or_else(PoisonError::into_inner));
         if !threads.is_empty() {
+            self.shared.close();
             // The queue may be full: wait for room on a thread that may block.
             let _ = self.jobs.blocking_send(Job::Close);
             let failed = threads.into_iter().filter_map(|thread| thread.join().err());
@@ -348,6 +413,7 @@ impl Outbox for SledOutbox {
 impl Drop for SledOutbox {
     fn drop(&mut self) {
         // Without `close` (a panic, a test) the thread ends by itself once `jobs` is gone.
+        self.shared.close();
         let _ = self.jobs.try_send(Job::Close);
     }
 }
@@ -385,26 +451,6 @@ impl SledOutbox {
             &[find.field.as_str().as_bytes(), find.value.as_bytes()],
         );
         key::tag(find.field as u8, &hash)
-    }
-
-    /// What makes two suspects the same: everything but the query, whose request id and
-    /// timestamp change with every push of the same content. A push without a body is its
-    /// query.
-    fn fingerprint(&self, suspect: &Suspect) -> [u8; 32] {
-        let content = if suspect.body.is_empty() {
-            suspect.query.as_bytes()
-        } else {
-            &suspect.body
-        };
-        self.vault.index(
-            FINGERPRINT,
-            &[
-                suspect.source.as_bytes(),
-                suspect.reason.as_bytes(),
-                suspect.content_type.as_bytes(),
-                content,
-            ],
-        )
     }
 }
 

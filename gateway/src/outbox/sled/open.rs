@@ -165,11 +165,17 @@ impl SledOutbox {
         };
         let syncer = std::thread::Builder::new()
             .name("syncer".to_owned())
-            .spawn(move || syncer.run())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || shared.watched(|| syncer.run())
+            })
             .map_err(|error| broken(error.to_string()))?;
         let committer = std::thread::Builder::new()
             .name("committer".to_owned())
-            .spawn(move || committer.run())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || shared.watched(|| committer.run())
+            })
             .map_err(|error| broken(error.to_string()))?;
         Ok(Self {
             reader,

@@ -11,7 +11,10 @@ use super::index::Tag;
 use super::key;
 use super::vault::Vault;
 use crate::clock::Millis;
-use crate::outbox::{Arrival, Delivery, LeadId, QuarantineId, StoredLead, StoredSuspect};
+use crate::outbox::{
+    Arrival, Delivery, LeadId, QuarantineId, SinkTotals, StoredLead, StoredSuspect, Timekeeping,
+    Totals,
+};
 use crate::seal::SealError;
 
 /// Version byte of every record written now.
@@ -62,6 +65,37 @@ pub(super) fn open(vault: &Vault, bytes: &[u8]) -> Result<Delivery, Unreadable> 
 /// [`decode`] for records that own what they hold.
 pub(super) fn decode_owned<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
     decode(bytes)
+}
+
+/// Decodes the store's counts. Those of a leadgate that did not count what no sink wants, nor
+/// watch its clock, are shorter.
+pub(super) fn totals(bytes: &[u8]) -> Result<Totals, Unreadable> {
+    #[derive(Deserialize)]
+    struct Shorter {
+        accepted: u64,
+        duplicate: u64,
+        quarantined: u64,
+        in_quarantine: u64,
+        leads: u64,
+        latest: Millis,
+        sinks: std::collections::BTreeMap<String, SinkTotals>,
+    }
+    decode_owned::<Totals>(bytes).or_else(|error| {
+        let Ok(shorter) = decode_owned::<Shorter>(bytes) else {
+            return Err(error);
+        };
+        Ok(Totals {
+            accepted: shorter.accepted,
+            duplicate: shorter.duplicate,
+            quarantined: shorter.quarantined,
+            in_quarantine: shorter.in_quarantine,
+            leads: shorter.leads,
+            latest: shorter.latest,
+            sinks: shorter.sinks,
+            unrouted: 0,
+            time: Timekeeping::default(),
+        })
+    })
 }
 
 /// A lead revision.
@@ -117,8 +151,9 @@ impl<'a> LeadRecord<'a> {
     }
 }
 
-/// What is known of a lead without reading it.
-#[derive(Clone, Default, Serialize, Deserialize)]
+/// What is known of a lead without reading it. Written as version 2; version 1 did not know
+/// when a revision was pushed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct IdentityRecord {
     /// The newest revision's number.
     pub(super) newest: u32,
@@ -128,13 +163,71 @@ pub(super) struct IdentityRecord {
     pub(super) revisions: Vec<Revision>,
 }
 
+/// An identity of version 1.
+#[derive(Deserialize)]
+struct IdentityRecordV1 {
+    newest: u32,
+    modified_at: Option<Millis>,
+    revisions: Vec<(u32, [u8; 32], bool)>,
+}
+
 impl IdentityRecord {
+    /// Version byte of identities.
+    const VERSION: u8 = 2;
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = encode(self);
+        bytes[0] = Self::VERSION;
+        bytes
+    }
+
+    /// Of this version or of the one before, in which nobody knows when a revision came last:
+    /// longer ago than it matters.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let old: IdentityRecordV1 = match bytes.split_first() {
+            Some((&Self::VERSION, rest)) => {
+                return postcard::from_bytes(rest).map_err(|_| Unreadable::Damaged);
+            }
+            _ => decode(bytes)?,
+        };
+        let revisions = old.revisions.into_iter();
+        let revisions = revisions.map(|(number, content, history)| Revision {
+            number,
+            content,
+            history,
+            pushed_at: Millis::MIN,
+        });
+        Ok(Self {
+            newest: old.newest,
+            modified_at: old.modified_at,
+            revisions: revisions.collect(),
+        })
+    }
+
+    /// The revision that a push with this content repeats, if it brings nothing new. A sender
+    /// that gives no modification time may go back to what it said before: content of an
+    /// older revision is a repeat only for a while, later it is what holds now.
+    pub(super) fn repeated(
+        &mut self,
+        content: [u8; 32],
+        modified_at: Option<Millis>,
+        now: Millis,
+    ) -> Option<&mut Revision> {
+        let current = self.revisions.iter().rev().find(|one| !one.history);
+        let current = current.map(|current| current.number);
+        let same = self.revisions.iter_mut().rev();
+        let same = same.into_iter().find(|one| one.content == content)?;
+        let lately = now.saturating_sub(same.pushed_at) <= REPEATED_FOR;
+        (modified_at.is_some() || Some(same.number) == current || lately).then_some(same)
+    }
+
     /// Notes another revision; whether it is history: older than what came before it.
     pub(super) fn add(
         &mut self,
         number: u32,
         content: [u8; 32],
         modified_at: Option<Millis>,
+        pushed_at: Millis,
     ) -> bool {
         let history =
             matches!((modified_at, self.modified_at), (Some(this), Some(newest)) if this < newest);
@@ -147,19 +240,25 @@ impl IdentityRecord {
             number,
             content,
             history,
+            pushed_at,
         });
         history
     }
 }
 
 /// One revision's content.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Revision {
     pub(super) number: u32,
     pub(super) content: [u8; 32],
     /// Came after a newer one: kept, never delivered.
     pub(super) history: bool,
+    /// When it was pushed last.
+    pub(super) pushed_at: Millis,
 }
+
+/// How long a push of an older revision is taken for a late repeat of it.
+const REPEATED_FOR: Millis = 15 * 60_000;
 
 /// Revisions that a push is compared with to find a duplicate: the newest ones.
 const REVISIONS_COMPARED: usize = 64;
@@ -179,6 +278,31 @@ pub(super) struct SuspectRecord<'a> {
 }
 
 impl SuspectRecord<'_> {
+    /// What makes two suspects the same however they are signed: everything but the query,
+    /// whose request id and timestamp change with every push of the same content. A push
+    /// without a body is its query.
+    pub(super) fn content(&self, vault: &Vault) -> [u8; 32] {
+        let content = if self.body.is_empty() {
+            self.query.as_bytes()
+        } else {
+            self.body
+        };
+        vault.index(
+            super::FINGERPRINT,
+            &[
+                self.source.as_bytes(),
+                self.reason.as_bytes(),
+                self.content_type.as_bytes(),
+                content,
+            ],
+        )
+    }
+
+    /// Bytes that it counts for.
+    pub(super) fn size(&self) -> u64 {
+        (self.body.len() + self.query.len()) as u64
+    }
+
     pub(super) fn stored(&self, id: QuarantineId) -> StoredSuspect {
         StoredSuspect {
             id,
@@ -202,7 +326,7 @@ mod tests {
         #[test]
         fn any_bytes_are_decoded_or_refused_without_panic(bytes: Vec<u8>) {
             let _ = decode::<LeadRecord<'_>>(&bytes);
-            let _ = decode_owned::<IdentityRecord>(&bytes);
+            let _ = IdentityRecord::decode(&bytes);
         }
 
         #[test]
@@ -215,6 +339,42 @@ mod tests {
             };
             prop_assert_eq!(decode_owned::<crate::outbox::Delivery>(&encode(&delivery)).expect("just encoded"), delivery);
         }
+    }
+
+    #[test]
+    fn counts_of_before_are_read_and_theirs_are_the_beginning_of_ours() {
+        let mut totals = Totals {
+            accepted: 7,
+            latest: 9,
+            ..Totals::default()
+        };
+        totals.sinks.insert("crm".to_owned(), SinkTotals::default());
+        let ours = encode(&totals);
+        let added = encode(&(0_u64, Timekeeping::default())).len() - 1;
+        let theirs = &ours[..ours.len() - added];
+        assert_eq!(super::totals(theirs).expect("shorter"), totals);
+        totals.unrouted = 3;
+        assert_eq!(super::totals(&encode(&totals)).expect("whole"), totals);
+        assert!(super::totals(&theirs[..theirs.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn an_identity_of_the_version_before_is_read() {
+        let old = (
+            3_u32,
+            Some(7_i64),
+            vec![(2_u32, [5_u8; 32], true), (3, [6; 32], false)],
+        );
+        let read = IdentityRecord::decode(&encode(&old)).expect("version 1");
+        assert_eq!((read.newest, read.modified_at), (3, Some(7)));
+        assert_eq!(read.revisions[0].content, [5; 32]);
+        assert!(read.revisions[0].history && !read.revisions[1].history);
+        let again = IdentityRecord::decode(&read.encode()).expect("version 2");
+        assert_eq!(again, read);
+        assert!(matches!(
+            IdentityRecord::decode(&[3, 0]),
+            Err(Unreadable::Newer(3))
+        ));
     }
 
     #[test]

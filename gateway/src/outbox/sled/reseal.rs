@@ -16,7 +16,7 @@ impl Name {
         let length = match *key.first()? {
             key::LEAD => 21,
             key::SUSPECT => 17,
-            key::WAITING | key::DONE | key::DEAD => key.len(),
+            key::WAITING | key::DONE | key::DEAD | key::STATE => key.len(),
             _ => return None,
         };
         Some(Self(key.get(..length)?.to_vec()))
@@ -78,7 +78,7 @@ impl Group<'_> {
         }
         let plain = self.on.vault.unseal(name.room(), &sealed)?.into_owned();
         let sealed = self.on.vault.seal(name.room(), plain);
-        let single = matches!(name.0[0], key::WAITING | key::DONE | key::DEAD);
+        let single = matches!(name.0[0], key::WAITING | key::DONE | key::DEAD | key::STATE);
         for (key, _) in parts {
             self.writes.remove(key);
         }

@@ -1,6 +1,7 @@
 //! What the committer and the readers of the store share.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -8,11 +9,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::claims::Claims;
+use super::fault::WRITER_ENDED;
 use super::mark::Mark;
 use super::space::Space;
 use super::tap::Tap;
 use super::watch::Watch;
-use crate::outbox::{Totals, Unavailable};
+use crate::outbox::{LeadId, Timekeeping, Totals, Unavailable};
 use crate::telemetry::metrics::OutboxMetrics;
 
 /// Counts, the fault if there is one, and who waits for what.
@@ -20,8 +22,14 @@ pub(super) struct Shared {
     totals: Mutex<Totals>,
     /// Of the totals; read often.
     latest: AtomicI64,
+    /// What is known of the time; newer than that of the totals.
+    time: Mutex<Timekeeping>,
+    /// Whether it was said that no sink wants a lead.
+    unrouted: AtomicBool,
     /// Set once, never cleared: a store that failed is not trusted again by this process.
     fault: OnceLock<String>,
+    /// Whether the threads that write were told to end.
+    closing: AtomicBool,
     lanes: HashMap<Arc<str>, LaneSignals>,
     pub(super) claims: Claims,
     pub(super) space: Space,
@@ -56,8 +64,11 @@ impl Shared {
         };
         Self {
             latest: AtomicI64::new(totals.latest),
+            time: Mutex::new(totals.time),
+            unrouted: AtomicBool::new(false),
             totals: Mutex::new(totals),
             fault: OnceLock::new(),
+            closing: AtomicBool::new(false),
             lanes: sinks
                 .map(|(name, paused)| (name, signals(paused)))
                 .collect(),
@@ -95,6 +106,30 @@ impl Shared {
         self.latest.load(Ordering::Relaxed)
     }
 
+    #[cfg(test)]
+    pub(super) fn metrics(&self) -> &OutboxMetrics {
+        &self.metrics
+    }
+
+    pub(super) fn time(&self) -> Timekeeping {
+        *self.time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_time(&self, time: Timekeeping) {
+        *self.time.lock().unwrap_or_else(PoisonError::into_inner) = time;
+    }
+
+    /// Counts a lead that no sink wants. The first one is told of by itself.
+    pub(super) fn note_unrouted(&self, lead: LeadId) {
+        self.metrics.unrouted.inc();
+        if !self.unrouted.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %lead,
+                "no sink wanted a lead; it is stored, and `leadgate leads list --unrouted` lists all such leads"
+            );
+        }
+    }
+
     pub(super) fn fault(&self) -> Option<String> {
         self.fault.get().cloned()
     }
@@ -107,6 +142,30 @@ impl Shared {
                 "outbox write failed; nothing is accepted until the cause is removed and leadgate restarted"
             );
         }
+    }
+
+    /// From now on the threads that write may end.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Runs a thread that writes. However it ends before it was told to, a panic or not, the
+    /// store can no longer be trusted.
+    pub(super) fn watched(&self, thread: impl FnOnce()) {
+        let ended = catch_unwind(AssertUnwindSafe(thread));
+        if ended.is_err() || !self.closing.load(Ordering::Acquire) {
+            self.fail(&Unavailable(WRITER_ENDED.to_owned()));
+        }
+    }
+
+    /// Why a job was given up without an answer.
+    pub(super) fn given_up(&self) -> Unavailable {
+        Unavailable(match self.fault() {
+            Some(fault) => fault,
+            None if self.closing.load(Ordering::Acquire) => "leadgate is stopping".to_owned(),
+            // The thread is ending and has not said so yet.
+            None => WRITER_ENDED.to_owned(),
+        })
     }
 
     /// That a write hangs, if one does; said in the log once for each time.

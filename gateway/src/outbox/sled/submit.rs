@@ -29,14 +29,17 @@ impl SledOutbox {
             return ready(Err(Refusal::Full)).boxed();
         };
         let (job, answer) = Job::new(Some(permit), write);
+        let shared = Arc::clone(&self.shared);
         match self.jobs.try_send(job) {
             Ok(()) => async move {
-                let answer = answer.await.unwrap_or_else(|_| Err(closed()));
+                let answer = answer.await.unwrap_or_else(|_| Err(shared.given_up()));
                 answer.map_err(Refusal::from)
             }
             .boxed(),
             Err(mpsc::error::TrySendError::Full(_)) => ready(Err(Refusal::Full)).boxed(),
-            Err(mpsc::error::TrySendError::Closed(_)) => ready(Err(closed().into())).boxed(),
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                ready(Err(shared.given_up().into())).boxed()
+            }
         }
     }
 
@@ -46,10 +49,11 @@ impl SledOutbox {
         write: impl FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, Unavailable>> {
         let jobs = self.jobs.clone();
+        let shared = Arc::clone(&self.shared);
         let (job, answer) = Job::new(None, write);
         async move {
-            jobs.send(job).await.map_err(|_| closed())?;
-            answer.await.unwrap_or_else(|_| Err(closed()))
+            jobs.send(job).await.map_err(|_| shared.given_up())?;
+            answer.await.unwrap_or_else(|_| Err(shared.given_up()))
         }
         .boxed()
     }
@@ -60,27 +64,36 @@ impl SledOutbox {
         write: impl FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Unavailable> {
         let (job, answer) = Job::new(None, write);
-        self.jobs.blocking_send(job).map_err(|_| closed())?;
-        answer.blocking_recv().unwrap_or_else(|_| Err(closed()))
+        self.jobs
+            .blocking_send(job)
+            .map_err(|_| self.shared.given_up())?;
+        answer
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(self.shared.given_up()))
     }
 
-    /// A job for each of `ids`, so that one damaged record does not keep the others; how many
-    /// did something. For a thread that may block.
-    pub(super) fn write_each<I: Copy + Send + 'static>(
+    /// A job for each of `ids`, so that one damaged record does not keep the others; what those
+    /// gave that did something. For a thread that may block.
+    pub(super) fn write_each<I: Copy + Send + 'static, T: Send + 'static>(
         &self,
         ids: Vec<I>,
-        write: impl Fn(&mut Group<'_>, I) -> Result<bool, Fault> + Copy + Send + 'static,
-    ) -> Result<u64, Unavailable> {
+        write: impl Fn(&mut Group<'_>, I) -> Result<Option<T>, Fault> + Copy + Send + 'static,
+    ) -> Result<Vec<T>, Unavailable> {
         let mut answers = Vec::with_capacity(ids.len());
         for id in ids {
             let (job, answer) = Job::new(None, move |group| write(group, id));
-            self.jobs.blocking_send(job).map_err(|_| closed())?;
+            self.jobs
+                .blocking_send(job)
+                .map_err(|_| self.shared.given_up())?;
             answers.push(answer);
         }
-        let mut done = 0;
+        let mut done = Vec::new();
         for answer in answers {
-            match answer.blocking_recv().unwrap_or_else(|_| Err(closed())) {
-                Ok(did) => done += u64::from(did),
+            match answer
+                .blocking_recv()
+                .unwrap_or_else(|_| Err(self.shared.given_up()))
+            {
+                Ok(did) => done.extend(did),
                 // The committer has told of the damaged record.
                 Err(_) if self.shared.fault().is_none() => {}
                 Err(error) => return Err(error),
@@ -88,8 +101,4 @@ impl SledOutbox {
         }
         Ok(done)
     }
-}
-
-fn closed() -> Unavailable {
-    Unavailable("leadgate is stopping".to_owned())
 }

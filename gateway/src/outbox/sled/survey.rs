@@ -195,6 +195,20 @@ impl Survey<'_> {
                 self.bad("it names a lead that is not there", &key, REPAIR);
             }
         }
+        for entry in self.reader.tree.scan_prefix([key::UNROUTED]).keys() {
+            let key = entry?;
+            self.counted.unrouted += 1;
+            let right = match key::id_after_room(&key).map(LeadId) {
+                Some(lead) => {
+                    self.has_under(&key::lead_revisions(lead))?
+                        && !self.has_under(&key::orders(lead))?
+                }
+                None => false,
+            };
+            if !right {
+                self.bad("it has a delivery, or is not there", &key, REPAIR);
+            }
+        }
         let reader = self.reader;
         let index = reader.index();
         for entry in index.all(&reader.tree) {
@@ -247,7 +261,7 @@ impl Survey<'_> {
             }
         };
         let known = self.reader.tree.get(key::identity(id))?;
-        let known = known.and_then(|bytes| record::decode_owned::<IdentityRecord>(&bytes).ok());
+        let known = known.and_then(|bytes| IdentityRecord::decode(&bytes).ok());
         let identity = key::tag(key::IDENTITY, &lead.identity);
         if known.is_none_or(|known| known.newest < revision) || !self.names(&identity, id.0)? {
             self.bad("its identity does not lead to it", &whole.name, REPAIR);
@@ -298,6 +312,11 @@ impl Survey<'_> {
             "pushes in quarantine",
             totals.in_quarantine,
             self.verdict.suspects,
+        );
+        self.total(
+            "leads that no sink wanted",
+            totals.unrouted,
+            self.counted.unrouted,
         );
         let names: std::collections::BTreeSet<&String> = totals
             .sinks

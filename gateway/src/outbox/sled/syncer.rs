@@ -51,7 +51,7 @@ impl Syncer {
         if self.shared.fault().is_none()
             && let Err(error) = self.barrier.pass(&self.tree)
         {
-            self.shared.fail(&Unavailable(error.to_string()));
+            self.shared.fail(&refused(&error));
         }
     }
 
@@ -59,7 +59,7 @@ impl Syncer {
         let outcome = match self.shared.fault() {
             Some(fault) => Err(Unavailable(fault)),
             None => self.pass(&groups).map_err(|error| {
-                let error = Unavailable(error.to_string());
+                let error = refused(&error);
                 self.shared.fail(&error);
                 error
             }),
@@ -86,4 +86,8 @@ impl Syncer {
         self.shared.syncing.over(passing)?;
         self.shared.mark(&last.totals)
     }
+}
+
+fn refused(error: &std::io::Error) -> Unavailable {
+    Unavailable(format!("the disk refused: {error}"))
 }

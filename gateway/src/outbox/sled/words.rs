@@ -21,6 +21,10 @@ pub(super) fn words(key: &[u8], sinks: &Sinks) -> String {
         Some(b'm') => format!("the store's {}", String::from_utf8_lossy(&key[1..])),
         Some(b's') => format!("sink {}", String::from_utf8_lossy(&key[1..])),
         Some(b'p') => format!("pause of sink {}", String::from_utf8_lossy(&key[1..])),
+        Some(b'a') => format!(
+            "quarantine of source {}",
+            String::from_utf8_lossy(&key[1..])
+        ),
         Some(b'i') => format!("what is known of lead {id}"),
         Some(&key::ENTRY) => format!("index entry of {last}"),
         Some(b'b' | b'j') => "the index".to_owned(),
@@ -31,6 +35,8 @@ pub(super) fn words(key: &[u8], sinks: &Sinks) -> String {
         Some(b'd') => format!("ended delivery {last} for sink {}", sink(1)),
         Some(b'x') => format!("dead letter {last} for sink {}", sink(1)),
         Some(b'u') => format!("quarantined push {id}"),
+        Some(b'n') => format!("mark of lead {id}, which no sink wanted"),
+        Some(b'k') => format!("what the plugin of sink {} keeps", sink(1)),
         Some(_) => format!("unknown key {}", hex(&key[..key.len().min(8)])),
         None => "the beginning".to_owned(),
     }

@@ -22,6 +22,8 @@ pub fn failure(status: u16, code: &str) -> Reply {
     let message = match code {
         "overloaded" => "too many pushes at once, push again later",
         "timeout" => "not stored in time, push again later",
+        "no-space" => "the disk is almost full, push again later",
+        "quarantine-full" => "too many pushes wait for a person, push again later",
         "unavailable" => "the store is not available, push again later",
         _ => "not stored, push again later",
     };

@@ -2,11 +2,12 @@
 //! U+FFFD, what cannot be encoded becomes `?`.
 //!
 //! The charset decodes query, listed headers and body, and encodes what is signed
-//! (ARCHITECTURE.md, The push).
+//! (ARCHITECTURE.md, The push). Strangers choose the bytes: each costs the same, whatever it
+//! is and whatever is around it.
 
 use std::borrow::Cow;
 
-use encoding_rs::{EncoderResult, Encoding, GB18030, GBK};
+use super::chinese::{self, Chinese};
 
 /// A charset of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,24 +39,25 @@ impl Charset {
         match self {
             Self::Utf8 => match std::str::from_utf8(bytes) {
                 Ok(text) => (text.into(), true),
-                Err(_) => (String::from_utf8_lossy(bytes), false),
+                Err(_) => (damaged_utf8(bytes).into(), false),
             },
-            Self::Gbk => chinese(GBK, bytes),
-            Self::Gb18030 => chinese(GB18030, bytes),
-            Self::Latin1 if !bytes.is_ascii() => {
-                (bytes.iter().copied().map(char::from).collect(), true)
+            // All of these agree on ASCII.
+            _ if bytes.is_ascii() => (String::from_utf8_lossy(bytes), true),
+            Self::Gbk | Self::Gb18030 => {
+                let (text, complete) = chinese::decode(bytes);
+                (text.into(), complete)
             }
-            Self::Ascii if !bytes.is_ascii() => {
-                let character = |&byte: &u8| {
+            Self::Latin1 => (mapped(bytes, char::from).into(), true),
+            Self::Ascii => {
+                let character = |byte: u8| {
                     if byte.is_ascii() {
                         byte.into()
                     } else {
-                        '\u{FFFD}'
+                        char::REPLACEMENT_CHARACTER
                     }
                 };
-                (bytes.iter().map(character).collect(), false)
+                (mapped(bytes, character).into(), false)
             }
-            Self::Latin1 | Self::Ascii => (String::from_utf8_lossy(bytes), true),
         }
     }
 
@@ -64,8 +66,8 @@ impl Charset {
         match self {
             // All of these agree on ASCII.
             _ if self == Self::Utf8 || text.is_ascii() => text.as_bytes().into(),
-            Self::Gbk => encode_chinese(GBK, text).into(),
-            Self::Gb18030 => encode_chinese(GB18030, text).into(),
+            Self::Gbk => chinese::encode(Chinese::Gbk, text).into(),
+            Self::Gb18030 => chinese::encode(Chinese::Gb18030, text).into(),
             Self::Latin1 => {
                 let byte = |character| u8::try_from(character).unwrap_or(b'?');
                 text.chars().map(byte).collect()
@@ -78,26 +80,51 @@ impl Charset {
     }
 }
 
-fn chinese<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> (Cow<'a, str>, bool) {
-    let (text, malformed) = encoding.decode_without_bom_handling(bytes);
-    (text, !malformed)
+fn mapped(bytes: &[u8], character: impl Fn(u8) -> char) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    text.extend(bytes.iter().map(|&byte| character(byte)));
+    text
 }
 
-fn encode_chinese(encoding: &'static Encoding, text: &str) -> Vec<u8> {
-    let mut encoder = encoding.new_encoder();
-    let longest = encoder.max_buffer_length_from_utf8_without_replacement(text.len());
-    let mut out = Vec::with_capacity(longest.unwrap_or(0));
-    let mut rest = text;
-    loop {
-        let (result, read) =
-            encoder.encode_from_utf8_to_vec_without_replacement(rest, &mut out, true);
-        rest = &rest[read..];
-        match result {
-            EncoderResult::InputEmpty => return out,
-            EncoderResult::OutputFull => out.reserve(rest.len() * 4 + 16),
-            EncoderResult::Unmappable(_) => out.push(b'?'),
+/// What [`String::from_utf8_lossy`] gives, at the same price for every byte.
+fn damaged_utf8(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    let mut at = 0;
+    while let Some(&first) = bytes.get(at) {
+        if first.is_ascii() {
+            text.push(char::from(first));
+            at += 1;
+            continue;
         }
+        // Of a sequence that breaks off, what could still have become a character is one gap.
+        let (seconds, length, bits) = match first {
+            0xC2..=0xDF => (0x80..=0xBF, 2, first & 0x1F),
+            0xE0 => (0xA0..=0xBF, 3, 0),
+            0xED => (0x80..=0x9F, 3, 0x0D),
+            0xE1..=0xEF => (0x80..=0xBF, 3, first & 0x0F),
+            0xF0 => (0x90..=0xBF, 4, 0),
+            0xF1..=0xF3 => (0x80..=0xBF, 4, first & 0x07),
+            0xF4 => (0x80..=0x8F, 4, 4),
+            _ => (0x80..=0xBF, 1, 0),
+        };
+        let mut scalar = u32::from(bits);
+        let mut read = 1;
+        while read < length
+            && let Some(&next) = bytes.get(at + read)
+            && (if read == 1 {
+                seconds.contains(&next)
+            } else {
+                next & 0xC0 == 0x80
+            })
+        {
+            scalar = scalar << 6 | u32::from(next & 0x3F);
+            read += 1;
+        }
+        let whole = (length > 1 && read == length).then(|| char::from_u32(scalar));
+        text.push(whole.flatten().unwrap_or(char::REPLACEMENT_CHARACTER));
+        at += read;
     }
+    text
 }
 
 #[cfg(test)]
@@ -154,6 +181,21 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn damaged_utf8_reads_as_the_standard_library_reads_it(
+            bytes in proptest::collection::vec(
+                proptest::prop_oneof![
+                    proptest::num::u8::ANY,
+                    0x80_u8..0xC0,
+                    0xC0_u8..=0xFF,
+                    proptest::strategy::Just(b'a'),
+                ],
+                0..16,
+            ),
+        ) {
+            proptest::prop_assert_eq!(damaged_utf8(&bytes), String::from_utf8_lossy(&bytes));
+        }
+
         #[test]
         fn any_bytes_decode_and_any_text_encodes(bytes: Vec<u8>, text: String) {
             for charset in ALL {

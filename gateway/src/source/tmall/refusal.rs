@@ -25,7 +25,25 @@ pub(super) enum Refusal {
     NoSign,
     /// Signed otherwise, or changed since.
     WrongSign,
+    /// The same, and the body came compressed: what is signed is the plain one.
+    ContentEncoding,
 }
+
+/// The stable names of all reasons.
+pub const REFUSALS: [&str; 12] = [
+    Refusal::HttpMethod.reason(),
+    Refusal::ContentType.reason(),
+    Refusal::Charset.reason(),
+    Refusal::BrokenEscape.reason(),
+    Refusal::UnsignedParameter.reason(),
+    Refusal::RepeatedParameter.reason(),
+    Refusal::TooManyParameters.reason(),
+    Refusal::UnsignedBody.reason(),
+    Refusal::AppKey.reason(),
+    Refusal::NoSign.reason(),
+    Refusal::WrongSign.reason(),
+    Refusal::ContentEncoding.reason(),
+];
 
 impl Refusal {
     /// Its stable name.
@@ -42,6 +60,7 @@ impl Refusal {
             Self::AppKey => "app_key",
             Self::NoSign => "no_sign",
             Self::WrongSign => "wrong_sign",
+            Self::ContentEncoding => "unsupported_content_encoding",
         }
     }
 }

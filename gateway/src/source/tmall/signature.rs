@@ -1,7 +1,8 @@
 //! The signature: MD5 over secret, sorted parameters, text body and secret again, in the
 //! charset of the request, as upper-case hex (ARCHITECTURE.md, The push).
 //!
-//! The base string is never built: its parts go straight into the hash.
+//! The base string is never built: its parts go straight into the hash, for each secret
+//! anew, but decoded and encoded once.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -15,17 +16,26 @@ use super::charset::Charset;
 /// The one parameter that is not signed, because it is the signature.
 pub(super) const SIGN: &str = "sign";
 
-/// Everything of a push that is signed.
+/// Letters of a signature.
+const LENGTH: usize = 32;
+
+/// Whether `sign` can be a signature at all: 32 digits of upper-case hex. What is none is
+/// refused before anything is decoded or hashed for it.
+pub(super) fn is_one(sign: &str) -> bool {
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
+    sign.len() == LENGTH && sign.bytes().all(digit)
+}
+
+/// Everything of a push that is signed, encoded once for however many secrets.
 pub(super) struct Signed<'a> {
     charset: Charset,
-    /// In signing order.
-    params: Vec<(&'a str, &'a str)>,
-    /// The body in the request's charset, if it is signed as text.
-    body: Cow<'a, [u8]>,
+    /// Keys and values in signing order, then the body if it is signed as text.
+    pieces: Vec<Cow<'a, [u8]>>,
 }
 
 impl<'a> Signed<'a> {
-    /// Of two parameters of the same name the later counts.
+    /// Of two parameters of the same name the later counts. `body` is in the request's
+    /// charset.
     pub(super) fn new(
         charset: Charset,
         params: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -36,26 +46,23 @@ impl<'a> Signed<'a> {
         params.reverse();
         params.sort_by(|(one, _), (other, _)| by_utf16(one, other));
         params.dedup_by_key(|(key, _)| *key);
-        Self {
-            charset,
-            params,
-            body,
-        }
+        let params = params.into_iter().flat_map(|(key, value)| [key, value]);
+        let mut pieces: Vec<_> = params.map(|text| charset.encode(text)).collect();
+        pieces.push(body);
+        Self { charset, pieces }
     }
 
     /// The signature that `secret` makes.
-    pub(super) fn sign(&self, secret: &str) -> [u8; 32] {
+    pub(super) fn sign(&self, secret: &str) -> [u8; LENGTH] {
         const HEX: &[u8; 16] = b"0123456789ABCDEF";
         let secret = self.charset.encode(secret);
         let mut md5 = Md5::new();
         md5.update(&secret);
-        for (key, value) in &self.params {
-            md5.update(self.charset.encode(key));
-            md5.update(self.charset.encode(value));
+        for piece in &self.pieces {
+            md5.update(piece);
         }
-        md5.update(&self.body);
         md5.update(&secret);
-        let mut sign = [0; 32];
+        let mut sign = [0; LENGTH];
         for (pair, byte) in sign.chunks_exact_mut(2).zip(md5.finalize()) {
             pair[0] = HEX[usize::from(byte >> 4)];
             pair[1] = HEX[usize::from(byte & 15)];
@@ -75,11 +82,14 @@ impl<'a> Signed<'a> {
 /// The order of Java's strings: by UTF-16 code units. It differs from that of UTF-8 only
 /// beyond the basic plane.
 fn by_utf16(one: &str, other: &str) -> Ordering {
-    if one.is_ascii() && other.is_ascii() {
-        one.cmp(other)
-    } else {
-        one.encode_utf16().cmp(other.encode_utf16())
-    }
+    let bytes = one.bytes().zip(other.bytes());
+    let same = bytes.take_while(|(one, other)| one == other).count();
+    // The characters that differ begin at or before the bytes that do.
+    let start = (0..=same).rev().find(|at| one.is_char_boundary(*at));
+    let start = start.unwrap_or(0);
+    one[start..]
+        .encode_utf16()
+        .cmp(other[start..].encode_utf16())
 }
 
 #[cfg(test)]
@@ -112,6 +122,32 @@ mod tests {
     fn keys_sort_by_utf_16_code_units() {
         let keys = [("\u{FDFA}", "2"), ("\u{1F600}", "1")];
         assert_eq!(sign(&keys, ""), md5("s\u{1F600}1\u{FDFA}2s"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_keys_sort_by_utf_16_code_units(one: String, other: String, same: String) {
+            let (one, other) = (same.clone() + &one, same + &other);
+            let units = one.encode_utf16().cmp(other.encode_utf16());
+            proptest::prop_assert_eq!(by_utf16(&one, &other), units);
+        }
+    }
+
+    #[test]
+    fn only_32_digits_of_upper_case_hex_can_be_a_signature() {
+        let right = sign(&[("a", "1")], "");
+        assert!(is_one(&right));
+        for wrong in [
+            "",
+            "A",
+            &right[1..],
+            &format!("{right}0"),
+            &right.to_lowercase().replace(char::is_numeric, "a"),
+            &"G".repeat(32),
+            &"é".repeat(16),
+        ] {
+            assert!(!is_one(wrong), "{wrong}");
+        }
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl MailServer {
         lines.iter().filter(|line| line.starts_with(verb)).count()
     }
 
+    /// Every line that came.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("lines").clone()
+    }
+
     /// The letters that came whole.
     pub(super) fn letters(&self) -> Vec<String> {
         self.letters.lock().expect("letters").clone()

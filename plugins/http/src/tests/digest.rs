@@ -181,9 +181,13 @@ fn what_cannot_be_a_digest_is_refused_with_its_place() {
              half of the sink's `timeout`)",
         ),
         (
-            &|given| given["digest"]["body"] = Value::Null,
+            &|given| {
+                given["digest"]["body"] = Value::Null;
+                given["body"] = Value::Null;
+            },
             "settings.digest: `digest` needs a `body`: what is sent for several leads (a table \
-             of templates over `count` and `leads`)",
+             of templates over `count` and `leads`, or a `body` of the sink, whose texts are then \
+             put one below the other)",
         ),
         (
             &|given| given["digest"]["body"]["text"] = json!("{{ cuont }}"),
@@ -197,4 +201,107 @@ fn what_cannot_be_a_digest_is_refused_with_its_place() {
         given["url"] = json!("https://chat.example/{{ record_id }}");
     };
     assert_eq!(with(&off), Vec::<String>::new(), "switched off");
+}
+
+/// What 钉钉's robot with the keyword 线索 answers.
+fn robot_with_a_keyword(request: &str) -> (u16, String) {
+    let taken = request.contains("线索");
+    let code = if taken { 0 } else { 310_000 };
+    (
+        200,
+        json!({"errcode": code, "errmsg": "keywords not in content"}).to_string(),
+    )
+}
+
+fn dingtalk(url: &str, every: &str) -> Value {
+    json!({
+        "preset": "dingtalk-robot", "url": url,
+        "body": {"text": {"content": "线索 {{ record_id }} {{ phone | mask }}"}},
+        "digest": {"every": every},
+    })
+}
+
+fn preset(given: Value) -> HttpSink {
+    let written = serde_json::from_value(given).expect("a table");
+    HttpSink::new(written, Host::detached("crm", Tables::new())).expect("good")
+}
+
+#[tokio::test]
+async fn a_text_of_ones_own_is_that_of_the_digest_as_well() {
+    let server = server::start(robot_with_a_keyword).await;
+    let sink = preset(dingtalk(&server.url, "200ms"));
+    let leads: Vec<_> = (1..=40).map(lead).collect();
+    sink.deliver(&leads[0]).await;
+    let outcomes = join_all(leads[1..].iter().map(|lead| sink.deliver(lead))).await;
+    for outcome in &outcomes {
+        assert_eq!(outcome.rule, "ok", "{outcome:?}");
+    }
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2, "one alone, and one for all others");
+    let (_, body) = requests[1].split_once("\r\n\r\n").expect("a body");
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    let text = body["text"]["content"].as_str().expect("a text");
+    assert!(
+        text.starts_with("线索 2 135****8911\n\n线索 3 135****8911\n\n"),
+        "{text}"
+    );
+    assert!(text.ends_with("线索 40 135****8911"), "{text}");
+    assert_eq!(body["msgtype"], "text");
+    assert!(!text.contains("客资"), "{text}");
+    // A digest of one's own is the digest.
+    let mut given = dingtalk(&server.url, "200ms");
+    given["digest"]["body"] = json!({"text": {"content": "线索 {{ count }}"}});
+    let sink = preset(given);
+    sink.deliver(&leads[0]).await;
+    join_all(leads[1..3].iter().map(|lead| sink.deliver(lead))).await;
+    assert!(server.requests()[3].contains("\"线索 2\""));
+}
+
+#[tokio::test]
+async fn what_replaces_a_refused_digest_keeps_its_pace() {
+    let server = server::start(robot_with_a_keyword).await;
+    let mut given = dingtalk(&server.url, "200ms");
+    given["digest"]["body"] = json!({"text": {"content": "{{ count }}"}});
+    let sink = preset(given);
+    let leads: Vec<_> = (1..=6).map(lead).collect();
+    let began = Instant::now();
+    sink.deliver(&leads[0]).await;
+    let outcomes = join_all(leads[1..].iter().map(|lead| sink.deliver(lead))).await;
+    for outcome in &outcomes {
+        assert_eq!(outcome.rule, "ok", "{outcome:?}");
+    }
+    assert_eq!(server.requests().len(), 7, "one, the digest, five alone");
+    assert!(began.elapsed() >= Duration::from_millis(6 * 200));
+    // And so do those that come after it: no other digest is tried for a while.
+    let began = Instant::now();
+    join_all(leads.iter().map(|lead| sink.deliver(lead))).await;
+    assert_eq!(server.requests().len(), 13);
+    assert!(began.elapsed() >= Duration::from_millis(5 * 200));
+}
+
+#[tokio::test]
+async fn leads_whose_turn_comes_too_late_come_back_later_and_not_at_once() {
+    let server = server::start(robot_with_a_keyword).await;
+    let mut given = dingtalk(&server.url, "1s");
+    given["digest"]["body"] = json!({"text": {"content": "{{ count }}"}});
+    let sink = preset(given);
+    let leads: Vec<_> = (1..=6)
+        .map(|record| {
+            let whole = lead(record);
+            let timeout = Duration::from_millis(2800);
+            Delivery::new(whole.id(), 1, timeout, whole.event_bytes())
+        })
+        .collect();
+    sink.deliver(&leads[0]).await;
+    let outcomes = join_all(leads[1..].iter().map(|lead| sink.deliver(lead))).await;
+    let throttled = |outcome: &&Outcome| {
+        let after = match outcome.ending {
+            Ending::Throttled { after } => after,
+            _ => None,
+        };
+        outcome.rule == "digest" && after.is_some_and(|after| after > Duration::ZERO)
+    };
+    let late = outcomes.iter().filter(throttled).count();
+    assert_eq!(late + server.requests().len(), 7, "{outcomes:?}");
+    assert!(late >= 3, "{outcomes:?}");
 }

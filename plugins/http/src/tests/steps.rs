@@ -12,7 +12,10 @@ fn crm(url: &str) -> Value {
     json!({
         "url": format!("{url}/api/"),
         "headers": {"x-key": "topsecret"},
-        "classify": [{"when": "body.busy == true", "outcome": "throttled", "after": "9s", "name": "busy"}],
+        "classify": [
+            {"when": "body.busy == true", "outcome": "throttled", "after": "9s", "name": "busy"},
+            {"when": "status in [200, 201]", "outcome": "delivered", "name": "taken"},
+        ],
         "steps": [
             {
                 "name": "look", "method": "GET", "url": "/party?phone={{ phone }}",
@@ -56,7 +59,7 @@ async fn each_step_sees_what_the_ones_before_gave() {
     let outcome = attempt(&sink, &delivery()).await;
     let receipt = "lead-9".to_owned();
     assert_eq!(outcome.ending, Ending::Delivered { receipt });
-    assert_eq!(outcome.rule, "lead/status-2xx");
+    assert_eq!(outcome.rule, "lead/taken");
     let requests = server.requests();
     assert_eq!(
         lines(&requests),

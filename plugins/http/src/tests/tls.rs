@@ -34,6 +34,8 @@ fn certificate(issuer: &Issuer, name: &str) -> (rcgen::Certificate, KeyPair) {
 /// A TLS server that answers 200 over HTTP/1.1, and says what it saw.
 struct Server {
     port: u16,
+    /// PEM.
+    certificate: String,
     seen: tokio::task::JoinHandle<Vec<String>>,
 }
 
@@ -80,7 +82,11 @@ async fn start(
         }
         seen
     });
-    Server { port, seen }
+    Server {
+        port,
+        certificate: certificate.pem(),
+        seen,
+    }
 }
 
 /// Settings with each of these as a file of its own, as long as the folder lives.
@@ -235,7 +241,7 @@ fn mistakes_are_found_with_their_place() {
         (
             json!({"tls": {"ca": "no PEM"}}),
             "/tls/ca",
-            "no certificate in /",
+            "no certificate in it",
         ),
         (
             json!({"tls": {"certificate": certificate.pem()}}),
@@ -277,7 +283,7 @@ fn mistakes_are_found_with_their_place() {
         let found: Vec<_> = problems(&settings_of(given)).into_iter().collect();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].path, place);
-        assert!(found[0].message.starts_with(message), "{found:?}");
+        assert!(found[0].message.contains(message), "{found:?}");
         assert!(!format!("{found:?}").contains("hunter22"));
     }
 }
@@ -291,7 +297,93 @@ fn a_file_that_is_not_there_is_named() {
     assert!(
         found[0]
             .message
-            .starts_with("/nowhere/ca.pem cannot be read"),
+            .starts_with("/nowhere/ca.pem: no such file"),
         "{found:?}"
+    );
+}
+
+/// A server with a certificate that is its own authority, and its PEM.
+async fn self_made(change: impl FnOnce(&mut CertificateParams)) -> (u16, String) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let key = key();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    // As `openssl req -x509` makes them.
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
+    let certificate = params.self_signed(&key).expect("signs");
+    let private = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], private)
+        .expect("fits");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let _ = stream.read(&mut [0; 8192]).await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+            let _ = stream.write_all(answer).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    (port, certificate.pem())
+}
+
+#[tokio::test]
+async fn a_self_made_certificate_is_trusted_if_it_is_named_and_fits() {
+    let (port, pem) = self_made(|_| ()).await;
+    let named = send(port, json!({"ca": pem})).await;
+    assert!(
+        matches!(named.ending, Ending::Delivered { .. }),
+        "{named:?}"
+    );
+    // Also among others, and without being an authority.
+    let among = format!("{}{pem}", authority().pem());
+    let named = send(port, json!({"ca": among})).await;
+    assert!(
+        matches!(named.ending, Ending::Delivered { .. }),
+        "{named:?}"
+    );
+    let (plain, pem) = self_made(|params| params.is_ca = IsCa::NoCa).await;
+    let named = send(plain, json!({"ca": pem})).await;
+    assert!(
+        matches!(named.ending, Ending::Delivered { .. }),
+        "{named:?}"
+    );
+
+    let (_, other) = self_made(|_| ()).await;
+    let past = |params: &mut CertificateParams| params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let soon =
+        |params: &mut CertificateParams| params.not_before = rcgen::date_time_ymd(2090, 1, 1);
+    let elsewhere = |params: &mut CertificateParams| {
+        let name = rcgen::string::Ia5String::try_from("crm.example").expect("a name");
+        params.subject_alt_names = vec![rcgen::SanType::DnsName(name)];
+    };
+    for ((port, pem), why) in [
+        ((port, other), "CA:TRUE"),
+        (self_made(past).await, "has expired"),
+        (self_made(soon).await, "not valid yet"),
+        (self_made(elsewhere).await, "not for the name in `url`"),
+    ] {
+        let refused = send(port, json!({"ca": pem})).await;
+        assert_eq!(refused.rule, "connect", "{refused:?}");
+        assert!(refused.reason.contains(why), "{}", refused.reason);
+    }
+}
+
+#[tokio::test]
+async fn the_servers_own_certificate_may_be_named_instead_of_its_authority() {
+    let ours = authority();
+    let server = start(&ours, "localhost", None, 1).await;
+    // The same key again would be another certificate; this is the very one.
+    let pem = server.certificate.clone();
+    let named = send(server.port, json!({"ca": pem})).await;
+    assert!(
+        matches!(named.ending, Ending::Delivered { .. }),
+        "{named:?}"
     );
 }

@@ -177,9 +177,11 @@ async fn what_was_exported_is_imported_as_it_was() {
         reason: "unparsable",
         received_at: 1,
         request_id: Some(request.to_owned()),
+        signature: String::new(),
         query: "q".to_owned(),
         content_type: String::new(),
         body: vec![0xfe, 1],
+        ceiling: crate::config::Ceiling::default(),
     };
     outbox.quarantine(suspect("1")).await.expect("kept");
     let claim = outbox

@@ -260,9 +260,11 @@ async fn a_suspect_is_released_as_a_lead_or_discarded_and_may_come_again() {
         reason: "stale",
         received_at: 1,
         request_id: None,
+        signature: String::new(),
         query: String::new(),
         content_type: String::new(),
         body: body.to_vec(),
+        ceiling: crate::config::Ceiling::default(),
     };
     for body in [b"one".as_slice(), &vec![b'2'; 20_000]] {
         outbox.quarantine(suspect(body)).await.expect("kept");
@@ -299,6 +301,7 @@ async fn what_is_over_leaves_after_its_time_and_nothing_else_does() {
     let keep = Retention {
         done_ms: 10 * DAY,
         dead_ms: 20 * DAY,
+        dead_by: Millis::MAX,
     };
     for record in 0..5 {
         outbox

@@ -5,6 +5,9 @@ mod damage;
 mod desk;
 mod model;
 mod sealed;
+mod sink_state;
+mod unrouted;
+mod writers;
 
 use futures_util::future::join_all;
 use tempfile::TempDir;
@@ -310,9 +313,11 @@ async fn the_same_suspect_is_kept_once() {
         reason: "unparsable",
         received_at: 1,
         request_id: None,
+        signature: String::new(),
         query: "a=1".to_owned(),
         content_type: "application/json".to_owned(),
         body: b"{".to_vec(),
+        ceiling: crate::config::Ceiling::default(),
     };
     let again = Suspect {
         query: "a=2".to_owned(),

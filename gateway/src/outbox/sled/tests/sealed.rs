@@ -30,11 +30,16 @@ async fn fill(outbox: &SledOutbox) -> LeadId {
         reason: "unparsable",
         received_at: 1,
         request_id: None,
+        signature: String::new(),
         query: format!("q={PHONE}"),
         content_type: String::new(),
         body: format!("{{{NAME} {PHONE}").into_bytes(),
+        ceiling: crate::config::Ceiling::default(),
     };
     outbox.quarantine(suspect).await.expect("kept");
+    let secret = Some(format!("{NAME} {PHONE}").into_bytes());
+    let kept = outbox.keep_sink_state("crm", "token", secret).await;
+    assert_eq!(kept, Ok(true));
     lead
 }
 
@@ -121,7 +126,10 @@ async fn a_new_key_seals_old_records_again_and_then_the_old_one_can_go() {
         })
         .join()
         .expect("no panic");
-        assert_eq!(resealed, 3, "a lead, a delivery and a suspect");
+        assert_eq!(
+            resealed, 4,
+            "a lead, a delivery, a suspect and a kept value"
+        );
         close(outbox);
     }
     let outbox = open_with(&folder, 64, &[new], 0).expect("opens");
@@ -133,6 +141,8 @@ async fn a_new_key_seals_old_records_again_and_then_the_old_one_can_go() {
     );
     let suspects = outbox.suspects(None, 10).expect("reads");
     assert_eq!(suspects.items.len(), 1);
+    let kept = outbox.sink_state("crm", "token").expect("reads");
+    assert_eq!(kept, Some(format!("{NAME} {PHONE}").into_bytes()));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Specimens: an event as a sink would get it, made from a push's body without the outbox, to
+//! Samples: an event as a sink would get it, made from a push's body without the outbox, to
 //! show what would be sent, or to send a test.
 
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ pub const TEST_PHONE: &str = "13800138000";
 const TEST_REMARK: &str = "leadgate sink test: 测试数据，请忽略 · a test, please ignore";
 
 /// An event with the id of its lead.
-pub struct Specimen {
+pub struct Sample {
     /// The lead as it was read.
     pub lead: Lead,
     /// A fresh id.
@@ -26,7 +26,7 @@ pub struct Specimen {
     pub event: Vec<u8>,
 }
 
-impl Specimen {
+impl Sample {
     /// The event of a new lead that `source` pushed as `raw` at `now`.
     pub fn new(raw: &str, source: &str, tables: &Tables, now: Millis) -> Result<Self, Unreadable> {
         let lead = Lead::parse_json(raw)?;
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_test_lead_says_that_it_is_one_and_has_a_phone_that_is_one() {
-        let made = Specimen::test("shop", &Tables::new(), 1_795_460_115_370).expect("a lead");
+        let made = Sample::test("shop", &Tables::new(), 1_795_460_115_370).expect("a lead");
         let event: Value = serde_json::from_slice(&made.event).expect("JSON");
         assert_eq!(event["lead"]["name"], TEST_NAME);
         assert_eq!(event["lead"]["phone_e164"], "+8613800138000");

@@ -4,8 +4,6 @@
 //! process. The document's sample lead is signed, pushed, made durable, delivered and
 //! verified, and each step is told from what was observed, not from what should happen.
 
-mod crm;
-
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use self::crm::{Crm, Received};
+use super::stand_in::{Key, Signature, StandIn, Terms, Told};
 use super::{FAILED, Global, fail};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::Daemon;
@@ -55,14 +53,18 @@ pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
 
 async fn story(lang: Lang, args: &Args) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let (crm, mut received) = Crm::start(WEBHOOK_SECRET)?;
+    let terms = Terms {
+        key: Some(Key::parse(WEBHOOK_SECRET)?),
+        fail: None,
+    };
+    let (crm, mut received) = StandIn::start(0, terms).map_err(|error| error.to_string())?;
     let plugins = Plugins::builtin().map_err(|error| error.to_string())?;
     let config = configure(folder.path(), &crm.url(), port(args))?;
     crate::telemetry::log::start(&config.log);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let daemon = Daemon::start(&config, &plugins, &clock).map_err(|error| error.to_string())?;
     let url = format!("http://{}/tmall/leads", daemon.public_address());
-    let say = |number: u8, en: String, zh: String| println!("{number}. {}", lang.pick(en, zh));
+    let say = |number: u8, en: String, zh: String| outln!("{number}. {}", lang.pick(en, zh));
 
     say(
         1,
@@ -124,11 +126,15 @@ async fn story(lang: Lang, args: &Args) -> Result<(), String> {
         5,
         format!(
             "the CRM received delivery {}: record {}, phone {}",
-            first.delivery, first.record_id, first.phone
+            first.webhook.delivery,
+            record(&first),
+            first.webhook.phone.masked()
         ),
         format!(
             "CRM 收到投递 {}：客资 {}，手机 {}",
-            first.delivery, first.record_id, first.phone
+            first.webhook.delivery,
+            record(&first),
+            first.webhook.phone.masked()
         ),
     );
     say(
@@ -150,7 +156,7 @@ async fn story(lang: Lang, args: &Args) -> Result<(), String> {
     );
 
     if args.once {
-        println!(
+        outln!(
             "{}",
             lang.pick(
                 "done: one lead, from push to CRM",
@@ -158,7 +164,7 @@ async fn story(lang: Lang, args: &Args) -> Result<(), String> {
             )
         );
     } else {
-        println!(
+        outln!(
             "\n{}\n  {} push --url {url} --app-key {APP_KEY} --secret {APP_SECRET} --record-id 400001 --count 3\n{}",
             lang.pick(
                 "It keeps running. In a second terminal:",
@@ -236,12 +242,13 @@ async fn push_to(url: &str, push: &crate::source::tmall::SignedPush) -> Result<S
         .map_err(|error| super::client::innermost(&error))
 }
 
-async fn next(
-    received: &mut mpsc::Receiver<Result<Received, String>>,
-    lang: Lang,
-) -> Result<Received, String> {
+async fn next(received: &mut mpsc::Receiver<Told>, lang: Lang) -> Result<Told, String> {
     match tokio::time::timeout(PATIENCE, received.recv()).await {
-        Ok(Some(received)) => received,
+        Ok(Some(told)) => match told.webhook.signature {
+            Signature::Good => Ok(told),
+            Signature::Wrong(why) => Err(why.to_owned()),
+            Signature::Unchecked => Err("the signature was not checked".to_owned()),
+        },
         _ => Err(lang.pick(
             "the CRM received nothing".to_owned(),
             "CRM 没有收到投递".to_owned(),
@@ -249,10 +256,15 @@ async fn next(
     }
 }
 
+fn record(told: &Told) -> &str {
+    told.webhook.record_id.as_deref().unwrap_or("-")
+}
+
 /// Waits until the outbox says delivered, and gives the receipt it keeps.
-async fn delivered(daemon: &Daemon, received: &Received) -> Result<String, String> {
+async fn delivered(daemon: &Daemon, received: &Told) -> Result<String, String> {
     let id = DeliveryId(
         received
+            .webhook
             .delivery
             .parse()
             .map_err(|_| "the delivery id is no UUID".to_owned())?,
@@ -276,18 +288,12 @@ async fn delivered(daemon: &Daemon, received: &Received) -> Result<String, Strin
     Err("the delivery was not recorded".to_owned())
 }
 
-async fn keep_telling(received: &mut mpsc::Receiver<Result<Received, String>>, lang: Lang) {
+async fn keep_telling(received: &mut mpsc::Receiver<Told>, lang: Lang) {
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return,
             next = received.recv() => match next {
-                Some(Ok(one)) => println!(
-                    "   {} {}: {} {}, {} {}",
-                    lang.pick("the CRM received", "CRM 收到"), one.delivery,
-                    lang.pick("record", "客资"), one.record_id,
-                    lang.pick("phone", "手机"), one.phone,
-                ),
-                Some(Err(why)) => println!("   {why}"),
+                Some(told) => outln!("   {}", told.text(lang, false)),
                 None => return,
             },
         }

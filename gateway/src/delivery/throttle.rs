@@ -1,4 +1,4 @@
-//! Pace: when a sink may start its next attempt.
+//! Throttle: when a sink may start its next attempt.
 //!
 //! Spaces attempts evenly by the sink's `rate`, and holds the whole sink back for as long
 //! as a destination that throttles asked for. Pure: time is passed in, as the process's
@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use crate::config::Rate;
 
-/// The pace of one sink.
+/// The throttle of one sink.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct Throttle {
     /// Time between two starts; zero without a rate.
     gap: Duration,
     /// No start before this.
     next: Duration,
 }
 
-impl Pace {
+impl Throttle {
     pub(super) fn new(rate: Option<Rate>) -> Self {
         Self {
             gap: rate.map_or(Duration::ZERO, |rate| rate.per / rate.count.max(1)),
@@ -51,34 +51,34 @@ mod tests {
 
     #[test]
     fn starts_are_spaced_by_the_rate() {
-        let mut pace = Pace::new(Some(Rate {
+        let mut throttle = Throttle::new(Some(Rate {
             count: 20,
             per: ms(1_000),
         }));
-        assert_eq!(pace.wait(ms(1_000)), ms(0));
-        pace.start(ms(1_000));
-        assert_eq!(pace.wait(ms(1_000)), ms(50));
-        assert_eq!(pace.wait(ms(1_050)), ms(0));
+        assert_eq!(throttle.wait(ms(1_000)), ms(0));
+        throttle.start(ms(1_000));
+        assert_eq!(throttle.wait(ms(1_000)), ms(50));
+        assert_eq!(throttle.wait(ms(1_050)), ms(0));
     }
 
     #[test]
     fn a_pause_does_not_save_turns_for_a_burst() {
-        let mut pace = Pace::new(Some(Rate {
+        let mut throttle = Throttle::new(Some(Rate {
             count: 20,
             per: ms(1_000),
         }));
-        pace.start(ms(0));
-        pace.start(ms(60_000));
-        assert_eq!(pace.wait(ms(60_000)), ms(50));
+        throttle.start(ms(0));
+        throttle.start(ms(60_000));
+        assert_eq!(throttle.wait(ms(60_000)), ms(50));
     }
 
     #[test]
     fn without_a_rate_nothing_waits_until_the_destination_asks() {
-        let mut pace = Pace::new(None);
-        pace.start(ms(1_000));
-        assert_eq!(pace.wait(ms(1_000)), ms(0));
-        pace.hold(ms(3_000));
-        pace.hold(ms(2_000));
-        assert_eq!(pace.wait(ms(1_000)), ms(2_000));
+        let mut throttle = Throttle::new(None);
+        throttle.start(ms(1_000));
+        assert_eq!(throttle.wait(ms(1_000)), ms(0));
+        throttle.hold(ms(3_000));
+        throttle.hold(ms(2_000));
+        assert_eq!(throttle.wait(ms(1_000)), ms(2_000));
     }
 }

@@ -1,4 +1,4 @@
-//! Ready: what a lane has claimed and not started, one source in turn.
+//! Prefetch: what a lane has claimed and not started, one source in turn.
 //!
 //! The outbox takes sources in turn within one page. A slow sink starts less than a page
 //! before it gives the rest back, so whose turn it is has to be remembered here.
@@ -9,14 +9,14 @@ use crate::outbox::{Claim, DeliveryId};
 
 /// Claims that wait for their start.
 #[derive(Debug, Default)]
-pub(super) struct Ready {
+pub(super) struct Prefetch {
     claims: Vec<Claim>,
     /// When each source was last served, counted in starts.
     served: HashMap<String, u64>,
     starts: u64,
 }
 
-impl Ready {
+impl Prefetch {
     pub(super) fn is_empty(&self) -> bool {
         self.claims.is_empty()
     }
@@ -85,14 +85,14 @@ mod tests {
         }
     }
 
-    fn served(ready: &mut Ready) -> Option<(String, u128)> {
+    fn served(ready: &mut Prefetch) -> Option<(String, u128)> {
         let claim = ready.next()?;
         Some((claim.delivery.source, claim.id.0.as_u128()))
     }
 
     #[test]
     fn sources_take_turns_and_each_keeps_its_order() {
-        let mut ready = Ready::default();
+        let mut ready = Prefetch::default();
         let page = [("a", 1), ("a", 2), ("a", 3), ("b", 4), ("b", 5)];
         ready.extend(page.map(|(source, id)| claim(source, id)).into());
         let order: Vec<_> = std::iter::from_fn(|| served(&mut ready))
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn whose_turn_it_is_outlives_a_page_that_was_given_back() {
-        let mut ready = Ready::default();
+        let mut ready = Prefetch::default();
         let mut order = String::new();
         for _ in 0..4 {
             ready.extend(vec![claim("a", 1), claim("b", 2), claim("c", 3)]);

@@ -1,5 +1,5 @@
-//! The course of time as retries see it: a wall clock that is set does not stop them, and does
-//! not use them up.
+//! The steady clock: time as retries see it. A wall clock that is set does not stop them, and
+//! does not use them up.
 //!
 //! | the wall clock is set | due | age |
 //! |---|---|---|
@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::clock::{Clock, Millis};
 
 /// Follows one clock from when it was made.
-pub(super) struct Course {
+pub(super) struct SteadyClock {
     clock: Arc<dyn Clock>,
     wall: Millis,
     began: Duration,
@@ -23,7 +23,7 @@ pub(super) struct Course {
     ahead: AtomicI64,
 }
 
-impl Course {
+impl SteadyClock {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             wall: clock.now(),
@@ -80,10 +80,10 @@ mod tests {
 
     const HOUR: Millis = 3_600_000;
 
-    fn course() -> (Arc<Set>, Course) {
+    fn steady() -> (Arc<Set>, SteadyClock) {
         let clock = Arc::new(Set(Mutex::new((10 * HOUR, Duration::ZERO))));
-        let course = Course::new(Arc::clone(&clock) as Arc<dyn Clock>);
-        (clock, course)
+        let steady = SteadyClock::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        (clock, steady)
     }
 
     fn set(clock: &Set, wall: Millis, monotonic_ms: u64) {
@@ -92,22 +92,22 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_stops_nothing_and_makes_nothing_old() {
-        let (clock, course) = course();
-        assert_eq!(course.due(0), 10 * HOUR);
+        let (clock, steady) = steady();
+        assert_eq!(steady.due(0), 10 * HOUR);
         set(&clock, 9 * HOUR, 5);
-        assert_eq!(course.due(0), 10 * HOUR + 5);
-        assert_eq!(course.age(), 9 * HOUR);
+        assert_eq!(steady.due(0), 10 * HOUR + 5);
+        assert_eq!(steady.age(), 9 * HOUR);
     }
 
     #[test]
     fn a_clock_set_forth_makes_nothing_old() {
-        let (clock, course) = course();
+        let (clock, steady) = steady();
         set(&clock, 99 * HOUR, 5);
-        assert_eq!(course.due(0), 99 * HOUR);
-        assert_eq!(course.age(), 10 * HOUR + 5);
+        assert_eq!(steady.due(0), 99 * HOUR);
+        assert_eq!(steady.age(), 10 * HOUR + 5);
         set(&clock, 10 * HOUR, 6);
         assert_eq!(
-            course.due(0),
+            steady.due(0),
             99 * HOUR + 1,
             "what became due then still is"
         );
@@ -115,11 +115,11 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_before_the_start_goes_on_from_what_was_known() {
-        let (clock, course) = course();
+        let (clock, steady) = steady();
         set(&clock, 10 * HOUR + 7, 7);
-        assert_eq!(course.due(12 * HOUR), 12 * HOUR);
+        assert_eq!(steady.due(12 * HOUR), 12 * HOUR);
         set(&clock, 10 * HOUR + 9, 9);
-        assert_eq!(course.due(12 * HOUR), 12 * HOUR + 2);
-        assert_eq!(course.age(), 10 * HOUR + 9);
+        assert_eq!(steady.due(12 * HOUR), 12 * HOUR + 2);
+        assert_eq!(steady.age(), 10 * HOUR + 9);
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! For people what would be sent is on stdout, so that it can be kept, and why on stderr.
 
+mod input;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,9 +12,10 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use self::input::Input;
 use super::client::Target;
-use super::subject::Subject;
-use super::{FAILED, Global, fail};
+use super::{FAILED, Global, fail, out};
+use crate::config::Purpose;
 use crate::lang::Lang;
 use crate::plugin::Plugins;
 use crate::route::{Part, Verdict};
@@ -48,7 +51,8 @@ pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
 fn render(global: &Global, args: &Args) -> Result<(), ExitCode> {
     let lang = global.lang();
     let mut plugins = Plugins::builtin().map_err(|error| fail(error, FAILED))?;
-    let config = super::check::load_quietly(global, &mut plugins)?;
+    let purpose = args.sink.as_deref().map_or(Purpose::Routes, Purpose::Sink);
+    let config = super::check::load_for(purpose, global, &mut plugins)?;
     let names: Vec<&String> = match &args.sink {
         Some(name) if config.sinks.contains_key(name) => vec![name],
         Some(name) => {
@@ -58,13 +62,13 @@ fn render(global: &Global, args: &Args) -> Result<(), ExitCode> {
         }
         None => config.sinks.keys().collect(),
     };
-    let subject = match &args.id {
-        Some(id) => Subject::stored(global, &args.target, id)?,
-        None => Subject::pushed(&config, args.lead.as_deref(), args.source.as_ref())?,
+    let input = match &args.id {
+        Some(id) => Input::stored(global, &args.target, id)?,
+        None => Input::pushed(&config, args.lead.as_deref(), args.source.as_ref())?,
     };
     let mut routes = Vec::new();
     for sink in names {
-        let part = subject.route(&config, sink)?;
+        let part = input.route(&config, sink)?;
         let sink = sink.clone();
         routes.push(Route { sink, part });
     }
@@ -72,23 +76,23 @@ fn render(global: &Global, args: &Args) -> Result<(), ExitCode> {
     if !global.json {
         let text: Vec<_> = routes.iter().map(|route| route.text(lang)).collect();
         match args.sink {
-            Some(_) => eprint!("{}", text.concat()),
-            None => print!("{}", text.concat()),
+            Some(_) => errln!("{}", text.concat().trim_end()),
+            None => outln!("{}", text.concat().trim_end()),
         }
     }
     // What would become a dead letter is not sent.
     let sent = match &args.sink {
-        Some(name) if !failed => Some(subject.sent(global, &config, &plugins, name)?),
+        Some(name) if !failed => Some(input.sent(global, &config, &plugins, name)?),
         _ => None,
     };
     if global.json {
         let routes: Vec<_> = routes.iter().map(Route::json).collect();
-        let (id, revision, source) = (subject.id, subject.revision, &subject.source);
+        let (id, revision, source) = (input.id, input.revision, &input.source);
         let lead = json!({ "id": id, "revision": revision, "source": source });
         let all = json!({ "lead": lead, "routes": routes, "sent": sent });
-        println!("{all:#}");
+        out::json(&all);
     } else if let Some(text) = sent {
-        println!("{text}");
+        outln!("{text}");
     }
     if failed {
         Err(ExitCode::from(FAILED))

@@ -1,6 +1,6 @@
-//! The gate: whether a sink may start an attempt now.
+//! The admission: whether a sink may start an attempt now.
 //!
-//! Puts together what can be against it: the breaker, the pace and the slots. Shared by the
+//! Puts together what can be against it: the breaker, the throttle and the slots. Shared by the
 //! lane, which asks, its attempts, which report how they ended, and operators, who look.
 //! Knows nothing of the outbox.
 
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use prometheus::IntGauge;
 
-use super::breaker::{Breaker, BreakerState, Lets, Pass, Sign};
-use super::pace::Pace;
+use super::breaker::{Admits, Breaker, BreakerState, Permit, Signal};
+use super::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config;
 use crate::plugin::{Kind, Outcome};
 
-/// The gate of one sink.
-pub(super) struct Gate {
+/// The admission of one sink.
+pub(super) struct Admission {
     state: Mutex<State>,
     clock: Arc<dyn Clock>,
     concurrency: usize,
@@ -28,21 +28,21 @@ pub(super) struct Gate {
 }
 
 struct State {
-    pace: Pace,
+    throttle: Throttle,
     breaker: Breaker,
     in_flight: usize,
 }
 
 /// What the lane may do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Decision {
     /// Start an attempt.
     Start,
     /// Start one attempt, to see whether the destination is back.
     Probe,
     /// Wait for an attempt to end: all slots are taken.
     Full,
-    /// Wait that long: the pace.
+    /// Wait that long: the throttle.
     Wait(Duration),
     /// Start nothing for that long, or until something changes: the breaker.
     Shut(Option<Duration>),
@@ -59,12 +59,12 @@ pub struct SinkStatus {
     pub opens_again_in: Option<Duration>,
 }
 
-impl Gate {
+impl Admission {
     pub(super) fn new(sink: &config::Sink, clock: Arc<dyn Clock>, circuit_open: IntGauge) -> Self {
         circuit_open.set(0);
         Self {
             state: Mutex::new(State {
-                pace: Pace::new(sink.rate),
+                throttle: Throttle::new(sink.rate),
                 breaker: Breaker::new(sink.breaker.clone()),
                 in_flight: 0,
             }),
@@ -77,40 +77,40 @@ impl Gate {
         }
     }
 
-    /// What the lane may do next. Takes no turn.
-    pub(super) fn turn(&self) -> Turn {
+    /// What the lane may do next. Takes nothing.
+    pub(super) fn decision(&self) -> Decision {
         let state = self.state();
         let now = self.clock.monotonic();
-        let lets = state.breaker.lets(now);
-        if let Lets::Nobody(left) = lets {
-            return Turn::Shut(left);
+        let admits = state.breaker.admits(now);
+        if let Admits::Nobody(left) = admits {
+            return Decision::Shut(left);
         }
-        let wait = state.pace.wait(now);
+        let wait = state.throttle.wait(now);
         if !wait.is_zero() {
-            Turn::Wait(wait)
+            Decision::Wait(wait)
         } else if state.in_flight >= self.concurrency {
-            Turn::Full
-        } else if lets == Lets::Probe {
-            Turn::Probe
+            Decision::Full
+        } else if admits == Admits::Probe {
+            Decision::Probe
         } else {
-            Turn::Start
+            Decision::Start
         }
     }
 
-    /// Takes the turn, if it is still there.
+    /// Starts one, if that is still so.
     pub(super) fn start(self: &Arc<Self>) -> Option<Running> {
         let mut state = self.state();
         let now = self.clock.monotonic();
-        if state.in_flight >= self.concurrency || !state.pace.wait(now).is_zero() {
+        if state.in_flight >= self.concurrency || !state.throttle.wait(now).is_zero() {
             return None;
         }
-        let pass = state.breaker.start(now)?;
-        state.pace.start(now);
+        let permit = state.breaker.start(now)?;
+        state.throttle.start(now);
         state.in_flight += 1;
         Some(Running {
-            gate: Arc::clone(self),
-            pass,
-            end: (Sign::Failure, None),
+            admission: Arc::clone(self),
+            permit,
+            end: (Signal::Failure, None),
         })
     }
 
@@ -120,10 +120,10 @@ impl Gate {
         SinkStatus {
             in_flight: state.in_flight,
             breaker: state.breaker.state(),
-            opens_again_in: match state.breaker.lets(self.clock.monotonic()) {
-                Lets::Nobody(left) => left,
-                Lets::Probe => Some(Duration::ZERO),
-                Lets::All => None,
+            opens_again_in: match state.breaker.admits(self.clock.monotonic()) {
+                Admits::Nobody(left) => left,
+                Admits::Probe => Some(Duration::ZERO),
+                Admits::All => None,
             },
         }
     }
@@ -137,34 +137,34 @@ impl Gate {
 /// An attempt under way. Its end is reported when this is dropped, so that a panic cannot
 /// keep a slot or leave the breaker waiting for its probe.
 pub(super) struct Running {
-    gate: Arc<Gate>,
-    pass: Pass,
-    end: (Sign, Option<Duration>),
+    admission: Arc<Admission>,
+    permit: Permit,
+    end: (Signal, Option<Duration>),
 }
 
 impl Running {
     /// The attempt ended.
     pub(super) fn end(mut self, outcome: &Outcome) {
         let hold = (outcome.kind == Kind::Throttled)
-            .then(|| outcome.retry_after.unwrap_or(self.gate.throttled));
-        self.end = (Sign::of(outcome.kind), hold);
+            .then(|| outcome.retry_after.unwrap_or(self.admission.throttled));
+        self.end = (Signal::of(outcome.kind), hold);
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let (sign, hold) = self.end;
-        let mut state = self.gate.state();
-        let now = self.gate.clock.monotonic();
+        let (signal, hold) = self.end;
+        let mut state = self.admission.state();
+        let now = self.admission.clock.monotonic();
         state.in_flight -= 1;
-        state.breaker.end(self.pass, sign, now);
+        state.breaker.end(self.permit, signal, now);
         if let Some(hold) = hold {
             state
-                .pace
-                .hold(now.saturating_add(hold.min(self.gate.longest)));
+                .throttle
+                .hold(now.saturating_add(hold.min(self.admission.longest)));
         }
         let closed = state.breaker.state() == BreakerState::Closed;
-        self.gate.circuit_open.set(i64::from(!closed));
+        self.admission.circuit_open.set(i64::from(!closed));
     }
 }
 
@@ -175,45 +175,45 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::telemetry::metrics::Metrics;
 
-    fn gate(sink: &config::Sink) -> Arc<Gate> {
+    fn admission(sink: &config::Sink) -> Arc<Admission> {
         let open = Metrics::new()
             .delivery
             .circuit_open
             .with_label_values(&["crm"]);
-        Arc::new(Gate::new(sink, Arc::new(SystemClock), open))
+        Arc::new(Admission::new(sink, Arc::new(SystemClock), open))
     }
 
     #[test]
     fn no_more_attempts_start_than_there_are_slots() {
-        let gate = gate(&sink_config());
-        let _first = gate.start().expect("a free slot");
-        assert_eq!(gate.turn(), Turn::Start);
-        let second = gate.start().expect("a free slot");
-        assert_eq!(gate.turn(), Turn::Full);
-        assert!(gate.start().is_none());
+        let admission = admission(&sink_config());
+        let _first = admission.start().expect("a free slot");
+        assert_eq!(admission.decision(), Decision::Start);
+        let second = admission.start().expect("a free slot");
+        assert_eq!(admission.decision(), Decision::Full);
+        assert!(admission.start().is_none());
         second.end(&Outcome::of(Kind::Delivered, "", ""));
-        assert_eq!(gate.status().in_flight, 1);
-        assert_eq!(gate.turn(), Turn::Start);
+        assert_eq!(admission.status().in_flight, 1);
+        assert_eq!(admission.decision(), Decision::Start);
     }
 
     #[test]
     fn an_attempt_that_panics_frees_its_slot_and_counts_as_a_failure() {
         let mut sink = sink_config();
         sink.breaker.failures = 1;
-        let gate = gate(&sink);
-        drop(gate.start());
-        let status = gate.status();
+        let admission = admission(&sink);
+        drop(admission.start());
+        let status = admission.status();
         assert_eq!((status.in_flight, status.breaker), (0, BreakerState::Open));
-        assert!(matches!(gate.turn(), Turn::Shut(Some(_))));
+        assert!(matches!(admission.decision(), Decision::Shut(Some(_))));
     }
 
     #[test]
     fn no_destination_holds_a_sink_for_longer_than_its_deliveries_live() {
         let sink = sink_config();
-        let gate = gate(&sink);
+        let admission = admission(&sink);
         let mut throttled = Outcome::of(Kind::Throttled, "", "");
         throttled.retry_after = Some(Duration::MAX);
-        gate.start().expect("a free slot").end(&throttled);
-        assert!(matches!(gate.turn(), Turn::Wait(wait) if wait <= sink.retry.max_age));
+        admission.start().expect("a free slot").end(&throttled);
+        assert!(matches!(admission.decision(), Decision::Wait(wait) if wait <= sink.retry.max_age));
     }
 }

@@ -1,4 +1,4 @@
-//! The subject: the lead that `render` shows, from a file, from the daemon, or the sample.
+//! The input: the lead that `render` shows, from a file, from the daemon, or the sample.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,11 +7,11 @@ use leadgate_plugin::template::Engine;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::client::{Api, Target, encoded};
-use super::{FAILED, Global, fail};
+use super::super::client::{Api, Target, encoded};
+use super::super::{FAILED, Global, fail};
 use crate::clock::{Clock, Millis, SystemClock};
 use crate::config::Config;
-use crate::lead::{Event, EventKind, SAMPLE, Specimen};
+use crate::lead::{Event, EventKind, SAMPLE, Sample};
 use crate::plugin::{Call, SinkConfig};
 use crate::route::{self, Part};
 
@@ -19,7 +19,7 @@ use crate::route::{self, Part};
 const LARGEST: u64 = 16 << 20;
 
 /// A lead as an event.
-pub(super) struct Subject {
+pub(super) struct Input {
     pub(super) id: Uuid,
     pub(super) revision: u64,
     pub(super) source: String,
@@ -27,7 +27,7 @@ pub(super) struct Subject {
     event: Vec<u8>,
 }
 
-impl Subject {
+impl Input {
     /// A push's body as a new lead; the document's sample if no file is given.
     pub(super) fn pushed(
         config: &Config,
@@ -48,7 +48,7 @@ impl Subject {
         let source = source.map_or("tmall", String::as_str);
         let raw = file.map_or_else(|| Ok(SAMPLE.to_owned()), read)?;
         let place = file.map_or_else(String::new, |file| format!("{}: ", file.display()));
-        let made = Specimen::new(&raw, source, &config.tables, SystemClock.now())
+        let made = Sample::new(&raw, source, &config.tables, SystemClock.now())
             .map_err(|error| fail(format!("{place}{error}"), FAILED))?;
         Ok(Self {
             id: made.id,

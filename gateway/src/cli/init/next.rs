@@ -1,0 +1,107 @@
+//! What comes next: what `check` says of what was written, and the commands that lead to the
+//! first lead.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::super::{Global, check};
+use super::sink_file::Wanted;
+use crate::config::{self, Report};
+use crate::lang::Lang;
+
+/// What was written, as far as the next commands depend on it.
+pub(super) struct Next<'a> {
+    pub(super) lang: Lang,
+    pub(super) folder: &'a Path,
+    pub(super) sinks: &'a [Wanted<'a>],
+    pub(super) variables: &'a BTreeSet<String>,
+}
+
+impl Next<'_> {
+    /// Says it on stderr.
+    pub(super) fn print(&self, global: &Global, report: &Report) {
+        let lang = self.lang;
+        if report.diagnostics().is_empty() {
+            let good = lang.pick(
+                "`leadgate check` finds nothing wrong.",
+                "`leadgate check` 未发现问题。",
+            );
+            errln!("\n{good}");
+        } else {
+            let left = lang.pick(
+                "What `leadgate check` says is left to do:",
+                "`leadgate check` 提示还需完成：",
+            );
+            errln!("\n{left}");
+            check::print_report(global, report);
+        }
+        errln!("\n{}", self.text().trim_end());
+        if let Err(untrusted) = config::examine(self.folder) {
+            errln!("\n{}", untrusted.message(lang));
+        }
+    }
+
+    /// The commands, in the order in which they are needed.
+    fn text(&self) -> String {
+        let lang = self.lang;
+        let mut lines: Vec<(String, &str)> = Vec::new();
+        if self.folder != Path::new(".") {
+            lines.push((format!("cd {}", self.folder.display()), ""));
+        }
+        for name in self.variables {
+            let what = match name.as_str() {
+                "TMALL_APP_SECRET" => lang.pick(
+                    "the secret of your app; to try it out, any word",
+                    "应用的密钥（App Secret）；试用时可随便填",
+                ),
+                _ => "",
+            };
+            lines.push((format!("export {name}=…"), what));
+        }
+        lines.push(("leadgate check".to_owned(), ""));
+        let tested = self.sinks.first().map_or("webhook", |sink| &sink.name);
+        if self.sinks.is_empty() {
+            lines.push((
+                "leadgate sink listen --secret file:secrets/webhook".to_owned(),
+                lang.pick("a stand-in CRM; it keeps running", "模拟 CRM；会一直运行"),
+            ));
+        } else {
+            lines.push((
+                format!("leadgate render --sink {tested}"),
+                lang.pick("what it will be sent", "预览将发送的内容"),
+            ));
+        }
+        lines.push((
+            "leadgate run".to_owned(),
+            lang.pick(
+                "in another terminal; it keeps running, too",
+                "另开一个终端；同样一直运行",
+            ),
+        ));
+        lines.push((
+            format!("leadgate sink test {tested}"),
+            lang.pick(
+                "in a third one: a test lead",
+                "再开一个终端：试投一条测试客资",
+            ),
+        ));
+        let width = lines
+            .iter()
+            .map(|(command, _)| command.chars().count())
+            .max();
+        let width = width.unwrap_or(0).min(52);
+        let mut text = lang.pick("Next:\n", "接下来：\n").to_owned();
+        for (command, what) in lines {
+            let line = match what {
+                "" => format!("  {command}\n"),
+                what => format!("  {command:<width$}  # {what}\n"),
+            };
+            text.push_str(&line);
+        }
+        text.push_str(lang.pick(
+            "Keep a copy of outbox.key elsewhere: without it the stored leads cannot be read.\nThe URL for Tmall is https://YOUR-HOST/tmall/leads, behind your reverse proxy.\n",
+            "请在别处另存一份 outbox.key：没有它，已存储的客资无法读取。\n交给天猫小二的地址是 https://您的域名/tmall/leads（经您的反向代理）。\n",
+        ));
+        text
+    }
+}

@@ -1,0 +1,342 @@
+//! The tally: what is counted of pushes and connections, and what the log says of them.
+//!
+//! Everything here may be a stranger's doing, so each line stands for many: see
+//! [`super::summary`]. Nothing of a push is said but its source, times, and stable reasons.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::skew::{Skew, clocks};
+use super::summary::{EVERY, Summary};
+use crate::clock::Millis;
+use crate::source::tmall;
+use crate::telemetry::metrics::IngestMetrics;
+
+/// Every `result` of a push.
+const RESULTS: [&str; 11] = [
+    "accepted",
+    "duplicate",
+    "stale",
+    "invalid",
+    "bad_signature",
+    "overloaded",
+    "error",
+    "quarantine_full",
+    "unknown_path",
+    "unread",
+    "probe",
+];
+
+/// What happened, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum What {
+    /// Not authentic, and so answered with the refusal.
+    Refused,
+    /// Not authentic, and no push of the source has been yet.
+    NeverAuthentic,
+    /// Authentic, and the merchant does not want it.
+    Rejected,
+    /// Authentic, at a path that no source has.
+    UnknownPath,
+    /// Authentic, at the source's path but for a slash at its end.
+    Slash,
+    /// Kept aside for a person.
+    Quarantined,
+    /// Every push is stale by the same step.
+    WrongClock,
+    /// Not kept aside: there are too many already.
+    QuarantineFull,
+    /// The queue in front of the store is full.
+    QueueFull,
+    /// Not durable in time.
+    TooLate,
+    /// The body did not come whole, or is too large.
+    Unread,
+    /// Bodies take all the memory they may.
+    NoMemory,
+    /// A connection was closed for another, or because its address has its share.
+    Connection,
+}
+
+type Line = (What, String, &'static str);
+
+/// Counts and says.
+pub(super) struct Tally {
+    metrics: IngestMetrics,
+    sources: HashMap<String, Seen>,
+    said: Summary<Line>,
+}
+
+/// What is known of a source since the start.
+#[derive(Default)]
+struct Seen {
+    authentic: AtomicBool,
+    skew: Mutex<Skew>,
+}
+
+impl Tally {
+    /// With every count of these sources at zero, so that the first event is an increase.
+    pub(super) fn new<'a>(
+        metrics: IngestMetrics,
+        sources: impl Iterator<Item = &'a String>,
+    ) -> Self {
+        let mut seen = HashMap::new();
+        for source in sources {
+            let name = source.as_str();
+            for result in RESULTS {
+                metrics.requests.with_label_values(&[name, result]);
+            }
+            for reason in tmall::REFUSALS {
+                metrics.refusals.with_label_values(&[name, reason]);
+            }
+            metrics.duration.with_label_values(&[name]);
+            metrics.last_lead.with_label_values(&[name]);
+            metrics.clock_difference.with_label_values(&[name]);
+            seen.insert(source.clone(), Seen::default());
+        }
+        for reason in ["evicted", "per_address"] {
+            metrics.connections_closed.with_label_values(&[reason]);
+        }
+        Self {
+            metrics,
+            sources: seen,
+            said: Summary::new(),
+        }
+    }
+
+    /// Counts an answer.
+    pub(super) fn count(&self, source: &str, result: &'static str) {
+        self.metrics
+            .requests
+            .with_label_values(&[source, result])
+            .inc();
+    }
+
+    /// How long an answer took.
+    pub(super) fn took(&self, source: &str, took: Duration) {
+        self.metrics
+            .duration
+            .with_label_values(&[source])
+            .observe(took.as_secs_f64());
+    }
+
+    /// An authentic push came; `pushed_at` is what it says of when.
+    pub(super) fn authentic(&self, source: &str, pushed_at: Option<Millis>, received_at: Millis) {
+        if let Some(seen) = self.sources.get(source) {
+            seen.authentic.store(true, Ordering::Relaxed);
+        }
+        if let Some(pushed_at) = pushed_at {
+            self.metrics
+                .clock_difference
+                .with_label_values(&[source])
+                .set(seconds(pushed_at.saturating_sub(received_at)));
+        }
+    }
+
+    /// An authentic push is durable.
+    pub(super) fn durable(&self, source: &str, received_at: Millis) {
+        self.metrics
+            .last_lead
+            .with_label_values(&[source])
+            .set(seconds(received_at));
+    }
+
+    /// A push was answered with the refusal because it is not authentic.
+    pub(super) fn refused(&self, source: &str, reason: &'static str) {
+        self.count(source, "bad_signature");
+        self.refusal(source, reason);
+        let seen = self.sources.get(source);
+        let never = seen.is_some_and(|seen| !seen.authentic.load(Ordering::Relaxed));
+        let what = if never {
+            What::NeverAuthentic
+        } else {
+            What::Refused
+        };
+        self.say(what, source, reason, String::new);
+    }
+
+    /// An authentic push was answered with the refusal because the merchant wants that.
+    pub(super) fn rejected(
+        &self,
+        source: &str,
+        reason: &'static str,
+        pushed_at: Option<Millis>,
+        now: Millis,
+    ) {
+        self.refusal(source, reason);
+        self.odd(What::Rejected, source, reason, pushed_at, now);
+    }
+
+    /// A push was kept aside.
+    pub(super) fn quarantined(
+        &self,
+        source: &str,
+        reason: &'static str,
+        pushed_at: Option<Millis>,
+        now: Millis,
+    ) {
+        self.odd(What::Quarantined, source, reason, pushed_at, now);
+    }
+
+    /// A push was in time.
+    pub(super) fn fresh(&self, source: &str) {
+        if let Some(seen) = self.sources.get(source) {
+            *seen.skew.lock().unwrap_or_else(PoisonError::into_inner) = Skew::default();
+        }
+    }
+
+    fn odd(
+        &self,
+        what: What,
+        source: &str,
+        reason: &'static str,
+        pushed_at: Option<Millis>,
+        now: Millis,
+    ) {
+        let (Some(seen), Some(pushed_at), "stale") = (self.sources.get(source), pushed_at, reason)
+        else {
+            self.say(what, source, reason, String::new);
+            return;
+        };
+        let apart = pushed_at.saturating_sub(now);
+        let mut skew = seen.skew.lock().unwrap_or_else(PoisonError::into_inner);
+        let what = if skew.is_step(apart) {
+            What::WrongClock
+        } else {
+            what
+        };
+        drop(skew);
+        self.say(what, source, reason, || clocks(pushed_at, now));
+    }
+
+    fn refusal(&self, source: &str, reason: &'static str) {
+        self.metrics
+            .refusals
+            .with_label_values(&[source, reason])
+            .inc();
+    }
+
+    /// Says that it happened: at once if it is the first, else with the others of a minute.
+    pub(super) fn say(
+        &self,
+        what: What,
+        source: &str,
+        reason: &'static str,
+        detail: impl FnOnce() -> String,
+    ) {
+        let line = (what, source.to_owned(), reason);
+        if let Some((count, detail)) = self.said.note(&line, detail, Instant::now()) {
+            write(&line, count, &detail);
+        }
+    }
+
+    /// Says each minute what is not said yet; ends when `server` does, with all the rest.
+    pub(super) async fn beside<T>(&self, server: impl Future<Output = T>) -> T {
+        let mut server = std::pin::pin!(server);
+        let mut minute = tokio::time::interval(EVERY);
+        loop {
+            tokio::select! {
+                ended = &mut server => {
+                    self.said.rest().iter().for_each(|(line, count, detail)| write(line, *count, detail));
+                    return ended;
+                }
+                _ = minute.tick() => {
+                    let due = self.said.due(Instant::now());
+                    due.iter().for_each(|(line, count, detail)| write(line, *count, detail));
+                }
+            }
+        }
+    }
+}
+
+/// Writes one line.
+fn write((what, source, reason): &Line, count: u64, detail: &str) {
+    let detail = (!detail.is_empty()).then_some(detail);
+    match what {
+        What::Refused => {
+            tracing::info!(source, reason, count, hint = hint(reason), "pushes refused");
+        }
+        What::NeverAuthentic => {
+            let hint = hint(reason).or(Some(
+                "compare app_secret with the secret of the application that pushes",
+            ));
+            tracing::warn!(
+                source,
+                reason,
+                count,
+                hint,
+                "pushes refused; none of this source has been authentic since the start"
+            );
+        }
+        What::Rejected => {
+            tracing::info!(source, reason, count, clocks = detail, "pushes rejected");
+        }
+        What::UnknownPath => tracing::warn!(
+            source,
+            count,
+            configured = detail,
+            "authentic pushes came to a path that is not configured; they got 404"
+        ),
+        What::Slash => tracing::info!(
+            source,
+            count,
+            configured = detail,
+            "pushes came with another slash at the end of the path; they were taken"
+        ),
+        What::Quarantined => {
+            tracing::warn!(source, reason, count, clocks = detail, "pushes quarantined");
+        }
+        What::WrongClock => tracing::error!(
+            source,
+            count,
+            clocks = detail,
+            "every push is stale by the same step: set the clock of this machine right, then \
+             release them: leadgate quarantine release --reason stale"
+        ),
+        What::QuarantineFull => tracing::error!(
+            source,
+            reason,
+            count,
+            "quarantine is full for this source: authentic pushes got the failure answer; \
+             release or discard what is there, or raise quarantine in the source"
+        ),
+        What::QueueFull => {
+            tracing::warn!(source, count, "pushes not taken: the outbox queue is full")
+        }
+        What::TooLate => tracing::warn!(
+            source,
+            count,
+            "pushes not acknowledged: they were not durable within ack_deadline"
+        ),
+        What::Unread => tracing::warn!(source, reason, count, "pushes without a whole body"),
+        What::NoMemory => tracing::warn!(
+            source,
+            count,
+            "pushes not taken: bodies take all of max_body_memory"
+        ),
+        What::Connection => {
+            tracing::warn!(reason, count, "connections closed to make room for others")
+        }
+    }
+}
+
+/// What most often is behind a reason.
+fn hint(reason: &str) -> Option<&'static str> {
+    match reason {
+        "unsupported_content_encoding" => Some(
+            "a proxy compresses the bodies, and the signature is of the plain ones: switch that off",
+        ),
+        "app_key" => Some("they are for another application than app_key says"),
+        _ => None,
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970 fit f64 exactly"
+)]
+fn seconds(at: Millis) -> f64 {
+    at as f64 / 1000.0
+}
