@@ -104,6 +104,7 @@ typedef struct lg_report {
     uint32_t struct_size;
     uint32_t reserved;
     void *ctx;
+    /* `message` and `help` may say the same in two languages: English, U+001F, Chinese. */
     void (*problem)(void *ctx, lg_bytes path, lg_bytes message, lg_bytes help);
     /* The same with a place in the text at `path`: its bytes from `start` up to `end`, counted
      * in the text as the plugin got it. Since minor 1: there only if struct_size says so. */

@@ -158,6 +158,7 @@ pub struct Report {
     pub ctx: *mut c_void,
     /// `path` is a JSON pointer into the settings (`/headers/x-shop`; empty for the whole),
     /// `message` what is wrong, `help` what to do (may be empty). All UTF-8, no secrets.
+    /// Both may say the same in two languages: English, U+001F, Chinese.
     pub problem:
         Option<unsafe extern "C" fn(ctx: *mut c_void, path: Bytes, message: Bytes, help: Bytes)>,
     /// The same with a place in the text at `path`: its bytes from `start` up to `end`, counted

@@ -42,165 +42,147 @@ pub enum EventKind {
     Updated,
 }
 
-/// The lead in its normal form. Every field is always there, null when the push did not say.
-///
-/// Descriptions are those of the platform's document. What coded values mean is not
-/// published; `labels` holds what the merchant's tables say.
-#[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-pub struct Lead {
-    /// 区
-    pub area_name: Option<String>,
-    /// 预约时间
-    pub customer_appointment: Option<String>,
-    /// 类型
-    pub decoration_type: Option<i64>,
-    /// 渠道
-    pub channel: Option<i64>,
-    /// 城市
-    pub city_code: Option<String>,
-    /// 备注
-    pub remark: Option<String>,
-    /// 修改时间
-    pub gmt_modified: Option<String>,
-    /// 省
-    pub province_code: Option<i64>,
-    /// 街道
-    pub street_name: Option<String>,
-    /// 类型
-    pub decoration_style: Option<i64>,
-    /// 城市名称
-    pub city_name: Option<String>,
-    /// 装修预算
-    pub customer_budget: Option<i64>,
-    /// JSON扩展字段(channelName)
-    pub extra: Option<String>,
-    /// 装修类型
-    pub intended_category: Option<i64>,
-    /// 客服名称
-    pub kf_name: Option<String>,
-    /// 活动ID
-    pub activity_id: Option<i64>,
-    /// 联系小二获取
-    pub open_key: Option<String>,
-    /// 装修阶段
-    pub decoration_stage: Option<i64>,
-    /// 商家ID
-    pub seller_id: Option<i64>,
-    /// 门店ID
-    pub store_id: Option<i64>,
-    /// 装修意向
-    pub purchase_intention: Option<i64>,
-    /// 地址
-    pub address: Option<String>,
-    /// 区域
-    pub area_code: Option<String>,
-    /// 意向门店
-    pub required_store: Option<i64>,
-    /// 客服ID
-    pub kf_id: Option<String>,
-    /// 街道
-    pub street_code: Option<String>,
-    /// 省份
-    pub province_name: Option<String>,
-    /// 客资ID
-    pub record_id: Option<i64>,
-    /// 手机号
-    pub phone: Option<String>,
-    /// 状态
-    pub customer_status: Option<String>,
-    /// 客户名称
-    pub name: Option<String>,
-    /// 留资时间
-    pub gmt_appointment: Option<String>,
-    /// 预约订单
-    pub order_num: Option<String>,
-    /// 淘宝NICK
-    pub taobao_nick: Option<String>,
-    /// 尾款单
-    pub order_id: Option<String>,
-    /// 淘宝加密ID
-    pub openid: Option<String>,
-    /// 亮灯ID
-    pub buyer_open_uid: Option<String>,
-    /// 加密字段
-    pub base_extra: Option<String>,
-    /// The phone in E.164 if it surely is a Chinese mobile number.
-    pub phone_e164: Option<String>,
-    /// `customer_appointment` as an instant, RFC 3339.
-    pub customer_appointment_at: Option<String>,
-    /// `gmt_modified` as an instant, RFC 3339.
-    pub gmt_modified_at: Option<String>,
-    /// `gmt_appointment` as an instant, RFC 3339.
-    pub gmt_appointment_at: Option<String>,
-    /// Fields that the document does not name, as they came.
-    pub other: BTreeMap<String, Value>,
+/// What a field of the lead holds when the push said it.
+#[cfg(feature = "template")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// An integer.
+    Number,
+    /// A text.
+    Text,
 }
 
-/// Names of all fields of [`Lead`]; a test compares them with the struct.
+/// A field of [`Lead`].
 #[cfg(feature = "template")]
-pub(crate) const LEAD_NAMES: [&str; 43] = [
-    "area_name",
-    "customer_appointment",
-    "decoration_type",
-    "channel",
-    "city_code",
-    "remark",
-    "gmt_modified",
-    "province_code",
-    "street_name",
-    "decoration_style",
-    "city_name",
-    "customer_budget",
-    "extra",
-    "intended_category",
-    "kf_name",
-    "activity_id",
-    "open_key",
-    "decoration_stage",
-    "seller_id",
-    "store_id",
-    "purchase_intention",
-    "address",
-    "area_code",
-    "required_store",
-    "kf_id",
-    "street_code",
-    "province_name",
-    "record_id",
-    "phone",
-    "customer_status",
-    "name",
-    "gmt_appointment",
-    "order_num",
-    "taobao_nick",
-    "order_id",
-    "openid",
-    "buyer_open_uid",
-    "base_extra",
-    "phone_e164",
-    "customer_appointment_at",
-    "gmt_modified_at",
-    "gmt_appointment_at",
-    "other",
-];
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) holds: Holds,
+    /// Its description, which for the platform's own fields is their Chinese name.
+    pub(crate) about: &'static str,
+}
 
-/// Contexts in which every name exists, for trying templates: one without values, one with.
 #[cfg(feature = "template")]
-pub(crate) fn samples(names: &[&str]) -> [minijinja::Value; 2] {
-    let tables = ["labels", "lead", "other", "headers", "body"];
-    [Value::Null, Value::from("1")].map(|leaf| {
-        let sample: serde_json::Map<String, Value> = names
-            .iter()
-            .map(|name| {
-                let value = match *name {
-                    name if tables.contains(&name) => Value::Object(serde_json::Map::new()),
-                    _ => leaf.clone(),
-                };
-                ((*name).to_owned(), value)
-            })
-            .collect();
-        minijinja::Value::from(minijinja::value::Serde(sample))
-    })
+macro_rules! holds {
+    (i64) => {
+        Holds::Number
+    };
+    (String) => {
+        Holds::Text
+    };
+}
+
+/// One table makes the struct and what templates know of its fields.
+macro_rules! lead {
+    ($(#[doc = $about:literal] $name:ident: $kind:ident,)*) => {
+        /// The lead in its normal form. Every field is always there, null when the push did not say.
+        ///
+        /// Descriptions are those of the platform's document. What coded values mean is not
+        /// published; `labels` holds what the merchant's tables say.
+        #[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+        pub struct Lead {
+            $(#[doc = $about] pub $name: Option<$kind>,)*
+            /// Fields that the document does not name, as they came.
+            pub other: BTreeMap<String, Value>,
+        }
+
+        /// All fields of [`Lead`] but `other`.
+        #[cfg(feature = "template")]
+        pub(crate) const FIELDS: [Field; 42] = [
+            $(Field { name: stringify!($name), holds: holds!($kind), about: $about },)*
+        ];
+
+        /// Names of all fields of [`Lead`].
+        #[cfg(feature = "template")]
+        pub(crate) const LEAD_NAMES: [&str; 43] = [$(stringify!($name),)* "other"];
+    };
+}
+
+lead! {
+    /// 区
+    area_name: String,
+    /// 预约时间
+    customer_appointment: String,
+    /// 类型
+    decoration_type: i64,
+    /// 渠道
+    channel: i64,
+    /// 城市
+    city_code: String,
+    /// 备注
+    remark: String,
+    /// 修改时间
+    gmt_modified: String,
+    /// 省
+    province_code: i64,
+    /// 街道
+    street_name: String,
+    /// 类型
+    decoration_style: i64,
+    /// 城市名称
+    city_name: String,
+    /// 装修预算
+    customer_budget: i64,
+    /// JSON扩展字段(channelName)
+    extra: String,
+    /// 装修类型
+    intended_category: i64,
+    /// 客服名称
+    kf_name: String,
+    /// 活动ID
+    activity_id: i64,
+    /// 联系小二获取
+    open_key: String,
+    /// 装修阶段
+    decoration_stage: i64,
+    /// 商家ID
+    seller_id: i64,
+    /// 门店ID
+    store_id: i64,
+    /// 装修意向
+    purchase_intention: i64,
+    /// 地址
+    address: String,
+    /// 区域
+    area_code: String,
+    /// 意向门店
+    required_store: i64,
+    /// 客服ID
+    kf_id: String,
+    /// 街道
+    street_code: String,
+    /// 省份
+    province_name: String,
+    /// 客资ID
+    record_id: i64,
+    /// 手机号
+    phone: String,
+    /// 状态
+    customer_status: String,
+    /// 客户名称
+    name: String,
+    /// 留资时间
+    gmt_appointment: String,
+    /// 预约订单
+    order_num: String,
+    /// 淘宝NICK
+    taobao_nick: String,
+    /// 尾款单
+    order_id: String,
+    /// 淘宝加密ID
+    openid: String,
+    /// 亮灯ID
+    buyer_open_uid: String,
+    /// 加密字段
+    base_extra: String,
+    /// The phone in E.164 if it surely is a Chinese mobile number.
+    phone_e164: String,
+    /// `customer_appointment` as an instant, RFC 3339.
+    customer_appointment_at: String,
+    /// `gmt_modified` as an instant, RFC 3339.
+    gmt_modified_at: String,
+    /// `gmt_appointment` as an instant, RFC 3339.
+    gmt_appointment_at: String,
 }
 
 impl fmt::Debug for Event {
@@ -226,18 +208,24 @@ mod tests {
 
     #[cfg(feature = "template")]
     #[test]
-    fn names_are_those_of_the_struct() {
+    fn the_fields_are_those_of_the_schema_and_of_its_kinds() {
         let schema = serde_json::to_value(schemars::schema_for!(Lead)).expect("a schema is JSON");
-        let mut fields: Vec<_> = schema["properties"]
-            .as_object()
-            .expect("an object")
-            .keys()
-            .cloned()
-            .collect();
-        let mut names: Vec<_> = LEAD_NAMES.iter().map(|name| (*name).to_owned()).collect();
-        fields.sort();
-        names.sort();
-        assert_eq!(fields, names);
+        let properties = schema["properties"].as_object().expect("an object");
+        assert_eq!(properties.len(), LEAD_NAMES.len());
+        for field in FIELDS {
+            let kind = match field.holds {
+                Holds::Number => "integer",
+                Holds::Text => "string",
+            };
+            let declared = &properties[field.name];
+            assert_eq!(declared["type"][0], kind, "{}", field.name);
+            assert_eq!(
+                declared["description"],
+                field.about.trim(),
+                "{}",
+                field.name
+            );
+        }
     }
 
     #[test]

@@ -200,7 +200,7 @@ unsafe extern "C" fn get_extension<S: Sink>(id: abi::Bytes) -> *const c_void {
     }
     let extension: &'static abi::Connect = const {
         &abi::Connect {
-            struct_size: std::mem::size_of::<abi::Connect>() as u32,
+            struct_size: size_of::<abi::Connect>(),
             reserved: 0,
             connect: Some(connect::<S>),
         }
@@ -399,11 +399,9 @@ fn say(report: &abi::Report, problem: &Problem) {
         ptr: text.as_ptr(),
         len: text.len(),
     };
-    let (path, message, help) = (
-        bytes(&problem.path),
-        bytes(&problem.message),
-        bytes(&problem.help),
-    );
+    let message = crate::problem::both(&problem.message, &problem.chinese.message);
+    let help = crate::problem::both(&problem.help, &problem.chinese.help);
+    let (path, message, help) = (bytes(&problem.path), bytes(&message), bytes(&help));
     match (&problem.range, report.problem_at, report.problem) {
         (Some(range), Some(problem_at), _) => {
             let (start, end) = (range.start as u64, range.end as u64);
@@ -653,8 +651,15 @@ fn runtime() -> std::io::Result<&'static tokio::runtime::Runtime> {
         .map_err(|error| std::io::Error::new(error.kind(), error.to_string()))
 }
 
-fn size_of<T>() -> u32 {
-    u32::try_from(std::mem::size_of::<T>()).unwrap_or(u32::MAX)
+/// The size of an ABI struct, as the structs say it.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "ABI structs are small, checked when this is compiled"
+)]
+const fn size_of<T>() -> u32 {
+    let size = std::mem::size_of::<T>();
+    assert!(size < 1 << 16, "ABI structs are small");
+    size as u32
 }
 
 #[cfg(test)]
@@ -768,7 +773,7 @@ mod tests {
     }
 
     static STATE: abi::State = abi::State {
-        struct_size: std::mem::size_of::<abi::State>() as u32,
+        struct_size: size_of::<abi::State>(),
         reserved: 0,
         get: Some(state_get),
         set: Some(state_set),

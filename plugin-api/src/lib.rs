@@ -59,7 +59,7 @@ pub use event::{Event, EventKind, Lead};
 pub use host::{Host, Level, Tables};
 pub use outcome::{Ending, Outcome};
 pub use probe::{Probe, Step, Stop};
-pub use problem::{Problem, Problems, step};
+pub use problem::{Chinese, Problem, Problems, languages, step};
 pub use quantity::{ByteSize, HumanDuration};
 pub use secret::Secret;
 pub use sink::Sink;

@@ -12,8 +12,35 @@ pub struct Problem {
     pub message: String,
     /// What to do; may be empty.
     pub help: String,
+    /// The same in Chinese, where it is known.
+    pub chinese: Box<Chinese>,
     /// Where in the text at `path`, in bytes; `None` is all of it.
     pub range: Option<Range<usize>>,
+}
+
+/// What a [`Problem`] says, in Chinese; empty where only the English is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chinese {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+/// Stands between the English and the Chinese of one text where only one can be passed.
+const BETWEEN: char = '\u{1f}';
+
+/// Both languages as one text, as they cross the ABI.
+pub(crate) fn both(english: &str, chinese: &str) -> String {
+    if chinese.is_empty() {
+        return english.to_owned();
+    }
+    format!("{english}{BETWEEN}{chinese}")
+}
+
+/// The English and the Chinese of a text that a plugin gave, which are the same if it gave one.
+pub fn languages(text: &str) -> (&str, &str) {
+    text.split_once(BETWEEN).unwrap_or((text, text))
 }
 
 impl Problem {
@@ -30,6 +57,16 @@ impl Problem {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = help.into();
+        self
+    }
+
+    /// Adds the same in Chinese.
+    #[must_use]
+    pub fn chinese(mut self, message: impl Into<String>, help: impl Into<String>) -> Self {
+        self.chinese = Box::new(Chinese {
+            message: message.into(),
+            help: help.into(),
+        });
         self
     }
 

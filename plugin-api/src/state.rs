@@ -75,10 +75,10 @@ impl State {
             return Err(NotKept::Key);
         }
         match &self.0 {
-            Place::Host(handle) => match handle.set(key, value) {
-                true => Ok(()),
-                false => Err(NotKept::Refused),
-            },
+            Place::Host(handle) => {
+                let kept = handle.set(key, value);
+                kept.then_some(()).ok_or(NotKept::Refused)
+            }
             Place::Memory(kept) => {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 if value.expose().is_empty() {

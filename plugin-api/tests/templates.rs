@@ -285,7 +285,8 @@ proptest::proptest! {
         proptest::sample::select(vec![
             "{{", "}}", "{%", "%}", "{#", "#}", " ", "phone", "name", "|", "mask", "lookup", "(", ")", "'", "\"", "if",
             "else", "endif", "for", "in", "is", "not", "none", ".", ",", "1", "客", "[", "]", "{", "}", "-", "\\", "raw",
-            "set", "=", "format", "datetime", "uuid5", "truncate_bytes",
+            "set", "=", "｛", "｝", "＝", "“", "”", "`", "$", "&&", "!", "like", "姓名", "\u{3000}", "%", "@", "?", "~", "+", "==",
+            "remark", "store_id", "format", "datetime", "uuid5", "truncate_bytes",
         ]), 0..14)) {
         let text = parts.concat();
         let engine = Engine::new(tables());

@@ -7,6 +7,7 @@
 mod amqp;
 mod commands;
 mod configuration;
+mod connect;
 mod delivery;
 mod durability;
 mod email;
@@ -22,13 +23,17 @@ mod nats;
 mod operators;
 mod plugins;
 mod privacy;
+mod quarantine;
 mod receiving;
 mod spreadsheet;
 #[cfg(feature = "all-plugins")]
 mod sql;
 mod steps;
 mod stopping;
+mod strangers;
 mod trial;
 mod tryton;
+mod unrouted;
 mod upkeep;
 mod walk;
+mod wrong_clock;

@@ -205,7 +205,10 @@ fn what_is_in_quarantine_is_looked_at_and_released_or_discarded() {
     assert_eq!(crm.received()[0].record_id(), 371_009);
     let (code, _, stderr) = run(&daemon, &["leads", "release", &ids[0]], "");
     assert_eq!(code, 1, "{stderr}");
-    assert_eq!(run(&daemon, &["leads", "discard", &ids[1]], "").0, 0);
+    assert_eq!(
+        run(&daemon, &["leads", "discard", &ids[1], "--yes"], "").0,
+        0
+    );
     assert_eq!(daemon.stat("/leads/in_quarantine"), 0);
     assert_eq!(daemon.stat("/leads/stored"), 1);
 }

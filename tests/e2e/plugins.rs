@@ -107,6 +107,23 @@ fn a_plugin_in_c_delivers_through_the_header_alone() {
 }
 
 #[test]
+fn a_plugin_of_an_older_minor_is_loaded_and_delivers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let library = compile(folder.path(), "OLDER");
+    let out = folder.path().join("out.jsonl");
+    let rest = sink("erp", "c_sink", &library)
+        + &format!("[sinks.erp.settings]\npath = \"{}\"\n", out.display());
+    let daemon = Daemon::start(Setup {
+        rest,
+        ..Setup::default()
+    });
+    daemon.shop().give(1..=2);
+    until("delivered", || daemon.stat("/sinks/erp/delivered") == 2);
+    let info = daemon.admin("/metrics").body;
+    assert!(info.contains("abi=\"1.0\""), "{info}");
+}
+
+#[test]
 fn completing_twice_is_logged_and_harms_nobody() {
     let folder = tempfile::tempdir().expect("a folder");
     let library = compile(folder.path(), "TWICE");
@@ -134,7 +151,10 @@ fn a_library_that_does_not_fit_is_refused_with_the_reason() {
             "WRONG_MAJOR",
             "it was built for plugin ABI 2.3, this leadgate speaks 1.3",
         ),
-        ("TOO_SMALL", "ABI 1.0 needs"),
+        (
+            "TOO_SMALL",
+            "ABI 1.0 needs 112: it lacks `settings_schema`, `check`",
+        ),
         ("NO_DELIVER", "has no `deliver` function"),
         ("WRONG_NAME", "its name is `other`"),
         ("NULL_DESCRIPTOR", "its descriptor is null"),

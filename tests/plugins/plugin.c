@@ -86,6 +86,13 @@ static void destroy(void *at) {
     free(sink);
 }
 
+#ifdef OLDER
+static const void *never(lg_bytes id) {
+    (void)id;
+    abort();
+}
+#endif
+
 static const lg_plugin PLUGIN = {
 #ifdef WRONG_MAGIC
     .magic = 1,
@@ -97,9 +104,18 @@ static const lg_plugin PLUGIN = {
 #else
     .abi_major = LG_ABI_MAJOR,
 #endif
-    .abi_minor = LG_ABI_MINOR,
+    .abi_minor =
+#ifdef OLDER
+        0,
+#else
+        LG_ABI_MINOR,
+#endif
 #ifdef TOO_SMALL
     .struct_size = 64,
+#elif defined OLDER
+    /* As a plugin of minor 0 to 2 says it; what lies behind is not its own. */
+    .struct_size = offsetof(lg_plugin, get_extension),
+    .get_extension = never,
 #else
     .struct_size = sizeof(lg_plugin),
 #endif

@@ -148,6 +148,11 @@ impl Daemon {
         self.admin("/api/v1/stats").json()
     }
 
+    /// `/metrics`.
+    pub fn metrics(&self) -> String {
+        self.admin("/metrics").body
+    }
+
     /// A number of `/api/v1/stats`, by JSON pointer.
     pub fn stat(&self, pointer: &str) -> u64 {
         self.stats()

@@ -8,6 +8,7 @@ mod accept;
 mod backlog;
 mod bar;
 mod baseline;
+mod charset;
 mod delivery;
 mod half_load;
 mod leads;
@@ -48,18 +49,22 @@ fn main() -> anyhow::Result<()> {
     let scale = Scale(scale);
     match part.as_deref() {
         None => {
+            charset::run()?;
             let rate = accept::run(scale)?;
             store::run(scale)?;
             half_load::run(scale, rate)?;
             delivery::run(scale, rate)
         }
+        Some("charset") => charset::run(),
         Some("accept") => accept::run(scale).map(drop),
         Some("store") => store::run(scale),
         Some("half-load") => half_load::run(scale, accept::rate(scale)?),
         Some("delivery") => delivery::run(scale, accept::rate(scale)?),
         Some("backlog") => backlog::run(scale),
         Some(other) => {
-            anyhow::bail!("no part {other:?}: accept, store, half-load, delivery or backlog")
+            anyhow::bail!(
+                "no part {other:?}: charset, accept, store, half-load, delivery or backlog"
+            )
         }
     }
 }

@@ -5,6 +5,7 @@
 //! delivery that dies again meanwhile is left alone, and it ends after [`LONGEST`] with the
 //! rest said.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -35,8 +36,10 @@ struct Wish {
 #[derive(Debug, Default, Serialize)]
 struct Outcome {
     retried: u64,
-    /// Not tried again: a newer revision was given to the sink, or somebody was faster.
+    /// Not tried again.
     skipped: u64,
+    /// Those, by why not.
+    skipped_because: BTreeMap<&'static str, u64>,
     /// Dead letters there are now.
     remaining: u64,
 }
@@ -89,11 +92,19 @@ async fn run(
         && admin.clock.monotonic().saturating_sub(since) < LONGEST
     {
         let page = dead(admin, sink, cursor, PAGE).await?;
-        let ids = page.items.iter().filter(|one| ended_by(one, began));
-        for repaired in repair(admin, ids.map(|one| one.id)).await? {
+        let (ids, died_again): (Vec<_>, Vec<_>) =
+            page.items.iter().partition(|one| ended_by(one, began));
+        if !died_again.is_empty() {
+            let count = died_again.len() as u64;
+            *outcome.skipped_because.entry("died_again").or_default() += count;
+        }
+        for repaired in repair(admin, ids.into_iter().map(|one| one.id)).await? {
             match repaired {
                 Repaired::Done => outcome.retried += 1,
-                _ => outcome.skipped += 1,
+                other => {
+                    outcome.skipped += 1;
+                    *outcome.skipped_because.entry(why(other)).or_default() += 1;
+                }
             }
         }
         cursor = page.next;
@@ -135,6 +146,18 @@ async fn dead(
         admin.outbox.deliveries(&filter, cursor.as_deref(), limit)
     })
     .await
+}
+
+/// Why a delivery was not tried again.
+const fn why(repaired: Repaired) -> &'static str {
+    match repaired {
+        Repaired::Done => "done",
+        Repaired::Unknown => "gone",
+        Repaired::InFlight => "in_flight",
+        Repaired::Over => "over",
+        Repaired::Newer => "newer",
+        Repaired::NoSink => "no_sink",
+    }
 }
 
 /// Whether it was over by then: what this very run brought back to death is not tried again.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::params::{Body, Params, guess, id};
 use super::problem::{Kind, Problem};
-use super::{Admin, privacy, reading, rfc3339};
+use super::{Admin, holds, privacy, reading, rfc3339};
 use crate::outbox::{
     Attempt, Delivery, DeliveryId, Filter, Listed, Repair, Repaired, State, StateName,
 };
@@ -41,6 +41,18 @@ pub(super) struct Summary {
     last_attempt_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fallback_of: Option<String>,
+    /// What holds it back now; empty if it is over or under way.
+    held_by: Vec<holds::Shown>,
+}
+
+impl Summary {
+    /// With what holds it back. Reads the disk.
+    pub(super) fn held(admin: &Admin, listed: &Listed) -> Result<Self, Problem> {
+        Ok(Self {
+            held_by: holds::of_delivery(admin, listed)?,
+            ..Self::from(listed)
+        })
+    }
 }
 
 impl From<&Listed> for Summary {
@@ -69,6 +81,7 @@ impl From<&Listed> for Summary {
             last_reason: last.map(|attempt| privacy::without_phones(&attempt.reason)),
             last_attempt_at: last.map(|attempt| rfc3339(attempt.started_at)),
             fallback_of: delivery.fallback_of.map(|id| id.to_string()),
+            held_by: Vec::new(),
         }
     }
 }
@@ -78,8 +91,12 @@ impl From<&Listed> for Summary {
 struct Detail {
     #[serde(flatten)]
     summary: Summary,
-    /// Attempts from before a person last said "try again": they do not count.
+    /// Attempts that do not count: probes, and those from before a person last said "try
+    /// again".
     attempts_not_counted: u32,
+    /// What the attempts say together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
     /// The newest attempts, oldest first.
     history: Vec<AttemptDetail>,
 }
@@ -146,11 +163,14 @@ pub(super) async fn list(
             admin.known_sink(sink, Kind::BadParameter)?;
         }
         let page = admin.outbox.deliveries(&filter, cursor.as_deref(), limit)?;
-        Ok::<_, Problem>(page)
+        let items = page.items.iter();
+        let items: Vec<_> = items
+            .map(|listed| Summary::held(admin, listed))
+            .collect::<Result<_, _>>()?;
+        Ok::<_, Problem>((items, page.next))
     });
-    let page = page.await?;
-    let items: Vec<_> = page.items.iter().map(Summary::from).collect();
-    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items, "next": page.next })))
+    let (items, next) = page.await?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items, "next": next })))
 }
 
 fn state(text: &str) -> Result<StateName, Problem> {
@@ -175,10 +195,16 @@ pub(super) async fn show(
 }
 
 async fn answer(admin: &web::Data<Admin>, id: DeliveryId) -> Result<HttpResponse, Problem> {
-    let found = reading(admin, move |admin| find(admin, id)).await?;
+    let (found, summary) = reading(admin, move |admin| {
+        let found = find(admin, id)?;
+        let summary = Summary::held(admin, &found)?;
+        Ok::<_, Problem>((found, summary))
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(Detail {
-        summary: Summary::from(&found),
+        summary,
         attempts_not_counted: found.delivery.budget.spent,
+        advice: advice(&found),
         history: found
             .delivery
             .history
@@ -203,6 +229,34 @@ fn find(admin: &Admin, id: DeliveryId) -> Result<Listed, Problem> {
         state: at_rest(&delivery),
         delivery,
     }))
+}
+
+/// Attempts that were sent and whose answer came too late or not at all: the destination may
+/// have the lead as often.
+fn advice(listed: &Listed) -> Option<String> {
+    if listed.state == StateName::Cancelled {
+        return None;
+    }
+    let history = listed.delivery.history.iter();
+    let unanswered: Vec<_> = history.filter(|one| one.outcome == "ambiguous").collect();
+    let timed_out = unanswered
+        .iter()
+        .filter(|one| one.rule == "timeout")
+        .count();
+    let times = unanswered.len();
+    if times == 0 {
+        return None;
+    }
+    let mut advice = format!(
+        "{times} of its attempts were sent and not answered: the destination may have the lead {times} times"
+    );
+    if timed_out > 0 {
+        advice += &format!(
+            "; {timed_out} of them waited for `timeout`: if the destination answers later than that, raise `timeout` of sinks.{}",
+            listed.delivery.sink
+        );
+    }
+    Some(advice)
 }
 
 fn at_rest(delivery: &Delivery) -> StateName {
@@ -238,6 +292,10 @@ pub(super) async fn retry(
         .repair(id, Repair::Retry { force }, admin.clock.now());
     done(repaired.await?, id, true)?;
     tracing::info!(delivery = %id, force, "delivery was told to try again");
+    // As a probe, too: a person wants to see how it goes.
+    if let Some(delivery) = reading(&admin, move |admin| admin.outbox.delivery(id)).await? {
+        admin.delivery.hurry(&delivery.sink, id);
+    }
     answer(&admin, id).await
 }
 

@@ -7,11 +7,14 @@
 mod auth;
 mod bulk;
 mod deliveries;
+mod holds;
 mod leads;
+mod orphans;
 mod params;
 mod privacy;
 mod problem;
 mod quarantine;
+mod release;
 mod resources;
 mod sinks;
 mod stats;
@@ -45,6 +48,9 @@ use crate::telemetry::metrics::Metrics;
 /// source is not configured any more.
 pub type Reread = dyn Fn(&StoredSuspect) -> Option<Arrival> + Send + Sync;
 
+/// When a push in quarantine was sent, by the sender's clock, if it says so.
+pub type PushedAt = dyn Fn(&StoredSuspect) -> Option<Millis> + Send + Sync;
+
 /// Largest body the API takes.
 const MAX_BODY: usize = 64 << 10;
 
@@ -62,6 +68,8 @@ pub struct Admin {
     pub tables: Tables,
     /// How a push is taken out of quarantine.
     pub reread: Arc<Reread>,
+    /// When such a push was sent.
+    pub pushed_at: Arc<PushedAt>,
     /// All metrics.
     pub metrics: Metrics,
     /// What time it is.
@@ -122,6 +130,7 @@ fn resources() -> Vec<At> {
         at("/deliveries/{id}").get(deliveries::show),
         at("/deliveries/{id}/retry").post(deliveries::retry),
         at("/deliveries/{id}/cancel").post(deliveries::cancel),
+        at("/orphaned").get(orphans::list),
         at("/leads").get(leads::list),
         at("/leads/search").post(leads::search),
         at("/leads/{id}").get(leads::show),
@@ -132,12 +141,13 @@ fn resources() -> Vec<At> {
         at("/sinks/{name}/retry-dead").post(bulk::retry_dead),
         at("/sinks/{name}/test").post(trial::test),
         at("/quarantine").get(quarantine::list),
+        at("/quarantine/release").post(release::release_many),
         at("/quarantine/{id}").get(quarantine::show),
-        at("/quarantine/{id}/release").post(quarantine::release),
+        at("/quarantine/{id}/release").post(release::release),
         at("/outbox/backup").post(upkeep::backup),
         at("/outbox/export").post(upkeep::export),
         at("/outbox/rekey").post(upkeep::rekey),
-        at("/quarantine/{id}/discard").post(quarantine::discard),
+        at("/quarantine/{id}/discard").post(release::discard),
     ]
 }
 

@@ -24,6 +24,7 @@ pub(super) enum Kind {
     Newer,
     NoSink,
     NoSource,
+    Unreachable,
     CountChanged,
     Busy,
     TooLarge,
@@ -51,6 +52,11 @@ impl Kind {
             Self::Newer => (StatusCode::CONFLICT, "newer", "a newer revision is there"),
             Self::NoSink => (StatusCode::CONFLICT, "no-sink", "sink not configured"),
             Self::NoSource => (StatusCode::CONFLICT, "no-source", "source not configured"),
+            Self::Unreachable => (
+                StatusCode::CONFLICT,
+                "unreachable",
+                "nobody could be reached by it",
+            ),
             Self::CountChanged => (
                 StatusCode::CONFLICT,
                 "count-changed",

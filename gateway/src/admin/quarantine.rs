@@ -1,8 +1,7 @@
-//! The quarantine: look at a push that was kept aside, release it as a lead, or discard it.
+//! The quarantine: look at pushes that were kept aside. What becomes of them is decided in
+//! [`super::release`].
 //!
 //! What was pushed is shown only with `reveal=true`, which is logged.
-
-use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
@@ -11,8 +10,10 @@ use serde_json::json;
 
 use super::params::{Params, id};
 use super::problem::{Kind, Problem};
-use super::{Admin, reading, rfc3339};
-use crate::outbox::{Accepted, QuarantineId, StoredSuspect};
+use super::{Admin, reading, release, rfc3339};
+use crate::clock::Millis;
+use crate::lead::time::parse_gmt8;
+use crate::outbox::{QuarantineCount, QuarantineId, StoredSuspect};
 
 /// Pushes on a page at most: each is read with its body.
 const MOST: usize = 100;
@@ -23,6 +24,10 @@ struct Suspect {
     source: String,
     reason: String,
     received_at: String,
+    /// When it was sent, by the sender's clock.
+    pushed_at: Option<String>,
+    /// The sender's clock less this machine's, when the push came.
+    clock_difference_seconds: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     content_type: String,
@@ -30,9 +35,13 @@ struct Suspect {
     bytes: usize,
 }
 
-impl From<&StoredSuspect> for Suspect {
-    fn from(stored: &StoredSuspect) -> Self {
+impl Suspect {
+    fn of(admin: &Admin, stored: &StoredSuspect) -> Self {
+        let pushed_at = (admin.pushed_at)(stored);
         Self {
+            pushed_at: pushed_at.map(rfc3339),
+            clock_difference_seconds: pushed_at
+                .map(|pushed_at| pushed_at.saturating_sub(stored.received_at) / 1000),
             id: stored.id.to_string(),
             source: stored.source.clone(),
             reason: stored.reason.clone(),
@@ -57,11 +66,11 @@ struct Revealed {
     body_base64: Option<String>,
 }
 
-impl From<StoredSuspect> for Revealed {
-    fn from(stored: StoredSuspect) -> Self {
+impl Revealed {
+    fn of(admin: &Admin, stored: StoredSuspect) -> Self {
         let text = std::str::from_utf8(&stored.body).is_ok();
         Self {
-            suspect: Suspect::from(&stored),
+            suspect: Suspect::of(admin, &stored),
             body: String::from_utf8_lossy(&stored.body).into_owned(),
             body_base64: (!text)
                 .then(|| base64::engine::general_purpose::STANDARD.encode(&stored.body)),
@@ -70,20 +79,138 @@ impl From<StoredSuspect> for Revealed {
     }
 }
 
+/// How much of a source is there.
+#[derive(Serialize)]
+struct Count {
+    source: String,
+    entries: u64,
+    bytes: u64,
+    /// Pushes that were not kept, because as many as may be were there: they got the failure
+    /// answer.
+    not_kept: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_not_kept_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_not_kept_at: Option<String>,
+}
+
+impl From<(String, QuarantineCount)> for Count {
+    fn from((source, count): (String, QuarantineCount)) -> Self {
+        let when = |at| (count.not_kept > 0).then(|| rfc3339(at));
+        Self {
+            source,
+            entries: count.entries,
+            bytes: count.bytes,
+            not_kept: count.not_kept,
+            first_not_kept_at: when(count.first_not_kept_at),
+            last_not_kept_at: when(count.last_not_kept_at),
+        }
+    }
+}
+
+/// Which pushes in quarantine.
+pub(super) struct Wanted {
+    reason: Option<String>,
+    source: Option<String>,
+    /// Received at or after.
+    since: Option<Millis>,
+    /// Received before.
+    until: Option<Millis>,
+}
+
+impl Wanted {
+    pub(super) fn of(
+        reason: Option<String>,
+        source: Option<String>,
+        (since, until): (Option<&str>, Option<&str>),
+        now: Millis,
+    ) -> Result<Self, Problem> {
+        Ok(Self {
+            reason,
+            source,
+            since: since.map(|text| when("since", text, now)).transpose()?,
+            until: until.map(|text| when("until", text, now)).transpose()?,
+        })
+    }
+
+    /// Whether it is all there are.
+    pub(super) fn is_all(&self) -> bool {
+        self.reason.is_none()
+            && self.source.is_none()
+            && self.since.is_none()
+            && self.until.is_none()
+    }
+
+    fn has(&self, one: &StoredSuspect) -> bool {
+        self.reason
+            .as_ref()
+            .is_none_or(|reason| *reason == one.reason)
+            && self
+                .source
+                .as_ref()
+                .is_none_or(|source| *source == one.source)
+            && self.since.is_none_or(|since| one.received_at >= since)
+            && self.until.is_none_or(|until| one.received_at < until)
+    }
+
+    /// Gives all of them to `each`, oldest first. Reads the disk: for a thread that may block.
+    pub(super) fn each(
+        &self,
+        admin: &Admin,
+        mut each: impl FnMut(StoredSuspect),
+    ) -> Result<(), Problem> {
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = admin.outbox.suspects(cursor.as_deref(), MOST)?;
+            page.items
+                .into_iter()
+                .filter(|one| self.has(one))
+                .for_each(&mut each);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A moment: RFC 3339, `2026-11-26 10:00:00` at GMT+8, or how long ago, such as `2h`.
+fn when(name: &str, text: &str, now: Millis) -> Result<Millis, Problem> {
+    let ago = || {
+        let age: leadgate_plugin::HumanDuration = text.parse().ok()?;
+        Some(now.saturating_sub(Millis::try_from(age.0.as_millis()).unwrap_or(Millis::MAX)))
+    };
+    let at = || Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond());
+    parse_gmt8(text).or_else(at).or_else(ago).ok_or_else(|| {
+        let detail = format!(
+            "`{name}` is a time such as 2026-11-26T10:00:00+08:00 or \"2026-11-26 10:00:00\" \
+             (GMT+8), or how long ago, such as 2h"
+        );
+        Problem::new(Kind::BadParameter, detail)
+    })
+}
+
 /// `GET /quarantine`
 pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["limit", "cursor"])?;
+    let names = ["limit", "cursor", "reason", "source", "since", "until"];
+    let params = Params::of(&request, &names)?;
     let limit = params.limit(MOST)?;
     let cursor = params.cursor()?.map(str::to_owned);
+    let text = |name: &str| params.text(name).map(str::to_owned);
+    let times = (params.text("since"), params.text("until"));
+    let wanted = Wanted::of(text("reason"), text("source"), times, admin.clock.now())?;
     let read = reading(&admin, move |admin| {
-        admin.outbox.suspects(cursor.as_deref(), limit)
+        let page = admin.outbox.suspects(cursor.as_deref(), limit)?;
+        let items = page.items.iter().filter(|one| wanted.has(one));
+        let items: Vec<_> = items.map(|one| Suspect::of(admin, one)).collect();
+        let counts = admin.outbox.quarantine_counts()?.into_iter();
+        let counts: Vec<_> = counts.map(Count::from).collect();
+        Ok::<_, Problem>(json!({ "items": items, "next": page.next, "counts": counts }))
     });
-    let page = read.await?;
-    let items: Vec<_> = page.items.iter().map(Suspect::from).collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "next": page.next })))
+    Ok(HttpResponse::Ok().json(read.await?))
 }
 
 /// `GET /quarantine/{id}`
@@ -95,66 +222,25 @@ pub(super) async fn show(
     let id = QuarantineId(id(&path)?);
     let reveal = Params::of(&request, &["reveal"])?.flag("reveal")?;
     let found = find(&admin, id).await?;
-    if reveal {
+    let becomes = release::preview(&admin.reread, &found);
+    let mut shown = if reveal {
         tracing::info!(quarantine = %id, "push in quarantine was revealed");
-        return Ok(HttpResponse::Ok().json(Revealed::from(found)));
-    }
-    Ok(HttpResponse::Ok().json(Suspect::from(&found)))
+        json!(Revealed::of(&admin, found))
+    } else {
+        json!(Suspect::of(&admin, &found))
+    };
+    shown["becomes"] = becomes;
+    Ok(HttpResponse::Ok().json(shown))
 }
 
-async fn find(admin: &web::Data<Admin>, id: QuarantineId) -> Result<StoredSuspect, Problem> {
+pub(super) async fn find(
+    admin: &web::Data<Admin>,
+    id: QuarantineId,
+) -> Result<StoredSuspect, Problem> {
     let found = reading(admin, move |admin| admin.outbox.suspect(id)).await?;
     found.ok_or_else(|| no_such(id))
 }
 
-fn no_such(id: QuarantineId) -> Problem {
+pub(super) fn no_such(id: QuarantineId) -> Problem {
     Problem::no_such("push in quarantine with the id", id)
-}
-
-/// `POST /quarantine/{id}/release`
-pub(super) async fn release(
-    admin: web::Data<Admin>,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path)?);
-    Params::of(&request, &[])?;
-    let suspect = find(&admin, id).await?;
-    let reread = Arc::clone(&admin.reread);
-    let Some(arrival) = reread(&suspect) else {
-        let detail = format!(
-            "its source `{}` is not configured any more; configure it first",
-            suspect.source
-        );
-        return Err(Problem::new(Kind::NoSource, detail));
-    };
-    let accepted = admin.outbox.admit(id, arrival, admin.clock.now()).await?;
-    let (lead, revision, duplicate) = match accepted.ok_or_else(|| no_such(id))? {
-        Accepted::New { lead, revision, .. } | Accepted::Routed { lead, revision } => {
-            (lead, revision, false)
-        }
-        Accepted::Duplicate { lead, revision } => (lead, revision, true),
-    };
-    tracing::info!(quarantine = %id, %lead, revision, duplicate, "push was released from quarantine");
-    Ok(HttpResponse::Ok().json(json!({
-        "id": id.to_string(),
-        "lead": lead.to_string(),
-        "revision": revision,
-        "duplicate": duplicate,
-    })))
-}
-
-/// `POST /quarantine/{id}/discard`
-pub(super) async fn discard(
-    admin: web::Data<Admin>,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path)?);
-    Params::of(&request, &[])?;
-    if !admin.outbox.discard(id).await? {
-        return Err(no_such(id));
-    }
-    tracing::info!(quarantine = %id, "push in quarantine was discarded");
-    Ok(HttpResponse::Ok().json(json!({ "id": id.to_string(), "discarded": true })))
 }

@@ -9,14 +9,13 @@ use serde_json::json;
 
 use super::params::{Params, guess};
 use super::problem::{Kind, Problem};
-use super::{Admin, reading, stats};
+use super::{Admin, holds, reading, stats};
 
 #[derive(Debug, Serialize)]
 struct Sink {
     name: String,
     /// `None` for a sink that is not configured any more but has deliveries.
     plugin: Option<String>,
-    configured: bool,
     #[serde(flatten)]
     counts: stats::Sink,
 }
@@ -41,10 +40,20 @@ impl Admin {
         ))
     }
 
-    /// Refuses a sink that is not configured.
+    /// Refuses a sink that is not configured, and says so if it was.
     pub(super) fn configured_sink(&self, name: &str) -> Result<(), Problem> {
         if self.sinks.contains_key(name) {
             return Ok(());
+        }
+        let totals = self.outbox.totals();
+        if let Some(counts) = totals.sinks.get(name) {
+            let (waiting, dead) = (counts.waiting, counts.dead_letters());
+            return Err(Problem::new(
+                Kind::NoSink,
+                format!(
+                    "sink {name} is not configured any more, so nothing is sent to it: {waiting} deliveries wait and {dead} are dead; configure [sinks.{name}] again, or see `leadgate outbox orphaned` and cancel them"
+                ),
+            ));
         }
         let guess = guess(name, self.sinks.keys().map(String::as_str));
         let detail = format!("there is no such sink; {guess}");
@@ -64,23 +73,15 @@ pub(super) async fn list(
 
 fn all(admin: &Admin) -> Result<Vec<Sink>, Problem> {
     let totals = admin.outbox.totals();
-    let names: BTreeSet<&String> = admin.sinks.keys().chain(totals.sinks.keys()).collect();
-    let mut sinks = Vec::new();
-    for name in names {
-        let plugin = admin.sinks.get(name);
-        let configured = plugin.is_some();
-        let counts = stats::sink(admin, &totals, name)?;
-        // Once it is not configured and has nothing left, it is history.
-        if configured || counts.has_work() {
-            sinks.push(Sink {
-                name: name.clone(),
-                plugin: plugin.cloned(),
-                configured,
-                counts,
-            });
-        }
-    }
-    Ok(sinks)
+    let names = stats::names(admin, &totals).into_iter();
+    let sink = |name: String| {
+        Ok(Sink {
+            plugin: admin.sinks.get(&name).cloned(),
+            counts: stats::sink(admin, &totals, &name)?,
+            name,
+        })
+    };
+    names.map(sink).collect()
 }
 
 /// `POST /sinks/{name}/pause`
@@ -90,26 +91,47 @@ pub(super) async fn pause(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
-    set(&admin, &path, true).await
+    let name = path.into_inner();
+    // Also of a sink that is not configured: it holds when that is configured again.
+    admin.known_sink(&name, Kind::NotFound)?;
+    admin.outbox.pause(&name, true).await?;
+    tracing::info!(sink = name, "sink was paused");
+    Ok(HttpResponse::Ok().json(json!({
+        "name": name,
+        "paused": true,
+        "holds": holds::shown(&name, holds::of_sink(&admin, &name)),
+    })))
 }
 
-/// `POST /sinks/{name}/resume`
+/// `POST /sinks/{name}/resume`: ends a pause, the breaker and the destination's wait.
 pub(super) async fn resume(
     admin: web::Data<Admin>,
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
-    set(&admin, &path, false).await
-}
-
-async fn set(admin: &Admin, name: &str, paused: bool) -> Result<HttpResponse, Problem> {
-    admin.configured_sink(name)?;
-    admin.outbox.pause(name, paused).await?;
+    let name = path.into_inner();
+    let paused = admin.outbox.paused(&name);
     if paused {
-        tracing::info!(sink = name, "sink was paused");
-    } else {
-        tracing::info!(sink = name, "sink was resumed");
+        admin.outbox.pause(&name, false).await?;
     }
-    Ok(HttpResponse::Ok().json(json!({ "name": name, "paused": paused })))
+    admin.configured_sink(&name)?;
+    let resumed = admin.delivery.resume(&name).unwrap_or_default();
+    tracing::info!(
+        sink = name,
+        paused,
+        breaker = resumed.breaker,
+        destination_wait = resumed.destination,
+        "sink was resumed"
+    );
+    Ok(HttpResponse::Ok().json(json!({
+        "name": name,
+        "paused": false,
+        "ended": {
+            "pause": paused,
+            "breaker": resumed.breaker,
+            "destination_wait": resumed.destination,
+        },
+        "holds": holds::shown(&name, holds::of_sink(&admin, &name)),
+    })))
 }

@@ -1,10 +1,11 @@
 //! Stats: how many leads and deliveries there are, in which state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::Admin;
+use super::{Admin, holds, rfc3339};
+use crate::delivery::HoldReason;
 use crate::outbox::{Totals, Unavailable};
 
 /// `GET /api/v1/stats`.
@@ -66,6 +67,9 @@ fn clock(admin: &Admin) -> Clock {
 /// How one sink does.
 #[derive(Debug, Serialize)]
 pub(super) struct Sink {
+    configured: bool,
+    /// Not configured any more, with deliveries that wait or are dead.
+    orphaned: bool,
     /// Never tried yet.
     pending: u64,
     in_flight: u64,
@@ -78,17 +82,14 @@ pub(super) struct Sink {
     cancelled: u64,
     dead: u64,
     oldest_pending_seconds: Option<u64>,
+    /// Since the process started.
+    last_delivered_at: Option<String>,
     paused: bool,
+    /// What holds its deliveries back now.
+    holds: Vec<holds::Shown>,
     breaker: &'static str,
     /// While the breaker is open: until an attempt probes the sink.
     probe_in_seconds: Option<u64>,
-}
-
-impl Sink {
-    /// Whether anything waits or is dead.
-    pub(super) fn has_work(&self) -> bool {
-        self.pending + self.in_flight + self.retrying + self.behind + self.dead > 0
-    }
 }
 
 /// How one sink does. Reads the disk.
@@ -97,7 +98,10 @@ pub(super) fn sink(admin: &Admin, totals: &Totals, name: &str) -> Result<Sink, U
     let status = admin.delivery.of(name);
     let oldest = admin.outbox.oldest(name)?;
     let tried = counts.retrying + counts.behind;
+    let configured = admin.sinks.contains_key(name);
     Ok(Sink {
+        configured,
+        orphaned: !configured && counts.waiting + counts.dead_letters() > 0,
         pending: counts.waiting.saturating_sub(tried),
         in_flight: status.in_flight as u64,
         retrying: counts.retrying,
@@ -108,18 +112,31 @@ pub(super) fn sink(admin: &Admin, totals: &Totals, name: &str) -> Result<Sink, U
         dead: counts.dead_letters(),
         oldest_pending_seconds: oldest
             .map(|at| u64::try_from(admin.clock.now().saturating_sub(at) / 1000).unwrap_or(0)),
+        last_delivered_at: admin.delivery.delivered_at(name).map(rfc3339),
         paused: admin.outbox.paused(name),
+        holds: holds::shown(name, holds::of_sink(admin, name)),
         breaker: status.breaker.as_str(),
         probe_in_seconds: status.opens_again_in.map(|left| left.as_secs()),
     })
+}
+
+/// The sinks that are shown everywhere: those that are configured, and those that are not any
+/// more but have deliveries that wait or are dead.
+pub(super) fn names(admin: &Admin, totals: &Totals) -> BTreeSet<String> {
+    let orphaned = totals
+        .sinks
+        .iter()
+        .filter(|(_, counts)| counts.waiting + counts.dead_letters() > 0)
+        .map(|(name, _)| name);
+    admin.sinks.keys().chain(orphaned).cloned().collect()
 }
 
 /// Reads the counts. Reads the disk: for a thread that may block.
 pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
     let totals = admin.outbox.totals();
     let mut sinks = BTreeMap::new();
-    for name in admin.sinks.keys() {
-        sinks.insert(name.clone(), sink(admin, &totals, name)?);
+    for name in names(admin, &totals) {
+        sinks.insert(name.clone(), sink(admin, &totals, &name)?);
     }
     Ok(Stats {
         leads: Leads {
@@ -173,6 +190,9 @@ pub(super) fn refresh(admin: &Admin) {
     let Ok(stats) = read(admin) else { return };
     let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
     outbox.quarantine.set(gauge(stats.leads.in_quarantine));
+    // A sink that was not configured any more and has nothing left is gone.
+    outbox.deliveries.reset();
+    admin.metrics.delivery.orphaned.reset();
     outbox.unrouted_now.set(gauge(stats.leads.unrouted));
     outbox
         .clock_ahead
@@ -191,6 +211,14 @@ pub(super) fn refresh(admin: &Admin) {
                 .with_label_values(&[name.as_str(), state])
                 .set(gauge(count));
         }
+        held(admin, name);
+        let left = sink.pending + sink.retrying + sink.behind + sink.dead;
+        admin
+            .metrics
+            .delivery
+            .orphaned
+            .with_label_values(&[name.as_str()])
+            .set(if sink.orphaned { gauge(left) } else { 0 });
         admin
             .metrics
             .delivery
@@ -201,5 +229,25 @@ pub(super) fn refresh(admin: &Admin) {
             .oldest_age
             .with_label_values(&[name.as_str()])
             .set(sink.oldest_pending_seconds.unwrap_or(0) as f64);
+    }
+}
+
+/// Sets what holds a sink back, and until when.
+#[expect(clippy::cast_precision_loss, reason = "times far below 2^53")]
+fn held(admin: &Admin, sink: &str) {
+    let metrics = &admin.metrics.delivery;
+    let holds = holds::of_sink(admin, sink);
+    for reason in HoldReason::OF_SINKS {
+        let hold = holds.iter().find(|hold| hold.reason == reason);
+        let until = hold.and_then(|hold| hold.until).unwrap_or(0);
+        let labels = [sink, reason.as_str()];
+        metrics
+            .held
+            .with_label_values(&labels)
+            .set(i64::from(hold.is_some()));
+        metrics
+            .held_until
+            .with_label_values(&labels)
+            .set(until as f64 / 1000.0);
     }
 }

@@ -8,7 +8,14 @@ use super::{BAD_CONFIG, FAILED, Global, fail};
 use crate::config::{self, Catalogue, Config, Environment, Purpose, Report};
 use crate::plugin::{Plugins, SinkConfig};
 
-pub(super) fn run(global: &Global) -> ExitCode {
+#[derive(clap::Args)]
+pub(super) struct Check {
+    /// Also connect to each sink's destination, without a lead: name, connection, TLS, login
+    #[arg(long)]
+    connect: bool,
+}
+
+pub(super) fn run(global: &Global, check: &Check) -> ExitCode {
     let mut plugins = match Plugins::builtin() {
         Ok(plugins) => plugins,
         Err(error) => return fail(error, FAILED),
@@ -23,7 +30,7 @@ pub(super) fn run(global: &Global) -> ExitCode {
         report.look_around(config);
     }
     let good = config.filter(|_| !report.has_errors());
-    if global.json {
+    if global.json && (!check.connect || good.is_none()) {
         println!("{:#}", report.json(global.lang()));
     } else {
         print_report(global, &report);
@@ -45,6 +52,11 @@ pub(super) fn run(global: &Global) -> ExitCode {
         for note in report.notes(global.lang()) {
             println!("{note}");
         }
+    }
+    if check.connect
+        && let Err(code) = super::check_connect::run(global, &config, &plugins)
+    {
+        return code;
     }
     ExitCode::SUCCESS
 }

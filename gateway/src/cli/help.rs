@@ -1,7 +1,7 @@
 //! Help in Chinese: what the derived definitions say in English, by command.
 
 /// What each command is for, by its path.
-pub(super) const ABOUTS: [(&str, &str); 31] = [
+pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("run", "运行守护进程"),
     ("check", "检查配置，一次列出所有问题"),
     ("init", "生成带注释的初始配置，可选择目的地"),
@@ -17,17 +17,25 @@ pub(super) const ABOUTS: [(&str, &str); 31] = [
     ("outbox show", "查看一条投递及其每次尝试"),
     ("outbox retry", "重新投递一条，或某目的地的全部死信"),
     ("outbox cancel", "放弃一条投递"),
-    ("leads", "查找客资，处理隔离区"),
+    ("leads", "查找客资"),
     (
         "leads find",
         "按手机号等查找客资；值放在请求体中，不进入 URL",
     ),
     ("leads list", "列出客资，最新的在前"),
     ("leads show", "查看一条客资的各版本与投递"),
-    ("leads quarantine", "列出隔离区中的推送，最早的在前"),
-    ("leads suspect", "查看隔离区中的一条推送"),
-    ("leads release", "将隔离的推送作为客资放行并投递"),
-    ("leads discard", "永久删除隔离区中的一条推送"),
+    ("leads quarantine", "现为 leadgate quarantine list"),
+    ("leads suspect", "现为 leadgate quarantine show"),
+    ("leads release", "现为 leadgate quarantine release"),
+    ("leads discard", "现为 leadgate quarantine discard"),
+    ("quarantine", "查看、放行或丢弃被隔离的推送"),
+    ("quarantine list", "列出隔离区中的推送，最早的在前"),
+    (
+        "quarantine show",
+        "查看隔离区中的一条推送，以及放行后会成为什么",
+    ),
+    ("quarantine release", "将隔离的推送作为客资放行并投递"),
+    ("quarantine discard", "永久删除隔离区中的一条推送"),
     ("sink", "查看、暂停、恢复、测试目的地，或充当一个"),
     ("sink list", "列出目的地及其待处理数量"),
     ("sink pause", "暂停目的地，重启后仍暂停，直到恢复"),
@@ -51,7 +59,7 @@ pub(super) const ABOUTS: [(&str, &str); 31] = [
 ];
 
 /// What the arguments of operators' commands are, by command and name.
-pub(super) const ARGUMENTS: [(&str, &str, &str); 36] = [
+pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("init", "folder", "写到哪个文件夹"),
     (
         "init",
@@ -127,6 +135,11 @@ pub(super) const ARGUMENTS: [(&str, &str, &str); 36] = [
     ),
     ("outbox retry", "yes", "不再询问"),
     ("outbox cancel", "id", "投递编号"),
+    (
+        "check",
+        "connect",
+        "同时连接每个目的地（不发送客资）：域名、连接、TLS、登录",
+    ),
     ("leads list", "unrouted", "只列出没有目的地要的客资"),
     (
         "leads find",
@@ -143,11 +156,35 @@ pub(super) const ARGUMENTS: [(&str, &str, &str); 36] = [
     ("leads find", "openid", "淘宝加密 ID；用 - 从标准输入读取"),
     ("leads show", "reveal", "显示个人信息；守护进程会记录此操作"),
     (
-        "leads suspect",
+        "quarantine list",
+        "reason",
+        "只看该原因：stale、no_timestamp、unparsable、not_an_object、no_known_field、unknown_method、open_key",
+    ),
+    ("quarantine list", "source", "只看该来源"),
+    (
+        "quarantine list",
+        "since",
+        "只看此时间及之后接收的，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+    ),
+    ("quarantine list", "until", "只看此时间之前接收的"),
+    (
+        "quarantine show",
         "reveal",
         "显示推送内容；守护进程会记录此操作",
     ),
-    ("leads release", "id", "隔离推送的编号"),
+    ("quarantine release", "id", "隔离推送的编号"),
+    ("quarantine release", "reason", "放行该原因的全部"),
+    ("quarantine release", "source", "放行该来源的全部"),
+    ("quarantine release", "since", "放行此时间及之后接收的全部"),
+    ("quarantine release", "until", "放行此时间之前接收的全部"),
+    (
+        "quarantine release",
+        "force",
+        "连同无法联系到任何人的推送一起放行",
+    ),
+    ("quarantine release", "yes", "不再询问"),
+    ("quarantine discard", "id", "隔离推送的编号"),
+    ("quarantine discard", "yes", "不再询问"),
 ];
 
 /// The command tree with its help in Chinese.

@@ -1,4 +1,4 @@
-//! `leadgate leads`: leads that are stored, and pushes in quarantine.
+//! `leadgate leads`: leads that are stored.
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
 use super::table::{self, Column, column};
-use super::{FAILED, Global, fail, finish};
+use super::{FAILED, Global, fail, finish, quarantine};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -18,14 +18,18 @@ pub(super) enum Command {
     List(Leads),
     /// Show a lead with its revisions and deliveries
     Show(Show),
-    /// List pushes that were kept aside, oldest first
-    Quarantine(List),
-    /// Show a push in quarantine
-    Suspect(Show),
-    /// Take a push out of quarantine as the lead it is, and deliver it
-    Release(One),
-    /// Remove a push from quarantine for good
-    Discard(One),
+    /// Now `leadgate quarantine list`
+    #[command(hide = true)]
+    Quarantine(quarantine::List),
+    /// Now `leadgate quarantine show`
+    #[command(hide = true)]
+    Suspect(quarantine::Show),
+    /// Now `leadgate quarantine release`
+    #[command(hide = true)]
+    Release(quarantine::Release),
+    /// Now `leadgate quarantine discard`
+    #[command(hide = true)]
+    Discard(quarantine::Discard),
 }
 
 /// One value; `-` reads it from stdin, so that it does not stay in the shell's history.
@@ -83,14 +87,6 @@ pub(super) struct Show {
     target: Target,
 }
 
-#[derive(clap::Args)]
-pub(super) struct One {
-    /// Id of the push in quarantine
-    id: String,
-    #[command(flatten)]
-    target: Target,
-}
-
 const LEADS: [Column; 6] = [
     column("id", "lead", "客资"),
     column("source", "source", "来源"),
@@ -98,15 +94,6 @@ const LEADS: [Column; 6] = [
     column("revisions", "revisions", "版本数"),
     column("last_received_at", "received", "接收时间"),
     column("sinks", "sinks", "目的地"),
-];
-
-const SUSPECTS: [Column; 6] = [
-    column("id", "id", "编号"),
-    column("source", "source", "来源"),
-    column("reason", "reason", "原因"),
-    column("received_at", "received", "接收时间"),
-    column("bytes", "bytes", "字节"),
-    column("request_id", "request id", "请求编号"),
 ];
 
 const DELIVERIES: [Column; 6] = [
@@ -118,16 +105,19 @@ const DELIVERIES: [Column; 6] = [
     column("last_reason", "last reason", "最近原因"),
 ];
 
-pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
-    finish(match command {
-        Command::Find(find) => search(global, find),
-        Command::List(leads) => page(global, &leads.list, "/leads", &LEADS, leads.unrouted),
-        Command::Show(one) => show(global, one),
-        Command::Quarantine(list) => page(global, list, "/quarantine", &SUSPECTS, false),
-        Command::Suspect(one) => suspect(global, one),
-        Command::Release(one) => release(global, one),
-        Command::Discard(one) => discard(global, one),
-    })
+pub(super) fn run(global: &Global, command: Command) -> ExitCode {
+    let moved = match command {
+        Command::Find(find) => return finish(search(global, &find)),
+        Command::List(leads) => {
+            return finish(page(global, &leads.list, "/leads", &LEADS, leads.unrouted));
+        }
+        Command::Show(one) => return finish(show(global, &one)),
+        Command::Quarantine(list) => quarantine::Command::List(list),
+        Command::Suspect(one) => quarantine::Command::Show(one),
+        Command::Release(args) => quarantine::Command::Release(args),
+        Command::Discard(one) => quarantine::Command::Discard(one),
+    };
+    quarantine::run(global, &moved)
 }
 
 fn search(global: &Global, find: &Find) -> Result<(), ExitCode> {
@@ -225,55 +215,4 @@ fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
     let deliveries = lead["deliveries"].as_array();
     table::print(global, &DELIVERIES, deliveries.map_or(&[], Vec::as_slice));
     Ok(())
-}
-
-fn suspect(global: &Global, one: &Show) -> Result<(), ExitCode> {
-    let push = get(global, one, "/quarantine")?;
-    if global.json {
-        println!("{push:#}");
-        return Ok(());
-    }
-    table::print_one(global, &SUSPECTS, &push);
-    let more = [
-        column("content_type", "content type", "内容类型"),
-        column("query", "query", "查询串"),
-        column("body", "body", "请求体"),
-    ];
-    table::print_one(global, &more, &push);
-    Ok(())
-}
-
-fn release(global: &Global, one: &One) -> Result<(), ExitCode> {
-    let answer = act(global, one, "release")?;
-    if !global.json {
-        let lang = global.lang();
-        let lead = answer["lead"].as_str().unwrap_or_default();
-        let what = if answer["duplicate"] == true {
-            lang.pick(
-                "released; it was known already, as lead",
-                "已放行；该内容已存在，客资",
-            )
-        } else {
-            lang.pick("released as lead", "已放行为客资")
-        };
-        println!("{what} {lead}");
-    }
-    Ok(())
-}
-
-fn discard(global: &Global, one: &One) -> Result<(), ExitCode> {
-    act(global, one, "discard")?;
-    if !global.json {
-        println!("{} {}", global.lang().pick("discarded", "已丢弃"), one.id);
-    }
-    Ok(())
-}
-
-fn act(global: &Global, one: &One, verb: &str) -> Result<Value, ExitCode> {
-    let path = format!("/quarantine/{}/{verb}", encoded(&one.id));
-    let answer = Api::of(global, &one.target)?.post(&path, &json!({}))?;
-    if global.json {
-        println!("{answer:#}");
-    }
-    Ok(answer)
 }

@@ -138,7 +138,7 @@ impl Told {
         let mut text = parts.join("  ").trim_end().to_owned();
         if reveal {
             text.push('\n');
-            text.push_str(&format!("{:#}", webhook.body));
+            text.push_str(&serde_json::to_string_pretty(&webhook.body).unwrap_or_default());
         }
         text
     }

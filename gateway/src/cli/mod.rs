@@ -7,10 +7,12 @@
 mod out;
 
 mod check;
+mod check_connect;
 mod client;
 mod completions;
 mod config;
 mod demo;
+mod figures;
 mod help;
 mod init;
 mod leads;
@@ -18,6 +20,7 @@ mod listen;
 mod outbox;
 mod plugin;
 mod push;
+mod quarantine;
 mod render;
 mod run;
 mod sink;
@@ -81,7 +84,7 @@ enum Command {
     /// Run the daemon
     Run,
     /// Check the configuration and say everything that is wrong with it
-    Check,
+    Check(check::Check),
     /// Write a commented configuration to start from
     Init(init::Args),
     /// Show the main job at once: push, store, deliver, with nothing configured
@@ -93,9 +96,12 @@ enum Command {
     /// Look into the outbox, repair it, check it, back it up
     #[command(subcommand)]
     Outbox(outbox::Command),
-    /// Find leads, and deal with the quarantine
+    /// Find leads
     #[command(subcommand)]
     Leads(leads::Command),
+    /// Look at pushes that were kept aside, release or discard them
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
     /// List, pause, resume and test sinks; stand in for one
     #[command(subcommand)]
     Sink(sink::Command),
@@ -129,13 +135,14 @@ fn run() -> ExitCode {
     let global = &cli.global;
     match cli.command {
         Command::Run => run::run(global),
-        Command::Check => check::run(global),
+        Command::Check(check) => check::run(global, &check),
         Command::Init(args) => init::run(global, &args),
         Command::Demo(args) => demo::run(global, &args),
         Command::Push(args) => push::run(global, args),
         Command::Render(args) => render::run(global, &args),
         Command::Outbox(command) => outbox::run(global, &command),
-        Command::Leads(command) => leads::run(global, &command),
+        Command::Leads(command) => leads::run(global, command),
+        Command::Quarantine(command) => quarantine::run(global, &command),
         Command::Sink(command) => sink::run(global, &command),
         Command::Plugin(command) => plugin::run(global, &command),
         Command::Config(command) => config::run(&command),

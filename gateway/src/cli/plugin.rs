@@ -139,11 +139,8 @@ impl Listed {
         match &self.origin {
             Origin::BuiltIn => Vec::new(),
             Origin::LeftOut => vec![match lang {
-                Lang::En => format!(
-                    "this leadgate was built without it: --features {}",
-                    self.name
-                ),
-                Lang::ZhCn => format!("本 leadgate 编译时未包含：--features {}", self.name),
+                Lang::En => format!("build with --features {}", self.name),
+                Lang::ZhCn => format!("编译时加 --features {}", self.name),
             }],
             Origin::Library {
                 path,
@@ -181,14 +178,20 @@ fn table(all: &[Listed], lang: Lang) -> String {
         let sinks = one.sinks.join(", ");
         let mut notes = one.notes(lang);
         let mut beside = sinks.as_str();
-        if sinks.chars().count() > room {
+        // What is nobody's is said where its sinks would be.
+        let left_out = match one.origin {
+            Origin::LeftOut if sinks.is_empty() => notes.pop(),
+            _ => None,
+        };
+        if let Some(left_out) = &left_out {
+            beside = left_out;
+        } else if width(&sinks) > room {
             beside = "";
             notes.push(format!(
                 "{} {sinks}",
                 lang.pick("used by", "使用它的目的地：")
             ));
         }
-        let known = |text| if text == "" { "-" } else { text };
         let cells = [
             &one.name,
             known(&one.version),
@@ -202,6 +205,11 @@ fn table(all: &[Listed], lang: Lang) -> String {
         }
     }
     text
+}
+
+/// What is not known is a dash.
+fn known(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
 }
 
 /// Cells in their columns, the first one `first` wide.
@@ -248,12 +256,10 @@ fn sha256(path: &Path) -> std::io::Result<String> {
             length => hash.update(&piece[..length]),
         }
     }
-    let digits = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok(digits)
+    let digest = hash.finalize();
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = digits.map(|half| char::from(b"0123456789abcdef"[usize::from(half)]));
+    Ok(digits.collect())
 }
 
 /// A catalogue that remembers why a library cannot be used and goes on.

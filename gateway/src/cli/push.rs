@@ -10,6 +10,7 @@ use reqwest::{Client, Url};
 use serde_json::{Map, Value, json};
 
 use super::client::innermost;
+use super::figures::Figures;
 use super::{FAILED, Global, fail, runtime};
 use crate::clock::{Clock, SystemClock};
 use crate::lang::Lang;
@@ -62,9 +63,19 @@ pub(super) fn run(global: &Global, args: Args) -> ExitCode {
         Err(error) => return fail(error, FAILED),
     };
     let began = Instant::now();
-    let accepted = runtime.block_on(sender.send_all(global.json));
-    summarize(global.lang(), accepted, count, began.elapsed());
-    if accepted == count {
+    let figures = runtime.block_on(sender.send_all(global));
+    let took = began.elapsed();
+    if count > 1 {
+        if global.json {
+            println!("{:#}", figures.json(took));
+        } else {
+            for line in figures.lines(global.lang()) {
+                println!("{line}");
+            }
+        }
+    }
+    summarize(global.lang(), figures.accepted(), count, took);
+    if figures.accepted() == u64::from(count) {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)
@@ -110,8 +121,8 @@ impl Sender {
         })
     }
 
-    /// Sends all, prints how each ended, and counts those that were accepted.
-    async fn send_all(&self, json: bool) -> u32 {
+    /// Sends all. Says how a single one ended, and of many the first failure of each kind.
+    async fn send_all(&self, global: &Global) -> Figures {
         let began = tokio::time::Instant::now();
         let interval = self.args.rate.unwrap_or_default();
         let ended = stream::iter(0..self.args.count)
@@ -122,16 +133,21 @@ impl Sender {
             .map(|number| self.send(number))
             .buffer_unordered(self.args.concurrency as usize);
         let mut ended = std::pin::pin!(ended);
-        let mut accepted = 0;
+        let mut figures = Figures::new();
         while let Some(ended) = ended.next().await {
-            accepted += u32::from(ended.is_accepted());
-            if json {
+            let accepted = ended.is_accepted();
+            let first = figures.note(ended.took, &ended.said(), accepted);
+            if self.args.count > 1 {
+                if first && !accepted {
+                    eprintln!("leadgate: {}", ended.line());
+                }
+            } else if global.json {
                 println!("{}", ended.json());
             } else {
                 println!("{}", ended.line());
             }
         }
-        accepted
+        figures
     }
 
     async fn send(&self, number: u32) -> Ended {
@@ -208,12 +224,17 @@ impl Ended {
         answer["result"]["success"] == true
     }
 
-    fn line(&self) -> String {
-        let Self { number, took, .. } = self;
-        let end = match &self.answer {
+    /// The answer, or why there is none.
+    fn said(&self) -> String {
+        match &self.answer {
             Ok((status, body)) => format!("{status} {body}"),
             Err(error) => error.clone(),
-        };
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self { number, took, .. } = self;
+        let end = self.said();
         let record = self
             .record_id
             .map(|id| format!(" record {id}"))
@@ -240,7 +261,7 @@ impl Ended {
     }
 }
 
-fn summarize(lang: Lang, accepted: u32, count: u32, took: Duration) {
+fn summarize(lang: Lang, accepted: u64, count: u32, took: Duration) {
     let seconds = took.as_secs_f64();
     eprintln!(
         "{}",

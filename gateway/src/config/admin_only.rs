@@ -81,7 +81,7 @@ fn read(
                 found
                     .into_iter()
                     .filter(|problem| problem.severity == super::Severity::Error)
-                    .map(|problem| elsewhere(problem, key, &place)),
+                    .map(|problem| elsewhere(&problem, key, &place)),
             );
             return None;
         }
@@ -267,7 +267,7 @@ fn no_address(file: &Path, line: Option<usize>) -> Diagnostic {
 }
 
 /// A value that cannot be had here, although the daemon has it.
-fn elsewhere(problem: Diagnostic, key: &str, place: &str) -> Diagnostic {
+fn elsewhere(problem: &Diagnostic, key: &str, place: &str) -> Diagnostic {
     let message = problem.message.behind(&format!("{place}: admin.{key}: "));
     let help = if key == "token" {
         Text::new(

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Place, Text};
 use super::document::{Document, pointer};
-use super::{placeholder, secrets};
+use super::{literal_secret, placeholder};
 
 /// The rate of leads for a chat in which several may share a message.
 pub const CHAT_RATE: &str = "10/s";
@@ -117,7 +117,7 @@ fn unfilled(document: &Document, value: &Value, at: &str, problems: &mut Vec<Dia
             }
         }
         Value::String(text) if document.is_good(at) && !at.ends_with("/when") => {
-            let secret = secrets::is_named(at);
+            let secret = literal_secret::is_named(at);
             let Some(range) = placeholder::find(text, secret) else {
                 return;
             };

@@ -68,6 +68,7 @@ pub(super) fn build(
         },
         sources,
         sinks,
+        sink_secrets: BTreeMap::new(),
         plugins,
         tables,
     }
@@ -411,6 +412,17 @@ impl Build<'_> {
             } else if let Err(why) = catalogue.load(&name, &plugin) {
                 let place = self.value(&pointer(&at, "path"));
                 self.error("config::plugin", Text::plain(why), Text::default(), place);
+            } else if plugin.sha256.is_none() {
+                let message = Text::new(
+                    format!("plugin `{name}` has no `sha256`: whatever the file is by then is run"),
+                    format!("插件 `{name}` 没有 `sha256`：届时文件是什么就运行什么"),
+                );
+                let file = plugin.path.display();
+                let help = Text::new(
+                    format!("`sha256sum {file}` gives it"),
+                    format!("用 `sha256sum {file}` 得到它"),
+                );
+                self.warn("config::plugin_hash", message, help, self.key(&at));
             }
             plugins.insert(name, plugin);
         }

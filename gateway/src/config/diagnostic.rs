@@ -38,7 +38,7 @@ impl Text {
         }
     }
 
-    fn pick(&self, lang: Lang) -> &str {
+    pub(super) fn pick(&self, lang: Lang) -> &str {
         lang.pick(&self.en, &self.zh)
     }
 

@@ -15,7 +15,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Place, Places, Severity, Source, Text, place_in};
-use super::{advice, encoding, literal, secrets, syntax};
+use super::{advice, encoding, literal, literal_secret, syntax};
 
 /// Files read at most.
 const MOST: usize = 500;
@@ -35,6 +35,8 @@ pub(super) struct Document {
     unread: bool,
     /// Pointers about which everything was said.
     pub(super) failed: BTreeSet<String>,
+    /// Where in the settings of sinks something secret stands.
+    pub(super) secret: BTreeSet<String>,
     /// Pointers whose values are what was in a file.
     pub(super) from_files: BTreeSet<String>,
 }
@@ -298,7 +300,7 @@ fn secret_lines(text: &str) -> Vec<Range<usize>> {
             });
             let table = matches!(key.as_str(), "headers" | "auth" | "query");
             let hidden = table
-                || secrets::is_named(&format!("/settings/{key}"))
+                || literal_secret::is_named(&format!("/settings/{key}"))
                 || key == "key"
                 || value.contains('@');
             if hidden && !refers {
@@ -406,14 +408,14 @@ impl Reader<'_> {
     fn value(&mut self, value: &Spanned<DeValue<'_>>, at: &str) -> Value {
         match value.get_ref() {
             DeValue::String(text) => {
-                if secrets::is_hidden(at, text) {
+                if literal_secret::is_hidden(at, text) {
                     self.masks.push(inside(value.span()));
                 }
                 Value::String(text.to_string())
             }
             DeValue::Boolean(flag) => Value::Bool(*flag),
             DeValue::Integer(number) => {
-                if secrets::is_named(at) {
+                if literal_secret::is_named(at) {
                     self.masks.push(value.span());
                 }
                 let digits = number.as_str().replace('_', "");
@@ -423,7 +425,7 @@ impl Reader<'_> {
                 }
             }
             DeValue::Float(number) => {
-                if secrets::is_named(at) {
+                if literal_secret::is_named(at) {
                     self.masks.push(value.span());
                 }
                 let number: f64 = number.as_str().replace('_', "").parse().unwrap_or(f64::NAN);

@@ -11,7 +11,9 @@ mod diagnostic;
 mod document;
 mod encoding;
 mod fallback;
+mod http_advice;
 mod literal;
+mod literal_secret;
 mod locate;
 mod lookalike;
 mod machine;
@@ -54,6 +56,8 @@ pub struct Problem {
     pub message: String,
     /// What to do; may be empty.
     pub help: String,
+    /// The same two in Chinese, where the plugin said them so.
+    pub chinese: leadgate_plugin::Chinese,
     /// Where in the text at `path`, in bytes; `None` is all of it.
     pub range: Option<std::ops::Range<usize>>,
 }
@@ -117,12 +121,19 @@ pub fn load_for(
     let root = std::mem::take(&mut document.root);
     let mut renamed = schema::rename(&base, root, "", &document, &mut problems);
     document.root = std::mem::take(&mut renamed.value);
+    let places = secrets::Places::of(&document.root);
+    document.secret = places.pointers();
     resolve::resolve(&mut document, environment, &mut problems);
+    let sink_secrets = places.values(&document.root, environment);
     advice::placeholders(&document, &mut problems);
     renamed.value = document.root.clone();
     let mut root = schema::examine(&base, renamed, "", &document, &mut problems).value;
     paths::resolve(&base, &mut root, "", &document, &mut problems);
-    let config = build::build(&root, &document, purpose, catalogue, &mut problems);
+    let built = build::build(&root, &document, purpose, catalogue, &mut problems);
+    let config = Config {
+        sink_secrets,
+        ..built
+    };
     document.without_followers(&mut problems);
     advice::join(&mut problems);
     for one in &mut problems {
@@ -171,10 +182,11 @@ impl Report {
                 format!(
                     "{}：插件无法创建该目的地：{}",
                     schema::dotted(&at),
-                    one.message
+                    one.chinese.message
                 ),
             );
-            let error = Diagnostic::error("config::refused", message).help(Text::plain(one.help));
+            let help = Text::new(one.help, one.chinese.help);
+            let error = Diagnostic::error("config::refused", message).help(help);
             self.add(error, &at);
         }
     }

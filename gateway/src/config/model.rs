@@ -24,10 +24,19 @@ pub struct Config {
     pub sources: BTreeMap<String, Source>,
     /// `[sinks.NAME]`
     pub sinks: BTreeMap<String, Sink>,
+    /// What nobody may see of the settings of a sink, by its name.
+    pub sink_secrets: BTreeMap<String, Vec<Secret>>,
     /// `[plugins.NAME]`
     pub plugins: BTreeMap<String, Plugin>,
     /// `[tables.NAME]`: code → label; `default` and `label` are entries like the others.
     pub tables: Tables,
+}
+
+impl Config {
+    /// What nobody may see of the settings of this sink.
+    pub fn secrets_of(&self, sink: &str) -> &[Secret] {
+        self.sink_secrets.get(sink).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Lookup tables: table name → code → label.
@@ -204,6 +213,8 @@ pub struct Sink {
     pub on_dead: Option<String>,
     /// When the sink is left alone for a while.
     pub breaker: Breaker,
+    /// Longest wait that the destination may ask for; default 1 h.
+    pub max_hold: Duration,
     /// The plugin's own settings, secrets resolved.
     pub settings: serde_json::Value,
 }
@@ -230,14 +241,14 @@ pub struct Retry {
     pub max_age: Duration,
 }
 
-/// `breaker = { failures, wait, max }`: a sink that fails again and again is left alone.
+/// `breaker = { failures, wait, max }`: a destination that fails lead after lead is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breaker {
-    /// Failures in a row that open it; 0 switches it off; default 5.
+    /// Leads that failed since the last answer that open it; 0 switches it off; default 5.
     pub failures: u32,
-    /// From opening to the first probe; doubles with each probe that fails; default 10 s.
+    /// From opening to the first probe; doubles with each probe that fails; default 2 s.
     pub wait: Duration,
-    /// Ceiling of that wait; default 5 min.
+    /// Ceiling of that wait; default 1 min.
     pub max: Duration,
 }
 

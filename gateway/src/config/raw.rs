@@ -228,9 +228,11 @@ pub(super) struct Sink {
     pub(super) on_update: Option<OnUpdate>,
     /// Name of the sink that gets what becomes a dead letter here, whatever that sink's own condition says. None if absent.
     pub(super) on_dead: Option<String>,
-    /// When the sink is left alone because it fails again and again.
+    /// When the sink is left alone because it fails lead after lead.
     #[serde(default)]
     pub(super) breaker: Breaker,
+    /// Longest wait that the destination may ask for (Retry-After); what it asks beyond is cut to this. Default 1h.
+    pub(super) max_hold: Option<HumanDuration>,
     /// The plugin's own settings.
     #[serde(default)]
     #[expect(
@@ -255,15 +257,15 @@ pub(super) struct Retry {
     pub(super) max_age: Option<HumanDuration>,
 }
 
-/// When a sink is left alone because it fails again and again.
+/// When a sink is left alone because it fails lead after lead.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Breaker {
-    /// Failed attempts in a row after which no more are made; 0 switches the breaker off. Default 5.
+    /// Different leads that failed since the last answer, after which no more are tried; 0 switches the breaker off. Default 5.
     pub(super) failures: Option<u32>,
-    /// Wait before one attempt probes the sink; it doubles with each probe that fails. Default 10s.
+    /// Wait before one attempt probes the sink; it doubles with each probe that fails. Default 2s.
     pub(super) wait: Option<HumanDuration>,
-    /// Ceiling of that wait. Default 5m.
+    /// Ceiling of that wait. Default 1m.
     pub(super) max: Option<HumanDuration>,
 }
 

@@ -12,7 +12,7 @@ use super::diagnostic::{Diagnostic, Place, Text};
 use super::document::{Document, pointer};
 use super::reference::{self, Reference, Slip, is_name};
 use super::schema::dotted;
-use super::{encoding, lookalike, paths, secrets};
+use super::{encoding, literal_secret, lookalike, paths};
 
 /// Largest secret file, in bytes.
 const LARGEST: u64 = 64 * 1024;
@@ -109,7 +109,7 @@ impl Walk<'_, '_> {
 
     fn text(&mut self, text: &str, at: &str) -> Result<String, Wrong> {
         if takes_secrets(at) {
-            let only = secrets::is_named(at) || !is_settings(at);
+            let only = literal_secret::is_named(at) || !is_settings(at);
             match reference::read(text, only) {
                 Ok(Some(Reference::Env(name))) => {
                     let value = self.variable(name)?;
@@ -144,7 +144,7 @@ impl Walk<'_, '_> {
                 },
             ));
         }
-        if takes_secrets(at) && secrets::is_literal(at, text) {
+        if takes_secrets(at) && literal_secret::is_literal(at, text) {
             self.warn(
                 "config::literal_secret",
                 Text::new("a secret is written out in the file", "密钥明文写在文件里"),
@@ -178,7 +178,7 @@ impl Walk<'_, '_> {
         }
         // Where a text has one word only, what nobody sees in it is a slip.
         let word = !resolved.contains(' ') && !resolved.contains("{{") && !resolved.contains('\n');
-        let strict = secrets::is_named(at) || resolved.contains("://");
+        let strict = literal_secret::is_named(at) || resolved.contains("://");
         if (word || strict)
             && let Some((at_byte, name)) = lookalike::unseen(resolved).filter(|_| !is_table(at))
             && (strict
@@ -213,7 +213,7 @@ impl Walk<'_, '_> {
             .unwrap_or(&value)
             .trim_end_matches(['\r', '\n'])
             .to_owned();
-        if let Some((message, help)) = secrets::oddity(&value) {
+        if let Some((message, help)) = literal_secret::oddity(&value) {
             let (en, zh) = message.both();
             let message = Text::new(format!("{from}: {en}"), format!("{from}：{zh}"));
             let place = self.document.value_place(at);
@@ -411,7 +411,7 @@ fn read_secret(path: &Path) -> Result<String, Wrong> {
 fn takes_secrets(at: &str) -> bool {
     is_settings(at)
         || at == "/admin/token"
-        || secrets::is_outbox_key(at)
+        || literal_secret::is_outbox_key(at)
         || (at.starts_with("/sources/")
             && (at.contains("/app_secret") || at.ends_with("/open_key")))
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::diagnostic::{Diagnostic, Text};
 use super::document::{Document, pointer};
 use super::quantity::Quantity;
-use super::{Catalogue, raw, secrets};
+use super::{Catalogue, literal_secret, raw};
 
 /// Deepest nesting of unknown keys that is followed.
 const DEEPEST: usize = 8;
@@ -383,8 +383,12 @@ impl Speaker<'_> {
                         format!("`{name}` must be {en}"),
                         format!("`{name}` 必须是{zh}"),
                     ),
-                    retyped(&wanted, error.instance().as_ref(), secrets::is_named(&at))
-                        .unwrap_or(help),
+                    retyped(
+                        &wanted,
+                        error.instance().as_ref(),
+                        literal_secret::is_named(&at),
+                    )
+                    .unwrap_or(help),
                     value,
                 );
             }

@@ -1,228 +1,218 @@
-//! Secrets: which texts of a configuration are one, and what is odd about one.
+//! Secrets of sinks: which values in their settings nobody may see.
 //!
-//! Where a secret stands is told by its key's name, because a plugin's settings are not known
-//! when a file is first read; a URL with a password in it is one by itself.
+//! Found in what is written, before it is resolved: afterwards a secret looks like any text.
 
-use super::advice;
-use super::diagnostic::Text;
-use super::lookalike;
-use super::reference;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Parts of keys whose texts are secrets.
-const NAMED: &[&str] = &[
-    "secret",
-    "token",
-    "password",
-    "passwd",
-    "open_key",
-    "api_key",
-    "apikey",
-    "private_key",
-    "authorization",
-    "nkey",
-    "credentials",
+use leadgate_plugin::Secret;
+use serde_json::Value;
+
+use super::document::pointer;
+use super::literal_secret;
+use super::resolve::Environment;
+
+/// Keys of a sink that say where or who, at the top of its settings. Reasons name them.
+const PLACES: [&str; 16] = [
+    "path", "host", "server", "servers", "brokers", "ca", "topic", "subject", "exchange", "queue",
+    "stream", "database", "table", "username", "from", "to",
 ];
 
-/// Parts of the names of headers and parameters that carry a secret.
-const CARRIERS: &[&str] = &[
-    "authorization",
-    "token",
-    "secret",
-    "password",
-    "api-key",
-    "api_key",
-    "apikey",
-    "access-key",
-    "access_key",
-    "x-key",
-    "cookie",
-    "credential",
-    "signature",
-    "x-auth",
-];
+/// Parts of the names of variables that are secrets wherever they are put in.
+const TELLING: [&str; 7] = ["SECRET", "TOKEN", "PASS", "PWD", "KEY", "CRED", "SIGN"];
 
-/// Whether a key of the outbox is at `pointer`: the only secret whose name does not say so.
-pub(super) fn is_outbox_key(pointer: &str) -> bool {
-    pointer == "/outbox/key" || pointer.starts_with("/outbox/key/")
+/// Where secrets stand in the settings of sinks, before they are resolved.
+pub(super) struct Places(Vec<Place>);
+
+struct Place {
+    sink: String,
+    /// Into the whole document.
+    at: String,
+    what: What,
 }
 
-/// Whether `text` is a URL with a password written out in it.
-fn has_password(text: &str) -> bool {
-    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let login = authority.rsplit_once('@').map(|(login, _)| login);
-    let password = login.and_then(|login| login.split_once(':'));
-    password.is_some_and(|(_, password)| !password.is_empty() && !password.starts_with("${"))
+enum What {
+    /// All that is there.
+    Whole,
+    /// What this variable puts in.
+    Variable(String),
 }
 
-/// Whether the value at `pointer` is a secret, judged by its key.
-pub(super) fn is_named(pointer: &str) -> bool {
-    let mut steps = pointer
-        .rsplit('/')
-        .filter(|step| step.parse::<usize>().is_err());
-    let key = steps.next().unwrap_or_default().to_ascii_lowercase();
-    let parent = steps.next().unwrap_or_default().to_ascii_lowercase();
-    if is_outbox_key(pointer) {
-        return true;
-    }
-    // Where a token is fetched and how it is carried is no secret, nor is what is allowed.
-    let about = [
-        "_url", "_header", "_prefix", "_query", "_body", "_kind", "_type", "_name",
-    ];
-    if about.iter().any(|end| key.ends_with(end)) || key.starts_with("allow_") {
-        return false;
-    }
-    match parent.as_str() {
-        "headers" => CARRIERS.iter().any(|name| key.contains(name)),
-        "query" | "params" => {
-            key == "key" || key == "sig" || CARRIERS.iter().any(|name| key.contains(name))
+impl Places {
+    pub(super) fn of(root: &Value) -> Self {
+        let mut places = Vec::new();
+        let sinks = root["sinks"].as_object();
+        for (sink, given) in sinks.into_iter().flatten() {
+            let at = pointer(&pointer("/sinks", sink), "settings");
+            walk(&given["settings"], sink, &at, 0, &mut places);
         }
-        "auth" if key == "value" => true,
-        _ => NAMED.iter().any(|name| key.contains(name)),
+        Self(places)
+    }
+
+    /// All of them, as pointers into the whole document.
+    pub(super) fn pointers(&self) -> BTreeSet<String> {
+        self.0.iter().map(|place| place.at.clone()).collect()
+    }
+
+    /// What stands there once `root` is resolved, by sink.
+    pub(super) fn values(
+        self,
+        root: &Value,
+        environment: &Environment<'_>,
+    ) -> BTreeMap<String, Vec<Secret>> {
+        let mut secrets: BTreeMap<String, Vec<Secret>> = BTreeMap::new();
+        for Place { sink, at, what } in self.0 {
+            let value = match what {
+                What::Whole => root.pointer(&at).and_then(Value::as_str).map(str::to_owned),
+                What::Variable(name) => environment.get(&name),
+            };
+            let known = secrets.entry(sink).or_default();
+            known.extend(value.iter().flat_map(|value| parts(value)).map(Secret::new));
+        }
+        secrets
     }
 }
 
-/// Whether a text at `pointer` is a secret written out, judged by the key's name, or by itself
-/// if it is a URL.
-pub(super) fn is_literal(pointer: &str, text: &str) -> bool {
-    if has_password(text) {
-        return true;
+fn walk(value: &Value, sink: &str, at: &str, depth: usize, places: &mut Vec<Place>) {
+    let place = |what| Place {
+        sink: sink.to_owned(),
+        at: at.to_owned(),
+        what,
+    };
+    match value {
+        Value::String(text) => {
+            let is_named = ["env:", "file:", "cred:"]
+                .iter()
+                .any(|kind| text.starts_with(kind));
+            if is_named || literal_secret::is_literal(at, text) {
+                places.push(place(What::Whole));
+            } else {
+                let variables = variables(text).filter(|name| is_telling(name));
+                places.extend(variables.map(|name| place(What::Variable(name.to_owned()))));
+            }
+        }
+        Value::Array(items) => {
+            for (number, item) in items.iter().enumerate() {
+                walk(
+                    item,
+                    sink,
+                    &pointer(at, &number.to_string()),
+                    depth + 1,
+                    places,
+                );
+            }
+        }
+        Value::Object(entries) => {
+            let entries = entries.iter();
+            let names_a_place = |key: &str| depth == 0 && PLACES.contains(&key);
+            for (key, item) in entries.filter(|(key, _)| !names_a_place(key)) {
+                walk(item, sink, &pointer(at, key), depth + 1, places);
+            }
+        }
+        _ => {}
     }
-    // What a lead fills in is no secret, nor is a switch.
-    let switch = ["", "true", "false", "yes", "no", "on", "off"];
-    if text.contains("{{") || switch.iter().any(|word| text.eq_ignore_ascii_case(word)) {
-        return false;
-    }
-    let refers = text.starts_with("${") || !matches!(reference::read(text, true), Ok(None));
-    (is_named(pointer) || advice::is_secret_address(text)) && !refers
 }
 
-/// Whether a text at `pointer` is not to be shown: as [`is_literal`], and also where the key is
-/// one of a secret but for a letter or two.
-pub(super) fn is_hidden(pointer: &str, text: &str) -> bool {
-    let key = pointer
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    let nearly = ["app_secret", "secret", "token", "password", "open_key"]
-        .iter()
-        .any(|name| key.len() > 4 && strsim::damerau_levenshtein(name, &key) <= 2);
-    is_literal(pointer, text) || (nearly && is_literal("/secret", text))
+/// The names in `${NAME}`.
+fn variables(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${").skip(1).filter_map(|behind| {
+        let inner = behind.split('}').next()?;
+        inner.split(':').next()
+    })
 }
 
-/// What is odd about the value of a secret that came from elsewhere: quotes around it, or what
-/// nobody sees in it. The value itself is never shown.
-pub(super) fn oddity(value: &str) -> Option<(Text, Text)> {
-    let first = value.chars().next()?;
-    let last = value.chars().next_back()?;
-    let pairs = [
-        ('"', '"'),
-        ('\'', '\''),
-        ('“', '”'),
-        ('‘', '’'),
-        ('＂', '＂'),
-        ('「', '」'),
-        ('`', '`'),
-    ];
-    if value.chars().count() > 1 && pairs.contains(&(first, last)) {
-        return Some((
-            Text::new(
-                format!("the value is in quotes, `{first}…{last}`, and they count as part of it"),
-                format!("值带有引号 `{first}…{last}`，引号会被当作值的一部分"),
-            ),
-            Text::new(
-                "remove the quotes where it is set: NAME=value",
-                "请在设置该值的地方去掉引号：NAME=value",
-            ),
-        ));
+fn is_telling(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    TELLING.iter().any(|part| name.contains(part))
+}
+
+/// What of a secret nobody may see: of an address only what gives access, because reasons and
+/// records say where something went.
+fn parts(value: &str) -> Vec<String> {
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return vec![value.to_owned()];
+    };
+    if !scheme
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    {
+        return vec![value.to_owned()];
     }
-    let (_, name) = lookalike::unseen(value)?;
-    let (en, zh) = name.both();
-    Some((
-        Text::new(format!("in the value is {en}"), format!("值中有{zh}")),
-        Text::new(
-            "remove it where the value is set",
-            "请在设置该值的地方删除它",
-        ),
-    ))
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
+    let password = authority
+        .rsplit_once('@')
+        .and_then(|(user, _)| user.split_once(':'));
+    let mut parts: Vec<String> = password
+        .map(|(_, word)| word.to_owned())
+        .into_iter()
+        .collect();
+    let values = query.split('&').filter_map(|pair| pair.split_once('='));
+    parts.extend(values.map(|(_, value)| value.to_owned()));
+    let is_key = |part: &&str| {
+        part.len() >= 16
+            && part.bytes().any(|byte| byte.is_ascii_digit())
+            && part.bytes().any(|byte| byte.is_ascii_alphabetic())
+    };
+    parts.extend(path.split('/').filter(is_key).map(str::to_owned));
+    parts
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn secrets_that_are_written_out_are_known_by_their_key_or_as_a_url() {
-        for (key, text, secret) in [
-            ("password", "t0psecret", true),
-            ("password", "env:PASSWORD", false),
-            ("nkey", "SUANQDPB", true),
-            ("credentials", "-----BEGIN NATS USER JWT-----", true),
-            ("credentials", "file:leads.creds", false),
-            ("token_url", "https://crm.example/token", false),
-            ("token_url", "https://me:t0psecret@crm.example/token", true),
-            ("url", "amqps://leads:t0psecret@rabbit.example/shop", true),
-            ("url", "amqps://leads:t0p@secret@rabbit.example", true),
-            ("url", "amqps://leads:${PASSWORD}@rabbit.example", false),
-            ("url", "amqps://leads@rabbit.example", false),
-            ("url", "https://crm.example/a:b@c", false),
-            ("servers/0", "nats://me:t0psecret@nats.example", true),
-            ("auth/token_body", "corpAccessToken", false),
-            ("topic", "leads", false),
-            ("headers/content-type", "application/json", false),
-            ("headers/accept-language", "zh-CN", false),
-            ("headers/idempotency-key", "abc", false),
-            ("headers/x-shop", "flagship", false),
-            ("headers/Authorization", "Bearer abc", true),
-            ("headers/x-api-key", "abc", true),
-            ("headers/X-Auth-Token", "abc", true),
-            ("headers/cookie", "sid=abc", true),
-            ("query/access_token", "abc", true),
-            ("query/key", "abc", true),
-            ("query/lang", "zh", false),
-            ("auth/value", "token KEY:SECRET", true),
-        ] {
-            let at = format!("/sinks/bus/settings/{key}");
-            assert_eq!(is_literal(&at, text), secret, "{key} = {text}");
-        }
-        for text in ["true", "false", "yes", "True"] {
-            assert!(!is_literal("/admin/allow_without_token", text), "{text}");
-        }
-        assert!(!is_literal("/admin/allow_without_token", "maybe"));
-        assert!(is_literal("/admin/token", "hunter2"));
-        assert!(is_hidden("/sources/shop/app_sekret", "hunter2"));
-        assert!(!is_hidden("/sources/shop/app_sekret", "env:SECRET"));
-        assert!(!is_hidden("/sinks/bus/settings/topic", "leads"));
-        assert!(!is_hidden("/sources/shop/app_key", "23456789"));
+    fn what_comes_from_elsewhere_or_is_named_like_a_secret_is_one() {
+        let written = json!({"sinks": {"crm": {"settings": {
+            "url": "env:CRM_URL",
+            "path": "env:CRM_URL",
+            "body": {"k": "env:BODYK", "list": ["file:k"], "note": "x ${API_KEY} {{ name }} ${CITY}", "path": "env:BODYK"},
+            "auth": {"token": "literal-token", "client_id": "me"},
+        }}, "other": {"settings": {"a": "plain"}}}});
+        let mut resolved = written.clone();
+        let settings = &mut resolved["sinks"]["crm"]["settings"];
+        settings["url"] =
+            json!("https://u:pa55word@crm.example/leads/0123456789abcdef?key=t0ken&x=1");
+        settings["body"]["k"] = json!("body-secret");
+        settings["body"]["path"] = json!("body-secret");
+        settings["body"]["list"][0] = json!("from-file");
+        let environment = Environment::of(|name| Some(format!("value-of-{name}")));
+        let secrets = Places::of(&written).values(&resolved, &environment);
+        let mut found: Vec<&str> = secrets["crm"].iter().map(Secret::expose).collect();
+        found.sort_unstable();
+        assert_eq!(
+            found,
+            [
+                "0123456789abcdef",
+                "1",
+                "body-secret",
+                "body-secret",
+                "from-file",
+                "literal-token",
+                "pa55word",
+                "t0ken",
+                "value-of-API_KEY"
+            ]
+        );
+        assert!(!secrets.contains_key("other"));
     }
 
     #[test]
-    fn a_value_in_quotes_or_with_what_nobody_sees_is_odd_and_not_shown() {
-        for value in [
-            "\"hunter2\"",
-            "'hunter2'",
-            "“hunter2”",
-            "hunter2 ",
-            "\u{feff}hunter2",
-            "hun\u{200b}ter2",
-            "hunter2\u{a0}",
-        ] {
-            let (message, help) = oddity(value).expect(value);
-            for text in [message.both(), help.both()] {
-                assert!(
-                    !text.0.contains("hunter2") && !text.1.contains("hunter2"),
-                    "{text:?}"
-                );
-            }
-        }
-        for value in [
-            "hunter2",
-            "a b",
-            "\"",
-            "-----BEGIN KEY-----\nabc\n-----END KEY-----",
-        ] {
-            assert!(oddity(value).is_none(), "{value}");
-        }
+    fn words_of_a_secret_that_looks_like_a_template_are_not_shown() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("leadgate.toml");
+        let text = "[sinks.crm]\nplugin = \"http\"\n[sinks.crm.settings]\nurl = \"https://crm.example\"\nbody = { k = \"env:BODYK\" }\n";
+        std::fs::write(&file, text).expect("writes");
+        let environment = Environment::of(|_| Some("k{{ hunter2 }}".to_owned()));
+        let mut plugins = crate::plugin::Plugins::builtin().expect("built in");
+        let (_, report) = super::super::load(&file, &environment, &mut plugins);
+        let said = report.render(crate::lang::Lang::En, false);
+        assert!(
+            said.contains("sinks.crm.settings.body.k: unknown field in this value"),
+            "{said}"
+        );
+        assert!(!said.contains("hunter2"), "{said}");
     }
 }

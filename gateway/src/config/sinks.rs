@@ -11,7 +11,7 @@ use super::diagnostic::Text;
 use super::document::pointer;
 use super::schema::{Examined, dotted, examine, guess, rename};
 use super::{Breaker, Catalogue, Problem, Retry, Sink, Tables, raw};
-use super::{advice, fallback, paths};
+use super::{advice, fallback, http_advice, paths};
 
 impl Build<'_> {
     pub(super) fn sinks(
@@ -56,7 +56,7 @@ impl Build<'_> {
                 next.insert(name.as_str(), fallback);
             }
             if let (Some(raw), Some(settings)) = (self.read::<raw::Sink>(root, &at), settings) {
-                sinks.insert(name.clone(), self.sink(raw, settings, name, &at));
+                sinks.insert(name.clone(), self.sink(raw, settings, name, &at, &engine));
             }
         }
         self.fallbacks(&names, &next);
@@ -68,13 +68,24 @@ impl Build<'_> {
             return;
         };
         if let Err(error) = engine.condition(when) {
-            let message = Text::plain(format!("{}: {}", dotted(at), error.message));
+            let message = Text::new(
+                format!("{}: {}", dotted(at), error.message),
+                format!("{}：{}", dotted(at), error.chinese.message),
+            );
             let place = self.part(at, when, error.range.as_ref());
-            self.error("config::condition", message, Text::plain(error.help), place);
+            let help = Text::new(error.help, error.chinese.help);
+            self.error("config::condition", message, help, place);
         }
     }
 
-    fn sink(&mut self, raw: raw::Sink, settings: Value, name: &str, at: &str) -> Sink {
+    fn sink(
+        &mut self,
+        raw: raw::Sink,
+        settings: Value,
+        name: &str,
+        at: &str,
+        engine: &Engine,
+    ) -> Sink {
         let or = |given: Option<leadgate_plugin::HumanDuration>, default| {
             given.map_or(default, |given| given.0)
         };
@@ -95,6 +106,12 @@ impl Build<'_> {
                 self.value(&pointer(at, "timeout")),
             );
         }
+        if raw.plugin == "http" {
+            for (code, below, message, help) in http_advice::all(name, &settings, engine) {
+                let place = self.value(&format!("{at}/settings{below}"));
+                self.warn(code, message, help, place);
+            }
+        }
         if raw.plugin == "http"
             && raw.rate.is_none()
             && let Some((message, help)) = advice::rate_of_chat(name, &settings)
@@ -114,6 +131,7 @@ impl Build<'_> {
             on_update: raw.on_update.unwrap_or_default(),
             on_dead: raw.on_dead,
             breaker,
+            max_hold: or(raw.max_hold, SECOND * 3600),
             settings,
         }
     }
@@ -165,6 +183,7 @@ impl Build<'_> {
             path,
             message,
             help,
+            chinese,
             range,
         } in catalogue.check(plugin, name, &value, tables)
         {
@@ -178,18 +197,35 @@ impl Build<'_> {
             if follows || whole {
                 continue;
             }
-            let text = value.pointer(&path).and_then(|value| value.as_str());
+            let text = value.pointer(&path).and_then(Value::as_str);
             let place = self.part(&at, text.unwrap_or_default(), range.as_ref());
-            let message = Text::plain(format!("{}: {message}", dotted(&at)));
-            self.error("config::settings", message, Text::plain(help), place);
+            // What is said of a template quotes it, and this one may be a secret by chance.
+            let is_template = text.is_some_and(|text| text.contains("{{") || text.contains("{%"));
+            let is_secret = is_template && self.document.secret.contains(&at);
+            let (message, help, chinese) = if is_secret {
+                let chinese = leadgate_plugin::Chinese {
+                    message: unquoted_in_chinese(&chinese.message),
+                    help: String::new(),
+                };
+                (unquoted(&message), String::new(), chinese)
+            } else {
+                (message, help, chinese)
+            };
+            let setting = dotted(&at);
+            let message = Text::new(
+                format!("{setting}: {message}"),
+                format!("{setting}：{}", chinese.message),
+            );
+            let help = Text::new(help, chinese.help);
+            self.error("config::settings", message, help, place);
         }
         value
     }
 
     fn breaker(&mut self, raw: &raw::Breaker, at: &str) -> Breaker {
-        let wait = raw.wait.map_or(SECOND * 10, |given| given.0);
+        let wait = raw.wait.map_or(SECOND * 2, |given| given.0);
         // A longer first wait without a ceiling means that the ceiling is no shorter.
-        let max = raw.max.map_or(wait.max(SECOND * 300), |given| given.0);
+        let max = raw.max.map_or(wait.max(SECOND * 60), |given| given.0);
         if wait.is_zero() {
             let message = Text::new(
                 "without a wait the sink would not be left alone",
@@ -257,6 +293,21 @@ impl Build<'_> {
             self.error("config::fallback_circle", message, help, at);
         }
     }
+}
+
+/// What a plugin says of a value, without what it quotes of it.
+fn unquoted(message: &str) -> String {
+    let end = message.find(['`', '"', ':']).unwrap_or(message.len());
+    format!("{} in this value", message[..end].trim_end())
+}
+
+/// The same in Chinese.
+fn unquoted_in_chinese(message: &str) -> String {
+    let end = message.find(['`', '"', ':', '：', '“', '「']);
+    format!(
+        "此值：{}",
+        message[..end.unwrap_or(message.len())].trim_end()
+    )
 }
 
 /// What to say of a plugin that is not there: misspelt, or left out of this build.

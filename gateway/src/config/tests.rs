@@ -308,10 +308,11 @@ fn what_is_not_said_of_a_sink_has_a_default() {
         sink.breaker,
         Breaker {
             failures: 5,
-            wait: seconds(10),
-            max: seconds(300)
+            wait: seconds(2),
+            max: seconds(60)
         }
     );
+    assert_eq!(sink.max_hold, seconds(3_600));
     let outbox = &config.outbox;
     assert_eq!(outbox.retention, seconds(90 * 86_400));
     assert_eq!(outbox.retention_dead, seconds(180 * 86_400));
@@ -373,6 +374,9 @@ receipt = "{{ body.data.record.record_id }}"
 when = "body.code in [99991400, 1254290]"
 outcome = "throttled"
 after = "{{ headers['x-ogw-ratelimit-reset'] | default(2) }}"
+[[sinks.feishu.settings.classify]]
+when = "status in [200, 201]"
+outcome = "rejected"
 "#;
     let whole = format!("{GOOD}{settings}");
     assert_eq!(said_of(&whole), "");

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use self::sink_state::Rooms;
 use self::sweeper::Sweeper;
-use crate::admin::{self, Admin, Reread};
+use crate::admin::{self, Admin, PushedAt, Reread};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, Target};
@@ -144,6 +144,7 @@ impl Daemon {
                 source: config.sources.keys().next().cloned().unwrap_or_default(),
                 tables: config.tables.clone(),
                 reread: reread(Arc::clone(&ingress)),
+                pushed_at: pushed_at(Arc::clone(&ingress)),
                 metrics: metrics.clone(),
                 clock: Arc::clone(clock),
                 token: config.admin.token.clone(),
@@ -244,14 +245,27 @@ fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
     })
 }
 
+/// When a push in quarantine was sent, as its source reads it.
+fn pushed_at(ingress: Arc<Ingress>) -> Arc<PushedAt> {
+    Arc::new(move |suspect| {
+        ingress.sources.named(&suspect.source)?.pushed_at(Kept {
+            query: &suspect.query,
+            content_type: &suspect.content_type,
+            body: &suspect.body,
+        })
+    })
+}
+
 /// Deliveries of a sink that is not configured any more stay where they are: say so.
 fn warn_of_orphans(config: &Config, outbox: &dyn Outbox) {
     for (sink, totals) in outbox.totals().sinks {
-        if totals.waiting > 0 && !config.sinks.contains_key(&sink) {
+        let dead = totals.dead_letters();
+        if totals.waiting + dead > 0 && !config.sinks.contains_key(&sink) {
             tracing::warn!(
                 sink,
                 waiting = totals.waiting,
-                "deliveries wait for a sink that is not configured; they go on when it is"
+                dead,
+                "deliveries of a sink that is not configured: they stay where they are until it is, or they are cancelled; see `leadgate outbox orphaned`"
             );
         }
     }
@@ -294,7 +308,8 @@ fn targets(
                     )
                 });
                 StartError::Configuration(lines.collect::<Vec<_>>().join("\n"))
-            })?;
+            })?
+            .masking(config.secrets_of(name));
         metrics
             .delivery
             .plugin_info

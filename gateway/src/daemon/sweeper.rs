@@ -55,7 +55,7 @@ impl Sweeper {
         let task = tokio::spawn(async move {
             'run: loop {
                 let swept = match keeper.announce(keep).await {
-                    Ok(Some(keep)) => sweep(&outbox, &*clock, keep, &stopped).await,
+                    Ok(Some(keep)) => sweep(&outbox, &mut keeper, keep, &stopped).await,
                     Ok(None) => Ok(Swept::default()),
                     Err(error) => Err(error),
                 };
@@ -102,14 +102,16 @@ async fn note(keeper: &mut Timekeeper, always: bool) {
 /// One sweep over everything that may be old enough.
 async fn sweep(
     outbox: &Arc<dyn Outbox>,
-    clock: &dyn Clock,
+    keeper: &mut Timekeeper,
     keep: Retention,
     stopped: &watch::Receiver<bool>,
 ) -> Result<Swept, Unavailable> {
     let mut all = Swept::default();
     loop {
-        // At each step: what was swept by a time that is doubted since would be gone.
-        let now = outbox.believed(clock.now());
+        // At each step: what is swept by a time that is doubted by then would be gone.
+        let Some(now) = keeper.now() else {
+            return Ok(all);
+        };
         let outbox = Arc::clone(outbox);
         let from = all.next;
         let step = tokio::task::spawn_blocking(move || outbox.sweep(keep, now, from, STEP));

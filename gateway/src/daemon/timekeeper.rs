@@ -73,6 +73,16 @@ impl Timekeeper {
         self.look_from(self.outbox.time(), Some(ran));
     }
 
+    /// The time by which something may be removed; `None` while the clock is not believed. It
+    /// is looked at for this: it may have been set since the last look.
+    pub(super) fn now(&mut self) -> Option<Millis> {
+        self.look();
+        let belief = self.outbox.time().belief;
+        // As it was looked at just now, also if it is set in between.
+        let now = self.clock.now().min(belief.newest.saturating_add(HOUR));
+        belief.ahead().is_none().then_some(now)
+    }
+
     fn look_from(&mut self, before: Timekeeping, ran: Option<Millis>) {
         let shows = self.clock.now();
         let belief = before.belief.look(shows, ran, self.leap);
@@ -135,11 +145,10 @@ impl Timekeeper {
         &mut self,
         keep: Retention,
     ) -> Result<Option<Retention>, Unavailable> {
-        let mut time = self.outbox.time();
-        if time.belief.ahead().is_some() {
+        let Some(now) = self.now() else {
             return Ok(None);
-        }
-        let now = self.clock.now();
+        };
+        let mut time = self.outbox.time();
         let (announced, say) = time.announced.tell(now, keep.dead_ms);
         let until = now.saturating_add(Announced::ahead(keep.dead_ms));
         let outbox = Arc::clone(&self.outbox);
@@ -328,7 +337,8 @@ mod tests {
         let Some(keep) = keeper.announce(KEEP).await.expect("announces") else {
             return 0;
         };
-        let (outbox, now) = (Arc::clone(&keeper.outbox), keeper.clock.now());
+        let outbox = Arc::clone(&keeper.outbox);
+        let Some(now) = keeper.now() else { return 0 };
         let swept = tokio::task::spawn_blocking(move || outbox.sweep(keep, now, None, 100));
         swept.await.expect("no panic").expect("sweeps").leads
     }
@@ -402,6 +412,25 @@ mod tests {
         clock.pass(HOUR, HOUR);
         assert_eq!(sweep(&mut later).await, 1, "the dead one");
         drop(later);
+        close(outbox).await;
+    }
+
+    #[tokio::test]
+    async fn a_step_of_the_clock_in_the_middle_of_a_sweep_ends_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outbox = open(&folder);
+        let clock = Set::at(NOW);
+        let mut keeper = keeper(&outbox, &clock);
+        fill(&outbox, NOW).await;
+        assert_eq!(keeper.now(), Some(NOW));
+        clock.pass(YEAR, 20);
+        assert_eq!(
+            keeper.now(),
+            None,
+            "the next step of the sweep does not go on"
+        );
+        clock.pass(-YEAR, 20);
+        assert_eq!(keeper.now(), Some(NOW));
         close(outbox).await;
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::breaker::Signal;
 use super::clock::SteadyClock;
+use super::health::Health;
 use super::verdict::{self, Case};
 use super::{Destination, Phase};
 use crate::clock::Clock;
@@ -24,14 +26,17 @@ pub(super) struct Sender {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) steady: Arc<SteadyClock>,
     pub(super) metrics: DeliveryMetrics,
+    pub(super) health: Arc<Health>,
 }
 
 impl Sender {
     /// Makes the attempt and says what becomes of the delivery. Ends early, as ambiguous,
-    /// when the phase becomes `Ending`.
+    /// when the phase becomes `Ending`. A `probe` that fails is made for all that wait: it
+    /// does not use the delivery up.
     pub(super) async fn send(
         &self,
         claim: Claim,
+        probe: bool,
         phase: watch::Receiver<Phase>,
     ) -> (Finish, Outcome) {
         let Claim {
@@ -75,10 +80,17 @@ impl Sender {
             })),
         };
         let journal = &mut delivery.journal;
-        let outcome = self.attempt(id, call, phase, &mut journals, journal).await;
+        let mut outcome = self.attempt(id, call, phase, &mut journals, journal).await;
+        // No destination holds a delivery for longer than it may.
+        outcome.retry_after = outcome
+            .retry_after
+            .map(|wait| wait.min(self.config.max_hold));
         let took = self.clock.monotonic().saturating_sub(began);
         let now = self.clock.now();
 
+        if probe && Signal::of(&outcome) == Signal::Failure {
+            delivery.budget.spent = delivery.budget.spent.saturating_add(1);
+        }
         let case = Case {
             attempts: number,
             budget: delivery.budget,
@@ -94,11 +106,12 @@ impl Sender {
             sink = &*self.name, lead = %delivery.lead, delivery = %id, attempt = number,
             outcome = outcome.kind.as_str(), rule = outcome.rule, trace = trace_id, "attempt ended"
         );
-        if let State::Dead { reason, .. } = state {
-            tracing::warn!(
-                sink = &*self.name, lead = %delivery.lead, delivery = %id, attempt = number,
-                reason = reason.as_str(), rule = outcome.rule, "delivery became a dead letter"
-            );
+        let at = self.clock.monotonic();
+        self.health.attempt(id, &outcome, at);
+        match state {
+            State::Delivered { .. } => self.health.delivered(now),
+            State::Dead { reason, .. } => self.health.died(id, reason, &outcome, at),
+            _ => {}
         }
 
         delivery.attempts = number;
@@ -200,6 +213,11 @@ impl Sender {
                     .latency
                     .with_label_values(&[sink])
                     .observe(seconds.as_secs_f64());
+                #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+                self.metrics
+                    .last_delivered
+                    .with_label_values(&[sink])
+                    .set(now as f64 / 1000.0);
             }
             State::Dead { reason, .. } => {
                 self.metrics

@@ -1,24 +1,44 @@
-//! The breaker: leaves a sink alone that fails again and again, and probes whether it is back.
+//! The breaker: leaves a destination alone that fails, and probes whether it is back.
+//!
+//! It judges the destination, not a lead. So it counts leads, not attempts: those that failed
+//! since the destination last answered another. A lead that failed while others were answered
+//! is *poisonous*: it says nothing of the destination any more, however often it fails.
 //!
 //! | state | what happens | then |
 //! |---|---|---|
-//! | closed, *n* failures in a row | an answer | closed, 0 |
-//! | | a failure | closed, *n*+1; open for `wait` at `failures` |
-//! | open | its wait is over and an attempt starts | half-open: that attempt is the probe |
-//! | | an older attempt ends with an answer | closed, 0 |
+//! | closed | an answer | closed; who failed before is poisonous |
+//! | | a poisonous lead fails | closed as before |
+//! | | another lead fails | closed; open for `wait` if `failures` leads have, and the last answer is [`GRACE`] old or `failures` × [`MANY`] have |
+//! | open | its wait is over, or a person asks, or a lead is new and `wait` is over, and an attempt starts | half-open: that attempt is the probe |
+//! | | an older attempt ends with an answer | closed |
 //! | | an older attempt fails | open as before |
-//! | half-open | the probe, or an older attempt, ends with an answer | closed, 0 |
-//! | | the probe fails | open for twice as long, `max` at most |
+//! | half-open | an answer, to whatever attempt | closed |
+//! | | a probe fails | open for twice as long, `max` at most |
+//! | | no probe ended within the wait | one more probe: the first may be a lead that makes it hang |
 //! | | an older attempt fails | half-open as before: the probe decides |
 //!
-//! An answer is proof that the destination works, even if it says no; so an attempt from
-//! before the opening that is answered late closes as well as a probe does. Pure: time is
-//! passed in. Knows nothing of sinks or deliveries.
+//! An answer is proof that the destination works, even if it says no. What was provably not
+//! processed says nothing. Pure: time is passed in. Knows nothing of sinks.
 
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::config;
-use crate::plugin::Kind;
+use crate::outbox::LeadId;
+use crate::plugin::{Kind, Outcome};
+
+/// So long after an answer a few failures are not believed to be the destination's.
+const GRACE: Duration = Duration::from_secs(5);
+/// So many times `failures` they are believed at once.
+const MANY: u32 = 10;
+/// Leads remembered as poisonous, at most.
+const POISONOUS: usize = 4096;
+/// Probes under way at once, at most.
+const PROBES: usize = 4;
+/// For so long after it opened it is not taken for well.
+const CONVALESCENCE: Duration = Duration::from_secs(60);
+/// The rule of an attempt that provably was not processed and can be made again.
+const NOT_PROCESSED: &str = "not-processed";
 
 /// What the end of an attempt says about the destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +47,16 @@ pub(super) enum Signal {
     Answer,
     /// It did not, or not for us.
     Failure,
+    /// Nothing: the attempt was not processed, and it said so.
+    Neither,
 }
 
 impl Signal {
-    pub(super) const fn of(kind: Kind) -> Self {
-        match kind {
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        match outcome.kind {
             // Throttled is an answer too: the throttle holds the sink already.
             Kind::Delivered | Kind::Duplicate | Kind::Rejected | Kind::Throttled => Self::Answer,
+            Kind::Retry if outcome.rule == NOT_PROCESSED => Self::Neither,
             Kind::Retry | Kind::Reauth | Kind::Ambiguous => Self::Failure,
         }
     }
@@ -41,7 +64,17 @@ impl Signal {
 
 /// Names an attempt that was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Permit(u64);
+pub(super) struct Permit {
+    number: u64,
+    probe: bool,
+}
+
+impl Permit {
+    /// Whether the attempt is made only to see whether the destination is back.
+    pub(super) const fn is_probe(self) -> bool {
+        self.probe
+    }
+}
 
 /// The breaker of one sink.
 #[derive(Debug)]
@@ -49,13 +82,31 @@ pub(super) struct Breaker {
     policy: config::Breaker,
     state: State,
     permits: u64,
+    /// Leads that failed since the last answer.
+    failed: HashSet<LeadId>,
+    poisonous: Recent,
+    answered_at: Option<Duration>,
+    opened_at: Option<Duration>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Duration, wait: Duration },
-    HalfOpen { probe: Permit, wait: Duration },
+    Closed,
+    Open {
+        /// Since when it is not closed.
+        since: Duration,
+        /// When this wait began.
+        began: Duration,
+        until: Duration,
+        wait: Duration,
+    },
+    HalfOpen {
+        since: Duration,
+        probes: Vec<u64>,
+        /// When one more probe may start.
+        next: Duration,
+        wait: Duration,
+    },
 }
 
 /// What an operator calls the breaker's state.
@@ -88,87 +139,258 @@ pub(super) enum Admits {
     All,
     /// One, as the probe.
     Probe,
-    /// None for that long; `None` while a probe is under way.
+    /// None for that long; `None` until a probe under way has ended.
     Nobody(Option<Duration>),
+}
+
+/// A change of state that a person wants to hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It opened because so many leads failed.
+    Opened { leads: usize, wait: Duration },
+    /// A probe failed: the next one is after so long.
+    StaysOpen { wait: Duration },
+    /// It closed after so long.
+    Closed { after: Duration },
 }
 
 impl Breaker {
     pub(super) fn new(policy: config::Breaker) -> Self {
         Self {
             policy,
-            state: State::Closed { failures: 0 },
+            state: State::Closed,
             permits: 0,
+            failed: HashSet::new(),
+            poisonous: Recent::default(),
+            answered_at: None,
+            opened_at: None,
         }
     }
 
     /// Whether an attempt may start at `now`.
     pub(super) fn admits(&self, now: Duration) -> Admits {
-        match self.state {
-            State::Closed { .. } => Admits::All,
+        match &self.state {
+            State::Closed => Admits::All,
             State::Open { until, .. } => match until.saturating_sub(now) {
                 Duration::ZERO => Admits::Probe,
                 left => Admits::Nobody(Some(left)),
             },
-            State::HalfOpen { .. } => Admits::Nobody(None),
+            State::HalfOpen { probes, .. } if probes.len() >= PROBES => Admits::Nobody(None),
+            State::HalfOpen { next, .. } => match next.saturating_sub(now) {
+                Duration::ZERO => Admits::Probe,
+                left => Admits::Nobody(Some(left)),
+            },
         }
     }
 
     /// An attempt starts, if it may.
     pub(super) fn start(&mut self, now: Duration) -> Option<Permit> {
-        let permit = Permit(self.permits);
-        match self.state {
-            State::Closed { .. } => {}
-            State::Open { until, wait } if now >= until => {
+        let number = self.permits;
+        let mut probe = true;
+        match &mut self.state {
+            State::Closed => probe = false,
+            State::Open {
+                since, until, wait, ..
+            } if now >= *until => {
                 self.state = State::HalfOpen {
-                    probe: permit,
-                    wait,
+                    since: *since,
+                    probes: vec![number],
+                    next: now.saturating_add(*wait),
+                    wait: *wait,
                 };
+            }
+            State::HalfOpen {
+                probes, next, wait, ..
+            } if now >= *next && probes.len() < PROBES => {
+                probes.push(number);
+                *next = now.saturating_add(*wait);
             }
             State::Open { .. } | State::HalfOpen { .. } => return None,
         }
         self.permits += 1;
-        Some(permit)
+        Some(Permit { number, probe })
     }
 
-    /// An attempt ended at `now`.
-    pub(super) fn end(&mut self, permit: Permit, signal: Signal, now: Duration) {
-        self.state = match (self.state, signal) {
-            (_, Signal::Answer) => State::Closed { failures: 0 },
-            (State::Closed { failures }, Signal::Failure) => {
-                let failures = failures.saturating_add(1);
-                if self.policy.failures > 0 && failures >= self.policy.failures {
-                    Self::open(now, self.policy.wait)
-                } else {
-                    State::Closed { failures }
+    /// An attempt for `lead` ended at `now`.
+    pub(super) fn end(
+        &mut self,
+        permit: Permit,
+        lead: LeadId,
+        signal: Signal,
+        now: Duration,
+    ) -> Option<Change> {
+        match signal {
+            Signal::Answer => {
+                self.failed.remove(&lead);
+                self.poisonous.remove(lead);
+                self.answered(now)
+            }
+            Signal::Failure => self.failure(permit, lead, now),
+            Signal::Neither => {
+                if let Some((wait, since)) = self.probe_ended(permit) {
+                    self.state = Self::open(since, now, wait);
                 }
+                None
             }
-            (State::HalfOpen { probe, wait }, Signal::Failure) if probe == permit => {
-                Self::open(now, wait.saturating_mul(2).min(self.policy.max))
+        }
+    }
+
+    /// The destination answered, whomever.
+    pub(super) fn answered(&mut self, now: Duration) -> Option<Change> {
+        for lead in self.failed.drain() {
+            self.poisonous.insert(lead);
+        }
+        self.answered_at = Some(now);
+        let since = self.since()?;
+        self.state = State::Closed;
+        let after = now.saturating_sub(since);
+        Some(Change::Closed { after })
+    }
+
+    fn failure(&mut self, permit: Permit, lead: LeadId, now: Duration) -> Option<Change> {
+        if self.policy.failures == 0 {
+            return None;
+        }
+        let most = self.policy.failures.saturating_mul(MANY) as usize;
+        if self.poisonous.contains(lead) && !permit.probe {
+            return None;
+        }
+        if self.failed.len() < most {
+            self.failed.insert(lead);
+        }
+        if self.state == State::Closed {
+            let leads = self.failed.len();
+            let believed = self
+                .answered_at
+                .is_none_or(|at| now.saturating_sub(at) >= GRACE);
+            if leads < self.policy.failures as usize || (!believed && leads < most) {
+                return None;
             }
-            (as_before, Signal::Failure) => as_before,
+            let wait = self.policy.wait;
+            self.opened_at = Some(now);
+            self.state = Self::open(now, now, wait);
+            return Some(Change::Opened { leads, wait });
+        }
+        let (wait, since) = self.probe_ended(permit)?;
+        let wait = wait.saturating_mul(2).min(self.policy.max);
+        self.opened_at = Some(now);
+        self.state = Self::open(since, now, wait);
+        Some(Change::StaysOpen { wait })
+    }
+
+    /// Takes a probe out; the wait and the beginning if it was the one that decides.
+    fn probe_ended(&mut self, permit: Permit) -> Option<(Duration, Duration)> {
+        let State::HalfOpen {
+            probes,
+            wait,
+            since,
+            ..
+        } = &mut self.state
+        else {
+            return None;
         };
+        let there = probes.len();
+        probes.retain(|probe| *probe != permit.number);
+        (probes.len() < there).then_some((*wait, *since))
+    }
+
+    /// A person wants a probe now.
+    pub(super) fn hasten(&mut self, now: Duration) {
+        let base = self.policy.wait;
+        match &mut self.state {
+            State::Closed => {}
+            State::Open { until, wait, .. } => {
+                *until = now.min(*until);
+                *wait = base;
+            }
+            State::HalfOpen { next, .. } => *next = now.min(*next),
+        }
+    }
+
+    /// When a lead that is new may be the probe, and when the wait began that it shortens.
+    /// What came after a probe that failed tells more than to wait for the next one.
+    pub(super) fn early(&self) -> Option<(Duration, Duration)> {
+        match self.state {
+            State::Open { began, until, .. } => {
+                Some((began.saturating_add(self.policy.wait).min(until), began))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the destination, or some lead, is in doubt: then what is new tells most.
+    pub(super) fn doubts(&self, now: Duration) -> bool {
+        let recently = |at: Duration| now.saturating_sub(at) < CONVALESCENCE;
+        self.state != State::Closed || self.failed.len() > 1 || self.opened_at.is_some_and(recently)
+    }
+
+    /// Whether the lead failed and nothing was answered since.
+    pub(super) fn failed(&self, lead: LeadId) -> bool {
+        self.failed.contains(&lead) || self.poisonous.contains(lead)
+    }
+
+    /// Since when it is not closed.
+    pub(super) fn since(&self) -> Option<Duration> {
+        match self.state {
+            State::Closed => None,
+            State::Open { since, .. } | State::HalfOpen { since, .. } => Some(since),
+        }
     }
 
     /// What an operator calls its state.
     pub(super) fn state(&self) -> BreakerState {
         match self.state {
-            State::Closed { .. } => BreakerState::Closed,
+            State::Closed => BreakerState::Closed,
             State::Open { .. } => BreakerState::Open,
             State::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
-    fn open(now: Duration, wait: Duration) -> State {
+    fn open(since: Duration, now: Duration, wait: Duration) -> State {
         State::Open {
+            since,
+            began: now,
             until: now.saturating_add(wait),
             wait,
         }
     }
 }
 
+/// Leads, the latest [`POISONOUS`] of them.
+#[derive(Debug, Default)]
+struct Recent {
+    set: HashSet<LeadId>,
+    order: VecDeque<LeadId>,
+}
+
+impl Recent {
+    fn insert(&mut self, lead: LeadId) {
+        if self.set.insert(lead) {
+            self.order.push_back(lead);
+        }
+        // Those that were removed still stand in the order.
+        while self.order.len() > POISONOUS {
+            if let Some(oldest) = self.order.pop_front() {
+                self.set.remove(&oldest);
+            }
+        }
+    }
+
+    fn remove(&mut self, lead: LeadId) {
+        if self.set.remove(&lead) {
+            self.order.retain(|other| *other != lead);
+        }
+    }
+
+    fn contains(&self, lead: LeadId) -> bool {
+        self.set.contains(&lead)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     use super::*;
 
@@ -182,31 +404,103 @@ mod tests {
         })
     }
 
-    /// A breaker that `failures` attempts opened at 0, and one more attempt from before.
+    const fn lead(number: u128) -> LeadId {
+        LeadId(Uuid::from_u128(number))
+    }
+
+    fn attempt(breaker: &mut Breaker, number: u128, signal: Signal, now: Duration) {
+        let permit = breaker.start(now).expect("it may start");
+        breaker.end(permit, lead(number), signal, now);
+    }
+
+    /// A breaker that two leads opened at 0, and one more attempt from before.
     fn opened() -> (Breaker, Permit) {
         let mut breaker = breaker(2);
         let permits: Vec<_> = (0..3)
             .filter_map(|_| breaker.start(Duration::ZERO))
             .collect();
-        for permit in &permits[..2] {
-            breaker.end(*permit, Signal::Failure, Duration::ZERO);
+        for (number, permit) in (0_u8..).zip(&permits[..2]) {
+            breaker.end(
+                *permit,
+                lead(number.into()),
+                Signal::Failure,
+                Duration::ZERO,
+            );
         }
         assert_eq!(breaker.state(), BreakerState::Open);
         (breaker, permits[2])
     }
 
     #[test]
-    fn failures_in_a_row_open_it_and_an_answer_between_starts_the_count_again() {
+    fn leads_that_fail_without_an_answer_between_open_it() {
         let mut breaker = breaker(2);
-        for signal in [Signal::Failure, Signal::Answer, Signal::Failure] {
-            let permit = breaker.start(Duration::ZERO).expect("closed");
-            breaker.end(permit, signal, Duration::ZERO);
-            assert_eq!(breaker.admits(Duration::ZERO), Admits::All);
-        }
-        let permit = breaker.start(Duration::ZERO).expect("closed");
-        breaker.end(permit, Signal::Failure, Duration::ZERO);
+        attempt(&mut breaker, 1, Signal::Failure, Duration::ZERO);
+        assert_eq!(breaker.admits(Duration::ZERO), Admits::All);
+        attempt(&mut breaker, 2, Signal::Failure, Duration::ZERO);
         assert_eq!(breaker.admits(WAIT / 2), Admits::Nobody(Some(WAIT / 2)));
         assert_eq!(breaker.start(WAIT / 2), None);
+    }
+
+    #[test]
+    fn one_lead_never_opens_it_however_often_it_fails() {
+        let mut breaker = breaker(2);
+        for _ in 0..100 {
+            attempt(&mut breaker, 1, Signal::Failure, WAIT);
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn leads_that_failed_while_others_were_answered_never_open_it_again() {
+        let mut breaker = breaker(2);
+        let mut now = Duration::ZERO;
+        for number in 1..100 {
+            attempt(&mut breaker, number, Signal::Failure, now);
+            attempt(&mut breaker, 1_000 + number, Signal::Answer, now);
+        }
+        for _ in 0..10 {
+            now += WAIT;
+            for number in 1..100 {
+                attempt(&mut breaker, number, Signal::Failure, now);
+            }
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        attempt(&mut breaker, 5_001, Signal::Failure, now);
+        attempt(&mut breaker, 5_002, Signal::Failure, now);
+        assert_eq!(breaker.state(), BreakerState::Open, "others still do");
+    }
+
+    #[test]
+    fn right_after_an_answer_only_many_are_believed() {
+        let mut breaker = breaker(2);
+        attempt(&mut breaker, 0, Signal::Answer, WAIT);
+        for number in 1..20 {
+            attempt(&mut breaker, number, Signal::Failure, WAIT);
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        attempt(&mut breaker, 20, Signal::Failure, WAIT);
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn what_was_not_processed_neither_opens_nor_closes_it() {
+        let mut not_processed = Outcome::of(Kind::Retry, "not-processed", "");
+        assert_eq!(Signal::of(&not_processed), Signal::Neither);
+        not_processed.rule = "connect".to_owned();
+        assert_eq!(Signal::of(&not_processed), Signal::Failure);
+
+        let mut closed = breaker(2);
+        for number in 0..100 {
+            attempt(&mut closed, number, Signal::Neither, WAIT);
+        }
+        assert_eq!(closed.state(), BreakerState::Closed);
+        let (mut open, _) = opened();
+        attempt(&mut open, 9, Signal::Neither, WAIT);
+        assert_eq!(
+            open.admits(WAIT),
+            Admits::Nobody(Some(WAIT)),
+            "as long as before"
+        );
     }
 
     #[test]
@@ -217,9 +511,36 @@ mod tests {
             assert_eq!(breaker.admits(now), Admits::Nobody(Some(wait)));
             now += wait;
             let probe = breaker.start(now).expect("its wait is over");
-            assert_eq!(breaker.admits(now), Admits::Nobody(None));
-            breaker.end(probe, Signal::Failure, now);
+            assert!(probe.is_probe());
+            assert!(matches!(breaker.admits(now), Admits::Nobody(_)));
+            breaker.end(probe, lead(9), Signal::Failure, now);
         }
+    }
+
+    #[test]
+    fn what_is_new_may_probe_after_the_first_wait_and_a_person_at_once() {
+        let (mut breaker, _) = opened();
+        attempt(&mut breaker, 9, Signal::Failure, WAIT);
+        assert_eq!(breaker.admits(WAIT), Admits::Nobody(Some(WAIT * 2)));
+        assert_eq!(breaker.early(), Some((WAIT * 2, WAIT)));
+        breaker.hasten(WAIT);
+        assert_eq!(breaker.admits(WAIT), Admits::Probe);
+    }
+
+    #[test]
+    fn a_probe_that_hangs_is_followed_by_others_some_at_most() {
+        let (mut breaker, _) = opened();
+        let mut now = WAIT;
+        let first = breaker.start(now).expect("its wait is over");
+        for _ in 1..PROBES {
+            assert_eq!(breaker.admits(now), Admits::Nobody(Some(WAIT)));
+            now += WAIT;
+            breaker.start(now).expect("the one before hangs");
+        }
+        now += WAIT;
+        assert_eq!(breaker.admits(now), Admits::Nobody(None));
+        breaker.end(first, lead(9), Signal::Failure, now);
+        assert_eq!(breaker.state(), BreakerState::Open);
     }
 
     #[test]
@@ -227,7 +548,9 @@ mod tests {
         let (mut breaker, _) = opened();
         let probe = breaker.start(WAIT).expect("its wait is over");
         assert_eq!(breaker.state(), BreakerState::HalfOpen);
-        breaker.end(probe, Signal::of(Kind::Rejected), WAIT);
+        let answer = Signal::of(&Outcome::of(Kind::Rejected, "", ""));
+        let change = breaker.end(probe, lead(9), answer, WAIT);
+        assert_eq!(change, Some(Change::Closed { after: WAIT }));
         assert_eq!(breaker.state(), BreakerState::Closed);
     }
 
@@ -238,13 +561,13 @@ mod tests {
                 let (mut breaker, older) = opened();
                 let probe = half_open.then(|| breaker.start(WAIT).expect("its wait is over"));
                 let before = breaker.state();
-                breaker.end(older, signal, WAIT);
+                breaker.end(older, lead(8), signal, WAIT);
                 match signal {
                     Signal::Answer => assert_eq!(breaker.state(), BreakerState::Closed),
-                    Signal::Failure => assert_eq!(breaker.state(), before),
+                    _ => assert_eq!(breaker.state(), before),
                 }
                 if let Some(probe) = probe {
-                    breaker.end(probe, Signal::Answer, WAIT);
+                    breaker.end(probe, lead(9), Signal::Answer, WAIT);
                     assert_eq!(breaker.state(), BreakerState::Closed);
                 }
             }
@@ -254,72 +577,84 @@ mod tests {
     #[test]
     fn without_a_limit_it_never_opens() {
         let mut breaker = breaker(0);
-        for _ in 0..1000 {
-            let permit = breaker.start(Duration::ZERO).expect("closed");
-            breaker.end(permit, Signal::Failure, Duration::ZERO);
+        for number in 0..1000 {
+            attempt(&mut breaker, number, Signal::Failure, Duration::ZERO);
         }
         assert_eq!(breaker.admits(Duration::ZERO), Admits::All);
     }
 
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut recent = Recent::default();
+        for number in 0..10_000 {
+            recent.insert(lead(number));
+        }
+        assert_eq!(
+            (recent.set.len(), recent.order.len()),
+            (POISONOUS, POISONOUS)
+        );
+        recent.remove(lead(9_999));
+        assert_eq!(recent.order.len(), POISONOUS - 1);
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
-        Start,
+        Start(u128),
         End(usize, Signal),
         Later(u64),
+        Hasten,
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let signal = prop_oneof![3 => Just(Signal::Failure), 1 => Just(Signal::Answer)];
+        let signal = prop_oneof![
+            6 => Just(Signal::Failure),
+            2 => Just(Signal::Answer),
+            1 => Just(Signal::Neither)
+        ];
         let step = prop_oneof![
-            3 => Just(Step::Start),
-            3 => (0_usize..16, signal).prop_map(|(which, signal)| Step::End(which, signal)),
-            1 => (0_u64..20_000).prop_map(Step::Later),
+            6 => (0_u128..8).prop_map(Step::Start),
+            6 => (0_usize..16, signal).prop_map(|(which, signal)| Step::End(which, signal)),
+            2 => (0_u64..20_000).prop_map(Step::Later),
+            1 => Just(Step::Hasten),
         ];
         proptest::collection::vec(step, 0..200)
     }
 
     proptest! {
         #[test]
-        fn half_open_lets_one_through_and_open_nobody_before_its_time(steps in steps(), failures in 1_u32..4) {
+        fn open_lets_nobody_through_before_its_time_and_nobody_waits_for_ever(steps in steps(), failures in 1_u32..4) {
             let mut breaker = breaker(failures);
-            let mut under_way: Vec<Permit> = Vec::new();
+            let mut under_way: Vec<(Permit, LeadId)> = Vec::new();
             let mut now = Duration::ZERO;
-            // The model: until when it was said to be open, and the probe that is under way.
-            let mut until = None;
-            let mut probe = None;
             for step in steps {
                 match step {
                     Step::Later(ms) => now += Duration::from_millis(ms),
-                    Step::Start => {
+                    Step::Hasten => {
+                        breaker.hasten(now);
+                    }
+                    Step::Start(number) => {
                         let before = breaker.state();
                         let admits = breaker.admits(now);
                         let permit = breaker.start(now);
                         prop_assert_eq!(permit.is_some(), !matches!(admits, Admits::Nobody(_)));
                         if let Some(permit) = permit {
-                            prop_assert!(probe.is_none(), "a second one beside the probe");
-                            prop_assert!(until.is_none_or(|until| now >= until), "too early");
-                            if before == BreakerState::Open {
-                                probe = Some(permit);
-                            }
-                            under_way.push(permit);
+                            prop_assert_eq!(permit.is_probe(), before != BreakerState::Closed);
+                            under_way.push((permit, lead(number)));
                         }
                     }
                     Step::End(which, signal) if !under_way.is_empty() => {
-                        let permit = under_way.swap_remove(which % under_way.len());
-                        breaker.end(permit, signal, now);
-                        if breaker.state() != BreakerState::HalfOpen {
-                            probe = None;
-                        }
+                        let at = which % under_way.len();
+                        let (permit, lead) = under_way.swap_remove(at);
+                        breaker.end(permit, lead, signal, now);
                     }
                     Step::End(..) => {}
                 }
-                until = match breaker.admits(now) {
-                    Admits::Nobody(Some(left)) => {
-                        prop_assert!(left <= WAIT * 3);
-                        Some(now + left)
-                    }
-                    _ => None,
-                };
+                let probes = under_way.iter().filter(|(permit, _)| permit.is_probe()).count();
+                match breaker.admits(now) {
+                    Admits::Nobody(Some(left)) => prop_assert!(left <= WAIT * 3),
+                    Admits::Nobody(None) => prop_assert!(probes > 0, "waits for a probe that is not there"),
+                    Admits::All | Admits::Probe => {}
+                }
             }
         }
     }

@@ -1,11 +1,12 @@
 //! A lane: one sink's way from the outbox to its destination.
 //!
-//! Claims due deliveries a few at a time, starts an attempt for each as the sink's admission
-//! allows, and waits for an arrival, a due time or a free slot, never by polling. While
-//! nothing may start (paused, breaker open, throttled) it holds no claims, so that a person
-//! or a newer revision can still change what waits.
+//! Claims due deliveries a few at a time, what is fresh and what is tried again apart, starts
+//! an attempt for each as the sink's admission allows, and waits for an arrival, a due time or
+//! a free slot, never by polling. While nothing may start (paused, breaker open, throttled) it
+//! holds no claims, so that a person or a newer revision can still change what waits.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -14,12 +15,14 @@ use tokio::task::JoinSet;
 use super::admission::{Admission, Decision, Running};
 use super::attempt::Sender;
 use super::clock::SteadyClock;
-use super::prefetch::Prefetch;
+use super::health::Health;
+use super::hold::Hold;
+use super::prefetch::{Pick, Prefetch};
 use super::trial::Trial;
 use super::verdict::millis;
 use super::{Phase, Target};
 use crate::clock::{Clock, Millis};
-use crate::outbox::{Claim, Due, Queue, Unavailable};
+use crate::outbox::{Claim, DeliveryId, Due, Freshness, Queue, Unavailable, Wanted};
 use crate::telemetry::metrics::DeliveryMetrics;
 
 /// Attempts that have ended but are not recorded yet, at most: beyond this nothing new starts.
@@ -31,6 +34,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const READ_AGAIN: Duration = Duration::from_secs(1);
 /// Claims are kept over a wait of the throttle up to this, and given back before a longer one.
 const KEEP: Duration = Duration::from_secs(1);
+/// Deliveries that people asked for by name and that wait to be claimed, at most.
+const NAMED: usize = 64;
 
 /// One sink's loop.
 pub(super) struct Lane {
@@ -39,6 +44,8 @@ pub(super) struct Lane {
     clock: Arc<dyn Clock>,
     steady: Arc<SteadyClock>,
     admission: Arc<Admission>,
+    /// What a person wants tried now.
+    named: Arc<Named>,
     /// Something ended: a slot may be free, a new due time may be known.
     changed: Arc<Notify>,
     /// Deliveries claimed ahead at most: few, so that what waits can still be changed by a
@@ -46,14 +53,68 @@ pub(super) struct Lane {
     page: usize,
 }
 
+/// Deliveries that people asked for by name, and what wakes the lane for them.
+#[derive(Default)]
+pub(super) struct Named {
+    ids: Mutex<VecDeque<DeliveryId>>,
+    asked: Notify,
+}
+
+impl Named {
+    /// The lane looks at what it may do again; it tries this one first.
+    pub(super) fn ask(&self, id: DeliveryId) {
+        let mut ids = self.ids();
+        if ids.len() < NAMED && !ids.contains(&id) {
+            ids.push_back(id);
+        }
+        drop(ids);
+        self.wake();
+    }
+
+    /// The lane looks at what it may do again.
+    pub(super) fn wake(&self) {
+        self.asked.notify_one();
+    }
+
+    fn take(&self) -> Option<DeliveryId> {
+        self.ids().pop_front()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ids().is_empty()
+    }
+
+    fn ids(&self) -> MutexGuard<'_, VecDeque<DeliveryId>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Where a lane stands.
 struct Place {
     /// Claimed and not started.
     prefetch: Prefetch,
-    /// When to ask the outbox again.
-    ask_at: Option<Millis>,
-    /// Since when something ready waits for the throttle.
+    /// When to ask the outbox again for what is fresh, and for what is tried again.
+    ask_fresh_at: Option<Millis>,
+    ask_again_at: Option<Millis>,
+    /// Something arrived since the outbox was last asked for the newest first.
+    arrived: bool,
+    /// Since when something claimed waits for the throttle.
     held_since: Option<Duration>,
+    /// The wait of the destination that was last said in the log.
+    said: Option<Hold>,
+}
+
+impl Place {
+    fn ask_at(&mut self, freshness: Freshness) -> &mut Option<Millis> {
+        match freshness {
+            Freshness::Fresh => &mut self.ask_fresh_at,
+            Freshness::Again => &mut self.ask_again_at,
+        }
+    }
+
+    fn ask_now(&mut self) {
+        (self.ask_fresh_at, self.ask_again_at) = (Some(0), Some(0));
+    }
 }
 
 impl Lane {
@@ -65,11 +126,15 @@ impl Lane {
     ) -> Self {
         let Target { name, config, sink } = target;
         let steady = Arc::new(SteadyClock::new(Arc::clone(&clock)));
+        metrics.begin(&name);
         let circuit_open = metrics.circuit_open.with_label_values(&[&*name]);
+        let admission =
+            Admission::new(Arc::clone(&name), &config, Arc::clone(&clock), circuit_open);
         Self {
-            admission: Arc::new(Admission::new(&config, Arc::clone(&clock), circuit_open)),
+            admission: Arc::new(admission),
             page: (2 * config.concurrency).clamp(8, 64),
             sender: Arc::new(Sender {
+                health: Arc::new(Health::new(Arc::clone(&name))),
                 name,
                 config,
                 sink: Arc::from(sink),
@@ -81,6 +146,7 @@ impl Lane {
             outbox,
             clock,
             steady,
+            named: Arc::default(),
             changed: Arc::default(),
         }
     }
@@ -94,11 +160,21 @@ impl Lane {
             Arc::clone(&self.sender.sink),
             self.sender.config.timeout,
             Arc::clone(&self.clock),
+            Arc::clone(&self.admission),
+            Arc::clone(&self.named),
         )
     }
 
     pub(super) fn admission(&self) -> Arc<Admission> {
         Arc::clone(&self.admission)
+    }
+
+    pub(super) fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.sender.health)
+    }
+
+    pub(super) fn named(&self) -> Arc<Named> {
+        Arc::clone(&self.named)
     }
 
     /// Runs until the phase is `Stopping` and everything in flight has ended.
@@ -107,45 +183,49 @@ impl Lane {
         let mut attempts = JoinSet::new();
         let mut place = Place {
             prefetch: Prefetch::default(),
-            ask_at: Some(0),
+            ask_fresh_at: Some(0),
+            ask_again_at: Some(0),
+            arrived: false,
             held_since: None,
+            said: None,
         };
         while *phase.borrow_and_update() == Phase::Running {
             while attempts.try_join_next().is_some() {}
+            self.say(&mut place);
+            if self.hasten(&mut place).await {
+                continue;
+            }
             let decision = self.decision(attempts.len());
             self.watch_throttle(decision, &mut place);
             let page = self.page(decision);
             if page == 0 {
                 self.give_back(&mut place);
-            } else if place.prefetch.is_empty()
-                && place
-                    .ask_at
-                    .is_some_and(|at| at <= self.steady.due(self.outbox.latest()))
-            {
-                self.claim(page, &mut place).await;
+            } else if self.refill(page, &mut place).await {
                 continue;
             }
-            if matches!(decision, Decision::Start | Decision::Probe) && !place.prefetch.is_empty() {
-                if let Some(running) = self.admission.start()
-                    && let Some(claim) = place.prefetch.next()
-                {
-                    self.start(claim, running, &mut attempts, &phase);
-                }
+            if matches!(decision, Decision::Start | Decision::Probe)
+                && self.start_next(decision, &mut place, &mut attempts, &phase)
+            {
                 continue;
             }
             let sleep = self.sleep(decision, page, &place);
             tokio::select! {
-                () = arrivals.notified() => place.ask_at = Some(0),
+                () = arrivals.notified() => {
+                    place.ask_now();
+                    place.arrived = true;
+                }
                 // A retry may be due before what the last page said.
-                () = self.changed.notified() => place.ask_at = Some(0),
+                () = self.changed.notified() => place.ask_now(),
+                () = self.named.asked.notified() => place.ask_now(),
                 () = tokio::time::sleep(sleep) => {
-                    if sleep == LONGEST_SLEEP { place.ask_at = Some(0); }
+                    if sleep == LONGEST_SLEEP { place.ask_now(); }
                 }
                 _ = phase.changed() => {}
             }
         }
         self.give_back(&mut place);
         while attempts.join_next().await.is_some() {}
+        self.sender.health.sum_up_at_last(self.clock.monotonic());
     }
 
     /// What may be done now, with `attempts` that are not recorded yet.
@@ -163,7 +243,7 @@ impl Lane {
         }
     }
 
-    /// How many claims may be held then.
+    /// How many claims of each kind may be held then.
     fn page(&self, decision: Decision) -> usize {
         match decision {
             // For a probe as well: whose turn it is shows only in a page of all sources.
@@ -174,46 +254,145 @@ impl Lane {
     }
 
     fn sleep(&self, decision: Decision, page: usize, place: &Place) -> Duration {
+        let lacks = |freshness| place.prefetch.lacks(freshness);
+        let openings = self.admission.openings();
         let until_asked = || {
-            place.ask_at.map(|at| {
+            let fresh = place.ask_fresh_at.filter(|_| lacks(Freshness::Fresh));
+            // What may not be tried again now may be when an attempt ends.
+            let again = place
+                .ask_again_at
+                .filter(|_| openings.again && lacks(Freshness::Again));
+            fresh.into_iter().chain(again).min().map(|at| {
                 let left = at.saturating_sub(self.steady.due(self.outbox.latest()));
                 Duration::from_millis(u64::try_from(left).unwrap_or(0))
             })
         };
         let wait = match decision {
-            Decision::Shut(wait) => wait,
+            Decision::Shut(wait) => {
+                let early = self.admission.early_probe().filter(|_| place.arrived);
+                wait.into_iter().chain(early.map(|(left, _)| left)).min()
+            }
             Decision::Wait(wait) if page == 0 || !place.prefetch.is_empty() => Some(wait),
-            _ if place.prefetch.is_empty() => until_asked(),
             // All slots are taken: `changed` says when one is free.
-            _ => None,
+            Decision::Full => None,
+            _ => openings
+                .look_again_in
+                .into_iter()
+                .chain(until_asked())
+                .min(),
         };
-        wait.unwrap_or(LONGEST_SLEEP)
+        let said = self.sender.health.wait(self.clock.monotonic());
+        wait.into_iter()
+            .chain(said)
+            .min()
+            .unwrap_or(LONGEST_SLEEP)
             .clamp(Duration::from_millis(1), LONGEST_SLEEP)
     }
 
+    /// Makes the next attempt a probe before its time, if a person asks for one or a lead came
+    /// that is newer than the last one. `true` if something was claimed for it.
+    async fn hasten(&self, place: &mut Place) -> bool {
+        if self.outbox.paused(&self.sender.name) {
+            return false;
+        }
+        if !self.named.is_empty() {
+            self.admission.hasten();
+            // Not while the destination's wait or the rate holds it: it would be held for long.
+            let soon = self.page(self.admission.decision()) > 0;
+            if soon && let Some(id) = self.named.take() {
+                let name = self.name();
+                let claimed = self.read(move |outbox| outbox.claim_one(&name, id)).await;
+                if let Ok(Some(claim)) = claimed {
+                    place.prefetch.name(claim);
+                }
+                return true;
+            }
+        }
+        if !place.arrived || !matches!(self.admission.decision(), Decision::Shut(_)) {
+            return false;
+        }
+        let Some((Duration::ZERO, waits)) = self.admission.early_probe() else {
+            return false;
+        };
+        place.arrived = false;
+        let since = self
+            .steady
+            .due(self.outbox.latest())
+            .saturating_sub(millis(waits));
+        self.claim(Freshness::Fresh, 1, true, place).await;
+        if place.prefetch.newest().is_some_and(|at| at >= since) {
+            self.admission.hasten();
+            return true;
+        }
+        false
+    }
+
+    /// Claims what is lacking and may be due; whether it asked.
+    async fn refill(&self, page: usize, place: &mut Place) -> bool {
+        let now = self.steady.due(self.outbox.latest());
+        let openings = self.admission.openings();
+        if openings.newest_first && place.arrived {
+            // What came now goes before what was claimed.
+            let given_back = place.prefetch.clear_fresh();
+            self.outbox.unclaim(&self.sender.name, &given_back);
+            place.ask_fresh_at = Some(0);
+            place.arrived = false;
+        }
+        for freshness in [Freshness::Fresh, Freshness::Again] {
+            // What may not start is left to others.
+            let wanted = freshness == Freshness::Fresh || openings.again;
+            if wanted
+                && place.prefetch.lacks(freshness)
+                && place.ask_at(freshness).is_some_and(|at| at <= now)
+            {
+                let fresh = freshness == Freshness::Fresh;
+                // What hangs would keep its page from people and newer revisions for long.
+                let limit = if fresh || !openings.hangs { page } else { 1 };
+                let newest = openings.newest_first && fresh;
+                self.claim(freshness, limit, newest, place).await;
+                return true;
+            }
+        }
+        false
+    }
+
     /// Claims the next page.
-    async fn claim(&self, limit: usize, place: &mut Place) {
-        let outbox = Arc::clone(&self.outbox);
+    async fn claim(&self, freshness: Freshness, limit: usize, newest: bool, place: &mut Place) {
         let name = self.name();
         let now = self.steady.due(self.outbox.latest());
-        let due: Result<Due, Unavailable> =
-            tokio::task::spawn_blocking(move || outbox.claim(&name, now, limit))
-                .await
-                .unwrap_or_else(|error| Err(Unavailable(error.to_string())));
+        let wanted = Wanted {
+            freshness,
+            limit,
+            newest,
+        };
+        let due: Result<Due, Unavailable> = self
+            .read(move |outbox| outbox.claim_some(&name, now, wanted))
+            .await;
         let sink = &*self.sender.name;
         match due {
             Ok(due) => {
                 for (id, error) in &due.damaged {
                     tracing::error!(sink, delivery = %id, error = error.0, "delivery could not be read; it is left alone");
                 }
-                place.prefetch.extend(due.deliveries);
-                place.ask_at = due.next;
+                place.prefetch.extend(freshness, due.deliveries);
+                *place.ask_at(freshness) = due.next;
             }
             Err(error) => {
                 tracing::error!(sink, error = error.0, "outbox could not be read");
-                place.ask_at = Some(now.saturating_add(millis(READ_AGAIN)));
+                *place.ask_at(freshness) = Some(now.saturating_add(millis(READ_AGAIN)));
             }
         }
+    }
+
+    /// Reads the outbox on a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Queue) -> Result<T, Unavailable> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let outbox = Arc::clone(&self.outbox);
+        tokio::task::spawn_blocking(move || read(&*outbox))
+            .await
+            .unwrap_or_else(|error| Err(Unavailable(error.to_string())))
     }
 
     /// Holds no claims any more.
@@ -221,11 +400,33 @@ impl Lane {
         if !place.prefetch.is_empty() {
             self.outbox
                 .unclaim(&self.sender.name, &place.prefetch.clear());
-            place.ask_at = Some(0);
+            place.ask_now();
         }
     }
 
-    /// Measures how long what is ready waits for the throttle.
+    /// Says that the destination's wait began or ended, and what is due to be summed up.
+    fn say(&self, place: &mut Place) {
+        let sink = &*self.sender.name;
+        self.sender.health.sum_up(self.clock.monotonic());
+        let asked = self.admission.asked();
+        match (place.said, asked) {
+            (None, Some(hold)) => tracing::warn!(
+                sink,
+                seconds = hold
+                    .until
+                    .zip(hold.since)
+                    .map_or(0, |(until, since)| until.saturating_sub(since) / 1000),
+                "the destination asked for a wait: nothing is sent until it is over or the sink is resumed"
+            ),
+            (Some(_), None) => {
+                tracing::info!(sink, "the wait that the destination asked for is over")
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        place.said = asked;
+    }
+
+    /// Measures how long what is claimed waits for the throttle.
     fn watch_throttle(&self, decision: Decision, place: &mut Place) {
         match decision {
             Decision::Wait(_) if place.prefetch.is_empty() => {}
@@ -247,6 +448,33 @@ impl Lane {
         }
     }
 
+    /// Starts the next attempt; `false` if nothing may start.
+    fn start_next(
+        &self,
+        decision: Decision,
+        place: &mut Place,
+        attempts: &mut JoinSet<()>,
+        phase: &watch::Receiver<Phase>,
+    ) -> bool {
+        let pick = Pick {
+            openings: self.admission.openings(),
+            probe: decision == Decision::Probe,
+            now: self.steady.due(self.outbox.latest()),
+            failed: &|lead| self.admission.failed(lead),
+        };
+        let Some((claim, work)) = place.prefetch.next(&pick) else {
+            return false;
+        };
+        match self.admission.start(claim.delivery.lead, work) {
+            Some(running) => self.start(claim, running, attempts, phase),
+            None => {
+                self.outbox.unclaim(&self.sender.name, &[claim.id]);
+                place.ask_now();
+            }
+        }
+        true
+    }
+
     fn start(
         &self,
         claim: Claim,
@@ -260,7 +488,7 @@ impl Lane {
         let phase = phase.clone();
         attempts.spawn(async move {
             let id = claim.id;
-            let (finish, outcome) = sender.send(claim, phase).await;
+            let (finish, outcome) = sender.send(claim, running.is_probe(), phase).await;
             running.end(&outcome);
             changed.notify_one();
             // On an error the claim stays: this process must not repeat an attempt that it

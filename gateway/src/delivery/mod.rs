@@ -8,8 +8,12 @@ mod attempt;
 mod backoff;
 mod breaker;
 mod clock;
+mod health;
+mod hold;
 mod lane;
+mod meters;
 mod prefetch;
+mod shares;
 mod throttle;
 mod trial;
 mod verdict;
@@ -23,14 +27,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::admission::Admission;
-pub use self::admission::SinkStatus;
+pub use self::admission::{Resumed, SinkStatus};
 pub use self::breaker::BreakerState;
+use self::health::Health;
+pub use self::hold::{Hold, HoldReason};
+use self::lane::Named;
 use self::trial::Trial;
 pub use self::trial::{LONGEST as LONGEST_TRIAL, Tried, Untried};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::config;
-use crate::outbox::Queue;
+use crate::outbox::{DeliveryId, Queue};
 use crate::plugin::{self, Call, Outcome};
 use crate::telemetry::metrics::DeliveryMetrics;
 
@@ -95,6 +102,8 @@ impl Dispatcher {
                 name: lane.name(),
                 admission: lane.admission(),
                 trial: lane.trial(),
+                health: lane.health(),
+                named: lane.named(),
             });
             lanes.spawn(lane.run(follow.clone()));
         }
@@ -132,6 +141,8 @@ struct OneSink {
     name: Arc<str>,
     admission: Arc<Admission>,
     trial: Trial,
+    health: Arc<Health>,
+    named: Arc<Named>,
 }
 
 impl Sinks {
@@ -139,6 +150,27 @@ impl Sinks {
     pub fn of(&self, sink: &str) -> SinkStatus {
         self.find(sink)
             .map_or_else(SinkStatus::default, |one| one.admission.status())
+    }
+
+    /// Ends what holds the sink, but for a pause; `None` for a sink that is not there.
+    pub fn resume(&self, sink: &str) -> Option<Resumed> {
+        let one = self.find(sink)?;
+        let resumed = one.admission.resume();
+        one.named.wake();
+        Some(resumed)
+    }
+
+    /// Tries that delivery next, also as a probe; it has to be due already. A pause, the
+    /// destination's wait and the rate still hold it.
+    pub fn hurry(&self, sink: &str, id: DeliveryId) {
+        if let Some(one) = self.find(sink) {
+            one.named.ask(id);
+        }
+    }
+
+    /// When the sink last took a delivery, since the start.
+    pub fn delivered_at(&self, sink: &str) -> Option<Millis> {
+        self.find(sink).and_then(|one| one.health.delivered_at())
     }
 
     fn find(&self, sink: &str) -> Option<&OneSink> {

@@ -3,6 +3,7 @@
 
 mod fake;
 mod lanes;
+mod model;
 
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,7 @@ pub(super) fn sink_config() -> config::Sink {
             wait: Duration::from_secs(10),
             max: Duration::from_secs(40),
         },
+        max_hold: Duration::from_secs(3_600),
         settings: serde_json::Value::Null,
     }
 }

@@ -1,7 +1,8 @@
 //! A trial: one attempt that a person asks for, with a lead of its own, past the sink's queue,
 //! pause, throttle and breaker.
 //!
-//! Nothing of it is stored or counted. One at a time for each sink, and never for long.
+//! Nothing of it is stored or counted. One at a time for each sink, and never for long. That
+//! the destination took it is proof that it is back: the breaker closes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +10,11 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use super::admission::Admission;
+use super::lane::Named;
 use super::{Destination, Sinks};
 use crate::clock::Clock;
-use crate::plugin::{Call, Outcome};
+use crate::plugin::{Call, Kind, Outcome};
 
 /// Longest trial, however patient the sink is.
 pub const LONGEST: Duration = Duration::from_secs(120);
@@ -21,6 +24,8 @@ pub(super) struct Trial {
     sink: Arc<dyn Destination>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
+    admission: Arc<Admission>,
+    named: Arc<Named>,
     free: Semaphore,
 }
 
@@ -46,11 +51,15 @@ impl Trial {
         sink: Arc<dyn Destination>,
         timeout: Duration,
         clock: Arc<dyn Clock>,
+        admission: Arc<Admission>,
+        named: Arc<Named>,
     ) -> Self {
         Self {
             sink,
             timeout: timeout.min(LONGEST),
             clock,
+            admission,
+            named,
             free: Semaphore::new(1),
         }
     }
@@ -69,6 +78,10 @@ impl Trial {
         };
         let began = self.clock.monotonic();
         let outcome = self.sink.deliver(call).await;
+        if matches!(outcome.kind, Kind::Delivered | Kind::Duplicate) {
+            self.admission.took_a_trial();
+            self.named.wake();
+        }
         Ok(Tried {
             outcome,
             took: self.clock.monotonic().saturating_sub(began),

@@ -1,5 +1,7 @@
 //! Bodies: read whole, bounded in size, time and memory.
 
+use std::sync::Arc;
+
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{HttpRequest, web};
 use bytes::Bytes;
@@ -7,10 +9,9 @@ use futures_util::StreamExt;
 
 use super::memory::{Budget, Held};
 use crate::config::Server;
-use std::sync::Arc;
 
-/// What a body without a length is given room for at a time.
-const STEP: usize = 32 << 10;
+/// The least room that is made for a body in several pieces.
+const STEP: usize = 8 << 10;
 
 /// Why a body was not read.
 #[derive(Clone, Copy)]
@@ -65,28 +66,30 @@ async fn collect(
     if first.len() > limit {
         return Err(Unread::TooLarge);
     }
-    if !held.grow(first.len()) {
-        return Err(Unread::NoMemory);
-    }
     if announced == Some(first.len()) {
-        return Ok(first);
+        return if held.grow(first.len()) {
+            Ok(first)
+        } else {
+            Err(Unread::NoMemory)
+        };
     }
-    // Never more room than the body needs: what grows by doubling takes twice what it holds.
+    // Room is made as bytes come, and never more than the body can need: what is announced
+    // costs its sender nothing. What counts is the room, not what is in it.
+    let most = announced.map_or(limit, |announced| announced.min(limit));
     let mut whole = Vec::new();
     let mut next = Some(Ok(first));
-    let mut counted = false;
     while let Some(chunk) = next {
         let chunk = chunk.map_err(|_| Unread::Broken)?;
-        if whole.len() + chunk.len() > limit {
+        let needed = whole.len() + chunk.len();
+        if needed > limit {
             return Err(Unread::TooLarge);
         }
-        if counted && !held.grow(chunk.len()) {
-            return Err(Unread::NoMemory);
-        }
-        counted = true;
-        if whole.capacity() - whole.len() < chunk.len() {
-            let room = announced.unwrap_or(whole.len() + chunk.len() + STEP);
-            whole.reserve_exact(room.saturating_sub(whole.len()).max(chunk.len()));
+        if whole.capacity() < needed {
+            let room = (whole.capacity() * 2).max(STEP).min(most).max(needed);
+            if !held.grow(room - whole.capacity()) {
+                return Err(Unread::NoMemory);
+            }
+            whole.reserve_exact(room - whole.len());
         }
         whole.extend_from_slice(&chunk);
         next = payload.next().await;

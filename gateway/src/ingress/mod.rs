@@ -211,14 +211,16 @@ async fn answer(
         .catch_unwind()
         .await;
     enter(Phase::Idle);
-    served.unwrap_or_else(|_| {
+    let response = served.unwrap_or_else(|_| {
         tracing::error!("push handling panicked; the sender was told that it failed");
         failure(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
             "internal error",
         )
-    })
+    });
+    // actix-http goes by the request it read last, which may be another.
+    if last { closing(response) } else { response }
 }
 
 async fn serve_one(

@@ -38,6 +38,17 @@ impl<K: Clone + Eq + Hash> Summary<K> {
         detail: impl FnOnce() -> String,
         now: Instant,
     ) -> Option<(u64, String)> {
+        self.note_many(key, 1, detail, now)
+    }
+
+    /// The same for some at once.
+    pub(super) fn note_many(
+        &self,
+        key: &K,
+        count: u64,
+        detail: impl FnOnce() -> String,
+        now: Instant,
+    ) -> Option<(u64, String)> {
         let mut kept = self.lock();
         let Some(known) = kept.get_mut(key) else {
             let (said, unsaid, nothing) = (now, 0, String::new());
@@ -47,12 +58,12 @@ impl<K: Clone + Eq + Hash> Summary<K> {
                 detail: nothing,
             };
             kept.insert(key.clone(), fresh);
-            return Some((1, detail()));
+            return Some((count, detail()));
         };
         if known.unsaid == 0 {
             known.detail = detail();
         }
-        known.unsaid += 1;
+        known.unsaid += count;
         (now.saturating_duration_since(known.said) >= EVERY).then(|| known.say(now))
     }
 

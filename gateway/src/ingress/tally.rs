@@ -12,6 +12,7 @@ use super::skew::{Skew, clocks};
 use super::summary::{EVERY, Summary};
 use crate::clock::Millis;
 use crate::source::tmall;
+use crate::telemetry::accept::FAILED;
 use crate::telemetry::metrics::IngestMetrics;
 
 /// Every `result` of a push.
@@ -58,6 +59,8 @@ pub(super) enum What {
     NoMemory,
     /// A connection was closed for another, or because its address has its share.
     Connection,
+    /// A connection could not be accepted.
+    NotAccepted,
 }
 
 type Line = (What, String, &'static str);
@@ -242,6 +245,12 @@ impl Tally {
                     self.said.rest().iter().for_each(|(line, count, detail)| write(line, *count, detail));
                     return ended;
                 }
+                (count, why) = FAILED.some() => {
+                    let line = (What::NotAccepted, String::new(), "");
+                    if let Some((count, why)) = self.said.note_many(&line, count, || why, Instant::now()) {
+                        write(&line, count, &why);
+                    }
+                }
                 _ = minute.tick() => {
                     let due = self.said.due(Instant::now());
                     due.iter().for_each(|(line, count, detail)| write(line, *count, detail));
@@ -316,6 +325,9 @@ fn write((what, source, reason): &Line, count: u64, detail: &str) {
             count,
             "pushes not taken: bodies take all of max_body_memory"
         ),
+        What::NotAccepted => {
+            tracing::error!(count, error = detail, "connections could not be accepted")
+        }
         What::Connection => {
             tracing::warn!(reason, count, "connections closed to make room for others")
         }

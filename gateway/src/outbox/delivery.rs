@@ -18,6 +18,27 @@ pub struct SinkPolicy {
     pub on_dead: Option<String>,
 }
 
+/// Whether a delivery is tried for the first time. What is fresh goes before what is tried
+/// again, so the two are claimed apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Never tried.
+    Fresh,
+    /// Tried before, or a person asked for it again.
+    Again,
+}
+
+/// Which due deliveries to claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of which kind.
+    pub freshness: Freshness,
+    /// How many at most.
+    pub limit: usize,
+    /// The newest rather than the oldest, but for one.
+    pub newest: bool,
+}
+
 /// Deliveries to try now, and when to look again.
 #[derive(Debug, Default)]
 pub struct Due {
@@ -68,6 +89,17 @@ pub struct Delivery {
     /// What the sink's plugin keeps between attempts; only the plugin reads it.
     #[serde(default)]
     pub journal: String,
+}
+
+impl Delivery {
+    /// Whether it is tried for the first time.
+    pub const fn freshness(&self) -> Freshness {
+        if self.attempts == 0 && self.budget.since <= self.created_at {
+            Freshness::Fresh
+        } else {
+            Freshness::Again
+        }
+    }
 }
 
 /// Where the count of attempts and age begins: at the start, or where a person last said

@@ -25,8 +25,8 @@ pub use arrival::{
 };
 pub use belief::{Announced, Belief, DAY, Doubt, Timekeeping};
 pub use delivery::{
-    ATTEMPTS_KEPT, Attempt, Budget, Claim, DeathReason, Delivery, Due, Finish, Repair, Repaired,
-    SinkPolicy, State, StateName,
+    ATTEMPTS_KEPT, Attempt, Budget, Claim, DeathReason, Delivery, Due, Finish, Freshness, Repair,
+    Repaired, SinkPolicy, State, StateName, Wanted,
 };
 pub use export::{
     EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead, ExportedRevision,
@@ -59,11 +59,32 @@ pub trait Intake: Send + Sync + 'static {
 
 /// The side of the store that delivery sees.
 pub trait Queue: Send + Sync + 'static {
-    /// Claims the next deliveries of `sink` due by `now`, at most `limit`: earliest first for
-    /// each source, the sources in turn, so that the backlog of one does not starve another.
-    /// What is claimed is not given again until it is finished or unclaimed. Claims are
-    /// memory: a crash gives them all back. Reads the disk: call it from a blocking thread.
-    fn claim(&self, sink: &str, now: Millis, limit: usize) -> Result<Due, Unavailable>;
+    /// Claims the next deliveries of `sink` due by `now`, as `wanted`: earliest first for
+    /// each source, or newest first, the sources in turn, so that the backlog of one does not
+    /// starve another. What is claimed is not given again until it is finished or unclaimed.
+    /// Claims are memory: a crash gives them all back. Reads the disk: call it from a blocking
+    /// thread.
+    fn claim_some(&self, sink: &str, now: Millis, wanted: Wanted) -> Result<Due, Unavailable>;
+
+    /// Claims that delivery, due or not; `None` if it does not wait or someone has it. Reads
+    /// the disk.
+    fn claim_one(&self, sink: &str, id: DeliveryId) -> Result<Option<Claim>, Unavailable>;
+
+    /// Claims what is fresh, then what is tried again, the oldest first.
+    fn claim(&self, sink: &str, now: Millis, limit: usize) -> Result<Due, Unavailable> {
+        let wanted = |freshness, limit| Wanted {
+            freshness,
+            limit,
+            newest: false,
+        };
+        let mut due = self.claim_some(sink, now, wanted(Freshness::Fresh, limit))?;
+        let left = limit - due.deliveries.len();
+        let again = self.claim_some(sink, now, wanted(Freshness::Again, left))?;
+        due.deliveries.extend(again.deliveries);
+        due.damaged.extend(again.damaged);
+        due.next = due.next.into_iter().chain(again.next).min();
+        Ok(due)
+    }
 
     /// Gives claims back that were not attempted.
     fn unclaim(&self, sink: &str, ids: &[DeliveryId]);
@@ -96,7 +117,12 @@ pub trait Queue: Send + Sync + 'static {
     }
 
     /// Whether a sink is paused; cheap. [`Queue::arrivals`] is notified when it changes.
-    fn paused(&self, sink: &str) -> bool;
+    fn paused(&self, sink: &str) -> bool {
+        self.paused_since(sink).is_some()
+    }
+
+    /// Since when a sink is paused, if it is; 0 if that is not known.
+    fn paused_since(&self, sink: &str) -> Option<Millis>;
 }
 
 /// A durable store of leads and deliveries.

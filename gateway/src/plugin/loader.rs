@@ -9,17 +9,18 @@ use std::ffi::c_void;
 use std::mem::offset_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use leadgate_plugin::abi;
 use leadgate_plugin::export::read_up_to;
+use leadgate_plugin::{Secret, abi};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::calls::{Calls, Open};
 use super::file::Held;
+use super::mask::Masks;
 use super::{Call, Connected, Kind, LoadError, Outcome, SinkConfig, SinkState, Step};
 use crate::config::Problem;
 
@@ -323,6 +324,7 @@ impl Plugin {
             sink: sink.name.to_owned(),
             plugin: self.name.clone(),
             state,
+            masks: OnceLock::new(),
         }));
         let host = abi::Host {
             struct_size: size_of::<abi::Host>(),
@@ -359,6 +361,8 @@ impl Plugin {
         Ok(Sink {
             instance: Arc::new(instance),
             blocking: self.blocking,
+            origin,
+            masks: Arc::default(),
         })
     }
 }
@@ -368,6 +372,8 @@ impl Plugin {
 pub struct Sink {
     instance: Arc<Instance>,
     blocking: bool,
+    origin: &'static Origin,
+    masks: Arc<Masks>,
 }
 
 struct Instance {
@@ -456,6 +462,14 @@ impl Lent {
 static CALLS: Calls<Loan> = Calls::new();
 
 impl Sink {
+    /// The same, which takes these secrets of its settings out of whatever its plugin says.
+    #[must_use]
+    pub fn masking(mut self, secrets: &[Secret]) -> Self {
+        self.masks = Arc::new(Masks::new(secrets));
+        let _ = self.origin.masks.set(Arc::clone(&self.masks));
+        self
+    }
+
     /// Makes one attempt. Gives [`Kind::Ambiguous`] when the plugin did not complete it in
     /// time; a late completion is dropped.
     pub async fn deliver(&self, call: Call) -> Outcome {
@@ -482,7 +496,7 @@ impl Sink {
             start.run();
         }
         match tokio::time::timeout(timeout, outcome).await {
-            Ok(Ok(outcome)) => outcome,
+            Ok(Ok(outcome)) => self.masks.outcome(outcome),
             Ok(Err(_)) => Outcome::of(
                 Kind::Ambiguous,
                 "plugin-lost",
@@ -515,6 +529,7 @@ impl Sink {
                 (&raw mut text).cast(),
             )
         };
+        let text = self.masks.hide(text);
         if code == abi::OK {
             Ok(Some(text))
         } else if text.is_empty() {
@@ -531,7 +546,13 @@ impl Sink {
             return Connected::Unsupported;
         };
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        let mut each: &mut dyn FnMut(Step) = each;
+        let mut hiding = |step: Step| {
+            each(Step {
+                note: self.masks.hide(step.note),
+                ..step
+            });
+        };
+        let mut each: &mut dyn FnMut(Step) = &mut hiding;
         // SAFETY: everything lives until `connect` returns.
         let code = unsafe {
             connect(
@@ -789,13 +810,19 @@ unsafe fn add(
         let problems = unsafe { &mut *ctx.cast::<Vec<Problem>>() };
         if problems.len() < 100 {
             // SAFETY: by the function's contract.
-            problems.push(unsafe {
-                Problem {
-                    path: text(path, 512),
-                    message: text(message, 1024),
-                    help: text(help, 1024),
-                    range,
-                }
+            let (path, message, help) =
+                unsafe { (text(path, 512), text(message, 2048), text(help, 2048)) };
+            let (message, message_zh) = leadgate_plugin::languages(&message);
+            let (help, help_zh) = leadgate_plugin::languages(&help);
+            problems.push(Problem {
+                path,
+                message: message.to_owned(),
+                help: help.to_owned(),
+                chinese: leadgate_plugin::Chinese {
+                    message: message_zh.to_owned(),
+                    help: help_zh.to_owned(),
+                },
+                range,
             });
         }
     });
@@ -815,10 +842,12 @@ struct Origin {
     sink: String,
     plugin: String,
     state: Option<Arc<dyn SinkState>>,
+    /// Set once the sink is made.
+    masks: OnceLock<Arc<Masks>>,
 }
 
 static STATE: abi::State = abi::State {
-    struct_size: std::mem::size_of::<abi::State>() as u32,
+    struct_size: size_of::<abi::State>(),
     reserved: 0,
     get: Some(state_get),
     set: Some(state_set),
@@ -894,6 +923,11 @@ unsafe extern "C" fn log(ctx: *mut c_void, level: u32, message: abi::Bytes, fiel
         let origin = unsafe { &*ctx.cast::<Origin>() };
         // SAFETY: valid until we return.
         let (message, fields) = unsafe { (text(message, 1024), text(fields, 4096)) };
+        let hide = |text| match origin.masks.get() {
+            Some(masks) => masks.hide(text),
+            None => text,
+        };
+        let (message, fields) = (hide(message), hide(fields));
         super::events::log(&origin.sink, &origin.plugin, level, &message, &fields);
     });
 }
@@ -908,12 +942,23 @@ fn unexplained(code: i32, otherwise: &str) -> Problem {
         path: String::new(),
         message: message.to_owned(),
         help: String::new(),
+        chinese: leadgate_plugin::Chinese {
+            message: message.to_owned(),
+            help: String::new(),
+        },
         range: None,
     }
 }
 
-fn size_of<T>() -> u32 {
-    u32::try_from(std::mem::size_of::<T>()).expect("ABI structs are small")
+/// The size of an ABI struct, as the structs say it.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "ABI structs are small, checked when this is compiled"
+)]
+const fn size_of<T>() -> u32 {
+    let size = std::mem::size_of::<T>();
+    assert!(size < 1 << 16, "ABI structs are small");
+    size as u32
 }
 
 #[cfg(test)]
@@ -1068,8 +1113,8 @@ mod tests {
         });
         let loan = Loan::new(call, 1, instance);
         let at = loan.delivery();
-        let moved = vec![loan];
-        assert_eq!(moved[0].delivery(), at);
+        let moved = Box::new(loan);
+        assert_eq!(moved.delivery(), at);
         // SAFETY: the loan lasts.
         assert_eq!(unsafe { text((*at).id, 8) }, "id");
     }

@@ -9,6 +9,7 @@ mod calls;
 mod events;
 mod file;
 mod loader;
+mod mask;
 mod outcome;
 
 use std::collections::BTreeMap;

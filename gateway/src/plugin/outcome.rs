@@ -56,6 +56,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Delivered,
+        Self::Duplicate,
+        Self::Retry,
+        Self::Throttled,
+        Self::Reauth,
+        Self::Rejected,
+        Self::Ambiguous,
+    ];
+
     /// Its stable name in metrics and records.
     pub const fn as_str(self) -> &'static str {
         match self {

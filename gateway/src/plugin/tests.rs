@@ -113,3 +113,75 @@ fn a_plugin_that_was_left_out_is_told_from_one_that_is_misspelt() {
     assert!(misspelt.contains("there is no plugin `nast`"), "{misspelt}");
     assert!(misspelt.contains("did you mean `nats`?"), "{misspelt}");
 }
+
+#[test]
+fn a_secret_is_shown_nowhere_in_what_would_be_sent() {
+    let plugins = Plugins::builtin().expect("the built-in plugins fit");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("leadgate.toml");
+    let event = r#"{"event":"lead.created","id":"L","revision":1,"source":"shop","received_at":"T","lead":{"name":"张三","record_id":1},"labels":{},"raw":"{}"}"#;
+    let written = r#"
+[sources.shop]
+kind = "tmall"
+path = "/leads"
+app_secret = "env:APP_SECRET"
+[sinks.crm]
+plugin = "http"
+[sinks.crm.settings]
+url = "https://crm.example/leads/{{ 'env' ~ record_id }}?v=${API_KEY}"
+headers = { x-plain = "v ${API_KEY} {{ record_id }}" }
+body = { k = "env:BODYK", note = "key ${API_KEY} of {{ name }}", list = [{ deep = "env:DEEP" }], whole = "env:TEMPLATE" }
+WAY
+"#;
+    for way in [
+        "",
+        "body_as = \"form\"",
+        "body_as = \"multipart\"",
+        "sign = { kind = \"generic_hmac\", secret = \"env:BODYK\", query = \"s\" }\nauth = { kind = \"token_request\", token_url = \"https://crm.example/t\", token = \"{{ body.t }}\", token_body = \"access\" }",
+    ] {
+        let flat = way.starts_with("body_as");
+        let text = written.replace("WAY", way);
+        let text = if flat {
+            text.replace("[{ deep = \"env:DEEP\" }]", "\"env:DEEP\"")
+        } else {
+            text
+        };
+        std::fs::write(&file, text).expect("writes");
+        let environment = config::Environment::of(|name| {
+            Some(match name {
+                "TEMPLATE" => "s3cret-of-TEMPLATE {{ name }} s3cret-of-TEMPLATE".to_owned(),
+                name => format!("s3cret/of \"{name}\" & more"),
+            })
+        });
+        let mut catalogue = Plugins::builtin().expect("the built-in plugins fit");
+        let (config, report) = config::load(&file, &environment, &mut catalogue);
+        let said = report.render(crate::lang::Lang::En, false);
+        let config = config.unwrap_or_else(|| panic!("{said}"));
+        let sink = SinkConfig {
+            name: "crm",
+            settings: &config.sinks["crm"].settings,
+            tables: &config.tables,
+        };
+        let sink = plugins.get("http").expect("built in").create(&sink);
+        let sink = sink.unwrap_or_else(|problems| panic!("{problems:?}"));
+        let call = || Call {
+            id: "0198-delivery".to_owned(),
+            attempt: 1,
+            timeout: std::time::Duration::from_secs(1),
+            event: event.as_bytes().to_vec(),
+            trace_id: String::new(),
+            journal: String::new(),
+            keep: None,
+        };
+        let open = sink.render(call()).expect("renders").expect("can");
+        assert!(open.contains("s3cret"), "{way}: the mask is what hides it");
+        let sink = sink.masking(config.secrets_of("crm"));
+        let text = sink.render(call()).expect("renders").expect("can");
+        assert!(!text.contains("s3cret"), "{way}: {text}");
+        assert!(
+            text.contains("张三") || text.contains("%E5%BC%A0"),
+            "{text}"
+        );
+        assert!(text.contains("https://crm.example/leads/env1"), "{text}");
+    }
+}

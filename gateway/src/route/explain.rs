@@ -7,7 +7,7 @@
 use leadgate_plugin::template::{Condition, Engine};
 use serde_json::{Value, json};
 
-use super::words::{self, Joint};
+use super::tokens::{self, Joint};
 
 /// Parts within parts at most; deeper ones are shown as a whole.
 const DEEPEST: usize = 8;
@@ -79,7 +79,7 @@ impl Asked<'_> {
 
     /// None if there is only one, or if what was split is not what is joined.
     fn parts(&self, text: &str, depth: usize) -> Vec<Part> {
-        let Some((joint, texts)) = words::split(text).filter(|_| depth < DEEPEST) else {
+        let Some((joint, texts)) = tokens::split(text).filter(|_| depth < DEEPEST) else {
             return Vec::new();
         };
         let conditions: Result<Vec<_>, _> = texts
@@ -106,7 +106,7 @@ impl Asked<'_> {
 
     fn values(&self, text: &str) -> Vec<(String, Value)> {
         let mut values: Vec<(String, Value)> = Vec::new();
-        for path in words::names(text) {
+        for path in tokens::names(text) {
             let steps = path.strip_prefix("lead.").unwrap_or(path);
             let value = if path == "source" {
                 Some(Value::from(self.source))

@@ -3,7 +3,7 @@
 //! A route is a sink's `when` condition, compiled once. Knows nothing of how sinks deliver.
 
 mod explain;
-mod words;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -58,5 +58,59 @@ impl Routes {
             })
         };
         self.routes.iter().filter_map(decide).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(when: &str) -> Routes {
+        let engine = Engine::new(Tables::new());
+        let condition = engine.condition(when).expect(when);
+        Routes {
+            routes: vec![(Arc::from("crm"), Some(condition))],
+        }
+    }
+
+    fn lead(json: &str) -> Lead {
+        Lead::parse_json(json).expect("a lead")
+    }
+
+    #[test]
+    fn a_lead_without_a_remark_is_left_out_and_no_dead_letter() {
+        let routes = routes("'安装' in remark");
+        assert!(routes.of("shop", &lead(r#"{"record_id":1}"#)).is_empty());
+        let wanted = routes.of("shop", &lead(r#"{"record_id":1,"remark":"要安装"}"#));
+        assert_eq!(wanted.len(), 1);
+        assert_eq!(wanted[0].failed, None);
+    }
+
+    #[test]
+    fn what_fails_for_one_lead_names_what_and_the_remedy() {
+        let wanted = routes("other.vip > 3").of("shop", &lead(r#"{"name":"张三"}"#));
+        let failed = wanted[0].failed.as_deref().expect("no such value");
+        assert!(failed.contains("`other.vip"), "{failed}");
+        assert!(failed.contains("| default(…)"), "{failed}");
+        assert!(!failed.contains('三'), "{failed}");
+    }
+
+    #[test]
+    fn templates_know_the_kind_of_every_field_as_the_gateway_does() {
+        let engine = Engine::new(Tables::new());
+        for name in Lead::NAMES {
+            let lead = lead(&format!("{{\"{name}\":\"7\"}}"));
+            let json: serde_json::Value =
+                serde_json::from_slice(&lead.json()).expect("a lead is JSON");
+            let (same, other) = match &json[name] {
+                serde_json::Value::Number(_) => ("7", "'7'"),
+                serde_json::Value::String(_) => ("'7'", "7"),
+                value => panic!("{name}: {value}"),
+            };
+            let when = |value: &str| engine.condition(&format!("{name} == {value}"));
+            let condition = when(same).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(condition.holds(&lead, "shop").expect(name), "{name}");
+            assert!(when(other).is_err(), "{name}");
+        }
     }
 }

@@ -8,7 +8,10 @@ use std::panic::PanicHookInfo;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
+use super::accept::Accepting;
 use super::writer;
 use crate::config::{Log, LogFormat};
 use crate::terminal;
@@ -43,8 +46,14 @@ pub fn start(log: &Log) {
             .with_span_events(FmtSpan::NONE)
             .with_current_span(true)
             .with_span_list(false)
+            .finish()
+            .with(Accepting)
             .try_init(),
-        LogFormat::Human => base.with_ansi(terminal::colours_on_stderr()).try_init(),
+        LogFormat::Human => base
+            .with_ansi(terminal::colours_on_stderr())
+            .finish()
+            .with(Accepting)
+            .try_init(),
     };
     let format = log.format;
     std::panic::set_hook(Box::new(move |panic| panicked(panic, format)));

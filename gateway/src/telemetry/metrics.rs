@@ -83,8 +83,18 @@ pub struct DeliveryMetrics {
     pub circuit_open: IntGaugeVec,
     /// 1 while a person has paused the sink, by sink. Set at each scrape.
     pub paused: IntGaugeVec,
-    /// Time that deliveries which were due waited for the sink's pace, by sink.
+    /// Time that deliveries which were due waited for the sink's throttle, by sink.
     pub rate_limit_wait: CounterVec,
+    /// When the sink last took a delivery, by sink; 0 before the first.
+    pub last_delivered: GaugeVec,
+    /// 1 while that holds the sink back, by sink and reason. Set at each scrape.
+    pub held: IntGaugeVec,
+    /// When that ends, by sink and reason; 0 where nothing holds or no time ends it. Set at
+    /// each scrape.
+    pub held_until: GaugeVec,
+    /// Deliveries whose sink is not configured any more, waiting or dead, by sink. Set at each
+    /// scrape.
+    pub orphaned: IntGaugeVec,
     /// 1 for each loaded plugin, by name, version and ABI.
     pub plugin_info: IntGaugeVec,
     /// Panics caught in a plugin, by plugin.
@@ -249,6 +259,26 @@ impl Metrics {
                     ),
                     &["sink"],
                 )),
+                last_delivered: float_gauges(
+                    "leadgate_last_delivered_timestamp_seconds",
+                    "When the sink last took a delivery, as Unix time; 0 before the first since the start.",
+                    &["sink"],
+                ),
+                held: gauges(
+                    "leadgate_sink_held",
+                    "1 while that reason holds the sink's deliveries back.",
+                    &["sink", "reason"],
+                ),
+                held_until: float_gauges(
+                    "leadgate_sink_held_until_timestamp_seconds",
+                    "When that hold ends, as Unix time; 0 where nothing holds or no time ends it.",
+                    &["sink", "reason"],
+                ),
+                orphaned: gauges(
+                    "leadgate_outbox_orphaned_deliveries",
+                    "Deliveries, waiting or dead, whose sink is not configured any more.",
+                    &["sink"],
+                ),
                 plugin_info: gauges(
                     "leadgate_plugin_info",
                     "Always 1 for a loaded plugin.",
@@ -268,7 +298,7 @@ impl Metrics {
             delivery,
             registry,
         } = &metrics;
-        let families: [Box<dyn prometheus::core::Collector>; 31] = [
+        let families: [Box<dyn prometheus::core::Collector>; 35] = [
             Box::new(build),
             Box::new(super::writer::UNWRITTEN.clone()),
             Box::new(super::writer::DROPPED.clone()),
@@ -298,6 +328,10 @@ impl Metrics {
             Box::new(delivery.circuit_open.clone()),
             Box::new(delivery.paused.clone()),
             Box::new(delivery.rate_limit_wait.clone()),
+            Box::new(delivery.last_delivered.clone()),
+            Box::new(delivery.held.clone()),
+            Box::new(delivery.held_until.clone()),
+            Box::new(delivery.orphaned.clone()),
             Box::new(delivery.plugin_info.clone()),
             Box::new(delivery.plugin_panics.clone()),
         ];

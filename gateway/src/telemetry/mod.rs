@@ -1,5 +1,6 @@
 //! Logs and metrics: how leadgate is watched. Never carries personal data or a secret.
 
+pub mod accept;
 pub mod log;
 pub mod metrics;
 mod writer;

@@ -6,50 +6,51 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Value};
 use serde::Serialize;
 
-use super::mistake::{convert, is_static};
-use super::{Context, Engine, Scope, TemplateError, scan};
-use crate::event::samples;
+use super::guard::Guarded;
+use super::mistake::convert;
+use super::{Context, Engine, Scope, TemplateError, expression, scan, slips, trial, types};
 
 /// A compiled condition.
 #[derive(Clone)]
 pub struct Condition {
+    compiled: Arc<Compiled>,
+}
+
+struct Compiled {
     /// Holds the condition as its one template: compiled once, evaluated for every lead.
-    environment: Arc<Environment<'static>>,
-    written: Arc<str>,
+    environment: Environment<'static>,
+    text: Guarded,
 }
 
 /// Name of the template in its environment.
 const NAME: &str = "when";
-/// What is before the condition in that template.
-const OPENING: &str = "{% if (";
-/// How far the compiled condition is ahead of the written one.
-const MOVED: isize = OPENING.len().cast_signed();
 
 impl Condition {
     pub(super) fn new(engine: &Engine, text: &str, scope: &Scope) -> Result<Self, TemplateError> {
-        let expression = engine
+        let used = engine
             .environment
             .compile_expression(text)
-            .map_err(|error| convert(&error, 0, text))?;
-        let used = expression.undeclared_variables(true);
-        scope.check(&scan::condition(text), &used, &engine.tables)?;
-        // A trial finds mistakes that would come for every lead; what fails only on this one
-        // is not the condition's fault.
-        for sample in samples(&scope.names()) {
-            match expression.eval(sample) {
-                Err(error) if is_static(&error) => return Err(convert(&error, 0, text)),
-                _ => {}
-            }
+            .map(|expression| expression.undeclared_variables(true))
+            .map_err(|error| slips::of_condition(text, convert(&error, &Guarded::plain(text))))?;
+        let read = expression::of_condition(text);
+        if let Some(read) = &read {
+            types::check_condition(text, read, scope)?;
         }
+        scope.check(&scan::condition(text), &used, &engine.tables)?;
+        // The text is one whole expression, compiled above, so it cannot end the `if` early.
+        let guarded = Guarded::condition(text, read.as_ref());
+        let text = guarded.within(&(0..text.len()), "{% if (", "\n) %}1{% endif %}");
         let mut environment = engine.environment.clone();
-        // The text is one whole expression, checked above, so it cannot end the `if` early.
         environment
-            .add_template_owned(NAME, format!("{OPENING}{text}\n) %}}1{{% endif %}}"))
-            .map_err(|error| convert(&error, MOVED, text))?;
-        Ok(Self {
-            environment: Arc::new(environment),
-            written: text.into(),
-        })
+            .add_template_owned(NAME, text.text().to_owned())
+            .map_err(|error| convert(&error, &text))?;
+        let compiled = Arc::new(Compiled { environment, text });
+        let template = compiled
+            .environment
+            .get_template(NAME)
+            .map_err(|error| convert(&error, &compiled.text))?;
+        trial::run(&template, &compiled.text, scope, &used, &engine.tables)?;
+        Ok(Self { compiled })
     }
 
     /// Whether `lead` (a map of its fields) from `source` meets the condition.
@@ -63,11 +64,12 @@ impl Condition {
 
     /// Whether it holds for what the names mean.
     pub fn meets(&self, context: &Context) -> Result<bool, TemplateError> {
-        self.environment
+        let Compiled { environment, text } = &*self.compiled;
+        environment
             .get_template(NAME)
             .and_then(|template| template.render(context.0.clone()))
-            .map(|text| !text.is_empty())
-            .map_err(|error| convert(&error, MOVED, &self.written))
+            .map(|rendered| !rendered.is_empty())
+            .map_err(|error| convert(&error, text).in_one_line())
     }
 }
 
@@ -133,10 +135,13 @@ mod tests {
         ] {
             let condition = condition(text).expect(text);
             let error = condition.holds(&lead, "shop").expect_err(text);
-            assert_eq!(
-                error.message, "there is no such value for this lead",
-                "{text}"
+            assert!(
+                error
+                    .message
+                    .starts_with("there is no such value for this lead; use `| default(…)`"),
+                "{text}: {error}"
             );
+            assert!(error.message.contains("other.vip"), "{text}: {error}");
         }
         let allowed =
             condition("other.vip | default(none) == 1 or (other.vip is defined and other.vip > 3)");
@@ -170,13 +175,14 @@ mod tests {
 
     #[test]
     fn what_fails_on_one_lead_is_an_error_and_not_a_no() {
-        let failing = condition("other.missing.deeper == 1").expect("compiles");
+        let failing = condition("other.missing.deeper == 1 or name == 'x'").expect("compiles");
         let error = failing
-            .holds(&json!({"other": {}}), "shop")
+            .holds(&json!({"other": {}, "name": "张三"}), "shop")
             .expect_err("strict");
         assert!(
-            !error.message.contains("missing"),
-            "values stay out: {error}"
+            error.message.contains("`other.missing.deeper`"),
+            "the template is named: {error}"
         );
+        assert!(!format!("{error:?}").contains('三'), "values stay out");
     }
 }

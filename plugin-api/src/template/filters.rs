@@ -12,81 +12,210 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::kind::{DATED, Kind, Signature, WRITTEN};
 use super::mistake::{Mistake, guess};
 use super::time;
 use crate::{Tables, phone};
 
-/// Filters of this file and of [`time`].
-pub(super) const OWN: [&str; 14] = [
-    "e164",
-    "mask",
-    "lookup",
-    "datetime",
-    "format",
-    "epoch_ms",
-    "fromjson",
-    "compact",
-    "none_if_empty",
-    "truncate_bytes",
-    "sha256",
-    "hmac_sha256",
-    "uuid5",
-    "base64",
+/// A filter of leadgate's own.
+struct Own {
+    name: &'static str,
+    /// Its arguments as TEMPLATES.md names them.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares TEMPLATES.md"))]
+    arguments: &'static str,
+    /// What it gives, as TEMPLATES.md says it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares TEMPLATES.md"))]
+    about: &'static str,
+    signature: Signature,
+    /// Finds what is wrong with its first argument, if that is written out.
+    check: fn(&Tables, &str) -> Result<(), Mistake>,
+    /// Adds it to an environment under its name.
+    add: fn(&mut Environment<'static>, &'static str, &Arc<Tables>),
+}
+
+const fn of(takes: &'static [Kind], arguments: &'static [Kind], gives: Kind) -> Signature {
+    Signature {
+        takes,
+        gives,
+        arguments,
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "stands in the table as others do")]
+fn any_argument(_: &Tables, _: &str) -> Result<(), Mistake> {
+    Ok(())
+}
+
+/// The one list of them, in the order of TEMPLATES.md.
+const OWN: [Own; 15] = [
+    Own {
+        name: "e164",
+        arguments: "",
+        about: "`+86…` of a number that surely is a Chinese mobile, else none",
+        signature: of(&[Kind::Text], &[Kind::Text], Kind::Text),
+        check: |_, region| check_region(region),
+        add: |to, name, _| to.add_filter(name, e164),
+    },
+    Own {
+        name: "mask",
+        arguments: "",
+        about: "a text for people who need not see all of it",
+        signature: of(WRITTEN, &[], Kind::Text),
+        check: any_argument,
+        add: |to, name, _| {
+            to.add_filter(name, |value: &Value| {
+                Ok::<_, Error>(text(value)?.map(|text| mask(&text)))
+            });
+        },
+    },
+    Own {
+        name: "lookup",
+        arguments: "(table)",
+        about: "the label of a code; the table's `default` for an unlisted code, else the code itself",
+        signature: of(WRITTEN, &[Kind::Text], Kind::Any),
+        check: check_table,
+        add: |to, name, tables| {
+            let tables = Arc::clone(tables);
+            to.add_filter(name, move |code: &Value, table: &str| {
+                look_up(&tables, code, table)
+            });
+        },
+    },
+    Own {
+        name: "datetime",
+        arguments: "(zone)",
+        about: "a time: from text (read in `zone` if it has no offset; `Asia/Shanghai` if not said) or milliseconds since 1970",
+        signature: of(DATED, &[Kind::Text], Kind::Time),
+        check: |_, zone| time::zone(zone).map(drop),
+        add: |to, name, _| to.add_filter(name, time::datetime),
+    },
+    Own {
+        name: "format",
+        arguments: "(pattern)",
+        about: "a time as text, by [strftime](https://docs.rs/jiff/latest/jiff/fmt/strtime/index.html)",
+        signature: of(DATED, &[Kind::Text], Kind::Text),
+        check: |_, format| time::check_format(format),
+        add: |to, name, _| to.add_filter(name, time::format),
+    },
+    Own {
+        name: "epoch_ms",
+        arguments: "",
+        about: "a time in milliseconds since 1970",
+        signature: of(DATED, &[], Kind::Number),
+        check: any_argument,
+        add: |to, name, _| to.add_filter(name, time::epoch_ms),
+    },
+    Own {
+        name: "fromjson",
+        arguments: "(otherwise)",
+        about: "the value in a JSON text; `otherwise` for none and for what is no JSON",
+        signature: of(&[Kind::Text], &[], Kind::Any),
+        check: any_argument,
+        add: |to, name, _| to.add_filter(name, fromjson),
+    },
+    Own {
+        name: "compact",
+        arguments: "",
+        about: "a table or list without what is none, at any depth",
+        signature: of(&[], &[], Kind::Any),
+        check: any_argument,
+        add: |to, name, _| to.add_filter(name, compact),
+    },
+    Own {
+        name: "none_if_empty",
+        arguments: "",
+        about: "none for an empty or blank text",
+        signature: of(&[], &[], Kind::Any),
+        check: any_argument,
+        add: |to, name, _| {
+            to.add_filter(name, |value: Value| match value.as_str() {
+                Some(text) if text.trim().is_empty() => Value::from(()),
+                _ => value,
+            });
+        },
+    },
+    Own {
+        name: "truncate_bytes",
+        arguments: "(n, end)",
+        about: "the beginning of at most `n` bytes of UTF-8, `end` included",
+        signature: of(WRITTEN, &[Kind::Number, Kind::Text], Kind::Text),
+        check: any_argument,
+        add: |to, name, _| to.add_filter(name, truncate_bytes),
+    },
+    Own {
+        name: "sha256",
+        arguments: "(encoding)",
+        about: "hash; `\"hex\"` or `\"base64\"`",
+        signature: of(WRITTEN, &[Kind::Text], Kind::Text),
+        check: |_, encoding| encode(&[], Some(encoding)).map(drop),
+        add: |to, name, _| to.add_filter(name, sha256),
+    },
+    Own {
+        name: "hmac_sha256",
+        arguments: "(key, encoding)",
+        about: "keyed hash; `\"hex\"` or `\"base64\"`",
+        signature: of(WRITTEN, &[Kind::Text, Kind::Text], Kind::Text),
+        check: any_argument,
+        add: |to, name, _| to.add_filter(name, hmac_sha256),
+    },
+    Own {
+        name: "base64",
+        arguments: "",
+        about: "base64 of a text's UTF-8",
+        signature: of(WRITTEN, &[], Kind::Text),
+        check: any_argument,
+        add: |to, name, _| {
+            to.add_filter(name, |value: &Value| {
+                let Some(text) = text(value)? else {
+                    return Ok(None);
+                };
+                Ok::<_, Error>(encode(text.as_bytes(), Some("base64")).map(Some)?)
+            });
+        },
+    },
+    Own {
+        name: "uuid5",
+        arguments: "(namespace)",
+        about: "a stable UUID; `\"dns\"`, `\"url\"`, `\"oid\"`, `\"x500\"` or a UUID",
+        signature: of(WRITTEN, &[Kind::Text], Kind::Text),
+        check: |_, namespace| uuid_namespace(namespace).map(drop),
+        add: |to, name, _| to.add_filter(name, uuid5),
+    },
+    Own {
+        name: "default",
+        arguments: "(value, also_false)",
+        about: "`value` for none and for what is not there; with `true` also for what is empty or 0",
+        signature: of(&[], &[], Kind::Any),
+        check: any_argument,
+        add: |to, name, _| {
+            to.add_filter(name, default);
+            to.add_filter("d", default);
+        },
+    },
 ];
 
-pub(super) fn add(environment: &mut Environment<'static>, tables: Arc<Tables>) {
-    environment.add_filter("lookup", move |code: &Value, table: &str| {
-        look_up(&tables, code, table)
-    });
-    environment.add_filter("e164", |number: &Value, region: Option<&str>| {
-        region.map_or(Ok(()), check_region)?;
-        Ok::<_, Error>(text(number)?.and_then(|text| phone::e164(&text)))
-    });
-    environment.add_filter("mask", |value: &Value| {
-        Ok::<_, Error>(text(value)?.map(|text| mask(&text)))
-    });
-    environment.add_filter("none_if_empty", |value: Value| match value.as_str() {
-        Some(text) if text.trim().is_empty() => Value::from(()),
-        _ => value,
-    });
-    environment.add_filter("default", default);
-    environment.add_filter("d", default);
-    environment.add_filter("fromjson", fromjson);
-    environment.add_filter("compact", compact);
-    environment.add_filter("truncate_bytes", truncate_bytes);
-    environment.add_filter("sha256", |value: &Value, encoding: Option<&str>| {
-        let Some(text) = text(value)? else {
-            return Ok(None);
-        };
-        Ok::<_, Error>(encode(&Sha256::digest(text.as_bytes()), encoding).map(Some)?)
-    });
-    environment.add_filter("hmac_sha256", hmac_sha256);
-    environment.add_filter("uuid5", |value: &Value, namespace: &str| {
-        let namespace = uuid_namespace(namespace)?;
-        let made = text(value)?.map(|text| Uuid::new_v5(&namespace, text.as_bytes()).to_string());
-        Ok::<_, Error>(made)
-    });
-    environment.add_filter("base64", |value: &Value| {
-        let Some(text) = text(value)? else {
-            return Ok(None);
-        };
-        Ok::<_, Error>(encode(text.as_bytes(), Some("base64")).map(Some)?)
-    });
-    time::add(environment);
+/// Their names.
+pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
+    OWN.iter().map(|own| own.name)
+}
+
+/// What one of them takes and gives.
+pub(super) fn signature(filter: &str) -> Option<Signature> {
+    let own = OWN.iter().find(|own| own.name == filter)?;
+    Some(own.signature)
+}
+
+pub(super) fn add(environment: &mut Environment<'static>, tables: &Arc<Tables>) {
+    for own in &OWN {
+        (own.add)(environment, own.name, tables);
+    }
 }
 
 /// Finds what is wrong with a filter's first argument, if that is written out: also in
 /// branches that no trial takes.
 pub(super) fn check_argument(tables: &Tables, filter: &str, argument: &str) -> Result<(), Mistake> {
-    match filter {
-        "lookup" => check_table(tables, argument),
-        "e164" => check_region(argument),
-        "uuid5" => uuid_namespace(argument).map(drop),
-        "sha256" => encode(&[], Some(argument)).map(drop),
-        "datetime" => time::zone(argument).map(drop),
-        "format" => time::check_format(argument),
-        _ => Ok(()),
-    }
+    let own = OWN.iter().find(|own| own.name == filter);
+    own.map_or(Ok(()), |own| (own.check)(tables, argument))
 }
 
 /// The text of a text or number; none of none.
@@ -99,7 +228,11 @@ pub(super) fn text(value: &Value) -> Result<Option<String>, Mistake> {
             "use `| default(…)` before it if that may be",
         )),
         _ if value.downcast_object_ref::<time::Moment>().is_some() => Ok(Some(value.to_string())),
-        _ => Err(Mistake::new("the filter wants a text or a number", "")),
+        _ => Err(Mistake::new(
+            "the filter wants a text or a number",
+            "`| tojson` makes a text of a list or table",
+        )
+        .chinese("过滤器需要文本或数字", "`| tojson` 可把列表或表变成文本")),
     }
 }
 
@@ -139,6 +272,11 @@ fn look_up(tables: &Tables, code: &Value, table: &str) -> Result<Value, Error> {
             )
         },
     ))
+}
+
+fn e164(number: &Value, region: Option<&str>) -> Result<Option<String>, Error> {
+    region.map_or(Ok(()), check_region)?;
+    Ok(text(number)?.and_then(|text| phone::e164(&text)))
 }
 
 fn check_region(region: &str) -> Result<(), Mistake> {
@@ -194,6 +332,7 @@ fn fromjson(value: &Value, otherwise: Option<Value>) -> Result<Value, Error> {
             "the text is not JSON",
             "`| fromjson({})` gives an empty table then",
         )
+        .chinese("文本不是 JSON", "`| fromjson({})` 此时给出空表")
         .into()),
     }
 }
@@ -234,6 +373,18 @@ fn truncate_bytes(value: &Value, most: usize, end: Option<&str>) -> Result<Optio
     Ok(Some(text))
 }
 
+fn sha256(value: &Value, encoding: Option<&str>) -> Result<Option<String>, Error> {
+    let Some(text) = text(value)? else {
+        return Ok(None);
+    };
+    Ok(encode(&Sha256::digest(text.as_bytes()), encoding).map(Some)?)
+}
+
+fn uuid5(value: &Value, namespace: &str) -> Result<Option<String>, Error> {
+    let namespace = uuid_namespace(namespace)?;
+    Ok(text(value)?.map(|text| Uuid::new_v5(&namespace, text.as_bytes()).to_string()))
+}
+
 fn hmac_sha256(value: &Value, key: &str, encoding: Option<&str>) -> Result<Option<String>, Error> {
     let Some(text) = text(value)? else {
         return Ok(None);
@@ -269,5 +420,41 @@ fn uuid_namespace(name: &str) -> Result<Uuid, Mistake> {
                 "\"dns\", \"url\", \"oid\", \"x500\" or a UUID of your own",
             )
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_has_a_row_for_each_filter_and_no_other() {
+        let reference = include_str!("../../TEMPLATES.md");
+        let below = reference
+            .split_once("| filter | what it gives |\n|---|---|\n")
+            .expect("the table is there")
+            .1;
+        let written: Vec<_> = below
+            .lines()
+            .take_while(|line| line.starts_with('|'))
+            .collect();
+        let known: Vec<_> = OWN
+            .iter()
+            .map(|own| format!("| `{}{}` | {} |", own.name, own.arguments, own.about))
+            .collect();
+        assert_eq!(written, known);
+    }
+
+    #[test]
+    fn each_filter_is_in_the_engine() {
+        let engine = super::super::Engine::new(Tables::new());
+        for name in names() {
+            let text = format!("{{{{ '1' | {name}('x', 'y', 'z', 'w', 'v') }}}}");
+            let mut environment = engine.environment.clone();
+            environment.add_template_owned("t", text).expect("compiles");
+            let rendered = environment.get_template("t").expect("is there").render(());
+            let unknown = rendered.is_err_and(|error| error.kind() == ErrorKind::UnknownFilter);
+            assert!(!unknown, "{name}");
+        }
     }
 }

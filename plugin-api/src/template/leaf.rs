@@ -4,15 +4,16 @@
 //! text gives text. Both are compiled once, into an environment of their own.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use minijinja::{Environment, Value};
 use serde_json::Value as Json;
 
-use super::mistake::{convert, is_static};
-use super::scan::{self, Word};
-use super::{Context, Engine, Scope, TemplateError};
-use crate::event::samples;
+use super::guard::Guarded;
+use super::mistake::{absent, convert};
+use super::scan;
+use super::{Context, Engine, Scope, TemplateError, expression, slips, trial, types};
 
 /// Name of the template in its environment.
 const NAME: &str = "text";
@@ -30,37 +31,62 @@ pub struct Template {
 enum Shape {
     /// No template at all.
     Plain,
-    /// One expression: keeps its type. `moved` is how far the compiled text is ahead of the
-    /// written one.
-    Expression(Arc<Environment<'static>>, isize),
+    /// One expression: keeps its type.
+    Expression(Arc<Compiled>),
     /// Text with expressions in it.
-    Text(Arc<Environment<'static>>),
+    Text(Arc<Compiled>),
+}
+
+struct Compiled {
+    /// Holds the text as its one template.
+    environment: Environment<'static>,
+    text: Guarded,
 }
 
 impl Template {
     pub(super) fn new(engine: &Engine, text: &str, scope: &Scope) -> Result<Self, TemplateError> {
         let written: Arc<str> = text.into();
         if !is_template(text) {
-            return Ok(Self {
-                written,
-                shape: Shape::Plain,
-            });
+            return match slips::around(text, scope) {
+                Some(slip) => Err(slip),
+                None => Ok(Self {
+                    written,
+                    shape: Shape::Plain,
+                }),
+            };
         }
         // A value that keeps its type is not written, so it would not be escaped either.
-        let expression = (!engine.html)
+        let inner = (!engine.html)
             .then(|| one_expression(engine, text))
             .flatten();
-        let shape = match expression {
-            Some((expression, at, used)) => {
-                scope.check(&scan::template(text), &used, &engine.tables)?;
-                let (environment, moved) = compile_expression(engine, text, expression, at)?;
-                Shape::Expression(environment, moved)
-            }
-            None => Shape::Text(compile_text(engine, text, scope)?),
+        let used =
+            undeclared(engine, text).map_err(|error| slips::of_template(text, scope, error))?;
+        let steps = expression::of_template(text);
+        if let Some(steps) = &steps {
+            types::check_template(text, steps, scope)?;
+        }
+        scope.check(&scan::template(text), &used, &engine.tables)?;
+        if let Some(slip) = slips::around(text, scope) {
+            return Err(slip);
+        }
+        let mut guarded = Guarded::template(text, steps.as_ref());
+        let is_expression = inner.is_some();
+        if let Some(range) = inner {
+            // The expression was compiled as a whole, so it cannot end the `set` early.
+            guarded = guarded.within(&range, &format!("{{% set {VALUE} = ("), "\n) %}");
+        }
+        let compiled = Arc::new(Compiled::new(engine, guarded)?);
+        let template = compiled
+            .environment
+            .get_template(NAME)
+            .map_err(|error| convert(&error, &compiled.text))?;
+        trial::run(&template, &compiled.text, scope, &used, &engine.tables)?;
+        let shape = if is_expression {
+            Shape::Expression(compiled)
+        } else {
+            Shape::Text(compiled)
         };
-        let template = Self { written, shape };
-        template.try_out(scope)?;
-        Ok(template)
+        Ok(Self { written, shape })
     }
 
     /// The text as it was written.
@@ -77,15 +103,12 @@ impl Template {
     pub fn value(&self, context: &Context) -> Result<Json, TemplateError> {
         match &self.shape {
             Shape::Plain => Ok(Json::String(self.written.to_string())),
-            Shape::Text(environment) => self.text_of(environment, context).map(Json::String),
-            Shape::Expression(environment, moved) => {
-                let value = self.evaluate(environment, *moved, context)?;
+            Shape::Text(compiled) => compiled.fill(context).map(Json::String),
+            Shape::Expression(compiled) => {
+                let value = compiled.evaluate(context)?;
                 if value.is_undefined() {
-                    return Err(TemplateError {
-                        message: "there is no such value for this lead".to_owned(),
-                        help: "use `| default(…)` if that may be".to_owned(),
-                        ..TemplateError::default()
-                    });
+                    let range = compiled.text.expression();
+                    return Err(absent(&compiled.text, range).in_one_line());
                 }
                 serde_json::to_value(&value).map_err(|_| TemplateError {
                     message: "the value cannot be written as JSON".to_owned(),
@@ -103,51 +126,30 @@ impl Template {
             other => Some(other.to_string()),
         })
     }
+}
 
-    fn evaluate(
-        &self,
-        environment: &Environment<'static>,
-        moved: isize,
-        context: &Context,
-    ) -> Result<Value, TemplateError> {
+impl Compiled {
+    fn new(engine: &Engine, text: Guarded) -> Result<Self, TemplateError> {
+        let mut environment = engine.environment.clone();
         environment
+            .add_template_owned(NAME, text.text().to_owned())
+            .map_err(|error| convert(&error, &text))?;
+        Ok(Self { environment, text })
+    }
+
+    fn evaluate(&self, context: &Context) -> Result<Value, TemplateError> {
+        self.environment
             .get_template(NAME)
             .and_then(|template| template.render_captured(context.0.clone()))
             .map(|captured| captured.state().lookup(VALUE).unwrap_or(Value::UNDEFINED))
-            .map_err(|error| convert(&error, moved, &self.written))
+            .map_err(|error| convert(&error, &self.text).in_one_line())
     }
 
-    fn text_of(
-        &self,
-        environment: &Environment<'static>,
-        context: &Context,
-    ) -> Result<String, TemplateError> {
-        environment
+    fn fill(&self, context: &Context) -> Result<String, TemplateError> {
+        self.environment
             .get_template(NAME)
             .and_then(|template| template.render(context.0.clone()))
-            .map_err(|error| convert(&error, 0, &self.written))
-    }
-
-    /// Finds mistakes that show only in an evaluation and would come for every lead, such as
-    /// an argument that is missing.
-    fn try_out(&self, scope: &Scope) -> Result<(), TemplateError> {
-        let (environment, moved) = match &self.shape {
-            Shape::Plain => return Ok(()),
-            Shape::Text(environment) => (environment, 0),
-            Shape::Expression(environment, moved) => (environment, *moved),
-        };
-        let template = environment
-            .get_template(NAME)
-            .map_err(|error| convert(&error, moved, &self.written))?;
-        for sample in samples(&scope.names()) {
-            match template.render(sample) {
-                Err(error) if is_static(&error) => {
-                    return Err(convert(&error, moved, &self.written));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+            .map_err(|error| convert(&error, &self.text).in_one_line())
     }
 }
 
@@ -157,46 +159,21 @@ fn is_template(text: &str) -> bool {
         .any(|opening| text.contains(opening))
 }
 
-/// The expression in `{{ expression }}`, where it begins, and the names that it uses.
-fn one_expression<'a>(engine: &Engine, text: &'a str) -> Option<(&'a str, usize, HashSet<String>)> {
+/// Where the expression is, if the text is exactly one `{{ expression }}`.
+fn one_expression(engine: &Engine, text: &str) -> Option<Range<usize>> {
     let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
     let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
     let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);
-    let compiled = engine.environment.compile_expression(inner).ok()?;
+    engine.environment.compile_expression(inner).ok()?;
     let at = inner.as_ptr() as usize - text.as_ptr() as usize;
-    Some((inner, at, compiled.undeclared_variables(true)))
+    Some(at..at + inner.len())
 }
 
-fn compile_expression(
-    engine: &Engine,
-    text: &str,
-    expression: &str,
-    at: usize,
-) -> Result<(Arc<Environment<'static>>, isize), TemplateError> {
-    let opening = format!("{{% set {VALUE} = (");
-    let moved = opening.len().cast_signed() - at.cast_signed();
-    let mut environment = engine.environment.clone();
-    // The expression was compiled as a whole, so it cannot end the `set` early.
-    environment
-        .add_template_owned(NAME, format!("{opening}{expression}\n) %}}"))
-        .map_err(|error| convert(&error, moved, text))?;
-    Ok((Arc::new(environment), moved))
-}
-
-fn compile_text(
-    engine: &Engine,
-    text: &str,
-    scope: &Scope,
-) -> Result<Arc<Environment<'static>>, TemplateError> {
-    let mut environment = engine.environment.clone();
-    environment
-        .add_template_owned(NAME, text.to_owned())
-        .map_err(|error| convert(&error, 0, text))?;
-    let used = environment
-        .get_template(NAME)
-        .map_err(|error| convert(&error, 0, text))?
-        .undeclared_variables(true);
-    let words: Vec<Word<'_>> = scan::template(text);
-    scope.check(&words, &used, &engine.tables)?;
-    Ok(Arc::new(environment))
+/// The names that a text uses and does not make itself, dotted.
+fn undeclared(engine: &Engine, text: &str) -> Result<HashSet<String>, TemplateError> {
+    engine
+        .environment
+        .template_from_str(text)
+        .map(|template| template.undeclared_variables(true))
+        .map_err(|error| convert(&error, &Guarded::plain(text)))
 }

@@ -10,14 +10,23 @@
 //! never show values.
 
 mod condition;
+mod expression;
 mod filters;
+mod guard;
+mod kind;
+mod labels;
 mod leaf;
 mod message;
+mod methods;
 mod mistake;
 mod scan;
 mod scope;
+mod slips;
 mod time;
+mod tokens;
 mod tree;
+mod trial;
+mod types;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -79,7 +88,8 @@ impl Engine {
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         // It would show everything that the template knows.
         environment.remove_global("debug");
-        filters::add(&mut environment, Arc::clone(&tables));
+        filters::add(&mut environment, &tables);
+        guard::add(&mut environment);
         Self {
             environment,
             tables,
@@ -110,6 +120,11 @@ impl Engine {
     /// Compiles one text as a template.
     pub fn template(&self, text: &str, scope: &Scope) -> Result<Template, TemplateError> {
         Template::new(self, text, scope)
+    }
+
+    /// Looks at a text that is no template for what was meant as one, such as `{name}`.
+    pub fn plain(&self, text: &str, scope: &Scope) -> Result<(), TemplateError> {
+        slips::around(text, scope).map_or(Ok(()), Err)
     }
 
     /// Compiles every text in `value` as a template over an event. Each error says by its

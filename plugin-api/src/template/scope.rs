@@ -6,11 +6,13 @@ use std::ops::Range;
 
 use serde_json::Value as Json;
 
-use super::filters::{self, OWN};
+use super::filters;
+use super::kind::{Kind, Type};
 use super::mistake::{TemplateError, guess};
 use super::scan::{Role, Word};
+use super::{labels, methods};
 use crate::Tables;
-use crate::event::LEAD_NAMES;
+use crate::event::{FIELDS, Holds, LEAD_NAMES};
 
 /// Names of an event besides the lead's fields. `delivery_id` exists for sinks only.
 const EVENT_NAMES: [&str; 9] = [
@@ -125,6 +127,9 @@ pub struct Scope {
     names: Names,
     /// Further names, each with what is below it.
     more: Vec<(&'static str, Json)>,
+    /// Names that always hold a number, and such that always hold a text.
+    numbers: &'static [&'static str],
+    texts: &'static [&'static str],
 }
 
 #[derive(Clone, Debug)]
@@ -152,7 +157,65 @@ impl Scope {
         Self {
             names,
             more: Vec::new(),
+            numbers: &[],
+            texts: &[],
         }
+    }
+
+    /// The same, where `numbers` always hold a number and `texts` a text.
+    #[must_use]
+    pub const fn holding(
+        mut self,
+        numbers: &'static [&'static str],
+        texts: &'static [&'static str],
+    ) -> Self {
+        self.numbers = numbers;
+        self.texts = texts;
+        self
+    }
+
+    /// Whether its names are those of a lead and nothing of a plugin's own is among them.
+    pub(super) fn is_of_a_lead(&self) -> bool {
+        !matches!(self.names, Names::Free(_)) && self.more.is_empty()
+    }
+
+    /// Whether it has the names of a lead.
+    pub(super) fn has_a_lead(&self) -> bool {
+        !matches!(self.names, Names::Free(_))
+    }
+
+    /// What a path holds; `lead.` is left out of it.
+    pub(super) fn type_of(&self, path: &str) -> Type {
+        if self.more.iter().any(|(more, _)| *more == root(path)) {
+            return Kind::Any.or_none();
+        }
+        match (&self.names, path) {
+            (Names::Free(_), _) if self.numbers.contains(&path) => Kind::Number.there(),
+            (Names::Free(_), _) if self.texts.contains(&path) => Kind::Text.there(),
+            (Names::Free(_), _) => Kind::Any.or_none(),
+            (_, "lead" | "other" | "labels") => Kind::Table.there(),
+            (_, "source") => Kind::Text.there(),
+            (Names::Event, "revision") => Kind::Number.there(),
+            (Names::Event, "event" | "id" | "received_at" | "raw" | "delivery_id") => {
+                Kind::Text.there()
+            }
+            _ if root(path) == "labels" => Kind::Text.or_none(),
+            _ => FIELDS.iter().find(|field| field.name == path).map_or(
+                Kind::Any.or_none(),
+                |field| match field.holds {
+                    Holds::Number => Kind::Number.or_none(),
+                    Holds::Text => Kind::Text.or_none(),
+                },
+            ),
+        }
+    }
+
+    /// Whether a path is one of the lead's fields, and none that holds a time; a remark may hold
+    /// anything.
+    pub(super) fn is_no_time(&self, path: &str) -> bool {
+        let known = FIELDS.iter().find(|field| field.name == path);
+        !matches!(self.names, Names::Free(_))
+            && known.is_some_and(|field| field.name != "remark" && !is_time(field.name))
     }
 
     /// One name more. `below` says which names there are below it: the keys of its objects, at
@@ -209,6 +272,36 @@ impl Scope {
         Ok(())
     }
 
+    fn unknown_field(
+        &self,
+        name: &str,
+        range: Option<&Range<usize>>,
+        known: impl Iterator<Item = &'static str>,
+    ) -> TemplateError {
+        let error = unknown("field", name, range, known, NAMES);
+        if matches!(self.names, Names::Condition) && EVENT_NAMES.contains(&name) {
+            return error.help(
+                "only a sink's settings know it; of a code ask `channel == 2`, or `channel | lookup('channel') == '…'`",
+                "只有 sink 的设置中才有它；条件里请写 `channel == 2` 或 `channel | lookup('channel') == '…'`",
+            );
+        }
+        // A name of what a field is called elsewhere is nearer than one that looks like it.
+        let write = if self.has_a_lead() {
+            labels::field(name)
+        } else {
+            None
+        };
+        let write = write.map(str::to_owned).or_else(|| labels::keyword(name));
+        match write {
+            Some(write) => error.help(
+                format!("did you mean `{write}`?"),
+                format!("是不是 `{write}`？"),
+            ),
+            None if error.help == NAMES => error.help(NAMES, NAMES_ZH),
+            None => error,
+        }
+    }
+
     fn check_path(
         &self,
         path: &str,
@@ -222,13 +315,7 @@ impl Scope {
         let known = self.names();
         if !known.contains(&name) {
             let range = at.map(|at| at..at + name.len());
-            return Err(unknown(
-                "field",
-                name,
-                range.as_ref(),
-                known.into_iter(),
-                FIELDS,
-            ));
+            return Err(self.unknown_field(name, range.as_ref(), known.into_iter()));
         }
         if let Some((_, below)) = self.more.iter().find(|(more, _)| *more == name) {
             return check_below(name, below, steps, range);
@@ -240,13 +327,7 @@ impl Scope {
         match (name, steps.next()) {
             (_, None) | ("other", _) => Ok(()),
             ("lead", Some(field)) => match (LEAD_NAMES.contains(&field), steps.next()) {
-                (false, _) => Err(unknown(
-                    "field",
-                    field,
-                    range,
-                    LEAD_NAMES.into_iter(),
-                    FIELDS,
-                )),
+                (false, _) => Err(self.unknown_field(field, range, LEAD_NAMES.into_iter())),
                 (true, Some(part)) if field != "other" => Err(no_part(field, part, range)),
                 _ => Ok(()),
             },
@@ -260,8 +341,16 @@ impl Scope {
     }
 }
 
-const FIELDS: &str =
+const NAMES: &str =
     "fields are named as in the platform's document, such as `phone` or `city_name`";
+const NAMES_ZH: &str = "字段名与平台文档一致，例如 `phone`、`city_name`";
+
+/// Whether a field holds a time.
+pub(super) fn is_time(field: &str) -> bool {
+    FIELDS.iter().any(|known| {
+        known.name == field && (known.about.contains("时间") || known.name.ends_with("_at"))
+    })
+}
 
 /// Tables that give labels: named like a field.
 pub(super) fn label_names(tables: &Tables) -> impl Iterator<Item = &str> {
@@ -301,7 +390,7 @@ fn root(path: &str) -> &str {
 }
 
 fn check_filter(word: &Word<'_>, tables: &Tables) -> Result<(), TemplateError> {
-    refuse_unknown("filter", word, FILTERS.into_iter().chain(OWN))?;
+    refuse_unknown("filter", word, FILTERS.into_iter().chain(filters::names()))?;
     match &word.argument {
         Some((argument, range)) => filters::check_argument(tables, word.text, argument)
             .map_err(|mistake| mistake.at(range.clone())),
@@ -317,7 +406,11 @@ fn refuse_unknown(
     if known.clone().any(|known| known == word.text) {
         return Ok(());
     }
-    Err(unknown(kind, word.text, Some(&word.range), known, ""))
+    let error = unknown(kind, word.text, Some(&word.range), known, "");
+    Err(match labels::elsewhere(kind, word.text) {
+        Some(write) => error.help(format!("write `{write}`"), format!("请写 `{write}`")),
+        None => error,
+    })
 }
 
 fn unknown<'a>(
@@ -327,25 +420,48 @@ fn unknown<'a>(
     known: impl Iterator<Item = &'a str>,
     otherwise: &str,
 ) -> TemplateError {
-    TemplateError {
+    let (help, help_zh) = guess(name, known).map_or_else(
+        || (otherwise.to_owned(), otherwise.to_owned()),
+        |guess| {
+            (
+                format!("did you mean `{guess}`?"),
+                format!("是不是 `{guess}`？"),
+            )
+        },
+    );
+    let kind_zh = match kind {
+        "field" => "字段",
+        "filter" => "过滤器",
+        "test" => "判断",
+        "function" => "函数",
+        "label" => "标签",
+        _ => "名称",
+    };
+    let error = TemplateError {
         message: format!("unknown {kind} `{name}`"),
-        help: guess(name, known).map_or_else(
-            || otherwise.to_owned(),
-            |guess| format!("did you mean `{guess}`?"),
-        ),
         range: range.cloned(),
         ..TemplateError::default()
-    }
+    };
+    let mut error = error.help(help, help_zh);
+    error.chinese.message = format!("没有{kind_zh} `{name}`");
+    error
 }
 
 fn no_part(name: &str, part: &str, range: Option<&Range<usize>>) -> TemplateError {
-    TemplateError {
+    let error = TemplateError {
         message: format!("`{name}` is one value and has no `{part}`"),
-        help: "what changes a value is a filter, such as `| upper`; JSON in a text is read by `| fromjson`"
-            .to_owned(),
         range: range.cloned(),
         ..TemplateError::default()
-    }
+    };
+    let mut error = match methods::write(name, part, &[]) {
+        Some(write) => error.help(format!("write `{write}`"), format!("请写 `{write}`")),
+        None => error.help(
+            "what changes a value is a filter, such as `| upper`; JSON in a text is read by `| fromjson`",
+            "改变值用过滤器，例如 `| upper`；文本中的 JSON 用 `| fromjson` 读取",
+        ),
+    };
+    error.chinese.message = format!("`{name}` 是单个值，没有 `{part}`");
+    error
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime, civil};
 use minijinja::value::{Object, ObjectRepr, ValueKind};
-use minijinja::{Environment, Error, Value};
+use minijinja::{Error, Value};
 
 use super::mistake::{Mistake, guess};
 
@@ -27,20 +27,20 @@ impl Object for Moment {
     }
 }
 
-pub(super) fn add(environment: &mut Environment<'static>) {
-    environment.add_filter("datetime", |value: &Value, zone: Option<&str>| {
-        let read = read(value, zone)?;
-        Ok::<_, Error>(read.map_or(Value::from(()), |read| Value::from_object(Moment(read))))
-    });
-    environment.add_filter("format", |value: &Value, format: &str| {
-        let Some(read) = read(value, None)? else {
-            return Ok(None);
-        };
-        write(&read, format).map(Some).map_err(Error::from)
-    });
-    environment.add_filter("epoch_ms", |value: &Value| {
-        Ok::<_, Error>(read(value, None)?.map(|read| read.timestamp().as_millisecond()))
-    });
+pub(super) fn datetime(value: &Value, zone: Option<&str>) -> Result<Value, Error> {
+    let read = read(value, zone)?;
+    Ok(read.map_or(Value::from(()), |read| Value::from_object(Moment(read))))
+}
+
+pub(super) fn format(value: &Value, format: &str) -> Result<Option<String>, Error> {
+    let Some(read) = read(value, None)? else {
+        return Ok(None);
+    };
+    Ok(write(&read, format).map(Some)?)
+}
+
+pub(super) fn epoch_ms(value: &Value) -> Result<Option<i64>, Error> {
+    Ok(read(value, None)?.map(|read| read.timestamp().as_millisecond()))
 }
 
 /// The zone called `name`.
@@ -76,6 +76,10 @@ fn read(value: &Value, name: Option<&str>) -> Result<Option<ZonedDateTime>, Mist
         Mistake::new(
             "the value is not a time",
             "fields that end in `_at` are none if they could not be read",
+        )
+        .chinese(
+            "值不是时间",
+            "以 `_at` 结尾的字段在无法识别时为 none，可改用它们",
         )
     };
     let zoned = match value.kind() {

@@ -185,14 +185,20 @@ mod tests {
         let error = render(&json!({"a": [text]})).expect_err("strict");
         assert_eq!(
             (error.path.as_str(), error.message.as_str()),
-            ("/a/0", "there is no such value for this lead")
+            (
+                "/a/0",
+                "there is no such value for this lead; use `| default(…)` if that may be: `other.nothing ~ phone`"
+            )
         );
         assert_eq!(
             text.get(error.range.expect("a place")),
             Some("other.nothing ~ phone")
         );
         let error = render(&json!("{{ name | fromjson }}")).expect_err("no JSON");
-        assert_eq!(error.message, "the text is not JSON");
+        assert!(
+            error.message.starts_with("the text is not JSON; "),
+            "{error}"
+        );
         assert!(!format!("{error:?}").contains('三'), "{error:?}");
     }
 

@@ -89,6 +89,14 @@ impl Broker {
         Ok(())
     }
 
+    /// Connects, logs in and opens the virtual host.
+    pub(crate) async fn try_login(&self) -> Result<(), Failure> {
+        let link = self.link().await?;
+        let channel = link.channel().await?;
+        link.keep(channel);
+        Ok(())
+    }
+
     /// The connection, made anew if there is none any more.
     async fn link(&self) -> Result<Arc<Link>, Failure> {
         let mut slot = self.link.lock().await;

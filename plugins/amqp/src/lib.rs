@@ -13,7 +13,7 @@ mod settings;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use leadgate_plugin::template::{Context, Engine, Form, Message, Scope, Template};
-use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Sink, step};
+use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, step};
 use tokio::time::Instant;
 
 use crate::address::Address;
@@ -59,6 +59,19 @@ impl Sink for AmqpSink {
             self.exchange,
             self.routing_key.written()
         ))
+    }
+
+    async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
+        let authority = &self.broker.address.uri.authority;
+        probe
+            .reach(&authority.host, authority.port)
+            .await
+            .map(drop)?;
+        let trying = async {
+            let done = self.broker.try_login().await;
+            done.map_err(|failure| classify::outcome(&failure).reason)
+        };
+        probe.step("login", trying).await
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {

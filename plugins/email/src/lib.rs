@@ -9,6 +9,7 @@ mod journal;
 mod letter;
 mod mailbox;
 mod mime;
+mod named;
 mod parts;
 mod redact;
 mod server;
@@ -17,7 +18,7 @@ mod trust;
 
 use std::time::SystemTime;
 
-use leadgate_plugin::{Delivery, Host, Level, Outcome, Problem, Problems, Sink};
+use leadgate_plugin::{Delivery, Host, Level, Outcome, Probe, Problem, Problems, Sink, Stop};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -71,6 +72,10 @@ impl Sink for EmailSink {
             .send(&letter, delivery, &mut journal, &redactor, ends)
             .await;
         outcome.request(request)
+    }
+
+    async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
+        self.parts.server.walk(probe).await
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use leadgate_plugin::Secret;
+use leadgate_plugin::{Probe, Secret, Stop};
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -18,9 +18,12 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use crate::classify;
 use crate::letter::Letter;
+use crate::named::Trusted;
+use crate::redact::Redactor;
 use crate::settings::{Settings, Tls};
-use crate::trust::{Way, distrust};
+use crate::trust::{Trust, Way, distrust};
 
 /// Connections at once, if not said.
 const CONNECTIONS: u32 = 4;
@@ -200,15 +203,82 @@ impl Server {
         done
     }
 
-    async fn connect(&self, ends: Instant) -> Result<AsyncSmtpConnection, Failure> {
-        let tls = match &self.way {
-            Way::Tls(trust) => Some(trust.clone()),
-            Way::Plain | Way::Starttls(_) => None,
+    /// A connection to a server whose certificate the merchant named.
+    async fn named(
+        &self,
+        named: &Trusted,
+        server: (&str, u16),
+        hello: Option<&str>,
+        ends: Instant,
+    ) -> Result<AsyncSmtpConnection, Failure> {
+        let stage = Stage::Connect;
+        let until = ends.min(Instant::now() + self.patience);
+        let stream = match timeout_at(until, named.connect(server, hello)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(fault)) => return Err(Failure { stage, fault }),
+            Err(_) => {
+                let fault = Fault::Silent;
+                return Err(Failure { stage, fault });
+            }
         };
+        let greeting = AsyncSmtpConnection::connect_with_transport(stream, &self.hello);
+        self.step(stage, ends, greeting).await
+    }
+
+    /// Walks to the server and logs in, without a letter.
+    pub(crate) async fn walk(&self, probe: &Probe) -> Result<(), Stop> {
+        probe.reach(&self.host, self.port).await.map(drop)?;
+        let nobody = Redactor::default();
+        let why = |failure: &Failure| classify::outcome(failure, &nobody).reason;
+        let first = match self.way {
+            Way::Plain => "greeting",
+            Way::Tls(_) | Way::Starttls(_) => "tls",
+        };
+        let opened = probe.step(first, async {
+            self.open(probe.ends())
+                .await
+                .map_err(|failure| why(&failure))
+        });
+        let mut connection = Box::pin(opened).await?;
+        let proved = if self.login.is_some() {
+            let proving = async {
+                let proved = self.prove(&mut connection, probe.ends()).await;
+                proved.map_err(|failure| why(&failure))
+            };
+            probe.step("login", proving).await
+        } else {
+            Ok(())
+        };
+        let _ = tokio::time::timeout(GOODBYE, connection.quit()).await;
+        proved
+    }
+
+    async fn connect(&self, ends: Instant) -> Result<AsyncSmtpConnection, Failure> {
+        let mut connection = self.open(ends).await?;
+        self.prove(&mut connection, ends).await?;
+        Ok(connection)
+    }
+
+    /// A connection, encrypted as it must be.
+    async fn open(&self, ends: Instant) -> Result<AsyncSmtpConnection, Failure> {
         let server = (self.host.as_str(), self.port);
-        let connecting = AsyncSmtpConnection::connect_tokio1(server, None, &self.hello, tls, None);
-        let mut connection = self.step(Stage::Connect, ends, connecting).await?;
-        if let Way::Starttls(trust) = &self.way {
+        let mut connection = match &self.way {
+            Way::Tls(Trust::Named(named)) => self.named(named, server, None, ends).await?,
+            Way::Starttls(Trust::Named(named)) => {
+                let hello = self.hello.to_string();
+                self.named(named, server, Some(&hello), ends).await?
+            }
+            way => {
+                let tls = match way {
+                    Way::Tls(Trust::System(trust)) => Some(trust.clone()),
+                    _ => None,
+                };
+                let connecting =
+                    AsyncSmtpConnection::connect_tokio1(server, None, &self.hello, tls, None);
+                self.step(Stage::Connect, ends, connecting).await?
+            }
+        };
+        if let Way::Starttls(Trust::System(trust)) = &self.way {
             if !connection.can_starttls() {
                 return Err(Failure {
                     stage: Stage::Connect,
@@ -218,6 +288,15 @@ impl Server {
             let upgrading = connection.starttls(trust.clone(), &self.hello);
             self.step(Stage::Connect, ends, upgrading).await?;
         }
+        Ok(connection)
+    }
+
+    /// Logs in, if there is a login.
+    async fn prove(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        ends: Instant,
+    ) -> Result<(), Failure> {
         if let Some((user, password)) = &self.login {
             if connection
                 .server_info()
@@ -233,7 +312,7 @@ impl Server {
             let proving = connection.auth(DEFAULT_MECHANISMS, &credentials);
             self.step(Stage::Login, ends, proving).await?;
         }
-        Ok(connection)
+        Ok(())
     }
 
     async fn transaction(

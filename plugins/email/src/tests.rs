@@ -192,7 +192,7 @@ async fn what_a_lead_gives_as_address_is_a_dead_letter_that_does_not_show_it() {
         ),
         (
             json!({"subject": "{{ other.vip }}!"}),
-            "settings.subject: there is no such value for this lead",
+            "settings.subject: there is no such value for this lead; use `| default(…)` if that may be: `other.vip`",
         ),
     ] {
         let outcome = sink(&more).deliver(&delivery(event(|_| ()))).await;
@@ -711,4 +711,71 @@ fn a_look_shows_the_letter_without_the_password() {
     );
     assert!(shown.contains("Subject: 新客资：张三"), "{shown}");
     assert!(!shown.contains("t0psecret"), "{shown}");
+}
+
+/// A certificate for `localhost` that is its own authority, as `openssl req -x509` makes them,
+/// and what a server shows it by.
+fn self_made() -> (String, tokio_rustls::TlsAcceptor) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).expect("signs");
+    let private = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], private)
+        .expect("fits");
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    (certificate.pem(), acceptor)
+}
+
+#[tokio::test]
+async fn a_self_made_certificate_is_trusted_if_it_is_the_one_that_was_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (pem, acceptor) = self_made();
+    let (other, _) = self_made();
+    for (name, pem) in [("ours.pem", pem), ("other.pem", other)] {
+        std::fs::write(folder.path().join(name), pem).expect("writes");
+    }
+    for (tls, upgrade) in [("tls", false), ("starttls", true)] {
+        let server = MailServer::encrypted(acceptor.clone(), upgrade).await;
+        let with = |host: &str, ca: &str| {
+            json!({"host": host, "port": server.port, "tls": tls, "ca": folder.path().join(ca),
+                "username": "leads@shop.example", "password": "t0psecret"})
+        };
+        let sink = sink(&with("localhost", "ours.pem"));
+        for _ in 0..2 {
+            let outcome = sink.deliver(&delivery(event(|_| ()))).await;
+            assert_eq!(outcome.rule, "taken", "{tls}: {outcome:?}");
+        }
+        assert_eq!(server.letters().len(), 2);
+        assert_eq!(server.count("AUTH"), 1, "the connection is used again");
+        for (host, ca, why) in [
+            ("localhost", "other.pem", "CA:TRUE"),
+            ("127.0.0.1", "ours.pem", "not for the name in `host`"),
+        ] {
+            let refused = super::tests::sink(&with(host, ca));
+            let refused = refused.deliver(&delivery(event(|_| ()))).await;
+            assert_eq!(refused.rule, "tls", "{refused:?}");
+            assert!(refused.reason.contains(why), "{}", refused.reason);
+        }
+        assert_eq!(server.letters().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_starttls_gets_nothing_from_who_named_its_certificate() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, self_made().0).expect("writes");
+    let more = json!({"host": "localhost", "tls": "starttls", "ca": ca});
+    let (outcome, server) = outcome(|_| None, &more).await;
+    assert!(
+        outcome.reason.contains("does not offer STARTTLS"),
+        "{outcome:?}"
+    );
+    assert_eq!((server.count("MAIL"), server.letters().len()), (0, 0));
 }

@@ -16,12 +16,13 @@ mod settings;
 mod tests;
 mod writer;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use leadgate_plugin::template::{Engine, Tree};
-use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Sink};
+use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop};
 use serde_json::Value;
 
 pub use crate::settings::{Column, Delimiter, Format, Rotate, Settings};
@@ -112,6 +113,16 @@ impl Sink for FileSink {
         outcome.request(format!("append to {}", self.path.display()))
     }
 
+    async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
+        let path = self.path.clone();
+        let trying = tokio::task::spawn_blocking(move || writable(&path));
+        probe
+            .step("folder", async {
+                trying.await.unwrap_or_else(|error| Err(error.to_string()))
+            })
+            .await
+    }
+
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
         let mut text = match &self.shape {
             Shape::Row(table) => table.header().to_vec(),
@@ -140,6 +151,23 @@ impl FileSink {
             }
         }
     }
+}
+
+/// Whether lines could be appended: by a file beside it that is gone at once, and, if it is
+/// there, by opening it.
+fn writable(path: &Path) -> Result<(), String> {
+    let folder = rotation::folder(path);
+    let why = |at: &Path, error: std::io::Error| format!("{}: {error}", at.display());
+    let trial = folder.join(format!(".leadgate-check-{}", std::process::id()));
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    options.open(&trial).map_err(|error| why(folder, error))?;
+    std::fs::remove_file(&trial).map_err(|error| why(&trial, error))?;
+    if path.exists() {
+        let opened = File::options().append(true).open(path);
+        opened.map_err(|error| why(path, error))?;
+    }
+    Ok(())
 }
 
 /// The event, parsed.

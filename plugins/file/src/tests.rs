@@ -78,7 +78,7 @@ async fn a_template_makes_the_line_and_what_it_cannot_make_is_a_dead_letter() {
     assert_eq!(outcome.ending, leadgate_plugin::Ending::Rejected);
     assert_eq!(
         outcome.reason,
-        "settings.line.n: there is no such value for this lead"
+        "settings.line.n: there is no such value for this lead; use `| default(…)` if that may be: `other.n`"
     );
     settings.line = Some(serde_json::json!({"n": "{{ nmae }}"}));
     let problems = FileSink::check(&settings, &host());
@@ -143,7 +143,7 @@ async fn a_row_has_the_columns_in_their_order_and_keeps_what_a_lead_says_as_text
     assert_eq!(outcome.ending, leadgate_plugin::Ending::Rejected);
     assert_eq!(
         outcome.reason,
-        "settings.columns.3.value: there is no such value for this lead"
+        "settings.columns.3.value: there is no such value for this lead; use `| default(…)` if that may be: `other.note`"
     );
 }
 

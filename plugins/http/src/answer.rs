@@ -32,7 +32,8 @@ const READ: usize = 256 * 1024;
 const LONGEST_WAIT: Duration = Duration::from_hours(24 * 365 * 10);
 
 /// Names that rules and token requests know.
-pub(crate) const SCOPE: Scope = Scope::of(&["status", "headers", "body", "text"]);
+pub(crate) const SCOPE: Scope =
+    Scope::of(&["status", "headers", "body", "text"]).holding(&["status"], &["text"]);
 
 /// What came back.
 pub(crate) struct Answer {

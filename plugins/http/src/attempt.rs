@@ -120,9 +120,10 @@ impl Attempt<'_> {
                 }
                 // What only looks made nothing and can be asked again.
                 Err(Lack::Unread(why)) => {
-                    let outcome = match step.journaled {
-                        true => Outcome::ambiguous(why),
-                        false => Outcome::retry(None, why),
+                    let outcome = if step.journaled {
+                        Outcome::ambiguous(why)
+                    } else {
+                        Outcome::retry(None, why)
                     };
                     return record.end(step, outcome.rule(classify::UNREADABLE));
                 }

@@ -29,7 +29,7 @@ use crate::settings::Settings;
 use crate::step::Step;
 
 /// Names of a digest's body.
-const SCOPE: Scope = Scope::of(&["count", "leads"]);
+const SCOPE: Scope = Scope::of(&["count", "leads"]).holding(&["count"], &[]);
 /// Longest time between two messages.
 const LONGEST: Duration = Duration::from_mins(1);
 /// Longest text of leads that stand one below the other, in bytes, unless said otherwise.

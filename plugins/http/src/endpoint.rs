@@ -256,7 +256,8 @@ fn pieces(text: &str, moved: usize, engine: &Engine, scope: &Scope) -> Result<Ve
     let mut pieces = Vec::new();
     let mut at = 0;
     while let Some(opening) = text[at..].find("{{").map(|found| at + found) {
-        pieces.push(Piece::Literal(plain(&text[at..opening], moved + at)?));
+        let literal = plain(&text[at..opening], moved + at, engine, scope)?;
+        pieces.push(Piece::Literal(literal));
         let (template, end) = expression(&text[opening..], engine, scope).map_err(|error| {
             let range = error
                 .range
@@ -267,11 +268,17 @@ fn pieces(text: &str, moved: usize, engine: &Engine, scope: &Scope) -> Result<Ve
         pieces.push(Piece::Value(template));
         at = opening + end;
     }
-    pieces.push(Piece::Literal(plain(&text[at..], moved + at)?));
+    let literal = plain(&text[at..], moved + at, engine, scope)?;
+    pieces.push(Piece::Literal(literal));
     Ok(pieces)
 }
 
-fn plain(text: &str, moved: usize) -> Result<String, Problem> {
+fn plain(text: &str, moved: usize, engine: &Engine, scope: &Scope) -> Result<String, Problem> {
+    if let Err(error) = engine.plain(text, scope) {
+        let range = error.range.clone();
+        let range = range.map(|range| moved + range.start..moved + range.end);
+        return Err(error.into_problem("/url").range(range));
+    }
     match ["{%", "{#"].iter().find_map(|opening| text.find(opening)) {
         Some(at) => Err(
             Problem::at("/url", "only `{{ expressions }}` may stand in a URL")
@@ -404,6 +411,16 @@ mod tests {
                 Endpoint::new(text, &engine, &Scope::EVENT).is_err(),
                 "{text}"
             );
+        }
+        for (text, place) in [
+            ("https://crm.example/l/{record_id}", 22..33),
+            ("https://crm.example/l/{{ record_id }}?p={phone}", 40..47),
+        ] {
+            let problem = Endpoint::new(text, &engine, &Scope::EVENT)
+                .err()
+                .expect(text);
+            assert!(problem.help.contains("{{ "), "{problem:?}");
+            assert_eq!(problem.range, Some(place), "{text}");
         }
         let problem = Endpoint::new("https://crm.example/l/{{ nmae }}", &engine, &Scope::EVENT)
             .err()

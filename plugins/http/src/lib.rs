@@ -12,6 +12,7 @@ mod auth;
 mod body;
 mod classify;
 mod client;
+mod connect;
 mod digest;
 mod draft;
 mod endpoint;
@@ -33,7 +34,9 @@ mod token;
 use std::time::{Duration, SystemTime};
 
 use leadgate_plugin::template::Context;
-use leadgate_plugin::{Delivery, Ending, Host, Level, Outcome, Problem, Problems, Secret, Sink};
+use leadgate_plugin::{
+    Delivery, Ending, Host, Level, Outcome, Probe, Problem, Problems, Secret, Sink, Stop,
+};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -89,6 +92,10 @@ impl Sink for HttpSink {
         let token = Secret::new("***");
         let now = SystemTime::now();
         self.parts.render(delivery, &context, &token, now).map(Some)
+    }
+
+    async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
+        connect::walk(&self.client, &self.parts, probe).await
     }
 }
 

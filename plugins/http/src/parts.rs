@@ -33,6 +33,8 @@ pub(crate) struct Parts {
     pub(crate) rules: Rules,
     pub(crate) signer: Option<Signer>,
     pub(crate) proof: Proof,
+    /// By which all requests go; its URL may hold a password.
+    pub(crate) proxy: Option<Secret>,
     /// What no record may show.
     pub(crate) secrets: Vec<Secret>,
 }
@@ -72,6 +74,7 @@ impl Parts {
                 rules,
                 signer,
                 proof,
+                proxy: settings.proxy.clone(),
                 secrets: secrets(settings),
             }),
             _ => Err(problems),

@@ -1,7 +1,7 @@
 //! Slots: values of headers and query parameters, each a secret or a template over the lead.
 
 use leadgate_plugin::template::{Context, Engine, Scope, Template};
-use leadgate_plugin::{Problem, Secret};
+use leadgate_plugin::{Chinese, Problem, Secret};
 
 use crate::endpoint::has_template;
 
@@ -33,7 +33,18 @@ impl Slot {
                 problem
                     .message
                     .truncate(end.unwrap_or(problem.message.len()));
-                problem.message = format!("{} in this template", problem.message.trim_end());
+                let what = match problem.message.trim_end() {
+                    "" => "a mistake",
+                    what => what,
+                };
+                problem.message = format!("{what} in this template");
+                let chinese = std::mem::take(&mut problem.chinese.message);
+                let end = chinese.find(['`', '：']).unwrap_or(chinese.len());
+                let chinese = format!("此模板有误：{}", chinese[..end].trim_end());
+                problem.chinese = Box::new(Chinese {
+                    message: chinese,
+                    help: String::new(),
+                });
                 if !problem.help.starts_with("did you mean") {
                     problem.help.clear();
                 }

@@ -1,6 +1,7 @@
 //! The sink against a scripted server on loopback.
 
 mod auth;
+mod connect;
 mod connections;
 mod destination;
 mod digest;

@@ -105,6 +105,11 @@ impl Tokens {
         }
     }
 
+    /// Whether fetching one may cost the refresh token.
+    pub(crate) fn may_be_replaced(&self) -> bool {
+        self.fetch.grant.refresh_token().is_some()
+    }
+
     /// Where tokens come from.
     pub(crate) fn url(&self) -> &Url {
         &self.fetch.url
@@ -195,9 +200,12 @@ impl Tokens {
             refresh.replace(&self.host, newer).await;
         }
         // Of another status it is enough to know that it is one.
-        let unread = |why: &Unread| match answer.is_success() {
-            true => not_read(&answer, why),
-            false => refused(&answer, ""),
+        let unread = |why: &Unread| {
+            if answer.is_success() {
+                not_read(&answer, why)
+            } else {
+                refused(&answer, "")
+            }
         };
         let view = answer.view();
         let good = match &self.fetch.ok_when {

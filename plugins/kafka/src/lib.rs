@@ -10,7 +10,7 @@ mod producer;
 mod settings;
 
 use leadgate_plugin::template::{Engine, Form, Message, Scope, Template};
-use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Sink, step};
+use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, step};
 
 use crate::cluster::Cluster;
 use crate::producer::{ID, Producer};
@@ -57,6 +57,17 @@ impl Sink for KafkaSink {
             Err(failure) => classify::outcome(&failure),
         };
         outcome.request(format!("produce to {}", self.topic))
+    }
+
+    async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
+        // librdkafka finds the brokers' addresses itself, and any one of them is enough.
+        let trying = async {
+            let done = self.producer.try_login(probe.ends()).await;
+            let note = "logged in, and the topic is there".to_owned();
+            done.map(|()| ((), note))
+                .map_err(|failure| classify::outcome(&failure).reason)
+        };
+        probe.noted("login", trying).await
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {

@@ -130,6 +130,12 @@ impl Producer {
         result
     }
 
+    /// Connects, logs in and looks for the topic.
+    pub(crate) async fn try_login(&self, ends: Instant) -> Result<(), Failure> {
+        let left = ends.saturating_duration_since(Instant::now());
+        self.ready(left, ends).await.map(drop)
+    }
+
     /// The producer, after it was seen that the topic can be reached.
     async fn ready(&self, patience: Duration, ends: Instant) -> Result<Known, Failure> {
         let mut slot = self.known.lock().await;

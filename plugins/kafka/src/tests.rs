@@ -148,7 +148,7 @@ async fn what_a_lead_cannot_fill_is_a_dead_letter_that_does_not_show_it() {
     assert_eq!(outcome.rule, "template");
     assert_eq!(
         outcome.reason,
-        "settings.key: there is no such value for this lead"
+        "settings.key: there is no such value for this lead; use `| default(…)` if that may be: `other.vip`"
     );
 }
 

@@ -15,7 +15,7 @@ use std::str::FromStr;
 
 use async_nats::header::HeaderName;
 use leadgate_plugin::template::{Engine, Form, Message};
-use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Sink, step};
+use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, step};
 use tokio::time::Instant;
 
 use crate::servers::Servers;
@@ -66,6 +66,18 @@ impl Sink for NatsSink {
         };
         // As it is written: filled in, it may say something of a person.
         outcome.request(format!("publish to {}", self.subject.written()))
+    }
+
+    async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
+        // Of several servers any one is enough, and the login tries them all.
+        if let [one] = self.stream.servers.addresses.as_slice() {
+            probe.reach(one.host(), one.port()).await.map(drop)?;
+        }
+        let trying = async {
+            let done = self.stream.try_login(probe.ends()).await;
+            done.map_err(|failure| classify::outcome(&failure).reason)
+        };
+        Box::pin(probe.step("login", trying)).await
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {

@@ -144,6 +144,11 @@ impl Stream {
         }
     }
 
+    /// Connects and logs in.
+    pub(crate) async fn try_login(&self, ends: Instant) -> Result<(), Failure> {
+        self.connected(ends).await.map(drop)
+    }
+
     /// The connection, made anew if there is none any more.
     async fn connected(
         &self,

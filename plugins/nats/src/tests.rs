@@ -116,7 +116,7 @@ async fn what_a_lead_cannot_fill_is_a_dead_letter_that_does_not_show_it() {
         ),
         (
             json!({"body": {"a": ["{{ other.vip }}"]}}),
-            "settings.body.a.0: there is no such value for this lead",
+            "settings.body.a.0: there is no such value for this lead; use `| default(…)` if that may be: `other.vip`",
         ),
     ] {
         let sink = NatsSink::new(settings(&more), host()).expect("valid");

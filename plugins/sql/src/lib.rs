@@ -20,11 +20,14 @@ mod tls;
 
 use std::fmt::Write;
 
-use leadgate_plugin::{Delivery, Host, Outcome, Problem, Problems, Sink};
+use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop};
+
+use tokio::time::Instant;
 
 use crate::parts::Parts;
 use crate::server::{Deadline, Server};
 pub use crate::settings::Settings;
+use crate::target::Place;
 
 /// The sink.
 pub struct SqlSink {
@@ -70,6 +73,23 @@ impl Sink for SqlSink {
             Err(failure) => classify::outcome(&failure),
         };
         outcome.request(request)
+    }
+
+    async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
+        if let Place::Net(host, port) = &self.parts.target.place {
+            probe.reach(host, *port).await.map(drop)?;
+        }
+        let trying = async {
+            let left = probe.ends().saturating_duration_since(Instant::now());
+            let done = self
+                .server
+                .try_login(&self.parts.statement, &Deadline::new(left))
+                .await;
+            let note = "logged in, and the statement fits the database".to_owned();
+            done.map(|()| ((), note))
+                .map_err(|failure| classify::outcome(&failure).reason)
+        };
+        probe.noted("login", trying).await
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {

@@ -118,6 +118,16 @@ impl Server {
         done
     }
 
+    /// Connects, logs in and prepares the statement, without running it.
+    pub(crate) async fn try_login(
+        &self,
+        statement: &Statement,
+        ends: &Deadline,
+    ) -> Result<(), Failure> {
+        self.connect(statement, ends).await?.close().await;
+        Ok(())
+    }
+
     /// A connection that is still there.
     async fn kept(&self, ends: &Deadline) -> Option<Connection> {
         loop {

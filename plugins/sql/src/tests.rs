@@ -106,7 +106,7 @@ async fn what_a_template_cannot_make_is_a_dead_letter_before_anything_is_sent() 
         (outcome.rule.as_str(), outcome.reason.as_str()),
         (
             "template",
-            "settings.values.id: there is no such value for this lead"
+            "settings.values.id: there is no such value for this lead; use `| default(…)` if that may be: `other.no ~ name`"
         )
     );
 }

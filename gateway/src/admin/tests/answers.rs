@@ -105,7 +105,10 @@ async fn dead_letters_of_a_sink_are_retried_together_after_a_plan() {
     assert_eq!(status, 409, "{changed}");
     let (status, run) = desk.post(path, &json!({"confirm_count": 250})).await;
     assert_eq!(status, 200);
-    assert_eq!(run, json!({"retried": 250, "skipped": 0, "remaining": 0}));
+    assert_eq!(
+        run,
+        json!({"retried": 250, "skipped": 0, "skipped_because": {}, "remaining": 0})
+    );
     assert_eq!(desk.get("/stats").await["sinks"]["crm"]["retrying"], 250);
 }
 
@@ -181,6 +184,91 @@ async fn a_push_in_quarantine_is_released_or_discarded_once() {
     let stats = desk.get("/stats").await;
     assert_eq!(stats["leads"]["in_quarantine"], 1);
     assert_eq!(stats["leads"]["stored"], 1);
+}
+
+#[actix_web::test]
+async fn a_push_by_which_nobody_can_be_reached_is_released_only_when_that_is_said() {
+    let desk = desk();
+    desk.quarantine("shop", "nobody").await;
+    let list = desk.get("/quarantine").await;
+    let one = &list["items"][0];
+    assert_eq!(one["clock_difference_seconds"], -900, "{list}");
+    let path = format!("/quarantine/{}", one["id"].as_str().expect("an id"));
+    let shown = desk.get(&path).await;
+    assert_eq!(shown["becomes"]["reachable"], false, "{shown}");
+    assert_eq!(shown["becomes"]["sinks"], json!(["crm"]));
+    let release = format!("{path}/release");
+    let (status, refused) = desk.post(&release, &json!({})).await;
+    assert_eq!(
+        (status, &refused["type"]),
+        (409, &json!("urn:leadgate:problem:unreachable"))
+    );
+    let (status, _) = desk.post(&release, &json!({ "forse": true })).await;
+    assert_eq!(status, 400);
+    let (status, _) = desk.post(&release, &json!({ "force": true })).await;
+    assert_eq!(status, 200);
+}
+
+#[actix_web::test]
+async fn pushes_are_released_by_reason_source_and_time_as_many_as_were_planned() {
+    let desk = desk();
+    for (source, body) in [
+        ("shop", "a"),
+        ("shop", "b"),
+        ("shop", "nobody"),
+        ("gone", "c"),
+    ] {
+        desk.quarantine(source, body).await;
+    }
+    let path = "/quarantine/release";
+    let stale = json!({ "plan": true, "reason": "stale" });
+    assert_eq!(desk.post(path, &stale).await.1["count"], 0);
+    let (_, plan) = desk
+        .post(path, &json!({ "plan": true, "reason": "unparsable" }))
+        .await;
+    assert_eq!(
+        (
+            &plan["count"],
+            &plan["unreachable"],
+            &plan["without_source"]
+        ),
+        (&json!(4), &json!(1), &json!(1)),
+        "{plan}"
+    );
+    assert_eq!(plan["by_source"], json!({ "shop": 3, "gone": 1 }));
+    for wrong in [
+        json!({ "plan": true }),
+        json!({ "reason": "unparsable" }),
+        json!({ "reason": "unparsable", "plan": true, "confirm_count": 4 }),
+        json!({ "since": "yesterday", "plan": true }),
+        json!({ "raeson": "unparsable", "plan": true }),
+    ] {
+        assert_eq!(desk.post(path, &wrong).await.0, 400, "{wrong}");
+    }
+    for none in [
+        json!({ "plan": true, "until": "1h" }),
+        json!({ "plan": true, "since": "2100-01-01 00:00:00" }),
+        json!({ "plan": true, "source": "other" }),
+    ] {
+        assert_eq!(desk.post(path, &none).await.1["count"], 0, "{none}");
+    }
+    let shop = |count| json!({ "source": "shop", "since": "1h", "confirm_count": count });
+    assert_eq!(desk.post(path, &shop(2)).await.0, 409);
+    let (status, done) = desk.post(path, &shop(3)).await;
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(
+        done,
+        json!({ "released": 2, "duplicates": 1, "unreachable": 1, "without_source": 0, "remaining": 0 })
+    );
+    let left = desk.get("/quarantine?source=shop").await;
+    assert_eq!(left["items"].as_array().map(Vec::len), Some(1), "{left}");
+    let counts = left["counts"].as_array().expect("counts");
+    assert!(
+        counts
+            .iter()
+            .any(|count| count["source"] == "gone" && count["entries"] == 1),
+        "{left}"
+    );
 }
 
 #[actix_web::test]

@@ -99,10 +99,10 @@ fn init(global: &Global, args: &Args) -> Result<(), ExitCode> {
         refuse_to_overwrite(&files, sinks.is_empty(), lang)?;
     }
     let done = write_all(args, &files)?;
-    let variables: BTreeSet<String> = std::iter::once("TMALL_APP_SECRET".to_owned())
+    let variables: BTreeSet<String> = std::iter::once(next::APP_SECRET.to_owned())
         .chain(sinks.iter().flat_map(Wanted::variables))
         .collect();
-    let main = args.folder.join(MAIN);
+    let main = beside(&args.folder, MAIN);
     let (_, report) = config::load(&main, &Environment::process(), &mut plugins);
     if global.json {
         let all = json!({
@@ -127,7 +127,7 @@ fn init(global: &Global, args: &Args) -> Result<(), ExitCode> {
         sinks: &sinks,
         variables: &variables,
     };
-    next.print(global, &report);
+    next.print(&report);
     Ok(())
 }
 
@@ -220,7 +220,7 @@ fn bad_name(lang: Lang) -> &'static str {
 
 fn files(folder: &Path, sinks: &[Wanted<'_>], plugins: &Plugins, lang: Lang) -> Vec<File> {
     let file = |path: &str, text: String, may_stay: bool| File {
-        path: folder.join(path),
+        path: beside(folder, path),
         text,
         may_stay,
     };
@@ -241,6 +241,15 @@ fn files(folder: &Path, sinks: &[Wanted<'_>], plugins: &Plugins, lang: Lang) -> 
             .map(|sink| file(&sink.path(), sink.text(lang), false)),
     );
     files
+}
+
+/// `path` in `folder`, as a person would write it.
+fn beside(folder: &Path, path: &str) -> PathBuf {
+    if folder == Path::new(".") {
+        path.into()
+    } else {
+        folder.join(path)
+    }
 }
 
 /// A sink may be added to what is there; anything else is written as a whole or not at all.
@@ -295,7 +304,7 @@ fn write_all(args: &Args, files: &[File]) -> Result<Done, ExitCode> {
     let all: Vec<&str> = named.chain([main.as_str()]).collect();
     for (path, make) in SECRETS {
         if all.iter().any(|text| text.contains(path)) {
-            let path = args.folder.join(path);
+            let path = beside(&args.folder, path);
             put(&path, write_secret(&path, &make()))?;
         }
     }

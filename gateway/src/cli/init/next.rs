@@ -4,10 +4,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::super::{Global, check};
+use serde_json::Value;
+
 use super::sink_file::Wanted;
 use crate::config::{self, Report};
 use crate::lang::Lang;
+
+/// The variable that `[sources.tmall]` names.
+pub(super) const APP_SECRET: &str = "TMALL_APP_SECRET";
 
 /// What was written, as far as the next commands depend on it.
 pub(super) struct Next<'a> {
@@ -19,7 +23,7 @@ pub(super) struct Next<'a> {
 
 impl Next<'_> {
     /// Says it on stderr.
-    pub(super) fn print(&self, global: &Global, report: &Report) {
+    pub(super) fn print(&self, report: &Report) {
         let lang = self.lang;
         if report.diagnostics().is_empty() {
             let good = lang.pick(
@@ -33,7 +37,9 @@ impl Next<'_> {
                 "`leadgate check` 提示还需完成：",
             );
             errln!("\n{left}");
-            check::print_report(global, report);
+            for one in report.json(lang).as_array().into_iter().flatten() {
+                errln!("  {}", short(one));
+            }
         }
         errln!("\n{}", self.text().trim_end());
         if let Err(untrusted) = config::examine(self.folder) {
@@ -46,18 +52,17 @@ impl Next<'_> {
         let lang = self.lang;
         let mut lines: Vec<(String, &str)> = Vec::new();
         if self.folder != Path::new(".") {
-            lines.push((format!("cd {}", self.folder.display()), ""));
+            lines.push((format!("cd {}", in_shell(self.folder)), ""));
         }
-        for name in self.variables {
-            let what = match name.as_str() {
-                "TMALL_APP_SECRET" => lang.pick(
-                    "the secret of your app; to try it out, any word",
-                    "应用的密钥（App Secret）；试用时可随便填",
-                ),
-                _ => "",
-            };
-            lines.push((format!("export {name}=…"), what));
-        }
+        lines.push((
+            format!("export {APP_SECRET}=…"),
+            lang.pick(
+                "the secret of your app; to try it out, any word",
+                "应用的密钥（App Secret）；试用时可随便填",
+            ),
+        ));
+        let others = self.variables.iter().filter(|name| *name != APP_SECRET);
+        lines.extend(others.map(|name| (format!("export {name}=…"), "")));
         lines.push(("leadgate check".to_owned(), ""));
         let tested = self.sinks.first().map_or("webhook", |sink| &sink.name);
         if self.sinks.is_empty() {
@@ -99,9 +104,78 @@ impl Next<'_> {
             text.push_str(&line);
         }
         text.push_str(lang.pick(
-            "Keep a copy of outbox.key elsewhere: without it the stored leads cannot be read.\nThe URL for Tmall is https://YOUR-HOST/tmall/leads, behind your reverse proxy.\n",
-            "请在别处另存一份 outbox.key：没有它，已存储的客资无法读取。\n交给天猫小二的地址是 https://您的域名/tmall/leads（经您的反向代理）。\n",
+            "\nKeep a copy of outbox.key elsewhere: without it the stored leads cannot be read.\nThe URL for Tmall is https://YOUR-HOST/tmall/leads, behind your reverse proxy.\n",
+            "\n请在别处另存一份 outbox.key：没有它，已存储的客资无法读取。\n交给天猫小二的地址是 https://您的域名/tmall/leads（经您的反向代理）。\n",
         ));
         text
+    }
+}
+
+/// `leadgate.toml:41: environment variable … is not set`; `check` itself shows the line.
+fn short(diagnostic: &Value) -> String {
+    let message = diagnostic["message"].as_str().unwrap_or_default();
+    match (diagnostic["file"].as_str(), diagnostic["line"].as_u64()) {
+        (Some(file), Some(line)) => format!("{file}:{line}: {message}"),
+        _ => message.to_owned(),
+    }
+}
+
+/// A path as one word of a shell.
+fn in_shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+@".contains(letter);
+    if text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kinds;
+    use super::*;
+
+    fn text(folder: &str, sinks: &[Wanted<'_>]) -> String {
+        let variables = ["CRM_TOKEN", APP_SECRET].map(str::to_owned);
+        let next = Next {
+            lang: Lang::En,
+            folder: Path::new(folder),
+            sinks,
+            variables: &variables.into(),
+        };
+        next.text()
+    }
+
+    #[test]
+    fn the_next_commands_begin_where_the_files_are_and_name_the_sink() {
+        let tryout = text(".", &[]);
+        assert!(tryout.contains("leadgate sink listen --secret"), "{tryout}");
+        assert!(!tryout.contains("cd "), "{tryout}");
+        let kinds = kinds::all();
+        let crm = Wanted {
+            name: "crm".to_owned(),
+            kind: &kinds[0],
+            answers: std::collections::BTreeMap::new(),
+        };
+        let text = text("/srv/mein Laden", &[crm]);
+        let commands: Vec<_> = text
+            .lines()
+            .skip(1)
+            .map(|line| line.split("  # ").next())
+            .collect();
+        let commands: Vec<_> = commands.into_iter().flatten().map(str::trim).collect();
+        assert_eq!(
+            commands[..6],
+            [
+                "cd '/srv/mein Laden'",
+                "export TMALL_APP_SECRET=…",
+                "export CRM_TOKEN=…",
+                "leadgate check",
+                "leadgate render --sink crm",
+                "leadgate run",
+            ]
+        );
+        assert!(text.contains("leadgate sink test crm"), "{text}");
     }
 }

@@ -133,8 +133,8 @@ impl Wanted<'_> {
     fn need(&self, need: &Need, lang: Lang) -> String {
         let (_, key) = need.step();
         format!(
-            "\n# {}: {}\n{key} = {}",
-            lang.pick("needed", "必填"),
+            "\n# {}{}\n{key} = {}",
+            lang.pick("needed: ", "必填："),
             need.help(lang),
             self.value(need)
         )
@@ -159,7 +159,7 @@ impl Wanted<'_> {
         // The first paragraph says what to do with the example.
         let (_, body) = example.split_once("\n\n").unwrap_or(("", example));
         let is_off = !body.lines().any(|line| line.starts_with("[sinks."));
-        let mut section = String::new();
+        let mut section = "";
         for line in body.lines() {
             // What is switched off has a `#` without a space behind it.
             let line = match line.strip_prefix('#') {
@@ -167,7 +167,7 @@ impl Wanted<'_> {
                 _ => line,
             };
             if line.starts_with('[') {
-                section = line.split(']').next().unwrap_or_default().to_owned();
+                section = line.split(']').next().unwrap_or_default();
             }
             let in_settings = section.ends_with(".settings");
             let line = match line.strip_prefix("[sinks.") {
@@ -193,7 +193,12 @@ impl Wanted<'_> {
             let line = format!("{key} = {}", self.value(need));
             return match comment {
                 "" => line,
-                comment => format!("{line:<37} {comment}"),
+                // Where it stood, in line with the others.
+                comment => {
+                    let column = key.len() + 3 + value.len() - comment.len();
+                    let line = format!("{line:<0$} ", column.saturating_sub(1));
+                    format!("{line}{comment}")
+                }
             };
         }
         match value.rsplit_once('.') {

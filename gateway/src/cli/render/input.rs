@@ -131,7 +131,8 @@ impl Input {
             .map_err(|problems| {
                 let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
                 fail(lines.join("; "), FAILED)
-            })?;
+            })?
+            .masking(config.secrets_of(name));
         let call = Call {
             id: Uuid::now_v7().to_string(),
             attempt: 1,

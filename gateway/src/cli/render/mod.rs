@@ -56,14 +56,18 @@ fn render(global: &Global, args: &Args) -> Result<(), ExitCode> {
     let names: Vec<&String> = match &args.sink {
         Some(name) if config.sinks.contains_key(name) => vec![name],
         Some(name) => {
-            let known = config.sinks.keys().cloned().collect::<Vec<_>>().join(", ");
+            let all = super::check::load_for(Purpose::Routes, global, &mut plugins)?;
+            let known = all.sinks.keys().cloned().collect::<Vec<_>>().join(", ");
             let what = lang.pick("no such sink; there are", "没有这个目的地；现有");
             return Err(fail(format!("{name}: {what}: {known}"), FAILED));
         }
         None => config.sinks.keys().collect(),
     };
     let input = match &args.id {
-        Some(id) => Input::stored(global, &args.target, id)?,
+        Some(id) => {
+            errln!("{}", as_on_disk(lang));
+            Input::stored(global, &args.target, id)?
+        }
         None => Input::pushed(&config, args.lead.as_deref(), args.source.as_ref())?,
     };
     let mut routes = Vec::new();
@@ -99,6 +103,15 @@ fn render(global: &Global, args: &Args) -> Result<(), ExitCode> {
     } else {
         Ok(())
     }
+}
+
+/// A lead that the daemon has is shown as the files would send it, which the daemon may not
+/// have read yet.
+fn as_on_disk(lang: Lang) -> &'static str {
+    lang.pick(
+        "shown with the configuration's files as they are now; a daemon that was started before they were changed sends as before until it is restarted",
+        "按配置文件的当前内容预览；若守护进程在修改之前启动，重启前仍按旧配置发送",
+    )
 }
 
 impl Route {

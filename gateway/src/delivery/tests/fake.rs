@@ -14,6 +14,7 @@ use super::super::*;
 use crate::clock::Millis;
 use crate::outbox::{
     Budget, Claim, Delivery, DeliveryId, Due, Finish, LeadId, State, StoredLead, Unavailable,
+    Wanted,
 };
 use crate::plugin::Kind;
 
@@ -108,6 +109,8 @@ pub(super) struct Memory {
     pub(super) broken: AtomicBool,
     paused: AtomicBool,
     arrivals: Arc<Notify>,
+    /// The latest time that was written.
+    latest: AtomicI64,
 }
 
 impl Memory {
@@ -121,7 +124,7 @@ impl Memory {
             source: "shop".to_owned(),
             lead: LeadId(id.0),
             revision: 2,
-            created_at: 0,
+            created_at: now,
             state: State::Waiting { due_at: now },
             attempts: spent,
             budget: Budget { spent, since: now },
@@ -133,6 +136,7 @@ impl Memory {
             .lock()
             .expect("no panics")
             .insert(id, (delivery, update));
+        self.latest.fetch_max(now, Ordering::Relaxed);
         self.arrivals.notify_one();
         id
     }
@@ -157,46 +161,69 @@ impl Memory {
     }
 }
 
+impl Memory {
+    fn claim_of(&self, id: DeliveryId, delivery: &Delivery, update: bool) -> Claim {
+        self.claimed.lock().expect("no panics").insert(id);
+        Claim {
+            id,
+            delivery: delivery.clone(),
+            lead: StoredLead {
+                id: delivery.lead,
+                revision: delivery.revision,
+                source: delivery.source.clone(),
+                received_at: 0,
+                lead: "{}".to_owned(),
+                labels: "{}".to_owned(),
+                raw: String::new(),
+                original: None,
+            },
+            update,
+        }
+    }
+}
+
 impl Queue for Memory {
-    fn claim(&self, _: &str, now: Millis, limit: usize) -> Result<Due, Unavailable> {
+    fn claim_some(&self, _: &str, now: Millis, wanted: Wanted) -> Result<Due, Unavailable> {
         if self.broken.load(Ordering::Relaxed) {
             return Err(Unavailable("broken".to_owned()));
         }
         let deliveries = self.deliveries.lock().expect("no panics");
-        let mut claimed = self.claimed.lock().expect("no panics");
+        let claimed = self.claimed.lock().expect("no panics").clone();
         let mut waiting: Vec<_> = deliveries
             .iter()
             .filter(|(id, _)| !claimed.contains(id))
+            .filter(|(_, (delivery, _))| delivery.freshness() == wanted.freshness)
             .filter_map(|(id, (delivery, update))| match delivery.state {
                 State::Waiting { due_at } => Some((due_at, *id, delivery, *update)),
                 _ => None,
             })
             .collect();
         waiting.sort_by_key(|(due_at, id, ..)| (*due_at, *id));
-        let mut due = Due::default();
-        for (due_at, id, delivery, update) in waiting {
-            if due_at > now || due.deliveries.len() == limit {
-                due.next = Some(due_at);
-                break;
-            }
-            claimed.insert(id);
-            due.deliveries.push(Claim {
-                id,
-                delivery: delivery.clone(),
-                lead: StoredLead {
-                    id: delivery.lead,
-                    revision: delivery.revision,
-                    source: "shop".to_owned(),
-                    received_at: 0,
-                    lead: "{}".to_owned(),
-                    labels: "{}".to_owned(),
-                    raw: String::new(),
-                    original: None,
-                },
-                update,
-            });
+        let later = waiting.partition_point(|(due_at, ..)| *due_at <= now);
+        let next = waiting.get(later).map(|(due_at, ..)| *due_at);
+        waiting.truncate(later);
+        if wanted.newest && !waiting.is_empty() {
+            waiting.reverse();
         }
-        Ok(due)
+        let rest = waiting.split_off(wanted.limit.min(waiting.len()));
+        let rest = rest.iter().map(|(due_at, ..)| *due_at);
+        let next = rest.chain(next).min();
+        let claims = waiting.into_iter();
+        let claims = claims.map(|(_, id, delivery, update)| self.claim_of(id, delivery, update));
+        Ok(Due {
+            deliveries: claims.collect(),
+            next,
+            damaged: Vec::new(),
+        })
+    }
+
+    fn claim_one(&self, _: &str, id: DeliveryId) -> Result<Option<Claim>, Unavailable> {
+        let deliveries = self.deliveries.lock().expect("no panics");
+        let claimed = self.claimed.lock().expect("no panics").contains(&id);
+        Ok(deliveries
+            .get(&id)
+            .filter(|(delivery, _)| !claimed && matches!(delivery.state, State::Waiting { .. }))
+            .map(|(delivery, update)| self.claim_of(id, delivery, *update)))
     }
 
     fn unclaim(&self, _: &str, ids: &[DeliveryId]) {
@@ -220,6 +247,7 @@ impl Queue for Memory {
     fn finish(&self, finish: Finish) -> BoxFuture<'static, Result<(), Unavailable>> {
         let mut deliveries = self.deliveries.lock().expect("no panics");
         let (delivery, _) = deliveries.get_mut(&finish.id).expect("it was added");
+        self.latest.fetch_max(finish.now, Ordering::Relaxed);
         assert_eq!(
             delivery.state,
             State::Waiting {
@@ -237,10 +265,10 @@ impl Queue for Memory {
     }
 
     fn latest(&self) -> Millis {
-        0
+        self.latest.load(Ordering::Relaxed)
     }
 
-    fn paused(&self, _: &str) -> bool {
-        self.paused.load(Ordering::Relaxed)
+    fn paused_since(&self, _: &str) -> Option<Millis> {
+        self.paused.load(Ordering::Relaxed).then_some(0)
     }
 }

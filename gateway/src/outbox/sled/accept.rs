@@ -221,7 +221,7 @@ impl Group<'_> {
             attempts: 0,
             budget: Budget {
                 spent: 0,
-                since: leg.now,
+                since: self.ages_from(leg.now),
             },
             fallback_of: leg.fallback_of,
             history: Vec::new(),

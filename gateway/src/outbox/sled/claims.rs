@@ -7,8 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::key::{SinkNumber, SourceTag};
-use crate::outbox::DeliveryId;
+use super::key::{self, QueueTag, SinkNumber};
+use crate::outbox::{DeliveryId, Freshness};
 
 /// Both kinds of hold on deliveries.
 #[derive(Default)]
@@ -18,8 +18,8 @@ pub(super) struct Claims(Mutex<Holds>);
 struct Holds {
     claimed: HashSet<DeliveryId>,
     reserved: HashSet<DeliveryId>,
-    /// The source whose delivery was claimed last, by sink.
-    turns: HashMap<SinkNumber, SourceTag>,
+    /// The queue whose delivery was claimed last, by sink and kind.
+    turns: HashMap<(SinkNumber, bool), QueueTag>,
 }
 
 impl Claims {
@@ -65,12 +65,14 @@ impl Claims {
         }
     }
 
-    /// The source whose delivery was claimed last for `sink`.
-    pub(super) fn turn(&self, sink: SinkNumber) -> Option<SourceTag> {
-        self.holds().turns.get(&sink).copied()
+    /// The queue whose delivery was claimed last for `sink`.
+    pub(super) fn turn(&self, sink: SinkNumber, freshness: Freshness) -> Option<QueueTag> {
+        let turn = (sink, freshness == Freshness::Again);
+        self.holds().turns.get(&turn).copied()
     }
 
-    pub(super) fn set_turn(&self, sink: SinkNumber, source: SourceTag) {
-        self.holds().turns.insert(sink, source);
+    pub(super) fn set_turn(&self, sink: SinkNumber, queue: QueueTag) {
+        let again = key::freshness(queue) == Freshness::Again;
+        self.holds().turns.insert((sink, again), queue);
     }
 }

@@ -40,8 +40,40 @@ impl Group<'_> {
         if kept.delivery.state.is_waiting() && supersedes && self.next_behind(&kept)?.is_some() {
             kept.delivery.state = State::Superseded { at: finish.now };
         }
+        self.settle(&mut kept, finish.now)?;
         self.store(&kept);
         self.follow(&kept, finish.now)
+    }
+
+    /// A dead letter and a newer revision that was delivered: the sink has what the dead letter
+    /// would have brought, so nobody needs to look at it. Where every revision is wanted, one
+    /// that is missing stays dead.
+    fn settle(&mut self, kept: &mut Kept, now: Millis) -> Result<(), Fault> {
+        let policy = kept.sink.policy.as_ref();
+        if policy.is_some_and(|policy| policy.on_update == OnUpdate::Each) {
+            return Ok(());
+        }
+        let delivered = matches!(kept.delivery.state, State::Delivered { .. });
+        let died = matches!(kept.delivery.state, State::Dead { .. });
+        if !delivered && !died {
+            return Ok(());
+        }
+        let number = kept.sink.number;
+        for (revision, id) in self.line(kept.delivery.lead, number)? {
+            if delivered && revision < kept.delivery.revision {
+                if let Some(delivery) = self.delivery(key::DEAD, number, id)? {
+                    let sink = kept.sink.clone();
+                    let dead = Kept { id, sink, delivery };
+                    self.turn(dead, State::Superseded { at: now });
+                }
+            } else if died && revision > kept.delivery.revision {
+                let newer = self.delivery(key::DONE, number, id)?;
+                if newer.is_some_and(|newer| matches!(newer.state, State::Delivered { .. })) {
+                    kept.delivery.state = State::Superseded { at: now };
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Keeps a plugin's journal of a delivery whose attempt is under way.

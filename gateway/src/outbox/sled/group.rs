@@ -18,7 +18,7 @@ use super::record;
 use super::vault::Vault;
 use super::writes::Writes;
 use crate::clock::Millis;
-use crate::outbox::{Delivery, DeliveryId, LeadId, SinkPolicy, SinkTotals, State, Totals};
+use crate::outbox::{DAY, Delivery, DeliveryId, LeadId, SinkPolicy, SinkTotals, State, Totals};
 
 /// A sink as the store knows it.
 pub(super) struct KnownSink {
@@ -199,9 +199,9 @@ impl<'a> Group<'a> {
         self.writes
             .put(key::delivery(room, sink.number, *id), bytes);
         if let Some(at) = due {
-            let source = key::source(&delivery.source);
+            let queue = key::queue(delivery);
             self.writes
-                .put(key::due(sink.number, source, at, *id), b"".as_slice());
+                .put(key::due(sink.number, queue, at, *id), b"".as_slice());
             self.wake.insert(Arc::clone(&sink.name));
         }
         count(self.sink(&sink.name), delivery, 1);
@@ -213,9 +213,9 @@ impl<'a> Group<'a> {
         let Kept { id, sink, delivery } = kept;
         let room = match delivery.state {
             State::Waiting { due_at } => {
-                let source = key::source(&delivery.source);
+                let queue = key::queue(delivery);
                 self.writes
-                    .remove(key::due(sink.number, source, due_at, *id));
+                    .remove(key::due(sink.number, queue, due_at, *id));
                 key::WAITING
             }
             State::Behind => key::WAITING,
@@ -248,8 +248,20 @@ impl<'a> Group<'a> {
         free
     }
 
+    /// From when something of `at` grows old. A clock that is far behind what was believed
+    /// must not make it old the moment the clock is set right.
+    pub(super) fn ages_from(&self, at: Millis) -> Millis {
+        let known = self.totals.time.belief.newest;
+        if known.saturating_sub(at) > DAY {
+            known
+        } else {
+            at
+        }
+    }
+
+    /// An id that says from when it grows old.
     pub(super) fn new_id(&self, at: Millis) -> Uuid {
-        let at = u64::try_from(at).unwrap_or(0);
+        let at = u64::try_from(self.ages_from(at)).unwrap_or(0);
         let nanos = u32::try_from(at % 1000).unwrap_or(0) * 1_000_000;
         Uuid::new_v7(Timestamp::from_unix(self.on.ids, at / 1000, nanos))
     }

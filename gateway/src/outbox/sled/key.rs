@@ -11,17 +11,18 @@
 //! | `l` lead revision part | a lead revision, in parts of at most [`super::record::PART`] bytes |
 //! | `o` lead sink revision | id of the delivery of that revision for that sink |
 //! | `w` sink delivery | a waiting delivery; the first of a sink is its oldest |
-//! | `q` sink source due delivery | nothing: the order in which waiting deliveries are due |
+//! | `q` sink queue due delivery | nothing: the order in which waiting deliveries are due |
 //! | `d` sink delivery | a delivery that is done: delivered, superseded or cancelled |
 //! | `x` sink delivery | a dead letter |
 //! | `u` quarantine part | a push kept aside |
+//! | `p` name | since when that sink is paused (i64) |
 //! | `a` source | how much of a source is kept aside |
-//! | `p` name | nothing: that sink is paused |
 //! | `n` lead | nothing: no sink ever wanted that lead, it has no delivery |
 //! | `k` sink name | what the sink's plugin keeps under that name, sealed |
 //!
-//! All numbers are big-endian so that keys sort by value. A source stands as four bytes of
-//! its name's hash: two that share them would only share their turn.
+//! All numbers are big-endian so that keys sort by value. A queue is a source and whether the
+//! delivery is tried again: 31 bits of the hash of the source's name behind one bit. Two sources
+//! that share them would only share their turn.
 //! Invariant: a delivery is in exactly one of `w`, `d` and `x`, in `q` if and only if it is in
 //! `w` and not behind another, and in `o` as long as it exists.
 
@@ -29,7 +30,7 @@ use uuid::Uuid;
 
 use super::index::{Entry, Tag};
 use crate::clock::Millis;
-use crate::outbox::{DeliveryId, LeadId, QuarantineId};
+use crate::outbox::{Delivery, DeliveryId, Freshness, LeadId, QuarantineId};
 
 pub(super) const FORMAT: &[u8] = b"m/format";
 pub(super) const TOTALS: &[u8] = b"m/totals";
@@ -62,24 +63,40 @@ pub(super) fn lead_revisions(id: LeadId) -> Vec<u8> {
     [b"l".as_slice(), id.0.as_bytes()].concat()
 }
 
-/// A source inside keys.
-pub(super) type SourceTag = [u8; 4];
+/// A queue inside keys.
+pub(super) type QueueTag = [u8; 4];
 
-pub(super) fn source(name: &str) -> SourceTag {
-    let hash = *blake3::hash(name.as_bytes()).as_bytes();
-    [hash[0], hash[1], hash[2], hash[3]]
+/// Set in queues of what is tried again.
+const AGAIN: u8 = 0x80;
+
+/// The queue that a delivery waits in.
+pub(super) fn queue(delivery: &Delivery) -> QueueTag {
+    let hash = *blake3::hash(delivery.source.as_bytes()).as_bytes();
+    let first = match delivery.freshness() {
+        Freshness::Fresh => hash[0] & !AGAIN,
+        Freshness::Again => hash[0] | AGAIN,
+    };
+    [first, hash[1], hash[2], hash[3]]
 }
 
-pub(super) fn due(sink: SinkNumber, source: SourceTag, at: Millis, id: DeliveryId) -> Vec<u8> {
+/// Of which kind a queue is.
+pub(super) fn freshness(queue: QueueTag) -> Freshness {
+    if queue[0] & AGAIN == 0 {
+        Freshness::Fresh
+    } else {
+        Freshness::Again
+    }
+}
+
+pub(super) fn due(sink: SinkNumber, queue: QueueTag, at: Millis, id: DeliveryId) -> Vec<u8> {
+    [due_at(sink, queue, at).as_slice(), id.0.as_bytes()].concat()
+}
+
+/// Prefix of what is due in a queue at that time.
+pub(super) fn due_at(sink: SinkNumber, queue: QueueTag, at: Millis) -> Vec<u8> {
     // Times before 1970 do not occur; a negative one would sort last and never be reached.
-    [
-        b"q".as_slice(),
-        &sink.to_be_bytes(),
-        &source,
-        &at.max(0).to_be_bytes(),
-        id.0.as_bytes(),
-    ]
-    .concat()
+    let at = at.max(0).to_be_bytes();
+    [due_in(sink, queue).as_slice(), &at].concat()
 }
 
 /// Prefix of the due index of a sink.
@@ -87,16 +104,16 @@ pub(super) fn due_of(sink: SinkNumber) -> Vec<u8> {
     [b"q".as_slice(), &sink.to_be_bytes()].concat()
 }
 
-/// Prefix of the due index of a sink and source.
-pub(super) fn due_from(sink: SinkNumber, source: SourceTag) -> Vec<u8> {
-    [b"q".as_slice(), &sink.to_be_bytes(), &source].concat()
+/// Prefix of the due index of a queue.
+pub(super) fn due_in(sink: SinkNumber, queue: QueueTag) -> Vec<u8> {
+    [b"q".as_slice(), &sink.to_be_bytes(), &queue].concat()
 }
 
 /// What a key of the due index says.
-pub(super) fn read_due(key: &[u8]) -> Option<(SourceTag, Millis, DeliveryId)> {
-    let source = key.get(5..9)?.try_into().ok()?;
+pub(super) fn read_due(key: &[u8]) -> Option<(QueueTag, Millis, DeliveryId)> {
+    let queue = key.get(5..9)?.try_into().ok()?;
     let at = Millis::from_be_bytes(key.get(9..17)?.try_into().ok()?);
-    Some((source, at, delivery_at_end(key)?))
+    Some((queue, at, delivery_at_end(key)?))
 }
 
 /// Where deliveries are kept: `w`, `d` or `x`.

@@ -46,8 +46,11 @@ impl Reader {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn paused(&self, sink: &str) -> Result<bool, Fault> {
-        Ok(self.tree.contains_key(key::paused(sink))?)
+    /// Since when it is paused, if it is; 0 if that is not known.
+    pub(super) fn paused(&self, sink: &str) -> Result<Option<Millis>, Fault> {
+        let since = self.tree.get(key::paused(sink))?;
+        let read = |since: &[u8]| since.try_into().map_or(0, Millis::from_be_bytes);
+        Ok(since.map(|since| read(&since)))
     }
 
     /// Reads a record that may be in several parts.
@@ -360,7 +363,7 @@ impl Reader {
                     .then(|| record::open(&self.vault, &bytes).ok())
                     .flatten()
                     .and_then(|delivery| delivery.state.ended_at());
-                let ends = ended.map_or(made, |at| at.saturating_add(keep.dead_ms));
+                let ends = ended.map_or(made, |at| made.max(at.saturating_add(keep.dead_ms)));
                 if ends <= until {
                     found.dead_letters += 1;
                     note(&mut found.first, ends);

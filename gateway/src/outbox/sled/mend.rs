@@ -289,8 +289,8 @@ impl Mend<'_> {
             );
         }
         if let State::Waiting { due_at } = delivery.state {
-            let source = key::source(&delivery.source);
-            batch.insert(key::due(sink, source, due_at, id), b"".as_slice());
+            let queue = key::queue(&delivery);
+            batch.insert(key::due(sink, queue, due_at, id), b"".as_slice());
         }
         batch.insert(order, id.0.as_bytes().as_slice());
         batch.insert(key::sink(&delivery.sink), sink.to_be_bytes().as_slice());

@@ -69,12 +69,13 @@ use self::shared::Shared;
 pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::{
-    Accepted, Arrival, BackedUp, Delivery, DeliveryId, Due, Expiring, ExportHeader, Exported,
-    Filter, Find, Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, QuarantineCount,
-    QuarantineId, Quarantined, Queue, Refusal, Repair, Repaired, Resealed, Retention, StoredLead,
-    StoredSuspect, Suspect, Swept, Timekeeping, Totals, Unavailable, UpkeepError,
+    Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,
+    Exported, Filter, Find, Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page,
+    QuarantineCount, QuarantineId, Quarantined, Queue, Refusal, Repair, Repaired, Resealed,
+    Retention, StoredLead, StoredSuspect, Suspect, Swept, Timekeeping, Totals, Unavailable,
+    UpkeepError, Wanted,
 };
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis, SystemClock};
 
 /// A sled store.
 pub struct SledOutbox {
@@ -138,8 +139,12 @@ impl Intake for SledOutbox {
 }
 
 impl Queue for SledOutbox {
-    fn claim(&self, sink: &str, now: Millis, limit: usize) -> Result<Due, Unavailable> {
-        Ok(self.reader.claim(sink, now, limit, &self.shared.claims)?)
+    fn claim_some(&self, sink: &str, now: Millis, wanted: Wanted) -> Result<Due, Unavailable> {
+        Ok(self.reader.claim(sink, now, wanted, &self.shared.claims)?)
+    }
+
+    fn claim_one(&self, sink: &str, id: DeliveryId) -> Result<Option<Claim>, Unavailable> {
+        Ok(self.reader.claim_one(sink, id, &self.shared.claims)?)
     }
 
     fn unclaim(&self, _sink: &str, ids: &[DeliveryId]) {
@@ -172,8 +177,8 @@ impl Queue for SledOutbox {
         self.shared.time().belief.bound(now)
     }
 
-    fn paused(&self, sink: &str) -> bool {
-        self.shared.paused(sink)
+    fn paused_since(&self, sink: &str) -> Option<Millis> {
+        self.shared.paused_since(sink)
     }
 }
 
@@ -271,12 +276,14 @@ impl Outbox for SledOutbox {
     fn pause(&self, sink: &str, paused: bool) -> BoxFuture<'static, Result<(), Unavailable>> {
         let name = sink.to_owned();
         let shared = Arc::clone(&self.shared);
+        let since = paused.then(|| shared.paused_since(sink).unwrap_or(SystemClock.now()));
         let write = self.write({
             let name = name.clone();
             move |group| {
                 let known = group.on.sinks.named(&name)?;
-                if paused {
-                    group.writes.put(key::paused(&known.name), b"".as_slice());
+                if let Some(since) = since {
+                    let since = since.to_be_bytes();
+                    group.writes.put(key::paused(&known.name), since.as_slice());
                 } else {
                     group.writes.remove(key::paused(&known.name));
                 }
@@ -285,7 +292,7 @@ impl Outbox for SledOutbox {
         });
         async move {
             write.await?;
-            shared.set_paused(&name, paused);
+            shared.set_paused(&name, since);
             Ok(())
         }
         .boxed()

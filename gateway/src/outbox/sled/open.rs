@@ -24,7 +24,7 @@ use crate::seal::OutboxKey;
 use crate::telemetry::metrics::OutboxMetrics;
 
 /// Format of the store written now.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 /// Room in the queue beyond arrivals, for ends of attempts.
 const FINISHES: usize = 1024;
 /// Groups that may be in the tree and not yet on disk.

@@ -57,7 +57,7 @@ impl Group<'_> {
         self.unstore(&kept);
         kept.delivery.budget = Budget {
             spent: kept.delivery.attempts,
-            since: now,
+            since: self.ages_from(now),
         };
         kept.delivery.state = if behind {
             State::Behind

@@ -14,6 +14,7 @@ use super::mark::Mark;
 use super::space::Space;
 use super::tap::Tap;
 use super::watch::Watch;
+use crate::clock::Millis;
 use crate::outbox::{LeadId, Timekeeping, Totals, Unavailable};
 use crate::telemetry::metrics::OutboxMetrics;
 
@@ -44,23 +45,25 @@ pub(super) struct Shared {
 }
 
 /// What a sink's lane looks at.
-#[derive(Default)]
 struct LaneSignals {
     arrivals: Arc<Notify>,
-    paused: AtomicBool,
+    /// Since when, or [`NOT_PAUSED`].
+    paused: AtomicI64,
 }
+
+const NOT_PAUSED: i64 = i64::MIN;
 
 impl Shared {
     pub(super) fn new(
         totals: Totals,
-        sinks: impl Iterator<Item = (Arc<str>, bool)>,
+        sinks: impl Iterator<Item = (Arc<str>, Option<Millis>)>,
         space: Space,
         mark: Option<Mark>,
         metrics: OutboxMetrics,
     ) -> Self {
-        let signals = |paused| LaneSignals {
+        let signals = |paused: Option<Millis>| LaneSignals {
             arrivals: Arc::default(),
-            paused: AtomicBool::new(paused),
+            paused: AtomicI64::new(paused.unwrap_or(NOT_PAUSED)),
         };
         Self {
             latest: AtomicI64::new(totals.latest),
@@ -102,7 +105,7 @@ impl Shared {
         self.metrics.commit_duration.observe(took.as_secs_f64());
     }
 
-    pub(super) fn latest(&self) -> crate::clock::Millis {
+    pub(super) fn latest(&self) -> Millis {
         self.latest.load(Ordering::Relaxed)
     }
 
@@ -196,15 +199,16 @@ impl Shared {
             .unwrap_or_default()
     }
 
-    pub(super) fn paused(&self, sink: &str) -> bool {
-        let lane = self.lanes.get(sink);
-        lane.is_some_and(|lane| lane.paused.load(Ordering::Acquire))
+    pub(super) fn paused_since(&self, sink: &str) -> Option<Millis> {
+        let since = self.lanes.get(sink)?.paused.load(Ordering::Acquire);
+        (since != NOT_PAUSED).then_some(since)
     }
 
     /// To be called once the decision is on disk.
-    pub(super) fn set_paused(&self, sink: &str, paused: bool) {
+    pub(super) fn set_paused(&self, sink: &str, since: Option<Millis>) {
         if let Some(lane) = self.lanes.get(sink) {
-            lane.paused.store(paused, Ordering::Release);
+            let since = since.unwrap_or(NOT_PAUSED);
+            lane.paused.store(since, Ordering::Release);
             lane.arrivals.notify_one();
         }
     }

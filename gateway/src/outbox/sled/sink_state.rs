@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::group::Group;
 use super::key;
 use super::list::Reader;
-use super::record::{self, Unreadable};
+use super::record;
 use crate::outbox::SINK_STATE_KEYS;
 
 impl Reader {
@@ -17,11 +17,7 @@ impl Reader {
             return Ok(None);
         };
         let plain = self.vault.unseal(key::STATE, &sealed)?;
-        Ok(Some(
-            record::decode::<&[u8]>(&plain)
-                .map_err(Unreadable::from)?
-                .to_vec(),
-        ))
+        Ok(Some(record::decode::<&[u8]>(&plain)?.to_vec()))
     }
 }
 

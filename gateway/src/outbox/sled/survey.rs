@@ -129,8 +129,8 @@ impl Survey<'_> {
             }
         }
         if let State::Waiting { due_at } = delivery.state {
-            let source = key::source(&delivery.source);
-            if !self.has(&key::due(number, source, due_at, id))? {
+            let queue = key::queue(delivery);
+            if !self.has(&key::due(number, queue, due_at, id))? {
                 self.bad("it waits and is not in the due index", key, REPAIR);
             }
         }
@@ -157,10 +157,9 @@ impl Survey<'_> {
             let key = entry?;
             let due = key::read_due(&key).zip(sink_at(&key, 1));
             let right = match due {
-                Some(((source, at, id), sink)) => {
+                Some(((queue, at, id), sink)) => {
                     self.find(key::WAITING, sink, id)?.is_some_and(|one| {
-                        one.state == State::Waiting { due_at: at }
-                            && key::source(&one.source) == source
+                        one.state == State::Waiting { due_at: at } && key::queue(&one) == queue
                     })
                 }
                 None => false,

@@ -9,6 +9,8 @@ mod answer;
 mod charset;
 mod chinese;
 mod content;
+#[cfg(test)]
+mod linear;
 mod params;
 mod push;
 mod refusal;

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 /// What it answers to a line; `None` is as usual.
 pub(super) type Script = fn(&str) -> Option<Reply>;
@@ -47,6 +48,39 @@ impl MailServer {
         server
     }
 
+    /// The same behind TLS; with `upgrade`, once STARTTLS asked for it.
+    pub(super) async fn encrypted(acceptor: TlsAcceptor, upgrade: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let port = listener.local_addr().expect("an address").port();
+        let server = Self {
+            port,
+            lines: Arc::default(),
+            letters: Arc::default(),
+        };
+        let (lines, letters) = (Arc::clone(&server.lines), Arc::clone(&server.letters));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (lines, letters) = (Arc::clone(&lines), Arc::clone(&letters));
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    if upgrade {
+                        asked(&mut stream).await?;
+                    }
+                    let stream = acceptor.accept(stream).await?;
+                    if upgrade {
+                        // Nobody is greeted twice.
+                        let mut stream = BufReader::new(stream);
+                        let mut first = String::new();
+                        stream.read_line(&mut first).await?;
+                        return speak(stream, first.trim_end(), |_| None, &lines, &letters).await;
+                    }
+                    speak(stream, "CONNECT", |_| None, &lines, &letters).await
+                });
+            }
+        });
+        server
+    }
+
     /// How often a line began with `verb`.
     pub(super) fn count(&self, verb: &str) -> usize {
         let lines = self.lines.lock().expect("lines");
@@ -70,8 +104,19 @@ async fn serve(
     lines: &Mutex<Vec<String>>,
     letters: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
+    speak(stream, "CONNECT", script, lines, letters).await
+}
+
+/// A connection from what stands for its first line.
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    first: &str,
+    script: Script,
+    lines: &Mutex<Vec<String>>,
+    letters: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    let mut line = "CONNECT".to_owned();
+    let mut line = first.to_owned();
     loop {
         lines.lock().expect("lines").push(line.clone());
         let usual = match line.split(' ').next().unwrap_or_default() {
@@ -104,8 +149,23 @@ async fn serve(
     }
 }
 
+/// Speaks until STARTTLS was answered.
+async fn asked(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    stream.write_all(b"220 ready\r\n").await?;
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    stream
+        .write_all(b"250-here\r\n250-SIZE 9999\r\n250 STARTTLS\r\n")
+        .await?;
+    line.clear();
+    stream.read_line(&mut line).await?;
+    assert_eq!(line, "STARTTLS\r\n");
+    stream.write_all(b"220 go on\r\n").await
+}
+
 /// Reads a letter with its end.
-async fn letter(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+async fn letter(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<String> {
     let mut read = Vec::new();
     while !read.ends_with(b"\r\n.\r\n") {
         read.push(stream.read_u8().await?);

@@ -130,7 +130,7 @@ async fn serve(
             Way::Refuses => {
                 stream
                     .write_all(&frame(RESET, 0, id, &[0, 0, 0, 7]))
-                    .await?
+                    .await?;
             }
             Way::Leaves => {
                 stream.write_all(&goaway(id)).await?;

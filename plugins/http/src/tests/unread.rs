@@ -336,9 +336,13 @@ async fn the_readmes_customer_is_looked_for_and_made_only_if_the_crm_says_it_is_
         (r#"{"error":"not logged in"}"#, "GET", "retry"),
         ("[{\"id\":3}", "GET", "retry"),
     ] {
-        let server = super::server::start(move |request| match request.starts_with("GET") {
-            true => (200, look.to_owned()),
-            false => (200, r#"{"id":7}"#.to_owned()),
+        let server = super::server::start(move |request| {
+            let look = if request.starts_with("GET") {
+                look
+            } else {
+                r#"{"id":7}"#
+            };
+            (200, look.to_owned())
         })
         .await;
         let mut given = readme();

@@ -353,6 +353,54 @@ async fn what_is_over_leaves_after_its_time_and_nothing_else_does() {
 }
 
 #[tokio::test]
+async fn what_came_while_the_clock_was_far_behind_is_not_old_once_it_is_right() {
+    let folder = folder();
+    let outbox = open(&folder);
+    let now = 1_000 * DAY;
+    let keep = Retention {
+        done_ms: 10 * DAY,
+        dead_ms: 20 * DAY,
+        dead_by: Millis::MAX,
+    };
+    let time = Timekeeping {
+        belief: crate::outbox::Belief::of(now),
+        ..Timekeeping::default()
+    };
+    outbox.keep_time(time).await.expect("noted");
+    // Received in 1970, by that clock.
+    for record in 0..2 {
+        let lead = lead_for(record, "shop", &["crm"]);
+        outbox.accept(lead).await.expect("accepted");
+    }
+    let suspect = Suspect {
+        source: "shop".into(),
+        reason: "unparsable",
+        received_at: 1_000,
+        request_id: None,
+        signature: String::new(),
+        query: String::new(),
+        content_type: String::new(),
+        body: b"{".to_vec(),
+        ceiling: crate::config::Ceiling::default(),
+    };
+    outbox.quarantine(suspect).await.expect("kept");
+    let due = claims(&outbox, 1_000);
+    assert!(due.iter().all(|claim| claim.delivery.budget.since == now));
+    finish(&outbox, &due[0], State::Delivered { at: 5 }).await;
+    let reason = DeathReason::Rejected;
+    finish(&outbox, &due[1], State::Dead { at: 5, reason }).await;
+    let soon = outbox.expiring(keep, now + 7 * DAY).expect("reads");
+    assert_eq!((soon.dead_letters, soon.quarantine), (0, 0), "{soon:?}");
+    let (outbox, swept) = sweep(outbox, keep, now + 9 * DAY);
+    assert_eq!((swept.leads, swept.suspects), (0, 0));
+    let soon = outbox.expiring(keep, now + 20 * DAY).expect("reads");
+    assert_eq!((soon.dead_letters, soon.quarantine), (1, 1), "{soon:?}");
+    assert_eq!(soon.first, Some(now + 20 * DAY));
+    let (_, swept) = sweep(outbox, keep, now + 20 * DAY);
+    assert_eq!((swept.leads, swept.suspects), (2, 1));
+}
+
+#[tokio::test]
 async fn a_disk_that_is_almost_full_refuses_arrivals_but_not_the_ends_of_attempts() {
     let folder = folder();
     let outbox = open(&folder);

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::OnUpdate;
-use crate::outbox::{DeathReason, Route, State};
+use crate::outbox::{DeathReason, Freshness, Route, State};
 
 /// The sinks of [`super::open`] with their policies.
 const SINKS: [(&str, OnUpdate, Option<&str>); 3] = [
@@ -233,8 +233,30 @@ impl Model {
         } else {
             state
         };
+        if self.deliveries[at].sink == "mail" {
+            self.settle(at);
+        }
         if !self.deliveries[at].state.is_waiting() {
             self.ended(at);
+        }
+    }
+
+    /// A dead letter and a newer revision that was delivered.
+    fn settle(&mut self, at: usize) {
+        let this = self.deliveries[at].clone();
+        let superseded = State::Superseded { at: self.now };
+        for other in self.line(this.record, this.sink) {
+            let (older, newer) = if self.deliveries[other].revision < this.revision {
+                (other, at)
+            } else {
+                (at, other)
+            };
+            if older != newer
+                && matches!(self.deliveries[older].state, State::Dead { .. })
+                && matches!(self.deliveries[newer].state, State::Delivered { .. })
+            {
+                self.deliveries[older].state = superseded.clone();
+            }
         }
     }
 
@@ -371,14 +393,18 @@ impl Both {
                     .expect("reads");
                 let expected = self.model.due(name);
                 let mut got = BTreeSet::new();
-                let mut last = i64::MIN;
+                let mut last = (false, i64::MIN);
                 for claim in due.deliveries {
                     let at = self.find(&claim.delivery);
                     let State::Waiting { due_at } = claim.delivery.state else {
                         panic!("only waiting deliveries are claimed")
                     };
-                    assert!(due_at >= last, "earliest first");
-                    last = due_at;
+                    let again = claim.delivery.freshness() == Freshness::Again;
+                    assert!(
+                        (again, due_at) >= last,
+                        "what is fresh first, then the earliest"
+                    );
+                    last = (again, due_at);
                     self.model.deliveries[at].claimed = true;
                     let one = &self.model.deliveries[at];
                     got.insert((one.record, one.revision));

@@ -1,5 +1,5 @@
-//! The words of a condition, as far as explaining it needs them: what `and` and `or` join, and
-//! which names stand in it. Reads words, not grammar: the text was compiled before.
+//! The tokens of a condition, as far as explaining it needs them: what `and` and `or` join, and
+//! which names stand in it. Reads tokens, not grammar: the text was compiled before.
 
 /// What joins the parts of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

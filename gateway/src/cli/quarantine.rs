@@ -1,0 +1,378 @@
+//! `leadgate quarantine`: pushes that were kept aside, and what a person decides about them.
+
+use std::io::{BufRead, IsTerminal};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::client::{Api, Query, Target, encoded};
+use super::table::{self, Column, column};
+use super::{FAILED, Global, USAGE, fail, finish};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// List pushes that were kept aside, oldest first
+    List(List),
+    /// Show a push in quarantine, and what it would become
+    Show(Show),
+    /// Take pushes out of quarantine as the leads they are, and deliver them
+    Release(Release),
+    /// Remove a push from quarantine for good
+    Discard(Discard),
+}
+
+/// Which pushes.
+#[derive(clap::Args, Default)]
+pub(super) struct Which {
+    /// Only with this reason: stale, no_timestamp, unparsable, not_an_object, no_known_field, unknown_method, open_key
+    #[arg(long, value_name = "REASON")]
+    reason: Option<String>,
+    /// Only of this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Only received at or after: a time such as "2026-11-26 10:00:00" (GMT+8), or how long ago, such as 2h
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only received before: a time, or how long ago
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+}
+
+#[derive(clap::Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    which: Which,
+    /// How many at most [default: 50]
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+    /// All of them, however many
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Show {
+    /// Its id
+    id: String,
+    /// Show what was pushed; the daemon logs that somebody did
+    #[arg(long)]
+    reveal: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(clap::Args)]
+#[group(id = "whom", required = true, multiple = true, args = ["id", "reason", "source", "since", "until"])]
+pub(super) struct Release {
+    /// Id of the push in quarantine
+    #[arg(conflicts_with_all = ["reason", "source", "since", "until"])]
+    id: Option<String>,
+    #[command(flatten)]
+    which: Which,
+    /// Also those by which nobody could be reached
+    #[arg(long)]
+    force: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Discard {
+    /// Id of the push in quarantine
+    id: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+const PUSHES: [Column; 6] = [
+    column("id", "id", "编号"),
+    column("source", "source", "来源"),
+    column("reason", "reason", "原因"),
+    column("received_at", "received", "接收时间"),
+    column("clock_difference_seconds", "clock (s)", "时钟差(秒)"),
+    column("bytes", "bytes", "字节"),
+];
+
+const PUSH: [Column; 8] = [
+    column("id", "id", "编号"),
+    column("source", "source", "来源"),
+    column("reason", "reason", "原因"),
+    column("received_at", "received", "接收时间"),
+    column("pushed_at", "says it was pushed", "自称推送时间"),
+    column("clock_difference_seconds", "clock (s)", "时钟差(秒)"),
+    column("request_id", "request id", "请求编号"),
+    column("content_type", "content type", "内容类型"),
+];
+
+pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
+    finish(match command {
+        Command::List(args) => list(global, args),
+        Command::Show(one) => show(global, one),
+        Command::Release(args) => match &args.id {
+            Some(id) => release(global, args, id),
+            None => release_many(global, args),
+        },
+        Command::Discard(one) => discard(global, one),
+    })
+}
+
+fn list(global: &Global, args: &List) -> Result<(), ExitCode> {
+    let limit = if args.all { Some(100) } else { args.limit };
+    let query = Query::default()
+        .with("reason", args.which.reason.as_ref())
+        .with("source", args.which.source.as_ref())
+        .with("since", args.which.since.as_ref())
+        .with("until", args.which.until.as_ref())
+        .with("limit", limit);
+    let answer = Api::of(global, &args.target)?.list("/quarantine", &query, args.all)?;
+    table::print_list(global, &PUSHES, &answer);
+    let lang = global.lang();
+    for count in answer["counts"].as_array().into_iter().flatten() {
+        let (source, not_kept) = (
+            count["source"].as_str().unwrap_or_default(),
+            &count["not_kept"],
+        );
+        if *not_kept != 0 {
+            let (first, last) = (&count["first_not_kept_at"], &count["last_not_kept_at"]);
+            eprintln!(
+                "leadgate: {}",
+                lang.pick(
+                    format!(
+                        "{source}: {not_kept} more were not kept, because the quarantine was full ({first} to {last}); they got the failure answer"
+                    ),
+                    format!(
+                        "{source}：隔离区已满，另有 {not_kept} 次推送未保存（{first} 至 {last}），已应答失败"
+                    )
+                )
+            );
+        }
+    }
+    Ok(())
+}
+
+fn get(global: &Global, target: &Target, id: &str, reveal: bool) -> Result<Value, ExitCode> {
+    let query = Query::default().with("reveal", reveal.then_some("true"));
+    let path = query.at(&format!("/quarantine/{}", encoded(id)));
+    Api::of(global, target)?.get(&path)
+}
+
+fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
+    let push = get(global, &one.target, &one.id, one.reveal)?;
+    if global.json {
+        println!("{push:#}");
+        return Ok(());
+    }
+    table::print_one(global, &PUSH, &push);
+    let more = [
+        column("query", "query", "查询串"),
+        column("body", "body", "请求体"),
+    ];
+    table::print_one(global, &more, &push);
+    for line in becomes(global, &push) {
+        println!("{line}");
+    }
+    Ok(())
+}
+
+/// What it would become, in lines.
+fn becomes(global: &Global, push: &Value) -> Vec<String> {
+    let lang = global.lang();
+    let becomes = &push["becomes"];
+    if becomes.is_null() {
+        let gone = lang.pick(
+            "it cannot be released: its source is not configured any more",
+            "无法放行：其来源已不在配置中",
+        );
+        return vec![gone.to_owned()];
+    }
+    let fields = becomes["lead"].as_object().into_iter().flatten();
+    let said = fields.filter(|(_, value)| match value {
+        Value::Null => false,
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
+    });
+    let said: Vec<_> = said
+        .map(|(name, value)| {
+            format!(
+                "{name} {}",
+                value.as_str().map_or(value.to_string(), str::to_owned)
+            )
+        })
+        .collect();
+    let said = if said.is_empty() {
+        lang.pick("nothing", "无任何字段").to_owned()
+    } else {
+        said.join(", ")
+    };
+    let sinks = becomes["sinks"].as_array().into_iter().flatten();
+    let sinks: Vec<_> = sinks.filter_map(Value::as_str).collect();
+    let mut lines = vec![
+        format!(
+            "{}: {said}",
+            lang.pick("would become the lead", "将成为客资")
+        ),
+        format!(
+            "{}: {}",
+            lang.pick("for the sinks", "投递到"),
+            if sinks.is_empty() {
+                lang.pick("none", "无").to_owned()
+            } else {
+                sinks.join(", ")
+            }
+        ),
+    ];
+    if becomes["reachable"] == false {
+        lines.push(
+            lang.pick(
+                "nobody could be reached by it: no phone, no nick, no openid",
+                "无法联系到任何人：没有手机号、昵称或 openid",
+            )
+            .to_owned(),
+        );
+    }
+    lines
+}
+
+fn release(global: &Global, args: &Release, id: &str) -> Result<(), ExitCode> {
+    let lang = global.lang();
+    let push = get(global, &args.target, id, false)?;
+    for line in becomes(global, &push) {
+        eprintln!("{line}");
+    }
+    let unreachable = push["becomes"]["reachable"] == false;
+    if unreachable && !args.yes && !args.force {
+        confirm(
+            global,
+            lang.pick("release it all the same?", "仍要放行吗？"),
+        )?;
+    }
+    let path = format!("/quarantine/{}/release", encoded(id));
+    let answer = Api::of(global, &args.target)?.post(&path, &json!({ "force": unreachable }))?;
+    if global.json {
+        println!("{answer:#}");
+        return Ok(());
+    }
+    let lead = answer["lead"].as_str().unwrap_or_default();
+    let what = if answer["duplicate"] == true {
+        lang.pick(
+            "released; it was known already, as lead",
+            "已放行；该内容已存在，客资",
+        )
+    } else {
+        lang.pick("released as lead", "已放行为客资")
+    };
+    println!("{what} {lead}");
+    Ok(())
+}
+
+fn release_many(global: &Global, args: &Release) -> Result<(), ExitCode> {
+    let lang = global.lang();
+    let api = Api::of(global, &args.target)?;
+    let which = &args.which;
+    let mut wish = json!({ "force": args.force });
+    for (name, value) in [
+        ("reason", &which.reason),
+        ("source", &which.source),
+        ("since", &which.since),
+        ("until", &which.until),
+    ] {
+        if let Some(value) = value {
+            wish[name] = value.as_str().into();
+        }
+    }
+    let mut planned = wish.clone();
+    planned["plan"] = true.into();
+    let plan = api.post("/quarantine/release", &planned)?;
+    let (count, unreachable) = (&plan["count"], &plan["unreachable"]);
+    let pairs = |of: &Value| {
+        let all = of.as_object().into_iter().flatten();
+        let all = all.map(|(name, count)| format!("{name} {count}"));
+        all.collect::<Vec<_>>().join(", ")
+    };
+    let (reasons, sources) = (pairs(&plan["by_reason"]), pairs(&plan["by_source"]));
+    eprintln!(
+        "leadgate: {}",
+        lang.pick(
+            format!("{count} pushes ({reasons}; {sources}); nobody could be reached by {unreachable} of them"),
+            format!("共 {count} 次推送（{reasons}；{sources}），其中 {unreachable} 次无法联系到任何人")
+        )
+    );
+    if *count != 0 && !args.yes {
+        confirm(global, lang.pick("release them?", "放行这些推送吗？"))?;
+    }
+    wish["confirm_count"] = count.clone();
+    let done = api.post("/quarantine/release", &wish)?;
+    if global.json {
+        println!("{done:#}");
+        return Ok(());
+    }
+    let number = |name: &str| done[name].to_string();
+    let (released, duplicates) = (number("released"), number("duplicates"));
+    let (unreachable, gone) = (number("unreachable"), number("without_source"));
+    let remaining = number("remaining");
+    println!(
+        "{}",
+        lang.pick(
+            format!(
+                "{released} released ({duplicates} known already), {unreachable} left because nobody could be reached (--force), {gone} left without a source, {remaining} remaining"
+            ),
+            format!(
+                "已放行 {released}（其中 {duplicates} 已存在），{unreachable} 次因无法联系而保留（--force），{gone} 次来源已不存在，剩余 {remaining}"
+            )
+        )
+    );
+    Ok(())
+}
+
+fn discard(global: &Global, one: &Discard) -> Result<(), ExitCode> {
+    let lang = global.lang();
+    if !one.yes {
+        let push = get(global, &one.target, &one.id, false)?;
+        for line in becomes(global, &push) {
+            eprintln!("{line}");
+        }
+        confirm(
+            global,
+            lang.pick("remove it for good?", "永久删除这次推送吗？"),
+        )?;
+    }
+    let path = format!("/quarantine/{}/discard", encoded(&one.id));
+    let answer = Api::of(global, &one.target)?.post(&path, &json!({}))?;
+    if global.json {
+        println!("{answer:#}");
+    } else {
+        println!("{} {}", lang.pick("discarded", "已丢弃"), one.id);
+    }
+    Ok(())
+}
+
+/// Asks on the terminal; an error if the answer is not yes.
+fn confirm(global: &Global, question: &str) -> Result<(), ExitCode> {
+    let lang = global.lang();
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        let why = lang.pick(
+            "this is no terminal to ask on; say --yes",
+            "当前不是终端，无法询问；确认请加 --yes",
+        );
+        return Err(fail(format!("{question} {why}"), USAGE));
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    let read = stdin.lock().read_line(&mut answer);
+    read.map_err(|error| fail(error, FAILED))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes" | "是") {
+        Ok(())
+    } else {
+        Err(fail(lang.pick("nothing was done", "未做任何更改"), FAILED))
+    }
+}

@@ -1,0 +1,30 @@
+//! Meters: a sink's metrics exist from the start, with zeros, so that a first event is a change
+//! that an alert can see.
+
+use super::hold::HoldReason;
+use crate::outbox::DeathReason;
+use crate::plugin::Kind;
+use crate::telemetry::metrics::DeliveryMetrics;
+
+impl DeliveryMetrics {
+    /// Makes all that is counted of a sink.
+    pub(super) fn begin(&self, sink: &str) {
+        for kind in Kind::ALL {
+            self.attempts.with_label_values(&[sink, kind.as_str()]);
+        }
+        for reason in DeathReason::ALL {
+            self.dead_letters
+                .with_label_values(&[sink, reason.as_str()]);
+        }
+        for reason in HoldReason::OF_SINKS {
+            self.held.with_label_values(&[sink, reason.as_str()]);
+            self.held_until.with_label_values(&[sink, reason.as_str()]);
+        }
+        self.attempt_duration.with_label_values(&[sink]);
+        self.latency.with_label_values(&[sink]);
+        self.circuit_open.with_label_values(&[sink]);
+        self.paused.with_label_values(&[sink]);
+        self.rate_limit_wait.with_label_values(&[sink]);
+        self.last_delivered.with_label_values(&[sink]);
+    }
+}
