@@ -204,9 +204,7 @@ pub fn distrust(error: &(dyn Error + 'static), ca: &str, host: &str) -> Option<S
              does; name this very certificate as `{ca}`, or make one for the server with -addext \
              basicConstraints=critical,CA:FALSE"
         ),
-        InvalidMessage(_) => {
-            format!("the server does not speak TLS there; is the port in `{host}` right?")
-        }
+        InvalidMessage(_) => "the server does not speak TLS there; is the port right?".to_owned(),
         other => other.to_string(),
     })
 }

@@ -14,6 +14,7 @@ mod email;
 mod faults;
 mod files;
 mod first_steps;
+mod held;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;

@@ -2,6 +2,8 @@
 //!
 //! Nothing personal: ids, names of sinks, and the reasons that plugins gave.
 
+use std::fmt::Write;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
@@ -251,7 +253,8 @@ fn advice(listed: &Listed) -> Option<String> {
         "{times} of its attempts were sent and not answered: the destination may have the lead {times} times"
     );
     if timed_out > 0 {
-        advice += &format!(
+        let _ = write!(
+            advice,
             "; {timed_out} of them waited for `timeout`: if the destination answers later than that, raise `timeout` of sinks.{}",
             listed.delivery.sink
         );

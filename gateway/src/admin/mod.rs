@@ -39,7 +39,7 @@ use self::params::Params;
 use self::problem::{Kind, Problem};
 use self::resources::{At, at};
 use crate::clock::{Clock, Millis};
-use crate::config::Tables;
+use crate::config::{Revision, Tables};
 use crate::delivery::Sinks;
 use crate::outbox::{Arrival, Outbox, StoredSuspect};
 use crate::telemetry::metrics::Metrics;
@@ -70,6 +70,10 @@ pub struct Admin {
     pub reread: Arc<Reread>,
     /// When such a push was sent.
     pub pushed_at: Arc<PushedAt>,
+    /// What the files were that the configuration was read from.
+    pub revision: Option<Revision>,
+    /// Since when it runs.
+    pub loaded_at: Millis,
     /// All metrics.
     pub metrics: Metrics,
     /// What time it is.

@@ -17,6 +17,7 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("outbox show", "查看一条投递及其每次尝试"),
     ("outbox retry", "重新投递一条，或某目的地的全部死信"),
     ("outbox cancel", "放弃一条投递"),
+    ("outbox orphaned", "列出目的地已不在配置中的投递"),
     ("leads", "查找客资"),
     (
         "leads find",
@@ -39,7 +40,10 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("sink", "查看、暂停、恢复、测试目的地，或充当一个"),
     ("sink list", "列出目的地及其待处理数量"),
     ("sink pause", "暂停目的地，重启后仍暂停，直到恢复"),
-    ("sink resume", "恢复已暂停的目的地"),
+    (
+        "sink resume",
+        "恢复目的地：结束暂停、熔断等待和对方要求的等待",
+    ),
     (
         "sink test",
         "立即向目的地发送一条测试客资（暂停时也可），并显示结果",
@@ -135,6 +139,8 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ),
     ("outbox retry", "yes", "不再询问"),
     ("outbox cancel", "id", "投递编号"),
+    ("outbox orphaned", "limit", "最多多少条 [默认：50]"),
+    ("outbox orphaned", "all", "全部列出"),
     (
         "check",
         "connect",

@@ -13,6 +13,7 @@ mod completions;
 mod config;
 mod demo;
 mod figures;
+mod held;
 mod help;
 mod init;
 mod leads;

@@ -71,6 +71,7 @@ pub(super) fn build(
         sink_secrets: BTreeMap::new(),
         plugins,
         tables,
+        revision: None,
     }
 }
 

@@ -26,6 +26,7 @@ mod rate;
 mod raw;
 mod reference;
 mod resolve;
+mod revision;
 mod schema;
 mod secrets;
 mod sinks;
@@ -42,6 +43,7 @@ pub use locate::{Untrusted, examine, locate};
 pub use model::*;
 pub use purpose::Purpose;
 pub use resolve::Environment;
+pub use revision::Revision;
 pub use schema::schema;
 
 use self::diagnostic::Text;
@@ -115,6 +117,8 @@ pub fn load_for(
     let mut problems = Vec::new();
     // What the files name is then found from any folder.
     let file = absolute(file);
+    // Before they are read: what changes meanwhile is no longer this revision.
+    let revision = Revision::of(&file).ok();
     let mut document = Document::read(&file, &locate::nowhere(&file, environment), &mut problems);
     purpose.cut(&mut document, &mut problems);
     let base = schema::base();
@@ -132,6 +136,7 @@ pub fn load_for(
     let built = build::build(&root, &document, purpose, catalogue, &mut problems);
     let config = Config {
         sink_secrets,
+        revision,
         ..built
     };
     document.without_followers(&mut problems);

@@ -30,6 +30,8 @@ pub struct Config {
     pub plugins: BTreeMap<String, Plugin>,
     /// `[tables.NAME]`: code → label; `default` and `label` are entries like the others.
     pub tables: Tables,
+    /// What the files were that it was read from; `None` if they could not be read for that.
+    pub revision: Option<super::Revision>,
 }
 
 impl Config {

@@ -145,6 +145,8 @@ impl Daemon {
                 tables: config.tables.clone(),
                 reread: reread(Arc::clone(&ingress)),
                 pushed_at: pushed_at(Arc::clone(&ingress)),
+                revision: config.revision.clone(),
+                loaded_at: clock.now(),
                 metrics: metrics.clone(),
                 clock: Arc::clone(clock),
                 token: config.admin.token.clone(),

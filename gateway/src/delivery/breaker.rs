@@ -39,6 +39,8 @@ const PROBES: usize = 4;
 const CONVALESCENCE: Duration = Duration::from_secs(60);
 /// The rule of an attempt that provably was not processed and can be made again.
 const NOT_PROCESSED: &str = "not-processed";
+/// The rule of an outcome whose destination took what it could, and wants the rest later.
+const TAKEN_IN_PART: &str = "taken-in-part";
 
 /// What the end of an attempt says about the destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,7 @@ impl Signal {
             // Throttled is an answer too: the throttle holds the sink already.
             Kind::Delivered | Kind::Duplicate | Kind::Rejected | Kind::Throttled => Self::Answer,
             Kind::Retry if outcome.rule == NOT_PROCESSED => Self::Neither,
+            Kind::Retry if outcome.rule == TAKEN_IN_PART => Self::Answer,
             Kind::Retry | Kind::Reauth | Kind::Ambiguous => Self::Failure,
         }
     }
@@ -486,6 +489,8 @@ mod tests {
     fn what_was_not_processed_neither_opens_nor_closes_it() {
         let mut not_processed = Outcome::of(Kind::Retry, "not-processed", "");
         assert_eq!(Signal::of(&not_processed), Signal::Neither);
+        let in_part = Outcome::of(Kind::Retry, "taken-in-part", "");
+        assert_eq!(Signal::of(&in_part), Signal::Answer);
         not_processed.rule = "connect".to_owned();
         assert_eq!(Signal::of(&not_processed), Signal::Failure);
 

@@ -312,7 +312,7 @@ fn write((what, source, reason): &Line, count: u64, detail: &str) {
              release or discard what is there, or raise quarantine in the source"
         ),
         What::QueueFull => {
-            tracing::warn!(source, count, "pushes not taken: the outbox queue is full")
+            tracing::warn!(source, count, "pushes not taken: the outbox queue is full");
         }
         What::TooLate => tracing::warn!(
             source,
@@ -326,10 +326,10 @@ fn write((what, source, reason): &Line, count: u64, detail: &str) {
             "pushes not taken: bodies take all of max_body_memory"
         ),
         What::NotAccepted => {
-            tracing::error!(count, error = detail, "connections could not be accepted")
+            tracing::error!(count, error = detail, "connections could not be accepted");
         }
         What::Connection => {
-            tracing::warn!(reason, count, "connections closed to make room for others")
+            tracing::warn!(reason, count, "connections closed to make room for others");
         }
     }
 }

@@ -72,6 +72,8 @@ fn desk_with(min_free: u64) -> Desk {
             tables: Tables::new(),
             reread: Arc::new(reread),
             pushed_at: Arc::new(|suspect| Some(suspect.received_at - 900_000)),
+            revision: None,
+            loaded_at: 0,
             metrics,
             clock,
             token: Some(Secret::new("token".to_owned())),
