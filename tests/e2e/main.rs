@@ -6,6 +6,7 @@
 #[cfg(feature = "all-plugins")]
 mod amqp;
 mod commands;
+mod configuration;
 mod connect;
 mod delivery;
 mod durability;

@@ -21,6 +21,7 @@ pub struct Settings {
     #[serde(default)]
     pub values: Map<String, Value>,
     /// A file with the certificates (PEM) that the server's must come from, instead of the system's.
+    #[schemars(extend("format" = "path"))]
     pub ca: Option<PathBuf>,
     /// Connections at once. Default 4.
     #[schemars(range(min = 1, max = 64))]
