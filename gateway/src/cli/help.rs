@@ -286,6 +286,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("until", "只看此时间之前接收的"),
     ("reveal", "显示个人信息；守护进程会记录此操作"),
     ("yes", "不再询问"),
+    ("force", "仍然执行"),
     ("shell", "哪种 shell"),
 ];
 
