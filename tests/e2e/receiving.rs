@@ -77,7 +77,7 @@ fn check(daemon: &Daemon, vector: &Value) {
         .decode(vector["body"].as_str().unwrap_or_default())
         .expect("base64");
     let mut head = format!(
-        "{} {} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n",
+        "{} {} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n",
         vector["method"].as_str().expect("text"),
         vector["path_and_query"].as_str().expect("text"),
         body.len()

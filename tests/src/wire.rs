@@ -107,9 +107,12 @@ pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> std::io
 /// The bytes of a request.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut bytes = format!(
-        "{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n",
+        "{method} {path} HTTP/1.1\r\ncontent-length: {}\r\n",
         body.len()
     );
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        bytes.push_str("host: localhost\r\n");
+    }
     for (name, value) in headers {
         let _ = write!(bytes, "{name}: {value}\r\n");
     }

@@ -6,6 +6,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -16,6 +17,9 @@ use crate::telemetry::log;
 
 /// What shells add to the number of a signal that ended a program.
 const BY_SIGNAL: i32 = 128;
+/// The same signal so soon after the first one is the same wish again: a shell's interrupt and
+/// `timeout` reach a program both by itself and with its group.
+const SAME_WISH: Duration = Duration::from_millis(500);
 
 pub(super) fn run(global: &Global) -> ExitCode {
     let mut plugins = match crate::plugin::Plugins::builtin() {
@@ -50,7 +54,7 @@ pub(super) fn run(global: &Global) -> ExitCode {
         daemon.announce(&config, &file);
         // Outside systemd there is nobody to notify.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        let (_, name) = ends.next().await;
+        let (first, name) = ends.next().await;
         tracing::info!(
             signal = name,
             "stopping; a second signal ends at once and leaves what is in flight waiting"
@@ -58,7 +62,7 @@ pub(super) fn run(global: &Global) -> ExitCode {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         tokio::select! {
             () = daemon.stop() => {}
-            (number, name) = ends.next() => {
+            (number, name) = ends.second(first) => {
                 tracing::warn!(
                     signal = name,
                     "ended at once by a second signal; what was in flight waits for the next start"
@@ -91,6 +95,17 @@ impl Ends {
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
         })
+    }
+
+    /// The next one that is not the `first` one over again.
+    async fn second(&mut self, first: i32) -> (i32, &'static str) {
+        let since = Instant::now();
+        loop {
+            let (number, name) = self.next().await;
+            if number != first || since.elapsed() > SAME_WISH {
+                return (number, name);
+            }
+        }
     }
 
     /// The next one: its number and name.
