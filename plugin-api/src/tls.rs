@@ -143,7 +143,18 @@ fn within<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     within(inner)
 }
 
-/// Whether a server was refused because its certificate is made as an authority.
+/// Whether a server was refused because its certificate is made as an authority, for sinks whose
+/// library cannot take a [`Named`].
+pub fn is_made_as_authority(error: &(dyn Error + 'static)) -> bool {
+    cause(error).is_some_and(is_authority)
+}
+
+/// The error of TLS that `error` comes from.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
+    causes.find_map(within)
+}
+
 fn is_authority(error: &rustls::Error) -> bool {
     let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else {
         return false;
@@ -180,9 +191,7 @@ pub fn distrust(error: &(dyn Error + 'static), ca: &str, host: &str) -> Option<S
         NotValidYet, NotValidYetContext, UnknownIssuer,
     };
     use rustls::Error::{InvalidCertificate, InvalidMessage};
-    let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
-    let tls = causes.find_map(within)?;
-    Some(match tls {
+    Some(match cause(error)? {
         // The signature is bad if the authority is another one of the same name.
         InvalidCertificate(UnknownIssuer | BadSignature) => format!(
             "the server's certificate is from an authority that is not trusted here; `{ca}` names \
@@ -253,6 +262,7 @@ mod tests {
             let error = io::Error::other(error);
             let why = distrust(&error, "tls.ca", "url").expect("a reason");
             assert!(why.contains(said), "{why}");
+            assert_eq!(is_made_as_authority(&error), said == "CA:FALSE");
         }
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         assert_eq!(distrust(&reset, "ca", "host"), None);

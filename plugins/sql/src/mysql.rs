@@ -12,7 +12,7 @@ use crate::failure::{CHARSET, Failure, Fault, Refusal, Stage, words};
 use crate::server::Deadline;
 use crate::statement::Statement;
 use crate::target::{Place, Target};
-use crate::tls::Trust;
+use crate::tls::{self, Trust};
 
 /// Longest wait for the goodbye of a connection that is not needed any more.
 const GOODBYE: Duration = Duration::from_millis(200);
@@ -171,7 +171,9 @@ fn bound(value: &Value) -> mysql_async::Value {
 fn failure(stage: Stage, error: &Error) -> Failure {
     let fault = match error {
         Error::Server(said) => Fault::Refused(refusal(stage, said)),
-        other => Fault::Lost(other.to_string()),
+        other => {
+            Fault::Lost(tls::distrust_by_mysql(other).unwrap_or_else(|| other.to_string()))
+        }
     };
     Failure::new(stage, fault)
 }

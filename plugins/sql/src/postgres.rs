@@ -16,6 +16,7 @@ use crate::failure::{Failure, Fault, Refusal, Stage, words};
 use crate::server::Deadline;
 use crate::statement::Statement;
 use crate::target::{Place, Target};
+use crate::tls;
 
 /// Longest wait for the goodbye of a connection that is not needed any more.
 const GOODBYE: Duration = Duration::from_millis(200);
@@ -153,10 +154,10 @@ fn failure(
 ) -> Failure {
     let fault = match error.as_db_error() {
         Some(said) => Fault::Refused(refusal(stage, said, statement, prepared)),
-        None => Fault::Lost(match error.source() {
+        None => Fault::Lost(tls::distrust(error).unwrap_or_else(|| match error.source() {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
-        }),
+        })),
     };
     Failure::new(stage, fault)
 }
