@@ -13,8 +13,8 @@ use lapin::tcp::RustlsConnector;
 use lapin::types::ShortString;
 use lapin::uri::AMQPUri;
 use lapin::{
-    AsyncTcpStream, BasicProperties, Channel, Confirmation, Connection, ConnectionBuilder, ConnectionProperties,
-    Error, ErrorKind,
+    AsyncTcpStream, BasicProperties, Channel, Confirmation, Connection, ConnectionBuilder,
+    ConnectionProperties, Error, ErrorKind,
 };
 use leadgate_plugin::tls::distrust;
 use tokio::time::{Instant, timeout_at};

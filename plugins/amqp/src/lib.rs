@@ -118,13 +118,15 @@ impl AmqpSink {
             problems.push(problem.help("take it out, or use `amqps://` in `url`"));
         }
         match (address, trust, exchange, key, form) {
-            (Ok(address), Ok(trust), Ok(exchange), Ok(routing_key), Ok(form)) => problems.or(Self {
-                broker: Broker::new(address, trust),
-                exchange,
-                routing_key,
-                form,
-                persistent: settings.persistent.unwrap_or(true),
-            }),
+            (Ok(address), Ok(trust), Ok(exchange), Ok(routing_key), Ok(form)) => {
+                problems.or(Self {
+                    broker: Broker::new(address, trust),
+                    exchange,
+                    routing_key,
+                    form,
+                    persistent: settings.persistent.unwrap_or(true),
+                })
+            }
             _ => Err(problems),
         }
     }

@@ -60,7 +60,6 @@ pub(crate) struct Stored {
     pub(crate) duplicate: bool,
 }
 
-
 #[derive(Deserialize)]
 struct Refusal {
     code: u16,
@@ -200,10 +199,12 @@ impl Stream {
                 ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                     Failure::Login("the server refused the login".to_owned())
                 }
-                kind => Failure::Unreachable(distrust(&error, "ca", "servers").unwrap_or_else(|| {
-                    let source = error.source().map(ToString::to_string);
-                    one_line(&source.unwrap_or_else(|| kind.to_string()))
-                })),
+                kind => {
+                    Failure::Unreachable(distrust(&error, "ca", "servers").unwrap_or_else(|| {
+                        let source = error.source().map(ToString::to_string);
+                        one_line(&source.unwrap_or_else(|| kind.to_string()))
+                    }))
+                }
             }),
         }
     }
@@ -229,7 +230,8 @@ fn is_violation(text: &str, subject: &str) -> bool {
 
 fn read(answer: &[u8]) -> Result<Stored, Failure> {
     // One with an error is never a receipt, also if the error itself cannot be read.
-    let answer: serde_json::Value = serde_json::from_slice(answer).map_err(|_| Failure::Stranger)?;
+    let answer: serde_json::Value =
+        serde_json::from_slice(answer).map_err(|_| Failure::Stranger)?;
     if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
         let error = Refusal::deserialize(error).map_err(|_| Failure::Stranger)?;
         let said = one_line(&error.description);

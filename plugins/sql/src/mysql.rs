@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leadgate_plugin::Secret;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, Opts, OptsBuilder, Params, ServerError, SslOpts};
+use mysql_async::{Conn, DriverError, Error, Opts, OptsBuilder, Params, ServerError, SslOpts};
 use serde_json::Value;
 use tokio::time::{timeout, timeout_at};
 
@@ -171,9 +171,10 @@ fn bound(value: &Value) -> mysql_async::Value {
 fn failure(stage: Stage, error: &Error) -> Failure {
     let fault = match error {
         Error::Server(said) => Fault::Refused(refusal(stage, said)),
-        other => {
-            Fault::Lost(tls::distrust_by_mysql(other).unwrap_or_else(|| other.to_string()))
+        Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+            Fault::Lost(tls::NOT_OFFERED.to_owned())
         }
+        other => Fault::Lost(tls::distrust_by_mysql(other).unwrap_or_else(|| other.to_string())),
     };
     Failure::new(stage, fault)
 }

@@ -154,12 +154,22 @@ fn failure(
 ) -> Failure {
     let fault = match error.as_db_error() {
         Some(said) => Fault::Refused(refusal(stage, said, statement, prepared)),
-        None => Fault::Lost(tls::distrust(error).unwrap_or_else(|| match error.source() {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        })),
+        None => Fault::Lost(lost(error)),
     };
     Failure::new(stage, fault)
+}
+
+/// Why there is no connection, or none any more.
+fn lost(error: &Error) -> String {
+    if let Some(why) = tls::distrust(error) {
+        return why;
+    }
+    match error.source().map(ToString::to_string) {
+        // The driver has no other sign of it.
+        Some(source) if source == "server does not support TLS" => tls::NOT_OFFERED.to_owned(),
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
 }
 
 fn refusal(

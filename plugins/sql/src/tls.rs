@@ -78,6 +78,10 @@ fn usable(mut certificates: Vec<CertificateDer<'static>>) -> Vec<CertificateDer<
     certificates
 }
 
+/// What is said of a server that has no TLS.
+pub(crate) const NOT_OFFERED: &str = "the server does not offer TLS; switch it on there, or, if nobody else can listen on the way, \
+     add ?sslmode=disable to `url`";
+
 /// Why PostgreSQL's server was not trusted, if that is what `error` is about.
 pub(crate) fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
     tls::distrust(error, "ca", "url")
