@@ -156,13 +156,15 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
 }
 
 fn is_authority(error: &rustls::Error) -> bool {
+    matches!(made_as(error), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
+/// What of how a certificate is made makes it unusable, where rustls has no word for it.
+fn made_as(error: &rustls::Error) -> Option<&webpki::Error> {
     let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else {
-        return false;
+        return None;
     };
-    matches!(
-        other.0.downcast_ref::<webpki::Error>(),
-        Some(webpki::Error::CaUsedAsEndEntity)
-    )
+    other.0.downcast_ref()
 }
 
 /// The certificates of a PEM file. The error says what is wrong with it.
@@ -187,8 +189,8 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String>
 /// servers is in it. `ca` and `host` are the settings that name the authorities and the server.
 pub fn distrust(error: &(dyn Error + 'static), ca: &str, host: &str) -> Option<String> {
     use CertificateError::{
-        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext,
-        NotValidYet, NotValidYetContext, UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext,
+        NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, UnknownIssuer,
     };
     use rustls::Error::{InvalidCertificate, InvalidMessage};
     Some(match cause(error)? {
@@ -213,6 +215,16 @@ pub fn distrust(error: &(dyn Error + 'static), ca: &str, host: &str) -> Option<S
              does; name this very certificate as `{ca}`, or make one for the server with -addext \
              basicConstraints=critical,CA:FALSE"
         ),
+        error if matches!(made_as(error), Some(webpki::Error::UnsupportedCertVersion)) => {
+            "the server's certificate is of version 1, as `openssl x509 -req` makes it without \
+             -extfile; make it anew with a file for that which has subjectAltName=DNS:NAME in it"
+                .to_owned()
+        }
+        InvalidCertificate(InvalidPurpose | InvalidPurposeContext { .. }) => {
+            "the server's certificate is not made for a server; its extendedKeyUsage must have \
+             serverAuth in it"
+                .to_owned()
+        }
         InvalidMessage(_) => {
             format!("the server does not speak TLS there; is the port in `{host}` right?")
         }
@@ -225,6 +237,32 @@ mod tests {
     use rustls::InvalidMessage;
 
     use super::*;
+
+    /// Made by `openssl req -x509`.
+    const AUTHORITY: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBcTCCARegAwIBAgIUQ4Z7s8Zhvyd2BEgnV5Jg8XQ3l5gwCgYIKoZIzj0EAwIw
+DTELMAkGA1UEAwwCY2EwIBcNMjYxMTI4MTM0MDAyWhgPMjEyNjExMDQxMzQwMDJa
+MA0xCzAJBgNVBAMMAmNhMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEfCdrqxlQ
+YLEsubZnqA9IDqeAmwpamjT0ixDIbDMEOLJD61FXQIS8UKoU3+dDownagRWoHAGk
+So7JhdvbwZWr4aNTMFEwHQYDVR0OBBYEFNrwkmjcj913gvpQ4I5bPpoKdzRFMB8G
+A1UdIwQYMBaAFNrwkmjcj913gvpQ4I5bPpoKdzRFMA8GA1UdEwEB/wQFMAMBAf8w
+CgYIKoZIzj0EAwIDSAAwRQIgXIdHMQcdbtrZLJBnl89svhlme+9J0hapGFCndtfg
+qj4CIQCBTUfu8AC94hC9GRiPQf1hc2ddJz8L+v0Cri25Z9zjXQ==
+-----END CERTIFICATE-----
+";
+    /// Signed by it with `openssl x509 -req`.
+    const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBIzCBygIUBzETwjItwVdtYww7/1zEkg6iTycwCgYIKoZIzj0EAwIwDTELMAkG
+A1UEAwwCY2EwIBcNMjYxMTI4MTM0MDAyWhgPMjEyNjExMDQxMzQwMDJaMBoxGDAW
+BgNVBAMMD2RiLnNob3AuZXhhbXBsZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IA
+BDKoz/Qd3a9uPBCTVqW3Oc9IQHKuB4ZcqaUdPsCLVG5pyUn7clwop8W/55fl2TFL
+975SmZcYdTpYiOdwGPh1c+cwCgYIKoZIzj0EAwIDSAAwRQIhANS5Znd/gvqrSvt+
+7im2yIVaqKnC2Ro3HaLJAUBnSx3FAiBbKQ51JS5+ss0s3DDBbsWyZmkxXjL8wK2c
+2JQ8BxGYJQ==
+-----END CERTIFICATE-----
+";
 
     #[test]
     fn what_is_wrong_with_a_certificate_is_said_in_words_of_the_settings() {
@@ -253,6 +291,14 @@ mod tests {
                 "CA:FALSE",
             ),
             (
+                InvalidCertificate(other(webpki::Error::UnsupportedCertVersion)),
+                "-extfile",
+            ),
+            (
+                InvalidCertificate(CertificateError::InvalidPurpose),
+                "serverAuth",
+            ),
+            (
                 Message(InvalidMessage::InvalidContentType),
                 "does not speak TLS",
             ),
@@ -266,6 +312,18 @@ mod tests {
         }
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         assert_eq!(distrust(&reset, "ca", "host"), None);
+    }
+
+    #[test]
+    fn a_certificate_of_version_1_is_told_from_others() {
+        let read = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("reads");
+        let named = Named::new(vec![read(AUTHORITY)]).expect("an authority");
+        let name = ServerName::try_from("db.shop.example").expect("a name");
+        // In 2027, when both are valid.
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_800_000_000));
+        let refused = named.verify_server_cert(&read(VERSION_1), &[], &name, &[], now);
+        let why = distrust(&refused.expect_err("refused"), "ca", "url").expect("a reason");
+        assert!(why.contains("subjectAltName=DNS:NAME"), "{why}");
     }
 
     #[test]
