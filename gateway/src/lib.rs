@@ -5,6 +5,8 @@
 //! `cli` → `daemon` → `ingress`, `admin`, `delivery` → `source`, `route`, `plugin`,
 //! `outbox` → `config`, `lead`, `telemetry`, and `clock`, `lang`, `seal`, `terminal`.
 #![deny(unsafe_code)]
+// They panic when their reader has gone: `cli::out` is the one place that prints.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod admin;
 pub mod cli;

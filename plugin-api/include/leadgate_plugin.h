@@ -139,7 +139,10 @@ typedef struct lg_outcome {
     int64_t retry_after_ms; /* the wait the destination asked for; negative if none */
     lg_bytes receipt;       /* what is worth keeping, e.g. the destination's id; <= 4 KiB */
     lg_bytes reason;        /* why, in short, for a person; <= 1 KiB */
-    lg_bytes rule;          /* the rule that decided, e.g. "status-5xx"; <= 128 B */
+    /* The rule that decided, e.g. "status-5xx"; <= 128 B. Of a retry two are known to the host:
+     * "not-processed", if the destination provably did nothing with it, says nothing about the
+     * destination; "taken-in-part", if it took what it could, is an answer of one that is well. */
+    lg_bytes rule;
     lg_bytes request;       /* what was sent, in short and redacted; <= 4 KiB */
     lg_bytes response;      /* what was answered, in short and redacted; <= 4 KiB */
 } lg_outcome;

@@ -218,7 +218,10 @@ pub struct Outcome {
     pub receipt: Bytes,
     /// Why, in short, for a person; never personal data (UTF-8, ≤ 1 KiB).
     pub reason: Bytes,
-    /// Name of the rule that decided, e.g. `status-5xx` (UTF-8, ≤ 128 B).
+    /// Name of the rule that decided, e.g. `status-5xx` (UTF-8, ≤ 128 B). Of a retry the host
+    /// knows two: `not-processed`, if the destination provably did nothing with it, says nothing
+    /// about the destination; `taken-in-part`, if it took what it could, is an answer of one
+    /// that is well.
     pub rule: Bytes,
     /// What was sent, in short and redacted (UTF-8, ≤ 4 KiB).
     pub request: Bytes,

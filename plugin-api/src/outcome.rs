@@ -14,7 +14,9 @@ pub struct Outcome {
     pub ending: Ending,
     /// Why, in short, for a person. Never personal data. At most 1 KiB is kept.
     pub reason: String,
-    /// Name of the rule that decided, e.g. `status-5xx`. At most 128 bytes are kept.
+    /// Name of the rule that decided, e.g. `status-5xx`. At most 128 bytes are kept. A retry by
+    /// `not-processed` (the destination provably did nothing with it) or `taken-in-part` (it took
+    /// what it could) is no failure of the destination: its breaker stays closed.
     pub rule: String,
     /// What was sent, in short and redacted. At most 4 KiB is kept.
     pub request: String,

@@ -134,6 +134,7 @@ impl JsonSchema for HumanDuration {
         json_schema!({
             "type": "string",
             "pattern": "^[0-9]+(ms|s|m|h|d|w)$",
+            "x-quantity": "duration",
             "description": "A whole number and `ms`, `s`, `m`, `h`, `d` or `w`, such as \"10s\".",
         })
     }
@@ -148,6 +149,7 @@ impl JsonSchema for ByteSize {
         json_schema!({
             "type": "string",
             "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)?$",
+            "x-quantity": "size",
             "description": "A whole number and `B`, `KiB`, `MiB` or `GiB`, such as \"64MiB\".",
         })
     }

@@ -225,9 +225,7 @@ pub fn distrust(error: &(dyn Error + 'static), ca: &str, host: &str) -> Option<S
              serverAuth in it"
                 .to_owned()
         }
-        InvalidMessage(_) => {
-            format!("the server does not speak TLS there; is the port in `{host}` right?")
-        }
+        InvalidMessage(_) => "the server does not speak TLS there; is the port right?".to_owned(),
         other => other.to_string(),
     })
 }

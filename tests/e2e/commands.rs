@@ -128,18 +128,26 @@ fn check_warns_and_passes() {
     std::fs::write(&file, text).expect("writes");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("sets");
     let config = file.to_str().expect("text");
-    let hook = [("HOOK", "https://chat.example/hook")];
+    let hook = [("HOOK", "https://chat.shop.cn/hook")];
     let checked = output(&["check", "--config", config, "--json"], &hook);
     assert_eq!(checked.status.code(), Some(0));
     let found: Value = serde_json::from_str(&stdout(&checked)).expect("JSON");
-    let shown: Vec<_> = found
+    assert_eq!((&found["ok"], &found["errors"]), (&true.into(), &0.into()));
+    let shown: Vec<_> = found["problems"]
         .as_array()
         .expect("a list")
         .iter()
+        // What the machine has to say depends on the machine.
+        .filter(|one| {
+            !["config::port", "config::outbox_path"]
+                .iter()
+                .any(|code| one["code"] == *code)
+        })
         .map(|one| {
             assert_eq!(
                 (&one["severity"], &one["file"]),
-                (&"warning".into(), &config.into())
+                (&"warning".into(), &config.into()),
+                "{one}"
             );
             assert!(
                 !one["help"].as_str().unwrap_or_default().is_empty(),
@@ -152,8 +160,8 @@ fn check_warns_and_passes() {
         })
         .collect();
     let expected = [
+        ("config::no_key", 0),
         ("config::literal_secret", 4),
-        ("config::open_file", 4),
         ("config::no_rate", 8),
     ];
     assert_eq!(shown, expected);

@@ -207,7 +207,8 @@ fn who_is_vouched_for_by_nobody_we_trust_gets_nothing() {
         (
             ["mail.x.example"],
             Some(ours.pem()),
-            "connecting: no trusted TLS: the server's certificate is not for the name in `host`",
+            "connecting: no trusted TLS: the server's certificate is not for the name in `host`: \
+             that must be among its alternative names (subjectAltName)",
         ),
     ] {
         let postfix = Postfix::start_encrypted(&["sales"], &ours.certificate(&names));

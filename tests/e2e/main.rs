@@ -6,6 +6,7 @@
 #[cfg(feature = "all-plugins")]
 mod amqp;
 mod commands;
+mod configuration;
 mod connect;
 mod delivery;
 mod durability;
@@ -13,6 +14,7 @@ mod email;
 mod faults;
 mod files;
 mod first_steps;
+mod held;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;
@@ -21,6 +23,7 @@ mod logins;
 #[cfg(feature = "all-plugins")]
 mod nats;
 mod operators;
+mod output;
 mod plugins;
 mod privacy;
 mod quarantine;

@@ -193,3 +193,99 @@ fn an_export_makes_the_same_outbox_elsewhere() {
     );
     assert_eq!(to.stat("/leads/duplicate"), 1, "a re-push is known");
 }
+
+#[test]
+fn a_restore_says_what_goes_out_and_holds_it_if_asked_to() {
+    const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    let crm = Crm::start();
+    crm.behave(Behaviour::Hang);
+    let mut daemon = Daemon::start(Setup {
+        outbox: format!("key = \"{KEY}\"\n"),
+        ..Setup::with_crm(&crm.url())
+    });
+    daemon.shop().give(1..=20);
+    let file = daemon.folder().join("backup");
+    succeeded(&outbox(&daemon, &["backup", "--to", path(&file)]));
+    daemon.kill();
+    let to = daemon.folder().join("restored");
+    let restore = |to: &Path, more: &[&str]| {
+        let args = ["restore", "--from", path(&file), "--to", path(to)];
+        outbox(&daemon, &[&args[..], more].concat())
+    };
+    let said = succeeded(&restore(&to, &[]));
+    for part in [
+        "leads: 20",
+        "deliveries that wait: 20",
+        "crm 20",
+        "has the key",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let held = daemon.folder().join("held");
+    let said = succeeded(&restore(&held, &["--paused", "--json"]));
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&said["leads"], &said["waiting"]), (&20.into(), &20.into()));
+    assert_eq!(said["key"], "configured");
+    assert!(
+        said["goes_out"]
+            .as_object()
+            .is_some_and(serde_json::Map::is_empty)
+    );
+    assert!(said["newest_at"].is_string(), "{said}");
+    // Another key: said by restore, by check and by verify, also while nobody has opened it.
+    let config = daemon.folder().join("leadgate.toml");
+    let text = std::fs::read_to_string(&config).expect("reads");
+    std::fs::write(&config, text.replace("key = \"0001", "key = \"ffff")).expect("writes");
+    let third = daemon.folder().join("third");
+    let wrong = restore(&third, &[]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let wrong = String::from_utf8_lossy(&wrong.stdout).into_owned();
+    assert!(wrong.contains("does not have the key"), "{wrong}");
+    let check = output(&["check", "--config", path(&config)], &[]);
+    let why = String::from_utf8_lossy(&check.stderr).into_owned();
+    assert_eq!(check.status.code(), Some(78), "{why}");
+    assert!(
+        why.contains("2627b523") && why.contains("outbox.key"),
+        "{why}"
+    );
+    assert_eq!(outbox(&daemon, &["verify"]).status.code(), Some(1));
+    std::fs::write(&config, text).expect("writes");
+    replace(&daemon, &held);
+    let before = crm.received().len();
+    crm.behave(Behaviour::Take);
+    daemon.restart();
+    let sinks = daemon.admin("/api/v1/sinks").json();
+    assert_eq!(sinks["items"][0]["paused"], true, "{sinks}");
+    assert_eq!(daemon.stat("/sinks/crm/pending"), 20);
+    assert_eq!(crm.received().len(), before, "nothing goes out by itself");
+    let resumed = output(&["sink", "resume", "crm", "--config", path(&config)], &[]);
+    assert_eq!(resumed.status.code(), Some(0));
+    until("all are delivered", || taken(&crm).len() == 20);
+}
+
+#[test]
+fn an_export_and_a_backup_are_said_with_who_asked_and_how_much() {
+    let dead = format!("http://127.0.0.1:{}", leadgate_tests::free_port());
+    let daemon = Daemon::start(Setup::with_crm(&dead));
+    daemon.shop().give(1..=7);
+    succeeded(&outbox(&daemon, &["export"]));
+    let file = daemon.folder().join("backup");
+    succeeded(&outbox(&daemon, &["backup", "--to", path(&file)]));
+    succeeded(&outbox(&daemon, &["rekey"]));
+    let line = |what: &str| {
+        let mut found = None;
+        until(what, || {
+            let log = daemon.log();
+            let line = log.lines().find(|line| line.contains(what));
+            found = line.map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+            found.is_some()
+        });
+        let line = found.expect("the line");
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["span"]["peer"], "127.0.0.1", "{line}");
+        line
+    };
+    assert_eq!(line("leads were exported")["leads"], 7);
+    assert!(line("backup was made")["records"].as_u64() > Some(7));
+    assert!(line("records were sealed")["records"].is_u64());
+}

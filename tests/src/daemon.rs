@@ -84,6 +84,30 @@ impl Daemon {
         }
     }
 
+    /// Starts one that listens and is not ready.
+    ///
+    /// # Panics
+    ///
+    /// If it does not listen.
+    pub fn start_full(setup: Setup) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (public, admin) = (loopback(free_port()), loopback(free_port()));
+        let log = Arc::default();
+        setup.write(folder.path(), public, admin);
+        let child = spawn(folder.path(), &setup, &log);
+        until("it listens", || {
+            get(admin, "/livez", &[]).is_ok() && TcpStream::connect(public).is_ok()
+        });
+        Self {
+            folder,
+            setup,
+            child,
+            public,
+            admin,
+            log,
+        }
+    }
+
     fn wait_ready(&mut self) {
         if let Some(status) = self.ended_before_ready() {
             panic!("the daemon ended with {status}:\n{}", self.log());

@@ -1,10 +1,13 @@
-//! Who may use the API: whoever has the token. Compared in constant time.
+//! Who may use the API: whoever has the token. Compared in constant time; who guesses waits
+//! ([`super::guesses`]).
 //!
-//! Without a token, where the configuration allows that on loopback, a page in a browser on
-//! the same machine could still ask. So requests that a browser sends for a page of another
-//! origin, or under a name that is not loopback's, are refused there.
+//! A listener on loopback is for this machine, yet a page in a browser on it can ask, too: by
+//! its own requests, or under a name of its own that was rebound to loopback. So everything
+//! on such a listener, health and metrics as well, is refused under a name that is not
+//! loopback's and for pages of another origin; without a token for every page.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -13,46 +16,77 @@ use actix_web::middleware::Next;
 use actix_web::{ResponseError, web};
 use leadgate_plugin::Secret;
 use subtle::ConstantTimeEq;
+use tracing::Instrument;
 
 use super::Admin;
 use super::problem::{Kind, Problem};
 
-/// Lets a request through or refuses it.
+/// Refuses what a page in a browser sends to a listener on loopback.
+pub(super) async fn here(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let loopback = request.app_config().local_addr().ip().is_loopback();
+    if loopback && let Some(problem) = foreign(request.headers()) {
+        return Ok(request.into_response(problem.error_response()));
+    }
+    Ok(next.call(request).await?.map_into_boxed_body())
+}
+
+fn foreign(headers: &HeaderMap) -> Option<Problem> {
+    let detail = if !is_local(headers) {
+        "this listener is for this machine: ask it as 127.0.0.1, [::1] or localhost"
+    } else if headers.get_all(ORIGIN).any(|origin| {
+        let host = origin.to_str().ok().and_then(|text| text.split_once("://"));
+        !host.is_some_and(|(_, host)| names_loopback(host))
+    }) {
+        "this listener is not for pages of other origins"
+    } else {
+        return None;
+    };
+    Some(Problem::new(Kind::Forbidden, detail))
+}
+
+/// Lets a request to the API through or refuses it. What is logged meanwhile says from where
+/// it was asked for.
 pub(super) async fn check(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let peer = request
+        .peer_addr()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let refused = match request.app_data::<web::Data<Admin>>() {
-        Some(admin) => refusal(admin.token.as_ref(), admin.open, request.headers()),
+        Some(admin) => refusal(admin, peer, request.headers()),
         None => Some(Problem::new(Kind::Internal, "the API is not set up")),
     };
     match refused {
         Some(problem) => Ok(request.into_response(problem.error_response())),
-        None => Ok(next.call(request).await?.map_into_boxed_body()),
+        None => {
+            let span = tracing::info_span!("api", peer = %peer);
+            let answer = next.call(request).instrument(span).await?;
+            Ok(answer.map_into_boxed_body())
+        }
     }
 }
 
-fn refusal(token: Option<&Secret>, open: bool, headers: &HeaderMap) -> Option<Problem> {
-    let Some(token) = token else {
-        if !open {
-            let detail =
-                "no admin.token is configured; set one, or admin.allow_without_token on loopback";
-            return Some(Problem::new(Kind::Forbidden, detail));
-        }
-        let detail = "without a token the API is for this machine only, and not for web pages";
-        return (headers.contains_key(ORIGIN) || !is_local(headers))
-            .then(|| Problem::new(Kind::Forbidden, detail));
+fn refusal(admin: &Admin, peer: IpAddr, headers: &HeaderMap) -> Option<Problem> {
+    let Some(token) = &admin.token else {
+        return without_token(admin.open, headers);
     };
-    let given = headers.get(AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        scheme
-            .eq_ignore_ascii_case("bearer")
-            .then_some(token.trim())
-    });
-    // Digests have one length, so that not even the token's length shows in the time taken.
-    let digest = |text: &str| *blake3::hash(text.as_bytes()).as_bytes();
-    if given.is_some_and(|given| digest(given).ct_eq(&digest(token.expose())).into()) {
-        return None;
+    let now = admin.clock.monotonic();
+    if let Some(left) = admin.guesses.pause(peer, now) {
+        // A second more than is left, so that who comes back then is not refused again.
+        return Some(Problem::paused(left + Duration::from_secs(1)));
+    }
+    match given(headers) {
+        Some(given) if is_right(given, token) => {
+            admin.guesses.right(peer);
+            return None;
+        }
+        Some(_) => admin.guesses.wrong(peer, now),
+        // Who gives none does not guess.
+        None => {}
     }
     Some(Problem::new(
         Kind::Unauthorized,
@@ -60,11 +94,44 @@ fn refusal(token: Option<&Secret>, open: bool, headers: &HeaderMap) -> Option<Pr
     ))
 }
 
+fn without_token(open: bool, headers: &HeaderMap) -> Option<Problem> {
+    if !open {
+        let detail =
+            "no admin.token is configured; set one, or admin.allow_without_token on loopback";
+        return Some(Problem::new(Kind::Forbidden, detail));
+    }
+    let detail = "without a token the API is for this machine only, and not for web pages";
+    (headers.contains_key(ORIGIN) || !is_local(headers))
+        .then(|| Problem::new(Kind::Forbidden, detail))
+}
+
+fn given(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers
+        .get(AUTHORIZATION)?
+        .to_str()
+        .unwrap_or_default()
+        .split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
+}
+
+/// By digests, which have one length, so that not even the token's length shows in the time
+/// taken.
+fn is_right(given: &str, token: &Secret) -> bool {
+    let digest = |text: &str| *blake3::hash(text.as_bytes()).as_bytes();
+    digest(given).ct_eq(&digest(token.expose())).into()
+}
+
 /// Whether the request names this machine, as a name that was rebound to it does not.
 fn is_local(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
-        return true;
-    };
+    headers
+        .get_all(HOST)
+        .all(|host| host.to_str().is_ok_and(names_loopback))
+}
+
+/// Whether `NAME`, `NAME:PORT` or `[ADDRESS]:PORT` is loopback.
+fn names_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -81,27 +148,57 @@ mod tests {
 
     use super::*;
 
+    fn headers(host: &'static str, origin: Option<&'static str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static(host));
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, HeaderValue::from_static(origin));
+        }
+        headers
+    }
+
+    const LOCAL: [&str; 4] = [
+        "127.0.0.1:8081",
+        "localhost:8081",
+        "[::1]:8081",
+        "localhost",
+    ];
+
     #[test]
     fn an_open_api_is_for_this_machine_and_not_for_web_pages() {
-        let refused = |host: &'static str, origin: Option<&'static str>| {
-            let mut headers = HeaderMap::new();
-            headers.insert(HOST, HeaderValue::from_static(host));
-            if let Some(origin) = origin {
-                headers.insert(ORIGIN, HeaderValue::from_static(origin));
-            }
-            refusal(None, true, &headers).is_some()
-        };
-        for host in [
-            "127.0.0.1:8081",
-            "localhost:8081",
-            "[::1]:8081",
-            "localhost",
-        ] {
+        let refused = |host, origin| without_token(true, &headers(host, origin)).is_some();
+        for host in LOCAL {
             assert!(!refused(host, None), "{host}");
         }
         assert!(refused("evil.example:8081", None), "a rebound name");
         assert!(refused("10.0.0.1:8081", None));
         assert!(refused("127.0.0.1:8081", Some("https://evil.example")));
-        assert!(refusal(None, false, &HeaderMap::new()).is_some());
+        assert!(refused("127.0.0.1:8081", Some("http://127.0.0.1:8081")));
+        assert!(without_token(false, &HeaderMap::new()).is_some());
+    }
+
+    #[test]
+    fn a_listener_on_loopback_takes_no_other_name_and_no_other_origin() {
+        let refused = |host, origin| foreign(&headers(host, origin)).is_some();
+        for host in LOCAL {
+            assert!(!refused(host, None), "{host}");
+            assert!(!refused(host, Some("http://127.0.0.1:8081")), "{host}");
+            for origin in [
+                "https://evil.example",
+                "null",
+                "http://localhost.evil.example",
+            ] {
+                assert!(refused(host, Some(origin)), "{host} {origin}");
+            }
+        }
+        for host in [
+            "evil.example:8081",
+            "10.0.0.1:8081",
+            "localhost.evil.example",
+            "",
+        ] {
+            assert!(refused(host, None), "{host}");
+        }
+        assert!(foreign(&HeaderMap::new()).is_none(), "HTTP/1.0 names none");
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Nothing personal: ids, names of sinks, and the reasons that plugins gave.
 
+use std::fmt::Write;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +11,7 @@ use super::params::{Body, Params, guess, id};
 use super::problem::{Kind, Problem};
 use super::{Admin, holds, privacy, reading, rfc3339};
 use crate::outbox::{
-    Attempt, Delivery, DeliveryId, Filter, Listed, Repair, Repaired, State, StateName,
+    Attempt, Delivery, DeliveryId, Filter, Listed, Paged, Repair, Repaired, State, StateName,
 };
 
 /// Deliveries on a page at most.
@@ -157,7 +159,7 @@ pub(super) async fn list(
         since: params.ago("newer_than", now)?,
     };
     let limit = params.limit(MOST)?;
-    let cursor = params.cursor()?.map(str::to_owned);
+    let cursor = admin.cursor(&params, Paged::Deliveries(&filter))?;
     let page = reading(&admin, move |admin| {
         if let Some(sink) = &filter.sink {
             admin.known_sink(sink, Kind::BadParameter)?;
@@ -251,7 +253,8 @@ fn advice(listed: &Listed) -> Option<String> {
         "{times} of its attempts were sent and not answered: the destination may have the lead {times} times"
     );
     if timed_out > 0 {
-        advice += &format!(
+        let _ = write!(
+            advice,
             "; {timed_out} of them waited for `timeout`: if the destination answers later than that, raise `timeout` of sinks.{}",
             listed.delivery.sink
         );

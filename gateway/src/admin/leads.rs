@@ -14,7 +14,7 @@ use super::deliveries::Summary;
 use super::params::{Body, Params, guess, id};
 use super::problem::{Kind, Problem};
 use super::{Admin, privacy, reading, rfc3339};
-use crate::outbox::{Find, FindBy, History, LeadId, StoredLead};
+use crate::outbox::{Find, FindBy, History, LeadId, Paged, StoredLead};
 
 /// Leads on a page, or found by one value, at most.
 const MOST: usize = 100;
@@ -68,8 +68,13 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Problem> {
     let params = Params::of(&request, &["limit", "cursor", "unrouted"])?;
     let limit = params.limit(MOST)?;
-    let cursor = params.cursor()?.map(str::to_owned);
     let unrouted = params.flag("unrouted")?;
+    let of = if unrouted {
+        Paged::Unrouted
+    } else {
+        Paged::Leads
+    };
+    let cursor = admin.cursor(&params, of)?;
     let read = reading(&admin, move |admin| {
         let page = if unrouted {
             admin.outbox.unrouted(cursor.as_deref(), limit)?

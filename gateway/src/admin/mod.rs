@@ -7,6 +7,7 @@
 mod auth;
 mod bulk;
 mod deliveries;
+mod guesses;
 mod holds;
 mod leads;
 mod orphans;
@@ -23,7 +24,8 @@ mod tests;
 mod trial;
 mod upkeep;
 
-pub(crate) use self::upkeep::write_export;
+pub use self::guesses::Guesses;
+pub(crate) use self::upkeep::{Disclosed, write_export};
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -39,9 +41,9 @@ use self::params::Params;
 use self::problem::{Kind, Problem};
 use self::resources::{At, at};
 use crate::clock::{Clock, Millis};
-use crate::config::Tables;
+use crate::config::{Revision, Tables};
 use crate::delivery::Sinks;
-use crate::outbox::{Arrival, Outbox, StoredSuspect};
+use crate::outbox::{Arrival, Outbox, Paged, StoredSuspect};
 use crate::telemetry::metrics::Metrics;
 
 /// Reads a push in quarantine again as the lead that a person says it is; `None` if its
@@ -70,6 +72,10 @@ pub struct Admin {
     pub reread: Arc<Reread>,
     /// When such a push was sent.
     pub pushed_at: Arc<PushedAt>,
+    /// What the files were that the configuration was read from.
+    pub revision: Option<Revision>,
+    /// Since when it runs.
+    pub loaded_at: Millis,
     /// All metrics.
     pub metrics: Metrics,
     /// What time it is.
@@ -78,6 +84,8 @@ pub struct Admin {
     pub token: Option<Secret>,
     /// Whether the API is open without one.
     pub open: bool,
+    /// Wrong tokens of late.
+    pub guesses: Arc<Guesses>,
     /// Whether the daemon is stopping; pushes are still taken.
     pub stopping: Arc<AtomicBool>,
 }
@@ -89,18 +97,13 @@ pub fn serve(
 ) -> std::io::Result<(Server, ServerHandle, SocketAddr)> {
     let address = listener.local_addr()?;
     let data = web::Data::from(admin);
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(data.clone())
-            .configure(routes)
-            .default_service(web::to(no_such_path))
-    })
-    .workers(1)
-    .max_connections(256)
-    .shutdown_timeout(1)
-    .disable_signals()
-    .listen(listener)?
-    .run();
+    let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(routes))
+        .workers(1)
+        .max_connections(256)
+        .shutdown_timeout(1)
+        .disable_signals()
+        .listen(listener)?
+        .run();
     let handle = server.handle();
     Ok((server, handle, address))
 }
@@ -111,15 +114,19 @@ fn routes(config: &mut web::ServiceConfig) {
         .fold(web::scope("/api/v1"), |scope, at| {
             scope.service(at.resource())
         });
-    config
-        .app_data(web::PayloadConfig::new(MAX_BODY))
+    let all = web::scope("")
         .service(at("/livez").get(livez).resource())
         .service(at("/readyz").get(readyz).resource())
         .service(at("/metrics").get(metrics).resource())
         .service(
             api.default_service(web::to(no_such_path))
                 .wrap(from_fn(auth::check)),
-        );
+        )
+        .default_service(web::to(no_such_path))
+        .wrap(from_fn(auth::here));
+    config
+        .app_data(web::PayloadConfig::new(MAX_BODY))
+        .service(all);
 }
 
 /// All of the API.
@@ -195,6 +202,20 @@ async fn show_stats(
     let stats = reading(&admin, stats::read).await?;
     Ok(HttpResponse::Ok().json(stats))
 }
+
+impl Admin {
+    /// The cursor of a request, if it can be the `next` of a page of this list.
+    fn cursor(&self, params: &Params, of: Paged<'_>) -> Result<Option<String>, Problem> {
+        let cursor = params.cursor()?;
+        if cursor.is_some_and(|cursor| !self.outbox.continues(of, cursor)) {
+            return Err(Problem::new(Kind::BadParameter, NOT_A_CURSOR));
+        }
+        Ok(cursor.map(str::to_owned))
+    }
+}
+
+/// What is said of a cursor that no page of the list gave.
+const NOT_A_CURSOR: &str = "`cursor` is not a cursor of this list: give the `next` of the page before, with the same filter";
 
 /// Does what reads the disk on a thread that may block.
 async fn reading<T, E>(

@@ -3,6 +3,9 @@
 //! A list of what may be shown, not of what may not: a field that nobody thought of is
 //! hidden. Names and phones keep as much as an operator needs to recognise them.
 
+use std::ops::Range;
+
+use leadgate_plugin::phone;
 use serde_json::{Map, Value};
 
 /// Fields of a lead that say nothing of who it is.
@@ -49,7 +52,9 @@ pub(super) fn masked(lead: &str) -> Value {
             ("name", Value::String(person)) => mask_name(&person).into(),
             // The sender's own fields: their names say enough.
             ("other", Value::Object(other)) => hidden(other),
-            (name, value) if SHOWN.contains(&name) => value,
+            // A sender may put anything into any text.
+            (name, Value::String(text)) if SHOWN.contains(&name) => without_phones(&text).into(),
+            (name, value @ (Value::Number(_) | Value::Bool(_))) if SHOWN.contains(&name) => value,
             _ => "***".into(),
         };
         (name, value)
@@ -71,23 +76,21 @@ pub(super) fn labels(labels: &str) -> Value {
     Value::Object(shown.collect())
 }
 
-/// `13567658911` → `135****8911`, `+8613567658911` → `+86135****8911`; of what is shorter,
-/// only its end.
-fn mask_phone(phone: &str) -> String {
-    let letters: Vec<char> = phone.chars().collect();
-    let count = letters.len();
-    if count < 11 {
-        let tail = if count > 6 { count - 2 } else { count };
-        return (0..count)
-            .map(|at| if at < tail { '*' } else { letters[at] })
-            .collect();
+/// `13567658911` → `135****8911`, `+8613567658911` → `+86135****8911`; of any other number only
+/// its end, and of what is not one number nothing.
+fn mask_phone(text: &str) -> String {
+    if let Some(shown) = phone::masked(text) {
+        return shown;
     }
-    let hidden = count - 8..count - 4;
-    letters
-        .iter()
-        .enumerate()
-        .map(|(at, letter)| if hidden.contains(&at) { '*' } else { *letter })
-        .collect()
+    let digits: String = text.chars().filter_map(digit).collect();
+    let number = text
+        .chars()
+        .all(|letter| digit(letter).is_some() || groups(letter) || letter == '+');
+    if number && (7..=12).contains(&digits.len()) {
+        format!("***{}", &digits[digits.len() - 2..])
+    } else {
+        "***".to_owned()
+    }
 }
 
 /// `张三` → `张*`, `Anna` → `A***`.
@@ -98,27 +101,101 @@ fn mask_name(name: &str) -> String {
         .collect()
 }
 
-/// Text of a plugin or a destination, which may repeat a number although it should not:
-/// eleven digits or more in a row lose all but the last two.
+/// Text that may say a phone although it should not: a sender's, a plugin's, a destination's.
+/// Numbers of eleven digits or more, and groups of digits that together are a phone, lose all
+/// but the last two.
 pub(super) fn without_phones(text: &str) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    let groups = digit_groups(&letters);
     let mut out = String::with_capacity(text.len());
-    let mut digits = String::new();
-    for letter in text.chars().chain(std::iter::once('\0')) {
-        if letter.is_ascii_digit() {
-            digits.push(letter);
+    let mut copied = 0;
+    let mut at = 0;
+    while at < groups.len() {
+        let Some(count) = phone_at(&letters, &groups[at..]) else {
+            at += 1;
+            continue;
+        };
+        let (from, to) = (groups[at].start, groups[at + count - 1].end);
+        out.extend(&letters[copied..from]);
+        out.push_str("***");
+        let digits: Vec<char> = letters[from..to]
+            .iter()
+            .filter_map(|one| digit(*one))
+            .collect();
+        out.extend(&digits[digits.len().saturating_sub(2)..]);
+        copied = to;
+        at += count;
+    }
+    out.extend(&letters[copied..]);
+    out
+}
+
+/// Groups that may make one phone together, at most.
+const GROUPS: usize = 6;
+
+/// Where digits stand in a row.
+fn digit_groups(letters: &[char]) -> Vec<Range<usize>> {
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    for (at, letter) in letters.iter().enumerate() {
+        if digit(*letter).is_none() {
             continue;
         }
-        if digits.len() >= 11 {
-            out.push_str("***");
-            out.push_str(&digits[digits.len() - 2..]);
-        } else {
-            out.push_str(&digits);
+        match groups.last_mut() {
+            Some(last) if last.end == at => last.end = at + 1,
+            _ => groups.push(at..at + 1),
         }
-        digits.clear();
-        out.push(letter);
     }
-    out.pop();
-    out
+    groups
+}
+
+/// How many of the first groups are one phone, if they are.
+fn phone_at(letters: &[char], rest: &[Range<usize>]) -> Option<usize> {
+    let first = rest.first()?;
+    if first.len() >= 11 {
+        return Some(1);
+    }
+    let plus = first.start > 0 && matches!(letters[first.start - 1], '+' | '＋');
+    let mut digits = String::new();
+    let mut end = first.start;
+    let mut found = None;
+    for (count, group) in rest.iter().take(GROUPS).enumerate() {
+        if !letters[end..group.start].iter().all(|one| groups(*one)) {
+            break;
+        }
+        digits.extend(letters[group.clone()].iter().filter_map(|one| digit(*one)));
+        end = group.end;
+        if digits.len() > 15 {
+            break;
+        }
+        let landline = (1..=2).contains(&count)
+            && (3..=4).contains(&first.len())
+            && digits.starts_with('0')
+            && (10..=12).contains(&digits.len());
+        if phone::e164(&digits).is_some() || landline || plus && digits.len() >= 8 {
+            found = Some(count + 1);
+        }
+    }
+    found
+}
+
+/// A digit, also a full-width one, as a narrow one.
+fn digit(letter: char) -> Option<char> {
+    match letter {
+        '0'..='9' => Some(letter),
+        '０'..='９' => char::from_digit(u32::from(letter) - u32::from('０'), 10),
+        _ => None,
+    }
+}
+
+/// What people put between the groups of a number.
+fn groups(letter: char) -> bool {
+    letter.is_whitespace()
+        || matches!(
+            letter,
+            '-' | '－' | '(' | ')' | '（' | '）' | '.' | '·' | '_' | '*'
+        )
+        || matches!(letter, '\u{2010}'..='\u{2015}' | '\u{2212}')
+        || crate::terminal::acts(letter)
 }
 
 #[cfg(test)]
@@ -160,7 +237,61 @@ mod tests {
             "status 503, ***11"
         );
         assert_eq!(without_phones(""), "");
-        assert_eq!(mask_phone("0571-8888"), "*******88");
-        assert_eq!(mask_phone("12345"), "*****");
+        assert_eq!(mask_phone("0571-8888"), "***88");
+        assert_eq!(mask_phone("12345"), "***");
+    }
+
+    #[test]
+    fn only_a_text_that_is_one_phone_is_shown_in_part() {
+        for text in [
+            "13567658911/13900000001",
+            "张三13567658911 晚上打",
+            "13567658911 张三",
+            "13567658911 13900000001",
+            "13567658911-1234",
+        ] {
+            let shown = masked(&serde_json::json!({ "phone": text }).to_string());
+            assert_eq!(shown["phone"], "***", "{text}");
+        }
+        assert_eq!(mask_phone("135-6765-8911"), "135****8911");
+    }
+
+    #[test]
+    fn a_phone_in_any_shown_text_is_found_however_it_is_written() {
+        for phone in [
+            "13567658911",
+            "135 6765 8911",
+            "135-6765-8911",
+            "135.6765.8911",
+            "+86 135 6765 8911",
+            "１３５６７６５８９１１",
+            "135\u{200b}67658911",
+            "0571-88888888",
+            "(0571) 8888 8888",
+            "+852 9123 4567",
+        ] {
+            for text in [
+                phone.to_owned(),
+                format!("杭州{phone}找张"),
+                format!("7 {phone} 9"),
+            ] {
+                let hidden = without_phones(&text);
+                let left = hidden.chars().filter(|one| digit(*one).is_some()).count();
+                assert!(left <= 6, "{text}: {hidden}");
+                for name in ["city_name", "channel", "required_store", "gmt_appointment"] {
+                    let shown = masked(&serde_json::json!({ name: text }).to_string());
+                    assert_eq!(shown[name], hidden, "{name}");
+                }
+            }
+        }
+        for harmless in [
+            "2026-11-28 10:30:00",
+            "2018-01-01",
+            "杭州",
+            "status 503, code 40001, 12 of 300",
+            "330106",
+        ] {
+            assert_eq!(without_phones(harmless), harmless);
+        }
     }
 }

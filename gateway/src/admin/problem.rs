@@ -2,9 +2,10 @@
 //! `detail` says what happened, to what, and what to do, and carries nothing personal.
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 
 use crate::outbox::{Refusal, Unavailable};
@@ -16,6 +17,7 @@ pub(super) enum Kind {
     BadBody,
     BadId,
     Unauthorized,
+    TooManyGuesses,
     Forbidden,
     NotFound,
     MethodNotAllowed,
@@ -40,6 +42,11 @@ impl Kind {
             Self::BadBody => (StatusCode::BAD_REQUEST, "bad-body", "bad body"),
             Self::BadId => (StatusCode::BAD_REQUEST, "bad-id", "bad id"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "no valid token"),
+            Self::TooManyGuesses => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-guesses",
+                "too many wrong tokens",
+            ),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "not allowed"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "not found"),
             Self::MethodNotAllowed => (
@@ -85,6 +92,7 @@ pub(super) struct Problem {
     kind: Kind,
     detail: String,
     allow: Option<String>,
+    retry_after: Option<Duration>,
 }
 
 impl Problem {
@@ -93,6 +101,7 @@ impl Problem {
             kind,
             detail: detail.into(),
             allow: None,
+            retry_after: None,
         }
     }
 
@@ -102,6 +111,18 @@ impl Problem {
             detail: format!("this path takes {allow}"),
             allow: Some(allow),
             ..Self::new(Kind::MethodNotAllowed, "")
+        }
+    }
+
+    /// An address from which too many wrong tokens came.
+    pub(super) fn paused(left: Duration) -> Self {
+        let seconds = left.as_secs().max(1);
+        Self {
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..Self::new(
+                Kind::TooManyGuesses,
+                format!("too many wrong tokens came from this address; wait {seconds} s"),
+            )
         }
     }
 
@@ -138,6 +159,9 @@ impl ResponseError for Problem {
         let mut response = HttpResponse::build(status);
         if let Some(allow) = &self.allow {
             response.insert_header((ALLOW, allow.as_str()));
+        }
+        if let Some(wait) = self.retry_after {
+            response.insert_header((RETRY_AFTER, wait.as_secs().to_string()));
         }
         if self.kind == Kind::Unauthorized {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));

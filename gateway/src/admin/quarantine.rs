@@ -10,10 +10,10 @@ use serde_json::json;
 
 use super::params::{Params, id};
 use super::problem::{Kind, Problem};
-use super::{Admin, reading, release, rfc3339};
+use super::{Admin, privacy, reading, release, rfc3339};
 use crate::clock::Millis;
 use crate::lead::time::parse_gmt8;
-use crate::outbox::{QuarantineCount, QuarantineId, StoredSuspect};
+use crate::outbox::{Paged, QuarantineCount, QuarantineId, StoredSuspect};
 
 /// Pushes on a page at most: each is read with its body.
 const MOST: usize = 100;
@@ -46,8 +46,8 @@ impl Suspect {
             source: stored.source.clone(),
             reason: stored.reason.clone(),
             received_at: rfc3339(stored.received_at),
-            request_id: stored.request_id.clone(),
-            content_type: stored.content_type.clone(),
+            request_id: stored.request_id.as_deref().map(privacy::without_phones),
+            content_type: privacy::without_phones(&stored.content_type),
             bytes: stored.body.len(),
         }
     }
@@ -198,7 +198,7 @@ pub(super) async fn list(
     let names = ["limit", "cursor", "reason", "source", "since", "until"];
     let params = Params::of(&request, &names)?;
     let limit = params.limit(MOST)?;
-    let cursor = params.cursor()?.map(str::to_owned);
+    let cursor = admin.cursor(&params, Paged::Suspects)?;
     let text = |name: &str| params.text(name).map(str::to_owned);
     let times = (params.text("since"), params.text("until"));
     let wanted = Wanted::of(text("reason"), text("source"), times, admin.clock.now())?;

@@ -11,6 +11,7 @@ use crate::outbox::{Totals, Unavailable};
 /// `GET /api/v1/stats`.
 #[derive(Debug, Serialize)]
 pub(super) struct Stats {
+    config: Option<Running>,
     leads: Leads,
     clock: Clock,
     sinks: BTreeMap<String, Sink>,
@@ -62,6 +63,14 @@ fn clock(admin: &Admin) -> Clock {
         ahead_seconds: ahead.map(seconds),
         believed_in_seconds: belief.believed_in().map(seconds),
     }
+}
+
+/// The configuration that runs.
+#[derive(Debug, Serialize)]
+struct Running {
+    revision: String,
+    loaded_at: String,
+    file: String,
 }
 
 /// How one sink does.
@@ -138,7 +147,13 @@ pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
     for name in names(admin, &totals) {
         sinks.insert(name.clone(), sink(admin, &totals, &name)?);
     }
+    let config = admin.revision.as_ref().map(|revision| Running {
+        revision: revision.hash.clone(),
+        loaded_at: rfc3339(admin.loaded_at),
+        file: revision.file.display().to_string(),
+    });
     Ok(Stats {
+        config,
         leads: Leads {
             accepted: totals.accepted,
             duplicate: totals.duplicate,

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::Admin;
 use super::params::Body;
 use super::problem::{Kind, Problem};
-use crate::outbox::{Outbox, UpkeepError};
+use crate::outbox::{Exported, Outbox, Paged, UpkeepError};
 
 /// Bytes in one piece of a stream.
 const PIECE: usize = 64 << 10;
@@ -23,30 +23,73 @@ const PIECES: usize = 4;
 
 /// `POST /outbox/backup`: the backup itself.
 pub(super) async fn backup(admin: web::Data<Admin>) -> Result<HttpResponse, Problem> {
-    streamed(&admin, |outbox, to| outbox.backup(to).map(drop)).await
+    streamed(&admin, |outbox, to| {
+        let made = outbox.backup(to);
+        match &made {
+            Ok(done) => tracing::info!(records = done.entries, "backup was made"),
+            Err(error) => tracing::warn!(error = %error, "backup was broken off"),
+        }
+        made.map(drop)
+    })
+    .await
 }
 
 /// `POST /outbox/export`: JSON lines.
 pub(super) async fn export(admin: web::Data<Admin>) -> Result<HttpResponse, Problem> {
-    streamed(&admin, write_export).await
+    streamed(&admin, |outbox, to| {
+        let mut count = Disclosed::default();
+        let made = write_export(outbox, to, &mut count);
+        let Disclosed { leads, quarantined } = count;
+        match &made {
+            Ok(()) => tracing::info!(leads, quarantined, "leads were exported"),
+            // What was written before is disclosed all the same.
+            Err(error) => {
+                tracing::warn!(leads, quarantined, error = %error, "export was broken off");
+            }
+        }
+        made
+    })
+    .await
+}
+
+/// What an export has given out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Disclosed {
+    leads: u64,
+    /// Pushes in quarantine.
+    quarantined: u64,
 }
 
 /// Writes an export, line by line.
-pub(crate) fn write_export(outbox: &dyn Outbox, to: &mut dyn Write) -> Result<(), UpkeepError> {
+pub(crate) fn write_export(
+    outbox: &dyn Outbox,
+    to: &mut dyn Write,
+    count: &mut Disclosed,
+) -> Result<(), UpkeepError> {
     let line = |to: &mut dyn Write, text: serde_json::Result<String>| {
         writeln!(to, "{}", text.map_err(io::Error::other)?)
     };
     line(to, serde_json::to_string(&outbox.export_header()))?;
-    outbox.dump(&mut |one| line(to, serde_json::to_string(&one)))
+    outbox.dump(&mut |one| {
+        line(to, serde_json::to_string(&one))?;
+        match one {
+            Exported::Lead(_) => count.leads += 1,
+            Exported::Suspect(_) => count.quarantined += 1,
+        }
+        Ok(())
+    })
 }
 
 async fn streamed(
     admin: &web::Data<Admin>,
-    make: fn(&dyn Outbox, &mut dyn Write) -> Result<(), UpkeepError>,
+    make: impl FnOnce(&dyn Outbox, &mut dyn Write) -> Result<(), UpkeepError> + Send + 'static,
 ) -> Result<HttpResponse, Problem> {
     let (to, mut pieces) = mpsc::channel::<Result<Bytes, UpkeepError>>(PIECES);
     let outbox = std::sync::Arc::clone(&admin.outbox);
+    // What is logged on the thread says who asked, as everywhere.
+    let asked = tracing::Span::current();
     actix_web::rt::task::spawn_blocking(move || {
+        let _asked = asked.enter();
         let mut stream = io::BufWriter::with_capacity(PIECE, Stream(to.clone()));
         let made = make(&*outbox, &mut stream);
         let made = made.and_then(|()| Ok(stream.flush()?));
@@ -111,10 +154,24 @@ impl Default for Step {
 pub(super) async fn rekey(admin: web::Data<Admin>, body: Body) -> Result<HttpResponse, Problem> {
     let Step { from, limit } = body.json()?;
     let limit = limit.clamp(1, 10_000);
+    if let Some(from) = &from
+        && !admin.outbox.continues(Paged::Rekey, from)
+    {
+        let detail = "`from` is not where a step of rekeying ended: give its `next`";
+        return Err(Problem::new(Kind::BadBody, detail));
+    }
     let step = web::block(move || admin.outbox.rekey(from.as_deref(), limit));
     let done = step
         .await
         .map_err(|_| Problem::new(Kind::Internal, "rekeying was cut short"))??;
+    let last = done.next.is_none();
+    if done.resealed > 0 || last {
+        tracing::info!(
+            records = done.resealed,
+            last,
+            "records were sealed with the current key"
+        );
+    }
     Ok(
         HttpResponse::Ok()
             .json(serde_json::json!({ "resealed": done.resealed, "next": done.next })),

@@ -1,12 +1,13 @@
 //! `leadgate check`: everything that is wrong with the configuration, at once.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{BAD_CONFIG, FAILED, Global, fail};
+use super::{BAD_CONFIG, FAILED, Global, fail, out};
 use crate::config::{self, Catalogue, Config, Environment, Purpose, Report};
-use crate::plugin::Plugins;
+use crate::outbox::sled;
+use crate::plugin::{Plugins, SinkConfig};
+use crate::terminal;
 
 #[derive(clap::Args)]
 pub(super) struct Check {
@@ -24,26 +25,38 @@ pub(super) fn run(global: &Global, check: &Check) -> ExitCode {
         Ok(file) => file,
         Err(code) => return code,
     };
-    let (config, report) = config::load(&file, &Environment::process(), &mut plugins);
-    if global.json && (!check.connect || config.is_none()) {
-        println!("{:#}", report.json(global.lang()));
+    let (config, mut report) = config::load(&file, &Environment::process(), &mut plugins);
+    if let Some(config) = &config {
+        try_libraries(config, &plugins, &mut report);
+        report.look_around(config);
+        // The store says which key it needs, also while a daemon has it.
+        if let Some(id) = sled::missing_key(&config.outbox.path, &config.outbox.keys) {
+            report.missing_key(&id);
+        }
+    }
+    let good = config.filter(|_| !report.has_errors());
+    if global.json && (!check.connect || good.is_none()) {
+        out::json(&report.json(global.lang()));
     } else {
         print_report(global, &report);
     }
-    let Some(config) = config else {
+    let Some(config) = good else {
         return ExitCode::from(BAD_CONFIG);
     };
     if !global.json {
         let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
-        println!(
+        outln!(
             "{}: {} · {}: {} · {}: {}",
             global.lang().pick("the configuration is good", "配置正确"),
-            file.display(),
+            absolute(&file).display(),
             global.lang().pick("sources", "来源"),
             names(config.sources.keys().collect()),
             global.lang().pick("sinks", "目的地"),
             names(config.sinks.keys().collect()),
         );
+        for note in report.notes(global.lang()) {
+            outln!("{note}");
+        }
     }
     if check.connect
         && let Err(code) = super::check_connect::run(global, &config, &plugins)
@@ -51,6 +64,32 @@ pub(super) fn run(global: &Global, check: &Check) -> ExitCode {
         return code;
     }
     ExitCode::SUCCESS
+}
+
+/// Makes each sink whose plugin is a library, and lets it go: what a plugin of another hand
+/// refuses when it makes a sink is found here, not at the start. First-party plugins refuse
+/// nothing there that their check did not.
+fn try_libraries(config: &Config, plugins: &Plugins, report: &mut Report) {
+    for (name, sink) in &config.sinks {
+        if !config.plugins.contains_key(&sink.plugin) {
+            continue;
+        }
+        let wanted = SinkConfig {
+            name,
+            settings: &sink.settings,
+            tables: &config.tables,
+        };
+        let made = plugins
+            .get(&sink.plugin)
+            .map(|plugin| plugin.create(&wanted));
+        if let Some(Err(problems)) = made {
+            report.refused(name, problems);
+        }
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Loads the configuration for a command that needs it. What is wrong goes to stderr.
@@ -76,6 +115,16 @@ pub(super) fn load_for(
     })
 }
 
+/// The same where a configuration is a help and not a need: nothing is said.
+pub(super) fn quietly(
+    purpose: Purpose<'_>,
+    global: &Global,
+    plugins: &mut Plugins,
+) -> Option<Config> {
+    let file = config::locate(global.config.as_deref()).ok()?;
+    config::load_for(purpose, &file, &Environment::process(), plugins).0
+}
+
 /// The configuration's file, unless somebody else can have written it.
 pub(super) fn located(global: &Global) -> Result<PathBuf, ExitCode> {
     config::locate(global.config.as_deref())
@@ -90,9 +139,7 @@ pub(super) fn load_file(file: &Path, plugins: &mut Plugins) -> Result<Config, St
 
 pub(super) fn print_report(global: &Global, report: &Report) {
     if !report.diagnostics().is_empty() {
-        eprint!(
-            "{}",
-            report.render(global.lang(), std::io::stderr().is_terminal())
-        );
+        super::out::message(&report.render(global.lang(), terminal::colours_on_stderr()));
+        super::out::message(&format!("{}\n", report.summary(global.lang())));
     }
 }

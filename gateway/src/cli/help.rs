@@ -17,6 +17,7 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("outbox show", "查看一条投递及其每次尝试"),
     ("outbox retry", "重新投递一条，或某目的地的全部死信"),
     ("outbox cancel", "放弃一条投递"),
+    ("outbox orphaned", "列出目的地已不在配置中的投递"),
     ("leads", "查找客资"),
     (
         "leads find",
@@ -39,7 +40,10 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("sink", "查看、暂停、恢复、测试目的地，或充当一个"),
     ("sink list", "列出目的地及其待处理数量"),
     ("sink pause", "暂停目的地，重启后仍暂停，直到恢复"),
-    ("sink resume", "恢复已暂停的目的地"),
+    (
+        "sink resume",
+        "恢复目的地：结束暂停、熔断等待和对方要求的等待",
+    ),
     (
         "sink test",
         "立即向目的地发送一条测试客资（暂停时也可），并显示结果",
@@ -135,6 +139,8 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ),
     ("outbox retry", "yes", "不再询问"),
     ("outbox cancel", "id", "投递编号"),
+    ("outbox orphaned", "limit", "最多多少条 [默认：50]"),
+    ("outbox orphaned", "all", "全部列出"),
     (
         "check",
         "connect",
@@ -172,6 +178,51 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "reveal",
         "显示推送内容；守护进程会记录此操作",
     ),
+    ("outbox salvage", "to", "新发件箱的目录：须为空或不存在"),
+    ("outbox backup", "to", "要写的文件；须不存在"),
+    ("outbox restore", "from", "备份文件"),
+    ("outbox restore", "to", "新发件箱的目录：须为空或不存在"),
+    (
+        "outbox restore",
+        "paused",
+        "所有目的地启动后均为暂停，确认之前不投递任何内容",
+    ),
+    ("outbox import", "file", "导出的文件，或用 - 从标准输入读取"),
+    (
+        "demo",
+        "once",
+        "第一条客资后即停止；仅当替身确实收到时退出码为 0",
+    ),
+    ("demo", "port", "接收推送的端口 [默认：8080，被占用则任选]"),
+    (
+        "push",
+        "url",
+        "推送到哪里，如 http://127.0.0.1:8080/tmall/leads",
+    ),
+    ("push", "app_key", "以 app_key 发送"),
+    (
+        "push",
+        "secret",
+        "签名密钥：env:NAME、file:PATH，或密钥本身（他人可在进程列表中看到）",
+    ),
+    ("push", "method", "以 method 发送 [默认：不发送]"),
+    (
+        "push",
+        "lead",
+        "客资文件，原样发送，无论是否有效 [默认：文档中的示例]",
+    ),
+    (
+        "push",
+        "count",
+        "推送多少次；多于一次时各有自己的 record_id，从客资的开始递增",
+    ),
+    ("push", "record_id", "第一次推送的客资 ID [默认：客资中的]"),
+    (
+        "push",
+        "rate",
+        "每秒最多开始多少次推送，如 20 或 20/s、600/min、1000/h [默认：不限]",
+    ),
+    ("push", "concurrency", "同时进行的推送数"),
     ("quarantine release", "id", "隔离推送的编号"),
     ("quarantine release", "reason", "放行该原因的全部"),
     ("quarantine release", "source", "放行该来源的全部"),
@@ -190,17 +241,67 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
 /// The command tree with its help in Chinese.
 pub(super) fn in_chinese(command: clap::Command) -> clap::Command {
     let command = command.about("接收天猫推送的客资，可靠落盘，再投递到您配置的目的地");
-    let command = ABOUTS.into_iter().fold(command, |command, (path, about)| {
-        at(command, path, |command| command.about(about))
-    });
+    let command = ABOUTS
+        .iter()
+        .copied()
+        .fold(command, |command, (path, about)| {
+            at(command, path, |command| command.about(about))
+        });
     let command = command.mut_subcommand("outbox", super::upkeep::localized);
+    let command = everywhere(command);
     ARGUMENTS
-        .into_iter()
+        .iter()
+        .copied()
         .fold(command, |command, (path, argument, help)| {
             at(command, path, |command| {
                 command.mut_arg(argument, |arg| arg.help(help))
             })
         })
+}
+
+/// Arguments that mean the same in every command that has them.
+const EVERYWHERE: &[(&str, &str)] = &[
+    (
+        "config",
+        "配置文件 [默认：$LEADGATE_CONFIG、./leadgate.toml、/etc/leadgate/leadgate.toml]",
+    ),
+    ("lang", "消息语言：en 或 zh-CN [默认：取自环境]"),
+    ("json", "输出机器可读的 JSON"),
+    (
+        "url",
+        "守护进程 API 的地址，如 http://127.0.0.1:8081 [默认：取自配置]",
+    ),
+    ("token_env", "存放令牌的环境变量名 [默认：取自配置]"),
+    ("limit", "最多多少条 [默认：50]"),
+    ("all", "全部列出，不论多少"),
+    ("id", "编号"),
+    ("token_file", "存放令牌的文件"),
+    ("name", "目的地的名字"),
+    (
+        "reason",
+        "只看该原因：stale、no_timestamp、unparsable、not_an_object、no_known_field、unknown_method、open_key",
+    ),
+    ("source", "只看该来源"),
+    ("since", "只看此时间及之后接收的"),
+    ("until", "只看此时间之前接收的"),
+    ("reveal", "显示个人信息；守护进程会记录此操作"),
+    ("yes", "不再询问"),
+    ("force", "仍然执行"),
+    ("shell", "哪种 shell"),
+];
+
+fn everywhere(command: clap::Command) -> clap::Command {
+    let command = EVERYWHERE
+        .iter()
+        .copied()
+        .fold(command, |command, (id, help)| {
+            if command.get_arguments().any(|arg| arg.get_id() == id) {
+                command.mut_arg(id, |arg| arg.help(help))
+            } else {
+                command
+            }
+        });
+    command.mut_subcommands(everywhere)
 }
 
 /// Changes the command at a path of one or two names.
@@ -223,6 +324,19 @@ mod tests {
 
     use super::*;
 
+    fn arguments_are_chinese(command: &clap::Command) {
+        for arg in command.get_arguments() {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                help.chars().any(|letter| letter >= '\u{4e00}'),
+                "{} {}: {help}",
+                command.get_name(),
+                arg.get_id()
+            );
+        }
+        command.get_subcommands().for_each(arguments_are_chinese);
+    }
+
     #[test]
     fn every_command_is_described_in_chinese() {
         let is_chinese = |command: &clap::Command| {
@@ -230,6 +344,7 @@ mod tests {
             about.is_some_and(|about| about.chars().any(|letter| letter >= '\u{4e00}'))
         };
         let tree = in_chinese(super::super::Cli::command());
+        arguments_are_chinese(&tree);
         for noun in tree.get_subcommands() {
             assert!(is_chinese(noun), "{}", noun.get_name());
             for verb in noun.get_subcommands() {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
 use super::table::{self, Column, column};
-use super::{FAILED, Global, fail, finish, quarantine};
+use super::{FAILED, Global, fail, finish, out, quarantine};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -178,15 +178,15 @@ fn get(global: &Global, one: &Show, path: &str) -> Result<Value, ExitCode> {
 fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
     let lead = get(global, one, "/leads")?;
     if global.json {
-        println!("{lead:#}");
+        out::json(&lead);
         return Ok(());
     }
     let lang = global.lang();
-    println!("{} {}", lang.pick("lead", "客资"), one.id);
+    outln!("{} {}", lang.pick("lead", "客资"), one.id);
     for revision in lead["revisions"].as_array().into_iter().flatten() {
         let (number, at) = (&revision["revision"], &revision["received_at"]);
         let at = at.as_str().unwrap_or_default();
-        println!("\n{} {number} · {at}", lang.pick("revision", "版本"));
+        outln!("\n{} {number} · {at}", lang.pick("revision", "版本"));
         let fields: Vec<_> = revision["lead"]
             .as_object()
             .into_iter()
@@ -201,9 +201,9 @@ fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
         ];
         table::print(global, &columns, &fields);
     }
-    println!();
+    outln!();
     if lead["unrouted"] == true {
-        println!(
+        outln!(
             "{}",
             lang.pick(
                 "no sink wanted it; once one does, a re-push brings it in",

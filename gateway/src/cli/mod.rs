@@ -13,6 +13,7 @@ mod completions;
 mod config;
 mod demo;
 mod figures;
+mod held;
 mod help;
 mod init;
 mod leads;
@@ -27,6 +28,7 @@ mod sink;
 mod stand_in;
 mod table;
 mod upkeep;
+mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -123,14 +125,12 @@ pub fn main() -> ExitCode {
 fn run() -> ExitCode {
     // Only fails if someone else was first, and then TLS works as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let language = Lang::from_env(None);
-    let matches = match localized(language).try_get_matches() {
-        Ok(matches) => matches,
-        Err(error) => error.exit(),
-    };
-    let cli = match <Cli as clap::FromArgMatches>::from_arg_matches(&matches) {
+    let lang = usage::lang(std::env::args_os());
+    let matches = localized(lang).try_get_matches();
+    let cli = matches.and_then(|matches| <Cli as clap::FromArgMatches>::from_arg_matches(&matches));
+    let cli = match cli {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => return usage::print(&error, lang),
     };
     let global = &cli.global;
     match cli.command {
@@ -155,7 +155,7 @@ fn localized(lang: Lang) -> clap::Command {
     let command = Cli::command();
     match lang {
         Lang::En => command,
-        Lang::ZhCn => help::in_chinese(command).mut_subcommand("outbox", upkeep::localized),
+        Lang::ZhCn => help::in_chinese(command),
     }
 }
 

@@ -1,7 +1,8 @@
 //! `leadgate outbox`: what is in the outbox of the running daemon, and repairing it. The
 //! commands for the store as a whole are in [`super::upkeep`].
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::fmt::Write as _;
+use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
 use super::table::{self, Column, column};
-use super::{FAILED, Global, USAGE, fail, finish};
+use super::{FAILED, Global, USAGE, fail, finish, held, out};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -23,6 +24,8 @@ pub(super) enum Command {
     Retry(Retry),
     /// Give a delivery up
     Cancel(One),
+    /// List deliveries whose sink is not configured any more
+    Orphaned(Orphaned),
     #[command(flatten)]
     Upkeep(super::upkeep::Command),
 }
@@ -60,6 +63,18 @@ pub(super) struct One {
 }
 
 #[derive(clap::Args)]
+pub(super) struct Orphaned {
+    /// How many at most [default: 50]
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+    /// All of them, however many
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(clap::Args)]
 pub(super) struct Retry {
     /// Id of the delivery
     #[arg(required_unless_present = "sink", conflicts_with = "sink")]
@@ -80,13 +95,14 @@ pub(super) struct Retry {
     target: Target,
 }
 
-const DELIVERIES: [Column; 8] = [
+const DELIVERIES: [Column; 9] = [
     column("id", "id", "编号"),
     column("sink", "sink", "目的地"),
     column("state", "state", "状态"),
     column("attempts", "attempts", "次数"),
     column("created_at", "created", "创建时间"),
     column("due_at", "due", "下次投递"),
+    column("held", "held by", "受阻"),
     column("lead", "lead", "客资"),
     column("last_reason", "last reason", "最近原因"),
 ];
@@ -107,7 +123,7 @@ const DELIVERY: [Column; 13] = [
     column("fallback_of", "instead of", "替代"),
 ];
 
-const ATTEMPTS: [Column; 7] = [
+const ATTEMPT: [Column; 8] = [
     column("number", "attempt", "第几次"),
     column("started_at", "started", "开始时间"),
     column("duration_ms", "ms", "毫秒"),
@@ -115,6 +131,7 @@ const ATTEMPTS: [Column; 7] = [
     column("rule", "rule", "规则"),
     column("reason", "reason", "原因"),
     column("receipt", "receipt", "回执"),
+    column("trace_id", "trace", "追踪号"),
 ];
 
 pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
@@ -125,8 +142,10 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
         Command::Retry(args) => retry(global, args),
         Command::Cancel(one) => {
             let path = format!("/deliveries/{}/cancel", encoded(&one.id));
-            repair(global, &one.target, &path, &json!({}))
+            let delivery = Api::of(global, &one.target).and_then(|api| api.post(&path, &json!({})));
+            delivery.map(|delivery| print_delivery(global, &delivery))
         }
+        Command::Orphaned(args) => orphaned(global, args),
         Command::Upkeep(command) => return super::upkeep::run(global, command),
     })
 }
@@ -140,7 +159,7 @@ fn deliveries(global: &Global, args: &Deliveries) -> Result<(), ExitCode> {
         .with("newer_than", args.newer_than.as_ref())
         .with("limit", limit);
     let list = Api::of(global, &args.target)?.list("/deliveries", &query, args.all)?;
-    table::print_list(global, &DELIVERIES, &list);
+    print_deliveries(global, list);
     Ok(())
 }
 
@@ -153,34 +172,121 @@ fn show(global: &Global, one: &One) -> Result<(), ExitCode> {
 
 fn print_delivery(global: &Global, delivery: &Value) {
     if global.json {
-        println!("{delivery:#}");
+        out::json(delivery);
         return;
     }
     table::print_one(global, &DELIVERY, delivery);
+    let lang = global.lang();
+    for hold in held::lines(global, &delivery["held_by"]) {
+        say(lang.pick("held", "受阻"), &hold);
+    }
+    if let Some(advice) = delivery["advice"].as_str() {
+        say(
+            lang.pick("note", "提示"),
+            &advice_in(global, delivery, advice),
+        );
+    }
     let history = delivery["history"].as_array();
-    if let Some(history) = history.filter(|history| !history.is_empty()) {
-        println!();
-        table::print(global, &ATTEMPTS, history);
+    for attempt in history.into_iter().flatten() {
+        outln!();
+        table::print_one(global, &ATTEMPT, attempt);
+        for (title, field) in [
+            (lang.pick("request", "请求"), "request"),
+            (lang.pick("answer", "应答"), "response"),
+        ] {
+            let text = attempt[field].as_str().unwrap_or_default().trim();
+            if !text.is_empty() {
+                outln!("{title}");
+                for line in text.lines() {
+                    block(line);
+                }
+            }
+        }
     }
 }
 
-fn repair(global: &Global, target: &Target, path: &str, body: &Value) -> Result<(), ExitCode> {
-    let delivery = Api::of(global, target)?.post(path, body)?;
-    print_delivery(global, &delivery);
+/// A title and a text, in lines that fit.
+fn say(title: &str, text: &str) {
+    outln!("{title}");
+    block(text);
+}
+
+fn block(text: &str) {
+    let text = crate::terminal::visible(text);
+    for line in table::wrapped(&text, crate::terminal::columns().saturating_sub(2).max(20)) {
+        outln!("  {line}");
+    }
+}
+
+/// What the attempts say together, in the reader's language.
+fn advice_in(global: &Global, delivery: &Value, advice: &str) -> String {
+    let history = delivery["history"].as_array();
+    let unanswered = history.into_iter().flatten();
+    let unanswered = unanswered.filter(|one| one["outcome"] == "ambiguous");
+    let (mut times, mut late) = (0, 0);
+    for one in unanswered {
+        times += 1;
+        late += usize::from(one["rule"] == "timeout");
+    }
+    let mut zh = format!("有 {times} 次已发出但没有应答：对方可能已收到 {times} 次");
+    if late > 0 {
+        let sink = delivery["sink"].as_str().unwrap_or_default();
+        let _ = write!(
+            zh,
+            "；其中 {late} 次超时：若对方应答更慢，请调大 sinks.{sink} 的 timeout"
+        );
+    }
+    global.lang().pick(advice.to_owned(), zh)
+}
+
+fn orphaned(global: &Global, args: &Orphaned) -> Result<(), ExitCode> {
+    let limit = if args.all { Some(500) } else { args.limit };
+    let query = Query::default().with("limit", limit);
+    let list = Api::of(global, &args.target)?.list("/orphaned", &query, args.all)?;
+    print_deliveries(global, list);
     Ok(())
+}
+
+fn print_deliveries(global: &Global, mut list: Value) {
+    if !global.json {
+        for item in list["items"].as_array_mut().into_iter().flatten() {
+            item["held"] = held::brief(global, &item["held_by"]).into();
+        }
+    }
+    table::print_list(global, &DELIVERIES, &list);
+}
+
+/// Tries one again now. Fails if something holds it that does not end by itself soon.
+fn retry_one(global: &Global, args: &Retry, id: &str) -> Result<(), ExitCode> {
+    let path = format!("/deliveries/{}/retry", encoded(id));
+    let api = Api::of(global, &args.target)?;
+    let delivery = api.post(&path, &json!({ "force": args.force }))?;
+    print_delivery(global, &delivery);
+    warn_of_other_files(global, args, &api);
+    if !held::needs_a_person(&delivery["held_by"]) {
+        return Ok(());
+    }
+    let lang = global.lang();
+    let why = held::lines(global, &delivery["held_by"]).join("; ");
+    Err(fail(
+        lang.pick(
+            format!("it is due, and is not tried now: {why}"),
+            format!("已设为立即投递，但现在不会尝试：{why}"),
+        ),
+        FAILED,
+    ))
 }
 
 fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
     if let Some(id) = &args.id {
-        let path = format!("/deliveries/{}/retry", encoded(id));
-        return repair(global, &args.target, &path, &json!({ "force": args.force }));
+        return retry_one(global, args, id);
     }
     let sink = args.sink.as_deref().unwrap_or_default();
     let path = format!("/sinks/{}/retry-dead", encoded(sink));
     let api = Api::of(global, &args.target)?;
     let count = api.post(&path, &json!({ "plan": true }))?["count"].take();
     let lang = global.lang();
-    eprintln!(
+    errln!(
         "leadgate: {}",
         lang.pick(
             format!("{sink} has {count} dead letters"),
@@ -189,10 +295,7 @@ fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
     );
     if count == 0 {
         if global.json {
-            println!(
-                "{:#}",
-                json!({ "retried": 0, "skipped": 0, "remaining": 0 })
-            );
+            out::json(&json!({ "retried": 0, "skipped": 0, "remaining": 0 }));
         }
         return Ok(());
     }
@@ -200,20 +303,69 @@ fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
         return Err(ExitCode::from(FAILED));
     }
     let outcome = api.post(&path, &json!({ "confirm_count": count }))?;
+    warn_of_other_files(global, args, &api);
     if global.json {
-        println!("{outcome:#}");
+        out::json(&outcome);
         return Ok(());
     }
     let (retried, skipped) = (&outcome["retried"], &outcome["skipped"]);
     let remaining = &outcome["remaining"];
-    println!(
+    outln!(
         "{}",
         lang.pick(
             format!("{retried} tried again, {skipped} skipped, {remaining} dead letters now"),
             format!("{retried} 条重新投递，{skipped} 条跳过，现有死信 {remaining} 条")
         )
     );
+    let skipped = outcome["skipped_because"].as_object();
+    for (reason, count) in skipped.into_iter().flatten() {
+        let (en, zh) = match reason.as_str() {
+            "newer" => (
+                "the sink was given, or waits for, a newer revision of the lead",
+                "目的地已收到或正等待该客资的新版本",
+            ),
+            "in_flight" => ("an attempt is under way", "正在投递"),
+            "over" => (
+                "it was delivered or superseded meanwhile",
+                "其间已送达或被取代",
+            ),
+            "no_sink" => ("its sink is not configured", "目的地未配置"),
+            "died_again" => ("it became a dead letter again meanwhile", "其间又成为死信"),
+            _ => ("it is gone", "已不存在"),
+        };
+        outln!("  {count}: {}", lang.pick(en, zh));
+    }
     Ok(())
+}
+
+/// What is tried again is rendered with the configuration that runs: says so where the files
+/// of this machine are others by now.
+fn warn_of_other_files(global: &Global, args: &Retry, api: &Api<'_>) {
+    // The files of another machine's daemon are not here.
+    if args.target.url.is_some() {
+        return;
+    }
+    let Ok(stats) = api.get("/stats") else { return };
+    let running = &stats["config"];
+    let (Some(file), Some(hash)) = (running["file"].as_str(), running["revision"].as_str()) else {
+        return;
+    };
+    let here = crate::config::Revision::of(std::path::Path::new(file));
+    if here.is_ok_and(|here| here.hash != hash) {
+        let since = running["loaded_at"].as_str().unwrap_or_default();
+        let since = table::time(global.lang(), since).unwrap_or_default();
+        errln!(
+            "leadgate: {}",
+            global.lang().pick(
+                format!(
+                    "{file}, or a file beside it, was changed since the daemon started ({since}): it sends what it was started with; restart it to use the change"
+                ),
+                format!(
+                    "{file} 或其旁的文件在守护进程启动（{since}）后有改动：仍按启动时的配置投递；重启后改动才生效"
+                )
+            )
+        );
+    }
 }
 
 /// Asks on the terminal.
@@ -227,11 +379,7 @@ fn confirm(global: &Global) -> Result<bool, ExitCode> {
         );
         return Err(fail(message, USAGE));
     }
-    eprint!(
-        "{}",
-        lang.pick("try all of them again? [y/N] ", "全部重新投递？[y/N] ")
-    );
-    let _ = std::io::stderr().flush();
+    out::message(lang.pick("try all of them again? [y/N] ", "全部重新投递？[y/N] "));
     let mut answer = String::new();
     let read = stdin.lock().read_line(&mut answer);
     read.map_err(|error| fail(error, FAILED))?;
@@ -244,7 +392,7 @@ fn confirm(global: &Global) -> Result<bool, ExitCode> {
 fn stats(global: &Global, target: &Target) -> Result<(), ExitCode> {
     let stats = Api::of(global, target)?.get("/stats")?;
     if global.json {
-        println!("{stats:#}");
+        out::json(&stats);
         return Ok(());
     }
     let leads = [
@@ -261,7 +409,7 @@ fn stats(global: &Global, target: &Target) -> Result<(), ExitCode> {
     if stats["clock"]["state"] == "ahead" {
         let [now, newest] =
             ["now", "newest"].map(|key| stats["clock"][key].as_str().unwrap_or_default());
-        println!(
+        outln!(
             "\n{}",
             global.lang().pick(
                 format!(
@@ -273,7 +421,7 @@ fn stats(global: &Global, target: &Target) -> Result<(), ExitCode> {
             )
         );
     }
-    println!();
+    outln!();
     super::sink::print(global, &by_name(&stats["sinks"]));
     Ok(())
 }

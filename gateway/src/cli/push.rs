@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::innermost;
 use super::figures::Figures;
-use super::{FAILED, Global, fail, runtime};
+use super::{FAILED, Global, fail, out, runtime};
 use crate::clock::{Clock, SystemClock};
 use crate::lang::Lang;
 use crate::lead;
@@ -67,10 +67,10 @@ pub(super) fn run(global: &Global, args: Args) -> ExitCode {
     let took = began.elapsed();
     if count > 1 {
         if global.json {
-            println!("{:#}", figures.json(took));
+            out::json(&figures.json(took));
         } else {
             for line in figures.lines(global.lang()) {
-                println!("{line}");
+                outln!("{line}");
             }
         }
     }
@@ -139,12 +139,12 @@ impl Sender {
             let first = figures.note(ended.took, &ended.said(), accepted);
             if self.args.count > 1 {
                 if first && !accepted {
-                    eprintln!("leadgate: {}", ended.line());
+                    errln!("leadgate: {}", ended.line());
                 }
             } else if global.json {
-                println!("{}", ended.json());
+                outln!("{}", ended.json());
             } else {
-                println!("{}", ended.line());
+                outln!("{}", ended.line());
             }
         }
         figures
@@ -263,7 +263,7 @@ impl Ended {
 
 fn summarize(lang: Lang, accepted: u64, count: u32, took: Duration) {
     let seconds = took.as_secs_f64();
-    eprintln!(
+    errln!(
         "{}",
         lang.pick(
             format!("{accepted} of {count} accepted in {seconds:.2} s"),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
 use super::table::{self, Column, column};
-use super::{FAILED, Global, USAGE, fail, finish};
+use super::{FAILED, Global, USAGE, fail, finish, out};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -143,7 +143,7 @@ fn list(global: &Global, args: &List) -> Result<(), ExitCode> {
         );
         if *not_kept != 0 {
             let (first, last) = (&count["first_not_kept_at"], &count["last_not_kept_at"]);
-            eprintln!(
+            errln!(
                 "leadgate: {}",
                 lang.pick(
                     format!(
@@ -168,17 +168,22 @@ fn get(global: &Global, target: &Target, id: &str, reveal: bool) -> Result<Value
 fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
     let push = get(global, &one.target, &one.id, one.reveal)?;
     if global.json {
-        println!("{push:#}");
+        out::json(&push);
         return Ok(());
     }
     table::print_one(global, &PUSH, &push);
-    let more = [
-        column("query", "query", "查询串"),
-        column("body", "body", "请求体"),
-    ];
-    table::print_one(global, &more, &push);
+    // Whole, however wide the terminal is: this is what was signed.
+    let lang = global.lang();
+    for (title, field) in [
+        (lang.pick("query", "查询串"), "query"),
+        (lang.pick("body", "请求体"), "body"),
+    ] {
+        if let Some(text) = push[field].as_str() {
+            outln!("{title}: {}", text.replace(['\n', '\r'], " "));
+        }
+    }
     for line in becomes(global, &push) {
-        println!("{line}");
+        outln!("{line}");
     }
     Ok(())
 }
@@ -246,7 +251,7 @@ fn release(global: &Global, args: &Release, id: &str) -> Result<(), ExitCode> {
     let lang = global.lang();
     let push = get(global, &args.target, id, false)?;
     for line in becomes(global, &push) {
-        eprintln!("{line}");
+        errln!("{line}");
     }
     let unreachable = push["becomes"]["reachable"] == false;
     if unreachable && !args.yes && !args.force {
@@ -258,7 +263,7 @@ fn release(global: &Global, args: &Release, id: &str) -> Result<(), ExitCode> {
     let path = format!("/quarantine/{}/release", encoded(id));
     let answer = Api::of(global, &args.target)?.post(&path, &json!({ "force": unreachable }))?;
     if global.json {
-        println!("{answer:#}");
+        out::json(&answer);
         return Ok(());
     }
     let lead = answer["lead"].as_str().unwrap_or_default();
@@ -270,7 +275,7 @@ fn release(global: &Global, args: &Release, id: &str) -> Result<(), ExitCode> {
     } else {
         lang.pick("released as lead", "已放行为客资")
     };
-    println!("{what} {lead}");
+    outln!("{what} {lead}");
     Ok(())
 }
 
@@ -299,7 +304,7 @@ fn release_many(global: &Global, args: &Release) -> Result<(), ExitCode> {
         all.collect::<Vec<_>>().join(", ")
     };
     let (reasons, sources) = (pairs(&plan["by_reason"]), pairs(&plan["by_source"]));
-    eprintln!(
+    errln!(
         "leadgate: {}",
         lang.pick(
             format!("{count} pushes ({reasons}; {sources}); nobody could be reached by {unreachable} of them"),
@@ -312,14 +317,14 @@ fn release_many(global: &Global, args: &Release) -> Result<(), ExitCode> {
     wish["confirm_count"] = count.clone();
     let done = api.post("/quarantine/release", &wish)?;
     if global.json {
-        println!("{done:#}");
+        out::json(&done);
         return Ok(());
     }
     let number = |name: &str| done[name].to_string();
     let (released, duplicates) = (number("released"), number("duplicates"));
     let (unreachable, gone) = (number("unreachable"), number("without_source"));
     let remaining = number("remaining");
-    println!(
+    outln!(
         "{}",
         lang.pick(
             format!(
@@ -338,7 +343,7 @@ fn discard(global: &Global, one: &Discard) -> Result<(), ExitCode> {
     if !one.yes {
         let push = get(global, &one.target, &one.id, false)?;
         for line in becomes(global, &push) {
-            eprintln!("{line}");
+            errln!("{line}");
         }
         confirm(
             global,
@@ -348,9 +353,9 @@ fn discard(global: &Global, one: &Discard) -> Result<(), ExitCode> {
     let path = format!("/quarantine/{}/discard", encoded(&one.id));
     let answer = Api::of(global, &one.target)?.post(&path, &json!({}))?;
     if global.json {
-        println!("{answer:#}");
+        out::json(&answer);
     } else {
-        println!("{} {}", lang.pick("discarded", "已丢弃"), one.id);
+        outln!("{} {}", lang.pick("discarded", "已丢弃"), one.id);
     }
     Ok(())
 }
@@ -366,7 +371,7 @@ fn confirm(global: &Global, question: &str) -> Result<(), ExitCode> {
         );
         return Err(fail(format!("{question} {why}"), USAGE));
     }
-    eprint!("{question} [y/N] ");
+    out::message(&format!("{question} [y/N] "));
     let mut answer = String::new();
     let read = stdin.lock().read_line(&mut answer);
     read.map_err(|error| fail(error, FAILED))?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, column};
-use super::{FAILED, Global, finish};
+use super::{FAILED, Global, finish, held, out};
 use crate::delivery::LONGEST_TRIAL;
 
 #[derive(Subcommand)]
@@ -17,7 +17,7 @@ pub(super) enum Command {
     List(Target),
     /// Start no more attempts for a sink, until it is resumed; a restart does not end it
     Pause(Named),
-    /// Let a paused sink go on
+    /// Let a sink go on: ends a pause, the breaker's wait and the wait that the destination asked for
     Resume(Named),
     /// Send a sink one test lead now, also while it is paused, and show how that ends
     Test(Named),
@@ -33,10 +33,11 @@ pub(super) struct Named {
     target: Target,
 }
 
-const SINKS: [Column; 11] = [
+const SINKS: [Column; 13] = [
     column("name", "sink", "目的地"),
     column("paused", "paused", "暂停"),
     column("breaker", "breaker", "熔断"),
+    column("held", "held by", "受阻"),
     column("pending", "pending", "待投递"),
     column("in_flight", "in flight", "投递中"),
     column("retrying", "retrying", "重试中"),
@@ -44,6 +45,7 @@ const SINKS: [Column; 11] = [
     column("delivered", "delivered", "已送达"),
     column("dead", "dead", "死信"),
     column("oldest_pending_seconds", "oldest (s)", "最早（秒）"),
+    column("last_delivered_at", "last delivered", "最近送达"),
     column("plugin", "plugin", "插件"),
 ];
 
@@ -60,7 +62,7 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
 fn list(global: &Global, target: &Target) -> Result<(), ExitCode> {
     let sinks = Api::of(global, target)?.get("/sinks")?;
     if global.json {
-        println!("{sinks:#}");
+        out::json(&sinks);
     } else {
         print(global, table::items(&sinks));
     }
@@ -79,6 +81,12 @@ pub(super) fn print(global: &Global, sinks: &[Value]) {
     };
     let sinks = sinks.iter().cloned().map(|mut sink| {
         sink["paused"] = word(sink["paused"] == true).into();
+        // What stands in a column of its own is not said twice, nor that it is at work.
+        let mut holds = sink["holds"].take();
+        if let Some(holds) = holds.as_array_mut() {
+            holds.retain(|hold| hold["reason"] != "paused" && hold["reason"] != "slots");
+        }
+        sink["held"] = held::brief(global, &holds).into();
         sink
     });
     table::print(global, &SINKS, &sinks.collect::<Vec<_>>());
@@ -88,7 +96,7 @@ fn set(global: &Global, named: &Named, verb: &str) -> Result<(), ExitCode> {
     let path = format!("/sinks/{}/{verb}", encoded(&named.name));
     let answer = Api::of(global, &named.target)?.post(&path, &json!({}))?;
     if global.json {
-        println!("{answer:#}");
+        out::json(&answer);
         return Ok(());
     }
     let lang = global.lang();
@@ -97,7 +105,24 @@ fn set(global: &Global, named: &Named, verb: &str) -> Result<(), ExitCode> {
     } else {
         lang.pick("running", "运行中")
     };
-    println!("{}: {state}", named.name);
+    outln!("{}: {state}", named.name);
+    for (key, en, zh) in [
+        ("pause", "ended: the pause", "已结束：暂停"),
+        (
+            "breaker",
+            "ended: the breaker; the next attempt probes the sink now",
+            "已结束：熔断；下一次投递立即探测",
+        ),
+        (
+            "destination_wait",
+            "ended: the wait that the destination asked for",
+            "已结束：对方要求的等待",
+        ),
+    ] {
+        if answer["ended"][key] == true {
+            outln!("  {}", lang.pick(en, zh));
+        }
+    }
     Ok(())
 }
 
@@ -107,7 +132,7 @@ fn test(global: &Global, named: &Named) -> Result<(), ExitCode> {
     let patience = LONGEST_TRIAL + Duration::from_secs(10);
     let tried = Api::of(global, &named.target)?.post_within(&path, &json!({}), patience)?;
     if global.json {
-        println!("{tried:#}");
+        out::json(&tried);
     } else {
         print_trial(global, &tried);
     }
@@ -121,7 +146,7 @@ fn test(global: &Global, named: &Named) -> Result<(), ExitCode> {
 fn print_trial(global: &Global, tried: &Value) {
     let lang = global.lang();
     let text = |field: &str| tried[field].as_str().unwrap_or_default();
-    println!(
+    outln!(
         "{}: {} ({} {}, {} ms)",
         text("sink"),
         text("outcome"),
@@ -147,7 +172,7 @@ fn print_trial(global: &Global, tried: &Value) {
         (lang.pick("answer", "应答"), text("response")),
     ] {
         if !value.is_empty() {
-            println!("{title}: {}", value.trim_end().replace('\n', "\n  "));
+            outln!("{title}: {}", value.trim_end().replace('\n', "\n  "));
         }
     }
 }

@@ -72,15 +72,15 @@ fn read(
         let written = written?;
         let mut found = Vec::new();
         // The rules for secrets and variables are the whole configuration's.
-        let mut document = Document::default();
-        document.root = json!({ "admin": { key: written.text } });
-        let folder = file.parent().unwrap_or(Path::new(""));
-        let failed = resolve(&mut document, environment, folder, &mut found);
-        if !failed.is_empty() {
+        let root = json!({ "admin": { key: written.text } });
+        let mut document = Document::of(file, root);
+        resolve(&mut document, environment, &mut found);
+        if !document.failed.is_empty() {
             let place = format!("{}:{}", file.display(), written.line);
             problems.extend(
                 found
                     .into_iter()
+                    .filter(|problem| problem.severity == super::Severity::Error)
                     .map(|problem| elsewhere(&problem, key, &place)),
             );
             return None;

@@ -7,6 +7,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Place, Text};
+use super::document::{Document, pointer};
+use super::{literal_secret, placeholder};
 
 /// The rate of leads for a chat in which several may share a message.
 pub const CHAT_RATE: &str = "10/s";
@@ -62,8 +64,98 @@ pub(super) fn open_file(path: &Path, file: usize, secrets: &[Range<usize>]) -> O
     Some(
         Diagnostic::warning("config::open_file", message)
             .help(help)
-            .at(Some(Place { file, range })),
+            .at(Some(Place {
+                file,
+                range,
+                pointer: String::new(),
+            })),
     )
+}
+
+/// Says of a file with secrets that others may read only once what is to be done: with the first
+/// secret that is written out in it.
+pub(super) fn join(problems: &mut Vec<Diagnostic>) {
+    let mut open: Vec<_> = problems
+        .extract_if(.., |one| one.code == "config::open_file")
+        .collect();
+    open.retain(|warning| {
+        let file = warning.place.as_ref().map(|place| place.file);
+        let secret = problems.iter_mut().find(|one| {
+            one.code == "config::literal_secret"
+                && one.place.as_ref().map(|place| place.file) == file
+        });
+        let Some(secret) = secret else {
+            return true;
+        };
+        let more = Text::new("other users can read it", "且可被其他用户读取");
+        secret.message = secret.message.and(&more);
+        secret.help = warning.help.clone();
+        false
+    });
+    problems.extend(open);
+}
+
+/// What examples left to fill in and nobody filled in, in sources, sinks and the token.
+pub(super) fn placeholders(document: &Document, problems: &mut Vec<Diagnostic>) {
+    for section in ["sources", "sinks", "admin"] {
+        if let Some(value) = document.root.get(section) {
+            unfilled(document, value, &pointer("", section), problems);
+        }
+    }
+}
+
+fn unfilled(document: &Document, value: &Value, at: &str, problems: &mut Vec<Diagnostic>) {
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                unfilled(document, value, &pointer(at, key), problems);
+            }
+        }
+        Value::Array(items) => {
+            for (number, value) in items.iter().enumerate() {
+                unfilled(document, value, &pointer(at, &number.to_string()), problems);
+            }
+        }
+        Value::String(text) if document.is_good(at) && !at.ends_with("/when") => {
+            let secret = literal_secret::is_named(at);
+            let Some(range) = placeholder::find(text, secret) else {
+                return;
+            };
+            let message = if secret {
+                Text::new(
+                    "this is still a placeholder, not your secret",
+                    "这里还是占位内容，不是您的密钥",
+                )
+            } else {
+                Text::new(
+                    format!("`{}` is still a placeholder", &text[range.clone()]),
+                    format!("`{}` 还是占位内容", &text[range.clone()]),
+                )
+            };
+            let set = document.written(at).and_then(default_of);
+            let help = match set {
+                Some(name) => Text::new(
+                    format!("write your own in its place, or set {name}: export {name}=…"),
+                    format!("请换成您自己的值，或设置环境变量：export {name}=…"),
+                ),
+                None => Text::new("write your own in its place", "请换成您自己的值"),
+            };
+            let place = document.part_place(at, text, Some(&range));
+            problems.push(
+                Diagnostic::warning("config::placeholder", message)
+                    .help(help)
+                    .at(place),
+            );
+        }
+        _ => {}
+    }
+}
+
+/// The first variable in a text for which a default stands.
+fn default_of(written: &str) -> Option<&str> {
+    let (_, rest) = written.split_once("${")?;
+    let (name, rest) = rest.split_once(':')?;
+    rest.starts_with('-').then_some(name)
 }
 
 /// A chat takes few messages: a sink of one needs a rate, of leads if several may share a
@@ -96,8 +188,7 @@ mod tests {
     use crate::lang::Lang;
     use crate::plugin::Plugins;
 
-    const MAIN: &str =
-        "[sources.shop]\nkind = \"tmall\"\npath = \"/leads\"\napp_secret = \"env:APP_SECRET\"\n";
+    const MAIN: &str = "admin.token = \"env:T\"\noutbox.key = \"env:OUTBOX_KEY\"\n[sources.shop]\nkind = \"tmall\"\npath = \"/leads\"\napp_secret = \"env:APP_SECRET\"\n";
 
     /// Code, line, column and help of each warning; the configuration must be good.
     fn warnings(sink: &str, mode: u32) -> Vec<(String, u64, u64, String)> {
@@ -106,7 +197,8 @@ mod tests {
         std::fs::write(&file, format!("{MAIN}{sink}")).expect("writes");
         std::fs::set_permissions(&file, Permissions::from_mode(mode)).expect("sets");
         let environment = Environment::of(|name| match name {
-            "CHAT_URL" => Some("https://chat.example/hook".to_owned()),
+            "CHAT_URL" => Some("https://chat.shop.cn/hook".to_owned()),
+            "OUTBOX_KEY" => Some("ff".repeat(32)),
             _ => Some("s3cr3t-value".to_owned()),
         });
         let mut plugins = Plugins::builtin().expect("built in");
@@ -115,7 +207,8 @@ mod tests {
         assert!(config.is_some(), "{text}");
         assert!(!text.contains("s3cr3t"), "{text}");
         let list = report.json(Lang::En);
-        list.as_array()
+        list["problems"]
+            .as_array()
             .expect("a list")
             .iter()
             .map(|one| {
@@ -141,7 +234,7 @@ mod tests {
         for (preset, rate) in super::CHATS {
             let found = warnings(&chat(preset, ""), 0o644);
             let help = "add rate = \"10/s\" to [sinks.chat]".to_owned();
-            assert_eq!(found, [("config::no_rate".to_owned(), 9, 10, help)]);
+            assert_eq!(found, [("config::no_rate".to_owned(), 11, 10, help)]);
             let single = chat(preset, "") + "digest.every = \"0s\"\n";
             let help = format!("add rate = \"{rate}\" to [sinks.chat]");
             assert_eq!(warnings(&single, 0o644)[0].3, help);
@@ -155,14 +248,12 @@ mod tests {
 
     #[test]
     fn a_file_with_a_secret_that_others_can_read_is_shown_at_the_secret() {
-        let sink = "[sinks.hook]\nplugin = \"http\"\n[sinks.hook.settings]\nurl = \"https://crm.example\"\nauth = { kind = \"bearer\", token = \"s3cr3t-1\" }\n";
+        let sink = "[sinks.hook]\nplugin = \"http\"\n[sinks.hook.settings]\nurl = \"https://crm.shop.cn\"\nauth = { kind = \"bearer\", token = \"s3cr3t-1\" }\n";
         for mode in [0o644, 0o640, 0o604] {
             let found = warnings(sink, mode);
             let codes: Vec<_> = found.iter().map(|one| (one.0.as_str(), one.1)).collect();
-            let both = [("config::literal_secret", 9), ("config::open_file", 9)];
-            assert_eq!(codes, both, "{mode:o}");
-            assert_eq!(found[1].2, 36, "the caret is under the secret");
-            assert!(found[1].3.starts_with("chmod 600 "), "{found:?}");
+            assert_eq!(codes, [("config::literal_secret", 11)], "{mode:o}");
+            assert!(found[0].3.starts_with("chmod 600 "), "{found:?}");
         }
         let found = warnings(sink, 0o600);
         assert_eq!(found.len(), 1, "{found:?}");

@@ -3,6 +3,7 @@
 //! Each has a stable code, a place in a file if it has one, and a text in both languages.
 //! Sources are shown as they were written, but for literal secrets, which are masked.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, S
 use serde_json::json;
 
 use crate::lang::Lang;
+use crate::terminal;
 
 /// A text in both languages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +50,25 @@ impl Text {
             zh: format!("{words}{}", self.zh),
         }
     }
+
+    /// The English and the Chinese text.
+    pub(super) fn both(&self) -> (String, String) {
+        (self.en.clone(), self.zh.clone())
+    }
+
+    /// This text and another behind it.
+    pub(super) fn and(&self, more: &Self) -> Self {
+        if self.en.is_empty() || more.en.is_empty() {
+            return Self::new(
+                format!("{}{}", self.en, more.en),
+                format!("{}{}", self.zh, more.zh),
+            );
+        }
+        Self::new(
+            format!("{}; {}", self.en, more.en),
+            format!("{}；{}", self.zh, more.zh),
+        )
+    }
 }
 
 /// How bad it is.
@@ -71,6 +92,8 @@ pub(super) struct Source {
 pub(super) struct Place {
     pub(super) file: usize,
     pub(super) range: Range<usize>,
+    /// What is there, as a JSON pointer into the document; empty if that is not known.
+    pub(super) pointer: String,
 }
 
 /// One thing that is wrong.
@@ -85,6 +108,8 @@ pub struct Diagnostic {
     pub(super) place: Option<Place>,
     /// Another place that matters: where a name was defined first.
     pub(super) other: Option<Place>,
+    /// The file that it is about, if it has no place in one.
+    pub(super) file: Option<PathBuf>,
 }
 
 impl Diagnostic {
@@ -96,6 +121,7 @@ impl Diagnostic {
             help: Text::default(),
             place: None,
             other: None,
+            file: None,
         }
     }
 
@@ -115,6 +141,11 @@ impl Diagnostic {
         self.place = place;
         self
     }
+
+    pub(super) fn about(mut self, file: &std::path::Path) -> Self {
+        self.file = Some(file.to_owned());
+        self
+    }
 }
 
 /// All diagnostics of a configuration, with the files they point into.
@@ -122,7 +153,14 @@ impl Diagnostic {
 pub struct Report {
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) sources: Vec<Arc<Source>>,
+    /// Where each key and its value are, for what is found later.
+    pub(super) places: Places,
+    /// What is worth knowing and neither wrong nor risky.
+    pub(super) notes: Vec<Text>,
 }
+
+/// JSON pointer → where its key is, and where its value is.
+pub(super) type Places = BTreeMap<String, (Place, Place)>;
 
 impl Report {
     /// Whether leadgate can start.
@@ -163,28 +201,88 @@ impl Report {
         text
     }
 
-    /// For a program: `[{severity, code, file, line, column, message, help}]`; line and column
-    /// count from 1, the column in characters.
+    /// For a program: `{ok, errors, warnings, problems: [{severity, code, path, file, line,
+    /// column, message, help}]}`; `path` is the key with dots, line and column count from 1, the
+    /// column in characters.
     pub fn json(&self, lang: Lang) -> serde_json::Value {
-        let list = self.diagnostics.iter().map(|one| {
-            let position = one.place.as_ref().and_then(|place| {
-                let source = self.sources.get(place.file)?;
-                let before = source.shown.get(..place.range.start)?;
-                let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-                let line = before.matches('\n').count() + 1;
-                Some((source.path.display().to_string(), line, before[line_start..].chars().count() + 1))
-            });
-            json!({
-                "severity": match one.severity { Severity::Error => "error", Severity::Warning => "warning" },
-                "code": one.code,
-                "file": position.as_ref().map(|(file, ..)| file),
-                "line": position.as_ref().map(|(_, line, _)| line),
-                "column": position.as_ref().map(|(.., column)| column),
-                "message": one.message.pick(lang),
-                "help": one.help.pick(lang),
-            })
+        let (errors, warnings) = self.counts();
+        let problems: Vec<_> = self
+            .diagnostics
+            .iter()
+            .map(|one| self.one_as_json(one, lang))
+            .collect();
+        let notes: Vec<_> = self.notes(lang).collect();
+        json!({
+            "ok": errors == 0,
+            "errors": errors,
+            "warnings": warnings,
+            "problems": problems,
+            "notes": notes,
+        })
+    }
+
+    fn one_as_json(&self, one: &Diagnostic, lang: Lang) -> serde_json::Value {
+        let position = one.place.as_ref().and_then(|place| {
+            let source = self.sources.get(place.file)?;
+            let before = source.shown.get(..place.range.start)?;
+            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+            let line = before.matches('\n').count() + 1;
+            let column = before[line_start..].chars().count() + 1;
+            Some((&source.path, line, column))
         });
-        list.collect()
+        let file = position
+            .as_ref()
+            .map(|(file, ..)| *file)
+            .or(one.file.as_ref());
+        let path = one.place.as_ref().filter(|place| !place.pointer.is_empty());
+        json!({
+            "severity": match one.severity { Severity::Error => "error", Severity::Warning => "warning" },
+            "code": one.code,
+            "path": path.map(|place| super::schema::dotted(&place.pointer)),
+            "file": file.map(|file| file.display().to_string()),
+            "line": position.as_ref().map(|(_, line, _)| line),
+            "column": position.as_ref().map(|(.., column)| column),
+            "message": one.message.pick(lang),
+            "help": one.help.pick(lang),
+        })
+    }
+
+    /// What is worth knowing and neither wrong nor risky.
+    pub fn notes(&self, lang: Lang) -> impl Iterator<Item = &str> {
+        self.notes.iter().map(move |note| note.pick(lang))
+    }
+
+    /// Numbers of errors and of warnings.
+    pub fn counts(&self) -> (usize, usize) {
+        let errors = self
+            .diagnostics
+            .iter()
+            .filter(|one| one.severity == Severity::Error)
+            .count();
+        (errors, self.diagnostics.len() - errors)
+    }
+
+    /// «3 errors, 1 warning»; empty if there is nothing.
+    pub fn summary(&self, lang: Lang) -> String {
+        let (errors, warnings) = self.counts();
+        let counted = |count: usize, en: &str, zh: &str| match (lang, count) {
+            (_, 0) => None,
+            (Lang::En, 1) => Some(format!("1 {en}")),
+            (Lang::En, _) => Some(format!("{count} {en}s")),
+            (Lang::ZhCn, _) => Some(format!("{count} 个{zh}")),
+        };
+        let parts = [
+            counted(errors, "error", "错误"),
+            counted(warnings, "warning", "警告"),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        parts.join(lang.pick(", ", "，"))
+    }
+
+    /// Adds what was found after loading, at the value of `pointer`.
+    pub(super) fn add(&mut self, problem: Diagnostic, pointer: &str) {
+        let place = place_in(&self.places, pointer).map(|(_, value)| value);
+        self.diagnostics.push(problem.at(place));
     }
 
     fn elsewhere(&self, one: &Diagnostic, lang: Lang) -> Option<String> {
@@ -202,7 +300,9 @@ impl Report {
         let source = self.sources.get(one.place.as_ref()?.file)?;
         Some(NamedSource::new(
             source.path.display().to_string(),
-            source.shown.clone(),
+            // What turns text around, or moves the cursor, is seen and not obeyed; the caret
+            // counts bytes.
+            terminal::visible_in_place(&source.shown).into_owned(),
         ))
     }
 }
@@ -224,7 +324,7 @@ impl fmt::Debug for Shown<'_> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.one.message.pick(self.lang))
+        formatter.write_str(&terminal::visible(self.one.message.pick(self.lang)))
     }
 }
 
@@ -243,9 +343,9 @@ impl miette::Diagnostic for Shown<'_> {
     }
 
     fn help<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
-        let help = self.one.help.pick(self.lang);
+        let help = terminal::visible(self.one.help.pick(self.lang));
         let first = self.elsewhere.as_deref().unwrap_or_default();
-        let parts: Vec<&str> = [help, first]
+        let parts: Vec<&str> = [&*help, first]
             .into_iter()
             .filter(|part| !part.is_empty())
             .collect();
@@ -272,5 +372,21 @@ impl miette::Diagnostic for Shown<'_> {
                 LabeledSpan::new_with_span(Some(first), other.range.clone())
             });
         Some(Box::new(std::iter::once(here).chain(there)))
+    }
+}
+
+/// Where the key at `pointer` and its value are; of the nearest one above it both times the key.
+pub(super) fn place_in(places: &Places, pointer: &str) -> Option<(Place, Place)> {
+    let mut at = pointer;
+    loop {
+        if let Some((key, value)) = places.get(at) {
+            let value = if at == pointer { value } else { key };
+            let named = |place: &Place| Place {
+                pointer: pointer.to_owned(),
+                ..place.clone()
+            };
+            return Some((named(key), named(value)));
+        }
+        at = &at[..at.rfind('/')?];
     }
 }

@@ -1,9 +1,11 @@
 //! The document: all files as one tree of values, each value with its place.
 //!
 //! `leadgate.toml` first, then `sinks.d/*.toml` and `tables.d/*.toml` beside it by name. A
-//! name defined twice is an error that shows both places; nothing overrides silently.
+//! name defined twice is an error that shows both places; nothing overrides silently. Of a file
+//! that is not TOML only what is not TOML is said.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +14,9 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Diagnostic, Place, Source, Text};
-use super::{advice, literal};
+use super::diagnostic::{Diagnostic, Place, Places, Severity, Source, Text, place_in};
+use super::{advice, encoding, literal, literal_secret, syntax};
 
-/// Largest file read, in bytes.
-const LARGEST: u64 = 1 << 20;
 /// Files read at most.
 const MOST: usize = 500;
 
@@ -27,58 +27,81 @@ pub(super) struct Document {
     pub(super) sources: Vec<Arc<Source>>,
     /// The files' texts as they are, with whatever secrets are written out in them.
     texts: Vec<String>,
-    /// JSON pointer → where its key is, and where its value is.
-    places: BTreeMap<String, (Place, Place)>,
+    places: RefCell<Places>,
+    main: PathBuf,
+    /// Files that are not TOML, by number.
+    broken: BTreeSet<usize>,
+    /// Whether a file could not be read at all.
+    unread: bool,
+    /// Pointers about which everything was said.
+    pub(super) failed: BTreeSet<String>,
+    /// Where in the settings of sinks something secret stands.
+    pub(super) secret: BTreeSet<String>,
+    /// Pointers whose values are what was in a file.
+    pub(super) from_files: BTreeSet<String>,
 }
 
 impl Document {
-    /// Reads `main` and what is beside it.
-    pub(super) fn read(main: &Path, problems: &mut Vec<Diagnostic>) -> Self {
+    /// Reads `main`, an absolute path, and what is beside it. `nowhere` is said if `main` is
+    /// not there.
+    pub(super) fn read(main: &Path, nowhere: &Text, problems: &mut Vec<Diagnostic>) -> Self {
         let mut document = Self {
             root: Value::Object(Map::new()),
+            main: main.to_owned(),
             ..Self::default()
         };
         for path in files(main, problems) {
-            document.add(path, problems);
+            document.add(path, nowhere, problems);
         }
         document
     }
 
-    fn add(&mut self, path: PathBuf, problems: &mut Vec<Diagnostic>) {
-        let text = match read(&path) {
+    /// One that was read some other way: `root` of the file `main`.
+    pub(super) fn of(main: &Path, root: Value) -> Self {
+        Self {
+            root,
+            main: main.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, path: PathBuf, nowhere: &Text, problems: &mut Vec<Diagnostic>) {
+        let text = match encoding::read(&path) {
             Ok(text) => text,
             Err(why) => {
-                let message = format!("{}: {why}", path.display());
-                let error = Diagnostic::error("config::file", Text::plain(message));
-                problems.push(error.help(Text::new(
-                    "`leadgate init` writes a configuration to start from",
-                    "可用 `leadgate init` 生成初始配置",
-                )));
+                self.unread = true;
+                let help = if why.absent && path == self.main {
+                    nowhere.clone()
+                } else {
+                    why.help
+                };
+                let error = Diagnostic::error("config::file", why.message);
+                problems.push(error.help(help).about(&path));
                 return;
             }
         };
         let file = self.sources.len();
         let (table, errors) = DeTable::parse_recoverable(&text);
         let mut masks = Vec::new();
-        if errors.is_empty() {
-            let mut added = BTreeMap::new();
-            let mut reader = Reader {
-                file,
-                places: &mut added,
-                masks: &mut masks,
-            };
-            let value = reader.table(table.get_ref(), "");
-            self.merge(value, added, problems);
-        }
-        for error in &errors {
-            let place = error.span().map(|range| Place { file, range });
-            problems.push(
-                Diagnostic::error(
-                    "config::syntax",
-                    Text::plain(format!("not TOML: {}", error.message())),
-                )
-                .at(place),
-            );
+        let mut added = Places::new();
+        let mut reader = Reader {
+            file,
+            places: &mut added,
+            masks: &mut masks,
+            problems,
+        };
+        let value = reader.table(table.get_ref(), "");
+        // Names defined in a file that is not TOML are still names for others.
+        self.merge(value, added, problems);
+        if !errors.is_empty() {
+            self.broken.insert(file);
+            // Long texts are as they are; of a line only the signs may be the mistake.
+            masks.retain(|range| {
+                text.get(range.clone())
+                    .is_some_and(|text| text.contains('\n'))
+            });
+            masks.extend(secret_lines(&text));
+            problems.extend(said(&text, file, &errors));
         }
         problems.extend(advice::open_file(&path, file, &masks));
         let mut shown = text.clone().into_bytes();
@@ -91,13 +114,9 @@ impl Document {
     }
 
     /// Adds the tables of one more file: two levels deep (`sinks.crm`), then it is a clash.
-    fn merge(
-        &mut self,
-        added: Value,
-        places: BTreeMap<String, (Place, Place)>,
-        problems: &mut Vec<Diagnostic>,
-    ) {
+    fn merge(&mut self, added: Value, places: Places, problems: &mut Vec<Diagnostic>) {
         let mut kept = places;
+        let all = self.places.get_mut();
         let (Value::Object(root), Value::Object(added)) = (&mut self.root, added) else {
             return;
         };
@@ -110,24 +129,105 @@ impl Document {
                     for (name, value) in more {
                         let pointer = pointer(&pointer("", &section), &name);
                         if known.contains_key(&name) {
-                            clash(&self.places, &mut kept, &pointer, problems);
+                            clash(all, &mut kept, &pointer, problems);
                         } else {
                             known.insert(name, value);
                         }
                     }
                 }
-                (Some(_), _) => clash(&self.places, &mut kept, &pointer("", &section), problems),
+                (Some(_), _) => clash(all, &mut kept, &pointer("", &section), problems),
             }
         }
         for (pointer, place) in kept {
-            self.places.entry(pointer).or_insert(place);
+            all.entry(pointer).or_insert(place);
         }
+    }
+
+    /// The folder of the file that names `pointer`.
+    pub(super) fn folder(&self, pointer: &str) -> PathBuf {
+        let file = self.key_place(pointer).map(|place| place.file);
+        let source = file.and_then(|file| self.sources.get(file));
+        let path = source.map_or(&self.main, |source| &source.path);
+        path.parent().unwrap_or(Path::new("/")).to_owned()
+    }
+
+    /// The folder of `leadgate.toml`.
+    pub(super) fn main_folder(&self) -> PathBuf {
+        self.main.parent().unwrap_or(Path::new("/")).to_owned()
+    }
+
+    /// Whether nothing was said of the value at `pointer` that makes it useless.
+    pub(super) fn is_good(&self, pointer: &str) -> bool {
+        !self.failed.contains(pointer)
+    }
+
+    /// Whether the value at `pointer` is what was in a file.
+    pub(super) fn is_from_file(&self, pointer: &str) -> bool {
+        self.from_files.contains(pointer)
+    }
+
+    /// Whether `pointer` was written in a file that is not TOML.
+    pub(super) fn is_broken(&self, pointer: &str) -> bool {
+        self.key_place(pointer)
+            .is_some_and(|place| self.broken.contains(&place.file))
+    }
+
+    /// Leaves out what only follows from files that could not be read.
+    pub(super) fn without_followers(&self, problems: &mut Vec<Diagnostic>) {
+        if self.broken.is_empty() && !self.unread {
+            return;
+        }
+        let plugins = self.unread
+            || self
+                .broken
+                .iter()
+                .any(|file| self.texts[*file].contains("plugins"));
+        problems.retain(|one| match (one.code, &one.place) {
+            (
+                "config::syntax" | "config::defined_twice" | "config::file" | "config::open_file",
+                _,
+            ) => true,
+            (_, Some(place)) if self.broken.contains(&place.file) => false,
+            (_, None) => one.severity == Severity::Error,
+            ("config::unknown_sink" | "config::no_key" | "config::open_api", _) => false,
+            ("config::unknown_plugin", _) => !plugins,
+            // Lookup tables may be in the file that could not be read.
+            ("config::settings" | "config::condition", _) => {
+                !one.message.both().0.contains("there is no table")
+            }
+            _ => true,
+        });
+    }
+
+    /// What is at `old` is looked for at `new` from now on.
+    pub(super) fn rename(&self, old: &str, new: &str) {
+        let mut places = self.places.borrow_mut();
+        let moved: Vec<_> = places
+            .iter()
+            .filter_map(|(at, place)| {
+                let rest = at.strip_prefix(old)?;
+                (rest.is_empty() || rest.starts_with('/'))
+                    .then(|| (format!("{new}{rest}"), place.clone()))
+            })
+            .collect();
+        places.extend(moved);
     }
 
     /// Where the value at `pointer` is, or the nearest one above it.
     pub(super) fn value_place(&self, pointer: &str) -> Option<Place> {
-        self.nearest(pointer)
-            .map(|(exact, (key, value))| if exact { value } else { key }.clone())
+        place_in(&self.places.borrow(), pointer).map(|(_, value)| value)
+    }
+
+    /// Where the key at `pointer` is, or the nearest one above it.
+    pub(super) fn key_place(&self, pointer: &str) -> Option<Place> {
+        place_in(&self.places.borrow(), pointer).map(|(key, _)| key)
+    }
+
+    /// What was written at `pointer`, with its quotes.
+    pub(super) fn written(&self, pointer: &str) -> Option<&str> {
+        let places = self.places.borrow();
+        let (_, value) = places.get(pointer)?;
+        self.texts.get(value.file)?.get(value.range.clone())
     }
 
     /// Where the bytes `part` of the text `value` at `pointer` are; the whole value if that
@@ -139,41 +239,82 @@ impl Document {
         part: Option<&Range<usize>>,
     ) -> Option<Place> {
         let whole = self.value_place(pointer)?;
-        let literal = self.texts.get(whole.file)?.get(whole.range.clone());
-        let found = part
-            .filter(|_| self.places.contains_key(pointer))
-            .and_then(|part| literal::locate(literal?, value, part));
+        let written = self.written(pointer);
+        let found = part.and_then(|part| literal::locate(written?, value, part));
         Some(match found {
             Some(part) => Place {
-                file: whole.file,
                 range: whole.range.start + part.start..whole.range.start + part.end,
+                ..whole
             },
             None => whole,
         })
     }
 
-    /// The folder of the file that names `pointer`; `main` if no file does.
-    pub(super) fn folder(&self, pointer: &str, main: &Path) -> PathBuf {
-        let file = self.key_place(pointer).map(|place| place.file);
-        let source = file.and_then(|file| self.sources.get(file));
-        let folder = source.and_then(|source| source.path.parent());
-        folder.unwrap_or(main).to_owned()
+    /// All places, for what is found later.
+    pub(super) fn into_places(self) -> (Vec<Arc<Source>>, Places) {
+        (self.sources, self.places.into_inner())
     }
+}
 
-    /// Where the key at `pointer` is, or the nearest one above it.
-    pub(super) fn key_place(&self, pointer: &str) -> Option<Place> {
-        self.nearest(pointer).map(|(_, (key, _))| key.clone())
-    }
+/// What is said of a file that is not TOML.
+fn said(text: &str, file: usize, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    let complaints = errors.iter().map(|error| syntax::Complaint {
+        message: error.message(),
+        range: error.span().unwrap_or(0..0),
+    });
+    let place = |range: Range<usize>| Place {
+        file,
+        range,
+        pointer: String::new(),
+    };
+    let mistakes = syntax::mistakes(text, complaints.collect());
+    mistakes
+        .into_iter()
+        .map(|one| {
+            let mut error = Diagnostic::error(one.code, one.message)
+                .help(one.help)
+                .at(Some(place(one.range)));
+            error.other = one.first.map(place);
+            error
+        })
+        .collect()
+}
 
-    fn nearest(&self, pointer: &str) -> Option<(bool, &(Place, Place))> {
-        let mut at = pointer;
-        loop {
-            if let Some(found) = self.places.get(at) {
-                return Some((at == pointer, found));
+/// The values of lines whose keys name a secret, for a text of which more is not known. Quotes
+/// and signs stay: they may be the mistake.
+fn secret_lines(text: &str) -> Vec<Range<usize>> {
+    let mut masks = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let sign = line.find(['=', ':', '＝', '：']);
+        if let Some(sign) = sign {
+            let key = line[..sign]
+                .trim()
+                .trim_matches(['"', '\''])
+                .replace('.', "/");
+            let value = &line[sign..];
+            let refers = ["env", "file", "cred", "${"].iter().any(|kind| {
+                value
+                    .trim_start_matches(|letter: char| !letter.is_alphanumeric() && letter != '$')
+                    .starts_with(kind)
+            });
+            let table = matches!(key.as_str(), "headers" | "auth" | "query");
+            let hidden = table
+                || literal_secret::is_named(&format!("/settings/{key}"))
+                || key == "key"
+                || value.contains('@');
+            if hidden && !refers {
+                masks.extend(value.char_indices().filter_map(|(at, letter)| {
+                    let at = start + sign + at;
+                    letter
+                        .is_alphanumeric()
+                        .then_some(at..at + letter.len_utf8())
+                }));
             }
-            at = &at[..at.rfind('/')?];
         }
+        start += line.len();
     }
+    masks
 }
 
 /// Sections whose entries are named and may come from several files.
@@ -181,12 +322,7 @@ fn is_named(section: &str) -> bool {
     matches!(section, "sources" | "sinks" | "plugins" | "tables")
 }
 
-fn clash(
-    first: &BTreeMap<String, (Place, Place)>,
-    kept: &mut BTreeMap<String, (Place, Place)>,
-    pointer: &str,
-    problems: &mut Vec<Diagnostic>,
-) {
+fn clash(first: &Places, kept: &mut Places, pointer: &str, problems: &mut Vec<Diagnostic>) {
     let name = pointer[1..].replace('/', ".");
     let mut error = Diagnostic::error(
         "config::defined_twice",
@@ -229,42 +365,40 @@ fn files(main: &Path, problems: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     if files.len() > MOST {
         problems.push(Diagnostic::error(
             "config::file",
-            Text::plain(format!("more than {MOST} files")),
+            Text::new(
+                format!("more than {MOST} files"),
+                format!("文件超过 {MOST} 个"),
+            ),
         ));
         files.truncate(MOST);
     }
     files
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    let length = std::fs::metadata(path)
-        .map_err(|error| error.to_string())?
-        .len();
-    if length > LARGEST {
-        return Err(format!("larger than {LARGEST} bytes"));
-    }
-    std::fs::read_to_string(path).map_err(|error| error.to_string())
-}
-
 /// Turns a table into JSON and notes places.
 struct Reader<'a> {
     file: usize,
-    places: &'a mut BTreeMap<String, (Place, Place)>,
+    places: &'a mut Places,
     /// Literal secrets in the text.
-    masks: &'a mut Vec<std::ops::Range<usize>>,
+    masks: &'a mut Vec<Range<usize>>,
+    problems: &'a mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
+    fn place(&self, range: Range<usize>, at: &str) -> Place {
+        Place {
+            file: self.file,
+            range,
+            pointer: at.to_owned(),
+        }
+    }
+
     fn table(&mut self, table: &DeTable<'_>, above: &str) -> Value {
         let mut map = Map::new();
         for (key, value) in table {
             let at = pointer(above, key.get_ref());
-            let place = |range| Place {
-                file: self.file,
-                range,
-            };
-            self.places
-                .insert(at.clone(), (place(key.span()), place(value.span())));
+            let places = (self.place(key.span(), &at), self.place(value.span(), &at));
+            self.places.insert(at.clone(), places);
             let json = self.value(value, &at);
             map.insert(key.get_ref().to_string(), json);
         }
@@ -274,28 +408,37 @@ impl Reader<'_> {
     fn value(&mut self, value: &Spanned<DeValue<'_>>, at: &str) -> Value {
         match value.get_ref() {
             DeValue::String(text) => {
-                if is_literal_secret(at, text) {
+                if literal_secret::is_hidden(at, text) {
                     self.masks.push(inside(value.span()));
                 }
                 Value::String(text.to_string())
             }
             DeValue::Boolean(flag) => Value::Bool(*flag),
             DeValue::Integer(number) => {
+                if literal_secret::is_named(at) {
+                    self.masks.push(value.span());
+                }
                 let digits = number.as_str().replace('_', "");
-                i64::from_str_radix(&digits, number.radix()).map_or(Value::Null, Value::from)
+                match i64::from_str_radix(&digits, number.radix()) {
+                    Ok(number) => Value::from(number),
+                    Err(_) => self.too_large(value.span(), at),
+                }
             }
             DeValue::Float(number) => {
+                if literal_secret::is_named(at) {
+                    self.masks.push(value.span());
+                }
                 let number: f64 = number.as_str().replace('_', "").parse().unwrap_or(f64::NAN);
-                serde_json::Number::from_f64(number).map_or(Value::Null, Value::Number)
+                match serde_json::Number::from_f64(number) {
+                    Some(number) => Value::Number(number),
+                    None => self.too_large(value.span(), at),
+                }
             }
             DeValue::Datetime(time) => Value::String(time.to_string()),
             DeValue::Array(items) => {
                 let items = items.iter().enumerate().map(|(number, item)| {
                     let at = pointer(at, &number.to_string());
-                    let place = Place {
-                        file: self.file,
-                        range: item.span(),
-                    };
+                    let place = self.place(item.span(), &at);
                     self.places.insert(at.clone(), (place.clone(), place));
                     self.value(item, &at)
                 });
@@ -304,93 +447,29 @@ impl Reader<'_> {
             DeValue::Table(table) => self.table(table, at),
         }
     }
+
+    /// A number that no plugin could get as it was written.
+    fn too_large(&mut self, range: Range<usize>, at: &str) -> Value {
+        let message = Text::new(
+            "this is no number that can be kept exactly",
+            "这个数字无法精确保存",
+        );
+        let help = Text::new(
+            "digits that are no quantity are a text: put them in quotes",
+            "不是数量的数字请写成文本：加上引号",
+        );
+        let place = self.place(range, at);
+        self.problems.push(
+            Diagnostic::error("config::invalid_value", message)
+                .help(help)
+                .at(Some(place)),
+        );
+        Value::from(0)
+    }
 }
 
 /// The bytes between the quotes.
-fn inside(range: std::ops::Range<usize>) -> std::ops::Range<usize> {
+fn inside(range: Range<usize>) -> Range<usize> {
     let end = range.end.saturating_sub(1);
     (range.start + 1).min(end)..end
-}
-
-/// Whether a key of the outbox is at `pointer`: the only secret whose name does not say so.
-pub(super) fn is_outbox_key(pointer: &str) -> bool {
-    pointer == "/outbox/key" || pointer.starts_with("/outbox/key/")
-}
-
-/// Whether `text` is a URL with a password written out in it.
-fn has_password(text: &str) -> bool {
-    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let login = authority.rsplit_once('@').map(|(login, _)| login);
-    let password = login.and_then(|login| login.split_once(':'));
-    password.is_some_and(|(_, password)| !password.is_empty() && !password.starts_with("${"))
-}
-
-/// Whether a text at `pointer` is a secret written out, judged by the key's name, or by itself
-/// if it is a URL.
-pub(super) fn is_literal_secret(pointer: &str, text: &str) -> bool {
-    if has_password(text) {
-        return true;
-    }
-    let mut steps = pointer
-        .rsplit('/')
-        .filter(|step| step.parse::<usize>().is_err());
-    let key = steps.next().unwrap_or_default().to_ascii_lowercase();
-    let parent = steps.next().unwrap_or_default();
-    let named = [
-        "secret",
-        "token",
-        "password",
-        "open_key",
-        "api_key",
-        "private_key",
-        "authorization",
-        "nkey",
-        "credentials",
-    ];
-    if has_password(text) {
-        return true;
-    }
-    // Where a token is fetched and how it is carried is no secret, nor is what a lead fills in.
-    let about = ["_url", "_header", "_prefix", "_query", "_body"];
-    if about.iter().any(|end| key.ends_with(end)) || text.contains("{{") {
-        return false;
-    }
-    let is_named = named.iter().any(|name| key.contains(name))
-        || parent == "headers"
-        || (parent == "auth" && key == "value")
-        || is_outbox_key(pointer);
-    (is_named || advice::is_secret_address(text))
-        && !["env:", "file:", "cred:", "${"]
-            .iter()
-            .any(|prefix| text.starts_with(prefix))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_that_are_written_out_are_known_by_their_key_or_as_a_url() {
-        for (key, text, secret) in [
-            ("password", "t0psecret", true),
-            ("password", "env:PASSWORD", false),
-            ("nkey", "SUANQDPB", true),
-            ("credentials", "-----BEGIN NATS USER JWT-----", true),
-            ("credentials", "file:leads.creds", false),
-            ("token_url", "https://crm.example/token", false),
-            ("token_url", "https://me:t0psecret@crm.example/token", true),
-            ("url", "amqps://leads:t0psecret@rabbit.example/shop", true),
-            ("url", "amqps://leads:t0p@secret@rabbit.example", true),
-            ("url", "amqps://leads:${PASSWORD}@rabbit.example", false),
-            ("url", "amqps://leads@rabbit.example", false),
-            ("url", "https://crm.example/a:b@c", false),
-            ("servers/0", "nats://me:t0psecret@nats.example", true),
-            ("auth/token_body", "corpAccessToken", false),
-            ("topic", "leads", false),
-        ] {
-            let at = format!("/sinks/bus/settings/{key}");
-            assert_eq!(is_literal_secret(&at, text), secret, "{key} = {text}");
-        }
-    }
 }

@@ -8,10 +8,13 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::absolute;
+use super::diagnostic::Text;
+use super::resolve::Environment;
 use crate::lang::Lang;
 
 /// Where the system's configuration is.
-const SYSTEM: &str = "/etc/leadgate/leadgate.toml";
+pub(super) const SYSTEM: &str = "/etc/leadgate/leadgate.toml";
 /// What is looked for where the caller stands.
 const HERE: &str = "leadgate.toml";
 
@@ -95,6 +98,38 @@ fn read_with(folder: &Path, file: &Path) -> Vec<PathBuf> {
         }
     }
     all
+}
+
+/// What to say of a configuration that is not there: each place where it was looked for, and
+/// what is there.
+pub(super) fn nowhere(file: &Path, environment: &Environment<'_>) -> Text {
+    let init = Text::new(
+        "`leadgate init` writes a configuration to start from",
+        "可用 `leadgate init` 生成初始配置",
+    );
+    let variable = environment
+        .get("LEADGATE_CONFIG")
+        .filter(|named| !named.is_empty());
+    if let Some(named) = &variable
+        && absolute(Path::new(named)) == file
+    {
+        let said = Text::new("$LEADGATE_CONFIG names it", "该路径来自 $LEADGATE_CONFIG");
+        return said.and(&init);
+    }
+    if file != Path::new(SYSTEM) {
+        return init;
+    }
+    let here = absolute(Path::new("leadgate.toml"));
+    let here = here.display();
+    Text::new(
+        format!(
+            "looked for it in: --config (not given), $LEADGATE_CONFIG (not set), {here} (not there), {SYSTEM} (not there)"
+        ),
+        format!(
+            "依次找过：--config（未给出）、$LEADGATE_CONFIG（未设置）、{here}（不存在）、{SYSTEM}（不存在）"
+        ),
+    )
+    .and(&init)
 }
 
 impl Untrusted {

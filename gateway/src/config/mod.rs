@@ -9,20 +9,30 @@ mod advice;
 mod build;
 mod diagnostic;
 mod document;
+mod encoding;
 mod fallback;
 mod http_advice;
 mod literal;
+mod literal_secret;
 mod locate;
+mod lookalike;
+mod machine;
 mod model;
+mod paths;
+mod placeholder;
 mod purpose;
+mod quantity;
 mod rate;
 mod raw;
+mod reference;
 mod resolve;
+mod revision;
 mod schema;
 mod secrets;
 mod sinks;
+mod syntax;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -33,6 +43,7 @@ pub use locate::{Untrusted, examine, locate};
 pub use model::*;
 pub use purpose::Purpose;
 pub use resolve::Environment;
+pub use revision::Revision;
 pub use schema::schema;
 
 use self::diagnostic::Text;
@@ -66,12 +77,23 @@ pub trait Catalogue {
     fn names(&self) -> Vec<String>;
     /// Names of first-party plugins that this leadgate was built without.
     fn left_out(&self) -> Vec<String>;
+    /// What was probably meant by the name of a plugin that is not there: a plugin, and a preset
+    /// of it if the name is one's.
+    fn meant(&self, name: &str) -> Option<(String, Option<String>)> {
+        let _ = name;
+        None
+    }
     /// JSON Schema of a plugin's settings; `None` if there is no such plugin.
     fn schema(&self, plugin: &str) -> Option<Value>;
     /// What is wrong with settings beyond their schema.
     fn check(&self, plugin: &str, sink: &str, settings: &Value, tables: &Tables) -> Vec<Problem>;
     /// Loads a library as plugin `name`; says why not.
     fn load(&mut self, name: &str, plugin: &Plugin) -> Result<(), String>;
+}
+
+/// `path` seen from the working directory.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Reads the configuration in `file` and the folders beside it. The report has only warnings
@@ -93,39 +115,38 @@ pub fn load_for(
     catalogue: &mut dyn Catalogue,
 ) -> (Option<Config>, Report) {
     let mut problems = Vec::new();
-    let mut document = Document::read(file, &mut problems);
+    // What the files name is then found from any folder.
+    let file = absolute(file);
+    // Before they are read: what changes meanwhile is no longer this revision.
+    let revision = Revision::of(&file).ok();
+    let mut document = Document::read(&file, &locate::nowhere(&file, environment), &mut problems);
     purpose.cut(&mut document, &mut problems);
-    let folder = file.parent().unwrap_or(Path::new(""));
+    let base = schema::base();
+    let root = std::mem::take(&mut document.root);
+    let mut renamed = schema::rename(&base, root, "", &document, &mut problems);
+    document.root = std::mem::take(&mut renamed.value);
     let places = secrets::Places::of(&document.root);
-    let skip = resolve::resolve(&mut document, environment, folder, &mut problems);
-    let secret = places.pointers();
+    document.secret = places.pointers();
+    resolve::resolve(&mut document, environment, &mut problems);
     let sink_secrets = places.values(&document.root, environment);
-    schema::check(&document, &skip, &mut problems);
-    // Whatever the schema let pass, the types read; a failure here is the schema's mistake.
-    let config = match serde_path_to_error::deserialize::<_, raw::Root>(&document.root) {
-        Ok(root) => {
-            let ground = build::Ground {
-                document: &document,
-                skip: &skip,
-                secret: &secret,
-                purpose,
-            };
-            let built = build::build(root, &ground, catalogue, &mut problems);
-            Some(Config {
-                sink_secrets,
-                ..built
-            })
-        }
-        Err(error) => {
-            if problems.iter().all(|one| one.severity == Severity::Warning) {
-                let at = format!("/{}", error.path().to_string().replace('.', "/"));
-                let message = format!("`{}`: {}", error.path(), error.inner());
-                let problem = Diagnostic::error("config::invalid_value", Text::plain(message));
-                problems.push(problem.at(document.value_place(&at)));
-            }
-            None
-        }
+    advice::placeholders(&document, &mut problems);
+    renamed.value = document.root.clone();
+    let mut root = schema::examine(&base, renamed, "", &document, &mut problems).value;
+    paths::resolve(&base, &mut root, "", &document, &mut problems);
+    let built = build::build(&root, &document, purpose, catalogue, &mut problems);
+    let config = Config {
+        sink_secrets,
+        revision,
+        ..built
     };
+    document.without_followers(&mut problems);
+    advice::join(&mut problems);
+    for one in &mut problems {
+        // What is missing is missing from the main file.
+        if one.place.is_none() && one.file.is_none() {
+            one.file = Some(file.clone());
+        }
+    }
     if purpose != Purpose::Everything {
         // Advice about the whole is for those who see the whole.
         problems.retain(|one| one.severity == Severity::Error);
@@ -135,11 +156,61 @@ pub fn load_for(
             .as_ref()
             .map(|place| (place.file, place.range.start))
     });
+    let (sources, places) = document.into_places();
     let report = Report {
         diagnostics: problems,
-        sources: document.sources,
+        sources,
+        places,
+        notes: Vec::new(),
     };
-    (config.filter(|_| !report.has_errors()), report)
+    let good = !report.has_errors();
+    (good.then_some(config), report)
+}
+
+impl Report {
+    /// Adds what this machine has to say to a good configuration: its outbox, its ports.
+    pub fn look_around(&mut self, config: &Config) {
+        machine::look(config, self);
+    }
+
+    /// Adds that the outbox needs the key `id`, which is not among those configured.
+    pub fn missing_key(&mut self, id: &str) {
+        let message = Text::new(
+            format!(
+                "outbox.key: the outbox is encrypted with the key {id}, which is not among those configured"
+            ),
+            format!("outbox.key：发件箱用密钥 {id} 加密，配置中没有该密钥"),
+        );
+        let help = Text::new(
+            "add that key to outbox.key, or leadgate cannot open the outbox",
+            "请把该密钥加入 outbox.key，否则无法打开发件箱",
+        );
+        let error = Diagnostic::error("config::missing_key", message).help(help);
+        self.add(error, "/outbox/key");
+    }
+
+    /// Adds why the plugin of `sink` refused to make it.
+    pub fn refused(&mut self, sink: &str, problems: Vec<Problem>) {
+        let settings = document::pointer(&document::pointer("/sinks", sink), "settings");
+        for one in problems {
+            let at = format!("{settings}{}", one.path);
+            let message = Text::new(
+                format!(
+                    "{}: the plugin cannot make this sink: {}",
+                    schema::dotted(&at),
+                    one.message
+                ),
+                format!(
+                    "{}：插件无法创建该目的地：{}",
+                    schema::dotted(&at),
+                    one.chinese.message
+                ),
+            );
+            let help = Text::new(one.help, one.chinese.help);
+            let error = Diagnostic::error("config::refused", message).help(help);
+            self.add(error, &at);
+        }
+    }
 }
 
 #[cfg(test)]

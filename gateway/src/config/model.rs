@@ -30,6 +30,8 @@ pub struct Config {
     pub plugins: BTreeMap<String, Plugin>,
     /// `[tables.NAME]`: code → label; `default` and `label` are entries like the others.
     pub tables: Tables,
+    /// What the files were that it was read from; `None` if they could not be read for that.
+    pub revision: Option<super::Revision>,
 }
 
 impl Config {
@@ -180,11 +182,13 @@ pub struct Tmall {
 }
 
 /// What becomes of an authentic but odd push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum OnOdd {
-    /// Kept for a person and acknowledged (default).
+    /// Kept for a person, and acknowledged.
+    #[default]
     Quarantine,
-    /// Answered with the refusal and forgotten.
+    /// Answered like a bad signature, and forgotten.
     Reject,
 }
 
@@ -251,18 +255,21 @@ pub struct Breaker {
 }
 
 /// What an attempt without an answer means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum OnAmbiguous {
-    /// Try again: the destination may get it twice (default).
+    /// Try again; the destination may get it twice.
+    #[default]
     Retry,
     /// Keep it for a person as a dead letter.
     Hold,
 }
 
-/// What a newer revision of a lead does to an older one that waits for the same sink.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a newer revision of a lead does to an older one that still waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum OnUpdate {
-    /// It takes the older one's place, unless an attempt of that is under way (default).
+    /// It takes the older one's place.
     #[default]
     Supersede,
     /// Every revision is delivered, in order.

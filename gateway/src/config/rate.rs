@@ -45,6 +45,7 @@ impl JsonSchema for RateText {
         json_schema!({
             "type": "string",
             "pattern": "^[1-9][0-9]{0,8}/(s|min|h)$",
+            "x-quantity": "rate",
             "description": "A whole number and `/s`, `/min` or `/h`, such as \"20/s\".",
         })
     }

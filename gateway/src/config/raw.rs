@@ -7,13 +7,17 @@ use leadgate_plugin::{ByteSize, HumanDuration, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::LogFormat;
 use super::rate::RateText;
+use super::{LogFormat, OnAmbiguous, OnOdd, OnUpdate};
 
 /// leadgate.toml, with sinks.d/*.toml and tables.d/*.toml beside it.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "leadgate configuration")]
+#[expect(
+    dead_code,
+    reason = "it makes the schema; values are read section by section"
+)]
 pub(super) struct Root {
     /// The public listener, where pushes arrive.
     #[serde(default)]
@@ -93,6 +97,7 @@ pub(super) struct Outbox {
     /// The storage engine.
     pub(super) engine: Option<Engine>,
     /// Folder of the store. Default /var/lib/leadgate.
+    #[schemars(extend("format" = "path"))]
     pub(super) path: Option<PathBuf>,
     /// The key that encrypts what is stored; to rotate it a list, the new one first.
     pub(super) key: Option<OneOrMany>,
@@ -144,7 +149,7 @@ pub(super) struct Source {
     /// The application's secret; several while rotating.
     pub(super) app_secret: OneOrMany,
     /// How far a push's timestamp may be from now, such as "10m"; "off" switches the check off. Default 10m.
-    #[schemars(regex(pattern = "^(off|[0-9]+(ms|s|m|h|d|w))$"))]
+    #[schemars(regex(pattern = "^(off|[0-9]+(ms|s|m|h|d|w))$"), extend("x-quantity" = "duration"))]
     pub(super) timestamp_tolerance: Option<String>,
     /// API names (`method`) to expect; any if empty.
     #[serde(default)]
@@ -199,16 +204,6 @@ impl OneOrMany {
     }
 }
 
-/// What becomes of an authentic but odd push.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum OnOdd {
-    /// Kept for a person, and acknowledged.
-    Quarantine,
-    /// Answered like a bad signature, and forgotten.
-    Reject,
-}
-
 /// A destination.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -240,6 +235,10 @@ pub(super) struct Sink {
     pub(super) max_hold: Option<HumanDuration>,
     /// The plugin's own settings.
     #[serde(default)]
+    #[expect(
+        dead_code,
+        reason = "it makes the schema; the plugin's schema reads the value"
+    )]
     pub(super) settings: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -270,33 +269,12 @@ pub(super) struct Breaker {
     pub(super) max: Option<HumanDuration>,
 }
 
-/// What a newer revision of a lead does to an older one that still waits.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum OnUpdate {
-    /// It takes the older one's place.
-    Supersede,
-    /// Every revision is delivered, in order.
-    Each,
-    /// Only the first revision that the sink wants is delivered.
-    Ignore,
-}
-
-/// What an attempt without an answer means.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum OnAmbiguous {
-    /// Try again; the destination may get it twice.
-    Retry,
-    /// Keep it for a person as a dead letter.
-    Hold,
-}
-
 /// A plugin library.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Plugin {
     /// The library's file.
+    #[schemars(extend("format" = "path"))]
     pub(super) path: PathBuf,
     /// SHA-256 of the file, in hex: any other file is refused.
     #[schemars(regex(pattern = "^[0-9a-fA-F]{64}$"))]

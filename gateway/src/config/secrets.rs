@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use leadgate_plugin::Secret;
 use serde_json::Value;
 
-use super::document::{is_literal_secret, pointer};
+use super::document::pointer;
+use super::literal_secret;
 use super::resolve::Environment;
 
 /// Keys of a sink that say where or who, at the top of its settings. Reasons name them.
@@ -82,7 +83,7 @@ fn walk(value: &Value, sink: &str, at: &str, depth: usize, places: &mut Vec<Plac
             let is_named = ["env:", "file:", "cred:"]
                 .iter()
                 .any(|kind| text.starts_with(kind));
-            if is_named || is_literal_secret(at, text) {
+            if is_named || literal_secret::is_literal(at, text) {
                 places.push(place(What::Whole));
             } else {
                 let variables = variables(text).filter(|name| is_telling(name));

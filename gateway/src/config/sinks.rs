@@ -4,26 +4,29 @@ use std::collections::BTreeMap;
 
 use leadgate_plugin::template::Engine;
 
-use super::build::{Build, SECOND};
-use super::diagnostic::{Severity, Text};
-use super::document::pointer;
-use super::schema::{dotted, guess, validate};
-use super::{Breaker, Catalogue, OnAmbiguous, OnUpdate, Problem, Retry, Sink, Tables, raw};
-use super::{advice, fallback, http_advice};
+use serde_json::Value;
 
-impl Build<'_, '_> {
+use super::build::{Build, SECOND, entries};
+use super::diagnostic::Text;
+use super::document::pointer;
+use super::schema::{Examined, dotted, examine, guess, rename};
+use super::{Breaker, Catalogue, Problem, Retry, Sink, Tables, raw};
+use super::{advice, fallback, http_advice, paths};
+
+impl Build<'_> {
     pub(super) fn sinks(
         &mut self,
-        raw: BTreeMap<String, raw::Sink>,
+        root: &Value,
         tables: &Tables,
         catalogue: &dyn Catalogue,
     ) -> BTreeMap<String, Sink> {
-        if raw.is_empty() {
+        let names = entries(root, "sinks");
+        if names.is_empty() {
             self.warn(
                 "config::no_sinks",
                 Text::new(
                     "there is no sink: leads are kept and delivered nowhere",
-                    "没有配置 sink：客资只保存，不投递",
+                    "没有配置目的地：客资只保存，不投递",
                 ),
                 Text::new(
                     "add [sinks.NAME], or a file in sinks.d/",
@@ -34,135 +37,171 @@ impl Build<'_, '_> {
         }
         let engine = Engine::new(tables.clone());
         let mut sinks = BTreeMap::new();
-        for (name, raw) in raw {
-            let at = pointer("/sinks", &name);
-            if let Some(when) = &raw.when
-                && let Err(error) = engine.condition(when)
-            {
-                let message = Text::new(
-                    format!("sinks.{name}.when: {}", error.message),
-                    format!("sinks.{name}.when：{}", error.chinese.message),
-                );
-                let at = pointer(&at, "when");
-                let place = self.part(&at, when, error.range.as_ref());
-                let help = Text::new(error.help, error.chinese.help);
-                self.error("config::condition", message, help, place);
-            }
-            let settings = serde_json::Value::Object(raw.settings);
-            if self.ground.purpose.has_settings() {
-                self.settings(&name, &raw.plugin, &settings, tables, catalogue);
-            }
-            let or = |given: Option<leadgate_plugin::HumanDuration>, default| {
-                given.map_or(default, |given| given.0)
-            };
-            let retry = Retry {
-                first: or(raw.retry.first, SECOND * 5),
-                max: or(raw.retry.max, SECOND * 3600),
-                max_attempts: raw.retry.max_attempts.unwrap_or(15),
-                max_age: or(raw.retry.max_age, SECOND * 3 * 86_400),
-            };
-            let timeout = or(raw.timeout, SECOND * 10);
-            if timeout.is_zero() {
-                let message = Text::new("no attempt can succeed in no time", "超时不能为 0");
-                self.error(
-                    "config::invalid_value",
-                    message,
-                    Text::default(),
-                    self.value(&pointer(&at, "timeout")),
-                );
-            }
-            if raw.plugin == "http" {
-                for (code, below, message, help) in http_advice::all(&name, &settings, &engine) {
-                    let place = self.value(&format!("{at}/settings{below}"));
-                    self.warn(code, message, help, place);
+        let mut next = BTreeMap::new();
+        for name in &names {
+            let at = pointer("/sinks", name);
+            let value = &root["sinks"][name.as_str()];
+            // Each part is looked at, whatever is wrong with the others.
+            self.condition(&engine, &value["when"], &pointer(&at, "when"));
+            let settings = match value["plugin"].as_str() {
+                Some(plugin) if self.purpose.has_settings() => {
+                    Some(self.settings(name, plugin, &value["settings"], tables, catalogue))
                 }
-            }
-            if raw.plugin == "http"
-                && raw.rate.is_none()
-                && let Some((message, help)) = advice::rate_of_chat(&name, &settings)
+                plugin => plugin.map(|_| value["settings"].clone()),
+            };
+            let fallback = value["on_dead"].as_str();
+            if let Some(fallback) =
+                fallback.filter(|_| self.document.is_good(&pointer(&at, "on_dead")))
             {
-                let place = self.value(&format!("{at}/settings/preset"));
-                self.warn("config::no_rate", message, help, place);
+                next.insert(name.as_str(), fallback);
             }
-            let breaker = self.breaker(&raw.breaker, &pointer(&at, "breaker"));
-            sinks.insert(
-                name,
-                Sink {
-                    plugin: raw.plugin,
-                    when: raw.when,
-                    concurrency: raw.concurrency.unwrap_or(4),
-                    rate: raw.rate.map(|rate| rate.0),
-                    timeout,
-                    retry,
-                    on_ambiguous: match raw.on_ambiguous {
-                        Some(raw::OnAmbiguous::Hold) => OnAmbiguous::Hold,
-                        _ => OnAmbiguous::Retry,
-                    },
-                    on_update: match raw.on_update {
-                        None | Some(raw::OnUpdate::Supersede) => OnUpdate::Supersede,
-                        Some(raw::OnUpdate::Each) => OnUpdate::Each,
-                        Some(raw::OnUpdate::Ignore) => OnUpdate::Ignore,
-                    },
-                    on_dead: raw.on_dead,
-                    breaker,
-                    max_hold: or(raw.max_hold, SECOND * 3600),
-                    settings,
-                },
-            );
+            if let (Some(raw), Some(settings)) = (self.read::<raw::Sink>(root, &at), settings) {
+                sinks.insert(name.clone(), self.sink(raw, settings, name, &at, &engine));
+            }
         }
-        self.fallbacks(&sinks);
+        self.fallbacks(&names, &next);
         sinks
     }
 
-    /// Checks a sink's settings by its plugin's schema, then by the plugin itself.
+    fn condition(&mut self, engine: &Engine, when: &Value, at: &str) {
+        let Some(when) = when.as_str().filter(|_| self.document.is_good(at)) else {
+            return;
+        };
+        if let Err(error) = engine.condition(when) {
+            let message = Text::new(
+                format!("{}: {}", dotted(at), error.message),
+                format!("{}：{}", dotted(at), error.chinese.message),
+            );
+            let place = self.part(at, when, error.range.as_ref());
+            let help = Text::new(error.help, error.chinese.help);
+            self.error("config::condition", message, help, place);
+        }
+    }
+
+    fn sink(
+        &mut self,
+        raw: raw::Sink,
+        settings: Value,
+        name: &str,
+        at: &str,
+        engine: &Engine,
+    ) -> Sink {
+        let or = |given: Option<leadgate_plugin::HumanDuration>, default| {
+            given.map_or(default, |given| given.0)
+        };
+        let retry = Retry {
+            first: or(raw.retry.first, SECOND * 5),
+            max: or(raw.retry.max, SECOND * 3600),
+            max_attempts: raw.retry.max_attempts.unwrap_or(15),
+            max_age: or(raw.retry.max_age, SECOND * 3 * 86_400),
+        };
+        let timeout = or(raw.timeout, SECOND * 10);
+        if timeout.is_zero() {
+            let message = Text::new("no attempt can succeed in no time", "超时不能为 0");
+            let help = Text::plain("\"10s\"");
+            self.error(
+                "config::invalid_value",
+                message,
+                help,
+                self.value(&pointer(at, "timeout")),
+            );
+        }
+        if raw.plugin == "http" {
+            for (code, below, message, help) in http_advice::all(name, &settings, engine) {
+                let place = self.value(&format!("{at}/settings{below}"));
+                self.warn(code, message, help, place);
+            }
+        }
+        if raw.plugin == "http"
+            && raw.rate.is_none()
+            && let Some((message, help)) = advice::rate_of_chat(name, &settings)
+        {
+            let place = self.value(&format!("{at}/settings/preset"));
+            self.warn("config::no_rate", message, help, place);
+        }
+        let breaker = self.breaker(&raw.breaker, &pointer(at, "breaker"));
+        Sink {
+            plugin: raw.plugin,
+            when: raw.when,
+            concurrency: raw.concurrency.unwrap_or(4),
+            rate: raw.rate.map(|rate| rate.0),
+            timeout,
+            retry,
+            on_ambiguous: raw.on_ambiguous.unwrap_or_default(),
+            on_update: raw.on_update.unwrap_or_default(),
+            on_dead: raw.on_dead,
+            breaker,
+            max_hold: or(raw.max_hold, SECOND * 3600),
+            settings,
+        }
+    }
+
+    /// Checks a sink's settings by its plugin's schema, then what is good in them by the plugin
+    /// itself. Gives them with their paths made absolute.
     fn settings(
         &mut self,
         name: &str,
         plugin: &str,
-        settings: &serde_json::Value,
+        settings: &Value,
         tables: &Tables,
         catalogue: &dyn Catalogue,
-    ) {
+    ) -> Value {
         let at = pointer("/sinks", name);
+        let empty = Value::Object(serde_json::Map::new());
+        let settings = if settings.is_null() { &empty } else { settings };
         let Some(schema) = catalogue.schema(plugin) else {
-            let place = self.value(&pointer(&at, "plugin"));
-            let (message, help) = unknown(plugin, catalogue);
-            self.error("config::unknown_plugin", message, help, place);
-            return;
+            // Of a library that could not be loaded everything was said.
+            let library = self.document.root.pointer(&pointer("/plugins", plugin));
+            if library.is_none() && self.document.is_good(&pointer(&at, "plugin")) {
+                let place = self.value(&pointer(&at, "plugin"));
+                let (message, help) = unknown(plugin, catalogue);
+                self.error("config::unknown_plugin", message, help, place);
+            }
+            return empty;
         };
         let below = pointer(&at, "settings");
-        let before = self.errors();
-        validate(
+        let renamed = rename(
             &schema,
-            settings,
+            settings.clone(),
             &below,
-            self.ground.document,
-            self.ground.skip,
+            self.document,
             self.problems,
         );
-        // What could not be resolved would look like further mistakes to the plugin.
+        let Examined { mut value, faults } =
+            examine(&schema, renamed, &below, self.document, self.problems);
+        paths::resolve(&schema, &mut value, &below, self.document, self.problems);
         let unresolved = self
-            .ground
-            .skip
+            .document
+            .failed
             .iter()
             .any(|failed| failed.starts_with(&below));
-        if self.errors() > before || unresolved {
-            return;
-        }
+        let near = |one: &str, other: &str| {
+            one.strip_prefix(other)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         for Problem {
             path,
             message,
             help,
             chinese,
             range,
-        } in catalogue.check(plugin, name, settings, tables)
+        } in catalogue.check(plugin, name, &value, tables)
         {
-            let value = settings.pointer(&path).and_then(|value| value.as_str());
             let at = format!("{below}{path}");
-            let place = self.part(&at, value.unwrap_or_default(), range.as_ref());
+            // What was left out or could not be resolved would look like further mistakes.
+            let follows = faults
+                .iter()
+                .chain(&self.document.failed)
+                .any(|fault| near(&at, fault) || (near(fault, &at) && !path.is_empty()));
+            let whole = path.is_empty() && (!faults.is_empty() || (unresolved && help.is_empty()));
+            if follows || whole {
+                continue;
+            }
+            let text = value.pointer(&path).and_then(Value::as_str);
+            let place = self.part(&at, text.unwrap_or_default(), range.as_ref());
             // What is said of a template quotes it, and this one may be a secret by chance.
-            let is_template = value.is_some_and(|text| text.contains("{{") || text.contains("{%"));
-            let is_secret = is_template && self.ground.secret.contains(&at);
+            let is_template = text.is_some_and(|text| text.contains("{{") || text.contains("{%"));
+            let is_secret = is_template && self.document.secret.contains(&at);
             let (message, help, chinese) = if is_secret {
                 let chinese = leadgate_plugin::Chinese {
                     message: unquoted_in_chinese(&chinese.message),
@@ -180,6 +219,7 @@ impl Build<'_, '_> {
             let help = Text::new(help, chinese.help);
             self.error("config::settings", message, help, place);
         }
+        value
     }
 
     fn breaker(&mut self, raw: &raw::Breaker, at: &str) -> Breaker {
@@ -217,22 +257,18 @@ impl Build<'_, '_> {
     }
 
     /// Checks where dead letters go: to sinks that are there, and not round in a circle.
-    fn fallbacks(&mut self, sinks: &BTreeMap<String, Sink>) {
-        let next: BTreeMap<&str, &str> = sinks
-            .iter()
-            .filter_map(|(name, sink)| Some((name.as_str(), sink.on_dead.as_deref()?)))
-            .collect();
+    fn fallbacks(&mut self, names: &[String], next: &BTreeMap<&str, &str>) {
         let place = |name: &str| pointer(&pointer("/sinks", name), "on_dead");
-        for (name, fallback) in &next {
-            if !sinks.contains_key(*fallback) {
-                let others: Vec<_> = sinks
-                    .keys()
+        for (name, fallback) in next {
+            if !names.iter().any(|other| other == fallback) {
+                let others: Vec<_> = names
+                    .iter()
                     .filter(|other| other != name)
                     .cloned()
                     .collect();
                 let message = Text::new(
                     format!("there is no sink `{fallback}`"),
-                    format!("没有 sink `{fallback}`"),
+                    format!("没有目的地 `{fallback}`"),
                 );
                 let at = self.value(&place(name));
                 self.error(
@@ -243,7 +279,7 @@ impl Build<'_, '_> {
                 );
             }
         }
-        for circle in fallback::circles(&next) {
+        for circle in fallback::circles(next) {
             let shown = circle.join(" → ");
             let message = Text::new(
                 format!("dead letters would go round in a circle: {shown}"),
@@ -251,18 +287,11 @@ impl Build<'_, '_> {
             );
             let help = Text::new(
                 "remove `on_dead` from one of these sinks",
-                "请从其中一个 sink 删除 `on_dead`",
+                "请从其中一个目的地删除 `on_dead`",
             );
             let at = self.value(&place(circle[0]));
             self.error("config::fallback_circle", message, help, at);
         }
-    }
-
-    fn errors(&self) -> usize {
-        self.problems
-            .iter()
-            .filter(|one| one.severity == Severity::Error)
-            .count()
     }
 }
 
@@ -303,8 +332,20 @@ fn unknown(plugin: &str, catalogue: &dyn Catalogue) -> (Text, Text) {
         format!("there is no plugin `{plugin}`"),
         format!("没有插件 `{plugin}`"),
     );
-    (
-        message,
-        guess(plugin, &[catalogue.names(), left_out].concat()),
-    )
+    let help = match catalogue.meant(plugin) {
+        Some((real, Some(preset))) => Text::new(
+            format!(
+                "`{preset}` is a preset of `{real}`: write plugin = \"{real}\", and preset = \"{preset}\" in the sink's settings"
+            ),
+            format!(
+                "`{preset}` 是插件 `{real}` 的预设：请写 plugin = \"{real}\"，并在该目的地的 settings 中写 preset = \"{preset}\""
+            ),
+        ),
+        Some((real, None)) => Text::new(
+            format!("write plugin = \"{real}\""),
+            format!("请写 plugin = \"{real}\""),
+        ),
+        None => guess(plugin, &[catalogue.names(), left_out].concat()),
+    };
+    (message, help)
 }

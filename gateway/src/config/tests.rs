@@ -6,12 +6,16 @@ use super::*;
 use crate::lang::Lang;
 use crate::plugin::Plugins;
 
+mod mistakes;
+mod together;
+
 /// A whole, good configuration to break.
 const GOOD: &str = r#"
 [outbox]
 path = "data"
+key = "env:OUTBOX_KEY"
 [admin]
-allow_without_token = true
+token = "env:ADMIN_TOKEN"
 [sources.shop]
 kind = "tmall"
 path = "/tmall/leads"
@@ -24,7 +28,7 @@ timeout = "10s"
 retry = { first = "5s", max = "1h", max_attempts = 15, max_age = "3d" }
 [sinks.crm.settings]
 preset = "standard-webhooks"
-url = "https://crm.example/leads"
+url = "https://crm.shop.cn/leads"
 secret = "env:WEBHOOK_SECRET"
 "#;
 
@@ -36,7 +40,10 @@ fn load_files(files: &[(&str, &str)]) -> (Option<Config>, Report, tempfile::Temp
         std::fs::write(path, text).expect("writes");
     }
     let environment = Environment::of(|name| match name {
-        "SECRET" => Some("s3cr3t-value".to_owned()),
+        "SECRET" | "ADMIN_TOKEN" => Some("s3cr3t-value".to_owned()),
+        "OUTBOX_KEY" | "KEY" => Some("ff".repeat(32)),
+        "QUOTED" => Some("\"hunter2\"".to_owned()),
+        "TOKEN" => Some("t0ken".to_owned()),
         "WEBHOOK_SECRET" => Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
         _ => None,
     });
@@ -117,7 +124,7 @@ fn a_bad_condition_and_an_unknown_plugin_are_shown_with_guesses() {
 fn a_plugins_settings_get_the_same_diagnostics() {
     insta::assert_snapshot!(said_of(&GOOD.replace("url = ", "methd = \"POST\"\nurl = ")));
     insta::assert_snapshot!(said_of(
-        &GOOD.replace("https://crm.example/leads", "ftp://crm.example")
+        &GOOD.replace("https://crm.shop.cn/leads", "ftp://crm.shop.cn")
     ));
 }
 
@@ -143,10 +150,11 @@ fn the_examples_of_sinks_are_good() {
         let file = folder.path().join("leadgate.toml");
         std::fs::write(&file, format!("{main}{example}")).expect("writes");
         let environment = Environment::of(|name| match name {
-            "FRAPPE_SITE" | "ODOO_SITE" => None,
-            "AMQP_URL" => Some("amqps://leads:s3cr3t@rabbit.example/shop".to_owned()),
-            "WAREHOUSE_DB" => Some("postgres://leads:s3cr3t@db.example/shop".to_owned()),
-            name if name.ends_with("_URL") => Some("https://crm.example/hook".to_owned()),
+            name if example.contains(&format!("${{{name}:-")) => None,
+            "OUTBOX_KEY" | "KEY" => Some("ff".repeat(32)),
+            "AMQP_URL" => Some("amqps://leads:s3cr3t@rabbit.shop.cn/shop".to_owned()),
+            "WAREHOUSE_DB" => Some("postgres://leads:s3cr3t@db.shop.cn/shop".to_owned()),
+            name if name.ends_with("_URL") => Some("https://crm.shop.cn/hook".to_owned()),
             _ => Some("s3cr3t-value".to_owned()),
         });
         let mut plugins = Plugins::builtin().expect("built in");
@@ -160,7 +168,24 @@ fn the_examples_of_sinks_are_good() {
         {
             assert!(said.contains("built without"), "{}: {said}", path.display());
         } else {
-            assert_eq!(said, "", "{}", path.display());
+            let codes: Vec<_> = report.diagnostics().iter().map(|one| one.code).collect();
+            let left = ["APP_TOKEN", "MYDOMAIN", ".example"];
+            let written = example
+                .lines()
+                .filter(|line| !line.trim_start().starts_with('#'));
+            let to_fill_in = written
+                .filter(|line| left.iter().any(|left| line.contains(left)))
+                .filter(|line| {
+                    line.split_once('#')
+                        .is_none_or(|(value, _)| left.iter().any(|left| value.contains(left)))
+                })
+                .count();
+            assert_eq!(
+                codes,
+                vec!["config::placeholder"; to_fill_in],
+                "{}: {said}",
+                path.display()
+            );
         }
         count += 1;
     }
@@ -302,7 +327,7 @@ fn a_literal_secret_is_a_warning_that_does_not_show_it() {
     );
     assert!(text.contains("config::literal_secret"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
-    let text = said_of(&GOOD.replace("https://crm.example", "ftp://me:hunter2@crm.example"));
+    let text = said_of(&GOOD.replace("https://crm.shop.cn", "ftp://me:hunter2@crm.shop.cn"));
     assert!(text.contains("config::literal_secret"), "{text}");
     assert!(text.contains("sinks.crm.settings.url"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
@@ -310,13 +335,13 @@ fn a_literal_secret_is_a_warning_that_does_not_show_it() {
 
 #[test]
 fn a_password_written_out_in_a_url_is_not_shown_either() {
-    let with_url = |url: &str| said_of(&GOOD.replace("https://crm.example/leads", url));
-    let text = with_url("https://shop:hunter2hunter2@crm.example/{{ name }}");
+    let with_url = |url: &str| said_of(&GOOD.replace("https://crm.shop.cn/leads", url));
+    let text = with_url("https://shop:hunter2hunter2@crm.shop.cn/{{ name }}");
     assert!(text.contains("config::literal_secret"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
     for url in [
-        "https://shop@crm.example/a:b@c",
-        "https://crm.example/?a=b:c@d",
+        "https://shop@crm.shop.cn/a:b@c",
+        "https://crm.shop.cn/?a=b:c@d",
     ] {
         let text = with_url(url);
         assert!(!text.contains("config::literal_secret"), "{text}");
@@ -330,13 +355,13 @@ fn the_settings_of_a_crm_are_good_and_their_mistakes_are_shown_in_place() {
 plugin = "http"
 concurrency = 1
 [sinks.feishu.settings]
-url = "https://open.feishu.example/open-apis/bitable/v1/apps/APP/tables/TABLE/records"
+url = "https://open.feishu.cn/open-apis/bitable/v1/apps/bascn1/tables/tbl1/records"
 query = { client_token = "{{ delivery_id }}" }
 body.fields = { "客户" = "{{ name }}", "留资时间" = "{{ gmt_appointment | datetime | epoch_ms }}" }
 [sinks.feishu.settings.auth]
 kind = "token_request"
-token_url = "https://open.feishu.example/open-apis/auth/v3/tenant_access_token/internal"
-body = { app_id = "APP", app_secret = "env:SECRET" }
+token_url = "https://open.feishu.cn/open-apis/auth/v3/tenant_access_token/internal"
+body = { app_id = "cli_1", app_secret = "env:SECRET" }
 token = "{{ body.tenant_access_token }}"
 expires_in = "{{ body.expire }}"
 ok_when = "body.code == 0"
@@ -358,7 +383,7 @@ outcome = "rejected"
         &whole
             .replace("status == 200", "statsu == 200")
             .replace(
-                "https://open.feishu.example/open-apis/bitable",
+                "https://open.feishu.cn/open-apis/bitable",
                 "https://{{ other.host }}/open-apis/bitable"
             )
             .replace("ok_when =", "scope =")
@@ -368,7 +393,7 @@ outcome = "rejected"
 
 #[test]
 fn an_admin_listener_on_the_network_needs_a_token() {
-    let text = said_of(&GOOD.replace("allow_without_token = true", "listen = \"0.0.0.0:8081\""));
+    let text = said_of(&GOOD.replace("token = \"env:ADMIN_TOKEN\"", "listen = \"0.0.0.0:8081\""));
     assert!(text.contains("config::open_admin"), "{text}");
 }
 
@@ -378,14 +403,15 @@ fn machine_output_has_file_line_and_column() {
         load_files(&[("leadgate.toml", &GOOD.replace("app_secret", "app_sekret"))]);
     let json = report.json(Lang::ZhCn);
     let unknown = json
-        .as_array()
+        .get("problems")
+        .and_then(serde_json::Value::as_array)
         .expect("a list")
         .iter()
         .find(|one| one["code"] == "config::unknown_key");
     let unknown = unknown.expect("among them");
     assert_eq!(
         (&unknown["line"], &unknown["column"]),
-        (&9.into(), &1.into())
+        (&10.into(), &1.into())
     );
     assert_eq!(
         unknown["file"],
@@ -456,7 +482,10 @@ fn the_shipped_configuration_is_good() {
         &environment,
         &mut Plugins::builtin().expect("built in"),
     );
-    assert_eq!(report.render(Lang::En, false), "");
+    // It is open to this machine and has an address to fill in, and says so.
+    let codes: Vec<_> = report.diagnostics().iter().map(|one| one.code).collect();
+    let allowed = ["config::open_api", "config::placeholder"];
+    assert!(codes.iter().all(|code| allowed.contains(code)), "{codes:?}");
     assert_eq!(config.expect("good").sinks.len(), 2);
 }
 
@@ -476,15 +505,11 @@ fn load_with_key(key: &str) -> (Option<Config>, String) {
     let folder = tempfile::tempdir().expect("a folder");
     write_key(folder.path(), "outbox.key", &format!("{KEY}\n"));
     let file = folder.path().join("leadgate.toml");
-    std::fs::write(
-        &file,
-        GOOD.replace("[outbox]", &format!("[outbox]\nkey = {key}")),
-    )
-    .expect("writes");
+    std::fs::write(&file, GOOD.replace("\"env:OUTBOX_KEY\"", key)).expect("writes");
     let environment = Environment::of(|name| match name {
-        "SECRET" => Some("s3cr3t-value".to_owned()),
+        "SECRET" | "ADMIN_TOKEN" => Some("s3cr3t-value".to_owned()),
+        "OUTBOX_KEY" | "KEY" => Some("ff".repeat(32)),
         "WEBHOOK_SECRET" => Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
-        "KEY" => Some("ff".repeat(32)),
         "SHORT" => Some("hunter2hunter2".to_owned()),
         _ => None,
     });
@@ -509,7 +534,7 @@ fn keys_of_the_outbox_come_from_files_and_variables_the_first_one_first() {
         texts("[\"env:KEY\", \"file:outbox.key\"]"),
         ["ff".repeat(32), KEY.to_owned()]
     );
-    let (config, _, _folder) = load_files(&[("leadgate.toml", GOOD)]);
+    let (config, ..) = load_files(&[("leadgate.toml", &GOOD.replace("key = ", "# key = "))]);
     assert!(config.expect("good").outbox.keys.is_empty());
 }
 
@@ -558,11 +583,15 @@ fn secrets_come_from_files_and_credentials_and_variables_have_defaults() {
             "[\"file:private\", \"file:open\", \"cred:hook\"]",
         )
         .replace("env:WEBHOOK_SECRET", "cred:hook")
-        .replace("crm.example", "${HOST:-crm.local}");
+        .replace("crm.shop.cn", "${HOST:-crm.shop.lan}");
     write("leadgate.toml", &main, 0o600);
     let credentials = folder.path().display().to_string();
-    let environment =
-        Environment::of(|name| (name == "CREDENTIALS_DIRECTORY").then(|| credentials.clone()));
+    let environment = Environment::of(|name| match name {
+        "CREDENTIALS_DIRECTORY" => Some(credentials.clone()),
+        "OUTBOX_KEY" | "KEY" => Some("ff".repeat(32)),
+        "ADMIN_TOKEN" => Some("t".to_owned()),
+        _ => None,
+    });
     let mut plugins = Plugins::builtin().expect("built in");
     let (config, report) = load(
         &folder.path().join("leadgate.toml"),
@@ -586,8 +615,25 @@ fn secrets_come_from_files_and_credentials_and_variables_have_defaults() {
     );
     assert_eq!(
         config.sinks["crm"].settings["url"],
-        "https://crm.local/leads"
+        "https://crm.shop.lan/leads"
     );
     let codes: Vec<_> = report.diagnostics().iter().map(|one| one.code).collect();
     assert_eq!(codes, ["config::open_secret_file"]);
+}
+
+#[test]
+fn what_turns_text_around_in_a_file_is_seen_and_not_obeyed() {
+    let (_, report, _folder) = load_files(&[(
+        "leadgate.toml",
+        "[server]\nlisten = \"a\u{202e}b\u{2066}c\"\n\"k\u{200f}ey\" = \"\u{9b}\"\n",
+    )]);
+    assert!(report.has_errors());
+    for lang in [crate::lang::Lang::En, crate::lang::Lang::ZhCn] {
+        let text = report.render(lang, false);
+        assert!(
+            !text.contains(|one: char| crate::terminal::acts(one) && one != '\n'),
+            "{text:?}"
+        );
+        assert!(text.contains('\u{fffd}'), "{text}");
+    }
 }

@@ -5,6 +5,7 @@
 //! long as attempts in flight keep the process; the outbox, which both need, after them.
 
 mod announce;
+mod lookout;
 mod sink_state;
 mod sweeper;
 mod timekeeper;
@@ -17,13 +18,14 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use tokio::task::JoinHandle;
 
+use self::lookout::Lookout;
 use self::sink_state::Rooms;
 use self::sweeper::Sweeper;
-use crate::admin::{self, Admin, PushedAt, Reread};
+use crate::admin::{self, Admin, Guesses, PushedAt, Reread};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, Target};
-use crate::ingress::{self, Ingress};
+use crate::ingress::{self, Health, Ingress, Refusing};
 use crate::outbox::sled::{OpenError, Options, SledOutbox};
 use crate::outbox::{Outbox, Queue, SinkPolicy};
 use crate::plugin::{Plugins, SinkConfig};
@@ -40,6 +42,7 @@ pub struct Daemon {
     admin: Listener,
     dispatcher: Dispatcher,
     sweeper: Sweeper,
+    lookout: Lookout,
     outbox: Arc<dyn Outbox>,
     stopping: Arc<AtomicBool>,
     patience: Duration,
@@ -121,12 +124,26 @@ impl Daemon {
         let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
         let dispatcher = Dispatcher::start(targets, &queue, clock, &metrics.delivery);
 
+        let refusing = Arc::new(Refusing::default());
+        let guesses = Arc::new(Guesses::new(metrics.admin.wrong_tokens.clone()));
+        let health = health(&outbox, config.outbox.min_free);
+        let lookout = Lookout::start({
+            let (refusing, guesses) = (Arc::clone(&refusing), Arc::clone(&guesses));
+            let (health, clock) = (Arc::clone(&health), Arc::clone(clock));
+            Arc::new(move || {
+                let now = clock.monotonic();
+                refusing.look(now, &health());
+                guesses.look(now);
+            })
+        });
         let ingress = Arc::new(Ingress {
             sources: Registry::new(&config.sources, &config.server),
             routes,
             outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
             tables: config.tables.clone(),
             clock: Arc::clone(clock),
+            refusing,
+            health,
             limits: config.server.clone(),
             state: ingress::State::new(&config.sources, &config.server, &metrics.ingest),
         });
@@ -145,10 +162,13 @@ impl Daemon {
                 tables: config.tables.clone(),
                 reread: reread(Arc::clone(&ingress)),
                 pushed_at: pushed_at(Arc::clone(&ingress)),
+                revision: config.revision.clone(),
+                loaded_at: clock.now(),
                 metrics: metrics.clone(),
                 clock: Arc::clone(clock),
                 token: config.admin.token.clone(),
                 open: config.admin.allow_without_token,
+                guesses,
                 stopping: Arc::clone(&stopping),
             }),
             operators,
@@ -179,6 +199,7 @@ impl Daemon {
             admin,
             dispatcher,
             sweeper,
+            lookout,
             outbox,
             stopping,
             patience: config.server.shutdown_timeout,
@@ -209,6 +230,7 @@ impl Daemon {
         self.sweeper.stop().await;
         self.dispatcher.stop(self.patience).await;
         self.public.stop().await;
+        self.lookout.stop().await;
         let outbox = Arc::clone(&self.outbox);
         let closed = tokio::task::spawn_blocking(move || outbox.close()).await;
         if let Err(error) = closed {
@@ -224,6 +246,17 @@ impl Listener {
         self.handle.stop(true).await;
         let _ = self.task.await;
     }
+}
+
+/// How the store does, for whoever refuses pushes because of it.
+fn health(outbox: &Arc<dyn Outbox>, wanted: u64) -> Arc<dyn Fn() -> Health + Send + Sync> {
+    let outbox = Arc::clone(outbox);
+    Arc::new(move || Health {
+        fault: outbox.fault(),
+        short: outbox.short_of_space(),
+        free: outbox.free(),
+        wanted,
+    })
 }
 
 /// How a push in quarantine becomes the lead that a person says it is: read by its source

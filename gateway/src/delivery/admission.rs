@@ -56,6 +56,10 @@ pub(super) enum Decision {
 
 /// For what an attempt may start now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not states"
+)]
 pub(super) struct Openings {
     pub(super) new: bool,
     pub(super) waited: bool,

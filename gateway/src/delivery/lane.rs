@@ -419,7 +419,7 @@ impl Lane {
                 "the destination asked for a wait: nothing is sent until it is over or the sink is resumed"
             ),
             (Some(_), None) => {
-                tracing::info!(sink, "the wait that the destination asked for is over")
+                tracing::info!(sink, "the wait that the destination asked for is over");
             }
             (None, None) | (Some(_), Some(_)) => {}
         }

@@ -257,12 +257,16 @@ mod tests {
         )
     }
 
-    fn admit(all: &Arc<Connections>, peer: Option<IpAddr>, now: Instant) -> Option<Ticket> {
-        all.admit(peer, now, |_| {})
+    fn admit(
+        all: &Arc<Connections>,
+        peer: impl Into<Option<IpAddr>>,
+        now: Instant,
+    ) -> Option<Ticket> {
+        all.admit(peer.into(), now, |_| {})
     }
 
-    fn address(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([203, 0, 113, last]))
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([203, 0, 113, last])
     }
 
     fn ended(ticket: &Ticket) -> bool {

@@ -9,6 +9,7 @@ mod connections;
 mod files;
 mod memory;
 mod push;
+mod refusing;
 mod skew;
 mod stray;
 mod stream;
@@ -36,6 +37,7 @@ use self::body::{Body, Unread};
 use self::connections::{Connection, Connections, Phase};
 pub use self::files::make_room;
 use self::memory::Budget;
+pub use self::refusing::{Health, Refusing};
 use self::stream::JsonStream;
 use self::tally::{Tally, What};
 use crate::clock::Clock;
@@ -71,6 +73,10 @@ pub struct Ingress {
     pub tables: config::Tables,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Whether pushes are refused, and since when.
+    pub refusing: Arc<Refusing>,
+    /// How the store does.
+    pub health: Arc<dyn Fn() -> Health + Send + Sync>,
     /// The listener's limits.
     pub limits: config::Server,
     /// What it counts and holds.

@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 
 use super::Ingress;
 use super::arrival::arrival;
+use super::refusing::Reason;
 use super::tally::What;
 use crate::clock::Millis;
 use crate::config::OnOdd;
@@ -145,7 +146,7 @@ pub(super) async fn take(
         ),
     };
     if verdict.answer == Answer::Failed("timeout") {
-        tally.say(What::TooLate, source.name(), "", String::new);
+        failed(ingress, source.name(), Reason::TooLate);
     }
     if verdict.answer == Answer::Success {
         tally.durable(source.name(), received_at);
@@ -287,15 +288,19 @@ async fn set_aside(
 }
 
 fn not_stored(ingress: &Ingress, source: &str, refusal: &Refusal) -> Verdict {
+    failed(ingress, source, Reason::from(refusal));
     match refusal {
-        Refusal::Full => {
-            let tally = &ingress.state.tally;
-            tally.say(What::QueueFull, source, "", String::new);
-            Verdict::failed("overloaded", "overloaded")
-        }
+        Refusal::Full => Verdict::failed("overloaded", "overloaded"),
         Refusal::NoSpace => Verdict::failed("no-space", "overloaded"),
         Refusal::Unavailable(_) => Verdict::failed("unavailable", "error"),
     }
+}
+
+/// Each push only at debug level: that pushes are refused is said once.
+fn failed(ingress: &Ingress, source: &str, reason: Reason) {
+    tracing::debug!(source, ?reason, "push not acknowledged");
+    let now = ingress.clock.monotonic();
+    ingress.refusing.refused(reason, now, || (ingress.health)());
 }
 
 fn is_about_time(reason: &str) -> bool {

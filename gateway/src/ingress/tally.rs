@@ -49,10 +49,6 @@ pub(super) enum What {
     WrongClock,
     /// Not kept aside: there are too many already.
     QuarantineFull,
-    /// The queue in front of the store is full.
-    QueueFull,
-    /// Not durable in time.
-    TooLate,
     /// The body did not come whole, or is too large.
     Unread,
     /// Bodies take all the memory they may.
@@ -311,14 +307,6 @@ fn write((what, source, reason): &Line, count: u64, detail: &str) {
             "quarantine is full for this source: authentic pushes got the failure answer; \
              release or discard what is there, or raise quarantine in the source"
         ),
-        What::QueueFull => {
-            tracing::warn!(source, count, "pushes not taken: the outbox queue is full")
-        }
-        What::TooLate => tracing::warn!(
-            source,
-            count,
-            "pushes not acknowledged: they were not durable within ack_deadline"
-        ),
         What::Unread => tracing::warn!(source, reason, count, "pushes without a whole body"),
         What::NoMemory => tracing::warn!(
             source,
@@ -326,10 +314,10 @@ fn write((what, source, reason): &Line, count: u64, detail: &str) {
             "pushes not taken: bodies take all of max_body_memory"
         ),
         What::NotAccepted => {
-            tracing::error!(count, error = detail, "connections could not be accepted")
+            tracing::error!(count, error = detail, "connections could not be accepted");
         }
         What::Connection => {
-            tracing::warn!(reason, count, "connections closed to make room for others")
+            tracing::warn!(reason, count, "connections closed to make room for others");
         }
     }
 }

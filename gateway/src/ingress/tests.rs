@@ -63,6 +63,8 @@ async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_jso
         outbox: Arc::new(Broken(broken)),
         tables: config::Tables::new(),
         clock: Arc::new(SystemClock),
+        refusing: Arc::default(),
+        health: Arc::new(Health::default),
         limits: server,
     });
     let app = App::new()

@@ -7,6 +7,7 @@
 
 mod arrival;
 mod belief;
+mod cursor;
 mod delivery;
 mod export;
 mod ids;
@@ -24,6 +25,7 @@ pub use arrival::{
     Accepted, Arrival, Find, FindBy, Quarantined, Refusal, Route, Suspect, Unavailable,
 };
 pub use belief::{Announced, Belief, DAY, Doubt, Timekeeping};
+pub use cursor::Paged;
 pub use delivery::{
     ATTEMPTS_KEPT, Attempt, Budget, Claim, DeathReason, Delivery, Due, Finish, Freshness, Repair,
     Repaired, SinkPolicy, State, StateName, Wanted,
@@ -38,7 +40,9 @@ pub use stored::{
     StoredSuspect, Swept,
 };
 pub use totals::{SinkTotals, Totals};
-pub use upkeep::{BackedUp, Imported, PROBLEMS_LISTED, Problem, Salvaged, UpkeepError, Verdict};
+pub use upkeep::{
+    BackedUp, Imported, PROBLEMS_LISTED, Problem, Restored, Salvaged, UpkeepError, Verdict,
+};
 
 use crate::clock::Millis;
 
@@ -218,6 +222,10 @@ pub trait Outbox: Intake + Queue {
     /// Writes a backup that only this engine restores: the state at its end, while writing goes
     /// on. Blocks as long as `to` does: call it from a blocking thread.
     fn backup(&self, to: &mut dyn std::io::Write) -> Result<BackedUp, UpkeepError>;
+
+    /// Whether `cursor` can be the `next` of a page of this list. Whatever else comes as a
+    /// cursor is a mistake of the caller's, not damage.
+    fn continues(&self, of: Paged<'_>, cursor: &str) -> bool;
 
     /// Leads that no sink ever wanted, newest first.
     fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable>;

@@ -1,8 +1,11 @@
 //! What upkeep of a store reports: verification, salvage, backups, imports.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::Unavailable;
+use crate::clock::Millis;
 
 /// Problems listed one by one, at most; beyond, they are only counted.
 pub const PROBLEMS_LISTED: usize = 100;
@@ -89,6 +92,29 @@ pub struct BackedUp {
     pub entries: u64,
     /// Changes made meanwhile.
     pub changes: u64,
+}
+
+/// What a restored store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// Records put.
+    pub records: u64,
+    /// The newest time in it, which is about when the backup was made.
+    pub newest_at: Option<Millis>,
+    /// Leads.
+    pub leads: u64,
+    /// Pushes in quarantine.
+    pub quarantined: u64,
+    /// Deliveries that wait.
+    pub waiting: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// What goes out at the next start, by sink: what waits and is not paused.
+    pub goes_out: BTreeMap<String, u64>,
+    /// Whether all of its sinks were paused.
+    pub paused: bool,
+    /// The id of the key its records are sealed with, if they are.
+    pub sealed_with: Option<String>,
 }
 
 /// What an import did.

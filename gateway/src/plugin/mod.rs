@@ -4,6 +4,7 @@
 //! Only [`loader`] touches the C ABI; everything above it is safe. A library is never
 //! unloaded: its threads may still run.
 
+mod aliases;
 mod calls;
 mod events;
 mod file;
@@ -204,6 +205,19 @@ impl Catalogue for Plugins {
         left_out.map(|name| (*name).to_owned()).collect()
     }
 
+    fn meant(&self, name: &str) -> Option<(String, Option<String>)> {
+        // A preset is known by the schema of the plugin that has it.
+        let owner = self
+            .by_name
+            .iter()
+            .find(|(_, plugin)| has_preset(plugin.schema(), name));
+        if let Some((plugin, _)) = owner {
+            return Some((plugin.clone(), Some(name.to_owned())));
+        }
+        let (plugin, preset) = aliases::meant(name)?;
+        Some((plugin.to_owned(), preset.map(str::to_owned)))
+    }
+
     fn schema(&self, plugin: &str) -> Option<Value> {
         self.get(plugin).map(|plugin| plugin.schema().clone())
     }
@@ -223,6 +237,30 @@ impl Catalogue for Plugins {
         self.open(name, &plugin.path, plugin.sha256.as_deref())
             .map_err(|error| error.to_string())
     }
+}
+
+/// Whether a schema of settings has a `preset` that may be `name`.
+fn has_preset(schema: &Value, name: &str) -> bool {
+    fn names(schema: &Value, node: &Value, name: &str, left: usize) -> bool {
+        let Some(left) = left.checked_sub(1) else {
+            return false;
+        };
+        let referred = node["$ref"]
+            .as_str()
+            .and_then(|reference| schema.pointer(reference.strip_prefix('#')?));
+        node["const"] == name
+            || node["enum"]
+                .as_array()
+                .is_some_and(|list| list.iter().any(|one| one == name))
+            || referred.is_some_and(|node| names(schema, node, name, left))
+            || ["anyOf", "oneOf"].iter().any(|cases| {
+                let cases = node[*cases].as_array().into_iter().flatten();
+                cases
+                    .into_iter()
+                    .any(|case| names(schema, case, name, left))
+            })
+    }
+    names(schema, &schema["properties"]["preset"], name, 8)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -115,7 +115,7 @@ mod tests {
         let read: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
         assert_eq!(read["message"], "thread panicked");
         assert_eq!(read["at"], "src/a.rs:1:2");
-        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert_eq!(line.split(|byte| *byte == b'\n').count(), 2);
         let line = panic_line(LogFormat::Human, now, "src/a.rs:1:2", "committer");
         assert!(line.ends_with(b"thread=\"committer\"\n"));
     }

@@ -18,6 +18,15 @@ pub struct Metrics {
     pub outbox: OutboxMetrics,
     /// Of the dispatcher.
     pub delivery: DeliveryMetrics,
+    /// Of the operators' listener.
+    pub admin: AdminMetrics,
+}
+
+/// What the operators' listener counts.
+#[derive(Clone, Debug)]
+pub struct AdminMetrics {
+    /// Requests with a wrong token.
+    pub wrong_tokens: IntCounter,
 }
 
 /// What the public listener counts.
@@ -290,16 +299,24 @@ impl Metrics {
                     &["plugin"],
                 ),
             },
+            admin: AdminMetrics {
+                wrong_tokens: must(IntCounter::new(
+                    "leadgate_admin_wrong_tokens_total",
+                    "Requests to the operators' API with a wrong token.",
+                )),
+            },
             registry,
         };
         let Self {
             ingest,
             outbox,
             delivery,
+            admin,
             registry,
         } = &metrics;
-        let families: [Box<dyn prometheus::core::Collector>; 35] = [
+        let families: [Box<dyn prometheus::core::Collector>; 36] = [
             Box::new(build),
+            Box::new(admin.wrong_tokens.clone()),
             Box::new(super::writer::UNWRITTEN.clone()),
             Box::new(super::writer::DROPPED.clone()),
             Box::new(ingest.requests.clone()),

@@ -4,6 +4,7 @@
 //! hangs. What cannot be written, or finds no room behind what is waiting, is dropped and
 //! counted: a log that is lost must not cost a lead. Never fails, never panics.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{LazyLock, OnceLock};
@@ -143,7 +144,7 @@ fn seen(mut line: Vec<u8>) -> Vec<u8> {
     for letter in text.chars() {
         if hidden(letter) {
             for unit in letter.encode_utf16(&mut [0; 2]) {
-                out.push_str(&format!("\\u{unit:04x}"));
+                let _ = write!(out, "\\u{unit:04x}");
             }
         } else {
             out.push(letter);
@@ -238,7 +239,8 @@ mod tests {
         assert_eq!(line("\u{1b}[31mred 张三\n"), "\u{1b}[31mred 张三\n");
         assert_eq!(line("a\u{202e}b\u{9b}c\n"), "a\\u202eb\\u009bc\n");
         let mut long = super::line();
-        long.write_all(&[b'x'; LONGEST + 10]).expect("takes all");
+        long.write_all(&vec![b'x'; LONGEST + 10])
+            .expect("takes all");
         assert_eq!(seen(std::mem::take(&mut long.0)).len(), LONGEST + 1);
     }
 }

@@ -289,18 +289,10 @@ fn check_region(region: &str) -> Result<(), Mistake> {
     ))
 }
 
-/// `13567658911` → `135****8911`; short texts become stars.
+/// `13567658911` → `135****8911`. Only a text that is one phone is shown in part: of any other,
+/// be it two phones or a phone with a name, each letter is a star.
 fn mask(text: &str) -> String {
-    let letters: Vec<char> = text.chars().collect();
-    if letters.len() < 8 {
-        return "*".repeat(letters.len());
-    }
-    let end = letters.len() - 4;
-    letters
-        .iter()
-        .enumerate()
-        .map(|(at, letter)| if (3..end).contains(&at) { '*' } else { *letter })
-        .collect()
+    phone::masked(text).unwrap_or_else(|| "*".repeat(text.chars().count()))
 }
 
 /// Unlike minijinja's own also for none: that is how a lead says that it has no value.

@@ -27,6 +27,7 @@ pub struct Settings {
     /// Whether durable queues keep the message over a restart of the broker. Default true.
     pub persistent: Option<bool>,
     /// A PEM file with certificates to trust instead of the system's.
+    #[schemars(extend("format" = "path"))]
     pub ca: Option<PathBuf>,
     /// Allows `amqp://` to other machines. Default false.
     #[serde(default)]

@@ -21,6 +21,7 @@ pub struct Settings {
     #[serde(default)]
     pub tls: Tls,
     /// A PEM file with the authorities that may vouch for the server, instead of the system's.
+    #[schemars(extend("format" = "path"))]
     pub ca: Option<PathBuf>,
     /// The user to log in as; needs `password`.
     pub username: Option<String>,

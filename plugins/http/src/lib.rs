@@ -2,7 +2,8 @@
 //!
 //! [`preset`] lays the settings over those of a known destination, [`parts`] understands them,
 //! [`attempt`] goes through the steps: [`request`] makes a request of a step and a lead,
-//! [`answer`] reads what came back, [`classify`] says what it means, [`journal`] remembers what is done.
+//! [`answer`] reads what came back, [`classify`] says what it means, [`journal`] remembers what is
+//! done.
 //! Nothing that a lead says can change where the request goes, and nothing that an answer
 //! repeats of the lead is kept.
 

@@ -63,10 +63,13 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// File with the authorities to trust, instead of the system's; the server's own certificate will do, too.
+    #[schemars(extend("format" = "path"))]
     pub ca: Option<PathBuf>,
     /// File with the certificate to show to the destination, and what is between it and its authority.
+    #[schemars(extend("format" = "path"))]
     pub certificate: Option<PathBuf>,
     /// File with the private key of that certificate, not encrypted.
+    #[schemars(extend("format" = "path"))]
     pub key: Option<PathBuf>,
 }
 

@@ -32,6 +32,7 @@ pub struct Settings {
     /// Logs in with a credentials file (JWT and seed): "file:/etc/leadgate/leads.creds".
     pub credentials: Option<Secret>,
     /// A PEM file with the certificates to trust instead of the system's.
+    #[schemars(extend("format" = "path"))]
     pub ca: Option<PathBuf>,
     /// Allows servers on other machines without `tls://`. Default false.
     #[serde(default)]

@@ -21,6 +21,7 @@ pub struct Settings {
     #[serde(default)]
     pub values: Map<String, Value>,
     /// A PEM file with the certificates to trust instead of the system's.
+    #[schemars(extend("format" = "path"))]
     pub ca: Option<PathBuf>,
     /// Connections at once. Default 4.
     #[schemars(range(min = 1, max = 64))]

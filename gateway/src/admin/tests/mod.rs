@@ -62,6 +62,7 @@ fn desk_with(min_free: u64) -> Desk {
             arrival
         })
     };
+    let metrics_of_guesses = metrics.admin.wrong_tokens.clone();
     let plugin = |name: &str| (name.to_owned(), "http".to_owned());
     Desk {
         admin: Arc::new(Admin {
@@ -72,10 +73,13 @@ fn desk_with(min_free: u64) -> Desk {
             tables: Tables::new(),
             reread: Arc::new(reread),
             pushed_at: Arc::new(|suspect| Some(suspect.received_at - 900_000)),
+            revision: None,
+            loaded_at: 0,
             metrics,
             clock,
             token: Some(Secret::new("token".to_owned())),
             open: false,
+            guesses: Arc::new(Guesses::new(metrics_of_guesses)),
             stopping: Arc::default(),
         }),
         _folder: folder,
@@ -118,8 +122,7 @@ impl Desk {
     ) -> ServiceResponse {
         let app = App::new()
             .app_data(web::Data::from(Arc::clone(&self.admin)))
-            .configure(routes)
-            .default_service(web::to(no_such_path));
+            .configure(routes);
         let service = test::init_service(app).await;
         let mut request = test::TestRequest::with_uri(path)
             .method(method)

@@ -117,3 +117,144 @@ async fn a_disk_that_is_too_full_is_not_ready() {
         200
     );
 }
+
+#[actix_web::test]
+async fn ten_wrong_tokens_pause_the_address_and_are_counted() {
+    let desk = desk();
+    let ask = async |token: &str| {
+        let app = App::new()
+            .app_data(web::Data::from(Arc::clone(&desk.admin)))
+            .configure(routes);
+        let service = test::init_service(app).await;
+        let request = test::TestRequest::with_uri("/api/v1/stats")
+            .insert_header((AUTHORIZATION, format!("Bearer {token}")))
+            .peer_addr("10.0.0.7:4711".parse().expect("an address"));
+        test::call_service(&service, request.to_request()).await
+    };
+    assert_eq!(ask("token").await.status(), 200);
+    for _ in 0..10 {
+        assert_eq!(ask("guess").await.status(), 401);
+    }
+    for token in ["guess", "token"] {
+        let answer = ask(token).await;
+        assert_eq!(answer.status(), 429, "{token}");
+        let wait = answer.headers().get("retry-after").expect("a wait");
+        let wait: u64 = wait.to_str().expect("text").parse().expect("seconds");
+        assert!((1..=61).contains(&wait), "{wait}");
+        let body: Value = test::read_body_json(answer).await;
+        assert_eq!(body["type"], "urn:leadgate:problem:too-many-guesses");
+    }
+    // Other addresses, and who gives no token at all, are not concerned.
+    assert_eq!(desk.ask(Method::GET, "/stats", "").await.0, 200);
+    for _ in 0..20 {
+        let answer = desk.request(Method::GET, "/api/v1/stats", false, "").await;
+        assert_eq!(answer.status(), 401);
+    }
+    let metrics = desk.request(Method::GET, "/metrics", false, "").await;
+    let metrics = String::from_utf8(test::read_body(metrics).await.to_vec()).expect("text");
+    assert!(
+        metrics.contains("leadgate_admin_wrong_tokens_total 10"),
+        "{metrics}"
+    );
+}
+
+#[actix_web::test]
+async fn a_cursor_of_another_list_or_of_nobody_is_a_bad_parameter() {
+    let desk = desk();
+    for record in 1..=3 {
+        desk.accept(record).await;
+        let suspect = Suspect {
+            source: "shop".into(),
+            reason: "unparsable",
+            received_at: 1_000,
+            request_id: None,
+            signature: record.to_string(),
+            ceiling: crate::config::Ceiling::default(),
+            query: String::new(),
+            content_type: String::new(),
+            body: vec![u8::try_from(record).expect("small")],
+        };
+        desk.admin.outbox.quarantine(suspect).await.expect("kept");
+    }
+    let lists = [
+        "/leads",
+        "/quarantine",
+        "/deliveries",
+        "/deliveries?sink=crm",
+    ];
+    let at = |list: &str, rest: &str| {
+        let sign = if list.contains('?') { '&' } else { '?' };
+        format!("{list}{sign}{rest}")
+    };
+    let mut cursors = Vec::new();
+    for list in lists {
+        let page = desk.get(&at(list, "limit=1")).await;
+        let next = page["next"].as_str().expect("a next page").to_owned();
+        let second = desk.get(&at(list, &format!("limit=1&cursor={next}"))).await;
+        assert_ne!(page["items"], second["items"], "{list}");
+        cursors.push((list, next));
+    }
+    let hex = |bytes: &[u8]| {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            use std::fmt::Write;
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    };
+    let foreign = [
+        hex(b"m/index-key"),
+        hex(b"m/totals"),
+        hex(b"u"),
+        hex(b"l"),
+        hex(b"uz"),
+        hex(&[b'w'; 5]),
+        hex(&[0xff; 17]),
+        hex(&[b'x'; 21]),
+        "00".to_owned(),
+    ];
+    for list in lists {
+        let others = cursors
+            .iter()
+            .filter(|(of, _)| of.split('?').next() != list.split('?').next());
+        for cursor in foreign.iter().chain(others.map(|(_, cursor)| cursor)) {
+            let path = at(list, &format!("cursor={cursor}"));
+            let (status, problem) = desk.ask(Method::GET, &path, "").await;
+            assert_eq!(status, 400, "{path}: {problem}");
+            let detail = problem["detail"].as_str().expect("a detail");
+            assert!(detail.contains("not a cursor of this list"), "{detail}");
+        }
+    }
+    let (_, next) = &cursors[3];
+    let path = format!("/deliveries?sink=mail&cursor={next}");
+    assert_eq!(
+        desk.ask(Method::GET, &path, "").await.0,
+        400,
+        "of another sink"
+    );
+    let (status, _) = desk.post("/outbox/rekey", &json!({ "from": "xyz" })).await;
+    assert_eq!(status, 400);
+}
+
+#[actix_web::test]
+async fn a_rebound_name_reaches_nothing_of_a_listener_on_loopback() {
+    let desk = desk();
+    let app = App::new()
+        .app_data(web::Data::from(Arc::clone(&desk.admin)))
+        .configure(routes);
+    let service = test::init_service(app).await;
+    for path in ["/livez", "/readyz", "/metrics", "/api/v1/stats", "/nowhere"] {
+        for (header, value, status) in [
+            ("host", "evil.example:8081", Some(403)),
+            ("origin", "http://evil.example", Some(403)),
+            ("host", "127.0.0.1:8081", None),
+        ] {
+            let request = test::TestRequest::with_uri(path)
+                .insert_header((header, value))
+                .insert_header((AUTHORIZATION, "Bearer token"));
+            let answer = test::call_service(&service, request.to_request()).await;
+            let got = answer.status().as_u16();
+            let wanted = status.unwrap_or(if path == "/nowhere" { 404 } else { 200 });
+            assert_eq!(got, wanted, "{path} {header}: {value}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! `leadgate outbox backup` and `restore`.
+//! `leadgate outbox backup`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::super::{FAILED, Global, client, fail, runtime};
-use super::place::{self, Daemon, Place};
-use super::print_counts;
+use super::progress::{Progress, size};
+use super::target::{self, Daemon, Place};
+use crate::lang::Lang;
 use crate::outbox::{Outbox, sled};
 
 pub(super) fn backup(
@@ -21,7 +22,7 @@ pub(super) fn backup(
         let message = format!("{} is there already; name a new file", to.display());
         return Err(fail(message, FAILED));
     }
-    let place = place::find(global, target)?;
+    let place = target::find(global, target)?;
     let part = Part::make(to).map_err(|error| failed(&error))?;
     match place {
         Place::Daemon(daemon) => {
@@ -29,8 +30,8 @@ pub(super) fn backup(
             runtime.block_on(fetch(global, &daemon, &part.file))?;
         }
         Place::Folder(config) => {
-            let outbox = place::open(&config, &[])?;
-            let made = outbox.backup(&mut &part.file);
+            let outbox = target::open(&config, &[])?;
+            let made = outbox.backup(&mut Told::new(global, &part.file));
             outbox.close();
             made.map_err(|error| failed(&error))?;
         }
@@ -46,7 +47,8 @@ pub(super) fn backup(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn fetch(global: &Global, daemon: &Daemon, mut to: &File) -> Result<(), ExitCode> {
+async fn fetch(global: &Global, daemon: &Daemon, to: &File) -> Result<(), ExitCode> {
+    let mut to = Told::new(global, to);
     let path = "/api/v1/outbox/backup";
     let mut response = daemon.post(global, path, &serde_json::json!({})).await?;
     while let Some(piece) = response
@@ -59,10 +61,43 @@ async fn fetch(global: &Global, daemon: &Daemon, mut to: &File) -> Result<(), Ex
     Ok(())
 }
 
-pub(super) fn restore(global: &Global, from: &Path, to: &Path) -> Result<ExitCode, ExitCode> {
-    let done = sled::restore(from, to).map_err(|error| fail(error, FAILED))?;
-    print_counts(global, &done);
-    Ok(ExitCode::SUCCESS)
+/// A file that says how much of it is written, if that takes long.
+struct Told<'a> {
+    file: &'a File,
+    written: u64,
+    lang: Lang,
+    progress: Progress,
+}
+
+impl<'a> Told<'a> {
+    fn new(global: &Global, file: &'a File) -> Self {
+        Self {
+            file,
+            written: 0,
+            lang: global.lang(),
+            progress: Progress::new(global),
+        }
+    }
+}
+
+impl Write for Told<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.written += count as u64;
+        let (lang, written) = (self.lang, self.written);
+        self.progress.at(|| {
+            let written = size(written);
+            lang.pick(
+                format!("backup: {written} written so far"),
+                format!("备份：已写入 {written}"),
+            )
+        });
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// A file that takes its name only when it is whole.

@@ -4,14 +4,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::super::{FAILED, Global, fail};
-use super::place::configuration;
 use super::print_counts;
+use super::target::configuration;
 use crate::outbox::Problem;
 use crate::outbox::sled;
 
 pub(super) fn verify(global: &Global) -> Result<ExitCode, ExitCode> {
     let config = configuration(global)?;
     let outbox = &config.outbox;
+    if let Some(id) = sled::missing_key(&outbox.path, &outbox.keys) {
+        return Err(fail(super::wrong_key(global.lang(), &id), FAILED));
+    }
     let verdict = sled::verify(&outbox.path, &outbox.keys, outbox.cache)
         .map_err(|error| fail(error, FAILED))?;
     print_counts(global, &verdict);

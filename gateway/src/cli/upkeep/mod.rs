@@ -5,10 +5,12 @@
 //! if nobody does, the folder is opened.
 
 mod backup;
+mod export;
 mod inspect;
-mod lines;
-mod place;
+mod progress;
 mod rekey;
+mod restore;
+mod target;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +54,9 @@ pub(super) enum Command {
         /// Folder of the new outbox: empty or not there
         #[arg(long, value_name = "FOLDER")]
         to: PathBuf,
+        /// Let all of its sinks start paused, so that nothing goes out before a person says so
+        #[arg(long)]
+        paused: bool,
     },
     /// Print leads, deliveries and quarantine as JSON lines, unencrypted
     #[command(after_help = RULE)]
@@ -73,9 +78,9 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
         Command::Verify => inspect::verify(global),
         Command::Salvage { to } => inspect::salvage(global, to),
         Command::Backup { to, target } => backup::backup(global, to, target),
-        Command::Restore { from, to } => backup::restore(global, from, to),
-        Command::Export(target) => lines::export(global, target),
-        Command::Import { file } => lines::import(global, file),
+        Command::Restore { from, to, paused } => restore::run(global, from, to, *paused),
+        Command::Export(target) => export::export(global, target),
+        Command::Import { file } => export::import(global, file),
         Command::Rekey(target) => rekey::run(global, target),
     };
     done.unwrap_or_else(|code| code)
@@ -136,5 +141,15 @@ fn plain_text(lang: Lang) -> &'static str {
     lang.pick(
         "leadgate: the output is personal data in plain text; keep it as safe as the outbox",
         "leadgate：输出为明文个人信息，请像保护发件箱一样保护它",
+    )
+}
+
+/// What to say when the store is sealed with a key that is not configured.
+pub(super) fn wrong_key(lang: Lang, id: &str) -> String {
+    lang.pick(
+        format!(
+            "outbox.key: the outbox is encrypted with the key {id}, which is not among those configured; add it, or leadgate cannot open the outbox"
+        ),
+        format!("outbox.key：发件箱用密钥 {id} 加密，配置中没有该密钥；请加入，否则无法打开发件箱"),
     )
 }

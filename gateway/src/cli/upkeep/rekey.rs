@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::super::{FAILED, Global, client, fail, runtime};
-use super::place::{self, Place};
 use super::print_counts;
+use super::progress::Progress;
+use super::target::{self, Place};
 use crate::outbox::Outbox;
 
 /// Records looked at in one step.
@@ -14,7 +15,8 @@ const STEP: usize = 1_000;
 
 pub(super) fn run(global: &Global, target: &client::Target) -> Result<ExitCode, ExitCode> {
     let mut total = 0;
-    match place::find(global, target)? {
+    let mut progress = Progress::new(global);
+    match target::find(global, target)? {
         Place::Daemon(daemon) => {
             let runtime = runtime().map_err(|error| fail(error, FAILED))?;
             let mut from = Value::Null;
@@ -26,7 +28,7 @@ pub(super) fn run(global: &Global, target: &client::Target) -> Result<ExitCode, 
                     read.map_err(|error| fail(client::innermost(&error), FAILED))
                 })?;
                 total += done["resealed"].as_u64().unwrap_or(0);
-                tell(global, total);
+                tell(global, &mut progress, total);
                 from = done["next"].clone();
                 if from.is_null() {
                     break;
@@ -34,13 +36,13 @@ pub(super) fn run(global: &Global, target: &client::Target) -> Result<ExitCode, 
             }
         }
         Place::Folder(config) => {
-            let outbox = place::open(&config, &[])?;
+            let outbox = target::open(&config, &[])?;
             let mut from = None;
             loop {
                 let step = outbox.rekey(from.as_deref(), STEP);
                 let step = step.map_err(|error| fail(error, FAILED))?;
                 total += step.resealed;
-                tell(global, total);
+                tell(global, &mut progress, total);
                 from = step.next;
                 if from.is_none() {
                     break;
@@ -53,8 +55,11 @@ pub(super) fn run(global: &Global, target: &client::Target) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(global: &Global, total: u64) {
-    if !global.json {
-        errln!("{} {total}", global.lang().pick("resealed", "已重新加密"));
-    }
+fn tell(global: &Global, progress: &mut Progress, total: u64) {
+    progress.at(|| {
+        global.lang().pick(
+            format!("{total} records encrypted with the current key so far"),
+            format!("已用当前密钥重新加密 {total} 条记录"),
+        )
+    });
 }

@@ -10,8 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::OpenError;
-use super::{SledOutbox, archive, engine};
-use crate::outbox::{BackedUp, Unavailable, UpkeepError};
+use super::{SledOutbox, archive, engine, restored};
+use crate::outbox::{BackedUp, Restored, Unavailable, UpkeepError};
 
 /// Memory for the store that is being restored.
 const CACHE: usize = 64 << 20;
@@ -47,8 +47,8 @@ pub fn check(from: &Path) -> Result<(), UpkeepError> {
 }
 
 /// Makes a store of a backup in `to`, which must be empty or not there. The backup is checked
-/// to its end before anything is written.
-pub fn restore(from: &Path, to: &Path) -> Result<BackedUp, UpkeepError> {
+/// to its end before anything is written. With `paused` all of its sinks are.
+pub fn restore(from: &Path, to: &Path, paused: bool) -> Result<Restored, UpkeepError> {
     check(from)?;
     build(to, |tree| {
         let file: Box<dyn Read> = Box::new(BufReader::new(File::open(from)?));
@@ -70,7 +70,7 @@ pub fn restore(from: &Path, to: &Path) -> Result<BackedUp, UpkeepError> {
             Ok(())
         })?;
         tree.apply_batch(batch).map_err(io::Error::other)?;
-        Ok(done)
+        restored::look(tree, done, paused)
     })
 }
 

@@ -17,7 +17,7 @@ use super::record::{self, LeadRecord, SuspectRecord, Unreadable};
 use super::vault::Vault;
 use crate::clock::Millis;
 use crate::outbox::{
-    Delivery, DeliveryId, Expiring, Filter, History, LeadId, Listed, Page, QuarantineCount,
+    Delivery, DeliveryId, Expiring, Filter, History, LeadId, Listed, Page, Paged, QuarantineCount,
     QuarantineId, Retention, State, StateName, StoredLead, StoredSuspect, Totals,
 };
 
@@ -106,6 +106,36 @@ impl Reader {
         Ok(None)
     }
 
+    /// Whether `cursor` is a key that a page of this list may end with.
+    pub(super) fn continues(&self, of: Paged<'_>, cursor: &str) -> bool {
+        let Some(key) = decode_cursor(cursor) else {
+            return false;
+        };
+        let Some(room) = key.first() else {
+            return false;
+        };
+        match of {
+            Paged::Leads => *room == key::LEAD && key.len() == 17,
+            Paged::Unrouted => *room == key::UNROUTED && key.len() == 17,
+            Paged::Suspects => *room == key::SUSPECT && key.len() == 17,
+            Paged::Deliveries(filter) => {
+                let sink = key.get(1..5).and_then(|bytes| bytes.try_into().ok());
+                let sink = sink.map(SinkNumber::from_be_bytes);
+                let sink = sink.and_then(|number| self.sinks.by_number.get(&number));
+                rooms(filter).contains(room)
+                    && key::is_one(&key)
+                    && sink.is_some_and(|sink| {
+                        filter
+                            .sink
+                            .as_deref()
+                            .is_none_or(|name| name == &*sink.name)
+                    })
+            }
+            // It goes through all keys, and may stop behind any.
+            Paged::Rekey => true,
+        }
+    }
+
     /// Grouped by room and sink, oldest first in each.
     pub(super) fn deliveries(
         &self,
@@ -119,14 +149,7 @@ impl Reader {
             None => self.sinks.by_number.keys().copied().collect(),
         };
         numbers.sort_unstable();
-        let rooms: &[u8] = match filter.state {
-            None => &[key::DONE, key::WAITING, key::DEAD],
-            Some(StateName::Dead) => &[key::DEAD],
-            Some(StateName::Delivered | StateName::Superseded | StateName::Cancelled) => {
-                &[key::DONE]
-            }
-            Some(_) => &[key::WAITING],
-        };
+        let rooms = rooms(filter);
         let after = after.and_then(decode_cursor);
         let mut page = Page {
             items: Vec::new(),
@@ -421,6 +444,16 @@ fn listed(id: DeliveryId, delivery: Delivery, claims: &Claims) -> Listed {
         id,
         delivery,
         state,
+    }
+}
+
+/// Where deliveries that may pass are.
+fn rooms(filter: &Filter) -> &'static [u8] {
+    match filter.state {
+        None => &[key::DONE, key::WAITING, key::DEAD],
+        Some(StateName::Dead) => &[key::DEAD],
+        Some(StateName::Delivered | StateName::Superseded | StateName::Cancelled) => &[key::DONE],
+        Some(_) => &[key::WAITING],
     }
 }
 

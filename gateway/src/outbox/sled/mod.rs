@@ -21,6 +21,7 @@ mod index;
 mod job;
 mod judge;
 mod key;
+mod key_file;
 mod leave;
 mod list;
 mod load;
@@ -33,6 +34,7 @@ mod record;
 mod recover;
 mod repair;
 mod reseal;
+mod restored;
 mod shared;
 mod sink_state;
 mod space;
@@ -61,6 +63,7 @@ pub use self::backup::{check, restore};
 pub(crate) use self::engine::in_use;
 use self::index::Tag;
 use self::job::Job;
+pub use self::key_file::missing_key;
 use self::list::Reader;
 pub use self::load::adopt;
 pub use self::open::{OpenError, Options};
@@ -70,7 +73,7 @@ pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::{
     Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,
-    Exported, Filter, Find, Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page,
+    Exported, Filter, Find, Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, Paged,
     QuarantineCount, QuarantineId, Quarantined, Queue, Refusal, Repair, Repaired, Resealed,
     Retention, StoredLead, StoredSuspect, Suspect, Swept, Timekeeping, Totals, Unavailable,
     UpkeepError, Wanted,
@@ -380,6 +383,10 @@ impl Outbox for SledOutbox {
         swept.dead_letters = gone.iter().sum();
         swept.next = next;
         Ok(swept)
+    }
+
+    fn continues(&self, of: Paged<'_>, cursor: &str) -> bool {
+        self.reader.continues(of, cursor)
     }
 
     fn fault(&self) -> Option<String> {

@@ -18,7 +18,7 @@ use super::shared::Shared;
 use super::space::Space;
 use super::syncer::Syncer;
 use super::vault::Vault;
-use super::{SledOutbox, engine, judge};
+use super::{SledOutbox, engine, judge, key_file};
 use crate::outbox::SinkPolicy;
 use crate::seal::OutboxKey;
 use crate::telemetry::metrics::OutboxMetrics;
@@ -112,6 +112,7 @@ impl SledOutbox {
         let sinks = Arc::new(sinks);
         let broken_store = |fault: Fault| broken(fault.to_string());
         let vault = Arc::new(Vault::open(&tree, options.keys).map_err(broken_store)?);
+        key_file::note(&path, options.keys).map_err(|error| broken(error.to_string()))?;
         let barrier = Barrier::open(&path).map_err(|error| broken(error.to_string()))?;
         barrier
             .pass(&tree)

@@ -72,8 +72,8 @@ pub(super) fn encode(charset: Chinese, text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + text.len() / 3 + 1);
     for character in text.chars() {
         let scalar = character as usize;
-        if scalar < 0x80 {
-            out.push(scalar as u8);
+        if let Ok(ascii @ 0..0x80) = u8::try_from(scalar) {
+            out.push(ascii);
             continue;
         }
         match (by_character.get(scalar), charset) {
@@ -155,8 +155,7 @@ impl Tables {
         match (bytes.get(2), bytes.get(3)) {
             (Some(third), _) if !LEADS.contains(third) => (None, 1),
             // The end is in the middle of it: all of it is one that is none.
-            (None, _) => (None, bytes.len()),
-            (Some(_), None) => (None, bytes.len()),
+            (None, _) | (Some(_), None) => (None, bytes.len()),
             (Some(_), Some(fourth)) if !DIGITS.contains(fourth) => (None, 1),
             (Some(third), Some(fourth)) => {
                 let number = usize::from(bytes[0] - 0x81) * 12_600

@@ -56,10 +56,10 @@ impl<'a> Params<'a> {
     fn each_once(&self) -> Result<(), Refusal> {
         let mut names: Vec<&str> = self.iter().map(|(key, _)| key).collect();
         names.sort_unstable();
-        match names.windows(2).any(|pair| pair[0] == pair[1]) {
-            true => Err(Refusal::RepeatedParameter),
-            false => Ok(()),
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(Refusal::RepeatedParameter);
         }
+        Ok(())
     }
 
     /// Of the headers that `list` names, separated by commas. Names are taken as they are

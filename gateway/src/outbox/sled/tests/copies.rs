@@ -90,8 +90,11 @@ async fn a_backup_under_load_is_the_state_at_its_end() {
     accept(2_000, 2_001).await;
 
     let to = folder.path().join("restored/store");
-    restore(&file, &to).expect("restores");
-    assert!(restore(&file, &to).is_err(), "only into an empty folder");
+    restore(&file, &to, false).expect("restores");
+    assert!(
+        restore(&file, &to, false).is_err(),
+        "only into an empty folder"
+    );
     let verdict = verify(&to, &[], 16 << 20).expect("verifies");
     assert_eq!(verdict.found, 0, "{:?}", verdict.problems);
     let restored = TempDirLike(folder.path().join("restored"));
@@ -109,10 +112,10 @@ async fn a_backup_under_load_is_the_state_at_its_end() {
     bytes[middle] ^= 1;
     std::fs::write(&file, &bytes).expect("writes");
     let other = folder.path().join("other");
-    assert!(restore(&file, &other).is_err() && !other.exists());
+    assert!(restore(&file, &other, false).is_err() && !other.exists());
     bytes[middle] ^= 1;
     std::fs::write(&file, &bytes[..bytes.len() - 1]).expect("writes");
-    assert!(restore(&file, &other).is_err() && !other.exists());
+    assert!(restore(&file, &other, false).is_err() && !other.exists());
 }
 
 /// A file that takes its time: between two pieces something is accepted.

@@ -97,7 +97,7 @@ struct Expected {
 struct Pushed {
     content: u8,
     history: bool,
-    pushed_at: i64,
+    last_at: i64,
 }
 
 #[derive(Default)]
@@ -123,9 +123,9 @@ impl Model {
         let current = revisions.iter().rposition(|one| !one.history);
         let now = self.now;
         if let Some(same) = revisions.iter().rposition(|one| one.content == content) {
-            let lately = now - revisions[same].pushed_at <= 15 * 60_000;
+            let lately = now - revisions[same].last_at <= 15 * 60_000;
             if modified.is_some() || lately || current == Some(same) {
-                revisions[same].pushed_at = now;
+                revisions[same].last_at = now;
                 let newest = self.modified.get(&record).copied().flatten();
                 let older =
                     matches!((modified, newest), (Some(this), Some(newest)) if this < newest);
@@ -147,7 +147,7 @@ impl Model {
         revisions.push(Pushed {
             content,
             history,
-            pushed_at: now,
+            last_at: now,
         });
         let revision = u32::try_from(revisions.len()).expect("few");
         *newest = (*newest).max(modified);

@@ -65,7 +65,7 @@ async fn it_is_in_a_backup_in_a_salvage_and_whole_for_verify() {
         let copied = tempfile::tempdir().expect("a folder");
         let to = copied.path().join("store");
         if copy == "restored" {
-            restore(&file, &to).expect("restores");
+            restore(&file, &to, false).expect("restores");
         } else {
             salvage(&path, &to, &[]).expect("salvages");
         }

@@ -7,15 +7,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::super::{FAILED, Global, client, fail, out, runtime};
-use super::place::{self, Daemon, Place, configuration};
+use super::target::{self, Daemon, Place, configuration};
 use super::{plain_text, print_counts};
+use crate::admin::Disclosed;
 use crate::outbox::{EXPORT_VERSION, ExportHeader, Exported, Imported, Outbox, sled};
 
 /// Lines stored in one commit.
 const LINES: usize = 200;
 
 pub(super) fn export(global: &Global, target: &client::Target) -> Result<ExitCode, ExitCode> {
-    let place = place::find(global, target)?;
+    let place = target::find(global, target)?;
     errln!("{}", plain_text(global.lang()));
     match place {
         Place::Daemon(daemon) => {
@@ -23,9 +24,9 @@ pub(super) fn export(global: &Global, target: &client::Target) -> Result<ExitCod
             runtime.block_on(fetch(global, &daemon))?;
         }
         Place::Folder(config) => {
-            let outbox = place::open(&config, &[])?;
+            let outbox = target::open(&config, &[])?;
             let mut out = BufWriter::new(out::Data);
-            let done = crate::admin::write_export(&outbox, &mut out);
+            let done = crate::admin::write_export(&outbox, &mut out, &mut Disclosed::default());
             let done = done.and_then(|()| Ok(out.flush()?));
             outbox.close();
             // What became of stdout is said at the end, if there is anything to say.
@@ -69,7 +70,7 @@ pub(super) fn import(global: &Global, file: &Path) -> Result<ExitCode, ExitCode>
     sled::adopt(&outbox.path, outbox.cache, &outbox.keys, &header)
         .map_err(|error| fail(error, FAILED))?;
     let sinks: Vec<String> = sinks.into_iter().collect();
-    let outbox = place::open(&config, &sinks)?;
+    let outbox = target::open(&config, &sinks)?;
     let mut done = Imported::default();
     let mut some = Vec::new();
     let mut store = |some: &mut Vec<Exported>| -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! Places: what a command works on, the daemon or the folder.
+//! Targets: what a command works on, the daemon or the folder.
 
 use std::process::ExitCode;
 use std::time::Duration;
