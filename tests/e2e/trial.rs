@@ -180,6 +180,37 @@ fn render_says_part_by_part_why_a_sink_wants_a_lead_or_not() {
 }
 
 #[test]
+fn an_edit_that_the_daemon_has_not_read_is_told_wherever_it_matters() {
+    let crm = Crm::start();
+    let daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    daemon.shop().give(1..2);
+    until("it is delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 1
+    });
+    let sent = crm.received()[0].event();
+    let id = sent["id"].as_str().expect("an id");
+    let render = ["render", "--sink", "crm", "--id", id];
+    let test = ["sink", "test", "crm"];
+    let changed = "was changed since the daemon started";
+    for args in [&render[..], &test] {
+        let (code, _, error) = with_daemon(&daemon, args);
+        assert_eq!(code, Some(0), "{args:?}: {error}");
+        assert!(!error.contains(changed), "{args:?}: {error}");
+    }
+    let file = daemon.folder().join("leadgate.toml");
+    let text = std::fs::read_to_string(&file).expect("reads");
+    std::fs::write(&file, text + "\n# edited\n").expect("writes");
+    for args in [&render[..], &test] {
+        let (code, _, error) = with_daemon(&daemon, args);
+        assert_eq!(code, Some(0), "{args:?}: {error}");
+        assert!(error.contains(changed), "{args:?}: {error}");
+        let zh = [args, &["--lang", "zh-CN"]].concat();
+        let (_, _, error) = with_daemon(&daemon, &zh);
+        assert!(error.contains("重启后改动才生效"), "{args:?}: {error}");
+    }
+}
+
+#[test]
 fn render_shows_a_lead_that_the_daemon_has_and_a_file_and_names_what_is_not_there() {
     let crm = Crm::start();
     let daemon = Daemon::start(Setup::with_crm(&crm.url()));
@@ -194,6 +225,7 @@ fn render_shows_a_lead_that_the_daemon_has_and_a_file_and_names_what_is_not_ther
     let body = shown.split_once("\n\n").expect("a body").1;
     let body: Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(body, sent, "exactly what was sent");
+    assert!(error.contains("the daemon runs the configuration"), "{error}");
     until("the daemon logs it", || {
         daemon.log().contains("lead was revealed")
     });

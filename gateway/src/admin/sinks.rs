@@ -14,8 +14,6 @@ use super::{Admin, holds, reading, stats};
 #[derive(Debug, Serialize)]
 struct Sink {
     name: String,
-    /// `None` for a sink that is not configured any more but has deliveries.
-    plugin: Option<String>,
     #[serde(flatten)]
     counts: stats::Sink,
 }
@@ -76,7 +74,6 @@ fn all(admin: &Admin) -> Result<Vec<Sink>, Problem> {
     let names = stats::names(admin, &totals).into_iter();
     let sink = |name: String| {
         Ok(Sink {
-            plugin: admin.sinks.get(&name).cloned(),
             counts: stats::sink(admin, &totals, &name)?,
             name,
         })

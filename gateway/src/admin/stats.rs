@@ -76,6 +76,8 @@ struct Running {
 /// How one sink does.
 #[derive(Debug, Serialize)]
 pub(super) struct Sink {
+    /// `None` for a sink that is not configured any more.
+    plugin: Option<String>,
     configured: bool,
     /// Not configured any more, with deliveries that wait or are dead.
     orphaned: bool,
@@ -107,8 +109,10 @@ pub(super) fn sink(admin: &Admin, totals: &Totals, name: &str) -> Result<Sink, U
     let status = admin.delivery.of(name);
     let oldest = admin.outbox.oldest(name)?;
     let tried = counts.retrying + counts.behind;
-    let configured = admin.sinks.contains_key(name);
+    let plugin = admin.sinks.get(name).cloned();
+    let configured = plugin.is_some();
     Ok(Sink {
+        plugin,
         configured,
         orphaned: !configured && counts.waiting + counts.dead_letters() > 0,
         pending: counts.waiting.saturating_sub(tried),

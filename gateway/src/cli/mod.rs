@@ -24,6 +24,7 @@ mod push;
 mod quarantine;
 mod render;
 mod run;
+mod running;
 mod sink;
 mod stand_in;
 mod table;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
 use super::table::{self, Column, column};
-use super::{FAILED, Global, USAGE, fail, finish, held, out};
+use super::{FAILED, Global, USAGE, fail, finish, held, out, running};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -262,7 +262,7 @@ fn retry_one(global: &Global, args: &Retry, id: &str) -> Result<(), ExitCode> {
     let api = Api::of(global, &args.target)?;
     let delivery = api.post(&path, &json!({ "force": args.force }))?;
     print_delivery(global, &delivery);
-    warn_of_other_files(global, args, &api);
+    running::warn_of_changes(global, &args.target, &api);
     if !held::needs_a_person(&delivery["held_by"]) {
         return Ok(());
     }
@@ -303,7 +303,7 @@ fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
         return Err(ExitCode::from(FAILED));
     }
     let outcome = api.post(&path, &json!({ "confirm_count": count }))?;
-    warn_of_other_files(global, args, &api);
+    running::warn_of_changes(global, &args.target, &api);
     if global.json {
         out::json(&outcome);
         return Ok(());
@@ -336,36 +336,6 @@ fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
         outln!("  {count}: {}", lang.pick(en, zh));
     }
     Ok(())
-}
-
-/// What is tried again is rendered with the configuration that runs: says so where the files
-/// of this machine are others by now.
-fn warn_of_other_files(global: &Global, args: &Retry, api: &Api<'_>) {
-    // The files of another machine's daemon are not here.
-    if args.target.url.is_some() {
-        return;
-    }
-    let Ok(stats) = api.get("/stats") else { return };
-    let running = &stats["config"];
-    let (Some(file), Some(hash)) = (running["file"].as_str(), running["revision"].as_str()) else {
-        return;
-    };
-    let here = crate::config::Revision::of(std::path::Path::new(file));
-    if here.is_ok_and(|here| here.hash != hash) {
-        let since = running["loaded_at"].as_str().unwrap_or_default();
-        let since = table::time(global.lang(), since).unwrap_or_default();
-        errln!(
-            "leadgate: {}",
-            global.lang().pick(
-                format!(
-                    "{file}, or a file beside it, was changed since the daemon started ({since}): it sends what it was started with; restart it to use the change"
-                ),
-                format!(
-                    "{file} 或其旁的文件在守护进程启动（{since}）后有改动：仍按启动时的配置投递；重启后改动才生效"
-                )
-            )
-        );
-    }
 }
 
 /// Asks on the terminal.

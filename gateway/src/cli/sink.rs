@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, column};
-use super::{FAILED, Global, finish, held, out};
+use super::{FAILED, Global, finish, held, out, running};
 use crate::delivery::LONGEST_TRIAL;
 
 #[derive(Subcommand)]
@@ -130,7 +130,9 @@ fn set(global: &Global, named: &Named, verb: &str) -> Result<(), ExitCode> {
 fn test(global: &Global, named: &Named) -> Result<(), ExitCode> {
     let path = format!("/sinks/{}/test", encoded(&named.name));
     let patience = LONGEST_TRIAL + Duration::from_secs(10);
-    let tried = Api::of(global, &named.target)?.post_within(&path, &json!({}), patience)?;
+    let api = Api::of(global, &named.target)?;
+    let tried = api.post_within(&path, &json!({}), patience)?;
+    running::warn_of_changes(global, &named.target, &api);
     if global.json {
         out::json(&tried);
     } else {

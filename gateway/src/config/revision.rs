@@ -32,7 +32,12 @@ impl Revision {
         }
         let mut hasher = blake3::Hasher::new();
         for path in &files {
-            let name = path.strip_prefix(folder).unwrap_or(path);
+            // The main file says the same under every name.
+            let name = if *path == file {
+                Path::new("")
+            } else {
+                path.strip_prefix(folder).unwrap_or(path)
+            };
             let name = name.as_os_str().as_encoded_bytes();
             let bytes = std::fs::read(path)?;
             for part in [name, &bytes] {
@@ -65,5 +70,9 @@ mod tests {
         assert_ne!(second, first);
         std::fs::write(&file, "d").expect("writes");
         assert_ne!(hash(), second);
+        let renamed = folder.path().join("gate.toml");
+        let before = hash();
+        std::fs::rename(&file, &renamed).expect("renamed");
+        assert_eq!(Revision::of(&renamed).expect("reads").hash, before);
     }
 }

@@ -281,6 +281,8 @@ async fn a_sink_is_paused_and_resumed_and_shown_so() {
         let sinks = desk.get("/sinks").await["items"].take();
         assert_eq!(sinks[0]["name"], "crm");
         assert_eq!(sinks[0]["plugin"], "http");
+        let stats = desk.get("/stats").await["sinks"].take();
+        assert_eq!(stats["crm"]["plugin"], "http");
         assert_eq!(sinks[0]["paused"], paused);
         assert_eq!(sinks[0]["pending"], 1);
         assert_eq!(sinks[0]["breaker"], "closed");

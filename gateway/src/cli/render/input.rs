@@ -7,7 +7,7 @@ use leadgate_plugin::template::Engine;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::client::{Api, Target, encoded};
+use super::super::client::{Api, encoded};
 use super::super::{FAILED, Global, fail};
 use crate::clock::{Clock, Millis, SystemClock};
 use crate::config::Config;
@@ -60,8 +60,7 @@ impl Input {
     }
 
     /// The newest revision of a lead that the running daemon has.
-    pub(super) fn stored(global: &Global, target: &Target, id: &Uuid) -> Result<Self, ExitCode> {
-        let api = Api::of(global, target)?;
+    pub(super) fn stored(api: &Api<'_>, id: &Uuid) -> Result<Self, ExitCode> {
         let path = format!("/leads/{}", encoded(&id.to_string()));
         let mut shown = api.get(&format!("{path}?reveal=true"))?;
         let raw = api.get(&format!("{path}/raw?reveal=true"))?;

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::input::Input;
-use super::client::Target;
+use super::client::{Api, Target};
+use super::running::{self, Files};
 use super::{FAILED, Global, fail, out};
-use crate::config::Purpose;
+use crate::config::{Purpose, Revision};
 use crate::lang::Lang;
 use crate::plugin::Plugins;
 use crate::route::{Part, Verdict};
@@ -68,8 +69,10 @@ fn render(global: &Global, args: &Args) -> Result<(), ExitCode> {
     };
     let input = match &args.id {
         Some(id) => {
-            errln!("{}", as_on_disk(lang));
-            Input::stored(global, &args.target, id)?
+            let api = Api::of(global, &args.target)?;
+            let input = Input::stored(&api, id)?;
+            say_whether_it_runs(global, &api, config.revision.as_ref());
+            input
         }
         None => Input::pushed(&config, args.lead.as_deref(), args.source.as_ref())?,
     };
@@ -110,11 +113,27 @@ fn render(global: &Global, args: &Args) -> Result<(), ExitCode> {
 
 /// A lead that the daemon has is shown as the files would send it, which the daemon may not
 /// have read yet.
-fn as_on_disk(lang: Lang) -> &'static str {
-    lang.pick(
-        "shown with the configuration's files as they are now; a daemon that was started before they were changed sends as before until it is restarted",
-        "按配置文件的当前内容预览；若守护进程在修改之前启动，重启前仍按旧配置发送",
-    )
+fn say_whether_it_runs(global: &Global, api: &Api<'_>, files: Option<&Revision>) {
+    let lang = global.lang();
+    let files = files.map_or(Files::Unknown, |files| {
+        running::compare(global, api, files)
+    });
+    let said = match &files {
+        Files::Same => lang.pick(
+            "the daemon runs the configuration that this is shown with",
+            "守护进程运行的配置与此预览一致",
+        ),
+        Files::Other(_) => lang.pick(
+            "shown with the configuration's files as they are now",
+            "按配置文件的当前内容预览",
+        ),
+        Files::Unknown => lang.pick(
+            "shown with the configuration's files as they are now; a daemon that was started before they were changed sends as before until it is restarted",
+            "按配置文件的当前内容预览；若守护进程在修改之前启动，重启前仍按旧配置发送",
+        ),
+    };
+    errln!("{said}");
+    running::warn(&files);
 }
 
 impl Route {
