@@ -240,7 +240,11 @@ impl Document {
     ) -> Option<Place> {
         let whole = self.value_place(pointer)?;
         let written = self.written(pointer);
-        let found = part.and_then(|part| literal::locate(written?, value, part));
+        let found = part.and_then(|part| {
+            let written = written?;
+            literal::locate(written, value, part)
+                .or_else(|| only_letter(written, value.get(part.clone())?))
+        });
         Some(match found {
             Some(part) => Place {
                 range: whole.range.start + part.start..whole.range.start + part.end,
@@ -254,6 +258,16 @@ impl Document {
     pub(super) fn into_places(self) -> (Vec<Arc<Source>>, Places) {
         (self.sources, self.places.into_inner())
     }
+}
+
+/// Where `letter` is in `written`, if it is one letter that no keyboard for TOML has, and is there
+/// once: a text with a variable in it has no place, but such a letter has.
+fn only_letter(written: &str, letter: &str) -> Option<Range<usize>> {
+    let mut letters = letter.chars();
+    let is_one = letters.next().is_some_and(|one| !one.is_ascii()) && letters.next().is_none();
+    let mut places = written.match_indices(letter).filter(|_| is_one);
+    let (at, _) = places.next()?;
+    places.next().is_none().then(|| at..at + letter.len())
 }
 
 /// What is said of a file that is not TOML.
