@@ -174,6 +174,10 @@ impl Build<'_> {
         paths::resolve(&schema, &mut value, &below, self.document, self.problems);
         for slip in address::slips(plugin, &value) {
             let at = format!("{below}{}", slip.pointer);
+            // Of a variable that is not set that was said.
+            if faults.contains(&at) || self.document.failed.contains(&at) {
+                continue;
+            }
             let text = value.pointer(&slip.pointer).and_then(Value::as_str);
             let place = self.part(&at, text.unwrap_or_default(), Some(&slip.range));
             let (en, zh) = slip.message.both();
