@@ -33,6 +33,11 @@ impl Lang {
             .unwrap_or_default()
     }
 
+    /// What stands between a title and what it is the title of.
+    pub fn colon(self) -> &'static str {
+        self.pick(": ", "：")
+    }
+
     /// `en`, `en_GB.UTF-8`, `zh`, `zh-CN`, `zh_CN.UTF-8`; `None` for any other language.
     pub fn parse(text: &str) -> Option<Self> {
         let language = text.split(['-', '_', '.', '@']).next().unwrap_or_default();

@@ -45,8 +45,9 @@ pub(super) fn run(global: &Global, check: &Check) -> ExitCode {
     };
     if !global.json {
         let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
+        let colon = global.lang().colon();
         outln!(
-            "{}: {} · {}: {} · {}: {}",
+            "{}{colon}{} · {}{colon}{} · {}{colon}{}",
             global.lang().pick("the configuration is good", "配置正确"),
             absolute(&file).display(),
             global.lang().pick("sources", "来源"),

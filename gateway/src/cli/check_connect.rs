@@ -173,7 +173,7 @@ fn lines(lang: Lang, found: &Found) -> String {
         Ended::Connected(Connected::Panicked) => lang
             .pick("failed: the plugin panicked", "失败：插件崩溃")
             .to_owned(),
-        Ended::NotMade(why) => format!("{}: {why}", lang.pick("failed", "失败")),
+        Ended::NotMade(why) => format!("{}{why}", lang.pick("failed: ", "失败：")),
         Ended::Late => lang
             .pick("failed: no end in time", "失败：未在限定时间内结束")
             .to_owned(),

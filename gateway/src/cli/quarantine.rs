@@ -179,7 +179,7 @@ fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
         (lang.pick("body", "请求体"), "body"),
     ] {
         if let Some(text) = push[field].as_str() {
-            outln!("{title}: {}", text.replace(['\n', '\r'], " "));
+            outln!("{title}{}{}", lang.colon(), text.replace(['\n', '\r'], " "));
         }
     }
     for line in becomes(global, &push) {
@@ -222,12 +222,12 @@ fn becomes(global: &Global, push: &Value) -> Vec<String> {
     let sinks: Vec<_> = sinks.filter_map(Value::as_str).collect();
     let mut lines = vec![
         format!(
-            "{}: {said}",
-            lang.pick("would become the lead", "将成为客资")
+            "{}{said}",
+            lang.pick("would become the lead: ", "将成为客资：")
         ),
         format!(
-            "{}: {}",
-            lang.pick("for the sinks", "投递到"),
+            "{}{}",
+            lang.pick("for the sinks: ", "投递到："),
             if sinks.is_empty() {
                 lang.pick("none", "无").to_owned()
             } else {

@@ -174,7 +174,8 @@ fn print_trial(global: &Global, tried: &Value) {
         (lang.pick("answer", "应答"), text("response")),
     ] {
         if !value.is_empty() {
-            outln!("{title}: {}", value.trim_end().replace('\n', "\n  "));
+            let value = value.trim_end().replace('\n', "\n  ");
+            outln!("{title}{}{value}", lang.colon());
         }
     }
 }

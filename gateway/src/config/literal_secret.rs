@@ -3,6 +3,7 @@
 //! Where a secret stands is told by its key's name, because a plugin's settings are not known
 //! when a file is first read; a URL with a password in it is one by itself.
 
+use super::address;
 use super::advice;
 use super::diagnostic::Text;
 use super::lookalike;
@@ -48,7 +49,17 @@ pub(super) fn is_outbox_key(pointer: &str) -> bool {
 
 /// Whether `text` is a URL with a password written out in it.
 fn has_password(text: &str) -> bool {
+    // A slip in what is around it does not make a password public.
+    let text = text
+        .replace('：', ":")
+        .replace('／', "/")
+        .replace('＠', "@");
     let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    has_login(rest)
+}
+
+/// Whether a URL behind its scheme begins with a login with a password.
+fn has_login(rest: &str) -> bool {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let login = authority.rsplit_once('@').map(|(login, _)| login);
     let password = login.and_then(|login| login.split_once(':'));
@@ -108,7 +119,16 @@ pub(super) fn is_hidden(pointer: &str, text: &str) -> bool {
     let nearly = ["app_secret", "secret", "token", "password", "open_key"]
         .iter()
         .any(|name| key.len() > 4 && strsim::damerau_levenshtein(name, &key) <= 2);
-    is_literal(pointer, text) || (nearly && is_literal("/secret", text))
+    // An address may lack its scheme, or a part of that.
+    let login = address::is_address(pointer) && {
+        let text = text
+            .replace('：', ":")
+            .replace('／', "/")
+            .replace('＠', "@");
+        let scheme = text.find([':', '/']).unwrap_or(0);
+        has_login(&text) || has_login(text[scheme..].trim_start_matches([':', '/']))
+    };
+    is_literal(pointer, text) || login || (nearly && is_literal("/secret", text))
 }
 
 /// What is odd about the value of a secret that came from elsewhere: quotes around it, or what
@@ -191,6 +211,18 @@ mod tests {
         }
         assert!(!is_literal("/admin/allow_without_token", "maybe"));
         assert!(is_literal("/admin/token", "hunter2"));
+        for text in [
+            "amqps：//me:hunter2@rabbit.cn",
+            "amqps:／／me:hunter2＠rabbit.cn",
+            "amqps:/me:hunter2@rabbit.cn",
+            "me:hunter2@rabbit.cn/v",
+        ] {
+            assert!(is_hidden("/sinks/bus/settings/url", text), "{text}");
+        }
+        assert!(!is_hidden(
+            "/sinks/bus/settings/url",
+            "rabbit.cn:5672/a:b@c"
+        ));
         assert!(is_hidden("/sources/shop/app_sekret", "hunter2"));
         assert!(!is_hidden("/sources/shop/app_sekret", "env:SECRET"));
         assert!(!is_hidden("/sinks/bus/settings/topic", "leads"));

@@ -4,6 +4,7 @@
 //! resolved and names exist, or a [`Report`] of everything that is wrong with them. Knows
 //! plugins only through [`Catalogue`].
 
+mod address;
 mod admin_only;
 mod advice;
 mod build;

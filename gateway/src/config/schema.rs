@@ -465,7 +465,7 @@ pub(super) fn dotted(pointer: &str) -> String {
 }
 
 /// What of `allowed` was meant by `given`, if it is near enough.
-fn nearest<'a>(given: &str, allowed: &'a [String]) -> Option<&'a String> {
+pub(super) fn nearest<'a>(given: &str, allowed: &'a [String]) -> Option<&'a String> {
     allowed
         .iter()
         .map(|candidate| (strsim::damerau_levenshtein(given, candidate), candidate))

@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::build::{Build, SECOND, entries};
 use super::diagnostic::Text;
 use super::document::pointer;
-use super::schema::{Examined, dotted, examine, guess, rename};
+use super::schema::{Examined, dotted, examine, guess, nearest, rename};
 use super::{Breaker, Catalogue, Problem, Retry, Sink, Tables, raw};
-use super::{advice, fallback, http_advice, paths};
+use super::{address, advice, fallback, http_advice, paths};
 
 impl Build<'_> {
     pub(super) fn sinks(
@@ -167,9 +167,22 @@ impl Build<'_> {
             self.document,
             self.problems,
         );
-        let Examined { mut value, faults } =
-            examine(&schema, renamed, &below, self.document, self.problems);
+        let Examined {
+            mut value,
+            mut faults,
+        } = examine(&schema, renamed, &below, self.document, self.problems);
         paths::resolve(&schema, &mut value, &below, self.document, self.problems);
+        for slip in address::slips(plugin, &value) {
+            let at = format!("{below}{}", slip.pointer);
+            let text = value.pointer(&slip.pointer).and_then(Value::as_str);
+            let place = self.part(&at, text.unwrap_or_default(), Some(&slip.range));
+            let (en, zh) = slip.message.both();
+            let setting = dotted(&at);
+            let message = Text::new(format!("{setting}: {en}"), format!("{setting}：{zh}"));
+            self.error("config::address", message, slip.help, place);
+            // Whatever the plugin says of it follows from this.
+            faults.push(at);
+        }
         let unresolved = self
             .document
             .failed
@@ -271,12 +284,15 @@ impl Build<'_> {
                     format!("没有目的地 `{fallback}`"),
                 );
                 let at = self.value(&place(name));
-                self.error(
-                    "config::unknown_sink",
-                    message,
-                    guess(fallback, &others),
-                    at,
+                let remedy = Text::new(
+                    "remove `on_dead`, or add that sink",
+                    "请删除 `on_dead`，或添加该目的地",
                 );
+                let help = match nearest(fallback, &others) {
+                    Some(_) => guess(fallback, &others),
+                    None => guess(fallback, &others).and(&remedy),
+                };
+                self.error("config::unknown_sink", message, help, at);
             }
         }
         for circle in fallback::circles(next) {

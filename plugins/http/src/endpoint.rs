@@ -9,6 +9,8 @@ use leadgate_plugin::template::{Context, Engine, Scope, Template};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
+type ParseError = <Url as std::str::FromStr>::Err;
+
 /// RFC 3986: everything but the unreserved characters.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -49,18 +51,46 @@ pub(crate) fn encode(text: &str) -> String {
 /// An absolute http or https URL without credentials.
 pub(crate) fn absolute(text: &str, at: &str) -> Result<Url, Problem> {
     let problem = |message: String| Problem::at(at, message);
+    let whole = "write it whole, such as https://crm.example/leads";
+    let whole_in_chinese = "请写完整，例如 https://crm.example/leads";
     let url = Url::parse(text).map_err(|error| {
-        problem(format!("not a URL: {error}"))
-            .help("write it whole, such as https://crm.example/leads")
+        let (why, chinese) = fault(error);
+        problem(format!("not a URL: {why}"))
+            .help(whole)
+            .chinese(format!("不是有效的网址：{chinese}"), whole_in_chinese)
     })?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err(problem("not an http or https URL".to_owned()));
+        return Err(problem("not an http or https URL".to_owned())
+            .help(whole)
+            .chinese("不是 http 或 https 网址", whole_in_chinese));
     }
     if !url.username().is_empty() || url.password().is_some() {
         let help = "use `auth`: { kind = \"basic\", username = \"…\", password = \"env:NAME\" }";
         return Err(problem("credentials do not belong into a URL".to_owned()).help(help));
     }
     Ok(url)
+}
+
+/// Why a text is no URL, in English and in Chinese.
+fn fault(error: ParseError) -> (&'static str, &'static str) {
+    match error {
+        ParseError::RelativeUrlWithoutBase => {
+            ("`https://` is missing in front", "开头缺少 `https://`")
+        }
+        ParseError::EmptyHost => ("there is no host in it", "没有主机名"),
+        ParseError::InvalidPort => (
+            "the port is no number up to 65535",
+            "端口不是 65535 以内的数字",
+        ),
+        ParseError::InvalidIpv4Address | ParseError::InvalidIpv6Address => {
+            ("the IP address is not one", "IP 地址无效")
+        }
+        ParseError::InvalidDomainCharacter | ParseError::IdnaError => (
+            "the host has a character that no host name has",
+            "主机名中有不允许的字符",
+        ),
+        _ => ("it cannot be read", "无法识别"),
+    }
 }
 
 /// Whether a text has anything of a template in it.

@@ -60,7 +60,10 @@ fn render(global: &Global, args: &Args) -> Result<(), ExitCode> {
             let all = super::check::load_for(Purpose::Routes, global, &mut plugins)?;
             let known = all.sinks.keys().cloned().collect::<Vec<_>>().join(", ");
             let what = lang.pick("no such sink; there are", "没有这个目的地；现有");
-            return Err(fail(format!("{name}: {what}: {known}"), FAILED));
+            return Err(fail(
+                format!("{name}: {what}{}{known}", lang.colon()),
+                FAILED,
+            ));
         }
         None => config.sinks.keys().collect(),
     };

@@ -42,7 +42,7 @@ pub(super) fn backup(
     part.keep(to).map_err(|error| failed(&error))?;
     if !global.json {
         let what = global.lang().pick("the backup is whole", "备份完整");
-        outln!("{what}: {}", to.display());
+        outln!("{what}{}{}", global.lang().colon(), to.display());
     }
     Ok(ExitCode::SUCCESS)
 }
