@@ -225,7 +225,10 @@ fn render_shows_a_lead_that_the_daemon_has_and_a_file_and_names_what_is_not_ther
     let body = shown.split_once("\n\n").expect("a body").1;
     let body: Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(body, sent, "exactly what was sent");
-    assert!(error.contains("the daemon runs the configuration"), "{error}");
+    assert!(
+        error.contains("the daemon runs the configuration"),
+        "{error}"
+    );
     until("the daemon logs it", || {
         daemon.log().contains("lead was revealed")
     });

@@ -112,9 +112,7 @@ fn render(global: &Global, args: &Args) -> Result<(), ExitCode> {
 /// have read yet.
 fn say_whether_it_runs(global: &Global, api: &Api<'_>, files: Option<&Revision>) {
     let lang = global.lang();
-    let files = files.map_or(Files::Unknown, |files| {
-        running::compare(global, api, files)
-    });
+    let files = files.map_or(Files::Unknown, |files| running::compare(global, api, files));
     let said = match &files {
         Files::Same => lang.pick(
             "the daemon runs the configuration that this is shown with",
