@@ -143,15 +143,28 @@ fn within<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     within(inner)
 }
 
-/// Whether a server was refused because its certificate is made as an authority.
+/// Whether a server was refused because its certificate is made as an authority, for sinks whose
+/// library cannot take a [`Named`].
+pub fn is_made_as_authority(error: &(dyn Error + 'static)) -> bool {
+    cause(error).is_some_and(is_authority)
+}
+
+/// The error of TLS that `error` comes from.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
+    causes.find_map(within)
+}
+
 fn is_authority(error: &rustls::Error) -> bool {
+    matches!(made_as(error), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
+/// What of how a certificate is made makes it unusable, where rustls has no word for it.
+fn made_as(error: &rustls::Error) -> Option<&webpki::Error> {
     let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else {
-        return false;
+        return None;
     };
-    matches!(
-        other.0.downcast_ref::<webpki::Error>(),
-        Some(webpki::Error::CaUsedAsEndEntity)
-    )
+    other.0.downcast_ref()
 }
 
 /// The certificates of a PEM file. The error says what is wrong with it.
@@ -176,13 +189,11 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String>
 /// servers is in it. `ca` and `host` are the settings that name the authorities and the server.
 pub fn distrust(error: &(dyn Error + 'static), ca: &str, host: &str) -> Option<String> {
     use CertificateError::{
-        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext,
-        NotValidYet, NotValidYetContext, UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext,
+        NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, UnknownIssuer,
     };
     use rustls::Error::{InvalidCertificate, InvalidMessage};
-    let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
-    let tls = causes.find_map(within)?;
-    Some(match tls {
+    Some(match cause(error)? {
         // The signature is bad if the authority is another one of the same name.
         InvalidCertificate(UnknownIssuer | BadSignature) => format!(
             "the server's certificate is from an authority that is not trusted here; `{ca}` names \
@@ -204,6 +215,16 @@ pub fn distrust(error: &(dyn Error + 'static), ca: &str, host: &str) -> Option<S
              does; name this very certificate as `{ca}`, or make one for the server with -addext \
              basicConstraints=critical,CA:FALSE"
         ),
+        error if matches!(made_as(error), Some(webpki::Error::UnsupportedCertVersion)) => {
+            "the server's certificate is of version 1, as `openssl x509 -req` makes it without \
+             -extfile; make it anew with a file for that which has subjectAltName=DNS:NAME in it"
+                .to_owned()
+        }
+        InvalidCertificate(InvalidPurpose | InvalidPurposeContext { .. }) => {
+            "the server's certificate is not made for a server; its extendedKeyUsage must have \
+             serverAuth in it"
+                .to_owned()
+        }
         InvalidMessage(_) => "the server does not speak TLS there; is the port right?".to_owned(),
         other => other.to_string(),
     })
@@ -214,6 +235,32 @@ mod tests {
     use rustls::InvalidMessage;
 
     use super::*;
+
+    /// Made by `openssl req -x509`.
+    const AUTHORITY: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBcTCCARegAwIBAgIUQ4Z7s8Zhvyd2BEgnV5Jg8XQ3l5gwCgYIKoZIzj0EAwIw
+DTELMAkGA1UEAwwCY2EwIBcNMjYxMTI4MTM0MDAyWhgPMjEyNjExMDQxMzQwMDJa
+MA0xCzAJBgNVBAMMAmNhMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEfCdrqxlQ
+YLEsubZnqA9IDqeAmwpamjT0ixDIbDMEOLJD61FXQIS8UKoU3+dDownagRWoHAGk
+So7JhdvbwZWr4aNTMFEwHQYDVR0OBBYEFNrwkmjcj913gvpQ4I5bPpoKdzRFMB8G
+A1UdIwQYMBaAFNrwkmjcj913gvpQ4I5bPpoKdzRFMA8GA1UdEwEB/wQFMAMBAf8w
+CgYIKoZIzj0EAwIDSAAwRQIgXIdHMQcdbtrZLJBnl89svhlme+9J0hapGFCndtfg
+qj4CIQCBTUfu8AC94hC9GRiPQf1hc2ddJz8L+v0Cri25Z9zjXQ==
+-----END CERTIFICATE-----
+";
+    /// Signed by it with `openssl x509 -req`.
+    const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBIzCBygIUBzETwjItwVdtYww7/1zEkg6iTycwCgYIKoZIzj0EAwIwDTELMAkG
+A1UEAwwCY2EwIBcNMjYxMTI4MTM0MDAyWhgPMjEyNjExMDQxMzQwMDJaMBoxGDAW
+BgNVBAMMD2RiLnNob3AuZXhhbXBsZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IA
+BDKoz/Qd3a9uPBCTVqW3Oc9IQHKuB4ZcqaUdPsCLVG5pyUn7clwop8W/55fl2TFL
+975SmZcYdTpYiOdwGPh1c+cwCgYIKoZIzj0EAwIDSAAwRQIhANS5Znd/gvqrSvt+
+7im2yIVaqKnC2Ro3HaLJAUBnSx3FAiBbKQ51JS5+ss0s3DDBbsWyZmkxXjL8wK2c
+2JQ8BxGYJQ==
+-----END CERTIFICATE-----
+";
 
     #[test]
     fn what_is_wrong_with_a_certificate_is_said_in_words_of_the_settings() {
@@ -242,6 +289,14 @@ mod tests {
                 "CA:FALSE",
             ),
             (
+                InvalidCertificate(other(webpki::Error::UnsupportedCertVersion)),
+                "-extfile",
+            ),
+            (
+                InvalidCertificate(CertificateError::InvalidPurpose),
+                "serverAuth",
+            ),
+            (
                 Message(InvalidMessage::InvalidContentType),
                 "does not speak TLS",
             ),
@@ -251,9 +306,22 @@ mod tests {
             let error = io::Error::other(error);
             let why = distrust(&error, "tls.ca", "url").expect("a reason");
             assert!(why.contains(said), "{why}");
+            assert_eq!(is_made_as_authority(&error), said == "CA:FALSE");
         }
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         assert_eq!(distrust(&reset, "ca", "host"), None);
+    }
+
+    #[test]
+    fn a_certificate_of_version_1_is_told_from_others() {
+        let read = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("reads");
+        let named = Named::new(vec![read(AUTHORITY)]).expect("an authority");
+        let name = ServerName::try_from("db.shop.example").expect("a name");
+        // In 2027, when both are valid.
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_800_000_000));
+        let refused = named.verify_server_cert(&read(VERSION_1), &[], &name, &[], now);
+        let why = distrust(&refused.expect_err("refused"), "ca", "url").expect("a reason");
+        assert!(why.contains("subjectAltName=DNS:NAME"), "{why}");
     }
 
     #[test]

@@ -125,7 +125,7 @@ fn a_rotated_refresh_token_outlives_restarts_until_another_is_configured() {
     assert_eq!(*tokens.refused.lock().expect("no panics"), 0);
 }
 
-fn check(folder: &std::path::Path, sinks: &str, more: &[&str]) -> (Option<i32>, String) {
+pub(super) fn check(folder: &std::path::Path, sinks: &str, more: &[&str]) -> (Option<i32>, String) {
     let config = folder.join("leadgate.toml");
     let text = format!(
         "[outbox]\npath = \"store\"\n[sources.s]\nkind = \"tmall\"\npath = \"/x\"\napp_secret = \"e2e-app-secret\"\n{sinks}"

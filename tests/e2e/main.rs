@@ -19,6 +19,7 @@ mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;
 mod log;
+mod logins;
 #[cfg(feature = "all-plugins")]
 mod nats;
 mod operators;

@@ -47,7 +47,10 @@ fn dead_letters_are_seen_retried_one_by_one_and_together_or_given_up() {
     let ids = ids(&list);
     assert_eq!(ids.len(), 6);
     let (code, table, _) = run(&daemon, &["outbox", "deliveries", "--lang", "zh-CN"], "");
-    assert_eq!((code, table.lines().count()), (0, 7), "{table}");
+    let rows = table
+        .lines()
+        .filter(|line| ids.iter().any(|id| line.starts_with(id)));
+    assert_eq!((code, rows.count()), (0, 6), "{table}");
     assert!(
         table.contains("目的地") && table.contains("dead"),
         "{table}"

@@ -1,8 +1,8 @@
 //! SQL: what real databases make of it.
 
 use leadgate_tests::{
-    Authority, Client, Daemon, Database, Kind, SAMPLE, SUCCESS, Setup, Shop, output, output_of,
-    until,
+    Authority, Certificate, Client, Daemon, Database, Kind, SAMPLE, SUCCESS, Setup, Shop, output,
+    output_of, until,
 };
 use serde_json::Value;
 
@@ -476,8 +476,11 @@ fn an_encrypted_connection_needs_a_server_that_can_be_trusted(kind: Kind) {
         assert_eq!(database.sql(encrypted), "t");
     }
     for (sink, why) in [
-        ("stranger", "UnknownIssuer"),
-        ("other", "not valid for name"),
+        (
+            "stranger",
+            "an authority that is not trusted here; `ca` names",
+        ),
+        ("other", "not for the name in `url`"),
     ] {
         until("it was tried", || {
             daemon.stat(&format!("/sinks/{sink}/retrying")) == 1
@@ -485,6 +488,32 @@ fn an_encrypted_connection_needs_a_server_that_can_be_trusted(kind: Kind) {
         let [outcome, rule, reason] = &attempts(&daemon, sink)[0];
         assert_eq!((outcome.as_str(), rule.as_str()), ("retry", "connection"));
         assert!(reason.contains(why), "{sink}: {reason}");
+    }
+}
+
+fn a_server_that_vouches_for_itself_is_trusted_or_the_reason_says_what_to_make(kind: Kind) {
+    // As `openssl req -x509` makes it, and as one that is no authority.
+    for authority in [true, false] {
+        let certificate = Certificate::of_itself(&["localhost"], authority);
+        let database = Database::start_secure(kind, &certificate);
+        database.sql(table(kind));
+        let folder = tempfile::tempdir().expect("a folder");
+        let ca = folder.path().join("server.pem");
+        std::fs::write(&ca, certificate.public()).expect("writes");
+        let ca = format!("ca = \"{}\"", ca.display());
+        let url = database.url_at("localhost", database.port()) + "?sslmode=verify-full";
+        let daemon = daemon(sink("db", &url, &upsert(kind), VALUES, &ca));
+        push(&daemon, SAMPLE);
+        if (kind, authority) == (Kind::MariaDb, true) {
+            until("it was tried", || daemon.stat("/sinks/db/retrying") == 1);
+            let [outcome, rule, reason] = &attempts(&daemon, "db")[0];
+            assert_eq!((outcome.as_str(), rule.as_str()), ("retry", "connection"));
+            let remedy = "-addext basicConstraints=critical,CA:FALSE and name that as `ca`";
+            assert!(reason.contains(remedy), "{reason}");
+        } else {
+            delivered(&daemon, 1);
+        }
+        says_nothing_personal(&daemon);
     }
 }
 
@@ -510,6 +539,7 @@ macro_rules! both {
 
 both!(
     a_lead_arrives_once_with_its_types,
+    a_server_that_vouches_for_itself_is_trusted_or_the_reason_says_what_to_make,
     a_server_that_comes_back_gets_what_it_missed,
     a_wrong_password_asks_for_another,
     an_answer_that_is_lost_leaves_doubt_and_one_row,

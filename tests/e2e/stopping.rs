@@ -76,6 +76,10 @@ fn a_second_signal_ends_at_once_and_leaves_what_is_in_flight_waiting() {
     bare.wait_ready(&mut again);
     until("all four are delivered", || crm.taken() == 4);
     let token = [("authorization", "Bearer e2e-admin-token")];
+    until("their ends are recorded", || {
+        let stats = get(bare.admin(), "/api/v1/stats", &token).expect("answered");
+        stats.json()["sinks"]["crm"]["delivered"] == 4
+    });
     let list = get(bare.admin(), "/api/v1/deliveries", &token).expect("answered");
     for one in list.json()["items"].as_array().expect("items") {
         assert_eq!(

@@ -184,11 +184,9 @@ fn refused_pushes_are_summed_with_a_hint_and_counted_from_zero() {
         b"\x1f\x8b",
     );
     assert_eq!(packed.expect("answered").body, REFUSED);
-    assert!(
-        daemon.log().contains("unsupported_content_encoding"),
-        "{}",
-        daemon.log()
-    );
+    until("the reason is in the log", || {
+        daemon.log().contains("unsupported_content_encoding")
+    });
     let metrics = daemon.metrics();
     assert!(
         metrics.contains(

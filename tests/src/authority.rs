@@ -1,4 +1,5 @@
 //! An authority of one's own: it signs certificates that no system trusts by itself.
+//! Or a server vouches for itself.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -44,5 +45,34 @@ impl Authority {
         Certificate {
             pem: key.serialize_pem() + &certificate.pem(),
         }
+    }
+}
+
+impl Certificate {
+    /// A certificate that signs itself, for the server with these names; with `authority` made
+    /// as `openssl req -x509` makes it, which says that it may sign others as well.
+    ///
+    /// # Panics
+    ///
+    /// If a name is none.
+    pub fn of_itself(names: &[&str], authority: bool) -> Self {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut wanted = CertificateParams::new(names).expect("names");
+        wanted.is_ca = if authority {
+            IsCa::Ca(BasicConstraints::Unconstrained)
+        } else {
+            IsCa::ExplicitNoCa
+        };
+        let key = KeyPair::generate().expect("a key");
+        let certificate = wanted.self_signed(&key).expect("signs itself");
+        Self {
+            pem: key.serialize_pem() + &certificate.pem(),
+        }
+    }
+
+    /// It without its key.
+    pub fn public(&self) -> &str {
+        let begin = self.pem.find("-----BEGIN CERTIFICATE");
+        begin.map_or("", |begin| &self.pem[begin..])
     }
 }

@@ -61,6 +61,11 @@ impl Nats {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()

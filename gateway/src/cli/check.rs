@@ -92,14 +92,6 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Loads the configuration for a command that needs it. What is wrong goes to stderr.
-pub(super) fn load(global: &Global, plugins: &mut Plugins) -> Result<Config, ExitCode> {
-    let file = located(global)?;
-    let (config, report) = config::load(&file, &Environment::process(), plugins);
-    print_report(global, &report);
-    config.ok_or(ExitCode::from(BAD_CONFIG))
-}
-
 /// Loads what a command needs of the configuration; what is wrong elsewhere, and mere
 /// warnings, are not its business.
 pub(super) fn load_for(

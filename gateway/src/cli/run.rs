@@ -4,6 +4,7 @@
 //! second one ends at once; what is in flight then stays waiting and is tried again after
 //! the next start. Nothing else that a terminal, a log rotation or a person sends ends it.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{BAD_CONFIG, FAILED, Global, fail};
 use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Environment};
 use crate::daemon::{Daemon, StartError};
 use crate::telemetry::log;
 
@@ -26,15 +28,26 @@ pub(super) fn run(global: &Global) -> ExitCode {
         Ok(plugins) => plugins,
         Err(error) => return fail(error, FAILED),
     };
-    let config = match super::check::load(global, &mut plugins) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
     let file = match super::check::located(global) {
         Ok(file) => file,
         Err(code) => return code,
     };
+    let (config, report) = config::load(&file, &Environment::process(), &mut plugins);
+    // Only a person can read them; what collects logs gets one line below.
+    if config.is_none() || std::io::stderr().is_terminal() {
+        super::check::print_report(global, &report);
+    }
+    let Some(config) = config else {
+        return ExitCode::from(BAD_CONFIG);
+    };
     log::start(&config.log);
+    let warnings = report.diagnostics().len();
+    if warnings > 0 {
+        tracing::warn!(
+            warnings,
+            "configuration has warnings; `leadgate check` shows them"
+        );
+    }
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(error, FAILED),

@@ -76,7 +76,7 @@ pub(super) fn find(text: &str, secret: bool) -> Option<Range<usize>> {
         let at = piece.start;
         let part = &text[piece];
         let shift = |range: Range<usize>| at + range.start..at + range.end;
-        if let Some(found) = angles(part, secret || is_url) {
+        if let Some(found) = angles(part, part == text, secret || is_url) {
             return Some(shift(found));
         }
         if let Some(found) = domain(part) {
@@ -146,12 +146,12 @@ fn words(text: &str, is_word: impl Fn(char) -> bool) -> Vec<Range<usize>> {
 }
 
 /// `<your token>`, not the tags of HTML and not an address.
-fn angles(text: &str, strict: bool) -> Option<Range<usize>> {
+fn angles(text: &str, whole: bool, strict: bool) -> Option<Range<usize>> {
     let start = text.find('<')?;
     let end = start + text[start..].find('>')? + 1;
     let inside = &text[start + 1..end - 1];
     let plain = !inside.is_empty() && !inside.contains(['@', '<', '/', '=']);
-    let alone = start == 0 && end == text.len();
+    let alone = whole && start == 0 && end == text.len();
     (plain && (alone || strict)).then_some(start..end)
 }
 
@@ -221,6 +221,12 @@ mod tests {
 
     fn found(text: &str, secret: bool) -> Option<&str> {
         find(text, secret).map(|range| &text[range])
+    }
+
+    #[test]
+    fn a_tag_before_a_template_is_no_placeholder() {
+        assert_eq!(found("<p>{{ name }}，{{ city_name }}</p>", false), None);
+        assert_eq!(found("<b>", false), Some("<b>"));
     }
 
     #[test]

@@ -2,10 +2,9 @@
 //!
 //! No `Debug`: it has the password in it.
 
-use std::path::PathBuf;
-
-use lapin::tcp::OwnedTLSConfig;
+use lapin::tcp::RustlsConnector;
 use lapin::uri::{AMQPScheme, AMQPUri};
+use leadgate_plugin::tls::Named;
 use leadgate_plugin::{Problem, machine};
 
 use crate::settings::Settings;
@@ -18,7 +17,6 @@ const AT: &str = "/url";
 /// Where the broker is.
 pub(crate) struct Address {
     pub(crate) uri: AMQPUri,
-    ca: Option<PathBuf>,
 }
 
 impl Address {
@@ -53,10 +51,7 @@ impl Address {
             return Err(problem.help(help));
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
-        Ok(Self {
-            uri,
-            ca: settings.ca.clone(),
-        })
+        Ok(Self { uri })
     }
 
     /// Host, port and virtual host, for a person.
@@ -67,14 +62,24 @@ impl Address {
         format!("{}:{} ({vhost})", authority.host, authority.port)
     }
 
-    /// Whom we trust.
-    pub(crate) fn trust(&self) -> std::io::Result<OwnedTLSConfig> {
-        let cert_chain = self.ca.as_ref().map(std::fs::read_to_string).transpose()?;
-        Ok(OwnedTLSConfig {
-            identity: None,
-            cert_chain,
-        })
+    /// Whether a certificate is asked for.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.uri.scheme == AMQPScheme::AMQPS
     }
+}
+
+/// Trusts what `ca` names instead of the system's certificates.
+pub(crate) fn trust(settings: &Settings) -> Result<Option<RustlsConnector>, Problem> {
+    let Some(ca) = &settings.ca else {
+        return Ok(None);
+    };
+    let trust = Named::file(ca).and_then(|named| named.config().map_err(|why| why.to_string()));
+    trust.map(|config| Some(config.into())).map_err(|why| {
+        Problem::at("/ca", format!("{}: {why}", ca.display())).help(
+            "a PEM file with the authority's certificate or the broker's own: -----BEGIN \
+             CERTIFICATE----- …",
+        )
+    })
 }
 
 /// The host as it is written. The parser gives `localhost` for what it cannot take.

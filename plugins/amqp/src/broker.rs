@@ -9,11 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::protocol::AMQPError;
+use lapin::tcp::RustlsConnector;
 use lapin::types::ShortString;
+use lapin::uri::AMQPUri;
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionBuilder, ConnectionProperties,
-    Error, ErrorKind,
+    AsyncTcpStream, BasicProperties, Channel, Confirmation, Connection, ConnectionBuilder,
+    ConnectionProperties, Error, ErrorKind,
 };
+use leadgate_plugin::tls::distrust;
 use tokio::time::{Instant, timeout_at};
 
 use crate::address::Address;
@@ -53,6 +56,8 @@ pub(crate) struct Publication {
 /// A broker.
 pub(crate) struct Broker {
     pub(crate) address: Address,
+    /// Instead of the system's certificates.
+    trust: Option<RustlsConnector>,
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
 }
 
@@ -62,9 +67,10 @@ struct Link {
 }
 
 impl Broker {
-    pub(crate) fn new(address: Address) -> Self {
+    pub(crate) fn new(address: Address, trust: Option<RustlsConnector>) -> Self {
         Self {
             address,
+            trust,
             link: tokio::sync::Mutex::new(None),
         }
     }
@@ -106,25 +112,37 @@ impl Broker {
             return Ok(Arc::clone(link));
         }
         *slot = None;
-        let trust = self.address.trust();
-        let trust = trust.map_err(|error| Failure::Unreachable(format!("`ca`: {error}")))?;
-        let runtime = lapin::runtime::default_runtime();
-        let runtime = runtime.map_err(|error| unreachable(&error))?;
-        let connection = ConnectionBuilder::new_with_runtime(runtime)
-            .with_uri(self.address.uri.clone())
-            .with_properties(
-                ConnectionProperties::default().with_connection_name("leadgate".into()),
-            )
-            .with_tls_config(trust)
-            .connect()
-            .await
-            .map_err(|error| unreachable(&error))?;
+        let connection = self.connect().await.map_err(|error| unreachable(&error))?;
         let link = Arc::new(Link {
             connection,
             idle: Mutex::default(),
         });
         *slot = Some(Arc::clone(&link));
         Ok(link)
+    }
+
+    async fn connect(&self) -> lapin::Result<Connection> {
+        let runtime = lapin::runtime::default_runtime()?;
+        let uri = self.address.uri.clone();
+        let properties = ConnectionProperties::default().with_connection_name("leadgate".into());
+        let Some(trust) = self.trust.clone() else {
+            let builder = ConnectionBuilder::new_with_runtime(runtime);
+            let builder = builder.with_uri(uri).with_properties(properties);
+            return builder.connect().await;
+        };
+        // The builder would take certificates alone, and none of ours that is an authority.
+        Connection::connector(
+            uri,
+            runtime,
+            async move |uri: AMQPUri, runtime| {
+                let AMQPUri { authority, .. } = uri;
+                let addresses = runtime.to_socket_addrs((authority.host.clone(), authority.port));
+                let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+                Ok(stream.into_rustls(&trust, &authority.host).await?)
+            },
+            properties,
+        )
+        .await
     }
 }
 
@@ -190,7 +208,9 @@ fn unreachable(error: &Error) -> Failure {
         ErrorKind::ProtocolError(said) if matches!(said.get_id(), 403 | 530) => Failure::Login,
         ErrorKind::AuthProviderError(_) => Failure::Login,
         ErrorKind::ProtocolError(said) => Failure::Unreachable(format!("code {}", said.get_id())),
-        _ => Failure::Unreachable(one_line(&error.to_string())),
+        _ => Failure::Unreachable(
+            distrust(error, "ca", "url").unwrap_or_else(|| one_line(&error.to_string())),
+        ),
     }
 }
 

@@ -16,7 +16,7 @@ use leadgate_plugin::template::{Context, Engine, Form, Message, Scope, Template}
 use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, step};
 use tokio::time::Instant;
 
-use crate::address::Address;
+use crate::address::{Address, trust};
 use crate::broker::{Broker, Publication};
 pub use crate::settings::Settings;
 
@@ -110,20 +110,23 @@ impl AmqpSink {
                 problems.push(Problem::at(format!("/headers{}", step(name)), message));
             }
         }
-        if let Some(ca) = &settings.ca
-            && !ca.is_file()
+        let trust = trust(settings).map_err(|problem| problems.push(problem));
+        if let (Ok(address), Ok(Some(_))) = (&address, &trust)
+            && !address.is_encrypted()
         {
-            let problem = Problem::at("/ca", format!("there is no file {}", ca.display()));
-            problems.push(problem.help("a PEM file with one or more certificates"));
+            let problem = Problem::at("/ca", "without TLS nobody shows a certificate");
+            problems.push(problem.help("take it out, or use `amqps://` in `url`"));
         }
-        match (address, exchange, key, form) {
-            (Ok(address), Ok(exchange), Ok(routing_key), Ok(form)) => problems.or(Self {
-                broker: Broker::new(address),
-                exchange,
-                routing_key,
-                form,
-                persistent: settings.persistent.unwrap_or(true),
-            }),
+        match (address, trust, exchange, key, form) {
+            (Ok(address), Ok(trust), Ok(exchange), Ok(routing_key), Ok(form)) => {
+                problems.or(Self {
+                    broker: Broker::new(address, trust),
+                    exchange,
+                    routing_key,
+                    form,
+                    persistent: settings.persistent.unwrap_or(true),
+                })
+            }
             _ => Err(problems),
         }
     }

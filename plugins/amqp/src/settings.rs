@@ -26,7 +26,7 @@ pub struct Settings {
     pub body: Option<serde_json::Value>,
     /// Whether durable queues keep the message over a restart of the broker. Default true.
     pub persistent: Option<bool>,
-    /// A PEM file with certificates to trust beside the system's.
+    /// A PEM file with certificates to trust instead of the system's.
     #[schemars(extend("format" = "path"))]
     pub ca: Option<PathBuf>,
     /// Allows `amqp://` to other machines. Default false.

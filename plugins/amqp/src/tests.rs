@@ -72,6 +72,40 @@ fn wrong_settings_are_named_all_at_once() {
 }
 
 #[test]
+fn a_file_of_certificates_is_read_and_needs_a_connection_that_is_encrypted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("writes");
+        path
+    };
+    let good = leadgate_tests::Certificate::of_itself(&["x.example"], true);
+    let (good, empty) = (file("good.pem", good.public()), file("empty.pem", ""));
+    for (url, ca, expected) in [
+        ("amqps://u:t0p@x.example", &good, None),
+        (
+            "amqps://u:t0p@x.example",
+            &empty,
+            Some("no certificate in it"),
+        ),
+        (
+            "amqp://u:t0p@localhost",
+            &good,
+            Some("without TLS nobody shows a certificate"),
+        ),
+    ] {
+        let more = json!({"url": url, "ca": ca});
+        let problems = AmqpSink::check(&settings(&more), &host());
+        let found = problems.into_iter().next();
+        assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
+        if let (Some(found), Some(expected)) = (found, expected) {
+            assert_eq!(found.path, "/ca");
+            assert!(found.message.ends_with(expected), "{found:?}");
+        }
+    }
+}
+
+#[test]
 fn a_look_shows_the_message_without_the_login() {
     let more = json!({"headers": {"x-store": "{{ store_id }}"}, "body": {"who": "{{ name }}"}});
     let sink = AmqpSink::new(settings(&more), host()).expect("valid");

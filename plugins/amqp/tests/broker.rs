@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use leadgate_plugin::{Delivery, Ending, Host, Outcome, Sink, Tables};
 use leadgate_sink_amqp::AmqpSink;
-use leadgate_tests::{Authority, Rabbit, free_port};
+use leadgate_tests::{Authority, Certificate, Rabbit, free_port};
 use serde_json::{Value, json};
 
 const WAIT: Duration = Duration::from_secs(10);
@@ -225,6 +225,44 @@ async fn tls_needs_a_broker_that_is_trusted() {
     assert_eq!(outcome.ending, delivered(), "{outcome:?}");
     let outcome = deliver(&sink(&broker, &json!({"url": url})), "d2", 7).await;
     assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
-    assert!(outcome.reason.contains("certificate"), "{outcome:?}");
+    assert!(outcome.reason.contains("`ca` names"), "{outcome:?}");
     assert_eq!(broker.count("crm"), 1);
+}
+
+#[tokio::test]
+#[ignore = "needs RabbitMQ; run tests/run"]
+async fn a_broker_that_vouches_for_itself_is_trusted_if_it_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("writes");
+        path
+    };
+    let certificate = Certificate::of_itself(&["localhost"], true);
+    let ours = write("ours.pem", certificate.public());
+    let other = Certificate::of_itself(&["localhost"], true);
+    let other = write("other.pem", other.public());
+    let both = write("both.pem", &certificate.pem);
+    let (port, both) = (free_port(), both.display());
+    let broker = Rabbit::start(&format!(
+        "listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.certfile = {both}\n\
+         ssl_options.keyfile = {both}\nssl_options.verify = verify_none"
+    ));
+    broker.bind("leads", "crm", "new.7", &json!({}));
+    let url = |host: &str| format!("amqps://leads:t0psecret@{host}:{port}");
+    let trusting = sink(&broker, &json!({"url": url("localhost"), "ca": ours}));
+    for id in ["d1", "d2"] {
+        let outcome = deliver(&trusting, id, 7).await;
+        assert_eq!(outcome.ending, delivered(), "{outcome:?}");
+    }
+    for (host, ca, why) in [
+        ("localhost", &other, "name this very certificate as `ca`"),
+        ("127.0.0.1", &ours, "not for the name in `url`"),
+    ] {
+        let doubting = sink(&broker, &json!({"url": url(host), "ca": ca}));
+        let outcome = deliver(&doubting, "d3", 7).await;
+        assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
+        assert!(outcome.reason.contains(why), "{outcome:?}");
+    }
+    assert_eq!(broker.count("crm"), 2);
 }

@@ -1,8 +1,9 @@
 //! The producer: librdkafka's, idempotent, and how a record is handed over.
 //!
 //! It is made at the first record and used by all, and made again after an error that it does
-//! not survive. Before a record is sent where the last one failed, the topic is looked for: so
-//! while the cluster is away, attempts end knowing that nothing was sent.
+//! not survive. Before a record is sent where the last one failed, or where a connection was lost
+//! since, the topic is looked for: so while the cluster is away, attempts end knowing that
+//! nothing was sent.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A cluster is looked at again after this, also while all is well: it may have moved to where
 /// leads must not go unencrypted.
 const FRESH: Duration = Duration::from_mins(1);
+/// How often it is asked whether the login was refused.
+const GLANCE: Duration = Duration::from_millis(50);
 /// The least that librdkafka gets.
 const LEAST: Duration = Duration::from_millis(100);
 
@@ -70,10 +73,14 @@ pub(crate) struct Producer {
     known: tokio::sync::Mutex<Option<Known>>,
 }
 
+/// What librdkafka said beside answers: its code and its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Trouble(Code, String);
+
 #[derive(Clone)]
 struct Known {
     producer: FutureProducer<Ear>,
-    trouble: Arc<Mutex<Option<Code>>>,
+    trouble: Arc<Mutex<Option<Trouble>>>,
     /// Whether the last record arrived.
     works: Arc<AtomicBool>,
     /// When the topic and its cluster were looked at.
@@ -141,9 +148,7 @@ impl Producer {
         let mut slot = self.known.lock().await;
         let mut known = match &*slot {
             Some(known) if known.is_lost() => self.make(patience)?,
-            Some(known) if known.works.load(Ordering::Relaxed) && known.seen.elapsed() < FRESH => {
-                return Ok(known.clone());
-            }
+            Some(known) if known.is_well() => return Ok(known.clone()),
             Some(known) => known.clone(),
             None => self.make(patience)?,
         };
@@ -171,9 +176,18 @@ impl Producer {
         let looking = tokio::task::spawn_blocking(move || {
             producer.client().fetch_metadata(Some(&topic), left)
         });
-        let looked = looking
-            .await
-            .map_err(|_| Failure::Unreachable("the look for the topic failed".to_owned()))?;
+        // librdkafka would try a login that was refused until the end.
+        let refused = async {
+            while !known.is_refused() {
+                sleep(GLANCE).await;
+            }
+        };
+        let looked = tokio::select! {
+            looked = looking => looked,
+            () = refused => return Err(Failure::Login),
+        };
+        let looked =
+            looked.map_err(|_| Failure::Unreachable("the look for the topic failed".to_owned()))?;
         let metadata = looked.map_err(|error| known.unreachable(&error))?;
         let brokers = metadata.brokers().iter().map(MetadataBroker::host);
         if let Some(host) = self.cluster.forbidden(brokers) {
@@ -212,7 +226,20 @@ impl Known {
         self.producer.client().fatal_error().is_some()
     }
 
-    fn trouble(&self) -> MutexGuard<'_, Option<Code>> {
+    /// Whether nothing speaks against sending a record at once.
+    fn is_well(&self) -> bool {
+        self.works.load(Ordering::Relaxed)
+            && self.seen.elapsed() < FRESH
+            && self.trouble().is_none()
+    }
+
+    /// Whether a broker refused the login.
+    fn is_refused(&self) -> bool {
+        let said = self.trouble();
+        said.as_ref().is_some_and(|said| is_about_login(said.0))
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<Trouble>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -228,10 +255,16 @@ impl Known {
 
     /// What it means that the topic cannot be looked for.
     fn unreachable(&self, error: &KafkaError) -> Failure {
-        match self.trouble().or(error.rdkafka_error_code()) {
-            Some(Code::Authentication | Code::SaslAuthenticationFailed) => Failure::Login,
-            Some(code) => Failure::Unreachable(code.to_string()),
-            None => Failure::Unreachable(error.to_string()),
+        let said = self.trouble().clone();
+        let code = said.as_ref().map(|said| said.0);
+        match (code.or(error.rdkafka_error_code()), said) {
+            (Some(code), _) if is_about_login(code) => Failure::Login,
+            // Which broker, and what the system says; of a login only the code is told.
+            (Some(Code::BrokerTransportFailure | Code::Resolve), Some(Trouble(_, words))) => {
+                Failure::Unreachable(one_line(&words))
+            }
+            (Some(code), _) => Failure::Unreachable(code.to_string()),
+            (None, _) => Failure::Unreachable(error.to_string()),
         }
     }
 }
@@ -239,7 +272,7 @@ impl Known {
 /// Hears what librdkafka says beside answers.
 struct Ear {
     host: Host,
-    trouble: Arc<Mutex<Option<Code>>>,
+    trouble: Arc<Mutex<Option<Trouble>>>,
 }
 
 impl ClientContext for Ear {
@@ -249,12 +282,57 @@ impl ClientContext for Ear {
             .log(Level::Debug, "librdkafka said something", &fields);
     }
 
-    fn error(&self, error: KafkaError, _: &str) {
+    fn error(&self, error: KafkaError, words: &str) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         // That all brokers are down is said after why.
         let code = error.rdkafka_error_code();
         if code != Some(Code::AllBrokersDown) || trouble.is_none() {
-            *trouble = code;
+            *trouble = code.map(|code| Trouble(code, words.to_owned()));
         }
+    }
+}
+
+fn is_about_login(code: Code) -> bool {
+    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed)
+}
+
+/// What librdkafka says, short and on one line.
+fn one_line(text: &str) -> String {
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.truncate(line.floor_char_boundary(200));
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use leadgate_plugin::Tables;
+
+    use super::*;
+
+    fn producer() -> Producer {
+        let settings = json!({"brokers": ["127.0.0.1:1"], "topic": "leads"});
+        let settings = serde_json::from_value(settings).expect("settings");
+        let cluster = Cluster::new(&settings).expect("valid");
+        let host = Host::detached("kafka", Tables::new());
+        Producer::new(cluster, "leads".to_owned(), host)
+    }
+
+    #[test]
+    fn after_a_connection_was_lost_the_topic_is_looked_for_before_a_record_is_sent() {
+        let mut known = producer().make(LEAST).expect("a producer");
+        // Nobody else writes to this one.
+        known.trouble = Arc::default();
+        assert!(!known.is_well(), "it was never seen to work");
+        known.works.store(true, Ordering::Relaxed);
+        assert!(known.is_well());
+        let lost = Trouble(Code::BrokerTransportFailure, "broker:9092: gone".to_owned());
+        *known.trouble() = Some(lost);
+        assert!(!known.is_well());
+        let error = KafkaError::MetadataFetch(Code::OperationTimedOut);
+        let why = Failure::Unreachable("broker:9092: gone".to_owned());
+        assert_eq!(known.unreachable(&error), why);
+        let refused = Trouble(Code::Authentication, "of t0p".to_owned());
+        *known.trouble() = Some(refused);
+        assert_eq!(known.unreachable(&error), Failure::Login);
     }
 }

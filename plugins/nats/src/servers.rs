@@ -1,8 +1,10 @@
 //! The servers: which they are, how we log in, and whether leads may cross the network to them.
 
-use std::path::PathBuf;
+use std::path::Path;
 
+use async_nats::rustls::ClientConfig;
 use async_nats::{ConnectOptions, ServerAddr};
+use leadgate_plugin::tls::Named;
 use leadgate_plugin::{Problem, Problems, Secret, machine};
 
 use crate::settings::Settings;
@@ -14,7 +16,8 @@ const SEED: usize = 58;
 pub(crate) struct Servers {
     pub(crate) addresses: Vec<ServerAddr>,
     login: Login,
-    ca: Option<PathBuf>,
+    /// Instead of the system's certificates.
+    trust: Option<ClientConfig>,
 }
 
 #[derive(Clone)]
@@ -44,16 +47,12 @@ impl Servers {
             }
         }
         let login = login(settings, &mut problems);
-        if let Some(ca) = &settings.ca
-            && !ca.is_file()
-        {
-            let problem = Problem::at("/ca", format!("there is no file {}", ca.display()));
-            problems.push(problem.help("a PEM file with one or more certificates"));
-        }
+        let trust = settings.ca.as_deref().map(trust).transpose();
+        let trust = trust.map_err(|problem| problems.push(problem));
         problems.or(Self {
             addresses,
             login,
-            ca: settings.ca.clone(),
+            trust: trust.unwrap_or_default(),
         })
     }
 
@@ -76,11 +75,22 @@ impl Servers {
             Login::Nkey(seed) => options.nkey(seed.expose().trim().to_owned()),
             Login::Credentials(text) => options.credentials(text.expose())?,
         };
-        Ok(match &self.ca {
-            Some(ca) => options.add_root_certificates(ca.clone()),
+        Ok(match &self.trust {
+            Some(trust) => options.tls_client_config(trust.clone()),
             None => options,
         })
     }
+}
+
+/// Trusts what the file `ca` names.
+fn trust(ca: &Path) -> Result<ClientConfig, Problem> {
+    let trust = Named::file(ca).and_then(|named| named.config().map_err(|why| why.to_string()));
+    trust.map_err(|why| {
+        Problem::at("/ca", format!("{}: {why}", ca.display())).help(
+            "a PEM file with the authority's certificate or the server's own: -----BEGIN \
+             CERTIFICATE----- …",
+        )
+    })
 }
 
 fn address(text: &str, allow_plain: bool) -> Result<ServerAddr, Problem> {

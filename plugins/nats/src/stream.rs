@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::{Client, ConnectErrorKind, Event, HeaderMap, RequestErrorKind, ServerError};
 use leadgate_plugin::template::Message;
+use leadgate_plugin::tls::distrust;
 use serde::Deserialize;
 use tokio::sync::{Mutex, broadcast};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -57,13 +58,6 @@ pub(crate) struct Stored {
     /// It had been stored before, under the same id.
     #[serde(default)]
     pub(crate) duplicate: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Answer {
-    Refused { error: Refusal },
-    Stored(Stored),
 }
 
 #[derive(Deserialize)]
@@ -206,9 +200,10 @@ impl Stream {
                     Failure::Login("the server refused the login".to_owned())
                 }
                 kind => {
-                    let source = error.source().map(ToString::to_string);
-                    let why = source.unwrap_or_else(|| kind.to_string());
-                    Failure::Unreachable(one_line(&why))
+                    Failure::Unreachable(distrust(&error, "ca", "servers").unwrap_or_else(|| {
+                        let source = error.source().map(ToString::to_string);
+                        one_line(&source.unwrap_or_else(|| kind.to_string()))
+                    }))
                 }
             }),
         }
@@ -234,14 +229,20 @@ fn is_violation(text: &str, subject: &str) -> bool {
 }
 
 fn read(answer: &[u8]) -> Result<Stored, Failure> {
-    match serde_json::from_slice(answer) {
-        Ok(Answer::Stored(stored)) => Ok(stored),
-        Ok(Answer::Refused { error }) => {
-            let said = one_line(&error.description);
-            Err(Failure::Refused(error.code, error.err_code, said))
-        }
-        Err(_) => Err(Failure::Stranger),
+    // One with an error is never a receipt, also if the error itself cannot be read.
+    let answer: serde_json::Value =
+        serde_json::from_slice(answer).map_err(|_| Failure::Stranger)?;
+    if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
+        let error = Refusal::deserialize(error).map_err(|_| Failure::Stranger)?;
+        let said = one_line(&error.description);
+        return Err(Failure::Refused(error.code, error.err_code, said));
     }
+    let stored = Stored::deserialize(&answer).map_err(|_| Failure::Stranger)?;
+    // The first message of a stream is number 1.
+    if stored.stream.is_empty() || stored.seq == 0 {
+        return Err(Failure::Stranger);
+    }
+    Ok(stored)
 }
 
 /// What others say, short and on one line.
@@ -276,6 +277,21 @@ mod tests {
                     "maximum bytes exceeded".to_owned(),
                 )),
             ),
+            (
+                r#"{"error":null,"stream":"LEADS","seq":7}"#,
+                Ok(stored(false)),
+            ),
+            (
+                r#"{"error":"maximum bytes exceeded","stream":"LEADS","seq":7}"#,
+                Err(Failure::Stranger),
+            ),
+            (
+                r#"{"error":{"code":"503"},"stream":"LEADS","seq":7}"#,
+                Err(Failure::Stranger),
+            ),
+            (r#"{"stream":"LEADS","seq":0}"#, Err(Failure::Stranger)),
+            (r#"{"stream":"","seq":7}"#, Err(Failure::Stranger)),
+            (r#"{"stream":"LEADS","seq":7"#, Err(Failure::Stranger)),
             ("+OK", Err(Failure::Stranger)),
             ("{}", Err(Failure::Stranger)),
             ("", Err(Failure::Stranger)),

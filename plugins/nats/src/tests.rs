@@ -73,6 +73,10 @@ fn wrong_settings_are_named_all_at_once() {
         ),
         (json!({"ca": "/nowhere/ca.pem"}), &["/ca"]),
         (
+            json!({"ca": concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")}),
+            &["/ca"],
+        ),
+        (
             json!({"headers": {"": "x", "Nats-Msg-Id": "x", "a b": "x", "x-city": "{{ city_nmae }}"}, "body": {"a": "{{ nmae }}"}}),
             &[
                 "/headers/x-city",

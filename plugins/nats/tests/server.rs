@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use leadgate_plugin::{Delivery, Ending, Host, Outcome, Sink, Tables};
 use leadgate_sink_nats::NatsSink;
-use leadgate_tests::{Authority, Nats};
+use leadgate_tests::{Authority, Certificate, Nats};
 use serde_json::{Value, json};
 
 const WAIT: Duration = Duration::from_secs(10);
@@ -257,5 +257,44 @@ async fn tls_needs_a_server_that_is_trusted() {
         Ending::Retry { after: None },
         "{doubting:?}"
     );
-    assert!(doubting.reason.contains("certificate"), "{doubting:?}");
+    assert!(doubting.reason.contains("`ca` names"), "{doubting:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs a NATS server; run tests/run"]
+async fn a_server_that_vouches_for_itself_is_trusted_if_it_is_named() {
+    let mut server = Nats::start();
+    server.add_stream("LEADS", "leads.>", &json!({}));
+    let folder = server.folder().to_owned();
+    let named = |certificate: &Certificate, name: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, certificate.public()).expect("writes");
+        path
+    };
+    let certificate = Certificate::of_itself(&["127.0.0.1"], true);
+    let ours = named(&certificate, "ours.pem");
+    let other = named(&Certificate::of_itself(&["127.0.0.1"], true), "other.pem");
+    std::fs::write(folder.join("server.pem"), &certificate.pem).expect("writes");
+    let path = folder.join("server.pem");
+    let path = path.display();
+    server.restart_with(&format!(
+        "tls {{ cert_file: \"{path}\", key_file: \"{path}\" }}"
+    ));
+    let address = format!("tls://{}", server.address());
+    let by_name = format!("tls://localhost:{}", server.port());
+    let outcome = deliver(
+        &sink(&server, &json!({"servers": [address], "ca": ours})),
+        "d1",
+    )
+    .await;
+    assert_eq!(outcome.ending, delivered("LEADS seq 1"), "{outcome:?}");
+    for (address, ca, why) in [
+        (&address, &other, "name this very certificate as `ca`"),
+        (&by_name, &ours, "not for the name in `servers`"),
+    ] {
+        let more = json!({"servers": [address], "ca": ca});
+        let outcome = deliver(&sink(&server, &more), "d2").await;
+        assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
+        assert!(outcome.reason.contains(why), "{outcome:?}");
+    }
 }

@@ -11,6 +11,9 @@ use crate::failure::{Failure, Fault, Refusal, Stage};
 /// | connecting | reauth if it is about the login, else retry | retry |
 /// | preparing | as below | retry |
 /// | from the values on | by the table of [`verdict`] | ambiguous |
+///
+/// What was rolled back for another statement, or never got a connection of ours, is retry by a
+/// rule of its own: it says nothing of the database.
 pub(crate) fn outcome(failure: &Failure) -> Outcome {
     let place = match failure.stage {
         Stage::Connect => "connecting",
@@ -27,6 +30,9 @@ pub(crate) fn outcome(failure: &Failure) -> Outcome {
                 Verdict::Rejected => Outcome::rejected(reason),
                 Verdict::Ambiguous => Outcome::ambiguous(reason),
             };
+            if is_rolled_back(failure.stage, refusal) {
+                return outcome.rule(NOT_PROCESSED).response(said);
+            }
             let rule = match refusal.number {
                 Some(number) => format!("mysql-{number}"),
                 None => format!("sqlstate-{}", refusal.state),
@@ -35,7 +41,7 @@ pub(crate) fn outcome(failure: &Failure) -> Outcome {
         }
         Fault::Silent => ("timeout", "no answer in time"),
         Fault::Lost(why) => ("connection", why.as_str()),
-        Fault::Busy => ("busy", "all connections are in use"),
+        Fault::Busy => (NOT_PROCESSED, "all connections are in use"),
     };
     let reason = format!("{place}: {what}");
     let outcome = match failure.stage {
@@ -43,6 +49,15 @@ pub(crate) fn outcome(failure: &Failure) -> Outcome {
         Stage::Connect | Stage::Prepare => Outcome::retry(None, reason),
     };
     outcome.rule(rule)
+}
+
+/// The rule of what provably was not done and can be done again.
+const NOT_PROCESSED: &str = "not-processed";
+
+/// Whether the database undid it for the sake of another one, and is well.
+fn is_rolled_back(stage: Stage, refusal: &Refusal) -> bool {
+    let states = ["40001", "40P01"];
+    stage != Stage::Connect && states.contains(&refusal.state.as_str())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +162,11 @@ mod tests {
                 for state in states {
                     let outcome = refused(*stage, state, None);
                     assert_eq!(kind(&outcome), expected, "{stage:?} {state}");
-                    assert_eq!(outcome.rule, format!("sqlstate-{state}"));
+                    let rule = match *state {
+                        "40001" | "40P01" => NOT_PROCESSED.to_owned(),
+                        state => format!("sqlstate-{state}"),
+                    };
+                    assert_eq!(outcome.rule, rule);
                 }
             }
         }
@@ -161,7 +180,6 @@ mod tests {
             (1226, "42000", "retry"),
             (1142, "42000", "rejected"),
             (1205, "HY000", "retry"),
-            (1213, "40001", "retry"),
             (1290, "HY000", "retry"),
             (1317, "70100", "retry"),
             (1364, "HY000", "rejected"),
@@ -179,7 +197,7 @@ mod tests {
     fn without_an_answer_only_a_statement_that_was_sent_is_in_doubt() {
         for (stage, fault, expected, rule) in [
             (Stage::Connect, Fault::Silent, "retry", "timeout"),
-            (Stage::Connect, Fault::Busy, "retry", "busy"),
+            (Stage::Connect, Fault::Busy, "retry", NOT_PROCESSED),
             (
                 Stage::Prepare,
                 Fault::Lost("gone".to_owned()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leadgate_plugin::Secret;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, Opts, OptsBuilder, Params, ServerError, SslOpts};
+use mysql_async::{Conn, DriverError, Error, Opts, OptsBuilder, Params, ServerError, SslOpts};
 use serde_json::Value;
 use tokio::time::{timeout, timeout_at};
 
@@ -12,7 +12,7 @@ use crate::failure::{CHARSET, Failure, Fault, Refusal, Stage, words};
 use crate::server::Deadline;
 use crate::statement::Statement;
 use crate::target::{Place, Target};
-use crate::tls::Trust;
+use crate::tls::{self, Trust};
 
 /// Longest wait for the goodbye of a connection that is not needed any more.
 const GOODBYE: Duration = Duration::from_millis(200);
@@ -171,7 +171,10 @@ fn bound(value: &Value) -> mysql_async::Value {
 fn failure(stage: Stage, error: &Error) -> Failure {
     let fault = match error {
         Error::Server(said) => Fault::Refused(refusal(stage, said)),
-        other => Fault::Lost(other.to_string()),
+        Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+            Fault::Lost(tls::NOT_OFFERED.to_owned())
+        }
+        other => Fault::Lost(tls::distrust_by_mysql(other).unwrap_or_else(|| other.to_string())),
     };
     Failure::new(stage, fault)
 }

@@ -16,6 +16,7 @@ use crate::failure::{Failure, Fault, Refusal, Stage, words};
 use crate::server::Deadline;
 use crate::statement::Statement;
 use crate::target::{Place, Target};
+use crate::tls;
 
 /// Longest wait for the goodbye of a connection that is not needed any more.
 const GOODBYE: Duration = Duration::from_millis(200);
@@ -153,12 +154,22 @@ fn failure(
 ) -> Failure {
     let fault = match error.as_db_error() {
         Some(said) => Fault::Refused(refusal(stage, said, statement, prepared)),
-        None => Fault::Lost(match error.source() {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        }),
+        None => Fault::Lost(lost(error)),
     };
     Failure::new(stage, fault)
+}
+
+/// Why there is no connection, or none any more.
+fn lost(error: &Error) -> String {
+    if let Some(why) = tls::distrust(error) {
+        return why;
+    }
+    match error.source().map(ToString::to_string) {
+        // The driver has no other sign of it.
+        Some(source) if source == "server does not support TLS" => tls::NOT_OFFERED.to_owned(),
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
 }
 
 fn refusal(

@@ -20,7 +20,7 @@ pub struct Settings {
     /// What the statement's `:name`s stand for: templates over the lead, or fixed values.
     #[serde(default)]
     pub values: Map<String, Value>,
-    /// A file with the certificates (PEM) that the server's must come from, instead of the system's.
+    /// A PEM file with the certificates to trust instead of the system's.
     #[schemars(extend("format" = "path"))]
     pub ca: Option<PathBuf>,
     /// Connections at once. Default 4.

@@ -145,7 +145,7 @@ async fn a_server_that_says_nothing_ends_the_attempt_in_time_and_others_wait_for
         let (first, second) = tokio::join!(sink.deliver(&later), sink.deliver(&sooner));
         assert_eq!(
             (first.rule.as_str(), second.rule.as_str()),
-            ("timeout", "busy")
+            ("timeout", "not-processed")
         );
         for outcome in [first, second] {
             assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
