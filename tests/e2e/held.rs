@@ -80,12 +80,11 @@ fn a_wait_that_the_destination_asked_for_is_shown_and_a_person_ends_it() {
     crm.behave(Behaviour::Refuse(429, "retry-after: 3600\r\n"));
     let daemon = Daemon::start(Setup::with_crm(&crm.url()));
     daemon.shop().give(1..2);
-    until("throttled", || crm.received().len() == 1);
-    crm.behave(Behaviour::Take);
-    daemon.shop().give(2..6);
     until("it is shown", || {
         daemon.stats().pointer("/sinks/crm/holds/0/reason") == Some(&Value::from("destination"))
     });
+    crm.behave(Behaviour::Take);
+    daemon.shop().give(2..6);
     assert!(daemon.stats()["sinks"]["crm"]["holds"][0]["until"].is_string());
     let metrics = daemon.admin("/metrics").body;
     let line = "leadgate_sink_held{reason=\"destination\",sink=\"crm\"} 1";

@@ -206,6 +206,9 @@ fn steady(text: &str) -> String {
 }
 
 fn steady_word(word: &str) -> String {
+    if let Some((title, value)) = word.rsplit_once('：') {
+        return format!("{title}：{}", steady_word(value));
+    }
     let shape: String = word
         .chars()
         .map(|letter| match letter {
@@ -227,7 +230,10 @@ fn steady_word(word: &str) -> String {
     if word.len() == 36 && is_hex(word) {
         return "ID".to_owned();
     }
-    if shape == "99:99:99" || shape.starts_with("9999-99-99T") {
+    if shape == "9999-99-99" {
+        return "DATE".to_owned();
+    }
+    if matches!(shape.as_str(), "99:99:99" | "99:99:99Z") || shape.starts_with("9999-99-99T") {
         return "TIME".to_owned();
     }
     if word.starts_with("v1,") || (word.len() == 44 && word.ends_with('=')) {

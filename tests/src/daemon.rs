@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -28,6 +29,8 @@ pub struct Daemon {
     folder: TempDir,
     setup: Setup,
     child: Child,
+    /// Takes its log until it has ended.
+    reader: JoinHandle<()>,
     public: SocketAddr,
     admin: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
@@ -66,11 +69,12 @@ impl Daemon {
         let (public, admin) = (loopback(free_port()), loopback(free_port()));
         let log = Arc::default();
         setup.write(folder.path(), public, admin);
-        let child = spawn(folder.path(), &setup, &log);
+        let (child, reader) = spawn(folder.path(), &setup, &log);
         let mut daemon = Self {
             folder,
             setup,
             child,
+            reader,
             public,
             admin,
             log,
@@ -94,7 +98,7 @@ impl Daemon {
         let (public, admin) = (loopback(free_port()), loopback(free_port()));
         let log = Arc::default();
         setup.write(folder.path(), public, admin);
-        let child = spawn(folder.path(), &setup, &log);
+        let (child, reader) = spawn(folder.path(), &setup, &log);
         until("it listens", || {
             get(admin, "/livez", &[]).is_ok() && TcpStream::connect(public).is_ok()
         });
@@ -102,6 +106,7 @@ impl Daemon {
             folder,
             setup,
             child,
+            reader,
             public,
             admin,
             log,
@@ -125,6 +130,9 @@ impl Daemon {
                 || (get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200)
                     && TcpStream::connect(public).is_ok())
         });
+        if ended.is_some() {
+            until("its log is read", || self.reader.is_finished());
+        }
         ended
     }
 
@@ -226,7 +234,7 @@ impl Daemon {
     ///
     /// If it does not start.
     pub fn restart(&mut self) {
-        self.child = spawn(self.folder.path(), &self.setup, &self.log);
+        (self.child, self.reader) = spawn(self.folder.path(), &self.setup, &self.log);
         self.wait_ready();
     }
 
@@ -236,14 +244,14 @@ impl Daemon {
     ///
     /// If the moment does not come.
     pub fn restart_and_kill(&mut self, what: &str, moment: impl FnMut() -> bool) {
-        self.child = spawn(self.folder.path(), &self.setup, &self.log);
+        (self.child, self.reader) = spawn(self.folder.path(), &self.setup, &self.log);
         until(what, moment);
         self.kill();
     }
 
     /// Starts it again; gives how it ended if it did instead of becoming ready.
     pub fn try_restart(&mut self) -> Option<ExitStatus> {
-        self.child = spawn(self.folder.path(), &self.setup, &self.log);
+        (self.child, self.reader) = spawn(self.folder.path(), &self.setup, &self.log);
         self.ended_before_ready()
     }
 
@@ -334,7 +342,7 @@ pub fn free_port() -> u16 {
         .expect("a free port")
 }
 
-fn spawn(folder: &Path, setup: &Setup, log: &Arc<Mutex<Vec<String>>>) -> Child {
+fn spawn(folder: &Path, setup: &Setup, log: &Arc<Mutex<Vec<String>>>) -> (Child, JoinHandle<()>) {
     let mut child = setup
         .command(folder)
         .stdin(Stdio::null())
@@ -344,12 +352,12 @@ fn spawn(folder: &Path, setup: &Setup, log: &Arc<Mutex<Vec<String>>>) -> Child {
         .expect("starts");
     let stderr = child.stderr.take().expect("stderr is piped");
     let log = Arc::clone(log);
-    std::thread::spawn(move || {
+    let reader = std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             log.lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(line);
         }
     });
-    child
+    (child, reader)
 }

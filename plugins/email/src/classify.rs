@@ -33,7 +33,8 @@ pub(crate) fn outcome(failure: &Failure, redactor: &Redactor) -> Outcome {
         Fault::Lost(why) => ("connection", redactor.text(why)),
         Fault::Untrusted(why) => ("tls", format!("no trusted TLS: {}", redactor.text(why))),
         Fault::Unable(why) => ("unable", (*why).to_owned()),
-        Fault::Busy => ("busy", "all connections are in use".to_owned()),
+        // Of ours: it says nothing about the server.
+        Fault::Busy => ("not-processed", "all connections are in use".to_owned()),
         Fault::Garbled | Fault::Answer(..) => (
             "connection",
             "the server hung up, or what it said is no SMTP".to_owned(),
@@ -115,7 +116,7 @@ mod tests {
             (Connect, lost(), "retry", "connection"),
             (Connect, Fault::Untrusted("no".to_owned()), "retry", "tls"),
             (Connect, Fault::Unable("no"), "retry", "unable"),
-            (Connect, Fault::Busy, "retry", "busy"),
+            (Connect, Fault::Busy, "retry", "not-processed"),
             (Login, Fault::Unable("no"), "reauth", "unable"),
             (Login, Fault::Silent, "retry", "timeout"),
             (Sender, Fault::Garbled, "retry", "connection"),

@@ -683,7 +683,7 @@ async fn no_more_connections_than_allowed() {
     assert_eq!(first.ending, Ending::Ambiguous, "{first:?}");
     assert_eq!(
         (second.ending, second.rule.as_str()),
-        (Ending::Retry { after: None }, "busy")
+        (Ending::Retry { after: None }, "not-processed")
     );
     assert_eq!(server.count("CONNECT"), 1);
 }

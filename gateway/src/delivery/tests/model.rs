@@ -261,6 +261,36 @@ proptest! {
         })?;
     }
 
+    /// Leads are counted, not attempts, and not on the heels of an answer.
+    #[test]
+    fn a_destination_that_answers_is_not_taken_for_down(
+        concurrency in 1_usize..9,
+        fate in prop_oneof![Just(Fate::Error), Just(Fate::Reset)],
+        count in 10_usize..45,
+        every in 1_u64..4,
+    ) {
+        run(async {
+            let lane = Lane::start(defaults(concurrency));
+            for at in 0..90 {
+                lane.until(seconds(at)).await;
+                if at % every == 0 {
+                    lane.push(Fate::Taken);
+                }
+                if at % 30 == 1 {
+                    for _ in 0..count {
+                        lane.push(fate);
+                    }
+                }
+                // By then all of them have failed.
+                lane.until(seconds(at) + Duration::from_millis(600)).await;
+                let breaker = lane.dispatcher.sinks().of("crm").breaker;
+                prop_assert_eq!(breaker, BreakerState::Closed, "at {} s", at);
+            }
+            lane.dispatcher.stop(seconds(1)).await;
+            Ok(())
+        })?;
+    }
+
     #[test]
     fn a_destination_that_is_down_uses_nothing_up_and_is_taken_up_soon_after(
         concurrency in 1_usize..9,
