@@ -37,7 +37,7 @@ impl Next<'_> {
                 "`leadgate check` 提示还需完成：",
             );
             errln!("\n{left}");
-            for line in left_to_do(report, lang) {
+            for line in left_to_do(report, self.folder, lang) {
                 errln!("  {line}");
             }
         }
@@ -121,17 +121,23 @@ impl Next<'_> {
 }
 
 /// What `check` finds, each on a line.
-fn left_to_do(report: &Report, lang: Lang) -> Vec<String> {
+fn left_to_do(report: &Report, folder: &Path, lang: Lang) -> Vec<String> {
     let found = report.json(lang);
     let problems = found["problems"].as_array();
-    problems.into_iter().flatten().map(short).collect()
+    let problems = problems.into_iter().flatten();
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    problems.map(|one| short(one, &folder)).collect()
 }
 
 /// `leadgate.toml:41: environment variable … is not set`; `check` itself shows the line.
-fn short(diagnostic: &Value) -> String {
+fn short(diagnostic: &Value, folder: &Path) -> String {
     let message = diagnostic["message"].as_str().unwrap_or_default();
     match (diagnostic["file"].as_str(), diagnostic["line"].as_u64()) {
-        (Some(file), Some(line)) => format!("{file}:{line}: {message}"),
+        (Some(file), Some(line)) => {
+            let file = Path::new(file);
+            let file = file.strip_prefix(folder).unwrap_or(file).display();
+            format!("{file}:{line}: {message}")
+        }
         _ => message.to_owned(),
     }
 }
@@ -207,8 +213,10 @@ mod tests {
         let none = config::Environment::process();
         let (_, report) = config::load(&main, &none, &mut plugins);
         for lang in [Lang::En, Lang::ZhCn] {
-            let left = left_to_do(&report, lang).join("\n");
+            let left = left_to_do(&report, folder.path(), lang).join("\n");
             assert!(left.contains("NO_SUCH_VARIABLE_OF_INIT"), "{left}");
+            assert!(left.contains("leadgate.toml:2: "), "{left}");
+            assert!(!left.contains('/'), "{left}");
         }
     }
 }
