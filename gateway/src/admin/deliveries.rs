@@ -193,7 +193,7 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
-    answer(&admin, DeliveryId(id(&path)?)).await
+    answer(&admin, DeliveryId(id(&path, "delivery")?)).await
 }
 
 async fn answer(admin: &web::Data<Admin>, id: DeliveryId) -> Result<HttpResponse, Problem> {
@@ -287,7 +287,7 @@ pub(super) async fn retry(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let id = DeliveryId(id(&path)?);
+    let id = DeliveryId(id(&path, "delivery")?);
     let asked = Params::of(&request, &["force"])?.flag("force")?;
     let force = asked || body.json::<Force>()?.force;
     let repaired = admin
@@ -308,7 +308,7 @@ pub(super) async fn cancel(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = DeliveryId(id(&path)?);
+    let id = DeliveryId(id(&path, "delivery")?);
     Params::of(&request, &[])?;
     let repaired = admin.outbox.repair(id, Repair::Cancel, admin.clock.now());
     done(repaired.await?, id, false)?;
@@ -326,7 +326,7 @@ fn done(repaired: Repaired, id: DeliveryId, retry: bool) -> Result<(), Problem> 
         ),
         Repaired::Over if retry => (
             Kind::Over,
-            "it was delivered or superseded already; force sends it again",
+            "it was delivered or superseded already; --force (in the API {\"force\": true}) sends it again",
         ),
         Repaired::Over => (
             Kind::Over,
@@ -334,7 +334,7 @@ fn done(repaired: Repaired, id: DeliveryId, retry: bool) -> Result<(), Problem> 
         ),
         Repaired::Newer => (
             Kind::Newer,
-            "the sink was given, or waits for, a newer revision of this lead; force sends this one after all",
+            "the sink was given, or waits for, a newer revision of this lead; --force (in the API {\"force\": true}) sends this one after all",
         ),
         Repaired::NoSink => (
             Kind::NoSink,

@@ -159,7 +159,7 @@ pub(super) async fn show(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = LeadId(id(&path)?);
+    let id = LeadId(id(&path, "lead")?);
     let reveal = Params::of(&request, &["reveal"])?.flag("reveal")?;
     let history = reading(&admin, move |admin| admin.outbox.history(id)).await?;
     let history = history.ok_or_else(|| Problem::no_such("lead", id))?;
@@ -185,7 +185,7 @@ pub(super) async fn raw(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = LeadId(id(&path)?);
+    let id = LeadId(id(&path, "lead")?);
     let params = Params::of(&request, &["reveal", "revision"])?;
     if !params.flag("reveal")? {
         let detail = "what was pushed is personal data; ask with reveal=true, which is logged";

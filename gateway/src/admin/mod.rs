@@ -64,6 +64,8 @@ pub struct Admin {
     pub delivery: Sinks,
     /// All configured sinks: their plugins, by name.
     pub sinks: BTreeMap<String, String>,
+    /// Names of all configured sources.
+    pub sources: Vec<String>,
     /// The source that test leads come from.
     pub source: String,
     /// All lookup tables.

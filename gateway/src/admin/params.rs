@@ -114,13 +114,13 @@ fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(Kind::BadParameter, detail)
 }
 
-/// The id in a path.
-pub(super) fn id(text: &str) -> Result<Uuid, Problem> {
+/// The id in a path, which is one of `what`.
+pub(super) fn id(text: &str, what: &str) -> Result<Uuid, Problem> {
     let problem = || {
-        Problem::new(
-            Kind::BadId,
-            "the id in the path is no UUID, such as 01937f4e-8a6b-7c3d-9e2f-0123456789ab",
-        )
+        let detail = format!(
+            "the id of the {what} is no UUID, such as 01937f4e-8a6b-7c3d-9e2f-0123456789ab"
+        );
+        Problem::new(Kind::BadId, detail)
     };
     Uuid::try_parse(text).map_err(|_| problem())
 }

@@ -8,12 +8,13 @@ use base64::Engine;
 use serde::Serialize;
 use serde_json::json;
 
-use super::params::{Params, id};
+use super::params::{Params, guess, id};
 use super::problem::{Kind, Problem};
 use super::{Admin, privacy, reading, release, rfc3339};
 use crate::clock::Millis;
 use crate::lead::time::parse_gmt8;
 use crate::outbox::{Paged, QuarantineCount, QuarantineId, StoredSuspect};
+use crate::source::ODD_REASONS;
 
 /// Pushes on a page at most: each is read with its body.
 const MOST: usize = 100;
@@ -119,12 +120,28 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// Reads what was asked for; a reason or a source that there is not is an error. Reads the
+    /// disk: for a thread that may block.
     pub(super) fn of(
+        admin: &Admin,
         reason: Option<String>,
         source: Option<String>,
         (since, until): (Option<&str>, Option<&str>),
-        now: Millis,
     ) -> Result<Self, Problem> {
+        if let Some(reason) = &reason {
+            known("reason", reason, &ODD_REASONS)?;
+        }
+        if let Some(source) = &source {
+            // Of one that is not configured any more there may still be pushes.
+            let counts = admin.outbox.quarantine_counts()?;
+            let kept = counts.iter().map(|(source, _)| source.as_str());
+            let mut sources: Vec<&str> = admin.sources.iter().map(String::as_str).collect();
+            sources.extend(kept);
+            sources.sort_unstable();
+            sources.dedup();
+            known("source", source, &sources)?;
+        }
+        let now = admin.clock.now();
         Ok(Self {
             reason,
             source,
@@ -174,6 +191,16 @@ impl Wanted {
     }
 }
 
+/// Whether `text` is one of `all`; the error names those there are.
+fn known(name: &str, text: &str, all: &[&str]) -> Result<(), Problem> {
+    if all.contains(&text) {
+        return Ok(());
+    }
+    let guess = guess(text, all.iter().copied());
+    let detail = format!("`{name}` is unknown; {guess}");
+    Err(Problem::new(Kind::BadParameter, detail))
+}
+
 /// A moment: RFC 3339, `2026-11-26 10:00:00` at GMT+8, or how long ago, such as `2h`.
 fn when(name: &str, text: &str, now: Millis) -> Result<Millis, Problem> {
     let ago = || {
@@ -199,10 +226,10 @@ pub(super) async fn list(
     let params = Params::of(&request, &names)?;
     let limit = params.limit(MOST)?;
     let cursor = admin.cursor(&params, Paged::Suspects)?;
-    let text = |name: &str| params.text(name).map(str::to_owned);
-    let times = (params.text("since"), params.text("until"));
-    let wanted = Wanted::of(text("reason"), text("source"), times, admin.clock.now())?;
     let read = reading(&admin, move |admin| {
+        let text = |name: &str| params.text(name).map(str::to_owned);
+        let times = (params.text("since"), params.text("until"));
+        let wanted = Wanted::of(admin, text("reason"), text("source"), times)?;
         let page = admin.outbox.suspects(cursor.as_deref(), limit)?;
         let items = page.items.iter().filter(|one| wanted.has(one));
         let items: Vec<_> = items.map(|one| Suspect::of(admin, one)).collect();
@@ -219,7 +246,7 @@ pub(super) async fn show(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path)?);
+    let id = QuarantineId(id(&path, "push in quarantine")?);
     let reveal = Params::of(&request, &["reveal"])?.flag("reveal")?;
     let found = find(&admin, id).await?;
     let becomes = release::preview(&admin.reread, &found);

@@ -60,7 +60,7 @@ pub(super) async fn release(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path)?);
+    let id = QuarantineId(id(&path, "push in quarantine")?);
     Params::of(&request, &[])?;
     let wish: One = body.json()?;
     let suspect = find(&admin, id).await?;
@@ -100,7 +100,7 @@ pub(super) async fn discard(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path)?);
+    let id = QuarantineId(id(&path, "push in quarantine")?);
     Params::of(&request, &[])?;
     if !admin.outbox.discard(id).await? {
         return Err(no_such(id));
@@ -156,12 +156,12 @@ pub(super) async fn release_many(
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
     let wish: Many = body.json()?;
-    let wanted = Wanted::of(
-        wish.reason.clone(),
-        wish.source.clone(),
-        (wish.since.as_deref(), wish.until.as_deref()),
-        admin.clock.now(),
-    )?;
+    let asked = wish.clone();
+    let wanted = reading(&admin, move |admin| {
+        let times = (asked.since.as_deref(), asked.until.as_deref());
+        Wanted::of(admin, asked.reason, asked.source, times)
+    })
+    .await?;
     if wanted.is_all() {
         return Err(Problem::new(
             Kind::BadBody,

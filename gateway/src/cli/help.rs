@@ -172,7 +172,11 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "since",
         "只看此时间及之后接收的，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
     ),
-    ("quarantine list", "until", "只看此时间之前接收的"),
+    (
+        "quarantine list",
+        "until",
+        "只看此时间之前接收的，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+    ),
     (
         "quarantine show",
         "reveal",
@@ -224,10 +228,22 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ),
     ("push", "concurrency", "同时进行的推送数"),
     ("quarantine release", "id", "隔离推送的编号"),
-    ("quarantine release", "reason", "放行该原因的全部"),
+    (
+        "quarantine release",
+        "reason",
+        "放行该原因的全部：stale、no_timestamp、unparsable、not_an_object、no_known_field、unknown_method、open_key",
+    ),
     ("quarantine release", "source", "放行该来源的全部"),
-    ("quarantine release", "since", "放行此时间及之后接收的全部"),
-    ("quarantine release", "until", "放行此时间之前接收的全部"),
+    (
+        "quarantine release",
+        "since",
+        "放行此时间及之后接收的全部，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+    ),
+    (
+        "quarantine release",
+        "until",
+        "放行此时间之前接收的全部，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+    ),
     (
         "quarantine release",
         "force",
@@ -282,8 +298,14 @@ const EVERYWHERE: &[(&str, &str)] = &[
         "只看该原因：stale、no_timestamp、unparsable、not_an_object、no_known_field、unknown_method、open_key",
     ),
     ("source", "只看该来源"),
-    ("since", "只看此时间及之后接收的"),
-    ("until", "只看此时间之前接收的"),
+    (
+        "since",
+        "只看此时间及之后接收的，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+    ),
+    (
+        "until",
+        "只看此时间之前接收的，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+    ),
     ("reveal", "显示个人信息；守护进程会记录此操作"),
     ("yes", "不再询问"),
     ("force", "仍然执行"),

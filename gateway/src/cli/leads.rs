@@ -137,7 +137,14 @@ fn search(global: &Global, find: &Find) -> Result<(), ExitCode> {
         let mut text = String::new();
         let read = std::io::stdin().take(4096).read_to_string(&mut text);
         read.map_err(|error| fail(error, FAILED))?;
-        text.trim().to_owned()
+        let text = text.trim();
+        if text.is_empty() {
+            let nothing = global
+                .lang()
+                .pick("nothing came on stdin", "标准输入没有任何内容");
+            return Err(fail(nothing, FAILED));
+        }
+        text.to_owned()
     } else {
         value.to_owned()
     };

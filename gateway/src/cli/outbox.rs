@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::client::{Api, Query, Target, encoded};
 use super::table::{self, Column, column};
 use super::{FAILED, Global, USAGE, fail, finish, held, out, running};
+use crate::lang::Lang;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -261,12 +262,21 @@ fn retry_one(global: &Global, args: &Retry, id: &str) -> Result<(), ExitCode> {
     let path = format!("/deliveries/{}/retry", encoded(id));
     let api = Api::of(global, &args.target)?;
     let delivery = api.post(&path, &json!({ "force": args.force }))?;
-    print_delivery(global, &delivery);
+    let lang = global.lang();
+    let is_stuck = held::needs_a_person(&delivery["held_by"]);
+    if global.json {
+        out::json(&delivery);
+    } else if !is_stuck {
+        // Not its history: that ends with an attempt of before.
+        outln!("{}", tried_again(lang, id));
+        for hold in held::lines(global, &delivery["held_by"]) {
+            say(lang.pick("held", "受阻"), &hold);
+        }
+    }
     running::warn_of_changes(global, &args.target, &api);
-    if !held::needs_a_person(&delivery["held_by"]) {
+    if !is_stuck {
         return Ok(());
     }
-    let lang = global.lang();
     let why = held::lines(global, &delivery["held_by"]).join("; ");
     Err(fail(
         lang.pick(
@@ -275,6 +285,13 @@ fn retry_one(global: &Global, args: &Retry, id: &str) -> Result<(), ExitCode> {
         ),
         FAILED,
     ))
+}
+
+fn tried_again(lang: Lang, id: &str) -> String {
+    lang.pick(
+        format!("{id}: will be tried again now; see `leadgate outbox show {id}`"),
+        format!("{id}：即将重新投递；结果见 `leadgate outbox show {id}`"),
+    )
 }
 
 fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {

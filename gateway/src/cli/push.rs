@@ -1,5 +1,7 @@
 //! `leadgate push`: signed pushes, as Alibaba would send them.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -63,7 +65,7 @@ pub(super) fn run(global: &Global, args: Args) -> ExitCode {
         Err(error) => return fail(error, FAILED),
     };
     let began = Instant::now();
-    let figures = runtime.block_on(sender.send_all(global));
+    let (figures, hints) = runtime.block_on(sender.send_all(global));
     let took = began.elapsed();
     if count > 1 {
         if global.json {
@@ -75,6 +77,9 @@ pub(super) fn run(global: &Global, args: Args) -> ExitCode {
         }
     }
     summarize(global.lang(), figures.accepted(), count, took);
+    for hint in hints {
+        errln!("leadgate: {}", hint.said(global.lang()));
+    }
     if figures.accepted() == u64::from(count) {
         ExitCode::SUCCESS
     } else {
@@ -102,7 +107,62 @@ struct Ended {
     number: u32,
     record_id: Option<i64>,
     took: Duration,
-    answer: Result<(u16, String), String>,
+    answer: Result<(u16, String), Lost>,
+}
+
+/// Why there is no answer.
+struct Lost {
+    why: String,
+    /// Whether nobody listens there.
+    is_refused: bool,
+}
+
+impl From<reqwest::Error> for Lost {
+    fn from(error: reqwest::Error) -> Self {
+        let mut cause: Option<&dyn std::error::Error> = Some(&error);
+        let mut is_refused = false;
+        while let Some(error) = cause {
+            is_refused |= error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+            cause = error.source();
+        }
+        Self {
+            why: innermost(&error),
+            is_refused,
+        }
+    }
+}
+
+/// What a person should look at after a push that was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Hint {
+    Signature,
+    Path,
+    Nobody,
+}
+
+impl Hint {
+    const fn said(self, lang: Lang) -> &'static str {
+        let (en, zh) = match self {
+            Self::Signature => (
+                "the signature was refused: is --secret the source's app_secret?",
+                "签名被拒绝：--secret 是该来源的 app_secret 吗？",
+            ),
+            Self::Path => (
+                "no source has this path: is --url the `path` of the source?",
+                "没有来源使用此路径：--url 与来源的 path 一致吗？",
+            ),
+            Self::Nobody => (
+                "nobody listens there: is `leadgate run` running, and is this its server.listen?",
+                "该地址没有程序在监听：`leadgate run` 在运行吗？地址与 server.listen 一致吗？",
+            ),
+        };
+        match lang {
+            Lang::En => en,
+            Lang::ZhCn => zh,
+        }
+    }
 }
 
 impl Sender {
@@ -122,7 +182,7 @@ impl Sender {
     }
 
     /// Sends all. Says how a single one ended, and of many the first failure of each kind.
-    async fn send_all(&self, global: &Global) -> Figures {
+    async fn send_all(&self, global: &Global) -> (Figures, BTreeSet<Hint>) {
         let began = tokio::time::Instant::now();
         let interval = self.args.rate.unwrap_or_default();
         let ended = stream::iter(0..self.args.count)
@@ -134,7 +194,9 @@ impl Sender {
             .buffer_unordered(self.args.concurrency as usize);
         let mut ended = std::pin::pin!(ended);
         let mut figures = Figures::new();
+        let mut hints = BTreeSet::new();
         while let Some(ended) = ended.next().await {
+            hints.extend(ended.hint());
             let accepted = ended.is_accepted();
             let first = figures.note(ended.took, &ended.said(), accepted);
             if self.args.count > 1 {
@@ -147,7 +209,7 @@ impl Sender {
                 outln!("{}", ended.line());
             }
         }
-        figures
+        (figures, hints)
     }
 
     async fn send(&self, number: u32) -> Ended {
@@ -160,7 +222,7 @@ impl Sender {
             body: &body,
         });
         let began = Instant::now();
-        let answer = self.exchange(push).await.map_err(|error| innermost(&error));
+        let answer = self.exchange(push).await.map_err(Lost::from);
         Ended {
             number: number + 1,
             record_id,
@@ -224,11 +286,22 @@ impl Ended {
         answer["result"]["success"] == true
     }
 
+    /// What to look at, where the end says it.
+    fn hint(&self) -> Option<Hint> {
+        match &self.answer {
+            Err(lost) => lost.is_refused.then_some(Hint::Nobody),
+            Ok((404, _)) => Some(Hint::Path),
+            Ok((_, body)) => body
+                .contains(r#""sign-check-failure""#)
+                .then_some(Hint::Signature),
+        }
+    }
+
     /// The answer, or why there is none.
     fn said(&self) -> String {
         match &self.answer {
             Ok((status, body)) => format!("{status} {body}"),
-            Err(error) => error.clone(),
+            Err(lost) => lost.why.clone(),
         }
     }
 
@@ -255,7 +328,7 @@ impl Ended {
                 line["answer"] =
                     serde_json::from_str(body).unwrap_or_else(|_| body.as_str().into());
             }
-            Err(error) => line["error"] = error.as_str().into(),
+            Err(lost) => line["error"] = lost.why.as_str().into(),
         }
         line
     }
@@ -331,19 +404,40 @@ mod tests {
         }
     }
 
+    fn ended(answer: Result<(u16, &str), Lost>) -> Ended {
+        Ended {
+            number: 1,
+            record_id: None,
+            took: Duration::ZERO,
+            answer: answer.map(|(status, body)| (status, body.to_owned())),
+        }
+    }
+
+    #[test]
+    fn a_failure_says_what_to_look_at() {
+        let refused = r#"{"success":"false","errCode":"sign-check-failure"}"#;
+        assert_eq!(ended(Ok((200, refused))).hint(), Some(Hint::Signature));
+        assert_eq!(ended(Ok((404, ""))).hint(), Some(Hint::Path));
+        let accepted = r#"{"result":{"errCode":"0","success":true}}"#;
+        assert_eq!(ended(Ok((200, accepted))).hint(), None);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        drop(listener);
+        let client = Client::builder().no_proxy().build().expect("a client");
+        let sent = client.get(format!("http://{address}/")).send();
+        let error = runtime()
+            .expect("a runtime")
+            .block_on(sent)
+            .expect_err("nobody");
+        assert_eq!(ended(Err(error.into())).hint(), Some(Hint::Nobody));
+        for hint in [Hint::Signature, Hint::Path, Hint::Nobody] {
+            assert_ne!(hint.said(Lang::En), hint.said(Lang::ZhCn));
+        }
+    }
+
     #[test]
     fn only_the_success_answer_is_accepted() {
-        let accepted = |status, body: &str| {
-            let answer = Ok((status, body.to_owned()));
-            let took = Duration::ZERO;
-            Ended {
-                number: 1,
-                record_id: None,
-                took,
-                answer,
-            }
-            .is_accepted()
-        };
+        let accepted = |status, body: &str| ended(Ok((status, body))).is_accepted();
         assert!(accepted(
             200,
             r#"{"result":{"errCode":"0","success":true,"errMsg":"成功"}}"#

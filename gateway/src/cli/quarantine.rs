@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::client::{Api, Query, Target, encoded};
 use super::table::{self, Column, column};
 use super::{FAILED, Global, USAGE, fail, finish, out};
+use crate::lang::Lang;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -298,6 +299,20 @@ fn release_many(global: &Global, args: &Release) -> Result<(), ExitCode> {
     planned["plan"] = true.into();
     let plan = api.post("/quarantine/release", &planned)?;
     let (count, unreachable) = (&plan["count"], &plan["unreachable"]);
+    if *count == 0 {
+        if global.json {
+            out::json(&json!({
+                "released": 0, "duplicates": 0, "unreachable": 0, "without_source": 0, "remaining": 0,
+            }));
+        } else {
+            let nothing = lang.pick(
+                "nothing matches; no push was released",
+                "没有符合条件的推送，未放行任何内容",
+            );
+            outln!("{nothing}");
+        }
+        return Ok(());
+    }
     let pairs = |of: &Value| {
         let all = of.as_object().into_iter().flatten();
         let all = all.map(|(name, count)| format!("{name} {count}"));
@@ -311,7 +326,7 @@ fn release_many(global: &Global, args: &Release) -> Result<(), ExitCode> {
             format!("共 {count} 次推送（{reasons}；{sources}），其中 {unreachable} 次无法联系到任何人")
         )
     );
-    if *count != 0 && !args.yes {
+    if !args.yes {
         confirm(global, lang.pick("release them?", "放行这些推送吗？"))?;
     }
     wish["confirm_count"] = count.clone();
@@ -320,22 +335,49 @@ fn release_many(global: &Global, args: &Release) -> Result<(), ExitCode> {
         out::json(&done);
         return Ok(());
     }
-    let number = |name: &str| done[name].to_string();
-    let (released, duplicates) = (number("released"), number("duplicates"));
-    let (unreachable, gone) = (number("unreachable"), number("without_source"));
-    let remaining = number("remaining");
-    outln!(
-        "{}",
-        lang.pick(
-            format!(
-                "{released} released ({duplicates} known already), {unreachable} left because nobody could be reached (--force), {gone} left without a source, {remaining} remaining"
-            ),
-            format!(
-                "已放行 {released}（其中 {duplicates} 已存在），{unreachable} 次因无法联系而保留（--force），{gone} 次来源已不存在，剩余 {remaining}"
-            )
-        )
-    );
+    outln!("{}", outcome(lang, &done));
     Ok(())
+}
+
+/// What a run did, and what it left, in a line.
+fn outcome(lang: Lang, done: &Value) -> String {
+    let number = |name: &str| done[name].as_u64().unwrap_or_default();
+    let released = number("released");
+    let mut line = match number("duplicates") {
+        0 => lang.pick(
+            format!("{released} released"),
+            format!("已放行 {released} 次推送"),
+        ),
+        known => lang.pick(
+            format!("{released} released ({known} known already)"),
+            format!("已放行 {released} 次推送（其中 {known} 次内容已存在）"),
+        ),
+    };
+    for (name, en, zh) in [
+        (
+            "unreachable",
+            "stay in quarantine: nobody could be reached by them (--force releases them, too)",
+            "次仍在隔离区：无法联系到任何人（--force 可一并放行）",
+        ),
+        (
+            "without_source",
+            "stay in quarantine: their source is not configured any more",
+            "次仍在隔离区：其来源已不在配置中",
+        ),
+        (
+            "remaining",
+            "were not looked at in the time of one run: run it again",
+            "次本次未来得及处理：请再次执行",
+        ),
+    ] {
+        match number(name) {
+            0 => {}
+            count => {
+                line.push_str(&lang.pick(format!("; {count} {en}"), format!("；{count} {zh}")));
+            }
+        }
+    }
+    line
 }
 
 fn discard(global: &Global, one: &Discard) -> Result<(), ExitCode> {
@@ -379,5 +421,22 @@ fn confirm(global: &Global, question: &str) -> Result<(), ExitCode> {
         Ok(())
     } else {
         Err(fail(lang.pick("nothing was done", "未做任何更改"), FAILED))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_release_left_is_said_only_where_something_is_left() {
+        let done = json!({ "released": 2, "duplicates": 0, "unreachable": 0, "without_source": 0, "remaining": 0 });
+        assert_eq!(outcome(Lang::En, &done), "2 released");
+        let done = json!({ "released": 2, "duplicates": 1, "unreachable": 1, "without_source": 0, "remaining": 0 });
+        assert_eq!(
+            outcome(Lang::En, &done),
+            "2 released (1 known already); 1 stay in quarantine: nobody could be reached by them (--force releases them, too)"
+        );
+        assert!(outcome(Lang::ZhCn, &done).contains("1 次仍在隔离区"));
     }
 }

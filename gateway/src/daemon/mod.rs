@@ -158,6 +158,7 @@ impl Daemon {
                     .iter()
                     .map(|(name, sink)| (name.clone(), sink.plugin.clone()))
                     .collect(),
+                sources: config.sources.keys().cloned().collect(),
                 source: config.sources.keys().next().cloned().unwrap_or_default(),
                 tables: config.tables.clone(),
                 reread: reread(Arc::clone(&ingress)),

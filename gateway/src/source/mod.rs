@@ -61,12 +61,22 @@ pub struct Push {
     pub original: Option<Bytes>,
 }
 
+/// Every reason of an [`Odd`] push.
+pub const ODD_REASONS: [&str; 7] = [
+    "stale",
+    "no_timestamp",
+    "unparsable",
+    "not_an_object",
+    "no_known_field",
+    "unknown_method",
+    "open_key",
+];
+
 /// An authentic push that was not understood.
 pub struct Odd {
     /// Name of the source in the configuration.
     pub source: String,
-    /// `unparsable` · `not_an_object` · `no_known_field` · `stale` · `no_timestamp` ·
-    /// `unknown_method` · `open_key`.
+    /// One of [`ODD_REASONS`].
     pub reason: &'static str,
     /// What the merchant wants done with it.
     pub then: crate::config::OnOdd,

@@ -242,6 +242,8 @@ async fn pushes_are_released_by_reason_source_and_time_as_many_as_were_planned()
         json!({ "reason": "unparsable", "plan": true, "confirm_count": 4 }),
         json!({ "since": "yesterday", "plan": true }),
         json!({ "raeson": "unparsable", "plan": true }),
+        json!({ "reason": "typo", "plan": true }),
+        json!({ "source": "typo", "plan": true }),
     ] {
         assert_eq!(desk.post(path, &wrong).await.0, 400, "{wrong}");
     }

@@ -69,6 +69,7 @@ fn desk_with(min_free: u64) -> Desk {
             outbox,
             delivery: dispatcher.sinks(),
             sinks: BTreeMap::from([plugin("crm"), plugin("mail")]),
+            sources: vec!["shop".to_owned(), "other".to_owned()],
             source: "shop".to_owned(),
             tables: Tables::new(),
             reread: Arc::new(reread),

@@ -37,8 +37,8 @@ impl Next<'_> {
                 "`leadgate check` 提示还需完成：",
             );
             errln!("\n{left}");
-            for one in report.json(lang).as_array().into_iter().flatten() {
-                errln!("  {}", short(one));
+            for line in left_to_do(report, self.folder, lang) {
+                errln!("  {line}");
             }
         }
         errln!("\n{}", self.text().trim_end());
@@ -76,20 +76,29 @@ impl Next<'_> {
                 lang.pick("what it will be sent", "预览将发送的内容"),
             ));
         }
-        lines.push((
-            "leadgate run".to_owned(),
-            lang.pick(
-                "in another terminal; it keeps running, too",
-                "另开一个终端；同样一直运行",
-            ),
-        ));
-        lines.push((
-            format!("leadgate sink test {tested}"),
-            lang.pick(
-                "in a third one: a test lead",
-                "再开一个终端：试投一条测试客资",
-            ),
-        ));
+        // The stand-in keeps the first terminal.
+        let (run, test) = if self.sinks.is_empty() {
+            (
+                lang.pick(
+                    "in another terminal; it keeps running, too",
+                    "另开一个终端；同样一直运行",
+                ),
+                lang.pick(
+                    "in a third one: a test lead",
+                    "再开一个终端：试投一条测试客资",
+                ),
+            )
+        } else {
+            (
+                lang.pick("it keeps running", "会一直运行"),
+                lang.pick(
+                    "in another terminal: a test lead",
+                    "另开一个终端：试投一条测试客资",
+                ),
+            )
+        };
+        lines.push(("leadgate run".to_owned(), run));
+        lines.push((format!("leadgate sink test {tested}"), test));
         let width = lines
             .iter()
             .map(|(command, _)| command.chars().count())
@@ -111,11 +120,24 @@ impl Next<'_> {
     }
 }
 
+/// What `check` finds, each on a line.
+fn left_to_do(report: &Report, folder: &Path, lang: Lang) -> Vec<String> {
+    let found = report.json(lang);
+    let problems = found["problems"].as_array();
+    let problems = problems.into_iter().flatten();
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    problems.map(|one| short(one, &folder)).collect()
+}
+
 /// `leadgate.toml:41: environment variable … is not set`; `check` itself shows the line.
-fn short(diagnostic: &Value) -> String {
+fn short(diagnostic: &Value, folder: &Path) -> String {
     let message = diagnostic["message"].as_str().unwrap_or_default();
     match (diagnostic["file"].as_str(), diagnostic["line"].as_u64()) {
-        (Some(file), Some(line)) => format!("{file}:{line}: {message}"),
+        (Some(file), Some(line)) => {
+            let file = Path::new(file);
+            let file = file.strip_prefix(folder).unwrap_or(file).display();
+            format!("{file}:{line}: {message}")
+        }
         _ => message.to_owned(),
     }
 }
@@ -177,5 +199,24 @@ mod tests {
             ]
         );
         assert!(text.contains("leadgate sink test crm"), "{text}");
+        assert!(text.contains("# in another terminal: a test"), "{text}");
+        assert!(tryout.contains("# in a third one"), "{tryout}");
+    }
+
+    #[test]
+    fn what_is_left_to_do_names_the_variable_that_is_missing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let main = folder.path().join("leadgate.toml");
+        let text = "[sources.tmall]\napp_secret = \"${NO_SUCH_VARIABLE_OF_INIT}\"\n";
+        std::fs::write(&main, text).expect("writes");
+        let mut plugins = crate::plugin::Plugins::builtin().expect("plugins");
+        let none = config::Environment::process();
+        let (_, report) = config::load(&main, &none, &mut plugins);
+        for lang in [Lang::En, Lang::ZhCn] {
+            let left = left_to_do(&report, folder.path(), lang).join("\n");
+            assert!(left.contains("NO_SUCH_VARIABLE_OF_INIT"), "{left}");
+            assert!(left.contains("leadgate.toml:2: "), "{left}");
+            assert!(!left.contains('/'), "{left}");
+        }
     }
 }

@@ -102,7 +102,9 @@ pub(super) fn import(global: &Global, file: &Path) -> Result<ExitCode, ExitCode>
 /// The file, or standard input put into a file without a name, so that it can be read twice.
 fn source(file: &Path) -> io::Result<BufReader<File>> {
     if file.as_os_str() != "-" {
-        return Ok(BufReader::new(File::open(file)?));
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+        return Ok(BufReader::new(File::open(file).map_err(named)?));
     }
     let mut copy = tempfile::tempfile()?;
     io::copy(&mut io::stdin().lock(), &mut copy)?;

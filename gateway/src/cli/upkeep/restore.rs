@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::super::{FAILED, Global, check, fail, out, table};
-use crate::config::Purpose;
+use crate::config::{Outbox, Purpose};
 use crate::lang::Lang;
 use crate::outbox::{Restored, sled};
 use crate::seal::OutboxKey;
@@ -17,14 +17,19 @@ pub(super) fn run(
     paused: bool,
 ) -> Result<ExitCode, ExitCode> {
     let done = sled::restore(from, to, paused).map_err(|error| fail(error, FAILED))?;
-    let key = key(global, &done);
+    let configured = configured(global);
+    let key = key(configured.as_ref(), &done);
     if global.json {
         let mut value = serde_json::to_value(&done).unwrap_or_default();
         value["newest_at"] = done.newest_at.map(rfc3339).into();
         value["key"] = key.as_str().into();
         out::json(&value);
     } else {
-        let lines = lines(global.lang(), &done, &key);
+        let mut lines = lines(global.lang(), &done, &key);
+        let place = configured.as_ref().map(|outbox| outbox.path.as_path());
+        lines.push(next(global.lang(), to, place));
+        let columns = crate::terminal::columns();
+        let lines = lines.iter().flat_map(|line| table::wrapped(line, columns));
         lines.into_iter().for_each(|line| outln!("{line}"));
     }
     if matches!(key, Key::Missing(_)) {
@@ -57,25 +62,45 @@ impl Key {
     }
 }
 
-fn key(global: &Global, done: &Restored) -> Key {
+fn key(configured: Option<&Outbox>, done: &Restored) -> Key {
     let Some(id) = &done.sealed_with else {
         return Key::Plain;
     };
     let is_it = |key: &OutboxKey| key.id().to_string() == *id;
-    match keys(global) {
+    match configured {
         None => Key::Unknown(id.clone()),
-        Some(keys) if keys.iter().any(is_it) => Key::Configured,
+        Some(outbox) if outbox.keys.iter().any(is_it) => Key::Configured,
         Some(_) => Key::Missing(id.clone()),
     }
 }
 
-/// The keys of the configuration, if there is one that can be read.
-fn keys(global: &Global) -> Option<Vec<OutboxKey>> {
+/// The outbox of the configuration, if there is one that can be read.
+fn configured(global: &Global) -> Option<Outbox> {
     let mut plugins = crate::plugin::Plugins::builtin().ok()?;
-    Some(
-        check::quietly(Purpose::Outbox, global, &mut plugins)?
-            .outbox
-            .keys,
+    Some(check::quietly(Purpose::Outbox, global, &mut plugins)?.outbox)
+}
+
+/// What to do before the daemon uses the new outbox in `to`; `place` is what the configuration
+/// says of where the outbox is.
+fn next(lang: Lang, to: &Path, place: Option<&Path>) -> String {
+    let is_there = place.is_some_and(|place| {
+        let same = |path: &Path| path.canonicalize().ok();
+        place == to || same(place).is_some_and(|place| Some(place) == same(to))
+    });
+    let to = to.display();
+    if is_there {
+        return lang.pick(
+            format!("outbox.path names {to} already: `leadgate run` starts with it"),
+            format!("outbox.path 已指向 {to}：`leadgate run` 将使用它"),
+        );
+    }
+    let (en, zh) = place.map_or_else(Default::default, |place| {
+        let place = place.display();
+        (format!(" ({place})"), format!("（{place}）"))
+    });
+    lang.pick(
+        format!("next, with the daemon stopped: set outbox.path to {to}, or move that folder to where outbox.path points{en}; then `leadgate run`"),
+        format!("接下来（先停止守护进程）：将 outbox.path 改为 {to}，或将该目录移到 outbox.path 所指的位置{zh}；再执行 `leadgate run`"),
     )
 }
 
@@ -138,7 +163,20 @@ fn lines(lang: Lang, done: &Restored, key: &Key) -> Vec<String> {
         ),
     });
     lines
-        .into_iter()
-        .flat_map(|line| table::wrapped(&line, crate::terminal::columns()))
-        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_next_names_the_new_folder_unless_it_is_in_place() {
+        let new = Path::new("/srv/new");
+        let said = next(Lang::En, new, Some(Path::new("/srv/old")));
+        for part in ["set outbox.path to /srv/new", "(/srv/old)"] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(next(Lang::ZhCn, new, None).contains("改为 /srv/new"));
+        assert!(next(Lang::En, new, Some(new)).contains("already"));
+    }
 }

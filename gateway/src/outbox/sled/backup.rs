@@ -43,7 +43,14 @@ impl SledOutbox {
 
 /// Reads a backup to its end without storing anything.
 pub fn check(from: &Path) -> Result<(), UpkeepError> {
-    archive::read(BufReader::new(File::open(from)?), |_, _| Ok(()))
+    archive::read(BufReader::new(opened(from)?), |_, _| Ok(()))
+}
+
+/// The file; an error names it.
+fn opened(file: &Path) -> io::Result<File> {
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+    File::open(file).map_err(named)
 }
 
 /// Makes a store of a backup in `to`, which must be empty or not there. The backup is checked
@@ -51,7 +58,7 @@ pub fn check(from: &Path) -> Result<(), UpkeepError> {
 pub fn restore(from: &Path, to: &Path, paused: bool) -> Result<Restored, UpkeepError> {
     check(from)?;
     build(to, |tree| {
-        let file: Box<dyn Read> = Box::new(BufReader::new(File::open(from)?));
+        let file: Box<dyn Read> = Box::new(BufReader::new(opened(from)?));
         let mut done = BackedUp::default();
         let mut batch = ::sled::Batch::default();
         let mut waiting = 0;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::lead::SAMPLE;
+use crate::source::ODD_REASONS;
 
 const NOW: Millis = 1_795_460_115_370;
 const SECRET: &str = "app-secret";
@@ -106,10 +107,16 @@ impl Sent {
 fn verdict(reading: &Reading) -> &'static str {
     match reading {
         Reading::Lead(_) => "lead",
-        Reading::Odd(odd) => odd.reason,
+        Reading::Odd(odd) => known(odd),
         Reading::Refused(reason) => reason,
         Reading::Handshake(_) => "handshake",
     }
+}
+
+/// Its reason, which must be one that a person can ask for.
+fn known(odd: &Odd) -> &'static str {
+    assert!(ODD_REASONS.contains(&odd.reason), "{}", odd.reason);
+    odd.reason
 }
 
 fn pushed(reading: Reading) -> Push {
@@ -200,7 +207,7 @@ fn what_is_authentic_but_unreadable_is_odd_and_whole() {
         let sent = Sent::json(body);
         match sent.read() {
             Reading::Odd(odd) => {
-                assert_eq!(odd.reason, reason);
+                assert_eq!(known(&odd), reason);
                 assert_eq!(odd.then, OnOdd::Quarantine);
                 assert_eq!(odd.body, body);
                 assert_eq!(odd.query, sent.query);
