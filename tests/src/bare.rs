@@ -116,6 +116,9 @@ impl Bare {
         let mut code = None;
         until("the daemon has ended", || {
             child.try_wait().expect("waits").is_some_and(|status| {
+                if status.code().is_none() {
+                    eprintln!("the daemon ended with {status}");
+                }
                 code = status.code();
                 true
             })
