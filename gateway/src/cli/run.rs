@@ -19,6 +19,8 @@ use crate::telemetry::log;
 
 /// What shells add to the number of a signal that ended a program.
 const BY_SIGNAL: i32 = 128;
+/// Longest wait for the runtime's threads when everything is stopped.
+const THREADS_END: Duration = Duration::from_secs(1);
 /// The same signal so soon after the first one is the same wish again: a shell's interrupt and
 /// `timeout` reach a program both by itself and with its group.
 const SAME_WISH: Duration = Duration::from_millis(500);
@@ -88,8 +90,9 @@ pub(super) fn run(global: &Global) -> ExitCode {
         ignored.abort();
         ExitCode::SUCCESS
     });
-    // A plugin's thread that hangs must not keep the process.
-    runtime.shutdown_background();
+    // Threads that still work must not be overtaken by the end of the process, and a plugin's
+    // thread that hangs must not keep it.
+    runtime.shutdown_timeout(THREADS_END);
     log::flush();
     code
 }
