@@ -262,7 +262,7 @@ unsafe extern "C" fn check<S: Sink>(config: *const abi::Config, report: *const a
     let (config, report) = unsafe { (read_config(config), read_report(report)) };
     guarded(&report, || {
         let (settings, host) = understood::<S>(&config, None)?;
-        S::check(&settings, &host).or(())
+        crate::sink::check::<S>(&settings, &host).or(())
     })
     .err()
     .unwrap_or(abi::OK)
@@ -279,7 +279,7 @@ unsafe extern "C" fn create<S: Sink>(
         unsafe { (read_config(config), read_host(host), read_report(report)) };
     let made = guarded(&report, || {
         let (settings, host) = understood::<S>(&config, Some(HostHandle(host)))?;
-        S::new(settings, host)
+        crate::sink::create::<S>(&settings, host)
     });
     match made {
         Ok(made) => {
@@ -810,9 +810,14 @@ mod tests {
 
     impl Sink for Walker {
         type Settings = ();
+        type Parts = Self;
 
-        fn new((): (), _: Host) -> Result<Self, Problems> {
+        fn prepare((): &(), _: &Host) -> Result<Self, Problems> {
             Ok(Self)
+        }
+
+        fn new(parts: Self, _: Host) -> Result<Self, Problems> {
+            Ok(parts)
         }
 
         async fn deliver(&self, _: &Delivery) -> Outcome {

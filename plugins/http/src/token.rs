@@ -82,7 +82,6 @@ pub(crate) struct Token {
 /// The tokens of one sink.
 pub(crate) struct Tokens {
     fetch: Fetch,
-    host: Host,
     /// Held over the request: this is what makes it one at a time.
     state: Mutex<State>,
 }
@@ -97,10 +96,9 @@ struct State {
 }
 
 impl Tokens {
-    pub(crate) fn new(fetch: Fetch, host: Host) -> Self {
+    pub(crate) fn new(fetch: Fetch) -> Self {
         Self {
             fetch,
-            host,
             state: Mutex::default(),
         }
     }
@@ -120,6 +118,7 @@ impl Tokens {
     pub(crate) async fn get(
         &self,
         client: &Client,
+        host: &Host,
         ends: Instant,
         refused: Option<&Token>,
     ) -> Result<Token, Outcome> {
@@ -143,7 +142,7 @@ impl Tokens {
         {
             return known.ok_or_else(|| outcome.clone());
         }
-        match self.fetch(client, left(ends), &mut state).await {
+        match self.fetch(client, host, left(ends), &mut state).await {
             Ok(token) => {
                 state.failed = None;
                 state.token = Some(token.clone());
@@ -155,7 +154,7 @@ impl Tokens {
             }
             Err(outcome) => {
                 state.failed = Some((Instant::now(), outcome.clone()));
-                self.host.log(
+                host.log(
                     Level::Warn,
                     "a token could not be fetched",
                     &json!({"reason": outcome.reason, "rule": outcome.rule}),
@@ -169,6 +168,7 @@ impl Tokens {
     async fn fetch(
         &self,
         client: &Client,
+        host: &Host,
         patience: Duration,
         state: &mut State,
     ) -> Result<Token, Outcome> {
@@ -176,7 +176,7 @@ impl Tokens {
         if state.refresh.is_none()
             && let Some(configured) = self.fetch.grant.refresh_token()
         {
-            state.refresh = Some(Refresh::load(&self.host, configured).await);
+            state.refresh = Some(Refresh::load(host, configured).await);
         }
         let request = self.request(patience, state)?;
         let answer = match client.execute(request).await {
@@ -197,7 +197,7 @@ impl Tokens {
             && let (Some(refresh), Value::String(newer)) =
                 (&mut state.refresh, answer.said("refresh_token"))
         {
-            refresh.replace(&self.host, newer).await;
+            refresh.replace(host, newer).await;
         }
         // Of another status it is enough to know that it is one.
         let unread = |why: &Unread| {
@@ -340,6 +340,10 @@ mod tests {
     use super::*;
     use crate::answer::SCOPE;
 
+    fn host() -> Host {
+        Host::detached("crm", Tables::new())
+    }
+
     /// Tokens from where nobody listens.
     fn tokens() -> Tokens {
         let engine = Engine::new(Tables::new());
@@ -352,7 +356,7 @@ mod tests {
             expires_in: template("{{ body.expires_in }}"),
             lifetime: Duration::from_secs(60),
         };
-        Tokens::new(fetch, Host::detached("crm", Tables::new()))
+        Tokens::new(fetch)
     }
 
     async fn with_token(renew_in: Duration, ends_in: Duration) -> (Tokens, Client, Token) {
@@ -380,7 +384,9 @@ mod tests {
     async fn an_early_renewal_that_fails_leaves_the_old_token() {
         let second = Duration::from_secs(60);
         let (tokens, client, _) = with_token(Duration::ZERO, second).await;
-        let kept = tokens.get(&client, Instant::now() + second, None).await;
+        let kept = tokens
+            .get(&client, &host(), Instant::now() + second, None)
+            .await;
         let token = kept.expect("the old one");
         assert_eq!(token.secret.expose(), "old");
         assert!(tokens.state.lock().await.failed.is_some(), "it was tried");
@@ -391,20 +397,20 @@ mod tests {
         let second = Duration::from_secs(60);
         let (tokens, client, _) = with_token(Duration::ZERO, Duration::ZERO).await;
         let outcome = tokens
-            .get(&client, Instant::now() + second, None)
+            .get(&client, &host(), Instant::now() + second, None)
             .await
             .expect_err("none");
         assert_eq!(outcome.rule, "token-connect");
         let (tokens, client, refused) = with_token(second, second).await;
         assert!(
             tokens
-                .get(&client, Instant::now() + second, Some(&refused))
+                .get(&client, &host(), Instant::now() + second, Some(&refused))
                 .await
                 .is_err()
         );
         assert!(
             tokens
-                .get(&client, Instant::now() + second, None)
+                .get(&client, &host(), Instant::now() + second, None)
                 .await
                 .is_ok()
         );
