@@ -178,7 +178,9 @@ impl Tokens {
         {
             state.refresh = Some(Refresh::load(host, configured).await);
         }
-        let request = self.request(patience, state)?;
+        let request = self.request(patience, state).ok_or_else(|| {
+            Outcome::retry(None, "the assertion could not be signed").rule("token")
+        })?;
         let answer = match client.execute(request).await {
             Ok(response) => Answer::read(response).await,
             Err(error) if is_late(&error) && !error.is_connect() => {
@@ -240,7 +242,8 @@ impl Tokens {
         })
     }
 
-    fn request(&self, patience: Duration, state: &State) -> Result<reqwest::Request, Outcome> {
+    /// `None` if the assertion could not be signed.
+    fn request(&self, patience: Duration, state: &State) -> Option<reqwest::Request> {
         let mut request = reqwest::Request::new(Method::POST, self.fetch.url.clone());
         *request.timeout_mut() = Some(patience);
         let headers = request.headers_mut();
@@ -256,11 +259,7 @@ impl Tokens {
                 }
                 let assertion = match &form.assertion {
                     None => None,
-                    Some(assertion) => {
-                        Some(assertion.sign(SystemTime::now()).ok_or_else(|| {
-                            Outcome::retry(None, "the assertion could not be signed").rule("token")
-                        })?)
-                    }
+                    Some(assertion) => Some(assertion.sign(SystemTime::now())?),
                 };
                 let fields = form
                     .fields
@@ -288,7 +287,7 @@ impl Tokens {
             Some(body) => *request.body_mut() = Some(body.into()),
             None => *request.method_mut() = Method::GET,
         }
-        Ok(request)
+        Some(request)
     }
 }
 
