@@ -261,7 +261,7 @@ unsafe extern "C" fn check<S: Sink>(config: *const abi::Config, report: *const a
     let (config, report) = unsafe { (read_config(config), read_report(report)) };
     guarded(&report, || {
         let (settings, host) = understood::<S>(&config, None)?;
-        S::check(&settings, &host).or(())
+        S::check(&settings, &host).into_result(())
     })
     .err()
     .unwrap_or(abi::OK)
