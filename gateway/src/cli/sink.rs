@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, column};
 use super::upkeep::target::{self, Place};
-use super::{FAILED, Global, USAGE, fail, finish, held, out, runtime, running};
+use super::{FAILED, Global, USAGE, fail, finish, held, out, running, runtime};
 use crate::config::Config;
 use crate::delivery::LONGEST_TRIAL;
 use crate::outbox::{Outbox, PAUSE_NOTE, PauseCause, Queue};
@@ -38,7 +38,12 @@ pub(super) struct Pause {
     #[command(flatten)]
     named: Named,
     /// Why, for whoever looks later; at most 200 characters
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     note: String,
 }
 
@@ -213,9 +218,9 @@ fn set_in(
         );
         return Err(fail(message, FAILED));
     }
-    if note.is_some_and(|note| {
-        note.chars().count() > PAUSE_NOTE || note.chars().any(char::is_control)
-    }) {
+    if note
+        .is_some_and(|note| note.chars().count() > PAUSE_NOTE || note.chars().any(char::is_control))
+    {
         outbox.close();
         let lang = global.lang();
         let message = lang.pick(

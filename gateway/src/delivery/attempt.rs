@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::lead::{Event, EventKind};
 use crate::outbox::{ATTEMPTS_KEPT, Attempt, Claim, DeliveryId, Finish, Queue, State};
-use crate::plugin::{Call, Kind, Outcome};
+use crate::plugin::{Call, Outcome, OutcomeKind};
 use crate::telemetry::metrics::DeliveryMetrics;
 
 /// What all attempts of a sink share.
@@ -131,7 +131,7 @@ impl Sender {
             number,
             started_at,
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            outcome: outcome.kind.as_str().to_owned(),
+            outcome: outcome.kind,
             rule: outcome.rule.clone(),
             reason: outcome.reason.clone(),
             receipt: outcome.receipt.clone(),
@@ -178,7 +178,7 @@ impl Sender {
                     }
                 }
                 () = &mut ending =>
-                    break Outcome::of(Kind::Ambiguous, "shutdown", "leadgate stopped before an answer came"),
+                    break Outcome::new(OutcomeKind::Ambiguous, "leadgate stopped before an answer came").rule("shutdown"),
             }
         };
         // What was kept last, also if the plugin has let go of the attempt since.

@@ -91,7 +91,9 @@ impl Crashes {
                         "sink starts paused: its library was at work in each of the last crashes; give it isolation = \"process\", then resume it"
                     ),
                     Err(error) => tracing::error!(
-                        sink, error = error.0, "sink could not be paused after a crash"
+                        sink,
+                        error = error.0,
+                        "sink could not be paused after a crash"
                     ),
                 }
             }

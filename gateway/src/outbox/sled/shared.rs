@@ -71,9 +71,7 @@ impl Shared {
             totals: Mutex::new(totals),
             fault: OnceLock::new(),
             closing: AtomicBool::new(false),
-            lanes: sinks
-                .map(|(name, pause)| (name, signals(pause)))
-                .collect(),
+            lanes: sinks.map(|(name, pause)| (name, signals(pause))).collect(),
             claims: Claims::default(),
             space,
             tap: Tap::default(),

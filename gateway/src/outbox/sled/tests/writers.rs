@@ -52,7 +52,12 @@ async fn after(in_write: bool) {
     for record in 20_000..20_010 {
         assert!(outbox.accept(arrival(record, 1)).await.is_err());
     }
-    assert!(outbox.pause("crm", Some(PauseCause::Crashes(2))).await.is_err());
+    assert!(
+        outbox
+            .pause("crm", Some(PauseCause::Crashes(2)))
+            .await
+            .is_err()
+    );
     close(outbox);
     let again = open(&folder);
     assert!(
