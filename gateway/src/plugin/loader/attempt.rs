@@ -10,7 +10,7 @@ use leadgate_plugin::abi;
 use tokio::sync::oneshot;
 
 use super::super::calls::{Calls, Open};
-use super::super::{Call, Kind, Outcome};
+use super::super::{Call, Outcome, OutcomeKind};
 use super::loan::Loan;
 use super::outcome;
 use super::sink::{Instance, Sink};
@@ -23,16 +23,16 @@ const ABANDONED: isize = 64;
 static CALLS: Calls<Loan> = Calls::new();
 
 impl Sink {
-    /// Makes one attempt. Gives [`Kind::Ambiguous`] when the plugin did not complete it in
+    /// Makes one attempt. Gives [`OutcomeKind::Ambiguous`] when the plugin did not complete it in
     /// time; a late completion is dropped.
     pub async fn deliver(&self, call: Call) -> Outcome {
         let timeout = call.timeout;
         if self.instance.abandoned.load(Ordering::Relaxed) >= ABANDONED {
-            return Outcome::of(
-                Kind::Retry,
-                "plugin-stuck",
+            return Outcome::new(
+                OutcomeKind::Retry,
                 "the plugin does not complete its attempts",
-            );
+            )
+            .rule("plugin-stuck");
         }
         let (done, outcome) = oneshot::channel();
         let number = CALLS.number();
@@ -50,18 +50,15 @@ impl Sink {
         }
         match tokio::time::timeout(timeout, outcome).await {
             Ok(Ok(outcome)) => self.masks.outcome(outcome),
-            Ok(Err(_)) => Outcome::of(
-                Kind::Ambiguous,
-                "plugin-lost",
-                "the plugin dropped the attempt",
-            ),
+            Ok(Err(_)) => Outcome::new(OutcomeKind::Ambiguous, "the plugin dropped the attempt")
+                .rule("plugin-lost"),
             Err(_) => {
                 self.instance.abandoned.fetch_add(1, Ordering::Relaxed);
-                Outcome::of(
-                    Kind::Ambiguous,
-                    "timeout",
+                Outcome::new(
+                    OutcomeKind::Ambiguous,
                     format!("no outcome within {timeout:?}"),
                 )
+                .rule("timeout")
             }
         }
     }

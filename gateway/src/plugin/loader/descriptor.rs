@@ -26,6 +26,7 @@ pub struct Plugin {
     url: String,
     schema: Value,
     pub(super) blocking: bool,
+    library: bool,
     pub(super) functions: Functions,
 }
 
@@ -189,6 +190,7 @@ pub(super) unsafe fn describe(
         description: line(&description),
         url: line(&url),
         schema,
+        library: foreign,
         blocking: foreign || flags & abi::FLAG_BLOCKING != 0,
         functions: Functions {
             check: plugin.check,
@@ -287,6 +289,11 @@ impl Plugin {
     /// Where more is said of it; may be empty.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether its code came from a library, and is not linked in.
+    pub fn is_library(&self) -> bool {
+        self.library
     }
 
     /// JSON Schema of its settings.

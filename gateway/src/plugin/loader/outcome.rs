@@ -6,7 +6,7 @@ use std::time::Duration;
 use leadgate_plugin::abi;
 use leadgate_plugin::export::read_up_to;
 
-use super::super::{Kind, Outcome};
+use super::super::{Outcome, OutcomeKind};
 use super::text;
 
 /// Copies an outcome.
@@ -23,11 +23,11 @@ pub(super) unsafe fn read(at: *const abi::Outcome) -> Outcome {
     };
     // Without its kind it says nothing; any text may be missing.
     if (size as usize) < offset_of!(abi::Outcome, retry_after_ms) {
-        return Outcome::of(
-            Kind::Ambiguous,
-            "plugin-contract",
+        return Outcome::new(
+            OutcomeKind::Ambiguous,
             "the plugin gave an outcome that cannot be read",
-        );
+        )
+        .rule("plugin-contract");
     }
     let known = abi::Outcome {
         struct_size: 0,
@@ -41,27 +41,19 @@ pub(super) unsafe fn read(at: *const abi::Outcome) -> Outcome {
     };
     // SAFETY: as large as it says.
     let outcome = unsafe { read_up_to(at, size, known) };
-    let kind = match outcome.kind {
-        abi::OUTCOME_DELIVERED => Kind::Delivered,
-        abi::OUTCOME_DUPLICATE => Kind::Duplicate,
-        abi::OUTCOME_RETRY => Kind::Retry,
-        abi::OUTCOME_THROTTLED => Kind::Throttled,
-        abi::OUTCOME_REAUTH => Kind::Reauth,
-        abi::OUTCOME_REJECTED => Kind::Rejected,
-        _ => Kind::Ambiguous,
-    };
     // SAFETY: texts are valid until `done` returns.
     unsafe {
-        Outcome {
-            kind,
-            retry_after: u64::try_from(outcome.retry_after_ms)
-                .ok()
-                .map(Duration::from_millis),
-            receipt: text(outcome.receipt, 4096),
-            reason: text(outcome.reason, 1024),
-            rule: text(outcome.rule, 128),
-            request: text(outcome.request, 4096),
-            response: text(outcome.response, 4096),
-        }
+        let mut read = Outcome::new(
+            OutcomeKind::from_number(outcome.kind),
+            text(outcome.reason, 1024),
+        );
+        read.retry_after = u64::try_from(outcome.retry_after_ms)
+            .ok()
+            .map(Duration::from_millis);
+        read.receipt = text(outcome.receipt, 4096);
+        read.rule = text(outcome.rule, 128);
+        read.request = text(outcome.request, 4096);
+        read.response = text(outcome.response, 4096);
+        read
     }
 }

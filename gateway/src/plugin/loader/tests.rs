@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use leadgate_plugin::abi;
 
-use super::super::{Call, Kind, LoadError, Step};
+use super::super::{Call, LoadError, OutcomeKind, Step};
 use super::descriptor::{FIRST, NOTHING, Plugin, describe};
 use super::loan::Loan;
 use super::sink::{Instance, take_step};
@@ -115,14 +115,14 @@ fn outcomes_of_every_minor_are_read_up_to_their_size() {
     ] {
         outcome.struct_size = u32::try_from(size).expect("small");
         let read = read(&outcome);
-        assert_eq!(read.kind, Kind::Retry, "{size}");
+        assert_eq!(read.kind, OutcomeKind::Retry, "{size}");
         assert_eq!(
             (read.reason.as_str(), read.response.as_str()),
             (reason, response)
         );
     }
     outcome.struct_size = 4;
-    assert_eq!(read(&outcome).kind, Kind::Ambiguous);
+    assert_eq!(read(&outcome).kind, OutcomeKind::Ambiguous);
     // SAFETY: null is allowed.
     let nothing = unsafe { outcome::read(std::ptr::null()) };
     assert_eq!(nothing.rule, "plugin-contract");
