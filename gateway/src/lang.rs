@@ -38,6 +38,11 @@ impl Lang {
         self.pick(": ", "：")
     }
 
+    /// What stands between the items of a list.
+    pub fn comma(self) -> &'static str {
+        self.pick(", ", "，")
+    }
+
     /// `en`, `en_GB.UTF-8`, `zh`, `zh-CN`, `zh_CN.UTF-8`; `None` for any other language.
     pub fn parse(text: &str) -> Option<Self> {
         let language = text.split(['-', '_', '.', '@']).next().unwrap_or_default();
@@ -55,6 +60,12 @@ impl Lang {
             Self::ZhCn => zh,
         }
     }
+}
+
+/// A count with its English noun: `1 dead letter`, `2 dead letters`. Chinese has one form.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    let noun = if count == 1 { one } else { many };
+    format!("{count} {noun}")
 }
 
 #[cfg(test)]
@@ -80,5 +91,12 @@ mod tests {
             Lang::ZhCn
         );
         assert_eq!(choose(None, &[("LANG", "de_DE.UTF-8")]), Lang::En);
+    }
+
+    #[test]
+    fn one_is_singular_and_none_is_not() {
+        for (count, text) in [(0, "0 pushes"), (1, "1 push"), (2, "2 pushes")] {
+            assert_eq!(counted(count, "push", "pushes"), text);
+        }
     }
 }

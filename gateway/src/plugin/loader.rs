@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use super::calls::{Calls, Open};
 use super::file::Held;
 use super::mask::Masks;
-use super::{Call, Connected, Kind, LoadError, Outcome, SinkConfig, SinkState, Step};
+use super::{Call, Connected, Kind, LoadError, Outcome, Own, SinkConfig, SinkState, Step};
 use crate::config::Problem;
 
 /// Attempts that a sink may leave uncompleted after their timeout before it gets no more.
@@ -475,11 +475,7 @@ impl Sink {
     pub async fn deliver(&self, call: Call) -> Outcome {
         let timeout = call.timeout;
         if self.instance.abandoned.load(Ordering::Relaxed) >= ABANDONED {
-            return Outcome::of(
-                Kind::Retry,
-                "plugin-stuck",
-                "the plugin does not complete its attempts",
-            );
+            return Outcome::own(Own::Stuck);
         }
         let (done, outcome) = oneshot::channel();
         let number = CALLS.number();
@@ -497,18 +493,12 @@ impl Sink {
         }
         match tokio::time::timeout(timeout, outcome).await {
             Ok(Ok(outcome)) => self.masks.outcome(outcome),
-            Ok(Err(_)) => Outcome::of(
-                Kind::Ambiguous,
-                "plugin-lost",
-                "the plugin dropped the attempt",
-            ),
+            Ok(Err(_)) => Outcome::own(Own::Lost),
             Err(_) => {
                 self.instance.abandoned.fetch_add(1, Ordering::Relaxed);
-                Outcome::of(
-                    Kind::Ambiguous,
-                    "timeout",
-                    format!("no outcome within {timeout:?}"),
-                )
+                let mut outcome = Outcome::own(Own::Late);
+                outcome.reason = format!("{} {timeout:?}", outcome.reason);
+                outcome
             }
         }
     }
@@ -674,11 +664,7 @@ unsafe fn read_outcome(at: *const abi::Outcome) -> Outcome {
     };
     // Without its kind it says nothing; any text may be missing.
     if (size as usize) < offset_of!(abi::Outcome, retry_after_ms) {
-        return Outcome::of(
-            Kind::Ambiguous,
-            "plugin-contract",
-            "the plugin gave an outcome that cannot be read",
-        );
+        return Outcome::own(Own::Unreadable);
     }
     let known = abi::Outcome {
         struct_size: 0,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use self::loader::{Plugin, Sink};
-pub use self::outcome::{Kind, Outcome};
+pub use self::outcome::{Kind, Outcome, Own};
 use crate::config::{self, Catalogue, Problem, Tables};
 
 /// First-party plugins that are linked in only with the Cargo feature of their name.

@@ -34,6 +34,74 @@ impl Outcome {
             response: String::new(),
         }
     }
+
+    /// What leadgate itself says of an attempt.
+    pub fn own(own: Own) -> Self {
+        Self::of(own.kind(), own.rule(), own.reason())
+    }
+}
+
+/// Why leadgate itself, and not the plugin, says how an attempt ended. Each is a rule of its
+/// own, whose reason is always the same text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// The process stopped meanwhile.
+    Shutdown,
+    /// Earlier attempts hang in the plugin.
+    Stuck,
+    /// The plugin let go of the attempt.
+    Lost,
+    /// The sink's `timeout` is over; the reason goes on with how long that was.
+    Late,
+    /// The plugin broke the ABI's contract.
+    Unreadable,
+    /// The plugin panicked: what the SDK says then.
+    Panicked,
+}
+
+impl Own {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Shutdown,
+        Self::Stuck,
+        Self::Lost,
+        Self::Late,
+        Self::Unreadable,
+        Self::Panicked,
+    ];
+
+    /// The rule.
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::Stuck => "plugin-stuck",
+            Self::Lost => "plugin-lost",
+            Self::Late => "timeout",
+            Self::Unreadable => "plugin-contract",
+            Self::Panicked => "panic",
+        }
+    }
+
+    /// The reason, in records and in English.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Shutdown => "leadgate stopped before an answer came",
+            Self::Stuck => "the plugin does not complete its attempts",
+            Self::Lost => "the plugin dropped the attempt",
+            Self::Late => "no outcome within",
+            Self::Unreadable => "the plugin gave an outcome that cannot be read",
+            Self::Panicked => "the plugin panicked",
+        }
+    }
+
+    const fn kind(self) -> Kind {
+        match self {
+            Self::Stuck => Kind::Retry,
+            Self::Shutdown | Self::Lost | Self::Late | Self::Unreadable | Self::Panicked => {
+                Kind::Ambiguous
+            }
+        }
+    }
 }
 
 /// The ways an attempt can end.
