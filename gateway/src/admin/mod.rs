@@ -43,15 +43,15 @@ use self::resources::{At, at};
 use crate::clock::{Clock, Millis};
 use crate::config::{Revision, Tables};
 use crate::delivery::Sinks;
-use crate::outbox::{Arrival, Outbox, Paged, StoredSuspect};
+use crate::outbox::{Arrival, Outbox, Paged, StoredQuarantinedPush};
 use crate::telemetry::metrics::Metrics;
 
 /// Reads a push in quarantine again as the lead that a person says it is; `None` if its
 /// source is not configured any more.
-pub type Reread = dyn Fn(&StoredSuspect) -> Option<Arrival> + Send + Sync;
+pub type Reread = dyn Fn(&StoredQuarantinedPush) -> Option<Arrival> + Send + Sync;
 
 /// When a push in quarantine was sent, by the sender's clock, if it says so.
-pub type PushedAt = dyn Fn(&StoredSuspect) -> Option<Millis> + Send + Sync;
+pub type PushedAt = dyn Fn(&StoredQuarantinedPush) -> Option<Millis> + Send + Sync;
 
 /// Largest body the API takes.
 const MAX_BODY: usize = 64 << 10;

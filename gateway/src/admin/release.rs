@@ -17,7 +17,7 @@ use super::params::{Body, Params, id};
 use super::problem::{Kind, Problem};
 use super::quarantine::{Wanted, find, no_such};
 use super::{Admin, privacy, reading};
-use crate::outbox::{Accepted, Arrival, QuarantineId, StoredSuspect};
+use crate::outbox::{Accepted, Arrival, QuarantineId, StoredQuarantinedPush};
 
 /// Fields by which a person can be reached.
 const REACH: [&str; 3] = ["phone", "taobao_nick", "openid"];
@@ -63,11 +63,11 @@ pub(super) async fn release(
     let id = QuarantineId(id(&path, "push in quarantine")?);
     Params::of(&request, &[])?;
     let wish: One = body.json()?;
-    let suspect = find(&admin, id).await?;
-    let Some(arrival) = (admin.reread)(&suspect) else {
+    let quarantined = find(&admin, id).await?;
+    let Some(arrival) = (admin.reread)(&quarantined) else {
         let detail = format!(
             "its source `{}` is not configured any more; configure it first",
-            suspect.source
+            quarantined.source
         );
         return Err(Problem::new(Kind::NoSource, detail));
     };
@@ -78,7 +78,7 @@ pub(super) async fn release(
         );
         return Err(Problem::new(Kind::Unreachable, detail));
     }
-    let accepted = admin.outbox.admit(id, arrival, admin.clock.now()).await?;
+    let accepted = admin.outbox.release(id, arrival, admin.clock.now()).await?;
     let (lead, revision, duplicate) = match accepted.ok_or_else(|| no_such(id))? {
         Accepted::New { lead, revision, .. } | Accepted::Routed { lead, revision } => {
             (lead, revision, false)
@@ -181,11 +181,17 @@ pub(super) async fn release_many(
 async fn plan(admin: &web::Data<Admin>, wanted: Wanted) -> Result<Plan, Problem> {
     let read = reading(admin, move |admin| {
         let mut plan = Plan::default();
-        wanted.each(admin, |suspect| {
+        wanted.each(admin, |quarantined| {
             plan.count += 1;
-            *plan.by_reason.entry(suspect.reason.clone()).or_default() += 1;
-            *plan.by_source.entry(suspect.source.clone()).or_default() += 1;
-            match (admin.reread)(&suspect) {
+            *plan
+                .by_reason
+                .entry(quarantined.reason.clone())
+                .or_default() += 1;
+            *plan
+                .by_source
+                .entry(quarantined.source.clone())
+                .or_default() += 1;
+            match (admin.reread)(&quarantined) {
                 None => plan.without_source += 1,
                 Some(arrival) => plan.unreachable += u64::from(!is_reachable(&arrival)),
             }
@@ -203,7 +209,7 @@ async fn run(
 ) -> Result<HttpResponse, Problem> {
     let ids = reading(admin, move |admin| {
         let mut ids = Vec::new();
-        wanted.each(admin, |suspect| ids.push(suspect.id))?;
+        wanted.each(admin, |quarantined| ids.push(quarantined.id))?;
         Ok::<_, Problem>(ids)
     })
     .await?;
@@ -224,23 +230,27 @@ async fn run(
         left -= page.len() as u64;
         let page = page.to_vec();
         let read = reading(admin, move |admin| {
-            let suspects = page.into_iter().map(|id| admin.outbox.suspect(id));
-            let suspects = suspects.collect::<Result<Vec<_>, _>>()?;
-            Ok::<Vec<StoredSuspect>, Problem>(suspects.into_iter().flatten().collect())
+            let quarantined = page.into_iter().map(|id| admin.outbox.quarantined_push(id));
+            let quarantined = quarantined.collect::<Result<Vec<_>, _>>()?;
+            Ok::<Vec<StoredQuarantinedPush>, Problem>(quarantined.into_iter().flatten().collect())
         });
-        let mut admits = Vec::new();
-        for suspect in read.await? {
-            match (admin.reread)(&suspect) {
+        let mut releases = Vec::new();
+        for quarantined in read.await? {
+            match (admin.reread)(&quarantined) {
                 None => outcome.without_source += 1,
                 Some(arrival) if !force && !is_reachable(&arrival) => outcome.unreachable += 1,
                 Some(arrival) => {
-                    admits.push(admin.outbox.admit(suspect.id, arrival, admin.clock.now()));
+                    releases.push(
+                        admin
+                            .outbox
+                            .release(quarantined.id, arrival, admin.clock.now()),
+                    );
                 }
             }
         }
-        for admitted in join_all(admits).await {
+        for released in join_all(releases).await {
             // One that somebody else took out meanwhile counts for nobody.
-            let Some(accepted) = admitted? else { continue };
+            let Some(accepted) = released? else { continue };
             outcome.released += 1;
             outcome.duplicates += u64::from(matches!(accepted, Accepted::Duplicate { .. }));
         }
@@ -257,6 +267,6 @@ async fn run(
 }
 
 /// What a push would become, for whoever looks at it.
-pub(super) fn preview(reread: &Arc<super::Reread>, suspect: &StoredSuspect) -> Value {
-    reread(suspect).map_or(Value::Null, |arrival| becomes(&arrival))
+pub(super) fn preview(reread: &Arc<super::Reread>, quarantined: &StoredQuarantinedPush) -> Value {
+    reread(quarantined).map_or(Value::Null, |arrival| becomes(&arrival))
 }

@@ -25,10 +25,6 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ),
     ("leads list", "列出客资，最新的在前"),
     ("leads show", "查看一条客资的各版本与投递"),
-    ("leads quarantine", "现为 leadgate quarantine list"),
-    ("leads suspect", "现为 leadgate quarantine show"),
-    ("leads release", "现为 leadgate quarantine release"),
-    ("leads discard", "现为 leadgate quarantine discard"),
     ("quarantine", "查看、放行或丢弃被隔离的推送"),
     ("quarantine list", "列出隔离区中的推送，最早的在前"),
     (

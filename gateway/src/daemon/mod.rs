@@ -263,29 +263,29 @@ fn health(outbox: &Arc<dyn Outbox>, wanted: u64) -> Arc<dyn Fn() -> Health + Sen
 /// How a push in quarantine becomes the lead that a person says it is: read by its source
 /// again, and routed as it would be now.
 fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
-    Arc::new(move |suspect| {
-        let source = ingress.sources.named(&suspect.source)?;
-        let push = source.admit(Kept {
-            query: &suspect.query,
-            content_type: &suspect.content_type,
-            body: &suspect.body,
+    Arc::new(move |quarantined| {
+        let source = ingress.sources.named(&quarantined.source)?;
+        let push = source.release(Kept {
+            query: &quarantined.query,
+            content_type: &quarantined.content_type,
+            body: &quarantined.body,
         });
         Some(ingress::arrival(
             push,
             &ingress.routes,
             &ingress.tables,
-            suspect.received_at,
+            quarantined.received_at,
         ))
     })
 }
 
 /// When a push in quarantine was sent, as its source reads it.
 fn pushed_at(ingress: Arc<Ingress>) -> Arc<PushedAt> {
-    Arc::new(move |suspect| {
-        ingress.sources.named(&suspect.source)?.pushed_at(Kept {
-            query: &suspect.query,
-            content_type: &suspect.content_type,
-            body: &suspect.body,
+    Arc::new(move |quarantined| {
+        ingress.sources.named(&quarantined.source)?.pushed_at(Kept {
+            query: &quarantined.query,
+            content_type: &quarantined.content_type,
+            body: &quarantined.body,
         })
     })
 }

@@ -22,7 +22,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 pub use arrival::{
-    Accepted, Arrival, Find, FindBy, Quarantined, Refusal, Route, Suspect, Unavailable,
+    Accepted, Arrival, Find, FindBy, Quarantined, QuarantinedPush, Refusal, Route, Unavailable,
 };
 pub use belief::{Announced, Belief, DAY, Doubt, Timekeeping};
 pub use cursor::Paged;
@@ -31,13 +31,13 @@ pub use delivery::{
     Repaired, SinkPolicy, State, StateName, Wanted,
 };
 pub use export::{
-    EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead, ExportedRevision,
-    ExportedSuspect,
+    EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
+    ExportedQuarantinedPush, ExportedRevision,
 };
 pub use ids::{DeliveryId, LeadId, QuarantineId};
 pub use stored::{
     Expiring, Filter, History, Listed, Page, QuarantineCount, Resealed, Retention, StoredLead,
-    StoredSuspect, Swept,
+    StoredQuarantinedPush, Swept,
 };
 pub use totals::{SinkTotals, Totals};
 pub use upkeep::{
@@ -58,7 +58,10 @@ pub trait Intake: Send + Sync + 'static {
 
     /// Stores an authentic push that nobody could read, as durably as a lead, unless as much
     /// of its source as may be is there already: then it is counted, as durably.
-    fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>>;
+    fn quarantine(
+        &self,
+        quarantined: QuarantinedPush,
+    ) -> BoxFuture<'static, Result<Quarantined, Refusal>>;
 }
 
 /// The side of the store that delivery sees.
@@ -172,22 +175,25 @@ pub trait Outbox: Intake + Queue {
     /// none, or an attempt for it is under way. Durable when the future is ready.
     fn erase(&self, id: LeadId) -> BoxFuture<'static, Result<bool, Unavailable>>;
 
-    /// Pushes kept aside, oldest first.
-    fn suspects(
+    /// Quarantined pushes, oldest first.
+    fn quarantined_pushes(
         &self,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<StoredSuspect>, Unavailable>;
+    ) -> Result<Page<StoredQuarantinedPush>, Unavailable>;
 
     /// How much of each source is in quarantine, by name.
     fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Unavailable>;
 
     /// One push kept aside.
-    fn suspect(&self, id: QuarantineId) -> Result<Option<StoredSuspect>, Unavailable>;
+    fn quarantined_push(
+        &self,
+        id: QuarantineId,
+    ) -> Result<Option<StoredQuarantinedPush>, Unavailable>;
 
     /// Takes a push out of quarantine as the lead that a person says it is, in one atomic
     /// step; `None` if it is not there any more. Its deliveries grow old from `now` on.
-    fn admit(
+    fn release(
         &self,
         id: QuarantineId,
         arrival: Arrival,
@@ -237,7 +243,7 @@ pub trait Outbox: Intake + Queue {
     /// ready; a future that is dropped leaves the disk alone.
     fn keep_time(&self, time: Timekeeping) -> BoxFuture<'static, Result<(), Unavailable>>;
 
-    /// Dead letters and suspects whose time is over by `until`. Reads the disk.
+    /// Dead letters and quarantined pushes whose time is over by `until`. Reads the disk.
     fn expiring(&self, keep: Retention, until: Millis) -> Result<Expiring, Unavailable>;
 
     /// What a sink's plugin keeps under `key`.

@@ -17,8 +17,8 @@ use crate::delivery::Dispatcher;
 use crate::lead::{Lead, SAMPLE};
 use crate::outbox::sled::{Options, SledOutbox};
 use crate::outbox::{
-    Accepted, Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, Queue, Route,
-    SinkPolicy, State, Suspect,
+    Accepted, Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue,
+    Route, SinkPolicy, State,
 };
 
 /// An API with its store, without lanes: deliveries stay where they are put.
@@ -53,10 +53,10 @@ fn desk_with(min_free: u64) -> Desk {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
     let dispatcher = Dispatcher::start(Vec::new(), &queue, &clock, &metrics.delivery);
-    let reread = |suspect: &StoredSuspect| {
-        (suspect.source == "shop").then(|| {
-            let mut arrival = arrival(77, suspect.received_at);
-            if suspect.body == b"nobody" {
+    let reread = |quarantined: &StoredQuarantinedPush| {
+        (quarantined.source == "shop").then(|| {
+            let mut arrival = arrival(77, quarantined.received_at);
+            if quarantined.body == b"nobody" {
                 arrival.lead = r#"{"phone":null,"record_id":1}"#.to_owned();
             }
             arrival
@@ -73,7 +73,7 @@ fn desk_with(min_free: u64) -> Desk {
             source: "shop".to_owned(),
             tables: Tables::new(),
             reread: Arc::new(reread),
-            pushed_at: Arc::new(|suspect| Some(suspect.received_at - 900_000)),
+            pushed_at: Arc::new(|quarantined| Some(quarantined.received_at - 900_000)),
             revision: None,
             loaded_at: 0,
             metrics,
@@ -207,7 +207,7 @@ impl Desk {
     }
 
     async fn quarantine(&self, source: &str, body: &str) {
-        let suspect = Suspect {
+        let quarantined = QuarantinedPush {
             source: source.into(),
             reason: "unparsable",
             received_at: self.admin.clock.now(),
@@ -218,7 +218,7 @@ impl Desk {
             body: body.as_bytes().to_vec(),
             ceiling: crate::config::Ceiling::default(),
         };
-        let kept = self.admin.outbox.quarantine(suspect).await;
+        let kept = self.admin.outbox.quarantine(quarantined).await;
         kept.expect("kept");
     }
 }

@@ -305,10 +305,10 @@ async fn large_bodies_never_become_files_outside_the_log() {
 }
 
 #[tokio::test]
-async fn the_same_suspect_is_kept_once() {
+async fn the_same_push_is_kept_once() {
     let folder = folder();
     let outbox = open(&folder);
-    let suspect = Suspect {
+    let quarantined = QuarantinedPush {
         source: "shop".into(),
         reason: "unparsable",
         received_at: 1,
@@ -319,12 +319,12 @@ async fn the_same_suspect_is_kept_once() {
         body: b"{".to_vec(),
         ceiling: crate::config::Ceiling::default(),
     };
-    let again = Suspect {
+    let again = QuarantinedPush {
         query: "a=2".to_owned(),
-        ..suspect.clone()
+        ..quarantined.clone()
     };
     assert!(matches!(
-        outbox.quarantine(suspect).await,
+        outbox.quarantine(quarantined).await,
         Ok(Quarantined::New(_))
     ));
     assert_eq!(outbox.quarantine(again).await, Ok(Quarantined::Duplicate));
