@@ -3,6 +3,8 @@
 //! Log events, metric names, codes and keys are never translated; what a merchant or an
 //! operator reads in a terminal or a page is.
 
+use std::fmt;
+
 /// A language of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lang {
@@ -59,6 +61,74 @@ impl Lang {
             Self::En => en,
             Self::ZhCn => zh,
         }
+    }
+}
+
+/// A text in both languages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Text {
+    en: String,
+    zh: String,
+}
+
+impl Text {
+    pub(crate) fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+        Self {
+            en: en.into(),
+            zh: zh.into(),
+        }
+    }
+
+    /// The same in both languages: what a plugin or a library says.
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            en: text.clone(),
+            zh: text,
+        }
+    }
+
+    pub(crate) fn pick(&self, lang: Lang) -> &str {
+        lang.pick(&self.en, &self.zh)
+    }
+
+    /// The same behind `words`.
+    pub(crate) fn behind(&self, words: &str) -> Self {
+        Self {
+            en: format!("{words}{}", self.en),
+            zh: format!("{words}{}", self.zh),
+        }
+    }
+
+    /// The English and the Chinese text.
+    pub(crate) fn both(&self) -> (String, String) {
+        (self.en.clone(), self.zh.clone())
+    }
+
+    /// This text and another behind it.
+    pub(crate) fn and(&self, more: &Self) -> Self {
+        if self.en.is_empty() || more.en.is_empty() {
+            return Self::new(
+                format!("{}{}", self.en, more.en),
+                format!("{}{}", self.zh, more.zh),
+            );
+        }
+        Self::new(
+            format!("{}; {}", self.en, more.en),
+            format!("{}；{}", self.zh, more.zh),
+        )
+    }
+}
+
+impl<E: Into<String>, Z: Into<String>> From<(E, Z)> for Text {
+    fn from((en, zh): (E, Z)) -> Self {
+        Self::new(en, zh)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.en)
     }
 }
 

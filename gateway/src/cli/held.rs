@@ -48,7 +48,9 @@ fn shown(lang: Lang, at: &Value) -> Option<String> {
 fn line(lang: Lang, hold: &Value) -> String {
     let reason = hold["reason"].as_str().unwrap_or_default();
     let ends_by = hold["ends_by"].as_str().unwrap_or_default();
-    let known = HoldReason::ALL.into_iter().find(|one| one.as_str() == reason);
+    let known = HoldReason::ALL
+        .into_iter()
+        .find(|one| one.as_str() == reason);
     let (en, zh, remedy) = match known {
         Some(known) => sentences(known),
         None => (reason, reason, ""),
@@ -70,10 +72,7 @@ fn line(lang: Lang, hold: &Value) -> String {
             format!("；可用 `{ends_by}` 结束"),
         )
     } else {
-        lang.pick(
-            format!("; ended by {ends_by}"),
-            format!("；{remedy}"),
-        )
+        lang.pick(format!("; ended by {ends_by}"), format!("；{remedy}"))
     };
     format!("{what}{behind}{since}{until}{ends}")
 }
@@ -133,7 +132,8 @@ mod tests {
             });
             let zh = line(Lang::ZhCn, &hold);
             let english = zh.split_whitespace().find(|word| {
-                word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_lowercase())
+                word.len() > 2
+                    && word.bytes().all(|byte| byte.is_ascii_lowercase())
                     && !["leadgate", "sink", "resume", "outbox", "retry", "rate"].contains(word)
             });
             assert_eq!(english, None, "{zh}");

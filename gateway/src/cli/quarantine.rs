@@ -492,7 +492,10 @@ mod tests {
     fn what_nobody_could_read_is_told_and_not_masked() {
         let becomes = |other: Value| json!({ "lead": { "name": null, "other": other } });
         let unread = becomes(json!({ "unread": "***" }));
-        for (lang, part) in [(Lang::En, "--reveal shows it"), (Lang::ZhCn, "用 --reveal 查看")] {
+        for (lang, part) in [
+            (Lang::En, "--reveal shows it"),
+            (Lang::ZhCn, "用 --reveal 查看"),
+        ] {
             let line = unknown(lang, &unread, true).expect("a line");
             assert!(line.contains(part) && !line.contains("***"), "{line}");
         }

@@ -223,7 +223,10 @@ mod tests {
         });
         for lang in [Lang::En, Lang::ZhCn] {
             let lines = table::lines(lang, &SINKS, std::slice::from_ref(&sink), 80);
-            assert!(lines[0].contains(lang.pick("behind", "等待前版")), "{lines:?}");
+            assert!(
+                lines[0].contains(lang.pick("behind", "等待前版")),
+                "{lines:?}"
+            );
         }
     }
 }

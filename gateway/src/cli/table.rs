@@ -28,6 +28,13 @@ pub(super) struct Column {
     words: Option<Words>,
 }
 
+impl Column {
+    #[cfg(test)]
+    pub(super) const fn field(&self) -> &'static str {
+        self.field
+    }
+}
+
 /// Shorthand for [`Column`].
 pub(super) const fn column(field: &'static str, en: &'static str, zh: &'static str) -> Column {
     Column {
@@ -88,12 +95,7 @@ fn title(lang: Lang, column: &Column) -> &'static str {
 }
 
 /// A table of `width` columns at most.
-pub(super) fn lines(
-    lang: Lang,
-    columns: &[Column],
-    items: &[Value],
-    width: usize,
-) -> Vec<String> {
+pub(super) fn lines(lang: Lang, columns: &[Column], items: &[Value], width: usize) -> Vec<String> {
     let mut rows: Vec<Vec<String>> = items
         .iter()
         .map(|item| {
@@ -200,7 +202,7 @@ fn gathered(texts: impl Iterator<Item = String>, width: usize) -> Vec<String> {
 }
 
 /// One object as titles and values, `width` columns at most.
-fn fields(lang: Lang, columns: &[Column], item: &Value, width: usize) -> Vec<String> {
+pub(super) fn fields(lang: Lang, columns: &[Column], item: &Value, width: usize) -> Vec<String> {
     let shown: Vec<(&str, String)> = columns
         .iter()
         .filter(|column| !item[column.field].is_null())

@@ -60,8 +60,10 @@ impl Words {
     }
 
     /// All codes with their words, as Chinese help lists them.
-    pub(super) fn listed(self, codes: impl Iterator<Item = &'static str>) -> String {
-        let all = codes.map(|code| format!("{code}（{}）", self.of(Lang::ZhCn, code)));
+    pub(super) fn listed(self, codes: &[&str]) -> String {
+        let all = codes
+            .iter()
+            .map(|code| format!("{code}（{}）", self.of(Lang::ZhCn, code)));
         all.collect::<Vec<_>>().join("、")
     }
 }
@@ -171,7 +173,7 @@ fn reason(text: &str) -> Option<Cow<'static, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::ODD_REASONS;
+    use crate::source::QUARANTINE_REASONS;
 
     #[test]
     fn no_code_is_without_a_chinese_word_and_english_has_the_codes() {
@@ -187,7 +189,7 @@ mod tests {
                 DeathReason::ALL.map(DeathReason::as_str).into(),
             ),
             (Words::Hold, HoldReason::ALL.map(HoldReason::as_str).into()),
-            (Words::Quarantine, ODD_REASONS.into()),
+            (Words::Quarantine, QUARANTINE_REASONS.into()),
             (Words::Rule, Own::ALL.map(Own::rule).into()),
             (Words::Reason, Own::ALL.map(Own::reason).into()),
         ];

@@ -44,6 +44,8 @@ pub struct Daemon {
     sweeper: Sweeper,
     lookout: Lookout,
     outbox: Arc<dyn Outbox>,
+    /// Whether there was no outbox before.
+    is_new: bool,
     stopping: Arc<AtomicBool>,
     patience: Duration,
 }
@@ -90,8 +92,7 @@ impl Daemon {
         ingress::make_room(config.server.max_connections).map_err(StartError::Configuration)?;
         let public = bind("server", config.server.listen)?;
         let operators = bind("admin", config.admin.listen)?;
-        // Anything but the first start is a wrong path, or a disk that is not mounted.
-        let new = !config.outbox.path.join("db").exists();
+        let is_new = !config.outbox.path.join("db").exists();
         let outbox: Arc<dyn Outbox> = Arc::new(SledOutbox::open(Options {
             path: &config.outbox.path,
             queue: config.outbox.queue,
@@ -101,12 +102,6 @@ impl Daemon {
             min_free: config.outbox.min_free,
             metrics: metrics.outbox.clone(),
         })?);
-        if new {
-            tracing::warn!(
-                path = %announce::whole(&config.outbox.path).display(),
-                "began a new, empty outbox; if leads were stored before, outbox.path names another folder or its disk is not mounted"
-            );
-        }
         rooms.open(&outbox);
         if config.outbox.keys.is_empty() {
             tracing::warn!(
@@ -202,6 +197,7 @@ impl Daemon {
             sweeper,
             lookout,
             outbox,
+            is_new,
             stopping,
             patience: config.server.shutdown_timeout,
         })

@@ -4,10 +4,10 @@
 use leadgate_plugin::phone;
 
 /// What stands for a text of which nothing may be shown.
-pub const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 
 /// `张三` → `张**`, `Anna` → `A**`: how it begins, if that is a letter, and not how long it is.
-pub fn name(name: &str) -> String {
+pub(crate) fn name(name: &str) -> String {
     match name.trim_start().chars().next() {
         None => String::new(),
         Some(first) if first.is_alphabetic() => format!("{first}**"),
@@ -17,7 +17,7 @@ pub fn name(name: &str) -> String {
 
 /// `13567658911` → `135****8911`, `+8613567658911` → `+86135****8911`; of any other number only
 /// its end, and of what is not one number nothing.
-pub fn phone(text: &str) -> String {
+pub(crate) fn phone(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
@@ -36,7 +36,7 @@ pub fn phone(text: &str) -> String {
 }
 
 /// A digit, also a full-width one, as a narrow one.
-pub fn digit(letter: char) -> Option<char> {
+pub(crate) fn digit(letter: char) -> Option<char> {
     match letter {
         '0'..='9' => Some(letter),
         '０'..='９' => char::from_digit(u32::from(letter) - u32::from('０'), 10),
@@ -45,7 +45,7 @@ pub fn digit(letter: char) -> Option<char> {
 }
 
 /// What people put between the groups of a number.
-pub fn groups(letter: char) -> bool {
+pub(crate) fn groups(letter: char) -> bool {
     letter.is_whitespace()
         || matches!(
             letter,
