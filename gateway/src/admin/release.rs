@@ -148,7 +148,7 @@ struct Plan {
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Outcome {
+struct Released {
     released: u64,
     /// Of those, what was known as a lead already.
     duplicates: u64,
@@ -245,7 +245,7 @@ async fn run(
         return Err(Problem::new(Kind::CountChanged, detail));
     }
     let since = admin.clock.monotonic();
-    let mut outcome = Outcome::default();
+    let mut done = Released::default();
     let mut left = confirmed;
     for page in ids.chunks(PAGE) {
         if admin.clock.monotonic().saturating_sub(since) >= LONGEST {
@@ -261,8 +261,8 @@ async fn run(
         let mut releases = Vec::new();
         for quarantined in read.await? {
             match (admin.reread)(&quarantined) {
-                None => outcome.without_source += 1,
-                Some(arrival) if !force && !is_reachable(&arrival) => outcome.unreachable += 1,
+                None => done.without_source += 1,
+                Some(arrival) if !force && !is_reachable(&arrival) => done.unreachable += 1,
                 Some(arrival) => {
                     releases.push(
                         admin
@@ -275,19 +275,19 @@ async fn run(
         for released in join_all(releases).await {
             // One that somebody else took out meanwhile counts for nobody.
             let Some(accepted) = released? else { continue };
-            outcome.released += 1;
-            outcome.duplicates += u64::from(matches!(accepted, Accepted::Duplicate { .. }));
+            done.released += 1;
+            done.duplicates += u64::from(matches!(accepted, Accepted::Duplicate { .. }));
         }
     }
-    outcome.remaining = left;
+    done.remaining = left;
     tracing::info!(
-        released = outcome.released,
-        duplicates = outcome.duplicates,
-        unreachable = outcome.unreachable,
-        remaining = outcome.remaining,
+        released = done.released,
+        duplicates = done.duplicates,
+        unreachable = done.unreachable,
+        remaining = done.remaining,
         "pushes were released from quarantine"
     );
-    Ok(HttpResponse::Ok().json(outcome))
+    Ok(HttpResponse::Ok().json(done))
 }
 
 /// What a push would become, for whoever looks at it.

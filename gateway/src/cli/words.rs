@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use crate::delivery::{BreakerState, HoldReason};
 use crate::lang::Lang;
 use crate::outbox::{DeathReason, StateName};
-use crate::plugin::{Kind, Own};
+use crate::plugin::{OutcomeKind, Own};
 
 /// A list of codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Words {
     fn chinese(self, code: &str) -> Option<Cow<'static, str>> {
         let word = match self {
             Self::State => state(named(StateName::ALL, StateName::as_str, code)?),
-            Self::Outcome => outcome(named(Kind::ALL, Kind::as_str, code)?),
+            Self::Outcome => outcome(named(OutcomeKind::ALL, OutcomeKind::as_str, code)?),
             Self::Breaker => breaker(named(BreakerState::ALL, BreakerState::as_str, code)?),
             Self::Death => death(named(DeathReason::ALL, DeathReason::as_str, code)?),
             Self::Hold => hold(named(HoldReason::ALL, HoldReason::as_str, code)?),
@@ -89,15 +89,15 @@ const fn state(state: StateName) -> &'static str {
     }
 }
 
-const fn outcome(kind: Kind) -> &'static str {
+const fn outcome(kind: OutcomeKind) -> &'static str {
     match kind {
-        Kind::Delivered => "已送达",
-        Kind::Duplicate => "对方已有",
-        Kind::Retry => "未送达，可重试",
-        Kind::Throttled => "限流",
-        Kind::Reauth => "凭证被拒",
-        Kind::Rejected => "对方拒绝",
-        Kind::Ambiguous => "结果不明",
+        OutcomeKind::Delivered => "已送达",
+        OutcomeKind::Duplicate => "对方已有",
+        OutcomeKind::Retry => "未送达，可重试",
+        OutcomeKind::Throttled => "限流",
+        OutcomeKind::Reauth => "凭证被拒",
+        OutcomeKind::Rejected => "对方拒绝",
+        OutcomeKind::Ambiguous => "结果不明",
     }
 }
 
@@ -179,7 +179,10 @@ mod tests {
     fn no_code_is_without_a_chinese_word_and_english_has_the_codes() {
         let all: [(Words, Vec<&str>); 8] = [
             (Words::State, StateName::ALL.map(StateName::as_str).into()),
-            (Words::Outcome, Kind::ALL.map(Kind::as_str).into()),
+            (
+                Words::Outcome,
+                OutcomeKind::ALL.map(OutcomeKind::as_str).into(),
+            ),
             (
                 Words::Breaker,
                 BreakerState::ALL.map(BreakerState::as_str).into(),

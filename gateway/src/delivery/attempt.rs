@@ -126,7 +126,7 @@ impl Sender {
             number,
             started_at,
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            outcome: outcome.kind.as_str().to_owned(),
+            outcome: outcome.kind,
             rule: outcome.rule.clone(),
             reason: outcome.reason.clone(),
             receipt: outcome.receipt.clone(),
@@ -173,7 +173,7 @@ impl Sender {
                     }
                 }
                 () = &mut ending =>
-                    break Outcome::own(Own::Shutdown),
+                    break Own::Shutdown.outcome(),
             }
         };
         // What was kept last, also if the plugin has let go of the attempt since.

@@ -20,6 +20,7 @@ use crate::outbox::{
     Accepted, Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue,
     Route, SinkPolicy, State,
 };
+use crate::plugin::OutcomeKind;
 
 /// An API with its store, without lanes: deliveries stay where they are put.
 struct Desk {
@@ -185,7 +186,7 @@ impl Desk {
                 number: delivery.attempts,
                 started_at: now,
                 duration_ms: 3,
-                outcome: "rejected".to_owned(),
+                outcome: OutcomeKind::Rejected,
                 rule: "status-4xx".to_owned(),
                 reason: "the destination refused 13567658911".to_owned(),
                 receipt: String::new(),

@@ -16,7 +16,7 @@ use crate::outbox::{
     Budget, Claim, Delivery, DeliveryId, Due, Finish, LeadId, State, StoredLead, Unavailable,
     Wanted,
 };
-use crate::plugin::Kind;
+use crate::plugin::OutcomeKind;
 
 /// Follows tokio's paused time; the wall clock can be set.
 pub(super) struct VirtualClock {
@@ -96,8 +96,8 @@ impl Destination for Arc<Script> {
 }
 
 /// Answers with `kind`.
-pub(super) fn outcome(kind: Kind) -> Outcome {
-    Outcome::of(kind, "script", "")
+pub(super) fn outcome(kind: OutcomeKind) -> Outcome {
+    Outcome::new(kind, "").rule("script")
 }
 
 /// Deliveries of one sink in memory.

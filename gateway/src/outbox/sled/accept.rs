@@ -20,6 +20,7 @@ use crate::outbox::{
     Accepted, Attempt, Budget, DeathReason, Delivery, DeliveryId, LeadId, QuarantineCount,
     QuarantineId, Quarantined, Route, State,
 };
+use leadgate_plugin::OutcomeKind;
 
 /// A lead, encoded by the thread that received it.
 pub(super) struct EncodedLead {
@@ -237,7 +238,7 @@ impl Group<'_> {
                 number: 0,
                 started_at: leg.now,
                 duration_ms: 0,
-                outcome: "rejected".to_owned(),
+                outcome: OutcomeKind::Rejected,
                 rule: "when".to_owned(),
                 reason: why.clone(),
                 receipt: String::new(),

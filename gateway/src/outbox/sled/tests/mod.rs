@@ -17,6 +17,7 @@ use crate::config::OnUpdate;
 use crate::outbox::{Attempt, Claim, DeathReason, Route, SinkPolicy, State};
 use crate::seal::OutboxKey;
 use crate::telemetry::metrics::Metrics;
+use leadgate_plugin::OutcomeKind;
 
 fn open(folder: &TempDir) -> SledOutbox {
     try_open(folder, 4096).expect("the store opens")
@@ -101,7 +102,7 @@ fn attempt(claim: &Claim, state: State, now: Millis) -> Finish {
         number: delivery.attempts,
         started_at: 1,
         duration_ms: 1,
-        outcome: "retry".to_owned(),
+        outcome: OutcomeKind::Retry,
         rule: String::new(),
         reason: String::new(),
         receipt: String::new(),
