@@ -20,6 +20,7 @@ mod hostile;
 mod kafka;
 mod log;
 mod logins;
+mod memory;
 #[cfg(feature = "all-plugins")]
 mod nats;
 mod operators;
