@@ -85,7 +85,7 @@ mod tests {
             if host.state().is_some() || host.sink() != "crm" || !host.tables().contains_key("t") {
                 problems.push(Problem::at("", "another host than at the other time"));
             }
-            problems.or(*settings)
+            problems.into_result(*settings)
         }
 
         fn new(parts: u8, host: Host) -> Result<Self, Problems> {

@@ -13,7 +13,9 @@ mod settings;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use leadgate_plugin::template::{Context, Engine, Form, Message, Scope, Template};
-use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, step};
+use leadgate_plugin::{
+    Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, pointer_segment,
+};
 use tokio::time::Instant;
 
 use crate::address::{Address, trust};
@@ -56,7 +58,10 @@ impl Sink for AmqpSink {
         for name in settings.headers.keys() {
             if name.is_empty() || name.len() > LONGEST {
                 let message = "not a name that a header can have: 1 to 255 bytes";
-                problems.push(Problem::at(format!("/headers{}", step(name)), message));
+                problems.push(Problem::at(
+                    format!("/headers{}", pointer_segment(name)),
+                    message,
+                ));
             }
         }
         let trust = problems.keep(trust(settings));
@@ -68,7 +73,7 @@ impl Sink for AmqpSink {
         }
         match (address, trust, exchange, key, form) {
             (Some(address), Some(trust), Some(exchange), Some(routing_key), Some(form)) => problems
-                .or(Self {
+                .into_result(Self {
                     broker: Broker::new(address, trust),
                     exchange,
                     routing_key,

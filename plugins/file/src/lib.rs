@@ -88,7 +88,7 @@ impl Sink for FileSink {
             Shape::Event | Shape::Line(_) => Head::default(),
         };
         let path = settings.path.clone();
-        problems.or(Parts {
+        problems.into_result(Parts {
             log: Log::new(path.clone(), settings.format, head, rotation),
             path,
             shape,
@@ -218,7 +218,7 @@ fn shape(settings: &Settings, host: &Host) -> Result<Shape, Problems> {
             }),
     };
     match made {
-        Ok(shape) => problems.or(shape),
+        Ok(shape) => problems.into_result(shape),
         Err(found) => {
             problems.extend(found);
             Err(problems)
@@ -251,7 +251,7 @@ fn rotation(settings: &Settings) -> Result<Rotation, Problems> {
         None
     });
     let usual = if daily.is_some() { KEEP_DAYS } else { KEEP };
-    problems.or(Rotation {
+    problems.into_result(Rotation {
         size: size.map(|size| size.0),
         daily,
         keep: settings.keep.unwrap_or(usual),

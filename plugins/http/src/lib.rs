@@ -217,7 +217,7 @@ fn read(settings: &Settings, host: &Host) -> Result<Prepared, Problems> {
     let client = problems.keep(client::client(settings));
     let parts = problems.keep(Parts::new(settings, host));
     match (client, parts) {
-        (Some(client), Some(parts)) => problems.or(Prepared { client, parts }),
+        (Some(client), Some(parts)) => problems.into_result(Prepared { client, parts }),
         _ => Err(problems),
     }
 }

@@ -10,7 +10,9 @@ mod producer;
 mod settings;
 
 use leadgate_plugin::template::{Engine, Form, Message, Scope, Template};
-use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, step};
+use leadgate_plugin::{
+    Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, pointer_segment,
+};
 
 use crate::cluster::Cluster;
 use crate::producer::{ID, Producer};
@@ -50,7 +52,7 @@ impl Sink for KafkaSink {
         let form = Form::new(&engine, &settings.headers, settings.body.as_ref());
         let form = problems.keep(form);
         for name in settings.headers.keys() {
-            let at = format!("/headers{}", step(name));
+            let at = format!("/headers{}", pointer_segment(name));
             if name == ID {
                 let problem = Problem::at(at, "this header is always the delivery's id");
                 problems.push(problem.help("choose another name"));
@@ -59,7 +61,7 @@ impl Sink for KafkaSink {
             }
         }
         match (cluster, key, form) {
-            (Some(cluster), Some(key), Some(form)) => problems.or(Parts {
+            (Some(cluster), Some(key), Some(form)) => problems.into_result(Parts {
                 cluster,
                 topic: settings.topic.clone(),
                 key,
