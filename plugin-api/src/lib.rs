@@ -39,6 +39,7 @@ mod delivery;
 mod event;
 #[doc(hidden)]
 pub mod export;
+mod health;
 mod host;
 pub mod machine;
 mod outcome;
@@ -56,6 +57,7 @@ pub mod tls;
 
 pub use delivery::Delivery;
 pub use event::{Event, EventKind, Lead};
+pub use health::Health;
 pub use host::{Host, Level, Tables};
 pub use outcome::{Outcome, OutcomeKind};
 pub use probe::{Probe, Step, Stop};
