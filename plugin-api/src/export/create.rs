@@ -16,7 +16,7 @@ pub(super) unsafe extern "C" fn check<S: Sink>(
     let (config, report) = unsafe { (read::config(config), read::report(report)) };
     guarded(&report, || {
         let (settings, host) = understood::<S>(&config, None)?;
-        S::check(&settings, &host).or(())
+        S::check(&settings, &host).into_result(())
     })
     .err()
     .unwrap_or(abi::OK)
