@@ -5,6 +5,8 @@
 //! and made valid UTF-8. A plugin that completes an attempt twice is logged, not believed.
 #![allow(unsafe_code)]
 
+mod inherited;
+
 use std::ffi::c_void;
 use std::mem::offset_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,6 +20,7 @@ use leadgate_plugin::{Secret, abi};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+pub(super) use self::inherited::close as close_inherited;
 use super::calls::{Calls, Open};
 use super::file::Held;
 use super::mask::Masks;
