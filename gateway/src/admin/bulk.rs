@@ -34,7 +34,7 @@ struct Wish {
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Outcome {
+struct Retried {
     retried: u64,
     /// Not tried again.
     skipped: u64,
@@ -60,7 +60,10 @@ pub(super) async fn retry_dead(
         (false, Some(count)) => run(&admin, &sink, count).await,
         _ => Err(Problem::new(
             Kind::BadBody,
-            "give {\"plan\": true} to learn the count, then {\"confirm_count\": COUNT} to run",
+            (
+                "give {\"plan\": true} to learn the count, then {\"confirm_count\": COUNT} to run",
+                "先用 {\"plan\": true} 查询数量，再用 {\"confirm_count\": 数量} 执行",
+            ),
         )),
     }
 }
@@ -82,13 +85,16 @@ async fn run(
 ) -> Result<HttpResponse, Problem> {
     let there = count(admin, sink);
     if confirmed != there {
-        let detail = format!("{confirmed} were confirmed, but there are {there} now; plan again");
+        let detail = (
+            format!("{confirmed} were confirmed, but there are {there} now; plan again"),
+            format!("确认的是 {confirmed} 条，现有 {there} 条；请重新查询"),
+        );
         return Err(Problem::new(Kind::CountChanged, detail));
     }
     let (began, since) = (admin.clock.now(), admin.clock.monotonic());
-    let mut outcome = Outcome::default();
+    let mut done = Retried::default();
     let mut cursor = None;
-    while outcome.retried + outcome.skipped < confirmed
+    while done.retried + done.skipped < confirmed
         && admin.clock.monotonic().saturating_sub(since) < LONGEST
     {
         let page = dead(admin, sink, cursor, PAGE).await?;
@@ -96,14 +102,14 @@ async fn run(
             page.items.iter().partition(|one| ended_by(one, began));
         if !died_again.is_empty() {
             let count = died_again.len() as u64;
-            *outcome.skipped_because.entry("died_again").or_default() += count;
+            *done.skipped_because.entry("died_again").or_default() += count;
         }
         for repaired in repair(admin, ids.into_iter().map(|one| one.id)).await? {
             match repaired {
-                Repaired::Done => outcome.retried += 1,
+                Repaired::Done => done.retried += 1,
                 other => {
-                    outcome.skipped += 1;
-                    *outcome.skipped_because.entry(why(other)).or_default() += 1;
+                    done.skipped += 1;
+                    *done.skipped_because.entry(why(other)).or_default() += 1;
                 }
             }
         }
@@ -112,15 +118,15 @@ async fn run(
             break;
         }
     }
-    outcome.remaining = count(admin, sink);
+    done.remaining = count(admin, sink);
     tracing::info!(
         sink,
-        retried = outcome.retried,
-        skipped = outcome.skipped,
-        remaining = outcome.remaining,
+        retried = done.retried,
+        skipped = done.skipped,
+        remaining = done.remaining,
         "dead letters were told to try again"
     );
-    Ok(HttpResponse::Ok().json(outcome))
+    Ok(HttpResponse::Ok().json(done))
 }
 
 fn count(admin: &Admin, sink: &str) -> u64 {

@@ -42,16 +42,16 @@ use self::problem::{Kind, Problem};
 use self::resources::{At, at};
 use crate::clock::{Clock, Millis};
 use crate::config::{Revision, Tables};
-use crate::delivery::Sinks;
-use crate::outbox::{Arrival, Outbox, Paged, StoredSuspect};
+use crate::delivery::{Crash, Sinks};
+use crate::outbox::{Arrival, Outbox, Paged, StoredQuarantinedPush};
 use crate::telemetry::metrics::Metrics;
 
 /// Reads a push in quarantine again as the lead that a person says it is; `None` if its
 /// source is not configured any more.
-pub type Reread = dyn Fn(&StoredSuspect) -> Option<Arrival> + Send + Sync;
+pub type Reread = dyn Fn(&StoredQuarantinedPush) -> Option<Arrival> + Send + Sync;
 
 /// When a push in quarantine was sent, by the sender's clock, if it says so.
-pub type PushedAt = dyn Fn(&StoredSuspect) -> Option<Millis> + Send + Sync;
+pub type PushedAt = dyn Fn(&StoredQuarantinedPush) -> Option<Millis> + Send + Sync;
 
 /// Largest body the API takes.
 const MAX_BODY: usize = 64 << 10;
@@ -78,6 +78,8 @@ pub struct Admin {
     pub revision: Option<Revision>,
     /// Since when it runs.
     pub loaded_at: Millis,
+    /// Sinks that were at work when the last process ended without stopping.
+    pub crashes: BTreeMap<String, Crash>,
     /// All metrics.
     pub metrics: Metrics,
     /// What time it is.
@@ -161,7 +163,10 @@ fn resources() -> Vec<At> {
 }
 
 async fn no_such_path() -> Result<HttpResponse, Problem> {
-    Err(Problem::new(Kind::NotFound, "no such path"))
+    Err(Problem::new(
+        Kind::NotFound,
+        ("no such path", "没有这个路径"),
+    ))
 }
 
 async fn livez() -> HttpResponse {
@@ -217,7 +222,10 @@ impl Admin {
 }
 
 /// What is said of a cursor that no page of the list gave.
-const NOT_A_CURSOR: &str = "`cursor` is not a cursor of this list: give the `next` of the page before, with the same filter";
+const NOT_A_CURSOR: (&str, &str) = (
+    "`cursor` is not a cursor of this list: give the `next` of the page before, with the same filter",
+    "`cursor` 不是此列表的游标：请给出上一页的 `next`，且筛选条件相同",
+);
 
 /// Does what reads the disk on a thread that may block.
 async fn reading<T, E>(
@@ -231,7 +239,10 @@ where
     let admin = admin.clone();
     match web::block(move || read(&admin)).await {
         Ok(read) => read.map_err(Into::into),
-        Err(_) => Err(Problem::new(Kind::Internal, "the reading was broken off")),
+        Err(_) => Err(Problem::new(
+            Kind::Internal,
+            ("the reading was broken off", "读取中断"),
+        )),
     }
 }
 

@@ -9,18 +9,19 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::params::{Params, guess, id};
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, Problem, QUARANTINED};
 use super::{Admin, privacy, reading, release, rfc3339};
 use crate::clock::Millis;
+use crate::lang::Text;
 use crate::lead::time::parse_gmt8;
-use crate::outbox::{Paged, QuarantineCount, QuarantineId, StoredSuspect};
-use crate::source::ODD_REASONS;
+use crate::outbox::{Paged, QuarantineCount, QuarantineId, StoredQuarantinedPush};
+use crate::source::QUARANTINE_REASONS;
 
 /// Pushes on a page at most: each is read with its body.
 const MOST: usize = 100;
 
 #[derive(Debug, Serialize)]
-struct Suspect {
+struct QuarantinedPush {
     id: String,
     source: String,
     reason: String,
@@ -36,8 +37,8 @@ struct Suspect {
     bytes: usize,
 }
 
-impl Suspect {
-    fn of(admin: &Admin, stored: &StoredSuspect) -> Self {
+impl QuarantinedPush {
+    fn of(admin: &Admin, stored: &StoredQuarantinedPush) -> Self {
         let pushed_at = (admin.pushed_at)(stored);
         Self {
             pushed_at: pushed_at.map(rfc3339),
@@ -58,7 +59,7 @@ impl Suspect {
 #[derive(Serialize)]
 struct Revealed {
     #[serde(flatten)]
-    suspect: Suspect,
+    quarantined: QuarantinedPush,
     query: String,
     /// The body as text; what is no text is replaced.
     body: String,
@@ -68,10 +69,10 @@ struct Revealed {
 }
 
 impl Revealed {
-    fn of(admin: &Admin, stored: StoredSuspect) -> Self {
+    fn of(admin: &Admin, stored: StoredQuarantinedPush) -> Self {
         let text = std::str::from_utf8(&stored.body).is_ok();
         Self {
-            suspect: Suspect::of(admin, &stored),
+            quarantined: QuarantinedPush::of(admin, &stored),
             body: String::from_utf8_lossy(&stored.body).into_owned(),
             body_base64: (!text)
                 .then(|| base64::engine::general_purpose::STANDARD.encode(&stored.body)),
@@ -129,7 +130,7 @@ impl Wanted {
         (since, until): (Option<&str>, Option<&str>),
     ) -> Result<Self, Problem> {
         if let Some(reason) = &reason {
-            known("reason", reason, &ODD_REASONS)?;
+            known("reason", reason, &QUARANTINE_REASONS)?;
         }
         if let Some(source) = &source {
             // Of one that is not configured any more there may still be pushes.
@@ -150,6 +151,11 @@ impl Wanted {
         })
     }
 
+    /// The moments between which it was received, as the API says times.
+    pub(super) fn moments(&self) -> [Option<String>; 2] {
+        [self.since.map(rfc3339), self.until.map(rfc3339)]
+    }
+
     /// Whether it is all there are.
     pub(super) fn is_all(&self) -> bool {
         self.reason.is_none()
@@ -158,7 +164,7 @@ impl Wanted {
             && self.until.is_none()
     }
 
-    fn has(&self, one: &StoredSuspect) -> bool {
+    fn has(&self, one: &StoredQuarantinedPush) -> bool {
         self.reason
             .as_ref()
             .is_none_or(|reason| *reason == one.reason)
@@ -174,11 +180,11 @@ impl Wanted {
     pub(super) fn each(
         &self,
         admin: &Admin,
-        mut each: impl FnMut(StoredSuspect),
+        mut each: impl FnMut(StoredQuarantinedPush),
     ) -> Result<(), Problem> {
         let mut cursor: Option<String> = None;
         loop {
-            let page = admin.outbox.suspects(cursor.as_deref(), MOST)?;
+            let page = admin.outbox.quarantined_pushes(cursor.as_deref(), MOST)?;
             page.items
                 .into_iter()
                 .filter(|one| self.has(one))
@@ -197,11 +203,12 @@ fn known(name: &str, text: &str, all: &[&str]) -> Result<(), Problem> {
         return Ok(());
     }
     let guess = guess(text, all.iter().copied());
-    let detail = format!("`{name}` is unknown; {guess}");
-    Err(Problem::new(Kind::BadParameter, detail))
+    let unknown = Text::new(format!("`{name}` is unknown"), format!("`{name}` 的值未知"));
+    Err(Problem::new(Kind::BadParameter, unknown.and(&guess)))
 }
 
-/// A moment: RFC 3339, `2026-11-26 10:00:00` at GMT+8, or how long ago, such as `2h`.
+/// A moment: RFC 3339, `2026-11-26 10:00:00`, which is GMT+8, the same with a zone behind it,
+/// or how long ago, such as `2h`.
 fn when(name: &str, text: &str, now: Millis) -> Result<Millis, Problem> {
     let ago = || {
         let age: leadgate_plugin::HumanDuration = text.parse().ok()?;
@@ -209,9 +216,15 @@ fn when(name: &str, text: &str, now: Millis) -> Result<Millis, Problem> {
     };
     let at = || Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond());
     parse_gmt8(text).or_else(at).or_else(ago).ok_or_else(|| {
-        let detail = format!(
-            "`{name}` is a time such as 2026-11-26T10:00:00+08:00 or \"2026-11-26 10:00:00\" \
-             (GMT+8), or how long ago, such as 2h"
+        let detail = (
+            format!(
+                "`{name}` is a time such as 2026-11-26T10:00:00+08:00 or \"2026-11-26 10:00:00\" \
+                 (GMT+8), or how long ago, such as 2h"
+            ),
+            format!(
+                "`{name}` 是时间，如 2026-11-26T10:00:00+08:00 或 \"2026-11-26 10:00:00\"（东八区），\
+                 或多久以前，如 2h"
+            ),
         );
         Problem::new(Kind::BadParameter, detail)
     })
@@ -225,14 +238,14 @@ pub(super) async fn list(
     let names = ["limit", "cursor", "reason", "source", "since", "until"];
     let params = Params::of(&request, &names)?;
     let limit = params.limit(MOST)?;
-    let cursor = admin.cursor(&params, Paged::Suspects)?;
+    let cursor = admin.cursor(&params, Paged::Quarantine)?;
     let read = reading(&admin, move |admin| {
         let text = |name: &str| params.text(name).map(str::to_owned);
         let times = (params.text("since"), params.text("until"));
         let wanted = Wanted::of(admin, text("reason"), text("source"), times)?;
-        let page = admin.outbox.suspects(cursor.as_deref(), limit)?;
+        let page = admin.outbox.quarantined_pushes(cursor.as_deref(), limit)?;
         let items = page.items.iter().filter(|one| wanted.has(one));
-        let items: Vec<_> = items.map(|one| Suspect::of(admin, one)).collect();
+        let items: Vec<_> = items.map(|one| QuarantinedPush::of(admin, one)).collect();
         let counts = admin.outbox.quarantine_counts()?.into_iter();
         let counts: Vec<_> = counts.map(Count::from).collect();
         Ok::<_, Problem>(json!({ "items": items, "next": page.next, "counts": counts }))
@@ -246,7 +259,7 @@ pub(super) async fn show(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path, "push in quarantine")?);
+    let id = QuarantineId(id(&path, QUARANTINED)?);
     let reveal = Params::of(&request, &["reveal"])?.flag("reveal")?;
     let found = find(&admin, id).await?;
     let becomes = release::preview(&admin.reread, &found);
@@ -254,7 +267,7 @@ pub(super) async fn show(
         tracing::info!(quarantine = %id, "push in quarantine was revealed");
         json!(Revealed::of(&admin, found))
     } else {
-        json!(Suspect::of(&admin, &found))
+        json!(QuarantinedPush::of(&admin, &found))
     };
     shown["becomes"] = becomes;
     Ok(HttpResponse::Ok().json(shown))
@@ -263,11 +276,11 @@ pub(super) async fn show(
 pub(super) async fn find(
     admin: &web::Data<Admin>,
     id: QuarantineId,
-) -> Result<StoredSuspect, Problem> {
-    let found = reading(admin, move |admin| admin.outbox.suspect(id)).await?;
+) -> Result<StoredQuarantinedPush, Problem> {
+    let found = reading(admin, move |admin| admin.outbox.quarantined_push(id)).await?;
     found.ok_or_else(|| no_such(id))
 }
 
 pub(super) fn no_such(id: QuarantineId) -> Problem {
-    Problem::no_such("push in quarantine with the id", id)
+    Problem::no_such(("push in quarantine with the id", QUARANTINED.1), id)
 }

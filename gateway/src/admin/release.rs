@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::params::{Body, Params, id};
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, Problem, QUARANTINED};
 use super::quarantine::{Wanted, find, no_such};
 use super::{Admin, privacy, reading};
-use crate::outbox::{Accepted, Arrival, QuarantineId, StoredSuspect};
+use crate::outbox::{Accepted, Arrival, QuarantineId, StoredQuarantinedPush};
 
 /// Fields by which a person can be reached.
 const REACH: [&str; 3] = ["phone", "taobao_nick", "openid"];
@@ -60,25 +60,32 @@ pub(super) async fn release(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path, "push in quarantine")?);
+    let id = QuarantineId(id(&path, QUARANTINED)?);
     Params::of(&request, &[])?;
     let wish: One = body.json()?;
-    let suspect = find(&admin, id).await?;
-    let Some(arrival) = (admin.reread)(&suspect) else {
-        let detail = format!(
-            "its source `{}` is not configured any more; configure it first",
-            suspect.source
+    let quarantined = find(&admin, id).await?;
+    let Some(arrival) = (admin.reread)(&quarantined) else {
+        let source = &quarantined.source;
+        let detail = (
+            format!("its source `{source}` is not configured any more; configure it first"),
+            format!("其来源 `{source}` 已不在配置中；请先配置"),
         );
         return Err(Problem::new(Kind::NoSource, detail));
     };
     if !wish.force && !is_reachable(&arrival) {
-        let detail = format!(
-            "nobody could be reached by it: it has no {}; {{\"force\": true}} releases it all the same",
-            REACH.join(", no ")
+        let detail = (
+            format!(
+                "nobody could be reached by it: it has no {}; {{\"force\": true}} releases it all the same",
+                REACH.join(", no ")
+            ),
+            format!(
+                "无法联系到任何人：没有 {}；{{\"force\": true}} 可仍然放行",
+                REACH.join("、")
+            ),
         );
         return Err(Problem::new(Kind::Unreachable, detail));
     }
-    let accepted = admin.outbox.admit(id, arrival, admin.clock.now()).await?;
+    let accepted = admin.outbox.release(id, arrival, admin.clock.now()).await?;
     let (lead, revision, duplicate) = match accepted.ok_or_else(|| no_such(id))? {
         Accepted::New { lead, revision, .. } | Accepted::Routed { lead, revision } => {
             (lead, revision, false)
@@ -100,7 +107,7 @@ pub(super) async fn discard(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path, "push in quarantine")?);
+    let id = QuarantineId(id(&path, QUARANTINED)?);
     Params::of(&request, &[])?;
     if !admin.outbox.discard(id).await? {
         return Err(no_such(id));
@@ -133,10 +140,15 @@ struct Plan {
     without_source: u64,
     by_reason: BTreeMap<String, u64>,
     by_source: BTreeMap<String, u64>,
+    /// The moments that were asked for, so that a person sees what was understood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Outcome {
+struct Released {
     released: u64,
     /// Of those, what was known as a lead already.
     duplicates: u64,
@@ -165,7 +177,10 @@ pub(super) async fn release_many(
     if wanted.is_all() {
         return Err(Problem::new(
             Kind::BadBody,
-            "say which: \"reason\", \"source\", \"since\" or \"until\"",
+            (
+                "say which: \"reason\", \"source\", \"since\" or \"until\"",
+                "请说明放行哪些：\"reason\"、\"source\"、\"since\" 或 \"until\"",
+            ),
         ));
     }
     match (wish.plan, wish.confirm_count) {
@@ -173,19 +188,33 @@ pub(super) async fn release_many(
         (false, Some(count)) => run(&admin, wanted, count, wish.force).await,
         _ => Err(Problem::new(
             Kind::BadBody,
-            "give \"plan\": true to learn the count, then \"confirm_count\": COUNT to run",
+            (
+                "give \"plan\": true to learn the count, then \"confirm_count\": COUNT to run",
+                "先用 \"plan\": true 查询数量，再用 \"confirm_count\": 数量 执行",
+            ),
         )),
     }
 }
 
 async fn plan(admin: &web::Data<Admin>, wanted: Wanted) -> Result<Plan, Problem> {
     let read = reading(admin, move |admin| {
-        let mut plan = Plan::default();
-        wanted.each(admin, |suspect| {
+        let [since, until] = wanted.moments();
+        let mut plan = Plan {
+            since,
+            until,
+            ..Plan::default()
+        };
+        wanted.each(admin, |quarantined| {
             plan.count += 1;
-            *plan.by_reason.entry(suspect.reason.clone()).or_default() += 1;
-            *plan.by_source.entry(suspect.source.clone()).or_default() += 1;
-            match (admin.reread)(&suspect) {
+            *plan
+                .by_reason
+                .entry(quarantined.reason.clone())
+                .or_default() += 1;
+            *plan
+                .by_source
+                .entry(quarantined.source.clone())
+                .or_default() += 1;
+            match (admin.reread)(&quarantined) {
                 None => plan.without_source += 1,
                 Some(arrival) => plan.unreachable += u64::from(!is_reachable(&arrival)),
             }
@@ -203,19 +232,20 @@ async fn run(
 ) -> Result<HttpResponse, Problem> {
     let ids = reading(admin, move |admin| {
         let mut ids = Vec::new();
-        wanted.each(admin, |suspect| ids.push(suspect.id))?;
+        wanted.each(admin, |quarantined| ids.push(quarantined.id))?;
         Ok::<_, Problem>(ids)
     })
     .await?;
     if confirmed != ids.len() as u64 {
-        let detail = format!(
-            "{confirmed} were confirmed, but there are {} now; plan again",
-            ids.len()
+        let there = ids.len();
+        let detail = (
+            format!("{confirmed} were confirmed, but there are {there} now; plan again"),
+            format!("确认的是 {confirmed} 次，现有 {there} 次；请重新查询"),
         );
         return Err(Problem::new(Kind::CountChanged, detail));
     }
     let since = admin.clock.monotonic();
-    let mut outcome = Outcome::default();
+    let mut done = Released::default();
     let mut left = confirmed;
     for page in ids.chunks(PAGE) {
         if admin.clock.monotonic().saturating_sub(since) >= LONGEST {
@@ -224,39 +254,43 @@ async fn run(
         left -= page.len() as u64;
         let page = page.to_vec();
         let read = reading(admin, move |admin| {
-            let suspects = page.into_iter().map(|id| admin.outbox.suspect(id));
-            let suspects = suspects.collect::<Result<Vec<_>, _>>()?;
-            Ok::<Vec<StoredSuspect>, Problem>(suspects.into_iter().flatten().collect())
+            let quarantined = page.into_iter().map(|id| admin.outbox.quarantined_push(id));
+            let quarantined = quarantined.collect::<Result<Vec<_>, _>>()?;
+            Ok::<Vec<StoredQuarantinedPush>, Problem>(quarantined.into_iter().flatten().collect())
         });
-        let mut admits = Vec::new();
-        for suspect in read.await? {
-            match (admin.reread)(&suspect) {
-                None => outcome.without_source += 1,
-                Some(arrival) if !force && !is_reachable(&arrival) => outcome.unreachable += 1,
+        let mut releases = Vec::new();
+        for quarantined in read.await? {
+            match (admin.reread)(&quarantined) {
+                None => done.without_source += 1,
+                Some(arrival) if !force && !is_reachable(&arrival) => done.unreachable += 1,
                 Some(arrival) => {
-                    admits.push(admin.outbox.admit(suspect.id, arrival, admin.clock.now()));
+                    releases.push(
+                        admin
+                            .outbox
+                            .release(quarantined.id, arrival, admin.clock.now()),
+                    );
                 }
             }
         }
-        for admitted in join_all(admits).await {
+        for released in join_all(releases).await {
             // One that somebody else took out meanwhile counts for nobody.
-            let Some(accepted) = admitted? else { continue };
-            outcome.released += 1;
-            outcome.duplicates += u64::from(matches!(accepted, Accepted::Duplicate { .. }));
+            let Some(accepted) = released? else { continue };
+            done.released += 1;
+            done.duplicates += u64::from(matches!(accepted, Accepted::Duplicate { .. }));
         }
     }
-    outcome.remaining = left;
+    done.remaining = left;
     tracing::info!(
-        released = outcome.released,
-        duplicates = outcome.duplicates,
-        unreachable = outcome.unreachable,
-        remaining = outcome.remaining,
+        released = done.released,
+        duplicates = done.duplicates,
+        unreachable = done.unreachable,
+        remaining = done.remaining,
         "pushes were released from quarantine"
     );
-    Ok(HttpResponse::Ok().json(outcome))
+    Ok(HttpResponse::Ok().json(done))
 }
 
 /// What a push would become, for whoever looks at it.
-pub(super) fn preview(reread: &Arc<super::Reread>, suspect: &StoredSuspect) -> Value {
-    reread(suspect).map_or(Value::Null, |arrival| becomes(&arrival))
+pub(super) fn preview(reread: &Arc<super::Reread>, quarantined: &StoredQuarantinedPush) -> Value {
+    reread(quarantined).map_or(Value::Null, |arrival| becomes(&arrival))
 }

@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::params::{Params, guess};
+use super::params::{Body, Params, guess};
 use super::problem::{Kind, Problem};
 use super::{Admin, holds, reading, stats};
+use crate::lang::{Text, counted};
+use crate::outbox::{PAUSE_NOTE, PauseCause};
 
 #[derive(Debug, Serialize)]
 struct Sink {
@@ -32,10 +34,7 @@ impl Admin {
             return Ok(());
         }
         let guess = guess(name, known.iter().copied());
-        Err(Problem::new(
-            kind,
-            format!("there is no such sink; {guess}"),
-        ))
+        Err(Problem::new(kind, no_such_sink().and(&guess)))
     }
 
     /// Refuses a sink that is not configured, and says so if it was.
@@ -48,15 +47,25 @@ impl Admin {
             let (waiting, dead) = (counts.waiting, counts.dead_letters());
             return Err(Problem::new(
                 Kind::NoSink,
-                format!(
-                    "sink {name} is not configured any more, so nothing is sent to it: {waiting} deliveries wait and {dead} are dead; configure [sinks.{name}] again, or see `leadgate outbox orphaned` and cancel them"
+                (
+                    format!(
+                        "sink {name} is not configured any more, so nothing is sent to it: {} and {}; configure [sinks.{name}] again, or see `leadgate outbox orphaned` and cancel them",
+                        counted(waiting, "delivery waits", "deliveries wait"),
+                        counted(dead, "is dead", "are dead"),
+                    ),
+                    format!(
+                        "目的地 {name} 已不在配置中，不会再投递：{waiting} 条等待，{dead} 条死信；请重新配置 [sinks.{name}]，或用 `leadgate outbox orphaned` 查看并取消"
+                    ),
                 ),
             ));
         }
         let guess = guess(name, self.sinks.keys().map(String::as_str));
-        let detail = format!("there is no such sink; {guess}");
-        Err(Problem::new(Kind::NotFound, detail))
+        Err(Problem::new(Kind::NotFound, no_such_sink().and(&guess)))
     }
+}
+
+fn no_such_sink() -> Text {
+    Text::new("there is no such sink", "没有这个目的地")
 }
 
 /// `GET /sinks`
@@ -81,22 +90,39 @@ fn all(admin: &Admin) -> Result<Vec<Sink>, Problem> {
     names.map(sink).collect()
 }
 
+/// The body of a pause.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    /// Why, for whoever looks later.
+    note: String,
+}
+
 /// `POST /sinks/{name}/pause`
 pub(super) async fn pause(
     admin: web::Data<Admin>,
     path: web::Path<String>,
     request: HttpRequest,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
     let name = path.into_inner();
+    let Asked { note } = body.json()?;
+    if note.chars().count() > PAUSE_NOTE || note.chars().any(char::is_control) {
+        let detail = format!("`note` is one line of at most {PAUSE_NOTE} characters");
+        return Err(Problem::new(Kind::BadBody, detail));
+    }
     // Also of a sink that is not configured: it holds when that is configured again.
     admin.known_sink(&name, Kind::NotFound)?;
-    admin.outbox.pause(&name, true).await?;
+    admin
+        .outbox
+        .pause(&name, Some(PauseCause::Person(note)))
+        .await?;
     tracing::info!(sink = name, "sink was paused");
     Ok(HttpResponse::Ok().json(json!({
         "name": name,
         "paused": true,
-        "holds": holds::shown(&name, holds::of_sink(&admin, &name)),
+        "holds": holds::shown_of(&admin, &name),
     })))
 }
 
@@ -110,7 +136,7 @@ pub(super) async fn resume(
     let name = path.into_inner();
     let paused = admin.outbox.paused(&name);
     if paused {
-        admin.outbox.pause(&name, false).await?;
+        admin.outbox.pause(&name, None).await?;
     }
     admin.configured_sink(&name)?;
     let resumed = admin.delivery.resume(&name).unwrap_or_default();
@@ -129,6 +155,6 @@ pub(super) async fn resume(
             "breaker": resumed.breaker,
             "destination_wait": resumed.destination,
         },
-        "holds": holds::shown(&name, holds::of_sink(&admin, &name)),
+        "holds": holds::shown_of(&admin, &name),
     })))
 }

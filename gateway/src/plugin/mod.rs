@@ -10,7 +10,7 @@ mod events;
 mod file;
 mod loader;
 mod mask;
-mod outcome;
+mod own;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use leadgate_plugin::{Outcome, OutcomeKind};
+
 pub use self::loader::{Plugin, Sink};
-pub use self::outcome::{Kind, Outcome};
+pub use self::own::Own;
 use crate::config::{self, Catalogue, Problem, Tables};
 
 /// Becomes a program of another hand, in the sandbox that `args` say, or gives the reason why

@@ -267,7 +267,10 @@ fn a_program_of_another_hand_is_started_in_its_sandbox() {
         );
         let mut child = role("launcher")
             .env("SANDBOX", json)
-            .env("SCRIPT", format!("echo; echo out $(cat {secret} 2>/dev/null)"))
+            .env(
+                "SCRIPT",
+                format!("echo; echo out $(cat {secret} 2>/dev/null)"),
+            )
             .spawn()
             .expect("starts");
         let lines = lines(&mut child);
