@@ -15,34 +15,48 @@ use super::{filters, kind, methods};
 
 type Checked<T> = Result<T, TemplateError>;
 
-/// Looks at the types of a condition.
-pub(super) fn check_condition(text: &str, read: &Expression<'_>, scope: &Scope) -> Checked<()> {
+/// What is wrong with the types of a condition.
+pub(super) fn check_condition(
+    text: &str,
+    read: &Expression<'_>,
+    scope: &Scope,
+) -> Vec<TemplateError> {
     let own = BTreeSet::new();
     let mut types = Types::new(text, scope, &own);
-    types.decides(read)?;
-    types.bare(read)
+    let checked = types.decides(read).and_then(|()| types.bare(read));
+    types.found.extend(checked.err());
+    types.found
 }
 
-/// Looks at the types of a template.
-pub(super) fn check_template(text: &str, steps: &Steps<'_>, scope: &Scope) -> Checked<()> {
+/// What is wrong with the types of a template: of each of its expressions, as far as one can be
+/// followed.
+pub(super) fn check_template(text: &str, steps: &Steps<'_>, scope: &Scope) -> Vec<TemplateError> {
     let mut types = Types::new(text, scope, &steps.own);
     // What is known before each `if` that is open; `None` for a `for`.
     let mut open: Vec<Option<Open>> = Vec::new();
     for step in &steps.steps {
+        let checked = match step {
+            Step::Value(value) => types.of(value).map(drop),
+            Step::Each(value) => types.each(value),
+            Step::If(test) | Step::Elif(test) => {
+                if matches!(step, Step::Elif(_)) {
+                    types.turn(open.last());
+                }
+                types.decides(test)
+            }
+            Step::For | Step::Else | Step::EndIf | Step::EndFor => Ok(()),
+        };
+        types.found.extend(checked.err());
         match step {
-            Step::Value(value) => drop(types.of(value)?),
-            Step::Each(value) => types.each(value)?,
+            Step::Value(_) | Step::Each(_) => {}
             Step::For => open.push(None),
             Step::If(test) => {
-                types.decides(test)?;
                 let before = types.known.clone();
                 let otherwise = facts(test, false);
                 types.known.extend(facts(test, true));
                 open.push(Some(Open { before, otherwise }));
             }
             Step::Elif(test) => {
-                types.turn(open.last());
-                types.decides(test)?;
                 if let Some(Some(last)) = open.last_mut() {
                     last.otherwise.extend(facts(test, false));
                 }
@@ -56,7 +70,7 @@ pub(super) fn check_template(text: &str, steps: &Steps<'_>, scope: &Scope) -> Ch
             }
         }
     }
-    Ok(())
+    types.found
 }
 
 struct Open {
@@ -72,6 +86,8 @@ struct Types<'a> {
     own: &'a BTreeSet<&'a str>,
     /// Paths that are surely not none here.
     known: Vec<String>,
+    /// Mistakes that do not keep the rest from being looked at.
+    found: Vec<TemplateError>,
 }
 
 impl<'a> Types<'a> {
@@ -81,6 +97,7 @@ impl<'a> Types<'a> {
             scope,
             own,
             known: Vec::new(),
+            found: Vec::new(),
         }
     }
 
@@ -209,7 +226,8 @@ impl<'a> Types<'a> {
         match &test.node {
             Node::And(sides) | Node::Or(sides) => {
                 let [left, right] = &**sides;
-                self.decides(left)?;
+                let checked = self.decides(left);
+                self.found.extend(checked.err());
                 let and = matches!(test.node, Node::And(_));
                 self.knowing(facts(left, and), |types| types.decides(right))?;
                 let alone = [right, left]
