@@ -8,6 +8,7 @@ mod amqp;
 mod commands;
 mod configuration;
 mod connect;
+mod crashes;
 mod delivery;
 mod durability;
 mod email;
