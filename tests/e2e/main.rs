@@ -17,7 +17,6 @@ mod files;
 mod first_steps;
 mod held;
 mod hostile;
-mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
 mod log;
