@@ -5,6 +5,8 @@
 //! and made valid UTF-8. A plugin that completes an attempt twice is logged, not believed.
 #![allow(unsafe_code)]
 
+pub(crate) mod examiner;
+
 use std::ffi::c_void;
 use std::mem::offset_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};

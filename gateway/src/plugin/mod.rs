@@ -6,6 +6,7 @@
 
 mod aliases;
 mod calls;
+pub(crate) mod elf;
 mod events;
 mod file;
 mod loader;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(crate) use self::loader::examiner;
 pub use self::loader::{Plugin, Sink};
 pub use self::outcome::{Kind, Outcome};
 use crate::config::{self, Catalogue, Problem, Tables};
@@ -157,6 +159,11 @@ pub enum LoadError {
         /// What does not fit.
         why: String,
     },
+}
+
+/// Looks at a library's file, its folders and links as before it is loaded.
+pub(crate) fn guard(path: &Path) -> Result<(), LoadError> {
+    file::Held::open(path, None).map(drop)
 }
 
 /// All plugins that this process can use, by name.
