@@ -81,13 +81,7 @@ impl Document {
     }
 
     /// Reads a file whose tables are those at `above`.
-    fn add(
-        &mut self,
-        path: PathBuf,
-        nowhere: &Text,
-        above: &str,
-        problems: &mut Vec<Diagnostic>,
-    ) {
+    fn add(&mut self, path: PathBuf, nowhere: &Text, above: &str, problems: &mut Vec<Diagnostic>) {
         let text = match encoding::read(&path) {
             Ok(text) => text,
             Err(why) => {

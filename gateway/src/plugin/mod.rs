@@ -11,7 +11,6 @@ mod events;
 mod file;
 mod loader;
 mod mask;
-mod outcome;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,8 +20,8 @@ use serde_json::Value;
 
 pub(crate) use self::loader::examiner;
 pub use self::loader::{Plugin, Sink};
-pub use self::outcome::{Kind, Outcome};
 use crate::config::{self, Catalogue, Problem, Tables};
+pub use leadgate_plugin::{Outcome, OutcomeKind};
 
 /// First-party plugins that are linked in only with the Cargo feature of their name.
 const OPTIONAL: &[&str] = &["sql", "nats", "amqp", "kafka"];

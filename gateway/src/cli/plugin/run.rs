@@ -62,7 +62,9 @@ fn deliver(global: &Global, args: &Args) -> Result<(), ExitCode> {
         .map_err(|why| subject::unusable(lang, &args.file, &why))?;
     let event = event(args.lead.as_ref())?;
     let folder = part::folder().map_err(|error| fail(error, FAILED))?;
-    let timeout = args.timeout.map_or(Duration::from_secs(30), |given| given.0);
+    let timeout = args
+        .timeout
+        .map_or(Duration::from_secs(30), |given| given.0);
     let mut request = Request {
         part: Part::Descriptor,
         file: library.path.clone(),
@@ -100,7 +102,9 @@ fn deliver(global: &Global, args: &Args) -> Result<(), ExitCode> {
     let ran = start(&request, timeout.saturating_add(GRACE))?;
     show(global, &ran);
     let delivered = ran.lines.iter().any(|line| match line {
-        Line::Outcome(outcome) => outcome["outcome"] == "delivered" || outcome["outcome"] == "duplicate",
+        Line::Outcome(outcome) => {
+            outcome["outcome"] == "delivered" || outcome["outcome"] == "duplicate"
+        }
         _ => false,
     });
     if ran.ending == Ending::Done && delivered {

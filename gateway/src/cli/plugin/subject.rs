@@ -94,8 +94,12 @@ impl Library {
     fn exports(&self, missing: &str) -> Both {
         if self.plugins.is_empty() {
             return Both::new(
-                format!("it does not export {missing}, and nothing else that begins with `leadgate_plugin_`; is the function public, `extern \"C\"` and `no_mangle`?"),
-                format!("没有导出 {missing}，也没有任何以 `leadgate_plugin_` 开头的符号；该函数是否公开、`extern \"C\"` 且 `no_mangle`？"),
+                format!(
+                    "it does not export {missing}, and nothing else that begins with `leadgate_plugin_`; is the function public, `extern \"C\"` and `no_mangle`?"
+                ),
+                format!(
+                    "没有导出 {missing}，也没有任何以 `leadgate_plugin_` 开头的符号；该函数是否公开、`extern \"C\"` 且 `no_mangle`？"
+                ),
             );
         }
         let all: Vec<_> = self
@@ -119,7 +123,9 @@ impl Library {
 /// A name of a plugin as it is written in the configuration.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let mut letters = text.chars();
-    let first = letters.next().is_some_and(|first| first.is_ascii_lowercase());
+    let first = letters
+        .next()
+        .is_some_and(|first| first.is_ascii_lowercase());
     let rest = letters.all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-');
     if first && rest && text.len() <= 64 && !text.ends_with('-') && !text.contains("--") {
         Ok(text.to_owned())
@@ -178,7 +184,9 @@ mod tests {
         for good in ["erp", "my-erp", "a1-b2"] {
             assert_eq!(name(good).as_deref(), Ok(good));
         }
-        for bad in ["", "Erp", "1erp", "my_erp", "-erp", "erp-", "a--b", "../x", "我的"] {
+        for bad in [
+            "", "Erp", "1erp", "my_erp", "-erp", "erp-", "a--b", "../x", "我的",
+        ] {
             assert!(name(bad).is_err(), "{bad}");
         }
     }

@@ -22,7 +22,13 @@ impl Test {
     }
 }
 
-const fn test(id: &'static str, part: Part, seconds: u64, en: &'static str, zh: &'static str) -> Test {
+const fn test(
+    id: &'static str,
+    part: Part,
+    seconds: u64,
+    en: &'static str,
+    zh: &'static str,
+) -> Test {
     Test {
         id,
         en,
@@ -65,7 +71,13 @@ pub(super) const SYMBOLS: Test = test(
 
 /// What is done in children.
 pub(super) const BATTERY: &[Test] = &[
-    test("load", Part::Load, 20, "loads with all that it needs", "连同依赖一起加载"),
+    test(
+        "load",
+        Part::Load,
+        20,
+        "loads with all that it needs",
+        "连同依赖一起加载",
+    ),
     test(
         "descriptor",
         Part::Descriptor,
@@ -80,7 +92,13 @@ pub(super) const BATTERY: &[Test] = &[
         "its schema is JSON Schema 2020-12 and refuses unknown keys",
         "schema 为 JSON Schema 2020-12，且拒绝未知的键",
     ),
-    test("scan", Part::Scan, 20, "can be looked at soon", "可以很快读取"),
+    test(
+        "scan",
+        Part::Scan,
+        20,
+        "can be looked at soon",
+        "可以很快读取",
+    ),
     test(
         "extensions",
         Part::Extensions,
@@ -88,7 +106,13 @@ pub(super) const BATTERY: &[Test] = &[
         "knows extensions by their whole id",
         "按完整 id 识别扩展",
     ),
-    delivering("settings", Part::Settings, 30, "takes good settings", "接受正确的设置"),
+    delivering(
+        "settings",
+        Part::Settings,
+        30,
+        "takes good settings",
+        "接受正确的设置",
+    ),
     delivering(
         "bad-settings",
         Part::BadSettings,
@@ -110,7 +134,27 @@ pub(super) const BATTERY: &[Test] = &[
         "survives unreadable events; no panic crosses",
         "遇到无法读取的事件也不崩溃，panic 不越界",
     ),
-    delivering("cancel", Part::Cancel, 60, "gives up an attempt when asked", "按要求放弃尝试"),
+    delivering(
+        "cancel",
+        Part::Cancel,
+        60,
+        "gives up an attempt when asked",
+        "按要求放弃尝试",
+    ),
+    delivering(
+        "batch",
+        Part::Batch,
+        60,
+        "takes several in one call",
+        "一次调用可收多条",
+    ),
+    delivering(
+        "health",
+        Part::Health,
+        30,
+        "says how a sink is",
+        "能说明目的地的状况",
+    ),
     delivering(
         "concurrency",
         Part::Concurrency,
@@ -150,7 +194,13 @@ pub(super) const BATTERY: &[Test] = &[
 
 /// Judged over all of them.
 pub(super) const OUTPUTS: &[Test] = &[
-    test("stdout", Part::Load, 0, "writes nothing to stdout", "不向 stdout 写任何内容"),
+    test(
+        "stdout",
+        Part::Load,
+        0,
+        "writes nothing to stdout",
+        "不向 stdout 写任何内容",
+    ),
     test(
         "privacy",
         Part::Load,

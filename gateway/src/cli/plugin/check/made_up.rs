@@ -38,9 +38,11 @@ impl Maker<'_> {
         let node = self.referred(node);
         if let Some(case) = first_case(node) {
             let mut made = self.object(case, all, left)?;
-            if let (Value::Object(made), Some(Value::Object(more))) =
-                (&mut made, node.get("properties").map(|_| self.properties(node, all, left)))
-            {
+            if let (Value::Object(made), Some(Value::Object(more))) = (
+                &mut made,
+                node.get("properties")
+                    .map(|_| self.properties(node, all, left)),
+            ) {
                 for (key, value) in more {
                     made.entry(key).or_insert(value);
                 }
@@ -84,7 +86,10 @@ impl Maker<'_> {
         }
         let kind = match &node["type"] {
             Value::String(kind) => Some(kind.as_str()),
-            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null"),
+            Value::Array(kinds) => kinds
+                .iter()
+                .filter_map(Value::as_str)
+                .find(|kind| *kind != "null"),
             _ => None,
         };
         match kind {
@@ -110,7 +115,9 @@ impl Maker<'_> {
             return json!(CANARY);
         }
         let key = key.to_ascii_lowercase();
-        let is_address = ["url", "uri", "endpoint"].iter().any(|name| key.contains(name));
+        let is_address = ["url", "uri", "endpoint"]
+            .iter()
+            .any(|name| key.contains(name));
         let text = match node["format"].as_str() {
             Some("path") => self.folder.join("made-up").display().to_string(),
             Some("uri" | "url") => "http://127.0.0.1:9/".to_owned(),

@@ -140,6 +140,9 @@ impl Verdict {
             "name": self.name,
             "version": known("version"),
             "abi": known("abi"),
+            "vendor": known("vendor"),
+            "description": known("description"),
+            "url": known("url"),
             "sha256": self.sha256,
             "conforms": self.conforms(),
             "counts": self.counts(),
@@ -164,7 +167,11 @@ impl Verdict {
     fn alike(&self) -> Vec<(&Both, Vec<&'static str>)> {
         let mut alike: Vec<(&Both, Vec<&'static str>)> = Vec::new();
         for test in &self.tests {
-            let Some(why) = test.details.first().filter(|_| test.status == Status::Skipped) else {
+            let Some(why) = test
+                .details
+                .first()
+                .filter(|_| test.status == Status::Skipped)
+            else {
                 continue;
             };
             match alike.iter_mut().find(|(known, _)| *known == why) {
@@ -183,7 +190,11 @@ impl Verdict {
 
     fn lines(&self, lang: Lang, only_failed: bool, columns: usize) -> Vec<String> {
         let mut lines = Vec::new();
-        let name = if self.name.is_empty() { "-" } else { &self.name };
+        let name = if self.name.is_empty() {
+            "-"
+        } else {
+            &self.name
+        };
         let head = format!(
             "{} · {name} {} · ABI {}",
             self.file.display(),
@@ -206,7 +217,11 @@ impl Verdict {
         for (why, ids) in self.alike() {
             let skipped = Status::Skipped.shown(lang);
             let padding = " ".repeat(9_usize.saturating_sub(terminal::width(skipped)));
-            lines.extend(hanging(&format!("{skipped}{padding}{}", ids.join(", ")), columns, 9));
+            lines.extend(hanging(
+                &format!("{skipped}{padding}{}", ids.join(", ")),
+                columns,
+                9,
+            ));
             let why = format!("{}{}", " ".repeat(22), why.pick(lang));
             lines.extend(hanging(&why, columns, 22));
         }
@@ -294,9 +309,9 @@ mod tests {
             }
             let text = lines.join("\n");
             for test in [FILE, SYMBOLS].iter().chain(BATTERY).chain(OUTPUTS) {
-                let of_it = lines.iter().filter(|line| {
-                    line.split_whitespace().nth(1) == Some(test.id)
-                });
+                let of_it = lines
+                    .iter()
+                    .filter(|line| line.split_whitespace().nth(1) == Some(test.id));
                 assert_eq!(of_it.count(), 1, "{}: {text}", test.id);
             }
         }

@@ -94,7 +94,9 @@ pub(super) fn memory(subject: &mut Subject<'_>) -> Result<(), Told> {
     let made = all - warm;
     if made < FEWEST {
         subject.teller.skip(
-            format!("only {made} deliveries ended in time: give settings of a destination that answers"),
+            format!(
+                "only {made} deliveries ended in time: give settings of a destination that answers"
+            ),
             format!("限时内只完成了 {made} 次投递：请给出会应答的目的地的设置"),
         );
         return Err(Told);
@@ -109,7 +111,9 @@ pub(super) fn memory(subject: &mut Subject<'_>) -> Result<(), Told> {
     let kib = after.saturating_sub(before) / 1024;
     if slowest >= GROWTH {
         subject.teller.fault(
-            format!("memory grows by {slowest} bytes or more with each delivery: {kib} KiB after {made}"),
+            format!(
+                "memory grows by {slowest} bytes or more with each delivery: {kib} KiB after {made}"
+            ),
             format!("每次投递内存至少增长 {slowest} 字节：{made} 次之后共 {kib} KiB"),
         );
     } else {
@@ -127,10 +131,9 @@ pub(super) fn destroy(subject: &mut Subject<'_>) -> Result<(), Told> {
     let settings = subject.request.settings.to_string();
     let instance = subject.make(&examined, Age::Current)?;
     instance.destroy(&[]);
-    subject.teller.step(
-        "making and destroying sinks",
-        "反复创建与销毁目的地",
-    );
+    subject
+        .teller
+        .step("making and destroying sinks", "反复创建与销毁目的地");
     let mut before = held();
     for round in 0..SINKS {
         match examined.create(&settings, Age::Current) {

@@ -17,7 +17,7 @@ const BLOCKS: Duration = Duration::from_millis(500);
 /// How long a plugin is listened to after its last attempt.
 const AFTERWARDS: Duration = Duration::from_millis(700);
 /// How much longer than its time an attempt may take before it counts as lost.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// The name of an outcome's kind.
 pub(super) fn name(kind: u32) -> &'static str {
@@ -33,7 +33,7 @@ pub(super) fn name(kind: u32) -> &'static str {
     }
 }
 
-fn given(subject: &Subject<'_>, event: Vec<u8>) -> Given {
+pub(super) fn given(subject: &Subject<'_>, event: Vec<u8>) -> Given {
     Given {
         id: uuid::Uuid::now_v7().to_string(),
         event,
@@ -239,10 +239,9 @@ pub(super) fn once(subject: &mut Subject<'_>) -> Result<(), Told> {
         let patience = subject.timeout() + GRACE;
         let (numbers, _) = start(&[instance], all, patience);
         if numbers.len() < 8 || !instance.wait(&numbers, patience) {
-            subject.teller.fault(
-                "an attempt was not completed",
-                "有尝试没有完成",
-            );
+            subject
+                .teller
+                .fault("an attempt was not completed", "有尝试没有完成");
             return Err(Told);
         }
         subject.teller.step("destroying the sink", "销毁目的地");
@@ -275,15 +274,5 @@ pub(super) fn older_host(subject: &mut Subject<'_>) -> Result<(), Told> {
     };
     deliver(subject, instance, &event)?;
     instance.destroy(&[]);
-    Ok(())
-}
-
-pub(super) fn cancel(subject: &mut Subject<'_>) -> Result<(), Told> {
-    let examined = subject.open()?;
-    subject.teller.note(
-        "it offers no leadgate.cancel/1: an attempt that is given up runs on to its end",
-        "没有提供 leadgate.cancel/1：被放弃的尝试会继续到结束",
-    );
-    let _ = examined;
     Ok(())
 }

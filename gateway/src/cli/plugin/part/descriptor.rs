@@ -25,7 +25,7 @@ pub(super) fn load(subject: &mut Subject<'_>) -> Result<(), Told> {
 
 pub(super) fn descriptor(subject: &mut Subject<'_>) -> Result<(), Told> {
     let examined = subject.open()?;
-    let version = examined.version();
+    let (version, about) = (examined.version(), examined.about());
     let abi = format!("{}.{}", abi::ABI_MAJOR, examined.minor());
     let teller = &mut subject.teller;
     if version.trim().is_empty() {
@@ -48,6 +48,11 @@ pub(super) fn descriptor(subject: &mut Subject<'_>) -> Result<(), Told> {
         );
     }
     teller.fact("version", version);
+    for (name, about) in ["vendor", "description", "url"].into_iter().zip(about) {
+        if !about.is_empty() {
+            teller.fact(name, about);
+        }
+    }
     teller.fact("abi", abi);
     teller.fact("schema", examined.schema());
     Ok(())
@@ -208,7 +213,7 @@ pub(super) fn extensions(subject: &mut Subject<'_>) -> Result<(), Told> {
 /// Extensions that a plugin may have.
 const KNOWN: [&str; 4] = [
     abi::CONNECT_ID,
-    "leadgate.health/1",
-    "leadgate.cancel/1",
-    "leadgate.batch/1",
+    abi::HEALTH_ID,
+    abi::CANCEL_ID,
+    abi::BATCH_ID,
 ];

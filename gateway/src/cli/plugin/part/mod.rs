@@ -3,6 +3,7 @@
 //! Each part is one function over the [`examiner`](crate::plugin::examiner). It never judges by
 //! what a destination did, because there may be none; only by what the ABI promises.
 
+mod abilities;
 mod burden;
 pub(super) mod child;
 mod contract;
@@ -39,6 +40,8 @@ pub(super) enum Part {
     Outcomes,
     Panics,
     Cancel,
+    Health,
+    Batch,
     Concurrency,
     Once,
     OlderHost,
@@ -99,7 +102,9 @@ pub(super) fn perform(request: &Request) -> std::io::Result<()> {
         Part::BadSettings => settings::bad,
         Part::Outcomes => contract::outcomes,
         Part::Panics => contract::panics,
-        Part::Cancel => contract::cancel,
+        Part::Cancel => abilities::cancel,
+        Part::Health => abilities::health,
+        Part::Batch => abilities::batch,
         Part::Concurrency => contract::concurrency,
         Part::Once => contract::once,
         Part::OlderHost => contract::older_host,
@@ -197,5 +202,7 @@ impl Subject<'_> {
 
 /// A folder that others cannot look into.
 pub(super) fn folder() -> std::io::Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix("leadgate-plugin-").tempdir()
+    tempfile::Builder::new()
+        .prefix("leadgate-plugin-")
+        .tempdir()
 }

@@ -115,7 +115,10 @@ pub(super) fn events() -> Vec<Told> {
             "a lead with fields that no document names",
             "带有文档之外字段的客资",
             push(|lead| {
-                lead.insert("new_field".to_owned(), json!({"deep": [1, null, "𠮷\u{1}"]}));
+                lead.insert(
+                    "new_field".to_owned(),
+                    json!({"deep": [1, null, "𠮷\u{1}"]}),
+                );
             }),
         ),
         told(

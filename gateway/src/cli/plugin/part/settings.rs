@@ -104,7 +104,9 @@ pub(super) fn bad(subject: &mut Subject<'_>) -> Result<(), Told> {
     let examined = subject.open()?;
     let schema: Value = serde_json::from_str(&examined.schema()).unwrap_or_default();
     let Ok(validator) = jsonschema::draft202012::new(&schema) else {
-        subject.teller.fault("the schema cannot be used", "schema 无法使用");
+        subject
+            .teller
+            .fault("the schema cannot be used", "schema 无法使用");
         return Err(Told);
     };
     let mut tried = 0;
@@ -253,7 +255,11 @@ fn changed(schema: &Value, good: &Value) -> Vec<Changed> {
         }
         // Of a declared type anything of another is wrong.
         if let Some(kind) = property["type"].as_str() {
-            let other = if kind == "boolean" { json!(7) } else { json!(true) };
+            let other = if kind == "boolean" {
+                json!(7)
+            } else {
+                json!(true)
+            };
             all.push(Changed {
                 what: format!("`{key}` of another type"),
                 settings: with(key, other),

@@ -93,12 +93,13 @@ impl Library {
         // SAFETY: called as the contract says.
         let (at, again) = unsafe { (function(), function()) };
         // SAFETY: what it gives is static.
-        unsafe { super::describe(name, at, true) }.map_err(|error| error.to_string())?;
+        unsafe { super::descriptor::describe(name, at, true) }
+            .map_err(|error| error.to_string())?;
         if at != again {
             return Err("its function gives another descriptor each time".to_owned());
         }
         // SAFETY: the gateway has found that it has as many bytes as it says.
-        let plugin = unsafe { read_up_to(at, (*at).struct_size, super::NOTHING) };
+        let plugin = unsafe { read_up_to(at, (*at).struct_size, super::descriptor::NOTHING) };
         Ok(Examined { plugin })
     }
 }
@@ -150,6 +151,32 @@ unsafe extern "C" fn problem_at(
     }
     // SAFETY: as in `problem`.
     unsafe { problem(ctx, path, message, help) };
+}
+
+/// Takes how a sink is.
+unsafe extern "C" fn take_health(ctx: *mut c_void, health: u32, why: abi::Bytes) {
+    let mut faults = Vec::new();
+    // SAFETY: `ctx` is the list of the `health` that is running, and the text is valid.
+    unsafe {
+        let why = text("a health's reason", why, 1024, &mut faults);
+        (*ctx.cast::<Vec<(u32, String)>>()).push((health, why));
+    }
+    for fault in faults {
+        book().fault(fault);
+    }
+}
+
+/// An attempt's number as the plugin gets it.
+fn ctx_of(number: usize) -> *mut c_void {
+    std::ptr::without_provenance_mut(number)
+}
+
+/// Where the delivery of an open attempt is.
+fn lent(number: usize) -> *const abi::Delivery {
+    let book = book();
+    let attempt = book.attempts.get(&number);
+    let loan = attempt.and_then(|attempt| attempt.lent.as_ref());
+    loan.map_or(std::ptr::null(), Loan::delivery)
 }
 
 unsafe extern "C" fn no_extension(_: *mut c_void, _: abi::Bytes) -> *const c_void {
@@ -213,6 +240,29 @@ impl Examined {
         unsafe { text("version", self.plugin.version, 128, &mut faults) }
     }
 
+    /// Who made it, what it is for, and where more is said of it.
+    pub(crate) fn about(&self) -> [String; 3] {
+        let mut faults = Vec::new();
+        let abi::Plugin {
+            vendor,
+            description,
+            url,
+            ..
+        } = self.plugin;
+        // SAFETY: static bytes by the contract of the descriptor.
+        let about = unsafe {
+            [
+                text("vendor", vendor, 256, &mut faults),
+                text("description", description, 1024, &mut faults),
+                text("url", url, 512, &mut faults),
+            ]
+        };
+        for fault in faults {
+            book().fault(fault);
+        }
+        about
+    }
+
     /// Its schema as text.
     pub(crate) fn schema(&self) -> String {
         let mut faults = Vec::new();
@@ -238,6 +288,50 @@ impl Examined {
         };
         // SAFETY: the id lives until it returns.
         !unsafe { get_extension(id) }.is_null()
+    }
+
+    /// What stands behind the id of an extension, if it is there and as large as it says.
+    fn extension<T: Copy>(&self, id: &str, nothing: T) -> Option<T> {
+        let get_extension = self.plugin.get_extension?;
+        // SAFETY: the id lives until it returns.
+        let at = unsafe { get_extension(abi::Bytes::borrow(id.as_bytes())) };
+        if at.is_null() {
+            return None;
+        }
+        let at = at.cast::<T>();
+        // SAFETY: a static struct of the type that belongs to the id, whose first field is its
+        // size.
+        unsafe { Some(read_up_to(at, at.cast::<u32>().read(), nothing)) }
+    }
+
+    /// How attempts are given up, if they can be.
+    pub(crate) fn cancel(&self) -> Option<abi::Cancel> {
+        let nothing = abi::Cancel {
+            struct_size: 0,
+            reserved: 0,
+            cancel: None,
+        };
+        self.extension(abi::CANCEL_ID, nothing)
+    }
+
+    /// How a sink says how it is, if it can.
+    pub(crate) fn health(&self) -> Option<abi::Health> {
+        let nothing = abi::Health {
+            struct_size: 0,
+            reserved: 0,
+            health: None,
+        };
+        self.extension(abi::HEALTH_ID, nothing)
+    }
+
+    /// How several deliveries are made in one call, if they can be.
+    pub(crate) fn batch(&self) -> Option<abi::Batch> {
+        let nothing = abi::Batch {
+            struct_size: 0,
+            max: 0,
+            deliver_batch: None,
+        };
+        self.extension(abi::BATCH_ID, nothing)
     }
 
     /// Asks for an extension without an id.
@@ -346,7 +440,7 @@ impl Loan {
             trace_id: abi::Bytes::borrow(b"4bf92f3577b34da6a3ce929d0e0e4736"),
             journal: abi::Bytes::borrow(given.journal.as_bytes()),
             keep: Some(book::keep),
-            keep_ctx: std::ptr::without_provenance_mut(number),
+            keep_ctx: ctx_of(number),
         };
         if age == Age::First {
             delivery.struct_size = small(offset_of!(abi::Delivery, journal));
@@ -378,20 +472,61 @@ impl Drop for Loan {
 }
 
 impl Instance {
-    /// Starts an attempt on this thread; gives its number. A plugin may block here.
-    pub(crate) fn deliver(&self, given: Given) -> usize {
-        let mut at: *const abi::Delivery = std::ptr::null();
-        let number = book().begin(|number| {
-            let loan = Loan::new(given, number, self.age);
-            at = loan.delivery();
-            loan
-        });
-        let ctx = std::ptr::without_provenance_mut(number);
+    /// Makes an attempt that is not started yet; gives its number.
+    pub(crate) fn lend(&self, given: Given) -> usize {
+        book().begin(|number| Loan::new(given, number, self.age))
+    }
+
+    /// Starts an attempt on this thread. A plugin may block here.
+    pub(crate) fn start(&self, number: usize) {
+        let at = lent(number);
         if let Some(deliver) = self.plugin.deliver {
             // SAFETY: the delivery lives until `done` is called with this number.
-            unsafe { deliver(self.at, at, book::done, ctx) };
+            unsafe { deliver(self.at, at, book::done, ctx_of(number)) };
         }
+    }
+
+    /// Makes and starts an attempt on this thread; gives its number.
+    pub(crate) fn deliver(&self, given: Given) -> usize {
+        let number = self.lend(given);
+        self.start(number);
         number
+    }
+
+    /// Starts several attempts in one call, if the plugin has the extension.
+    pub(crate) fn start_batch(&self, batch: &abi::Batch, numbers: &[usize]) {
+        let deliveries: Vec<_> = numbers.iter().map(|number| lent(*number)).collect();
+        let ctxs: Vec<_> = numbers.iter().map(|number| ctx_of(*number)).collect();
+        if let Some(deliver_batch) = batch.deliver_batch {
+            // SAFETY: both arrays live until it returns, each delivery until its own `done`.
+            unsafe {
+                deliver_batch(
+                    self.at,
+                    deliveries.as_ptr(),
+                    ctxs.as_ptr(),
+                    numbers.len(),
+                    book::done,
+                );
+            };
+        }
+    }
+
+    /// Gives an attempt up.
+    pub(crate) fn cancel(&self, cancel: &abi::Cancel, number: usize) {
+        if let Some(cancel) = cancel.cancel {
+            // SAFETY: the sink is alive; an unknown ctx changes nothing.
+            unsafe { cancel(self.at, ctx_of(number)) };
+        }
+    }
+
+    /// How the sink is: each answer, of which there must be one.
+    pub(crate) fn health(&self, health: &abi::Health) -> Vec<(u32, String)> {
+        let mut said: Vec<(u32, String)> = Vec::new();
+        if let Some(health) = health.health {
+            // SAFETY: all of it lives until `health` returns.
+            unsafe { health(self.at, take_health, (&raw mut said).cast()) };
+        }
+        said
     }
 
     /// What deliver would send; what it gave, and its code. `None` if it cannot tell.
