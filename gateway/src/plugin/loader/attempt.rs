@@ -10,7 +10,7 @@ use leadgate_plugin::abi;
 use tokio::sync::oneshot;
 
 use super::super::calls::{Calls, Open};
-use super::super::{Call, Outcome, OutcomeKind};
+use super::super::{Call, Outcome, Own};
 use super::loan::Loan;
 use super::outcome;
 use super::sink::{Instance, Sink};
@@ -28,11 +28,7 @@ impl Sink {
     pub async fn deliver(&self, call: Call) -> Outcome {
         let timeout = call.timeout;
         if self.instance.abandoned.load(Ordering::Relaxed) >= ABANDONED {
-            return Outcome::new(
-                OutcomeKind::Retry,
-                "the plugin does not complete its attempts",
-            )
-            .rule("plugin-stuck");
+            return Own::Stuck.outcome();
         }
         let (done, outcome) = oneshot::channel();
         let number = CALLS.number();
@@ -50,15 +46,10 @@ impl Sink {
         }
         match tokio::time::timeout(timeout, outcome).await {
             Ok(Ok(outcome)) => self.masks.outcome(outcome),
-            Ok(Err(_)) => Outcome::new(OutcomeKind::Ambiguous, "the plugin dropped the attempt")
-                .rule("plugin-lost"),
+            Ok(Err(_)) => Own::Lost.outcome(),
             Err(_) => {
                 self.instance.abandoned.fetch_add(1, Ordering::Relaxed);
-                Outcome::new(
-                    OutcomeKind::Ambiguous,
-                    format!("no outcome within {timeout:?}"),
-                )
-                .rule("timeout")
+                Own::Late.outcome_with(&format!("{timeout:?}"))
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use leadgate_plugin::abi;
 use leadgate_plugin::export::read_up_to;
 
-use super::super::{Outcome, OutcomeKind};
+use super::super::{Outcome, OutcomeKind, Own};
 use super::text;
 
 /// Copies an outcome.
@@ -23,11 +23,7 @@ pub(super) unsafe fn read(at: *const abi::Outcome) -> Outcome {
     };
     // Without its kind it says nothing; any text may be missing.
     if (size as usize) < offset_of!(abi::Outcome, retry_after_ms) {
-        return Outcome::new(
-            OutcomeKind::Ambiguous,
-            "the plugin gave an outcome that cannot be read",
-        )
-        .rule("plugin-contract");
+        return Own::Unreadable.outcome();
     }
     let known = abi::Outcome {
         struct_size: 0,
