@@ -138,7 +138,7 @@ impl Build<'_> {
 
     /// Checks a sink's settings by its plugin's schema, then what is good in them by the plugin
     /// itself. Gives them with their paths made absolute.
-    fn settings(
+    pub(super) fn settings(
         &mut self,
         name: &str,
         plugin: &str,
