@@ -46,6 +46,7 @@ pub mod phone;
 mod probe;
 mod problem;
 pub mod quantity;
+pub mod redact;
 pub mod secret;
 mod sink;
 pub mod state;
