@@ -15,8 +15,7 @@ use futures_util::FutureExt;
 
 use crate::delivery::Journal;
 use crate::{
-    Delivery, Ending, Host, Level, Outcome, Probe, Problem, Problems, Secret, Sink, State, Step,
-    Stop, abi,
+    Delivery, Host, Level, Outcome, Probe, Problem, Problems, Secret, Sink, State, Step, Stop, abi,
 };
 
 /// Threads of a library's runtime.
@@ -601,27 +600,17 @@ unsafe impl Send for Done {}
 
 impl Done {
     fn call(self, outcome: &Outcome) {
-        let none = String::new();
-        let (kind, after, receipt) = match &outcome.ending {
-            Ending::Delivered { receipt } => (abi::OUTCOME_DELIVERED, None, receipt),
-            Ending::Duplicate => (abi::OUTCOME_DUPLICATE, None, &none),
-            Ending::Retry { after } => (abi::OUTCOME_RETRY, *after, &none),
-            Ending::Throttled { after } => (abi::OUTCOME_THROTTLED, *after, &none),
-            Ending::Reauth => (abi::OUTCOME_REAUTH, None, &none),
-            Ending::Rejected => (abi::OUTCOME_REJECTED, None, &none),
-            Ending::Ambiguous => (abi::OUTCOME_AMBIGUOUS, None, &none),
-        };
         let bytes = |text: &str| abi::Bytes {
             ptr: text.as_ptr(),
             len: text.len(),
         };
         let outcome = abi::Outcome {
             struct_size: size_of::<abi::Outcome>(),
-            kind,
-            retry_after_ms: after.map_or(-1, |after| {
+            kind: outcome.kind.number(),
+            retry_after_ms: outcome.retry_after.map_or(-1, |after| {
                 i64::try_from(after.as_millis()).unwrap_or(i64::MAX)
             }),
-            receipt: bytes(receipt),
+            receipt: bytes(&outcome.receipt),
             reason: bytes(&outcome.reason),
             rule: bytes(&outcome.rule),
             request: bytes(&outcome.request),

@@ -58,7 +58,7 @@ pub mod tls;
 pub use delivery::Delivery;
 pub use event::{Event, EventKind, Lead};
 pub use host::{Host, Level, Tables};
-pub use outcome::{Ending, Outcome};
+pub use outcome::{Outcome, OutcomeKind};
 pub use probe::{Probe, Step, Stop};
 pub use problem::{Chinese, Problem, Problems, languages, step};
 pub use quantity::{ByteSize, HumanDuration};

@@ -41,7 +41,7 @@ fn what_is_not_authentic_is_refused_and_nothing_is_stored() {
 }
 
 #[test]
-fn odd_leads_are_taken_as_they_are() {
+fn strange_leads_are_taken_as_they_are() {
     let crm = Crm::start();
     let daemon = Daemon::start(Setup::with_crm(&crm.url()));
     let push = |body: &[u8]| assert_eq!(daemon.shop().push(body).expect("answered").body, SUCCESS);

@@ -189,27 +189,27 @@ fn what_is_in_quarantine_is_looked_at_and_released_or_discarded() {
     let stale = shop.request_at(SAMPLE.as_bytes(), "2020-01-01 00:00:00".to_owned());
     assert_eq!(shop.send(&stale).expect("answered").body, SUCCESS);
     assert_eq!(shop.push("{\"phone\":").expect("answered").body, SUCCESS);
-    let list = json(&daemon, &["leads", "quarantine"]);
+    let list = json(&daemon, &["quarantine", "list"]);
     let ids = ids(&list);
     assert_eq!(list["items"][0]["reason"], "stale", "{list}");
-    let (_, hidden, _) = run(&daemon, &["leads", "suspect", &ids[0]], "");
+    let (_, hidden, _) = run(&daemon, &["quarantine", "show", &ids[0]], "");
     assert!(
         hidden.contains("stale") && !hidden.contains("13567658911"),
         "{hidden}"
     );
-    let (_, shown, _) = run(&daemon, &["leads", "suspect", &ids[0], "--reveal"], "");
+    let (_, shown, _) = run(&daemon, &["quarantine", "show", &ids[0], "--reveal"], "");
     assert!(shown.contains("13567658911"), "{shown}");
 
-    let released = json(&daemon, &["leads", "release", &ids[0]]);
+    let released = json(&daemon, &["quarantine", "release", &ids[0]]);
     assert_eq!(released["duplicate"], false);
     until("it is delivered", || {
         daemon.stat("/sinks/crm/delivered") == 1
     });
     assert_eq!(crm.received()[0].record_id(), 371_009);
-    let (code, _, stderr) = run(&daemon, &["leads", "release", &ids[0]], "");
+    let (code, _, stderr) = run(&daemon, &["quarantine", "release", &ids[0]], "");
     assert_eq!(code, 1, "{stderr}");
     assert_eq!(
-        run(&daemon, &["leads", "discard", &ids[1], "--yes"], "").0,
+        run(&daemon, &["quarantine", "discard", &ids[1], "--yes"], "").0,
         0
     );
     assert_eq!(daemon.stat("/leads/in_quarantine"), 0);

@@ -26,7 +26,7 @@ struct Desk {
     _crm: Crm,
     delivery: String,
     lead: String,
-    suspect: String,
+    quarantined: String,
 }
 
 impl Desk {
@@ -48,7 +48,7 @@ impl Desk {
         Self {
             delivery: first("/deliveries"),
             lead: first("/leads"),
-            suspect: first("/quarantine"),
+            quarantined: first("/quarantine"),
             _crm: crm,
             daemon,
         }
@@ -191,7 +191,7 @@ fn every_table_fits_80_columns_in_both_languages() {
     let id = command(&desk.config(), "en", &["leads", "list"]).output();
     let id = String::from_utf8(id.expect("runs").stdout).expect("text");
     assert!(id.contains(&desk.lead), "ids stay whole: {id}");
-    assert!(!desk.suspect.is_empty());
+    assert!(!desk.quarantined.is_empty());
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn a_wrong_clock_is_one_alarm_and_all_its_pushes_are_released_at_once() {
         "{first}"
     );
     assert_eq!(first["pushed_at"], "2025-12-31T16:00:00.000Z");
-    // Somebody else's oddity stays where it is.
+    // What somebody else left there stays where it is.
     assert_eq!(daemon.shop().push("[1]").expect("answered").body, SUCCESS);
     let bulk = [
         "quarantine",
@@ -216,8 +216,7 @@ fn a_push_by_which_nobody_can_be_reached_is_not_released_blindly() {
     );
     assert_eq!(daemon.stat("/leads/in_quarantine"), 1);
     assert!(crm.received().is_empty());
-    // The old words go on working.
-    let (code, _, said) = run(&daemon, &["leads", "release", &id, "--yes"]);
+    let (code, _, said) = run(&daemon, &["quarantine", "release", &id, "--yes"]);
     assert_eq!(code, 0, "{said}");
     until("it is delivered", || {
         daemon.stat("/sinks/crm/delivered") == 1

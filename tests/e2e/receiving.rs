@@ -221,7 +221,7 @@ fn an_authentic_push_that_cannot_be_read_is_quarantined_and_acknowledged() {
 }
 
 #[test]
-fn rejecting_odd_pushes_can_be_chosen() {
+fn rejecting_instead_of_quarantine_can_be_chosen() {
     let daemon = Daemon::start(Setup {
         source: "kind = \"tmall\"\npath = \"/tmall/leads\"\napp_secret = [\"old\", \"e2e-app-secret\"]\n\
                  on_stale = \"reject\"\non_invalid = \"reject\"\n"

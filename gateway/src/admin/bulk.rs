@@ -34,7 +34,7 @@ struct Wish {
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Outcome {
+struct Retried {
     retried: u64,
     /// Not tried again.
     skipped: u64,
@@ -86,9 +86,9 @@ async fn run(
         return Err(Problem::new(Kind::CountChanged, detail));
     }
     let (began, since) = (admin.clock.now(), admin.clock.monotonic());
-    let mut outcome = Outcome::default();
+    let mut done = Retried::default();
     let mut cursor = None;
-    while outcome.retried + outcome.skipped < confirmed
+    while done.retried + done.skipped < confirmed
         && admin.clock.monotonic().saturating_sub(since) < LONGEST
     {
         let page = dead(admin, sink, cursor, PAGE).await?;
@@ -96,14 +96,14 @@ async fn run(
             page.items.iter().partition(|one| ended_by(one, began));
         if !died_again.is_empty() {
             let count = died_again.len() as u64;
-            *outcome.skipped_because.entry("died_again").or_default() += count;
+            *done.skipped_because.entry("died_again").or_default() += count;
         }
         for repaired in repair(admin, ids.into_iter().map(|one| one.id)).await? {
             match repaired {
-                Repaired::Done => outcome.retried += 1,
+                Repaired::Done => done.retried += 1,
                 other => {
-                    outcome.skipped += 1;
-                    *outcome.skipped_because.entry(why(other)).or_default() += 1;
+                    done.skipped += 1;
+                    *done.skipped_because.entry(why(other)).or_default() += 1;
                 }
             }
         }
@@ -112,15 +112,15 @@ async fn run(
             break;
         }
     }
-    outcome.remaining = count(admin, sink);
+    done.remaining = count(admin, sink);
     tracing::info!(
         sink,
-        retried = outcome.retried,
-        skipped = outcome.skipped,
-        remaining = outcome.remaining,
+        retried = done.retried,
+        skipped = done.skipped,
+        remaining = done.remaining,
         "dead letters were told to try again"
     );
-    Ok(HttpResponse::Ok().json(outcome))
+    Ok(HttpResponse::Ok().json(done))
 }
 
 fn count(admin: &Admin, sink: &str) -> u64 {

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use leadgate_plugin::OutcomeKind;
 use serde::{Deserialize, Serialize};
 
 use super::params::{Body, Params, guess, id};
@@ -36,7 +37,7 @@ pub(super) struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_outcome: Option<String>,
+    last_outcome: Option<OutcomeKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +80,7 @@ impl From<&Listed> for Summary {
                 State::Dead { reason, .. } => Some(reason.as_str()),
                 _ => None,
             },
-            last_outcome: last.map(|attempt| attempt.outcome.clone()),
+            last_outcome: last.map(|attempt| attempt.outcome),
             last_reason: last.map(|attempt| privacy::without_phones(&attempt.reason)),
             last_attempt_at: last.map(|attempt| rfc3339(attempt.started_at)),
             fallback_of: delivery.fallback_of.map(|id| id.to_string()),
@@ -108,7 +109,7 @@ struct AttemptDetail {
     number: u32,
     started_at: String,
     duration_ms: u64,
-    outcome: String,
+    outcome: OutcomeKind,
     rule: String,
     reason: String,
     receipt: String,
@@ -123,7 +124,7 @@ impl From<&Attempt> for AttemptDetail {
             number: attempt.number,
             started_at: rfc3339(attempt.started_at),
             duration_ms: attempt.duration_ms,
-            outcome: attempt.outcome.clone(),
+            outcome: attempt.outcome,
             rule: attempt.rule.clone(),
             reason: privacy::without_phones(&attempt.reason),
             receipt: attempt.receipt.clone(),
@@ -240,7 +241,9 @@ fn advice(listed: &Listed) -> Option<String> {
         return None;
     }
     let history = listed.delivery.history.iter();
-    let unanswered: Vec<_> = history.filter(|one| one.outcome == "ambiguous").collect();
+    let unanswered: Vec<_> = history
+        .filter(|one| one.outcome == OutcomeKind::Ambiguous)
+        .collect();
     let timed_out = unanswered
         .iter()
         .filter(|one| one.rule == "timeout")

@@ -42,16 +42,16 @@ use self::problem::{Kind, Problem};
 use self::resources::{At, at};
 use crate::clock::{Clock, Millis};
 use crate::config::{Revision, Tables};
-use crate::delivery::Sinks;
-use crate::outbox::{Arrival, Outbox, Paged, StoredSuspect};
+use crate::delivery::{Crash, Sinks};
+use crate::outbox::{Arrival, Outbox, Paged, StoredQuarantinedPush};
 use crate::telemetry::metrics::Metrics;
 
 /// Reads a push in quarantine again as the lead that a person says it is; `None` if its
 /// source is not configured any more.
-pub type Reread = dyn Fn(&StoredSuspect) -> Option<Arrival> + Send + Sync;
+pub type Reread = dyn Fn(&StoredQuarantinedPush) -> Option<Arrival> + Send + Sync;
 
 /// When a push in quarantine was sent, by the sender's clock, if it says so.
-pub type PushedAt = dyn Fn(&StoredSuspect) -> Option<Millis> + Send + Sync;
+pub type PushedAt = dyn Fn(&StoredQuarantinedPush) -> Option<Millis> + Send + Sync;
 
 /// Largest body the API takes.
 const MAX_BODY: usize = 64 << 10;
@@ -78,6 +78,8 @@ pub struct Admin {
     pub revision: Option<Revision>,
     /// Since when it runs.
     pub loaded_at: Millis,
+    /// Sinks that were at work when the last process ended without stopping.
+    pub crashes: BTreeMap<String, Crash>,
     /// All metrics.
     pub metrics: Metrics,
     /// What time it is.

@@ -13,14 +13,14 @@ use super::problem::{Kind, Problem};
 use super::{Admin, privacy, reading, release, rfc3339};
 use crate::clock::Millis;
 use crate::lead::time::parse_gmt8;
-use crate::outbox::{Paged, QuarantineCount, QuarantineId, StoredSuspect};
-use crate::source::ODD_REASONS;
+use crate::outbox::{Paged, QuarantineCount, QuarantineId, StoredQuarantinedPush};
+use crate::source::QUARANTINE_REASONS;
 
 /// Pushes on a page at most: each is read with its body.
 const MOST: usize = 100;
 
 #[derive(Debug, Serialize)]
-struct Suspect {
+struct QuarantinedPush {
     id: String,
     source: String,
     reason: String,
@@ -36,8 +36,8 @@ struct Suspect {
     bytes: usize,
 }
 
-impl Suspect {
-    fn of(admin: &Admin, stored: &StoredSuspect) -> Self {
+impl QuarantinedPush {
+    fn of(admin: &Admin, stored: &StoredQuarantinedPush) -> Self {
         let pushed_at = (admin.pushed_at)(stored);
         Self {
             pushed_at: pushed_at.map(rfc3339),
@@ -58,7 +58,7 @@ impl Suspect {
 #[derive(Serialize)]
 struct Revealed {
     #[serde(flatten)]
-    suspect: Suspect,
+    quarantined: QuarantinedPush,
     query: String,
     /// The body as text; what is no text is replaced.
     body: String,
@@ -68,10 +68,10 @@ struct Revealed {
 }
 
 impl Revealed {
-    fn of(admin: &Admin, stored: StoredSuspect) -> Self {
+    fn of(admin: &Admin, stored: StoredQuarantinedPush) -> Self {
         let text = std::str::from_utf8(&stored.body).is_ok();
         Self {
-            suspect: Suspect::of(admin, &stored),
+            quarantined: QuarantinedPush::of(admin, &stored),
             body: String::from_utf8_lossy(&stored.body).into_owned(),
             body_base64: (!text)
                 .then(|| base64::engine::general_purpose::STANDARD.encode(&stored.body)),
@@ -129,7 +129,7 @@ impl Wanted {
         (since, until): (Option<&str>, Option<&str>),
     ) -> Result<Self, Problem> {
         if let Some(reason) = &reason {
-            known("reason", reason, &ODD_REASONS)?;
+            known("reason", reason, &QUARANTINE_REASONS)?;
         }
         if let Some(source) = &source {
             // Of one that is not configured any more there may still be pushes.
@@ -158,7 +158,7 @@ impl Wanted {
             && self.until.is_none()
     }
 
-    fn has(&self, one: &StoredSuspect) -> bool {
+    fn has(&self, one: &StoredQuarantinedPush) -> bool {
         self.reason
             .as_ref()
             .is_none_or(|reason| *reason == one.reason)
@@ -174,11 +174,11 @@ impl Wanted {
     pub(super) fn each(
         &self,
         admin: &Admin,
-        mut each: impl FnMut(StoredSuspect),
+        mut each: impl FnMut(StoredQuarantinedPush),
     ) -> Result<(), Problem> {
         let mut cursor: Option<String> = None;
         loop {
-            let page = admin.outbox.suspects(cursor.as_deref(), MOST)?;
+            let page = admin.outbox.quarantined_pushes(cursor.as_deref(), MOST)?;
             page.items
                 .into_iter()
                 .filter(|one| self.has(one))
@@ -225,14 +225,14 @@ pub(super) async fn list(
     let names = ["limit", "cursor", "reason", "source", "since", "until"];
     let params = Params::of(&request, &names)?;
     let limit = params.limit(MOST)?;
-    let cursor = admin.cursor(&params, Paged::Suspects)?;
+    let cursor = admin.cursor(&params, Paged::Quarantine)?;
     let read = reading(&admin, move |admin| {
         let text = |name: &str| params.text(name).map(str::to_owned);
         let times = (params.text("since"), params.text("until"));
         let wanted = Wanted::of(admin, text("reason"), text("source"), times)?;
-        let page = admin.outbox.suspects(cursor.as_deref(), limit)?;
+        let page = admin.outbox.quarantined_pushes(cursor.as_deref(), limit)?;
         let items = page.items.iter().filter(|one| wanted.has(one));
-        let items: Vec<_> = items.map(|one| Suspect::of(admin, one)).collect();
+        let items: Vec<_> = items.map(|one| QuarantinedPush::of(admin, one)).collect();
         let counts = admin.outbox.quarantine_counts()?.into_iter();
         let counts: Vec<_> = counts.map(Count::from).collect();
         Ok::<_, Problem>(json!({ "items": items, "next": page.next, "counts": counts }))
@@ -254,7 +254,7 @@ pub(super) async fn show(
         tracing::info!(quarantine = %id, "push in quarantine was revealed");
         json!(Revealed::of(&admin, found))
     } else {
-        json!(Suspect::of(&admin, &found))
+        json!(QuarantinedPush::of(&admin, &found))
     };
     shown["becomes"] = becomes;
     Ok(HttpResponse::Ok().json(shown))
@@ -263,8 +263,8 @@ pub(super) async fn show(
 pub(super) async fn find(
     admin: &web::Data<Admin>,
     id: QuarantineId,
-) -> Result<StoredSuspect, Problem> {
-    let found = reading(admin, move |admin| admin.outbox.suspect(id)).await?;
+) -> Result<StoredQuarantinedPush, Problem> {
+    let found = reading(admin, move |admin| admin.outbox.quarantined_push(id)).await?;
     found.ok_or_else(|| no_such(id))
 }
 

@@ -17,7 +17,7 @@ use super::params::{Body, Params, id};
 use super::problem::{Kind, Problem};
 use super::quarantine::{Wanted, find, no_such};
 use super::{Admin, privacy, reading};
-use crate::outbox::{Accepted, Arrival, QuarantineId, StoredSuspect};
+use crate::outbox::{Accepted, Arrival, QuarantineId, StoredQuarantinedPush};
 
 /// Fields by which a person can be reached.
 const REACH: [&str; 3] = ["phone", "taobao_nick", "openid"];
@@ -63,11 +63,11 @@ pub(super) async fn release(
     let id = QuarantineId(id(&path, "push in quarantine")?);
     Params::of(&request, &[])?;
     let wish: One = body.json()?;
-    let suspect = find(&admin, id).await?;
-    let Some(arrival) = (admin.reread)(&suspect) else {
+    let quarantined = find(&admin, id).await?;
+    let Some(arrival) = (admin.reread)(&quarantined) else {
         let detail = format!(
             "its source `{}` is not configured any more; configure it first",
-            suspect.source
+            quarantined.source
         );
         return Err(Problem::new(Kind::NoSource, detail));
     };
@@ -78,7 +78,7 @@ pub(super) async fn release(
         );
         return Err(Problem::new(Kind::Unreachable, detail));
     }
-    let accepted = admin.outbox.admit(id, arrival, admin.clock.now()).await?;
+    let accepted = admin.outbox.release(id, arrival, admin.clock.now()).await?;
     let (lead, revision, duplicate) = match accepted.ok_or_else(|| no_such(id))? {
         Accepted::New { lead, revision, .. } | Accepted::Routed { lead, revision } => {
             (lead, revision, false)
@@ -136,7 +136,7 @@ struct Plan {
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Outcome {
+struct Released {
     released: u64,
     /// Of those, what was known as a lead already.
     duplicates: u64,
@@ -181,11 +181,17 @@ pub(super) async fn release_many(
 async fn plan(admin: &web::Data<Admin>, wanted: Wanted) -> Result<Plan, Problem> {
     let read = reading(admin, move |admin| {
         let mut plan = Plan::default();
-        wanted.each(admin, |suspect| {
+        wanted.each(admin, |quarantined| {
             plan.count += 1;
-            *plan.by_reason.entry(suspect.reason.clone()).or_default() += 1;
-            *plan.by_source.entry(suspect.source.clone()).or_default() += 1;
-            match (admin.reread)(&suspect) {
+            *plan
+                .by_reason
+                .entry(quarantined.reason.clone())
+                .or_default() += 1;
+            *plan
+                .by_source
+                .entry(quarantined.source.clone())
+                .or_default() += 1;
+            match (admin.reread)(&quarantined) {
                 None => plan.without_source += 1,
                 Some(arrival) => plan.unreachable += u64::from(!is_reachable(&arrival)),
             }
@@ -203,7 +209,7 @@ async fn run(
 ) -> Result<HttpResponse, Problem> {
     let ids = reading(admin, move |admin| {
         let mut ids = Vec::new();
-        wanted.each(admin, |suspect| ids.push(suspect.id))?;
+        wanted.each(admin, |quarantined| ids.push(quarantined.id))?;
         Ok::<_, Problem>(ids)
     })
     .await?;
@@ -215,7 +221,7 @@ async fn run(
         return Err(Problem::new(Kind::CountChanged, detail));
     }
     let since = admin.clock.monotonic();
-    let mut outcome = Outcome::default();
+    let mut done = Released::default();
     let mut left = confirmed;
     for page in ids.chunks(PAGE) {
         if admin.clock.monotonic().saturating_sub(since) >= LONGEST {
@@ -224,39 +230,43 @@ async fn run(
         left -= page.len() as u64;
         let page = page.to_vec();
         let read = reading(admin, move |admin| {
-            let suspects = page.into_iter().map(|id| admin.outbox.suspect(id));
-            let suspects = suspects.collect::<Result<Vec<_>, _>>()?;
-            Ok::<Vec<StoredSuspect>, Problem>(suspects.into_iter().flatten().collect())
+            let quarantined = page.into_iter().map(|id| admin.outbox.quarantined_push(id));
+            let quarantined = quarantined.collect::<Result<Vec<_>, _>>()?;
+            Ok::<Vec<StoredQuarantinedPush>, Problem>(quarantined.into_iter().flatten().collect())
         });
-        let mut admits = Vec::new();
-        for suspect in read.await? {
-            match (admin.reread)(&suspect) {
-                None => outcome.without_source += 1,
-                Some(arrival) if !force && !is_reachable(&arrival) => outcome.unreachable += 1,
+        let mut releases = Vec::new();
+        for quarantined in read.await? {
+            match (admin.reread)(&quarantined) {
+                None => done.without_source += 1,
+                Some(arrival) if !force && !is_reachable(&arrival) => done.unreachable += 1,
                 Some(arrival) => {
-                    admits.push(admin.outbox.admit(suspect.id, arrival, admin.clock.now()));
+                    releases.push(
+                        admin
+                            .outbox
+                            .release(quarantined.id, arrival, admin.clock.now()),
+                    );
                 }
             }
         }
-        for admitted in join_all(admits).await {
+        for released in join_all(releases).await {
             // One that somebody else took out meanwhile counts for nobody.
-            let Some(accepted) = admitted? else { continue };
-            outcome.released += 1;
-            outcome.duplicates += u64::from(matches!(accepted, Accepted::Duplicate { .. }));
+            let Some(accepted) = released? else { continue };
+            done.released += 1;
+            done.duplicates += u64::from(matches!(accepted, Accepted::Duplicate { .. }));
         }
     }
-    outcome.remaining = left;
+    done.remaining = left;
     tracing::info!(
-        released = outcome.released,
-        duplicates = outcome.duplicates,
-        unreachable = outcome.unreachable,
-        remaining = outcome.remaining,
+        released = done.released,
+        duplicates = done.duplicates,
+        unreachable = done.unreachable,
+        remaining = done.remaining,
         "pushes were released from quarantine"
     );
-    Ok(HttpResponse::Ok().json(outcome))
+    Ok(HttpResponse::Ok().json(done))
 }
 
 /// What a push would become, for whoever looks at it.
-pub(super) fn preview(reread: &Arc<super::Reread>, suspect: &StoredSuspect) -> Value {
-    reread(suspect).map_or(Value::Null, |arrival| becomes(&arrival))
+pub(super) fn preview(reread: &Arc<super::Reread>, quarantined: &StoredQuarantinedPush) -> Value {
+    reread(quarantined).map_or(Value::Null, |arrival| becomes(&arrival))
 }

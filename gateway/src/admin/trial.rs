@@ -36,7 +36,7 @@ pub(super) async fn test(
     );
     let delivered = matches!(
         outcome.kind,
-        plugin::Kind::Delivered | plugin::Kind::Duplicate
+        plugin::OutcomeKind::Delivered | plugin::OutcomeKind::Duplicate
     );
     let wait = outcome.retry_after.map(|wait| wait.as_secs_f64().ceil());
     Ok(HttpResponse::Ok().json(json!({

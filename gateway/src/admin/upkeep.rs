@@ -74,7 +74,7 @@ pub(crate) fn write_export(
         line(to, serde_json::to_string(&one))?;
         match one {
             Exported::Lead(_) => count.leads += 1,
-            Exported::Suspect(_) => count.quarantined += 1,
+            Exported::Quarantined(_) => count.quarantined += 1,
         }
         Ok(())
     })

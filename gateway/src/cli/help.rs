@@ -25,10 +25,6 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ),
     ("leads list", "列出客资，最新的在前"),
     ("leads show", "查看一条客资的各版本与投递"),
-    ("leads quarantine", "现为 leadgate quarantine list"),
-    ("leads suspect", "现为 leadgate quarantine show"),
-    ("leads release", "现为 leadgate quarantine release"),
-    ("leads discard", "现为 leadgate quarantine discard"),
     ("quarantine", "查看、放行或丢弃被隔离的推送"),
     ("quarantine list", "列出隔离区中的推送，最早的在前"),
     (
@@ -64,6 +60,11 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
 
 /// What the arguments of operators' commands are, by command and name.
 pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
+    (
+        "sink pause",
+        "note",
+        "暂停原因，留给之后查看的人；最多 200 字",
+    ),
     ("init", "folder", "写到哪个文件夹"),
     (
         "init",
@@ -264,6 +265,12 @@ pub(super) fn in_chinese(command: clap::Command) -> clap::Command {
             at(command, path, |command| command.about(about))
         });
     let command = command.mut_subcommand("outbox", super::upkeep::localized);
+    let command = ["sink pause", "sink resume"]
+        .into_iter()
+        .fold(command, |command, path| {
+            let after = "守护进程停止时也可使用：直接写入 outbox.path 目录。";
+            at(command, path, |command| command.after_help(after))
+        });
     let command = everywhere(command);
     ARGUMENTS
         .iter()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
 use super::table::{self, Column, column};
-use super::{FAILED, Global, fail, finish, out, quarantine};
+use super::{FAILED, Global, fail, finish, out};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -18,18 +18,6 @@ pub(super) enum Command {
     List(Leads),
     /// Show a lead with its revisions and deliveries
     Show(Show),
-    /// Now `leadgate quarantine list`
-    #[command(hide = true)]
-    Quarantine(quarantine::List),
-    /// Now `leadgate quarantine show`
-    #[command(hide = true)]
-    Suspect(quarantine::Show),
-    /// Now `leadgate quarantine release`
-    #[command(hide = true)]
-    Release(quarantine::Release),
-    /// Now `leadgate quarantine discard`
-    #[command(hide = true)]
-    Discard(quarantine::Discard),
 }
 
 /// One value; `-` reads it from stdin, so that it does not stay in the shell's history.
@@ -106,18 +94,11 @@ const DELIVERIES: [Column; 6] = [
 ];
 
 pub(super) fn run(global: &Global, command: Command) -> ExitCode {
-    let moved = match command {
-        Command::Find(find) => return finish(search(global, &find)),
-        Command::List(leads) => {
-            return finish(page(global, &leads.list, "/leads", &LEADS, leads.unrouted));
-        }
-        Command::Show(one) => return finish(show(global, &one)),
-        Command::Quarantine(list) => quarantine::Command::List(list),
-        Command::Suspect(one) => quarantine::Command::Show(one),
-        Command::Release(args) => quarantine::Command::Release(args),
-        Command::Discard(one) => quarantine::Command::Discard(one),
-    };
-    quarantine::run(global, &moved)
+    finish(match command {
+        Command::Find(find) => search(global, &find),
+        Command::List(leads) => page(global, &leads.list, "/leads", &LEADS, leads.unrouted),
+        Command::Show(one) => show(global, &one),
+    })
 }
 
 fn search(global: &Global, find: &Find) -> Result<(), ExitCode> {

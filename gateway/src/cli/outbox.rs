@@ -6,6 +6,7 @@ use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use leadgate_plugin::OutcomeKind;
 use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
@@ -223,7 +224,7 @@ fn block(text: &str) {
 fn advice_in(global: &Global, delivery: &Value, advice: &str) -> String {
     let history = delivery["history"].as_array();
     let unanswered = history.into_iter().flatten();
-    let unanswered = unanswered.filter(|one| one["outcome"] == "ambiguous");
+    let unanswered = unanswered.filter(|one| one["outcome"] == OutcomeKind::Ambiguous.as_str());
     let (mut times, mut late) = (0, 0);
     for one in unanswered {
         times += 1;

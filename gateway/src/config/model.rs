@@ -176,15 +176,15 @@ pub struct Tmall {
     /// What `open_key` in the lead must be, if set.
     pub open_key: Option<Secret>,
     /// What becomes of authentic pushes that cannot be read.
-    pub on_invalid: OnOdd,
+    pub on_invalid: QuarantinePolicy,
     /// What becomes of authentic pushes whose timestamp is out of tolerance.
-    pub on_stale: OnOdd,
+    pub on_stale: QuarantinePolicy,
 }
 
-/// What becomes of an authentic but odd push.
+/// What becomes of an authentic push that cannot be taken as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum OnOdd {
+pub enum QuarantinePolicy {
     /// Kept for a person, and acknowledged.
     #[default]
     Quarantine,

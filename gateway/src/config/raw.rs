@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::rate::RateText;
-use super::{LogFormat, OnAmbiguous, OnOdd, OnUpdate};
+use super::{LogFormat, OnAmbiguous, OnUpdate, QuarantinePolicy};
 
 /// leadgate.toml, with sinks.d/*.toml and tables.d/*.toml beside it.
 #[derive(JsonSchema)]
@@ -157,9 +157,9 @@ pub(super) struct Source {
     /// What `open_key` in the lead must be.
     pub(super) open_key: Option<Secret>,
     /// What becomes of authentic pushes that cannot be read. Default quarantine.
-    pub(super) on_invalid: Option<OnOdd>,
+    pub(super) on_invalid: Option<QuarantinePolicy>,
     /// What becomes of authentic pushes whose timestamp is off. Default quarantine.
-    pub(super) on_stale: Option<OnOdd>,
+    pub(super) on_stale: Option<QuarantinePolicy>,
 }
 
 /// How much of a source may wait in quarantine.

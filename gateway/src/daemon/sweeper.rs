@@ -60,10 +60,10 @@ impl Sweeper {
                     Err(error) => Err(error),
                 };
                 match swept {
-                    Ok(swept) if swept.leads + swept.suspects > 0 => tracing::info!(
+                    Ok(swept) if swept.leads + swept.quarantined > 0 => tracing::info!(
                         leads = swept.leads,
                         dead_letters = swept.dead_letters,
-                        quarantine = swept.suspects,
+                        quarantine = swept.quarantined,
                         "what was kept long enough left the outbox"
                     ),
                     Ok(_) => {}
@@ -119,7 +119,7 @@ async fn sweep(
             .await
             .unwrap_or_else(|error| Err(Unavailable(error.to_string())))?;
         all.leads += step.leads;
-        all.suspects += step.suspects;
+        all.quarantined += step.quarantined;
         all.dead_letters += step.dead_letters;
         all.next = step.next;
         if all.next.is_none() || *stopped.borrow() {

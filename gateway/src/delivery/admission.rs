@@ -17,7 +17,7 @@ use super::verdict::millis;
 use crate::clock::{Clock, Millis};
 use crate::config;
 use crate::outbox::LeadId;
-use crate::plugin::{Kind, Outcome};
+use crate::plugin::{Outcome, OutcomeKind};
 
 /// The admission of one sink.
 pub(super) struct Admission {
@@ -340,7 +340,7 @@ impl Running {
 
     /// The attempt ended.
     pub(super) fn end(mut self, outcome: &Outcome) {
-        let hold = (outcome.kind == Kind::Throttled)
+        let hold = (outcome.kind == OutcomeKind::Throttled)
             .then(|| outcome.retry_after.unwrap_or(self.admission.throttled));
         self.end = (Signal::of(outcome), hold);
     }
@@ -401,7 +401,7 @@ mod tests {
         let holds = admission.status().holds;
         assert_eq!(holds[0].reason, HoldReason::Slots);
         assert!(admission.start(LEAD, Work::New).is_none());
-        second.end(&Outcome::of(Kind::Delivered, "", ""));
+        second.end(&Outcome::new(OutcomeKind::Delivered, ""));
         assert_eq!(admission.status().in_flight, 1);
         assert_eq!(admission.status().holds, []);
         assert_eq!(admission.decision(), Decision::Start);
@@ -425,7 +425,7 @@ mod tests {
     fn no_destination_holds_a_sink_for_longer_than_it_may() {
         let sink = sink_config();
         let admission = admission(&sink);
-        let mut throttled = Outcome::of(Kind::Throttled, "", "");
+        let mut throttled = Outcome::new(OutcomeKind::Throttled, "");
         throttled.retry_after = Some(Duration::MAX);
         let running = admission.start(LEAD, Work::New).expect("a free slot");
         running.end(&throttled);
@@ -442,7 +442,7 @@ mod tests {
         let admission = admission(&sink);
         let throttled = admission.start(LEAD, Work::New).expect("a free slot");
         drop(admission.start(LEAD, Work::New));
-        let mut outcome = Outcome::of(Kind::Throttled, "", "");
+        let mut outcome = Outcome::new(OutcomeKind::Throttled, "");
         outcome.retry_after = Some(Duration::from_secs(60));
         throttled.end(&outcome);
         drop(admission.start(LEAD, Work::New));

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use crate::config;
 use crate::outbox::LeadId;
-use crate::plugin::{Kind, Outcome};
+use crate::plugin::{Outcome, OutcomeKind};
 
 /// So long after an answer a few failures are not believed to be the destination's.
 const GRACE: Duration = Duration::from_secs(5);
@@ -57,10 +57,13 @@ impl Signal {
     pub(super) fn of(outcome: &Outcome) -> Self {
         match outcome.kind {
             // Throttled is an answer too: the throttle holds the sink already.
-            Kind::Delivered | Kind::Duplicate | Kind::Rejected | Kind::Throttled => Self::Answer,
-            Kind::Retry if outcome.rule == NOT_PROCESSED => Self::Neither,
-            Kind::Retry if outcome.rule == TAKEN_IN_PART => Self::Answer,
-            Kind::Retry | Kind::Reauth | Kind::Ambiguous => Self::Failure,
+            OutcomeKind::Delivered
+            | OutcomeKind::Duplicate
+            | OutcomeKind::Rejected
+            | OutcomeKind::Throttled => Self::Answer,
+            OutcomeKind::Retry if outcome.rule == NOT_PROCESSED => Self::Neither,
+            OutcomeKind::Retry if outcome.rule == TAKEN_IN_PART => Self::Answer,
+            OutcomeKind::Retry | OutcomeKind::Reauth | OutcomeKind::Ambiguous => Self::Failure,
         }
     }
 }
@@ -487,9 +490,9 @@ mod tests {
 
     #[test]
     fn what_was_not_processed_neither_opens_nor_closes_it() {
-        let mut not_processed = Outcome::of(Kind::Retry, "not-processed", "");
+        let mut not_processed = Outcome::new(OutcomeKind::Retry, "").rule("not-processed");
         assert_eq!(Signal::of(&not_processed), Signal::Neither);
-        let in_part = Outcome::of(Kind::Retry, "taken-in-part", "");
+        let in_part = Outcome::new(OutcomeKind::Retry, "").rule("taken-in-part");
         assert_eq!(Signal::of(&in_part), Signal::Answer);
         not_processed.rule = "connect".to_owned();
         assert_eq!(Signal::of(&not_processed), Signal::Failure);
@@ -553,7 +556,7 @@ mod tests {
         let (mut breaker, _) = opened();
         let probe = breaker.start(WAIT).expect("its wait is over");
         assert_eq!(breaker.state(), BreakerState::HalfOpen);
-        let answer = Signal::of(&Outcome::of(Kind::Rejected, "", ""));
+        let answer = Signal::of(&Outcome::new(OutcomeKind::Rejected, ""));
         let change = breaker.end(probe, lead(9), answer, WAIT);
         assert_eq!(change, Some(Change::Closed { after: WAIT }));
         assert_eq!(breaker.state(), BreakerState::Closed);

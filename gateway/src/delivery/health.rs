@@ -203,11 +203,12 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::plugin::Kind;
+    use crate::plugin::OutcomeKind;
 
     #[test]
     fn what_is_said_of_a_failure_quotes_neither_answers_nor_phones() {
-        let mut outcome = Outcome::of(Kind::Retry, "connect", "call 13567658911 at port 8080");
+        let mut outcome =
+            Outcome::new(OutcomeKind::Retry, "call 13567658911 at port 8080").rule("connect");
         assert_eq!(said(&outcome), "call … at port 8080");
         outcome.response = "400 {\"error\":\"张三 is not welcome\"}".to_owned();
         outcome.reason = "张三 is not welcome".to_owned();
@@ -218,7 +219,7 @@ mod tests {
     fn dead_letters_are_summed_up_once_a_minute() {
         let health = Health::new("crm".into());
         let id = DeliveryId(Uuid::nil());
-        let outcome = Outcome::of(Kind::Rejected, "status-4xx", "");
+        let outcome = Outcome::new(OutcomeKind::Rejected, "").rule("status-4xx");
         let died = |now| health.died(id, DeathReason::Rejected, &outcome, now);
         let unsaid = || health.state().dead.unsaid;
         died(MINUTE);

@@ -3,13 +3,13 @@
 
 use super::hold::HoldReason;
 use crate::outbox::DeathReason;
-use crate::plugin::Kind;
+use crate::plugin::OutcomeKind;
 use crate::telemetry::metrics::DeliveryMetrics;
 
 impl DeliveryMetrics {
     /// Makes all that is counted of a sink.
     pub(super) fn begin(&self, sink: &str) {
-        for kind in Kind::ALL {
+        for kind in OutcomeKind::ALL {
             self.attempts.with_label_values(&[sink, kind.as_str()]);
         }
         for reason in DeathReason::ALL {

@@ -14,7 +14,7 @@ use super::admission::Admission;
 use super::lane::Named;
 use super::{Destination, Sinks};
 use crate::clock::Clock;
-use crate::plugin::{Call, Kind, Outcome};
+use crate::plugin::{Call, Outcome, OutcomeKind};
 
 /// Longest trial, however patient the sink is.
 pub const LONGEST: Duration = Duration::from_secs(120);
@@ -78,7 +78,10 @@ impl Trial {
         };
         let began = self.clock.monotonic();
         let outcome = self.sink.deliver(call).await;
-        if matches!(outcome.kind, Kind::Delivered | Kind::Duplicate) {
+        if matches!(
+            outcome.kind,
+            OutcomeKind::Delivered | OutcomeKind::Duplicate
+        ) {
             self.admission.took_a_trial();
             self.named.wake();
         }

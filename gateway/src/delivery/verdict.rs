@@ -12,7 +12,7 @@
 use crate::clock::Millis;
 use crate::config::{OnAmbiguous, Retry};
 use crate::outbox::{Budget, DeathReason, State};
-use crate::plugin::{Kind, Outcome};
+use crate::plugin::{Outcome, OutcomeKind};
 
 /// What the verdict depends on besides the outcome.
 pub(super) struct Case<'a> {
@@ -39,10 +39,13 @@ pub(super) fn of(outcome: &Outcome, case: &Case<'_>, rng: &mut fastrand::Rng) ->
         reason,
     };
     match outcome.kind {
-        Kind::Delivered | Kind::Duplicate => State::Delivered { at: case.now },
-        Kind::Rejected => dead(DeathReason::Rejected),
-        Kind::Ambiguous if case.on_ambiguous == OnAmbiguous::Hold => dead(DeathReason::Held),
-        Kind::Retry | Kind::Throttled | Kind::Reauth | Kind::Ambiguous => {
+        OutcomeKind::Delivered | OutcomeKind::Duplicate => State::Delivered { at: case.now },
+        OutcomeKind::Rejected => dead(DeathReason::Rejected),
+        OutcomeKind::Ambiguous if case.on_ambiguous == OnAmbiguous::Hold => dead(DeathReason::Held),
+        OutcomeKind::Retry
+        | OutcomeKind::Throttled
+        | OutcomeKind::Reauth
+        | OutcomeKind::Ambiguous => {
             let attempts = case.attempts.saturating_sub(case.budget.spent);
             if attempts >= case.retry.max_attempts {
                 return dead(DeathReason::MaxAttempts);
@@ -78,7 +81,7 @@ mod tests {
 
     const FRESH: Budget = Budget { spent: 0, since: 0 };
 
-    fn verdict(kind: Kind, attempts: u32, now: Millis, on_ambiguous: OnAmbiguous) -> State {
+    fn verdict(kind: OutcomeKind, attempts: u32, now: Millis, on_ambiguous: OnAmbiguous) -> State {
         let case = Case {
             attempts,
             budget: FRESH,
@@ -89,7 +92,7 @@ mod tests {
             on_ambiguous,
         };
         of(
-            &Outcome::of(kind, "", ""),
+            &Outcome::new(kind, ""),
             &case,
             &mut fastrand::Rng::with_seed(1),
         )
@@ -97,7 +100,7 @@ mod tests {
 
     #[test]
     fn taken_is_delivered_and_refused_is_dead() {
-        for kind in [Kind::Delivered, Kind::Duplicate] {
+        for kind in [OutcomeKind::Delivered, OutcomeKind::Duplicate] {
             assert_eq!(
                 verdict(kind, 1, 9, OnAmbiguous::Retry),
                 State::Delivered { at: 9 }
@@ -107,12 +110,20 @@ mod tests {
             at: 9,
             reason: DeathReason::Rejected,
         };
-        assert_eq!(verdict(Kind::Rejected, 1, 9, OnAmbiguous::Retry), dead);
+        assert_eq!(
+            verdict(OutcomeKind::Rejected, 1, 9, OnAmbiguous::Retry),
+            dead
+        );
     }
 
     #[test]
     fn everything_else_is_tried_again_until_attempts_are_used_up() {
-        for kind in [Kind::Retry, Kind::Throttled, Kind::Reauth, Kind::Ambiguous] {
+        for kind in [
+            OutcomeKind::Retry,
+            OutcomeKind::Throttled,
+            OutcomeKind::Reauth,
+            OutcomeKind::Ambiguous,
+        ] {
             assert!(
                 matches!(verdict(kind, 2, 9, OnAmbiguous::Retry), State::Waiting { due_at } if due_at >= 9)
             );
@@ -130,7 +141,10 @@ mod tests {
             at: 100_001,
             reason: DeathReason::MaxAge,
         };
-        assert_eq!(verdict(Kind::Retry, 1, 100_001, OnAmbiguous::Retry), dead);
+        assert_eq!(
+            verdict(OutcomeKind::Retry, 1, 100_001, OnAmbiguous::Retry),
+            dead
+        );
     }
 
     #[test]
@@ -149,7 +163,7 @@ mod tests {
         };
         let of = |attempts| {
             of(
-                &Outcome::of(Kind::Retry, "", ""),
+                &Outcome::new(OutcomeKind::Retry, ""),
                 &case(attempts),
                 &mut fastrand::Rng::with_seed(1),
             )
@@ -171,16 +185,19 @@ mod tests {
             at: 9,
             reason: DeathReason::Held,
         };
-        assert_eq!(verdict(Kind::Ambiguous, 1, 9, OnAmbiguous::Hold), dead);
+        assert_eq!(
+            verdict(OutcomeKind::Ambiguous, 1, 9, OnAmbiguous::Hold),
+            dead
+        );
         assert!(matches!(
-            verdict(Kind::Retry, 1, 9, OnAmbiguous::Hold),
+            verdict(OutcomeKind::Retry, 1, 9, OnAmbiguous::Hold),
             State::Waiting { .. }
         ));
     }
 
     #[test]
     fn a_wait_longer_than_the_age_left_is_a_dead_letter_now() {
-        let mut outcome = Outcome::of(Kind::Throttled, "", "");
+        let mut outcome = Outcome::new(OutcomeKind::Throttled, "");
         outcome.retry_after = Some(Duration::from_secs(101));
         let case = Case {
             attempts: 1,

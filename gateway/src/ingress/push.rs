@@ -17,9 +17,9 @@ use super::arrival::arrival;
 use super::refusing::Reason;
 use super::tally::What;
 use crate::clock::Millis;
-use crate::config::OnOdd;
-use crate::outbox::{Accepted, Quarantined, Refusal, Suspect};
-use crate::source::{Answer, At, Odd, Reading, Reply, Request, Source};
+use crate::config::QuarantinePolicy;
+use crate::outbox::{Accepted, Quarantined, QuarantinedPush, Refusal};
+use crate::source::{Answer, At, Quarantinable, Reading, Reply, Request, Source};
 
 /// Bodies above this are worked on apart; up to it that takes well under a millisecond.
 const LARGE: usize = 32 << 10;
@@ -30,7 +30,7 @@ enum Judged {
         pushed_at: Option<Millis>,
         stored: BoxFuture<'static, Result<Accepted, Refusal>>,
     },
-    Odd {
+    Quarantinable {
         reason: &'static str,
         pushed_at: Option<Millis>,
         /// `None` if the merchant rejects such.
@@ -97,7 +97,7 @@ pub(super) async fn take(
                 tally.fresh(source.name());
                 store(ingress, source.name(), stored).await
             }
-            Judged::Odd {
+            Judged::Quarantinable {
                 reason,
                 pushed_at,
                 kept,
@@ -108,8 +108,8 @@ pub(super) async fn take(
                 }
                 match kept {
                     Some(kept) => {
-                        let odd = (reason, pushed_at, received_at);
-                        set_aside(ingress, source.name(), odd, kept).await
+                        let push = (reason, pushed_at, received_at);
+                        set_aside(ingress, source.name(), push, kept).await
                     }
                     None => {
                         tally.rejected(source.name(), reason, pushed_at, received_at);
@@ -169,12 +169,12 @@ fn judge(ingress: &Ingress, at: &At<'_>, request: &Request<'_>) -> (Arc<dyn Sour
                 stored: ingress.outbox.accept(arrival),
             }
         }
-        Reading::Odd(odd) => Judged::Odd {
-            reason: odd.reason,
-            pushed_at: odd.pushed_at,
-            kept: (odd.then == OnOdd::Quarantine).then(|| {
-                let suspect = suspect(ingress, odd, received_at);
-                ingress.outbox.quarantine(suspect)
+        Reading::Quarantinable(push) => Judged::Quarantinable {
+            reason: push.reason,
+            pushed_at: push.pushed_at,
+            kept: (push.then == QuarantinePolicy::Quarantine).then(|| {
+                let push = quarantined_push(ingress, push, received_at);
+                ingress.outbox.quarantine(push)
             }),
         },
         Reading::Refused(reason) => Judged::Refused(reason),
@@ -223,17 +223,21 @@ async fn judge_apart(
     }
 }
 
-fn suspect(ingress: &Ingress, odd: Odd, received_at: Millis) -> Suspect {
-    let ceiling = ingress.state.ceilings.get(&odd.source);
-    Suspect {
-        source: Arc::from(odd.source.as_str()),
-        reason: odd.reason,
+fn quarantined_push(
+    ingress: &Ingress,
+    push: Quarantinable,
+    received_at: Millis,
+) -> QuarantinedPush {
+    let ceiling = ingress.state.ceilings.get(&push.source);
+    QuarantinedPush {
+        source: Arc::from(push.source.as_str()),
+        reason: push.reason,
         received_at,
-        request_id: odd.request_id,
-        signature: odd.signature,
-        query: odd.query,
-        content_type: odd.content_type,
-        body: odd.body.to_vec(),
+        request_id: push.request_id,
+        signature: push.signature,
+        query: push.query,
+        content_type: push.content_type,
+        body: push.body.to_vec(),
         ceiling: ceiling.copied().unwrap_or_default(),
     }
 }

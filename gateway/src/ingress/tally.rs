@@ -165,7 +165,7 @@ impl Tally {
         now: Millis,
     ) {
         self.refusal(source, reason);
-        self.odd(What::Rejected, source, reason, pushed_at, now);
+        self.kept_out(What::Rejected, source, reason, pushed_at, now);
     }
 
     /// A push was kept aside.
@@ -176,7 +176,7 @@ impl Tally {
         pushed_at: Option<Millis>,
         now: Millis,
     ) {
-        self.odd(What::Quarantined, source, reason, pushed_at, now);
+        self.kept_out(What::Quarantined, source, reason, pushed_at, now);
     }
 
     /// A push was in time.
@@ -186,7 +186,7 @@ impl Tally {
         }
     }
 
-    fn odd(
+    fn kept_out(
         &self,
         what: What,
         source: &str,

@@ -9,7 +9,7 @@ use leadgate_plugin::Secret;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::outbox::{Accepted, Arrival, Quarantined, Refusal, Suspect, Unavailable};
+use crate::outbox::{Accepted, Arrival, Quarantined, QuarantinedPush, Refusal, Unavailable};
 use crate::source::tmall::{PushParts, signed_push};
 use crate::telemetry::metrics::Metrics;
 
@@ -20,7 +20,7 @@ impl Intake for Broken {
     fn accept(&self, _: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>> {
         Box::pin(ready((self.0)()))
     }
-    fn quarantine(&self, _: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
+    fn quarantine(&self, _: QuarantinedPush) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
         Box::pin(ready(Err(Refusal::Full)))
     }
 }
@@ -46,8 +46,8 @@ async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_jso
         timestamp_tolerance: None,
         methods: vec![],
         open_key: None,
-        on_invalid: config::OnOdd::Quarantine,
-        on_stale: config::OnOdd::Quarantine,
+        on_invalid: config::QuarantinePolicy::Quarantine,
+        on_stale: config::QuarantinePolicy::Quarantine,
     };
     let source = config::Source {
         path: "/leads".to_owned(),

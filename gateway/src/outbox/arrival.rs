@@ -142,10 +142,10 @@ pub enum Accepted {
 
 /// An authentic push that could not be read.
 #[derive(Clone)]
-pub struct Suspect {
+pub struct QuarantinedPush {
     /// Name of the source.
     pub source: Arc<str>,
-    /// What was odd about it.
+    /// Why it was quarantined.
     pub reason: &'static str,
     /// When it was received.
     pub received_at: Millis,
@@ -164,7 +164,7 @@ pub struct Suspect {
     pub ceiling: Ceiling,
 }
 
-/// What became of a suspect.
+/// What became of a quarantined push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quarantined {
     /// Kept.

@@ -9,8 +9,8 @@ pub enum Paged<'a> {
     Leads,
     /// [`super::Outbox::unrouted`]
     Unrouted,
-    /// [`super::Outbox::suspects`]
-    Suspects,
+    /// [`super::Outbox::quarantined_pushes`]
+    Quarantine,
     /// [`super::Outbox::deliveries`] that pass a filter.
     Deliveries(&'a Filter),
     /// [`super::Outbox::rekey`], which goes through everything.

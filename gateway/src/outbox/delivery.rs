@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leadgate_plugin::OutcomeKind;
 use serde::{Deserialize, Serialize};
 
 use super::{DeliveryId, LeadId, StoredLead, Unavailable};
@@ -296,8 +297,8 @@ pub struct Attempt {
     pub started_at: Millis,
     /// How long it took.
     pub duration_ms: u64,
-    /// Name of the outcome.
-    pub outcome: String,
+    /// How it ended.
+    pub outcome: OutcomeKind,
     /// Rule that decided.
     pub rule: String,
     /// Why, in short.

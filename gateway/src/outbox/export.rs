@@ -26,8 +26,8 @@ pub struct ExportHeader {
 pub enum Exported {
     /// A lead.
     Lead(ExportedLead),
-    /// A push kept aside.
-    Suspect(ExportedSuspect),
+    /// A quarantined push.
+    Quarantined(ExportedQuarantinedPush),
 }
 
 /// A lead with all that is stored of it.
@@ -84,14 +84,14 @@ pub struct ExportedDelivery {
     pub delivery: Delivery,
 }
 
-/// A push kept aside.
+/// A quarantined push.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct ExportedSuspect {
+pub struct ExportedQuarantinedPush {
     /// Its id.
     pub id: QuarantineId,
     /// Name of the source.
     pub source: String,
-    /// What was odd about it.
+    /// Why it was quarantined.
     pub reason: String,
     /// When it was received.
     pub received_at: Millis,

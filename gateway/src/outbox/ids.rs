@@ -1,4 +1,4 @@
-//! Ids: what leads, deliveries and suspects are called.
+//! Ids: what leads, deliveries and quarantined pushes are called.
 
 use std::fmt;
 
@@ -33,6 +33,6 @@ id! {
     DeliveryId
 }
 id! {
-    /// A push kept aside for a person. A UUIDv7.
+    /// A quarantined push for a person. A UUIDv7.
     QuarantineId
 }

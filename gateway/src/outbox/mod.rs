@@ -11,6 +11,7 @@ mod cursor;
 mod delivery;
 mod export;
 mod ids;
+mod pause;
 pub mod sled;
 mod stored;
 mod totals;
@@ -22,7 +23,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 pub use arrival::{
-    Accepted, Arrival, Find, FindBy, Quarantined, Refusal, Route, Suspect, Unavailable,
+    Accepted, Arrival, Find, FindBy, Quarantined, QuarantinedPush, Refusal, Route, Unavailable,
 };
 pub use belief::{Announced, Belief, DAY, Doubt, Timekeeping};
 pub use cursor::Paged;
@@ -31,13 +32,14 @@ pub use delivery::{
     Repaired, SinkPolicy, State, StateName, Wanted,
 };
 pub use export::{
-    EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead, ExportedRevision,
-    ExportedSuspect,
+    EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
+    ExportedQuarantinedPush, ExportedRevision,
 };
 pub use ids::{DeliveryId, LeadId, QuarantineId};
+pub use pause::{PAUSE_NOTE, Pause, PauseCause};
 pub use stored::{
     Expiring, Filter, History, Listed, Page, QuarantineCount, Resealed, Retention, StoredLead,
-    StoredSuspect, Swept,
+    StoredQuarantinedPush, Swept,
 };
 pub use totals::{SinkTotals, Totals};
 pub use upkeep::{
@@ -58,7 +60,10 @@ pub trait Intake: Send + Sync + 'static {
 
     /// Stores an authentic push that nobody could read, as durably as a lead, unless as much
     /// of its source as may be is there already: then it is counted, as durably.
-    fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>>;
+    fn quarantine(
+        &self,
+        quarantined: QuarantinedPush,
+    ) -> BoxFuture<'static, Result<Quarantined, Refusal>>;
 }
 
 /// The side of the store that delivery sees.
@@ -121,12 +126,10 @@ pub trait Queue: Send + Sync + 'static {
     }
 
     /// Whether a sink is paused; cheap. [`Queue::arrivals`] is notified when it changes.
-    fn paused(&self, sink: &str) -> bool {
-        self.paused_since(sink).is_some()
-    }
+    fn paused(&self, sink: &str) -> bool;
 
-    /// Since when a sink is paused, if it is; 0 if that is not known.
-    fn paused_since(&self, sink: &str) -> Option<Millis>;
+    /// A sink's pause, if it is paused.
+    fn pause_of(&self, sink: &str) -> Option<Pause>;
 }
 
 /// A durable store of leads and deliveries.
@@ -172,22 +175,25 @@ pub trait Outbox: Intake + Queue {
     /// none, or an attempt for it is under way. Durable when the future is ready.
     fn erase(&self, id: LeadId) -> BoxFuture<'static, Result<bool, Unavailable>>;
 
-    /// Pushes kept aside, oldest first.
-    fn suspects(
+    /// Quarantined pushes, oldest first.
+    fn quarantined_pushes(
         &self,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<StoredSuspect>, Unavailable>;
+    ) -> Result<Page<StoredQuarantinedPush>, Unavailable>;
 
     /// How much of each source is in quarantine, by name.
     fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Unavailable>;
 
     /// One push kept aside.
-    fn suspect(&self, id: QuarantineId) -> Result<Option<StoredSuspect>, Unavailable>;
+    fn quarantined_push(
+        &self,
+        id: QuarantineId,
+    ) -> Result<Option<StoredQuarantinedPush>, Unavailable>;
 
     /// Takes a push out of quarantine as the lead that a person says it is, in one atomic
     /// step; `None` if it is not there any more. Its deliveries grow old from `now` on.
-    fn admit(
+    fn release(
         &self,
         id: QuarantineId,
         arrival: Arrival,
@@ -197,8 +203,13 @@ pub trait Outbox: Intake + Queue {
     /// Removes a push from quarantine; `false` if it is not there. Its fingerprint goes too.
     fn discard(&self, id: QuarantineId) -> BoxFuture<'static, Result<bool, Unavailable>>;
 
-    /// Pauses or resumes a sink, durably.
-    fn pause(&self, sink: &str, paused: bool) -> BoxFuture<'static, Result<(), Unavailable>>;
+    /// Pauses a sink for that cause, or resumes it, durably. A pause of one that is paused
+    /// keeps the time of the first, and gets the new cause.
+    fn pause(
+        &self,
+        sink: &str,
+        cause: Option<PauseCause>,
+    ) -> BoxFuture<'static, Result<(), Unavailable>>;
 
     /// Seals again what is not sealed with the current key, looking at no more than `limit`
     /// records beyond `from`. What was done stays done, so a run that was cut short is simply
@@ -237,7 +248,7 @@ pub trait Outbox: Intake + Queue {
     /// ready; a future that is dropped leaves the disk alone.
     fn keep_time(&self, time: Timekeeping) -> BoxFuture<'static, Result<(), Unavailable>>;
 
-    /// Dead letters and suspects whose time is over by `until`. Reads the disk.
+    /// Dead letters and quarantined pushes whose time is over by `until`. Reads the disk.
     fn expiring(&self, keep: Retention, until: Millis) -> Result<Expiring, Unavailable>;
 
     /// What a sink's plugin keeps under `key`.

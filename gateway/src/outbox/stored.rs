@@ -1,4 +1,4 @@
-//! What is stored of a lead and of a suspect, and how it is looked for.
+//! What is stored of a lead and of a quarantined push, and how it is looked for.
 
 use std::fmt;
 
@@ -84,14 +84,14 @@ pub struct History {
     pub deliveries: Vec<Listed>,
 }
 
-/// A push kept aside, as listed.
+/// A quarantined push, as listed.
 #[derive(Clone)]
-pub struct StoredSuspect {
+pub struct StoredQuarantinedPush {
     /// Its id.
     pub id: QuarantineId,
     /// Name of the source.
     pub source: String,
-    /// What was odd about it.
+    /// Why it was quarantined.
     pub reason: String,
     /// When it was received.
     pub received_at: Millis,
@@ -105,10 +105,10 @@ pub struct StoredSuspect {
     pub body: Vec<u8>,
 }
 
-impl fmt::Debug for StoredSuspect {
+impl fmt::Debug for StoredQuarantinedPush {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("StoredSuspect")
+            .debug_struct("StoredQuarantinedPush")
             .field("id", &self.id)
             .field("reason", &self.reason)
             .finish_non_exhaustive()
@@ -147,8 +147,8 @@ pub struct Swept {
     pub leads: u64,
     /// Dead letters that left with them.
     pub dead_letters: u64,
-    /// Suspects that left.
-    pub suspects: u64,
+    /// Quarantined pushes that left.
+    pub quarantined: u64,
     /// Where to go on; `None` at the end.
     pub next: Option<LeadId>,
 }
@@ -158,7 +158,7 @@ pub struct Swept {
 pub struct Retention {
     /// Leads whose deliveries are all done, since the last of them was, in milliseconds.
     pub done_ms: Millis,
-    /// Leads with a dead letter, since the last attempt, and suspects; in milliseconds.
+    /// Leads with a dead letter, since the last attempt, and quarantined pushes; in milliseconds.
     pub dead_ms: Millis,
     /// They leave only if their time ended before this: later ends were not announced yet.
     pub dead_by: Millis,

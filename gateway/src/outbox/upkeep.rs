@@ -34,8 +34,8 @@ pub struct Verdict {
     pub done: u64,
     /// Dead letters.
     pub dead: u64,
-    /// Pushes kept aside.
-    pub suspects: u64,
+    /// Quarantined pushes.
+    pub quarantined: u64,
     /// Problems found.
     pub found: u64,
     /// The first [`PROBLEMS_LISTED`] of them.
@@ -65,7 +65,7 @@ pub struct Salvaged {
     /// Those of them whose state is lost, so that they wait again.
     pub again: u64,
     /// Pushes in quarantine saved.
-    pub suspects: u64,
+    pub quarantined: u64,
     /// What the store's own counts say was there and is not; nothing if they are lost too.
     pub missing_leads: Option<u64>,
     /// Losses found.
@@ -127,9 +127,9 @@ pub struct Imported {
     /// Deliveries stored.
     pub deliveries: u64,
     /// Pushes in quarantine stored.
-    pub suspects: u64,
+    pub quarantined: u64,
     /// Those that were there.
-    pub suspects_known: u64,
+    pub quarantined_known: u64,
 }
 
 /// Why upkeep ended early.

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use super::calls::{Calls, Open};
 use super::file::Held;
 use super::mask::Masks;
-use super::{Call, Connected, Kind, LoadError, Outcome, SinkConfig, SinkState, Step};
+use super::{Call, Connected, LoadError, Outcome, OutcomeKind, SinkConfig, SinkState, Step};
 use crate::config::Problem;
 
 /// Attempts that a sink may leave uncompleted after their timeout before it gets no more.
@@ -35,6 +35,7 @@ pub struct Plugin {
     abi_minor: u32,
     schema: Value,
     blocking: bool,
+    library: bool,
     functions: Functions,
 }
 
@@ -190,6 +191,7 @@ unsafe fn describe(name: &str, at: *const abi::Plugin, foreign: bool) -> Result<
         version,
         abi_minor: minor,
         schema,
+        library: foreign,
         blocking: foreign || flags & abi::FLAG_BLOCKING != 0,
         functions: Functions {
             check: plugin.check,
@@ -282,6 +284,11 @@ impl Plugin {
     /// The ABI it was built for, e.g. `1.0`.
     pub fn abi(&self) -> String {
         format!("{}.{}", abi::ABI_MAJOR, self.abi_minor)
+    }
+
+    /// Whether its code came from a library, and is not linked in.
+    pub fn is_library(&self) -> bool {
+        self.library
     }
 
     /// JSON Schema of its settings.
@@ -470,16 +477,16 @@ impl Sink {
         self
     }
 
-    /// Makes one attempt. Gives [`Kind::Ambiguous`] when the plugin did not complete it in
+    /// Makes one attempt. Gives [`OutcomeKind::Ambiguous`] when the plugin did not complete it in
     /// time; a late completion is dropped.
     pub async fn deliver(&self, call: Call) -> Outcome {
         let timeout = call.timeout;
         if self.instance.abandoned.load(Ordering::Relaxed) >= ABANDONED {
-            return Outcome::of(
-                Kind::Retry,
-                "plugin-stuck",
+            return Outcome::new(
+                OutcomeKind::Retry,
                 "the plugin does not complete its attempts",
-            );
+            )
+            .rule("plugin-stuck");
         }
         let (done, outcome) = oneshot::channel();
         let number = CALLS.number();
@@ -497,18 +504,15 @@ impl Sink {
         }
         match tokio::time::timeout(timeout, outcome).await {
             Ok(Ok(outcome)) => self.masks.outcome(outcome),
-            Ok(Err(_)) => Outcome::of(
-                Kind::Ambiguous,
-                "plugin-lost",
-                "the plugin dropped the attempt",
-            ),
+            Ok(Err(_)) => Outcome::new(OutcomeKind::Ambiguous, "the plugin dropped the attempt")
+                .rule("plugin-lost"),
             Err(_) => {
                 self.instance.abandoned.fetch_add(1, Ordering::Relaxed);
-                Outcome::of(
-                    Kind::Ambiguous,
-                    "timeout",
+                Outcome::new(
+                    OutcomeKind::Ambiguous,
                     format!("no outcome within {timeout:?}"),
                 )
+                .rule("timeout")
             }
         }
     }
@@ -674,11 +678,11 @@ unsafe fn read_outcome(at: *const abi::Outcome) -> Outcome {
     };
     // Without its kind it says nothing; any text may be missing.
     if (size as usize) < offset_of!(abi::Outcome, retry_after_ms) {
-        return Outcome::of(
-            Kind::Ambiguous,
-            "plugin-contract",
+        return Outcome::new(
+            OutcomeKind::Ambiguous,
             "the plugin gave an outcome that cannot be read",
-        );
+        )
+        .rule("plugin-contract");
     }
     let known = abi::Outcome {
         struct_size: 0,
@@ -692,28 +696,20 @@ unsafe fn read_outcome(at: *const abi::Outcome) -> Outcome {
     };
     // SAFETY: as large as it says.
     let outcome = unsafe { read_up_to(at, size, known) };
-    let kind = match outcome.kind {
-        abi::OUTCOME_DELIVERED => Kind::Delivered,
-        abi::OUTCOME_DUPLICATE => Kind::Duplicate,
-        abi::OUTCOME_RETRY => Kind::Retry,
-        abi::OUTCOME_THROTTLED => Kind::Throttled,
-        abi::OUTCOME_REAUTH => Kind::Reauth,
-        abi::OUTCOME_REJECTED => Kind::Rejected,
-        _ => Kind::Ambiguous,
-    };
     // SAFETY: texts are valid until `done` returns.
     unsafe {
-        Outcome {
-            kind,
-            retry_after: u64::try_from(outcome.retry_after_ms)
-                .ok()
-                .map(Duration::from_millis),
-            receipt: text(outcome.receipt, 4096),
-            reason: text(outcome.reason, 1024),
-            rule: text(outcome.rule, 128),
-            request: text(outcome.request, 4096),
-            response: text(outcome.response, 4096),
-        }
+        let mut read = Outcome::new(
+            OutcomeKind::from_number(outcome.kind),
+            text(outcome.reason, 1024),
+        );
+        read.retry_after = u64::try_from(outcome.retry_after_ms)
+            .ok()
+            .map(Duration::from_millis);
+        read.receipt = text(outcome.receipt, 4096);
+        read.rule = text(outcome.rule, 128);
+        read.request = text(outcome.request, 4096);
+        read.response = text(outcome.response, 4096);
+        read
     }
 }
 
@@ -1066,14 +1062,14 @@ mod tests {
         ] {
             outcome.struct_size = u32::try_from(size).expect("small");
             let read = read(&outcome);
-            assert_eq!(read.kind, Kind::Retry, "{size}");
+            assert_eq!(read.kind, OutcomeKind::Retry, "{size}");
             assert_eq!(
                 (read.reason.as_str(), read.response.as_str()),
                 (reason, response)
             );
         }
         outcome.struct_size = 4;
-        assert_eq!(read(&outcome).kind, Kind::Ambiguous);
+        assert_eq!(read(&outcome).kind, OutcomeKind::Ambiguous);
         // SAFETY: null is allowed.
         let nothing = unsafe { read_outcome(std::ptr::null()) };
         assert_eq!(nothing.rule, "plugin-contract");

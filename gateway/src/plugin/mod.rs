@@ -10,7 +10,6 @@ mod events;
 mod file;
 mod loader;
 mod mask;
-mod outcome;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,8 +17,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use leadgate_plugin::{Outcome, OutcomeKind};
+
 pub use self::loader::{Plugin, Sink};
-pub use self::outcome::{Kind, Outcome};
 use crate::config::{self, Catalogue, Problem, Tables};
 
 /// First-party plugins that are linked in only with the Cargo feature of their name.

@@ -33,7 +33,7 @@ pub enum Reading {
     /// Authentic and understood.
     Lead(Box<Push>),
     /// Authentic, but a person must look.
-    Odd(Odd),
+    Quarantinable(Quarantinable),
     /// Not from who it claims to be, or not acceptable at all. A stable name of the reason,
     /// for the log.
     Refused(&'static str),
@@ -61,8 +61,8 @@ pub struct Push {
     pub original: Option<Bytes>,
 }
 
-/// Every reason of an [`Odd`] push.
-pub const ODD_REASONS: [&str; 7] = [
+/// Every reason of a [`Quarantinable`] push.
+pub const QUARANTINE_REASONS: [&str; 7] = [
     "stale",
     "no_timestamp",
     "unparsable",
@@ -72,14 +72,14 @@ pub const ODD_REASONS: [&str; 7] = [
     "open_key",
 ];
 
-/// An authentic push that was not understood.
-pub struct Odd {
+/// An authentic push that was not understood. What becomes of it is the merchant's choice.
+pub struct Quarantinable {
     /// Name of the source in the configuration.
     pub source: String,
-    /// One of [`ODD_REASONS`].
+    /// One of [`QUARANTINE_REASONS`].
     pub reason: &'static str,
     /// What the merchant wants done with it.
-    pub then: crate::config::OnOdd,
+    pub then: crate::config::QuarantinePolicy,
     /// When it was sent, by the sender's clock.
     pub pushed_at: Option<Millis>,
     /// The sender's id of this one request, for tracing.
@@ -94,7 +94,7 @@ pub struct Odd {
     pub body: Bytes,
 }
 
-/// An odd push as it was kept, for a person who says that it is a lead.
+/// A quarantined push, for a person who says that it is a lead.
 #[derive(Clone, Copy)]
 pub struct Kept<'a> {
     /// The raw query string.
@@ -160,9 +160,9 @@ pub trait Source: Send + Sync {
     fn claim(&self, request: &Request<'_>) -> Claim;
     /// Verifies and reads a push.
     fn read(&self, request: &Request<'_>) -> Reading;
-    /// Reads a push that was verified when it came, whatever is odd about it. Of one that
-    /// cannot be read the text is the lead ([`Lead::unread`]).
-    fn admit(&self, kept: Kept<'_>) -> Push;
+    /// Reads a quarantined push that a person releases; it was verified when it came. Of one
+    /// that cannot be read the text is the lead ([`Lead::unread`]).
+    fn release(&self, kept: Kept<'_>) -> Push;
     /// When a push that was kept aside was sent, by the sender's clock.
     fn pushed_at(&self, kept: Kept<'_>) -> Option<Millis>;
     /// How this kind of sender is answered.

@@ -49,28 +49,32 @@ pub(crate) fn outcome(failure: &Failure) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use leadgate_plugin::Ending;
+    use leadgate_plugin::OutcomeKind;
 
     use super::*;
 
     #[test]
     fn every_failure_has_its_meaning() {
-        let retry = || Ending::Retry { after: None };
+        use OutcomeKind::{Ambiguous, Reauth, Rejected, Retry};
         let refused = |code| Failure::Refused(code, "NOT_FOUND - no exchange".to_owned());
-        for (failure, ending, rule) in [
-            (Failure::Unreachable("x".to_owned()), retry(), "connection"),
-            (Failure::Login, Ending::Reauth, "login"),
-            (Failure::Blocked, retry(), "blocked"),
-            (Failure::NoRoute, Ending::Rejected, "no-route"),
-            (Failure::Nack, retry(), "nack"),
-            (refused(403), Ending::Reauth, "amqp-403"),
-            (refused(404), Ending::Rejected, "amqp-404"),
-            (refused(406), Ending::Rejected, "amqp-406"),
-            (Failure::Lost, Ending::Ambiguous, "connection"),
-            (Failure::Silent, Ending::Ambiguous, "timeout"),
+        for (failure, kind, rule) in [
+            (Failure::Unreachable("x".to_owned()), Retry, "connection"),
+            (Failure::Login, Reauth, "login"),
+            (Failure::Blocked, Retry, "blocked"),
+            (Failure::NoRoute, Rejected, "no-route"),
+            (Failure::Nack, Retry, "nack"),
+            (refused(403), Reauth, "amqp-403"),
+            (refused(404), Rejected, "amqp-404"),
+            (refused(406), Rejected, "amqp-406"),
+            (Failure::Lost, Ambiguous, "connection"),
+            (Failure::Silent, Ambiguous, "timeout"),
         ] {
             let outcome = outcome(&failure);
-            assert_eq!(outcome.ending, ending, "{failure:?}");
+            assert_eq!(
+                (outcome.kind, outcome.retry_after),
+                (kind, None),
+                "{failure:?}"
+            );
             assert_eq!(outcome.rule, rule, "{failure:?}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leadgate_plugin::{Ending, Tables};
+use leadgate_plugin::{OutcomeKind, Tables};
 use serde_json::{Value, json};
 
 use super::*;
@@ -133,7 +133,7 @@ async fn what_a_lead_cannot_fill_is_a_dead_letter_that_does_not_show_it() {
     ] {
         let sink = AmqpSink::new(settings(&more), host()).expect("valid");
         let outcome = sink.deliver(&delivery()).await;
-        assert_eq!(outcome.ending, Ending::Rejected, "{outcome:?}");
+        assert_eq!(outcome.kind, OutcomeKind::Rejected, "{outcome:?}");
         assert_eq!(
             (outcome.rule.as_str(), outcome.reason.as_str()),
             ("template", expected)
@@ -145,7 +145,11 @@ async fn what_a_lead_cannot_fill_is_a_dead_letter_that_does_not_show_it() {
 async fn without_a_broker_it_is_tried_again_and_nothing_was_sent() {
     let sink = AmqpSink::new(settings(&json!({})), host()).expect("valid");
     let outcome = sink.deliver(&delivery()).await;
-    assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
+    assert_eq!(
+        (outcome.kind, outcome.retry_after),
+        (OutcomeKind::Retry, None),
+        "{outcome:?}"
+    );
     assert!(outcome.reason.contains("refused"), "{outcome:?}");
     assert_eq!(
         outcome.request,

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use leadgate_plugin::{Delivery, Ending, Host, Outcome, Sink, Tables};
+use leadgate_plugin::{Delivery, Host, Outcome, OutcomeKind, Sink, Tables};
 use leadgate_sink_amqp::AmqpSink;
 use leadgate_tests::{Authority, Certificate, Rabbit, free_port};
 use serde_json::{Value, json};
@@ -40,9 +40,13 @@ async fn deliver_within(sink: &AmqpSink, id: &str, store: u32, timeout: Duration
     outcome
 }
 
-fn delivered() -> Ending {
-    let receipt = "confirmed".to_owned();
-    Ending::Delivered { receipt }
+/// How it ended, and what was given as receipt.
+fn end(outcome: &Outcome) -> (OutcomeKind, String) {
+    (outcome.kind, outcome.receipt.clone())
+}
+
+fn delivered() -> (OutcomeKind, String) {
+    (OutcomeKind::Delivered, "confirmed".to_owned())
 }
 
 /// Attempts until one does not end in doubt: the one that finds the connection lost cannot
@@ -50,7 +54,7 @@ fn delivered() -> Ending {
 async fn settled(sink: &AmqpSink, id: &str) -> Outcome {
     let begun = Instant::now();
     let mut outcome = deliver(sink, id, 7).await;
-    while outcome.ending == Ending::Ambiguous && begun.elapsed() < WAIT {
+    while outcome.kind == OutcomeKind::Ambiguous && begun.elapsed() < WAIT {
         outcome = deliver(sink, id, 7).await;
     }
     outcome
@@ -67,7 +71,7 @@ async fn a_message_arrives_with_its_id_and_one_without_a_queue_comes_back() {
     });
     let kept = sink(&broker, &more);
     let outcome = deliver(&kept, "d1", 7).await;
-    assert_eq!(outcome.ending, delivered(), "{outcome:?}");
+    assert_eq!(end(&outcome), delivered(), "{outcome:?}");
     let message = broker.take("crm");
     assert_eq!(
         message,
@@ -78,13 +82,13 @@ async fn a_message_arrives_with_its_id_and_one_without_a_queue_comes_back() {
         })
     );
     let outcome = deliver(&kept, "d2", 8).await;
-    assert_eq!(outcome.ending, Ending::Rejected, "{outcome:?}");
+    assert_eq!(outcome.kind, OutcomeKind::Rejected, "{outcome:?}");
     assert_eq!(outcome.rule, "no-route");
     let passing = sink(&broker, &json!({"persistent": false}));
-    assert_eq!(deliver(&passing, "d3", 7).await.ending, delivered());
+    assert_eq!(end(&deliver(&passing, "d3", 7).await), delivered());
     assert_eq!(broker.take("crm")["delivery_mode"], 1);
     let direct = sink(&broker, &json!({"exchange": "", "routing_key": "crm"}));
-    assert_eq!(deliver(&direct, "d4", 7).await.ending, delivered());
+    assert_eq!(end(&deliver(&direct, "d4", 7).await), delivered());
     assert_eq!(broker.take("crm")["message_id"], "d4");
 
     // Many at once: each that has no queue comes back to its own attempt.
@@ -102,9 +106,9 @@ async fn a_message_arrives_with_its_id_and_one_without_a_queue_comes_back() {
         let expected = if number.is_multiple_of(2) {
             delivered()
         } else {
-            Ending::Rejected
+            (OutcomeKind::Rejected, String::new())
         };
-        assert_eq!(outcome.ending, expected, "{id}: {outcome:?}");
+        assert_eq!(end(&outcome), expected, "{id}: {outcome:?}");
     }
     assert_eq!(broker.count("crm"), 30);
 }
@@ -116,14 +120,18 @@ async fn what_the_broker_refuses_is_told_apart() {
     let full = json!({"x-max-length": 1, "x-overflow": "reject-publish"});
     broker.bind("leads", "crm", "new.7", &full);
     let good = sink(&broker, &json!({}));
-    assert_eq!(deliver(&good, "d1", 7).await.ending, delivered());
+    assert_eq!(end(&deliver(&good, "d1", 7).await), delivered());
     let nack = deliver(&good, "d2", 7).await;
-    assert_eq!(nack.ending, Ending::Retry { after: None }, "{nack:?}");
+    assert_eq!(
+        (nack.kind, nack.retry_after),
+        (OutcomeKind::Retry, None),
+        "{nack:?}"
+    );
     assert_eq!(nack.rule, "nack");
 
     let nowhere = sink(&broker, &json!({"exchange": "laeds"}));
     let nowhere = deliver(&nowhere, "d3", 7).await;
-    assert_eq!(nowhere.ending, Ending::Rejected, "{nowhere:?}");
+    assert_eq!(nowhere.kind, OutcomeKind::Rejected, "{nowhere:?}");
     assert_eq!(nowhere.rule, "amqp-404");
     assert!(
         nowhere.reason.contains("no exchange 'laeds'"),
@@ -131,7 +139,7 @@ async fn what_the_broker_refuses_is_told_apart() {
     );
     let large = sink(&broker, &json!({"body": {"text": "x".repeat(3000)}}));
     let large = deliver(&large, "d4", 7).await;
-    assert_eq!(large.ending, Ending::Rejected, "{large:?}");
+    assert_eq!(large.kind, OutcomeKind::Rejected, "{large:?}");
     assert_eq!(large.rule, "amqp-406");
     // A channel that was closed for that is not used again.
     assert_eq!(deliver(&good, "d5", 7).await.rule, "nack");
@@ -140,13 +148,13 @@ async fn what_the_broker_refuses_is_told_apart() {
     let as_guest = json!({"url": format!("amqp://guest2:t0p@{}", broker.address())});
     let outcome = deliver(&sink(&broker, &as_guest), "d6", 7).await;
     assert_eq!(
-        outcome.ending,
-        Ending::Reauth,
+        outcome.kind,
+        OutcomeKind::Reauth,
         "no right to the virtual host: {outcome:?}"
     );
     broker.control(&["set_permissions", "guest2", "", "", ""]);
     let outcome = deliver(&sink(&broker, &as_guest), "d7", 7).await;
-    assert_eq!(outcome.ending, Ending::Reauth, "{outcome:?}");
+    assert_eq!(outcome.kind, OutcomeKind::Reauth, "{outcome:?}");
     assert_eq!(outcome.rule, "amqp-403");
     for url in [
         "amqp://leads:t0pwrong@ADDRESS",
@@ -154,7 +162,7 @@ async fn what_the_broker_refuses_is_told_apart() {
     ] {
         let url = url.replace("ADDRESS", &broker.address());
         let outcome = deliver(&sink(&broker, &json!({"url": url})), "d8", 7).await;
-        assert_eq!(outcome.ending, Ending::Reauth, "{outcome:?}");
+        assert_eq!(outcome.kind, OutcomeKind::Reauth, "{outcome:?}");
         assert_eq!(outcome.rule, "login");
     }
 }
@@ -165,14 +173,14 @@ async fn a_broker_that_is_silent_full_or_away_is_told_apart_and_used_again() {
     let mut broker = Rabbit::start("");
     broker.bind("leads", "crm", "new.7", &json!({}));
     let sink = sink(&broker, &json!({}));
-    assert_eq!(deliver(&sink, "d1", 7).await.ending, delivered());
+    assert_eq!(end(&deliver(&sink, "d1", 7).await), delivered());
 
     broker.freeze(true);
     let silent = deliver_within(&sink, "d2", 7, Duration::from_millis(700)).await;
-    assert_eq!(silent.ending, Ending::Ambiguous, "{silent:?}");
+    assert_eq!(silent.kind, OutcomeKind::Ambiguous, "{silent:?}");
     assert_eq!(silent.rule, "timeout");
     broker.freeze(false);
-    assert_eq!(deliver(&sink, "d2", 7).await.ending, delivered());
+    assert_eq!(end(&deliver(&sink, "d2", 7).await), delivered());
 
     broker.control(&["set_vm_memory_high_watermark", "absolute", "1"]);
     let begun = Instant::now();
@@ -180,22 +188,30 @@ async fn a_broker_that_is_silent_full_or_away_is_told_apart_and_used_again() {
     while blocked.rule != "blocked" && begun.elapsed() < WAIT {
         blocked = deliver_within(&sink, "d3", 7, Duration::from_secs(1)).await;
     }
-    assert_eq!(blocked.ending, Ending::Retry { after: None }, "{blocked:?}");
+    assert_eq!(
+        (blocked.kind, blocked.retry_after),
+        (OutcomeKind::Retry, None),
+        "{blocked:?}"
+    );
     broker.control(&["set_vm_memory_high_watermark", "0.9"]);
     let begun = Instant::now();
     let mut free = deliver(&sink, "d4", 7).await;
     while free.rule == "blocked" && begun.elapsed() < WAIT {
         free = deliver(&sink, "d4", 7).await;
     }
-    assert_eq!(free.ending, delivered(), "{free:?}");
+    assert_eq!(end(&free), delivered(), "{free:?}");
 
     let before = broker.count("crm");
     broker.stop();
     let away = settled(&sink, "d5").await;
-    assert_eq!(away.ending, Ending::Retry { after: None }, "{away:?}");
+    assert_eq!(
+        (away.kind, away.retry_after),
+        (OutcomeKind::Retry, None),
+        "{away:?}"
+    );
     broker.restart();
     assert_eq!(broker.count("crm"), before, "persistent messages survive");
-    assert_eq!(settled(&sink, "d5").await.ending, delivered());
+    assert_eq!(end(&settled(&sink, "d5").await), delivered());
     assert_eq!(broker.count("crm"), before + 1);
 }
 
@@ -222,9 +238,13 @@ async fn tls_needs_a_broker_that_is_trusted() {
     let url = format!("amqps://leads:t0psecret@localhost:{port}");
     let trusting = sink(&broker, &json!({"url": url, "ca": ca}));
     let outcome = deliver(&trusting, "d1", 7).await;
-    assert_eq!(outcome.ending, delivered(), "{outcome:?}");
+    assert_eq!(end(&outcome), delivered(), "{outcome:?}");
     let outcome = deliver(&sink(&broker, &json!({"url": url})), "d2", 7).await;
-    assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
+    assert_eq!(
+        (outcome.kind, outcome.retry_after),
+        (OutcomeKind::Retry, None),
+        "{outcome:?}"
+    );
     assert!(outcome.reason.contains("`ca` names"), "{outcome:?}");
     assert_eq!(broker.count("crm"), 1);
 }
@@ -253,7 +273,7 @@ async fn a_broker_that_vouches_for_itself_is_trusted_if_it_is_named() {
     let trusting = sink(&broker, &json!({"url": url("localhost"), "ca": ours}));
     for id in ["d1", "d2"] {
         let outcome = deliver(&trusting, id, 7).await;
-        assert_eq!(outcome.ending, delivered(), "{outcome:?}");
+        assert_eq!(end(&outcome), delivered(), "{outcome:?}");
     }
     for (host, ca, why) in [
         ("localhost", &other, "name this very certificate as `ca`"),
@@ -261,7 +281,11 @@ async fn a_broker_that_vouches_for_itself_is_trusted_if_it_is_named() {
     ] {
         let doubting = sink(&broker, &json!({"url": url(host), "ca": ca}));
         let outcome = deliver(&doubting, "d3", 7).await;
-        assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
+        assert_eq!(
+            (outcome.kind, outcome.retry_after),
+            (OutcomeKind::Retry, None),
+            "{outcome:?}"
+        );
         assert!(outcome.reason.contains(why), "{outcome:?}");
     }
     assert_eq!(broker.count("crm"), 2);

@@ -50,7 +50,7 @@ async fn a_full_disk_is_a_retry_that_says_so() {
     let sink = FileSink::new(settings, host()).expect("valid");
     let outcome = sink.deliver(&delivery(1)).await;
     assert!(
-        matches!(outcome.ending, leadgate_plugin::Ending::Retry { .. }),
+        outcome.kind == leadgate_plugin::OutcomeKind::Retry,
         "{outcome:?}"
     );
     assert!(outcome.reason.contains("No space left"), "{outcome:?}");
@@ -75,7 +75,7 @@ async fn a_template_makes_the_line_and_what_it_cannot_make_is_a_dead_letter() {
     let text = std::fs::read_to_string(&path).expect("written");
     assert_eq!(text, "{\"n\":7,\"ref\":\"d1\"}\n");
     let outcome = sink.deliver(&event("{}")).await;
-    assert_eq!(outcome.ending, leadgate_plugin::Ending::Rejected);
+    assert_eq!(outcome.kind, leadgate_plugin::OutcomeKind::Rejected);
     assert_eq!(
         outcome.reason,
         "settings.line.n: there is no such value for this lead; use `| default(…)` if that may be: `other.n`"
@@ -140,7 +140,7 @@ async fn a_row_has_the_columns_in_their_order_and_keeps_what_a_lead_says_as_text
         format!("append to {}:\n手机,姓名,门店,备注\n{row}", path.display())
     );
     let outcome = sink.deliver(&event("{}")).await;
-    assert_eq!(outcome.ending, leadgate_plugin::Ending::Rejected);
+    assert_eq!(outcome.kind, leadgate_plugin::OutcomeKind::Rejected);
     assert_eq!(
         outcome.reason,
         "settings.columns.3.value: there is no such value for this lead; use `| default(…)` if that may be: `other.note`"
@@ -160,7 +160,7 @@ async fn a_full_disk_is_a_retry_for_csv_as_well() {
     let sink = FileSink::new(settings, host()).expect("valid");
     let outcome = sink.deliver(&delivery(1)).await;
     assert!(
-        matches!(outcome.ending, leadgate_plugin::Ending::Retry { .. }),
+        outcome.kind == leadgate_plugin::OutcomeKind::Retry,
         "{outcome:?}"
     );
     assert!(outcome.reason.contains("No space left"), "{outcome:?}");

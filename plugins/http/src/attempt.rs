@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use leadgate_plugin::template::Context;
-use leadgate_plugin::{Delivery, Ending, Host, Level, Outcome, Problem, Secret};
+use leadgate_plugin::{Delivery, Host, Level, Outcome, OutcomeKind, Problem, Secret};
 use reqwest::Client;
 use serde_json::json;
 use tokio::time::Instant;
@@ -98,14 +98,14 @@ impl Attempt<'_> {
                 return record.end(step, outcome);
             }
             let (mut outcome, answer) = self.send(step, &lead).await;
-            if outcome.ending == Ending::Ambiguous && !step.journaled {
+            if outcome.kind == OutcomeKind::Ambiguous && !step.journaled {
                 // What only looks can be asked again whatever became of it.
-                outcome.ending = Ending::Retry { after: None };
+                outcome.kind = OutcomeKind::Retry;
             }
             record.add(step, &outcome.request, &outcome.response);
-            let receipt = match (&outcome.ending, &answer) {
-                (Ending::Delivered { receipt }, _) => receipt.clone(),
-                (Ending::Duplicate, _) => String::new(),
+            let receipt = match outcome.kind {
+                OutcomeKind::Delivered => outcome.receipt.clone(),
+                OutcomeKind::Duplicate => String::new(),
                 _ => return record.end(step, outcome),
             };
             // Nobody reads what the last one gives.
@@ -174,7 +174,7 @@ impl Attempt<'_> {
             },
         };
         let (outcome, answer) = self.exchange(step, lead, Some(&token.secret)).await;
-        if outcome.ending != Ending::Reauth {
+        if outcome.kind != OutcomeKind::Reauth {
             self.token = Some(token);
             return (outcome, answer);
         }

@@ -273,7 +273,7 @@ fn short(mut text: String) -> String {
 mod tests {
     use std::time::Duration;
 
-    use leadgate_plugin::{Ending, Tables};
+    use leadgate_plugin::{OutcomeKind, Tables};
     use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
     use serde_json::json;
 
@@ -326,89 +326,118 @@ mod tests {
     #[test]
     fn rules_decide_in_their_order_and_then_the_built_in_ones() {
         let seconds = Duration::from_secs;
-        for (status, headers, body, ending, rule) in [
+        for (status, headers, body, kind, receipt, after, rule) in [
             (
                 200,
                 vec![],
                 r#"{"code":0,"data":{"record":{"record_id":"rec7"}}}"#,
-                Ending::Delivered {
-                    receipt: "rec7".to_owned(),
-                },
+                OutcomeKind::Delivered,
+                "rec7",
+                None,
                 "rule-1",
             ),
             (
                 400,
                 vec![("x-ogw-ratelimit-reset", "30")],
                 r#"{"code":99991400}"#,
-                Ending::Throttled {
-                    after: Some(seconds(30)),
-                },
+                OutcomeKind::Throttled,
+                "",
+                Some(seconds(30)),
                 "busy",
             ),
             (
                 200,
                 vec![],
                 r#"{"code":1254290}"#,
-                Ending::Throttled {
-                    after: Some(seconds(2)),
-                },
+                OutcomeKind::Throttled,
+                "",
+                Some(seconds(2)),
                 "busy",
             ),
             (
                 200,
                 vec![],
                 r#"{"code":1254291}"#,
-                Ending::Retry {
-                    after: Some(seconds(600)),
-                },
+                OutcomeKind::Retry,
+                "",
+                Some(seconds(600)),
                 "rule-3",
             ),
             (
                 200,
                 vec![],
                 r#"{"code":99991663}"#,
-                Ending::Reauth,
+                OutcomeKind::Reauth,
+                "",
+                None,
                 "rule-4",
             ),
             (
                 200,
                 vec![],
                 r#"{"code":1254030}"#,
-                Ending::Duplicate,
+                OutcomeKind::Duplicate,
+                "",
+                None,
                 "rule-5",
             ),
             (
                 503,
                 vec![],
                 "<h1>maintenance</h1>",
-                Ending::Ambiguous,
+                OutcomeKind::Ambiguous,
+                "",
+                None,
                 "rule-6",
             ),
             (
                 200,
                 vec![],
                 r#"{"code":1,"msg":"x"}"#,
-                Ending::Rejected,
+                OutcomeKind::Rejected,
+                "",
+                None,
                 "rule-7",
             ),
             // No JSON: rules over `body` do not hold.
-            (200, vec![], "<html>", Ending::Rejected, "rule-7"),
+            (
+                200,
+                vec![],
+                "<html>",
+                OutcomeKind::Rejected,
+                "",
+                None,
+                "rule-7",
+            ),
             (
                 500,
                 vec![("retry-after", "9")],
                 "",
-                Ending::Retry {
-                    after: Some(seconds(9)),
-                },
+                OutcomeKind::Retry,
+                "",
+                Some(seconds(9)),
                 "status-5xx",
             ),
-            (401, vec![], "", Ending::Reauth, "status-401"),
-            (404, vec![], "[]", Ending::Rejected, "status-4xx"),
+            (401, vec![], "", OutcomeKind::Reauth, "", None, "status-401"),
+            (
+                404,
+                vec![],
+                "[]",
+                OutcomeKind::Rejected,
+                "",
+                None,
+                "status-4xx",
+            ),
         ] {
             let outcome = decide(&feishu(), status, &headers, body);
             assert_eq!(
-                (outcome.ending, outcome.rule.as_str()),
-                (ending, rule),
+                (
+                    outcome.kind,
+                    outcome.receipt.as_str(),
+                    outcome.retry_after,
+                    outcome.rule.as_str()
+                ),
+                (kind, receipt, after, rule),
                 "{body}"
             );
         }
@@ -468,9 +497,10 @@ mod tests {
     #[test]
     fn receipts_are_ids_and_never_whole_answers() {
         let none = rules(json!([])).expect("valid");
-        let receipt = |status, body: &str| match decide(&none, status, &[], body).ending {
-            Ending::Delivered { receipt } => receipt,
-            other => panic!("{other:?}"),
+        let receipt = |status, body: &str| {
+            let outcome = decide(&none, status, &[], body);
+            assert_eq!(outcome.kind, OutcomeKind::Delivered, "{outcome:?}");
+            outcome.receipt
         };
         assert_eq!(receipt(200, r#"{"id":"crm-7","name":"x"}"#), "crm-7");
         assert_eq!(receipt(201, r#"{"id":12345678}"#), "12345678");

@@ -36,7 +36,7 @@ use std::time::{Duration, SystemTime};
 
 use leadgate_plugin::template::Context;
 use leadgate_plugin::{
-    Delivery, Ending, Host, Level, Outcome, Probe, Problem, Problems, Secret, Sink, Stop,
+    Delivery, Host, Level, Outcome, OutcomeKind, Probe, Problem, Problems, Secret, Sink, Stop,
 };
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ impl HttpSink {
             Ok(context) => {
                 let attempt = self.attempt(&message, context, events.as_bytes(), ends);
                 match attempt.digest(digest, all.len()).await {
-                    Ok(outcome) if outcome.ending != Ending::Rejected => {
+                    Ok(outcome) if outcome.kind != OutcomeKind::Rejected => {
                         return vec![outcome; all.len()];
                     }
                     Ok(refused) => refused.reason,

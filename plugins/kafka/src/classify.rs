@@ -90,51 +90,40 @@ pub(crate) fn is_in_doubt(code: Code) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use leadgate_plugin::Ending;
+    use leadgate_plugin::OutcomeKind;
 
     use super::*;
 
     #[test]
     fn every_failure_has_its_meaning() {
-        let retry = || Ending::Retry { after: None };
-        for (failure, ending) in [
-            (Failure::Unreachable("x".to_owned()), retry()),
-            (Failure::Elsewhere("x".to_owned()), retry()),
-            (Failure::Login, Ending::Reauth),
-            (Failure::NoTopic, Ending::Rejected),
-            (Failure::Silent, Ending::Ambiguous),
-            (
-                Failure::Said(Code::UnknownTopicOrPartition),
-                Ending::Rejected,
-            ),
-            (Failure::Said(Code::MessageSizeTooLarge), Ending::Rejected),
-            (Failure::Said(Code::InvalidRecord), Ending::Rejected),
-            (
-                Failure::Said(Code::TopicAuthorizationFailed),
-                Ending::Reauth,
-            ),
-            (
-                Failure::Said(Code::ThrottlingQuotaExceeded),
-                Ending::Throttled { after: None },
-            ),
-            (Failure::Said(Code::QueueFull), retry()),
-            (Failure::Said(Code::NotLeaderForPartition), retry()),
-            (Failure::Said(Code::NotEnoughReplicas), retry()),
-            (
-                Failure::Said(Code::NotEnoughReplicasAfterAppend),
-                Ending::Ambiguous,
-            ),
-            (Failure::Said(Code::MessageTimedOut), Ending::Ambiguous),
-            (Failure::Said(Code::PurgeQueue), retry()),
-            (Failure::Said(Code::PurgeInflight), Ending::Ambiguous),
-            (Failure::Said(Code::Fatal), retry()),
-            (
-                Failure::Said(Code::DuplicateSequenceNumber),
-                Ending::Duplicate,
-            ),
+        use OutcomeKind::{Ambiguous, Duplicate, Reauth, Rejected, Retry, Throttled};
+        for (failure, kind) in [
+            (Failure::Unreachable("x".to_owned()), Retry),
+            (Failure::Elsewhere("x".to_owned()), Retry),
+            (Failure::Login, Reauth),
+            (Failure::NoTopic, Rejected),
+            (Failure::Silent, Ambiguous),
+            (Failure::Said(Code::UnknownTopicOrPartition), Rejected),
+            (Failure::Said(Code::MessageSizeTooLarge), Rejected),
+            (Failure::Said(Code::InvalidRecord), Rejected),
+            (Failure::Said(Code::TopicAuthorizationFailed), Reauth),
+            (Failure::Said(Code::ThrottlingQuotaExceeded), Throttled),
+            (Failure::Said(Code::QueueFull), Retry),
+            (Failure::Said(Code::NotLeaderForPartition), Retry),
+            (Failure::Said(Code::NotEnoughReplicas), Retry),
+            (Failure::Said(Code::NotEnoughReplicasAfterAppend), Ambiguous),
+            (Failure::Said(Code::MessageTimedOut), Ambiguous),
+            (Failure::Said(Code::PurgeQueue), Retry),
+            (Failure::Said(Code::PurgeInflight), Ambiguous),
+            (Failure::Said(Code::Fatal), Retry),
+            (Failure::Said(Code::DuplicateSequenceNumber), Duplicate),
         ] {
             let outcome = outcome(&failure);
-            assert_eq!(outcome.ending, ending, "{failure:?}");
+            assert_eq!(
+                (outcome.kind, outcome.retry_after),
+                (kind, None),
+                "{failure:?}"
+            );
             assert!(!outcome.rule.is_empty(), "{failure:?}");
         }
         for (code, rule) in [

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leadgate_plugin::{Ending, Tables};
+use leadgate_plugin::{OutcomeKind, Tables};
 use serde_json::{Value, json};
 
 use super::*;
@@ -144,7 +144,7 @@ fn a_look_shows_the_record_without_the_login() {
 async fn what_a_lead_cannot_fill_is_a_dead_letter_that_does_not_show_it() {
     let sink = KafkaSink::new(settings(&json!({"key": "{{ other.vip }}"})), host()).expect("valid");
     let outcome = sink.deliver(&delivery(&json!(1))).await;
-    assert_eq!(outcome.ending, Ending::Rejected, "{outcome:?}");
+    assert_eq!(outcome.kind, OutcomeKind::Rejected, "{outcome:?}");
     assert_eq!(outcome.rule, "template");
     assert_eq!(
         outcome.reason,
@@ -156,7 +156,11 @@ async fn what_a_lead_cannot_fill_is_a_dead_letter_that_does_not_show_it() {
 async fn without_a_broker_it_is_tried_again_and_nothing_was_sent() {
     let sink = KafkaSink::new(settings(&json!({})), host()).expect("valid");
     let outcome = sink.deliver(&delivery(&json!(1))).await;
-    assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
+    assert_eq!(
+        (outcome.kind, outcome.retry_after),
+        (OutcomeKind::Retry, None),
+        "{outcome:?}"
+    );
     assert_eq!(outcome.rule, "connection");
     assert_eq!(outcome.request, "produce to leads");
 }

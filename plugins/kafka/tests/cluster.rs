@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use leadgate_plugin::{Delivery, Ending, Host, Outcome, Sink, Tables};
+use leadgate_plugin::{Delivery, Host, Outcome, OutcomeKind, Sink, Tables};
 use leadgate_sink_kafka::KafkaSink;
 use leadgate_tests::Kafka;
 use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Error};
@@ -35,9 +35,13 @@ async fn deliver(sink: &KafkaSink, id: &str, timeout: Duration) -> Outcome {
     outcome
 }
 
-fn delivered(offset: u32) -> Ending {
-    let receipt = format!("leads[0]@{offset}");
-    Ending::Delivered { receipt }
+/// How it ended, and what was given as receipt.
+fn end(outcome: &Outcome) -> (OutcomeKind, String) {
+    (outcome.kind, outcome.receipt.clone())
+}
+
+fn delivered(offset: u32) -> (OutcomeKind, String) {
+    (OutcomeKind::Delivered, format!("leads[0]@{offset}"))
 }
 
 #[tokio::test]
@@ -47,8 +51,8 @@ async fn a_record_arrives_with_key_headers_and_id() {
         "headers": {"x-who": "{{ name }}"}, "body": {"name": "{{ name }}", "store": "{{ store_id }}"},
     });
     let sink = sink(&kafka, &more);
-    assert_eq!(deliver(&sink, "d1", WAIT).await.ending, delivered(0));
-    assert_eq!(deliver(&sink, "d2", WAIT).await.ending, delivered(1));
+    assert_eq!(end(&deliver(&sink, "d1", WAIT).await), delivered(0));
+    assert_eq!(end(&deliver(&sink, "d2", WAIT).await), delivered(1));
     let records = kafka.read("leads", 2);
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(records[0].key.as_deref(), Some("371009"));
@@ -67,33 +71,33 @@ async fn a_record_arrives_with_key_headers_and_id() {
 async fn what_librdkafka_repeats_by_itself_adds_nothing() {
     let kafka = Kafka::start("leads");
     let sink = sink(&kafka, &json!({}));
-    assert_eq!(deliver(&sink, "d1", WAIT).await.ending, delivered(0));
+    assert_eq!(end(&deliver(&sink, "d1", WAIT).await), delivered(0));
     let errors = [
         Error::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
         Error::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
     ];
     kafka.cluster.request_errors(Api::Produce, &errors);
     let outcome = deliver(&sink, "d2", WAIT).await;
-    assert_eq!(outcome.ending, delivered(1), "{outcome:?}");
+    assert_eq!(end(&outcome), delivered(1), "{outcome:?}");
     assert_eq!(kafka.count("leads"), 2);
 }
 
 #[tokio::test]
 async fn what_the_broker_refuses_is_told_apart() {
-    for (error, ending, rule) in [
+    for (error, kind, rule) in [
         (
             Error::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
-            Ending::Rejected,
+            OutcomeKind::Rejected,
             "kafka-10",
         ),
         (
             Error::RD_KAFKA_RESP_ERR_INVALID_RECORD,
-            Ending::Rejected,
+            OutcomeKind::Rejected,
             "kafka-87",
         ),
         (
             Error::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
-            Ending::Reauth,
+            OutcomeKind::Reauth,
             "kafka-29",
         ),
     ] {
@@ -101,10 +105,10 @@ async fn what_the_broker_refuses_is_told_apart() {
         let sink = sink(&kafka, &json!({}));
         kafka.cluster.request_errors(Api::Produce, &[error]);
         let outcome = deliver(&sink, "d1", WAIT).await;
-        assert_eq!(outcome.ending, ending, "{outcome:?}");
+        assert_eq!(outcome.kind, kind, "{outcome:?}");
         assert_eq!(outcome.rule, rule);
         let next = deliver(&sink, "d2", WAIT).await;
-        assert_eq!(next.ending, delivered(0), "it goes on: {next:?}");
+        assert_eq!(end(&next), delivered(0), "it goes on: {next:?}");
     }
 }
 
@@ -113,7 +117,7 @@ async fn a_record_that_is_too_large_is_a_dead_letter() {
     let kafka = Kafka::start("leads");
     let more = json!({"options": {"message.max.bytes": 1000}, "body": {"text": "x".repeat(2000)}});
     let outcome = deliver(&sink(&kafka, &more), "d1", WAIT).await;
-    assert_eq!(outcome.ending, Ending::Rejected, "{outcome:?}");
+    assert_eq!(outcome.kind, OutcomeKind::Rejected, "{outcome:?}");
     assert_eq!(outcome.rule, "kafka-10");
 }
 
@@ -123,7 +127,7 @@ async fn a_topic_that_is_not_there_is_a_dead_letter() {
     let unknown = Error::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     kafka.cluster.topic_error("nowhere", unknown).expect("set");
     let outcome = deliver(&sink(&kafka, &json!({"topic": "nowhere"})), "d1", WAIT).await;
-    assert_eq!(outcome.ending, Ending::Rejected, "{outcome:?}");
+    assert_eq!(outcome.kind, OutcomeKind::Rejected, "{outcome:?}");
     assert_eq!(outcome.rule, "no-topic");
 }
 
@@ -134,25 +138,29 @@ async fn a_cluster_that_is_away_is_tried_again_and_used_when_it_is_back() {
         &kafka,
         &json!({"options": {"reconnect.backoff.max.ms": 100}}),
     );
-    assert_eq!(deliver(&sink, "d1", SHORT).await.ending, delivered(0));
+    assert_eq!(end(&deliver(&sink, "d1", SHORT).await), delivered(0));
     kafka.cluster.broker_down(1).expect("down");
     // What was handed over when nobody knew that it is away may have been sent; once it is known,
     // nothing is.
     let first = deliver(&sink, "d2", SHORT).await;
     let is_tried_again = matches!(
-        first.ending,
-        Ending::Ambiguous | Ending::Retry { after: None }
+        (first.kind, first.retry_after),
+        (OutcomeKind::Ambiguous | OutcomeKind::Retry, None)
     );
     assert!(is_tried_again, "{first:?}");
     let second = deliver(&sink, "d2", SHORT).await;
-    assert_eq!(second.ending, Ending::Retry { after: None }, "{second:?}");
+    assert_eq!(
+        (second.kind, second.retry_after),
+        (OutcomeKind::Retry, None),
+        "{second:?}"
+    );
     kafka.cluster.broker_up(1).expect("up");
     let begun = Instant::now();
     let mut back = deliver(&sink, "d2", WAIT).await;
-    while !matches!(back.ending, Ending::Delivered { .. }) && begun.elapsed() < WAIT * 3 {
+    while back.kind != OutcomeKind::Delivered && begun.elapsed() < WAIT * 3 {
         back = deliver(&sink, "d2", WAIT).await;
     }
-    assert_eq!(back.ending, delivered(1), "{back:?}");
+    assert_eq!(end(&back), delivered(1), "{back:?}");
     assert_eq!(kafka.count("leads"), 2);
 }
 
@@ -160,13 +168,17 @@ async fn a_cluster_that_is_away_is_tried_again_and_used_when_it_is_back() {
 async fn a_producer_that_does_not_recover_is_made_anew() {
     let kafka = Kafka::start("leads");
     let sink = sink(&kafka, &json!({}));
-    assert_eq!(deliver(&sink, "d1", WAIT).await.ending, delivered(0));
+    assert_eq!(end(&deliver(&sink, "d1", WAIT).await), delivered(0));
     let errors = [Error::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER];
     kafka.cluster.request_errors(Api::Produce, &errors);
     let outcome = deliver(&sink, "d2", WAIT).await;
-    assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
+    assert_eq!(
+        (outcome.kind, outcome.retry_after),
+        (OutcomeKind::Retry, None),
+        "{outcome:?}"
+    );
     assert_eq!(outcome.rule, "kafka-fatal");
     let again = deliver(&sink, "d2", WAIT).await;
-    assert_eq!(again.ending, delivered(1), "{again:?}");
+    assert_eq!(end(&again), delivered(1), "{again:?}");
     assert_eq!(kafka.count("leads"), 2);
 }

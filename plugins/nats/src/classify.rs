@@ -55,39 +55,35 @@ pub(crate) fn outcome(failure: &Failure) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use leadgate_plugin::Ending;
+    use leadgate_plugin::OutcomeKind;
 
     use super::*;
 
     #[test]
     fn every_failure_has_its_meaning() {
-        let retry = Ending::Retry { after: None };
+        use OutcomeKind::{Ambiguous, Reauth, Rejected, Retry, Throttled};
         let refused = |code, number| Failure::Refused(code, number, "why".to_owned());
-        for (failure, ending, rule) in [
-            (
-                Failure::Unreachable("x".to_owned()),
-                retry.clone(),
-                "connection",
-            ),
-            (Failure::Login("x".to_owned()), Ending::Reauth, "login"),
-            (Failure::Forbidden, Ending::Reauth, "forbidden"),
-            (Failure::NoStream, Ending::Rejected, "no-stream"),
-            (Failure::Stranger, Ending::Ambiguous, "unreadable"),
-            (Failure::TooLarge, Ending::Rejected, "too-large"),
-            (refused(503, 10077), retry.clone(), "jetstream-10077"),
-            (refused(500, 10049), retry.clone(), "jetstream-10049"),
-            (refused(409, 10158), retry, "jetstream-10158"),
-            (
-                refused(429, 10167),
-                Ending::Throttled { after: None },
-                "jetstream-10167",
-            ),
-            (refused(400, 10054), Ending::Rejected, "jetstream-10054"),
-            (Failure::Lost, Ending::Ambiguous, "connection"),
-            (Failure::Silent, Ending::Ambiguous, "timeout"),
+        for (failure, kind, rule) in [
+            (Failure::Unreachable("x".to_owned()), Retry, "connection"),
+            (Failure::Login("x".to_owned()), Reauth, "login"),
+            (Failure::Forbidden, Reauth, "forbidden"),
+            (Failure::NoStream, Rejected, "no-stream"),
+            (Failure::Stranger, Ambiguous, "unreadable"),
+            (Failure::TooLarge, Rejected, "too-large"),
+            (refused(503, 10077), Retry, "jetstream-10077"),
+            (refused(500, 10049), Retry, "jetstream-10049"),
+            (refused(409, 10158), Retry, "jetstream-10158"),
+            (refused(429, 10167), Throttled, "jetstream-10167"),
+            (refused(400, 10054), Rejected, "jetstream-10054"),
+            (Failure::Lost, Ambiguous, "connection"),
+            (Failure::Silent, Ambiguous, "timeout"),
         ] {
             let outcome = outcome(&failure);
-            assert_eq!(outcome.ending, ending, "{failure:?}");
+            assert_eq!(
+                (outcome.kind, outcome.retry_after),
+                (kind, None),
+                "{failure:?}"
+            );
             assert_eq!(outcome.rule, rule, "{failure:?}");
         }
     }

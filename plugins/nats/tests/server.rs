@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use leadgate_plugin::{Delivery, Ending, Host, Outcome, Sink, Tables};
+use leadgate_plugin::{Delivery, Host, Outcome, OutcomeKind, Sink, Tables};
 use leadgate_sink_nats::NatsSink;
 use leadgate_tests::{Authority, Certificate, Nats};
 use serde_json::{Value, json};
@@ -38,9 +38,13 @@ async fn deliver(sink: &NatsSink, id: &str) -> Outcome {
     outcome
 }
 
-fn delivered(receipt: &str) -> Ending {
-    let receipt = receipt.to_owned();
-    Ending::Delivered { receipt }
+/// How it ended, and what was given as receipt.
+fn end(outcome: &Outcome) -> (OutcomeKind, String) {
+    (outcome.kind, outcome.receipt.clone())
+}
+
+fn delivered(receipt: &str) -> (OutcomeKind, String) {
+    (OutcomeKind::Delivered, receipt.to_owned())
 }
 
 #[tokio::test]
@@ -53,12 +57,12 @@ async fn a_lead_is_stored_once_however_often_it_is_sent() {
         &json!({"headers": {"x-who": "{{ name }}"}, "body": {"name": "{{ name }}", "store": "{{ store_id }}"}}),
     );
     let first = deliver(&sink, "d1").await;
-    assert_eq!(first.ending, delivered("LEADS seq 1"), "{first:?}");
+    assert_eq!(end(&first), delivered("LEADS seq 1"), "{first:?}");
     let again = deliver(&sink, "d1").await;
-    assert_eq!(again.ending, Ending::Duplicate, "{again:?}");
+    assert_eq!(again.kind, OutcomeKind::Duplicate, "{again:?}");
     assert_eq!(again.response, "LEADS seq 1");
     let other = deliver(&sink, "d2").await;
-    assert_eq!(other.ending, delivered("LEADS seq 2"), "{other:?}");
+    assert_eq!(end(&other), delivered("LEADS seq 2"), "{other:?}");
     assert_eq!(server.count("LEADS"), 2);
     let (subject, headers, body) = server.message("LEADS", 1);
     assert_eq!(subject, "leads.7");
@@ -73,7 +77,7 @@ async fn a_lead_is_stored_once_however_often_it_is_sent() {
 async fn a_subject_without_a_stream_is_a_dead_letter_with_help() {
     let server = Nats::start();
     let outcome = deliver(&sink(&server, &json!({})), "d1").await;
-    assert_eq!(outcome.ending, Ending::Rejected, "{outcome:?}");
+    assert_eq!(outcome.kind, OutcomeKind::Rejected, "{outcome:?}");
     assert_eq!(outcome.rule, "no-stream");
     assert!(
         outcome.reason.starts_with("no stream is bound"),
@@ -91,7 +95,7 @@ async fn a_stream_that_comes_within_a_moment_is_waited_for() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         server.add_stream("LEADS", "leads.>", &json!({}));
     });
-    assert_eq!(outcome.ending, delivered("LEADS seq 1"), "{outcome:?}");
+    assert_eq!(end(&outcome), delivered("LEADS seq 1"), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -103,20 +107,24 @@ async fn what_jetstream_refuses_is_told_apart() {
     server.add_stream("SMALL", "leads.8", &json!({"max_msg_size": 16}));
     let event = sink(&server, &json!({}));
     let first = deliver(&event, "d1").await;
-    assert_eq!(first.ending, delivered("FULL seq 1"), "{first:?}");
+    assert_eq!(end(&first), delivered("FULL seq 1"), "{first:?}");
     let second = deliver(&event, "d2").await;
-    assert_eq!(second.ending, Ending::Retry { after: None }, "{second:?}");
+    assert_eq!(
+        (second.kind, second.retry_after),
+        (OutcomeKind::Retry, None),
+        "{second:?}"
+    );
     assert_eq!(second.rule, "jetstream-10077");
     assert!(
         second.reason.contains("maximum messages exceeded"),
         "{second:?}"
     );
     let small = event.deliver(&delivery("d3", 8, WAIT)).await;
-    assert_eq!(small.ending, Ending::Rejected, "{small:?}");
+    assert_eq!(small.kind, OutcomeKind::Rejected, "{small:?}");
     assert_eq!(small.rule, "jetstream-10054");
     let large = sink(&server, &json!({"body": {"text": "x".repeat(5000)}}));
     let large = deliver(&large, "d4").await;
-    assert_eq!(large.ending, Ending::Rejected, "{large:?}");
+    assert_eq!(large.kind, OutcomeKind::Rejected, "{large:?}");
     assert_eq!(large.rule, "too-large");
 }
 
@@ -131,18 +139,18 @@ async fn logins_and_permissions() {
     server.add_stream("LEADS", "leads.>", &json!({}));
     let login = |password: &str| sink(&server, &json!({"user": "leads", "password": password}));
     let good = deliver(&login("t0p"), "d1").await;
-    assert_eq!(good.ending, delivered("LEADS seq 1"), "{good:?}");
+    assert_eq!(end(&good), delivered("LEADS seq 1"), "{good:?}");
     let seed = json!({"nkey": SEED});
     let key = deliver(&sink(&server, &seed), "d1").await;
-    assert_eq!(key.ending, Ending::Duplicate, "{key:?}");
+    assert_eq!(key.kind, OutcomeKind::Duplicate, "{key:?}");
     for wrong in [login("t0p-not"), sink(&server, &json!({}))] {
         let outcome = deliver(&wrong, "d2").await;
-        assert_eq!(outcome.ending, Ending::Reauth, "{outcome:?}");
+        assert_eq!(outcome.kind, OutcomeKind::Reauth, "{outcome:?}");
         assert_eq!(outcome.rule, "login");
     }
     let begun = Instant::now();
     let forbidden = login("t0p").deliver(&delivery("d3", 8, WAIT)).await;
-    assert_eq!(forbidden.ending, Ending::Reauth, "{forbidden:?}");
+    assert_eq!(forbidden.kind, OutcomeKind::Reauth, "{forbidden:?}");
     assert_eq!(forbidden.rule, "forbidden");
     assert!(begun.elapsed() < WAIT / 2, "the deadline was waited for");
     assert_eq!(server.count("LEADS"), 1);
@@ -166,7 +174,7 @@ async fn a_credentials_file_logs_in() {
         json!({}),
     ] {
         let outcome = deliver(&sink(&server, &wrong), "d2").await;
-        assert_eq!(outcome.ending, Ending::Reauth, "{outcome:?}");
+        assert_eq!(outcome.kind, OutcomeKind::Reauth, "{outcome:?}");
     }
 }
 
@@ -180,14 +188,18 @@ async fn a_server_that_is_away_is_tried_again_and_used_when_it_is_back() {
     server.stop();
     let begun = Instant::now();
     let mut away = deliver(&sink, "d2").await;
-    while away.ending == Ending::Ambiguous && begun.elapsed() < WAIT {
+    while away.kind == OutcomeKind::Ambiguous && begun.elapsed() < WAIT {
         // The attempt that finds the connection lost cannot know what it sent.
         away = deliver(&sink, "d2").await;
     }
-    assert_eq!(away.ending, Ending::Retry { after: None }, "{away:?}");
+    assert_eq!(
+        (away.kind, away.retry_after),
+        (OutcomeKind::Retry, None),
+        "{away:?}"
+    );
     server.restart();
     let back = deliver(&sink, "d2").await;
-    assert_eq!(back.ending, delivered("LEADS seq 2"), "{back:?}");
+    assert_eq!(end(&back), delivered("LEADS seq 2"), "{back:?}");
 }
 
 #[tokio::test]
@@ -201,13 +213,13 @@ async fn without_an_answer_it_is_ambiguous_and_the_repeat_adds_nothing() {
     let silent = sink
         .deliver(&delivery("d2", 7, Duration::from_millis(500)))
         .await;
-    assert_eq!(silent.ending, Ending::Ambiguous, "{silent:?}");
+    assert_eq!(silent.kind, OutcomeKind::Ambiguous, "{silent:?}");
     assert_eq!(silent.rule, "timeout");
     server.freeze(false);
     let again = deliver(&sink, "d2").await;
     assert_eq!(
-        again.ending,
-        Ending::Duplicate,
+        again.kind,
+        OutcomeKind::Duplicate,
         "it had been stored: {again:?}"
     );
     assert_eq!(server.count("LEADS"), 2);
@@ -227,7 +239,7 @@ async fn an_answer_that_is_cut_off_is_ambiguous() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         server.stop();
     });
-    assert_eq!(lost.ending, Ending::Ambiguous, "{lost:?}");
+    assert_eq!(lost.kind, OutcomeKind::Ambiguous, "{lost:?}");
     assert_eq!(lost.rule, "connection");
     assert!(begun.elapsed() < WAIT / 2, "the deadline was waited for");
 }
@@ -250,11 +262,11 @@ async fn tls_needs_a_server_that_is_trusted() {
     let address = format!("tls://{}", server.address());
     let trusting = json!({"servers": [address], "ca": folder.join("ca.pem")});
     let outcome = deliver(&sink(&server, &trusting), "d1").await;
-    assert_eq!(outcome.ending, delivered("LEADS seq 1"), "{outcome:?}");
+    assert_eq!(end(&outcome), delivered("LEADS seq 1"), "{outcome:?}");
     let doubting = deliver(&sink(&server, &json!({"servers": [address]})), "d2").await;
     assert_eq!(
-        doubting.ending,
-        Ending::Retry { after: None },
+        (doubting.kind, doubting.retry_after),
+        (OutcomeKind::Retry, None),
         "{doubting:?}"
     );
     assert!(doubting.reason.contains("`ca` names"), "{doubting:?}");
@@ -287,14 +299,18 @@ async fn a_server_that_vouches_for_itself_is_trusted_if_it_is_named() {
         "d1",
     )
     .await;
-    assert_eq!(outcome.ending, delivered("LEADS seq 1"), "{outcome:?}");
+    assert_eq!(end(&outcome), delivered("LEADS seq 1"), "{outcome:?}");
     for (address, ca, why) in [
         (&address, &other, "name this very certificate as `ca`"),
         (&by_name, &ours, "not for the name in `servers`"),
     ] {
         let more = json!({"servers": [address], "ca": ca});
         let outcome = deliver(&sink(&server, &more), "d2").await;
-        assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
+        assert_eq!(
+            (outcome.kind, outcome.retry_after),
+            (OutcomeKind::Retry, None),
+            "{outcome:?}"
+        );
         assert!(outcome.reason.contains(why), "{outcome:?}");
     }
 }

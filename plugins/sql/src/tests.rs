@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use leadgate_plugin::{Delivery, Ending, Host, Sink, Tables};
+use leadgate_plugin::{Delivery, Host, OutcomeKind, Sink, Tables};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -101,7 +101,7 @@ fn render_shows_what_would_be_bound() {
 async fn what_a_template_cannot_make_is_a_dead_letter_before_anything_is_sent() {
     let sink = sink(&json!({"values": {"id": "{{ other.no ~ name }}", "name": ""}}));
     let outcome = sink.deliver(&delivery(&json!("张三"))).await;
-    assert_eq!(outcome.ending, Ending::Rejected);
+    assert_eq!(outcome.kind, OutcomeKind::Rejected);
     assert_eq!(
         (outcome.rule.as_str(), outcome.reason.as_str()),
         (
@@ -119,7 +119,11 @@ async fn where_nobody_listens_it_is_tried_again() {
         drop(listener);
         let sink = sink(&json!({"url": format!("{scheme}://u:t0psecret@{address}/d")}));
         let outcome = sink.deliver(&delivery(&json!("张三"))).await;
-        assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
+        assert_eq!(
+            (outcome.kind, outcome.retry_after),
+            (OutcomeKind::Retry, None),
+            "{outcome:?}"
+        );
         assert_eq!(outcome.rule, "connection");
         assert!(outcome.reason.contains("refused"), "{outcome:?}");
         assert!(outcome.request.ends_with(&format!("{address}/d")));
@@ -148,7 +152,11 @@ async fn a_server_that_says_nothing_ends_the_attempt_in_time_and_others_wait_for
             ("timeout", "not-processed")
         );
         for outcome in [first, second] {
-            assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
+            assert_eq!(
+                (outcome.kind, outcome.retry_after),
+                (OutcomeKind::Retry, None),
+                "{outcome:?}"
+            );
         }
         let heard = server.await.expect("ended");
         assert!(!String::from_utf8_lossy(&heard).contains("t0psecret"));

@@ -17,9 +17,10 @@ use crate::delivery::Dispatcher;
 use crate::lead::{Lead, SAMPLE};
 use crate::outbox::sled::{Options, SledOutbox};
 use crate::outbox::{
-    Accepted, Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, Queue, Route,
-    SinkPolicy, State, Suspect,
+    Accepted, Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue,
+    Route, SinkPolicy, State,
 };
+use crate::plugin::OutcomeKind;
 
 /// An API with its store, without lanes: deliveries stay where they are put.
 struct Desk {
@@ -53,10 +54,10 @@ fn desk_with(min_free: u64) -> Desk {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
     let dispatcher = Dispatcher::start(Vec::new(), &queue, &clock, &metrics.delivery);
-    let reread = |suspect: &StoredSuspect| {
-        (suspect.source == "shop").then(|| {
-            let mut arrival = arrival(77, suspect.received_at);
-            if suspect.body == b"nobody" {
+    let reread = |quarantined: &StoredQuarantinedPush| {
+        (quarantined.source == "shop").then(|| {
+            let mut arrival = arrival(77, quarantined.received_at);
+            if quarantined.body == b"nobody" {
                 arrival.lead = r#"{"phone":null,"record_id":1}"#.to_owned();
             }
             arrival
@@ -73,9 +74,10 @@ fn desk_with(min_free: u64) -> Desk {
             source: "shop".to_owned(),
             tables: Tables::new(),
             reread: Arc::new(reread),
-            pushed_at: Arc::new(|suspect| Some(suspect.received_at - 900_000)),
+            pushed_at: Arc::new(|quarantined| Some(quarantined.received_at - 900_000)),
             revision: None,
             loaded_at: 0,
+            crashes: BTreeMap::new(),
             metrics,
             clock,
             token: Some(Secret::new("token".to_owned())),
@@ -185,7 +187,7 @@ impl Desk {
                 number: delivery.attempts,
                 started_at: now,
                 duration_ms: 3,
-                outcome: "rejected".to_owned(),
+                outcome: OutcomeKind::Rejected,
                 rule: "status-4xx".to_owned(),
                 reason: "the destination refused 13567658911".to_owned(),
                 receipt: String::new(),
@@ -207,7 +209,7 @@ impl Desk {
     }
 
     async fn quarantine(&self, source: &str, body: &str) {
-        let suspect = Suspect {
+        let quarantined = QuarantinedPush {
             source: source.into(),
             reason: "unparsable",
             received_at: self.admin.clock.now(),
@@ -218,7 +220,7 @@ impl Desk {
             body: body.as_bytes().to_vec(),
             ceiling: crate::config::Ceiling::default(),
         };
-        let kept = self.admin.outbox.quarantine(suspect).await;
+        let kept = self.admin.outbox.quarantine(quarantined).await;
         kept.expect("kept");
     }
 }

@@ -163,7 +163,7 @@ async fn a_cursor_of_another_list_or_of_nobody_is_a_bad_parameter() {
     let desk = desk();
     for record in 1..=3 {
         desk.accept(record).await;
-        let suspect = Suspect {
+        let quarantined = QuarantinedPush {
             source: "shop".into(),
             reason: "unparsable",
             received_at: 1_000,
@@ -174,7 +174,11 @@ async fn a_cursor_of_another_list_or_of_nobody_is_a_bad_parameter() {
             content_type: String::new(),
             body: vec![u8::try_from(record).expect("small")],
         };
-        desk.admin.outbox.quarantine(suspect).await.expect("kept");
+        desk.admin
+            .outbox
+            .quarantine(quarantined)
+            .await
+            .expect("kept");
     }
     let lists = [
         "/leads",

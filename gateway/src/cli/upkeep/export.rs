@@ -80,8 +80,8 @@ pub(super) fn import(global: &Global, file: &Path) -> Result<ExitCode, ExitCode>
         done.leads += more.leads;
         done.leads_known += more.leads_known;
         done.deliveries += more.deliveries;
-        done.suspects += more.suspects;
-        done.suspects_known += more.suspects_known;
+        done.quarantined += more.quarantined;
+        done.quarantined_known += more.quarantined_known;
         Ok(())
     };
     let stored = each(&mut lines, |line| {

@@ -13,10 +13,10 @@ use uuid::Uuid;
 use super::super::*;
 use crate::clock::Millis;
 use crate::outbox::{
-    Budget, Claim, Delivery, DeliveryId, Due, Finish, LeadId, State, StoredLead, Unavailable,
-    Wanted,
+    Budget, Claim, Delivery, DeliveryId, Due, Finish, LeadId, Pause, PauseCause, State, StoredLead,
+    Unavailable, Wanted,
 };
-use crate::plugin::Kind;
+use crate::plugin::OutcomeKind;
 
 /// Follows tokio's paused time; the wall clock can be set.
 pub(super) struct VirtualClock {
@@ -96,8 +96,8 @@ impl Destination for Arc<Script> {
 }
 
 /// Answers with `kind`.
-pub(super) fn outcome(kind: Kind) -> Outcome {
-    Outcome::of(kind, "script", "")
+pub(super) fn outcome(kind: OutcomeKind) -> Outcome {
+    Outcome::new(kind, "").rule("script")
 }
 
 /// Deliveries of one sink in memory.
@@ -268,7 +268,14 @@ impl Queue for Memory {
         self.latest.load(Ordering::Relaxed)
     }
 
-    fn paused_since(&self, _: &str) -> Option<Millis> {
-        self.paused.load(Ordering::Relaxed).then_some(0)
+    fn paused(&self, _: &str) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    fn pause_of(&self, sink: &str) -> Option<Pause> {
+        self.paused(sink).then(|| Pause {
+            since: 0,
+            cause: PauseCause::Person(String::new()),
+        })
     }
 }

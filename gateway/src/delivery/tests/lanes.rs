@@ -8,7 +8,7 @@ use super::fake::{Memory, Script, Seen, VirtualClock, outcome};
 use super::sink_config;
 use crate::config::Rate;
 use crate::outbox::{DeathReason, State};
-use crate::plugin::Kind;
+use crate::plugin::OutcomeKind;
 use crate::telemetry::metrics::Metrics;
 
 const fn seconds(seconds: u64) -> Duration {
@@ -50,6 +50,7 @@ impl Scene {
             name: "crm".into(),
             config,
             sink: Box::new(Arc::clone(&script)),
+            notes: None,
         };
         let dispatcher = Dispatcher::start(vec![target], &outbox, &shared, &metrics.delivery);
         Self {
@@ -86,7 +87,11 @@ async fn a_dead_sink_is_left_alone_probed_and_taken_up_again_without_burning_att
     config.breaker.failures = 4;
     let scene = Scene::start(20, config, Duration::ZERO, |seen| {
         let down = seen.at < seconds(100);
-        outcome(if down { Kind::Retry } else { Kind::Delivered })
+        outcome(if down {
+            OutcomeKind::Retry
+        } else {
+            OutcomeKind::Delivered
+        })
     });
 
     scene.until(seconds(5)).await;
@@ -125,9 +130,9 @@ async fn a_dead_sink_is_left_alone_probed_and_taken_up_again_without_burning_att
 async fn what_a_plugin_keeps_reaches_its_next_attempts_until_it_is_delivered() {
     let scene = Scene::start(1, sink_config(), Duration::ZERO, |seen| {
         outcome(if seen.attempt < 3 {
-            Kind::Retry
+            OutcomeKind::Retry
         } else {
-            Kind::Delivered
+            OutcomeKind::Delivered
         })
     });
     scene.delivered(1).await;
@@ -156,9 +161,9 @@ async fn while_one_probe_is_under_way_no_other_attempt_is() {
     config.breaker.failures = 2;
     let scene = Scene::start(20, config, seconds(8), |seen| {
         outcome(if seen.attempt == 1 && seen.at < seconds(1) {
-            Kind::Ambiguous
+            OutcomeKind::Ambiguous
         } else {
-            Kind::Delivered
+            OutcomeKind::Delivered
         })
     });
     // Opened at 8 s, probed from 18 s to 26 s.
@@ -177,7 +182,9 @@ async fn while_one_probe_is_under_way_no_other_attempt_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_sink_gives_its_claims_back_and_goes_on_when_resumed() {
-    let scene = Scene::start(20, sink_config(), seconds(4), |_| outcome(Kind::Delivered));
+    let scene = Scene::start(20, sink_config(), seconds(4), |_| {
+        outcome(OutcomeKind::Delivered)
+    });
     scene.until(seconds(2)).await;
     assert!(scene.memory.claims() > 2, "some are claimed ahead");
     scene.memory.pause(true);
@@ -198,10 +205,10 @@ async fn a_destination_that_throttles_holds_the_whole_sink_and_no_breaker_opens(
     config.breaker.failures = 1;
     config.concurrency = 1;
     let scene = Scene::start(5, config, Duration::ZERO, |seen| {
-        let mut outcome = outcome(Kind::Throttled);
+        let mut outcome = outcome(OutcomeKind::Throttled);
         outcome.retry_after = Some(seconds(60));
         if seen.at >= seconds(60) {
-            outcome.kind = Kind::Delivered;
+            outcome.kind = OutcomeKind::Delivered;
         }
         outcome
     });
@@ -222,9 +229,9 @@ async fn a_destination_that_throttles_holds_the_whole_sink_and_no_breaker_opens(
 #[tokio::test(start_paused = true)]
 async fn a_person_ends_the_wait_that_a_destination_asked_for() {
     let scene = Scene::start(3, sink_config(), Duration::ZERO, |seen| {
-        let mut outcome = outcome(Kind::Delivered);
+        let mut outcome = outcome(OutcomeKind::Delivered);
         if seen.at < seconds(1) {
-            outcome.kind = Kind::Throttled;
+            outcome.kind = OutcomeKind::Throttled;
             outcome.retry_after = Some(seconds(86_400));
         }
         outcome
@@ -267,7 +274,11 @@ async fn what_a_person_asks_for_is_a_probe_and_so_is_a_trial_that_was_taken() {
     let switch = Arc::clone(&up);
     let scene = Scene::start(4, config, Duration::ZERO, move |_| {
         let up = switch.load(Ordering::Relaxed);
-        outcome(if up { Kind::Delivered } else { Kind::Retry })
+        outcome(if up {
+            OutcomeKind::Delivered
+        } else {
+            OutcomeKind::Retry
+        })
     });
     scene.until(seconds(1)).await;
     assert_eq!(scene.status().breaker, BreakerState::Open);
@@ -296,7 +307,7 @@ async fn what_a_person_asks_for_is_a_probe_and_so_is_a_trial_that_was_taken() {
         .try_out("crm", b"{}".to_vec())
         .await
         .expect("it is there");
-    assert_eq!(tried.outcome.kind, Kind::Delivered);
+    assert_eq!(tried.outcome.kind, OutcomeKind::Delivered);
     scene.until(seconds(3)).await;
     assert_eq!(scene.status().breaker, BreakerState::Closed);
     assert!(scene.memory.delivered() > 0);
@@ -310,7 +321,9 @@ async fn what_is_tried_again_has_a_share_of_the_rate_and_never_all_of_it() {
         count: 10,
         per: seconds(1),
     });
-    let scene = Scene::start(0, config, Duration::ZERO, |_| outcome(Kind::Delivered));
+    let scene = Scene::start(0, config, Duration::ZERO, |_| {
+        outcome(OutcomeKind::Delivered)
+    });
     let old: Vec<_> = (0..400)
         .map(|_| scene.memory.add(scene.clock.now(), 3, false))
         .collect();
@@ -338,7 +351,7 @@ async fn what_is_tried_again_has_a_share_of_the_rate_and_never_all_of_it() {
 #[tokio::test(start_paused = true)]
 async fn a_sinks_metrics_are_there_before_anything_happens() {
     let scene = Scene::start(0, sink_config(), Duration::ZERO, |_| {
-        outcome(Kind::Delivered)
+        outcome(OutcomeKind::Delivered)
     });
     let text = scene.metrics.text();
     for line in [
@@ -358,7 +371,7 @@ async fn a_sinks_metrics_are_there_before_anything_happens() {
 async fn attempts_are_counted_from_the_fresh_budget() {
     let mut config = sink_config();
     config.retry.max_attempts = 3;
-    let scene = Scene::start(0, config, Duration::ZERO, |_| outcome(Kind::Retry));
+    let scene = Scene::start(0, config, Duration::ZERO, |_| outcome(OutcomeKind::Retry));
     let id = scene.memory.add(scene.clock.now(), 10, false);
     scene.until(seconds(60)).await;
     let delivery = scene.memory.state(id);
@@ -373,7 +386,7 @@ async fn attempts_are_counted_from_the_fresh_budget() {
 #[tokio::test(start_paused = true)]
 async fn a_lead_is_updated_only_for_a_sink_that_had_it() {
     let scene = Scene::start(0, sink_config(), Duration::ZERO, |_| {
-        outcome(Kind::Delivered)
+        outcome(OutcomeKind::Delivered)
     });
     scene.memory.add(scene.clock.now(), 0, false);
     scene.delivered(1).await;
@@ -392,7 +405,9 @@ async fn a_clock_that_is_set_back_holds_nobody() {
         count: 1,
         per: seconds(2),
     });
-    let scene = Scene::start(10, config, Duration::ZERO, |_| outcome(Kind::Delivered));
+    let scene = Scene::start(10, config, Duration::ZERO, |_| {
+        outcome(OutcomeKind::Delivered)
+    });
     scene.until(seconds(5)).await;
     assert_eq!(scene.memory.delivered(), 3);
     scene.clock.set_by(-1_000);
@@ -407,9 +422,9 @@ async fn a_retry_is_found_soon_after_the_clock_is_set_forward() {
     config.retry.first = seconds(3600);
     config.retry.max = seconds(3600);
     let scene = Scene::start(1, config, Duration::ZERO, |seen| {
-        let mut outcome = outcome(Kind::Delivered);
+        let mut outcome = outcome(OutcomeKind::Delivered);
         if seen.attempt == 1 {
-            outcome.kind = Kind::Retry;
+            outcome.kind = OutcomeKind::Retry;
             outcome.retry_after = Some(seconds(3600));
         }
         outcome
@@ -425,7 +440,7 @@ async fn a_retry_is_found_soon_after_the_clock_is_set_forward() {
 async fn a_broken_outbox_is_asked_again_soon_although_the_clock_was_set_back() {
     let hour = 3_600_000;
     let scene = Scene::start(0, sink_config(), Duration::ZERO, |_| {
-        outcome(Kind::Delivered)
+        outcome(OutcomeKind::Delivered)
     });
     scene.memory.broken.store(true, Ordering::Relaxed);
     scene.memory.add(scene.clock.now() - 2 * hour, 0, false);
@@ -439,15 +454,19 @@ async fn a_broken_outbox_is_asked_again_soon_although_the_clock_was_set_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_gives_back_what_was_claimed_and_records_what_was_under_way() {
-    let scene = Scene::start(20, sink_config(), seconds(9), |_| outcome(Kind::Delivered));
+    let scene = Scene::start(20, sink_config(), seconds(9), |_| {
+        outcome(OutcomeKind::Delivered)
+    });
     scene.until(seconds(1)).await;
     let (memory, script) = (scene.memory, scene.script);
     scene.dispatcher.stop(seconds(3)).await;
     assert_eq!((memory.claims(), memory.delivered()), (0, 0));
     assert_eq!(script.seen().len(), 2);
     let deliveries = memory.deliveries.lock().expect("no panics");
-    let ambiguous = deliveries
-        .values()
-        .filter(|(one, _)| one.history.iter().any(|one| one.outcome == "ambiguous"));
+    let ambiguous = deliveries.values().filter(|(one, _)| {
+        one.history
+            .iter()
+            .any(|one| one.outcome == OutcomeKind::Ambiguous)
+    });
     assert_eq!(ambiguous.count(), 2);
 }

@@ -11,7 +11,7 @@ use super::super::*;
 use super::fake::{Memory, VirtualClock, outcome};
 use super::sink_config;
 use crate::outbox::State;
-use crate::plugin::Kind;
+use crate::plugin::OutcomeKind;
 use crate::telemetry::metrics::Metrics;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,19 +61,19 @@ impl Destination for Arc<World> {
                 .get(&call.id)
                 .copied();
             let (kind, takes) = match all.or(own).unwrap_or(Fate::Taken) {
-                Fate::Taken => (Kind::Delivered, Duration::from_millis(20)),
-                Fate::Slow => (Kind::Delivered, seconds(2)),
-                Fate::Error => (Kind::Retry, Duration::from_millis(5)),
-                Fate::Reset => (Kind::Ambiguous, Duration::from_millis(5)),
-                Fate::Hang => (Kind::Ambiguous, call.timeout),
-                Fate::Throttled => (Kind::Throttled, Duration::from_millis(5)),
+                Fate::Taken => (OutcomeKind::Delivered, Duration::from_millis(20)),
+                Fate::Slow => (OutcomeKind::Delivered, seconds(2)),
+                Fate::Error => (OutcomeKind::Retry, Duration::from_millis(5)),
+                Fate::Reset => (OutcomeKind::Ambiguous, Duration::from_millis(5)),
+                Fate::Hang => (OutcomeKind::Ambiguous, call.timeout),
+                Fate::Throttled => (OutcomeKind::Throttled, Duration::from_millis(5)),
             };
             tokio::time::sleep(takes).await;
             let mut outcome = outcome(kind);
-            if kind == Kind::Throttled {
+            if kind == OutcomeKind::Throttled {
                 outcome.retry_after = Some(seconds(60));
             }
-            if kind == Kind::Delivered {
+            if kind == OutcomeKind::Delivered {
                 let now = self.clock.monotonic();
                 self.taken.lock().expect("no panics").insert(call.id, now);
             }
@@ -123,6 +123,7 @@ impl Lane {
             name: "crm".into(),
             config,
             sink: Box::new(Arc::clone(&world)),
+            notes: None,
         };
         let metrics = Metrics::new().delivery;
         let dispatcher = Dispatcher::start(vec![target], &outbox, &shared, &metrics);

@@ -1,4 +1,4 @@
-//! Accepting: a lead with its identity, its index entries and its deliveries; a suspect.
+//! Accepting: a lead with its identity, its index entries and its deliveries; a quarantined push.
 //!
 //! | `on_update` | an earlier revision waits for the sink | then |
 //! |---|---|---|
@@ -20,6 +20,7 @@ use crate::outbox::{
     Accepted, Attempt, Budget, DeathReason, Delivery, DeliveryId, LeadId, QuarantineCount,
     QuarantineId, Quarantined, Route, State,
 };
+use leadgate_plugin::OutcomeKind;
 
 /// A lead, encoded by the thread that received it.
 pub(super) struct EncodedLead {
@@ -33,8 +34,8 @@ pub(super) struct EncodedLead {
     pub(super) routes: Vec<Route>,
 }
 
-/// A suspect, encoded by the thread that received it.
-pub(super) struct EncodedSuspect {
+/// A quarantined push, encoded by the thread that received it.
+pub(super) struct EncodedQuarantinedPush {
     pub(super) record: Vec<u8>,
     pub(super) source: Arc<str>,
     /// Of its signature, and of its content.
@@ -237,7 +238,7 @@ impl Group<'_> {
                 number: 0,
                 started_at: leg.now,
                 duration_ms: 0,
-                outcome: "rejected".to_owned(),
+                outcome: OutcomeKind::Rejected,
                 rule: "when".to_owned(),
                 reason: why.clone(),
                 receipt: String::new(),
@@ -259,37 +260,40 @@ impl Group<'_> {
     }
 
     /// Adds a push for a person, unless its like is kept already, or as much as may be.
-    pub(super) fn quarantine(&mut self, suspect: &EncodedSuspect) -> Result<Quarantined, Fault> {
-        for tag in &suspect.tags {
+    pub(super) fn quarantine(
+        &mut self,
+        quarantined: &EncodedQuarantinedPush,
+    ) -> Result<Quarantined, Fault> {
+        for tag in &quarantined.tags {
             if self.indexed(tag)?.is_some() {
                 self.totals.duplicate += 1;
                 return Ok(Quarantined::Duplicate);
             }
         }
-        let mut count = self.quarantine_count(&suspect.source)?;
-        let now = suspect.received_at;
-        if count.entries >= suspect.ceiling.max_entries
-            || count.bytes.saturating_add(suspect.size) > suspect.ceiling.max_bytes
+        let mut count = self.quarantine_count(&quarantined.source)?;
+        let now = quarantined.received_at;
+        if count.entries >= quarantined.ceiling.max_entries
+            || count.bytes.saturating_add(quarantined.size) > quarantined.ceiling.max_bytes
         {
             if count.not_kept == 0 {
                 count.first_not_kept_at = now;
             }
             count.not_kept += 1;
             count.last_not_kept_at = now;
-            self.put_quarantine_count(&suspect.source, &count);
+            self.put_quarantine_count(&quarantined.source, &count);
             return Ok(Quarantined::Full);
         }
         let id = QuarantineId(self.new_id(now));
         self.keep(
             id,
-            &suspect.record,
-            &suspect.tags,
-            (&suspect.source, suspect.size),
+            &quarantined.record,
+            &quarantined.tags,
+            (&quarantined.source, quarantined.size),
         )?;
         Ok(Quarantined::New(id))
     }
 
-    /// Stores a suspect with its index entries and its counts.
+    /// Stores a quarantined push with its index entries and its counts.
     pub(super) fn keep(
         &mut self,
         id: QuarantineId,

@@ -7,12 +7,12 @@ use super::SledOutbox;
 use super::fault::Fault;
 use super::key;
 use super::list::{Reader, encode_cursor};
-use super::record::{self, LeadRecord, SuspectRecord, Unreadable};
+use super::record::{self, LeadRecord, QuarantineRecord, Unreadable};
 use super::survey::sink_at;
 use super::whole::{Whole, gather};
 use crate::outbox::{
-    EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead, ExportedRevision,
-    ExportedSuspect, LeadId, QuarantineId, Unavailable, UpkeepError,
+    EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
+    ExportedQuarantinedPush, ExportedRevision, LeadId, QuarantineId, Unavailable, UpkeepError,
 };
 
 type Each<'a> = &'a mut dyn FnMut(Exported) -> std::io::Result<()>;
@@ -66,8 +66,8 @@ impl Reader {
         if let Some(lead) = open {
             each(self.with_deliveries(lead)?)?;
         }
-        gather(&self.tree, key::SUSPECT, |whole| {
-            each(Exported::Suspect(self.exported_suspect(&whole)?))
+        gather(&self.tree, key::QUARANTINE, |whole| {
+            each(Exported::Quarantined(self.exported_quarantined(&whole)?))
         })
     }
 
@@ -101,20 +101,20 @@ impl Reader {
         })
     }
 
-    fn exported_suspect(&self, whole: &Whole) -> Result<ExportedSuspect, Fault> {
+    fn exported_quarantined(&self, whole: &Whole) -> Result<ExportedQuarantinedPush, Fault> {
         let id = key::id_after_room(&whole.name).map(QuarantineId);
-        let bytes = self.vault.unseal(key::SUSPECT, &whole.bytes)?;
-        let suspect: SuspectRecord<'_> = record::decode(&bytes)?;
-        Ok(ExportedSuspect {
+        let bytes = self.vault.unseal(key::QUARANTINE, &whole.bytes)?;
+        let quarantined: QuarantineRecord<'_> = record::decode(&bytes)?;
+        Ok(ExportedQuarantinedPush {
             id: id.ok_or(Unreadable::Damaged)?,
-            source: suspect.source.to_owned(),
-            reason: suspect.reason.to_owned(),
-            received_at: suspect.received_at,
-            request_id: suspect.request_id.map(str::to_owned),
-            query: suspect.query.to_owned(),
-            content_type: suspect.content_type.to_owned(),
-            body: STANDARD.encode(suspect.body),
-            fingerprint: encode_cursor(&suspect.fingerprint),
+            source: quarantined.source.to_owned(),
+            reason: quarantined.reason.to_owned(),
+            received_at: quarantined.received_at,
+            request_id: quarantined.request_id.map(str::to_owned),
+            query: quarantined.query.to_owned(),
+            content_type: quarantined.content_type.to_owned(),
+            body: STANDARD.encode(quarantined.body),
+            fingerprint: encode_cursor(&quarantined.fingerprint),
         })
     }
 }

@@ -6,7 +6,7 @@
 //! | `m/totals` | counts, written with every commit |
 //! | `m/index-key` | the key that hashes what is found by, sealed like a record |
 //! | `s` name | number of a sink (u32) |
-//! | `m/index`, `b`, `j` | by what leads and suspects are found, see [`super::index`] |
+//! | `m/index`, `b`, `j` | by what leads and quarantined pushes are found, see [`super::index`] |
 //! | `i` lead | the content hashes of its revisions |
 //! | `l` lead revision part | a lead revision, in parts of at most [`super::record::PART`] bytes |
 //! | `o` lead sink revision | id of the delivery of that revision for that sink |
@@ -15,7 +15,7 @@
 //! | `d` sink delivery | a delivery that is done: delivered, superseded or cancelled |
 //! | `x` sink delivery | a dead letter |
 //! | `u` quarantine part | a push kept aside |
-//! | `p` name | since when that sink is paused (i64) |
+//! | `p` name | since when that sink is paused (i64), and why |
 //! | `a` source | how much of a source is kept aside |
 //! | `n` lead | nothing: no sink ever wanted that lead, it has no delivery |
 //! | `k` sink name | what the sink's plugin keeps under that name, sealed |
@@ -130,7 +130,7 @@ pub(super) const WAITING: u8 = b'w';
 pub(super) const DONE: u8 = b'd';
 pub(super) const DEAD: u8 = b'x';
 pub(super) const LEAD: u8 = b'l';
-pub(super) const SUSPECT: u8 = b'u';
+pub(super) const QUARANTINE: u8 = b'u';
 
 pub(super) const UNROUTED: u8 = b'n';
 pub(super) const STATE: u8 = b'k';
@@ -171,7 +171,7 @@ pub(super) fn read_order(key: &[u8]) -> Option<(SinkNumber, u32)> {
 
 /// Kind of tag: a lead's identity. Smaller kinds are fields that a lead is found by.
 pub(super) const IDENTITY: u8 = 0xf0;
-/// Kind of tag: what makes two suspects the same.
+/// Kind of tag: what makes two quarantined pushes the same.
 pub(super) const FINGERPRINT: u8 = 0xf1;
 
 pub(super) fn tag(kind: u8, hash: &[u8; 32]) -> Tag {
@@ -228,7 +228,7 @@ pub(super) fn quarantine_count(source: &str) -> Vec<u8> {
     [&[QUARANTINE_COUNT], source.as_bytes()].concat()
 }
 
-/// Prefix of all parts of a suspect.
+/// Prefix of all parts of a quarantined push.
 pub(super) fn quarantine_of(id: QuarantineId) -> Vec<u8> {
     [b"u".as_slice(), id.0.as_bytes()].concat()
 }

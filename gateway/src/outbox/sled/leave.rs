@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::fault::Fault;
 use super::group::{Group, Kept};
 use super::key;
-use super::record::{self, LeadRecord, SuspectRecord, Unreadable};
+use super::record::{self, LeadRecord, QuarantineRecord, Unreadable};
 use crate::clock::Millis;
 use crate::outbox::{DeliveryId, LeadId, QuarantineId, Retention, State};
 
@@ -111,7 +111,7 @@ impl Group<'_> {
             .unwrap_or(0))
     }
 
-    /// Removes a suspect with its fingerprint; `false` if it is not there.
+    /// Removes a quarantined push with its fingerprint; `false` if it is not there.
     pub(super) fn discard(&mut self, id: QuarantineId) -> Result<bool, Fault> {
         let parts = self.writes.scan(&key::quarantine_of(id))?;
         if parts.is_empty() {
@@ -121,8 +121,8 @@ impl Group<'_> {
         for (key, _) in parts {
             self.writes.remove(key);
         }
-        if let Ok(bytes) = self.on.vault.unseal(key::SUSPECT, &sealed)
-            && let Ok(record) = record::decode::<SuspectRecord<'_>>(&bytes)
+        if let Ok(bytes) = self.on.vault.unseal(key::QUARANTINE, &sealed)
+            && let Ok(record) = record::decode::<QuarantineRecord<'_>>(&bytes)
         {
             for hash in [record.fingerprint, record.content(self.on.vault)] {
                 let tag = key::tag(key::FINGERPRINT, &hash);

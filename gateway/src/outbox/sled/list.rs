@@ -13,12 +13,13 @@ use super::group::Sinks;
 use super::index::{Index, Tag};
 use super::key::{self, SinkNumber};
 use super::leave::created_at;
-use super::record::{self, LeadRecord, SuspectRecord, Unreadable};
+use super::record::{self, LeadRecord, QuarantineRecord, Unreadable};
 use super::vault::Vault;
 use crate::clock::Millis;
 use crate::outbox::{
-    Delivery, DeliveryId, Expiring, Filter, History, LeadId, Listed, Page, Paged, QuarantineCount,
-    QuarantineId, Retention, State, StateName, StoredLead, StoredSuspect, Totals,
+    Delivery, DeliveryId, Expiring, Filter, History, LeadId, Listed, Page, Paged, Pause,
+    QuarantineCount, QuarantineId, Retention, State, StateName, StoredLead, StoredQuarantinedPush,
+    Totals,
 };
 
 /// Records looked at for one page of a list, at most.
@@ -46,11 +47,9 @@ impl Reader {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since when it is paused, if it is; 0 if that is not known.
-    pub(super) fn paused(&self, sink: &str) -> Result<Option<Millis>, Fault> {
-        let since = self.tree.get(key::paused(sink))?;
-        let read = |since: &[u8]| since.try_into().map_or(0, Millis::from_be_bytes);
-        Ok(since.map(|since| read(&since)))
+    pub(super) fn pause(&self, sink: &str) -> Result<Option<Pause>, Fault> {
+        let stored = self.tree.get(key::paused(sink))?;
+        Ok(stored.map(|stored| Pause::decode(&stored)))
     }
 
     /// Reads a record that may be in several parts.
@@ -117,7 +116,7 @@ impl Reader {
         match of {
             Paged::Leads => *room == key::LEAD && key.len() == 17,
             Paged::Unrouted => *room == key::UNROUTED && key.len() == 17,
-            Paged::Suspects => *room == key::SUSPECT && key.len() == 17,
+            Paged::Quarantine => *room == key::QUARANTINE && key.len() == 17,
             Paged::Deliveries(filter) => {
                 let sink = key.get(1..5).and_then(|bytes| bytes.try_into().ok());
                 let sink = sink.map(SinkNumber::from_be_bytes);
@@ -278,25 +277,25 @@ impl Reader {
         Ok(deliveries)
     }
 
-    pub(super) fn suspects(
+    pub(super) fn quarantined_pushes(
         &self,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<StoredSuspect>, Fault> {
+    ) -> Result<Page<StoredQuarantinedPush>, Fault> {
         let from = after
             .and_then(decode_cursor)
-            .unwrap_or_else(|| vec![key::SUSPECT]);
+            .unwrap_or_else(|| vec![key::QUARANTINE]);
         let mut page = Page {
             items: Vec::new(),
             next: None,
         };
-        for id in self.suspect_ids(&from) {
+        for id in self.quarantine_ids(&from) {
             let id = id?;
             if page.items.len() == limit {
                 page.next = Some(encode_cursor(&key::quarantine_of(id)));
                 break;
             }
-            page.items.extend(self.suspect(id)?);
+            page.items.extend(self.quarantined_push(id)?);
         }
         Ok(page)
     }
@@ -311,8 +310,8 @@ impl Reader {
         Ok(counts)
     }
 
-    fn suspect_ids(&self, from: &[u8]) -> impl Iterator<Item = Result<QuarantineId, Fault>> {
-        let end = [key::SUSPECT + 1];
+    fn quarantine_ids(&self, from: &[u8]) -> impl Iterator<Item = Result<QuarantineId, Fault>> {
+        let end = [key::QUARANTINE + 1];
         let mut seen = None;
         self.tree
             .range(from..end.as_slice())
@@ -328,24 +327,27 @@ impl Reader {
             })
     }
 
-    pub(super) fn suspect(&self, id: QuarantineId) -> Result<Option<StoredSuspect>, Fault> {
+    pub(super) fn quarantined_push(
+        &self,
+        id: QuarantineId,
+    ) -> Result<Option<StoredQuarantinedPush>, Fault> {
         let Some(sealed) = self.parts(&key::quarantine_of(id))? else {
             return Ok(None);
         };
-        let bytes = self.vault.unseal(key::SUSPECT, &sealed)?;
-        let record: SuspectRecord<'_> = record::decode(&bytes)?;
+        let bytes = self.vault.unseal(key::QUARANTINE, &sealed)?;
+        let record: QuarantineRecord<'_> = record::decode(&bytes)?;
         Ok(Some(record.stored(id)))
     }
 
-    /// Suspects whose time is over.
-    pub(super) fn old_suspects(
+    /// Quarantined pushes whose time is over.
+    pub(super) fn old_quarantined(
         &self,
         keep: Retention,
         now: Millis,
         limit: usize,
     ) -> Result<Vec<QuarantineId>, Fault> {
         let mut old = Vec::new();
-        for id in self.suspect_ids(&[key::SUSPECT]) {
+        for id in self.quarantine_ids(&[key::QUARANTINE]) {
             let id = id?;
             let ends = created_at(LeadId(id.0)).saturating_add(keep.dead_ms);
             if ends > now.min(keep.dead_by) || old.len() == limit {
@@ -363,7 +365,7 @@ impl Reader {
         let note = |first: &mut Option<Millis>, ends: Millis| {
             *first = Some(first.map_or(ends, |first| first.min(ends)));
         };
-        for id in self.suspect_ids(&[key::SUSPECT]) {
+        for id in self.quarantine_ids(&[key::QUARANTINE]) {
             let ends = created_at(LeadId(id?.0)).saturating_add(keep.dead_ms);
             if ends > until {
                 break;

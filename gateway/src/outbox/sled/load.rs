@@ -12,12 +12,12 @@ use super::index::Tag;
 use super::key;
 use super::list::decode_cursor;
 use super::open::{check_format, private};
-use super::record::{self, IdentityRecord, LeadRecord, SuspectRecord};
+use super::record::{self, IdentityRecord, LeadRecord, QuarantineRecord};
 use super::vault::Vault;
 use super::{CONTENT, SledOutbox, engine};
 use crate::outbox::{
-    ExportHeader, Exported, ExportedLead, ExportedRevision, ExportedSuspect, Imported, Unavailable,
-    UpkeepError,
+    ExportHeader, Exported, ExportedLead, ExportedQuarantinedPush, ExportedRevision, Imported,
+    Unavailable, UpkeepError,
 };
 use crate::seal::{IndexKey, OutboxKey};
 
@@ -82,26 +82,26 @@ impl SledOutbox {
                 let revisions = revisions.map_err(named)?;
                 Ok(Ready::Lead(lead, revisions))
             }
-            Exported::Suspect(suspect) => {
-                let named = |why| format!("quarantined push {}: {why}", suspect.id);
-                let body = STANDARD.decode(&suspect.body);
+            Exported::Quarantined(quarantined) => {
+                let named = |why| format!("quarantined push {}: {why}", quarantined.id);
+                let body = STANDARD.decode(&quarantined.body);
                 let body = body.map_err(|_| named("its body is not base64".to_owned()))?;
-                let fingerprint = hex(&suspect.fingerprint).map_err(named)?;
-                let record = SuspectRecord {
-                    source: &suspect.source,
-                    reason: &suspect.reason,
-                    received_at: suspect.received_at,
-                    request_id: suspect.request_id.as_deref(),
-                    query: &suspect.query,
-                    content_type: &suspect.content_type,
+                let fingerprint = hex(&quarantined.fingerprint).map_err(named)?;
+                let record = QuarantineRecord {
+                    source: &quarantined.source,
+                    reason: &quarantined.reason,
+                    received_at: quarantined.received_at,
+                    request_id: quarantined.request_id.as_deref(),
+                    query: &quarantined.query,
+                    content_type: &quarantined.content_type,
                     body: &body,
                     fingerprint,
                 };
                 let hashes = [fingerprint, record.content(&self.vault)];
                 let tags = hashes.map(|hash| key::tag(key::FINGERPRINT, &hash));
                 let size = record.size();
-                let sealed = record::seal(&self.vault, key::SUSPECT, &record);
-                Ok(Ready::Suspect(suspect, sealed, tags, size))
+                let sealed = record::seal(&self.vault, key::QUARANTINE, &record);
+                Ok(Ready::Quarantined(quarantined, sealed, tags, size))
             }
         }
     }
@@ -143,7 +143,7 @@ impl SledOutbox {
 
 enum Ready {
     Lead(ExportedLead, Vec<ReadyRevision>),
-    Suspect(ExportedSuspect, Vec<u8>, [Tag; 2], u64),
+    Quarantined(ExportedQuarantinedPush, Vec<u8>, [Tag; 2], u64),
 }
 
 struct ReadyRevision {
@@ -157,13 +157,13 @@ impl Group<'_> {
     fn load(&mut self, one: Ready, done: &mut Imported) -> Result<(), Fault> {
         match one {
             Ready::Lead(lead, revisions) => self.load_lead(lead, &revisions, done),
-            Ready::Suspect(suspect, record, tags, size) => {
+            Ready::Quarantined(quarantined, record, tags, size) => {
                 if self.indexed(&tags[0])?.is_some() || self.indexed(&tags[1])?.is_some() {
-                    done.suspects_known += 1;
+                    done.quarantined_known += 1;
                     return Ok(());
                 }
-                self.keep(suspect.id, &record, &tags, (&suspect.source, size))?;
-                done.suspects += 1;
+                self.keep(quarantined.id, &record, &tags, (&quarantined.source, size))?;
+                done.quarantined += 1;
                 Ok(())
             }
         }

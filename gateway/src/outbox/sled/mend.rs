@@ -16,7 +16,7 @@ use super::group;
 use super::index::{Change, Compactor, Entry, Index};
 use super::key::{self, SinkNumber};
 use super::list::Reader;
-use super::record::{self, IdentityRecord, LeadRecord, SuspectRecord, Unreadable};
+use super::record::{self, IdentityRecord, LeadRecord, QuarantineRecord, Unreadable};
 use super::survey::sink_at;
 use super::whole::gather;
 use super::words::words;
@@ -56,7 +56,7 @@ pub(super) fn mend(reader: &Reader, saved: &mut Salvaged) -> Result<u64, Fault> 
         sink.dead.clear();
     }
     mend.leads()?;
-    mend.suspects()?;
+    mend.quarantined_pushes()?;
     mend.lost_deliveries()?;
     clear(&reader.tree, b"o")?;
     mend.deliveries()?;
@@ -142,24 +142,24 @@ impl Mend<'_> {
         self.index.write(tree, &mut self.compactor, changes)
     }
 
-    fn suspects(&mut self) -> Result<(), Fault> {
+    fn quarantined_pushes(&mut self) -> Result<(), Fault> {
         let reader = self.reader;
         let mut counts: BTreeMap<String, QuarantineCount> = BTreeMap::new();
-        gather(&reader.tree, key::SUSPECT, |whole| {
+        gather(&reader.tree, key::QUARANTINE, |whole| {
             let id = key::id_after_room(&whole.name).map(QuarantineId);
-            let plain = needed(reader.vault.unseal(key::SUSPECT, &whole.bytes))?;
-            let suspect = plain
+            let plain = needed(reader.vault.unseal(key::QUARANTINE, &whole.bytes))?;
+            let quarantined = plain
                 .as_deref()
-                .and_then(|bytes| record::decode::<SuspectRecord<'_>>(bytes).ok());
-            let (Some(id), Some(suspect), true) = (id, suspect, whole.contiguous) else {
+                .and_then(|bytes| record::decode::<QuarantineRecord<'_>>(bytes).ok());
+            let (Some(id), Some(quarantined), true) = (id, quarantined, whole.contiguous) else {
                 return self.drop_record("its record is damaged", &whole.name);
             };
             self.totals.in_quarantine += 1;
-            self.saved.suspects += 1;
-            let count = counts.entry(suspect.source.to_owned()).or_default();
+            self.saved.quarantined += 1;
+            let count = counts.entry(quarantined.source.to_owned()).or_default();
             count.entries += 1;
-            count.bytes += suspect.size();
-            let mut hashes = vec![suspect.fingerprint, suspect.content(&reader.vault)];
+            count.bytes += quarantined.size();
+            let mut hashes = vec![quarantined.fingerprint, quarantined.content(&reader.vault)];
             hashes.dedup();
             let tag = |hash| key::tag(key::FINGERPRINT, hash);
             let changes = hashes

@@ -58,7 +58,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-use self::accept::{EncodedLead, EncodedSuspect};
+use self::accept::{EncodedLead, EncodedQuarantinedPush};
 pub use self::backup::{check, restore};
 pub(crate) use self::engine::in_use;
 use self::index::Tag;
@@ -67,16 +67,16 @@ pub use self::key_file::missing_key;
 use self::list::Reader;
 pub use self::load::adopt;
 pub use self::open::{OpenError, Options};
-use self::record::{LeadRecord, SuspectRecord};
+use self::record::{LeadRecord, QuarantineRecord};
 use self::shared::Shared;
 pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::{
     Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,
     Exported, Filter, Find, Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, Paged,
-    QuarantineCount, QuarantineId, Quarantined, Queue, Refusal, Repair, Repaired, Resealed,
-    Retention, StoredLead, StoredSuspect, Suspect, Swept, Timekeeping, Totals, Unavailable,
-    UpkeepError, Wanted,
+    Pause, PauseCause, QuarantineCount, QuarantineId, Quarantined, QuarantinedPush, Queue, Refusal,
+    Repair, Repaired, Resealed, Retention, StoredLead, StoredQuarantinedPush, Swept, Timekeeping,
+    Totals, Unavailable, UpkeepError, Wanted,
 };
 use crate::clock::{Clock, Millis, SystemClock};
 
@@ -110,32 +110,35 @@ impl Intake for SledOutbox {
             .boxed()
     }
 
-    fn quarantine(&self, suspect: Suspect) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
-        let mut record = SuspectRecord {
-            source: &suspect.source,
-            reason: suspect.reason,
-            received_at: suspect.received_at,
-            request_id: suspect.request_id.as_deref(),
-            query: &suspect.query,
-            content_type: &suspect.content_type,
-            body: &suspect.body,
+    fn quarantine(
+        &self,
+        quarantined: QuarantinedPush,
+    ) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
+        let mut record = QuarantineRecord {
+            source: &quarantined.source,
+            reason: quarantined.reason,
+            received_at: quarantined.received_at,
+            request_id: quarantined.request_id.as_deref(),
+            query: &quarantined.query,
+            content_type: &quarantined.content_type,
+            body: &quarantined.body,
             fingerprint: [0; 32],
         };
         let content = record.content(&self.vault);
-        record.fingerprint = match suspect.signature.as_bytes() {
+        record.fingerprint = match quarantined.signature.as_bytes() {
             [] => content,
             signature => self.vault.index(
                 FINGERPRINT,
-                &[suspect.source.as_bytes(), b"signature", signature],
+                &[quarantined.source.as_bytes(), b"signature", signature],
             ),
         };
-        let encoded = EncodedSuspect {
+        let encoded = EncodedQuarantinedPush {
             tags: [record.fingerprint, content].map(|hash| key::tag(key::FINGERPRINT, &hash)),
             size: record.size(),
-            record: record::seal(&self.vault, key::SUSPECT, &record),
-            source: Arc::clone(&suspect.source),
-            received_at: suspect.received_at,
-            ceiling: suspect.ceiling,
+            record: record::seal(&self.vault, key::QUARANTINE, &record),
+            source: Arc::clone(&quarantined.source),
+            received_at: quarantined.received_at,
+            ceiling: quarantined.ceiling,
         };
         self.arrive(move |group| group.quarantine(&encoded))
     }
@@ -180,8 +183,12 @@ impl Queue for SledOutbox {
         self.shared.time().belief.bound(now)
     }
 
-    fn paused_since(&self, sink: &str) -> Option<Millis> {
-        self.shared.paused_since(sink)
+    fn paused(&self, sink: &str) -> bool {
+        self.shared.paused(sink)
+    }
+
+    fn pause_of(&self, sink: &str) -> Option<Pause> {
+        self.shared.pause_of(sink)
     }
 }
 
@@ -237,23 +244,26 @@ impl Outbox for SledOutbox {
         self.write(move |group| group.erase(id))
     }
 
-    fn suspects(
+    fn quarantined_pushes(
         &self,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<StoredSuspect>, Unavailable> {
-        Ok(self.reader.suspects(after, limit)?)
+    ) -> Result<Page<StoredQuarantinedPush>, Unavailable> {
+        Ok(self.reader.quarantined_pushes(after, limit)?)
     }
 
     fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Unavailable> {
         Ok(self.reader.quarantine_counts()?)
     }
 
-    fn suspect(&self, id: QuarantineId) -> Result<Option<StoredSuspect>, Unavailable> {
-        Ok(self.reader.suspect(id)?)
+    fn quarantined_push(
+        &self,
+        id: QuarantineId,
+    ) -> Result<Option<StoredQuarantinedPush>, Unavailable> {
+        Ok(self.reader.quarantined_push(id)?)
     }
 
-    fn admit(
+    fn release(
         &self,
         id: QuarantineId,
         arrival: Arrival,
@@ -276,17 +286,23 @@ impl Outbox for SledOutbox {
         self.write(move |group| group.discard(id))
     }
 
-    fn pause(&self, sink: &str, paused: bool) -> BoxFuture<'static, Result<(), Unavailable>> {
+    fn pause(
+        &self,
+        sink: &str,
+        cause: Option<PauseCause>,
+    ) -> BoxFuture<'static, Result<(), Unavailable>> {
         let name = sink.to_owned();
         let shared = Arc::clone(&self.shared);
-        let since = paused.then(|| shared.paused_since(sink).unwrap_or(SystemClock.now()));
+        let since = shared.pause_of(sink).map(|pause| pause.since);
+        let since = since.unwrap_or_else(|| SystemClock.now());
+        let pause = cause.map(|cause| Pause { since, cause });
         let write = self.write({
-            let name = name.clone();
+            let (name, pause) = (name.clone(), pause.clone());
             move |group| {
                 let known = group.on.sinks.named(&name)?;
-                if let Some(since) = since {
-                    let since = since.to_be_bytes();
-                    group.writes.put(key::paused(&known.name), since.as_slice());
+                if let Some(pause) = pause {
+                    let pause = pause.encode();
+                    group.writes.put(key::paused(&known.name), pause.as_slice());
                 } else {
                     group.writes.remove(key::paused(&known.name));
                 }
@@ -295,7 +311,7 @@ impl Outbox for SledOutbox {
         });
         async move {
             write.await?;
-            shared.set_paused(&name, since);
+            shared.set_pause(&name, pause);
             Ok(())
         }
         .boxed()
@@ -373,9 +389,9 @@ impl Outbox for SledOutbox {
             return Ok(swept);
         }
         if from.is_none() {
-            let old = self.reader.old_suspects(keep, now, limit)?;
+            let old = self.reader.old_quarantined(keep, now, limit)?;
             let gone = self.write_each(old, |group, id| Ok(group.discard(id)?.then_some(())))?;
-            swept.suspects = gone.len() as u64;
+            swept.quarantined = gone.len() as u64;
         }
         let (leads, next) = self.reader.old_leads(keep, now, from, limit)?;
         let gone = self.write_each(leads, move |group, id| group.expire(id, keep, now))?;

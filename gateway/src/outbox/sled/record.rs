@@ -12,8 +12,8 @@ use super::key;
 use super::vault::Vault;
 use crate::clock::Millis;
 use crate::outbox::{
-    Arrival, Delivery, LeadId, QuarantineId, SinkTotals, StoredLead, StoredSuspect, Timekeeping,
-    Totals,
+    Arrival, Delivery, LeadId, QuarantineId, SinkTotals, StoredLead, StoredQuarantinedPush,
+    Timekeeping, Totals,
 };
 use crate::seal::SealError;
 
@@ -263,9 +263,9 @@ const REPEATED_FOR: Millis = 15 * 60_000;
 /// Revisions that a push is compared with to find a duplicate: the newest ones.
 const REVISIONS_COMPARED: usize = 64;
 
-/// A push kept aside.
+/// A quarantined push.
 #[derive(Serialize, Deserialize)]
-pub(super) struct SuspectRecord<'a> {
+pub(super) struct QuarantineRecord<'a> {
     pub(super) source: &'a str,
     pub(super) reason: &'a str,
     pub(super) received_at: Millis,
@@ -277,8 +277,8 @@ pub(super) struct SuspectRecord<'a> {
     pub(super) fingerprint: [u8; 32],
 }
 
-impl SuspectRecord<'_> {
-    /// What makes two suspects the same however they are signed: everything but the query,
+impl QuarantineRecord<'_> {
+    /// What makes two quarantined pushes the same however they are signed: everything but the query,
     /// whose request id and timestamp change with every push of the same content. A push
     /// without a body is its query.
     pub(super) fn content(&self, vault: &Vault) -> [u8; 32] {
@@ -303,8 +303,8 @@ impl SuspectRecord<'_> {
         (self.body.len() + self.query.len()) as u64
     }
 
-    pub(super) fn stored(&self, id: QuarantineId) -> StoredSuspect {
-        StoredSuspect {
+    pub(super) fn stored(&self, id: QuarantineId) -> StoredQuarantinedPush {
+        StoredQuarantinedPush {
             id,
             source: self.source.to_owned(),
             reason: self.reason.to_owned(),

@@ -15,7 +15,7 @@ impl Name {
     fn of(key: &[u8]) -> Option<Self> {
         let length = match *key.first()? {
             key::LEAD => 21,
-            key::SUSPECT => 17,
+            key::QUARANTINE => 17,
             key::WAITING | key::DONE | key::DEAD | key::STATE => key.len(),
             _ => return None,
         };

@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::index::{Entry, Tag};
 use super::key::{self, SinkNumber};
 use super::list::Reader;
-use super::record::{self, IdentityRecord, LeadRecord, SuspectRecord, Unreadable};
+use super::record::{self, IdentityRecord, LeadRecord, QuarantineRecord, Unreadable};
 use super::whole::{Whole, gather};
 use super::words::words;
 use super::{engine, group};
@@ -32,7 +32,7 @@ pub(super) fn survey(reader: &Reader, verdict: &mut Verdict) {
         ("deliveries", Survey::deliveries),
         ("index entries", Survey::indexes),
         ("leads", Survey::leads),
-        ("quarantine", Survey::suspects),
+        ("quarantine", Survey::quarantined_pushes),
         ("counts", Survey::totals),
     ];
     for (name, check) in rooms {
@@ -277,18 +277,18 @@ impl Survey<'_> {
         Ok(())
     }
 
-    fn suspects(&mut self) -> Result<(), Fault> {
+    fn quarantined_pushes(&mut self) -> Result<(), Fault> {
         let reader = self.reader;
-        gather(&reader.tree, key::SUSPECT, |whole| {
-            self.verdict.suspects += 1;
+        gather(&reader.tree, key::QUARANTINE, |whole| {
+            self.verdict.quarantined += 1;
             if !whole.contiguous {
                 self.bad("a part is missing", &whole.name, RESTORE);
                 return Ok(());
             }
-            let read = reader.vault.unseal(key::SUSPECT, &whole.bytes);
+            let read = reader.vault.unseal(key::QUARANTINE, &whole.bytes);
             let fingerprint = read.and_then(|plain| {
-                let suspect: SuspectRecord<'_> = record::decode(&plain)?;
-                Ok(suspect.fingerprint)
+                let quarantined: QuarantineRecord<'_> = record::decode(&plain)?;
+                Ok(quarantined.fingerprint)
             });
             match fingerprint {
                 Ok(fingerprint) => {
@@ -310,7 +310,7 @@ impl Survey<'_> {
         self.total(
             "pushes in quarantine",
             totals.in_quarantine,
-            self.verdict.suspects,
+            self.verdict.quarantined,
         );
         self.total(
             "leads that no sink wanted",

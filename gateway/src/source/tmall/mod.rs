@@ -36,9 +36,9 @@ use self::content::{Body, Content};
 use self::params::Params;
 use self::refusal::Refusal;
 use self::signature::{SIGN, Signed};
-use super::{Answer, Claim, Kept, Odd, Push, Reading, Reply, Request, Source, Statuses};
+use super::{Answer, Claim, Kept, Push, Quarantinable, Reading, Reply, Request, Source, Statuses};
 use crate::clock::Millis;
-use crate::config::{self, OnOdd};
+use crate::config::{self, QuarantinePolicy};
 use crate::lead::{Identity, Lead, Merchant, time};
 
 /// Decodes `bytes` by a charset and encodes the text again, which is all the work on a body
@@ -92,8 +92,8 @@ enum Kind {
     Query,
 }
 
-/// Why an authentic push is odd, and what the merchant wants done with it.
-struct Oddity(&'static str, OnOdd);
+/// Why an authentic push cannot be taken as it is, and what the merchant wants done with it.
+struct QuarantineReason(&'static str, QuarantinePolicy);
 
 impl Tmall {
     /// A source named `name`.
@@ -170,7 +170,7 @@ impl Tmall {
     fn understand(&self, authentic: &Authentic<'_, '_>) -> Reading {
         match self.lead(authentic) {
             Ok(lead) => Reading::Lead(Box::new(self.push(authentic, lead))),
-            Err(Oddity(reason, then)) => Reading::Odd(Odd {
+            Err(QuarantineReason(reason, then)) => Reading::Quarantinable(Quarantinable {
                 source: self.name.clone(),
                 reason,
                 then,
@@ -201,15 +201,15 @@ impl Tmall {
         }
     }
 
-    fn lead(&self, authentic: &Authentic<'_, '_>) -> Result<Lead, Oddity> {
-        let invalid = |reason| Oddity(reason, self.settings.on_invalid);
+    fn lead(&self, authentic: &Authentic<'_, '_>) -> Result<Lead, QuarantineReason> {
+        let invalid = |reason| QuarantineReason(reason, self.settings.on_invalid);
         if let Some(tolerance) = self.settings.timestamp_tolerance {
             check_time(
                 authentic.pushed_at(),
                 authentic.request.received_at,
                 tolerance,
             )
-            .map_err(|reason| Oddity(reason, self.settings.on_stale))?;
+            .map_err(|reason| QuarantineReason(reason, self.settings.on_stale))?;
         }
         let methods = &self.settings.methods;
         let method = authentic.query.get("method").unwrap_or_default();
@@ -242,7 +242,7 @@ impl Source for Tmall {
             .unwrap_or_else(|refusal| Reading::Refused(refusal.reason()))
     }
 
-    fn admit(&self, kept: Kept<'_>) -> Push {
+    fn release(&self, kept: Kept<'_>) -> Push {
         let header = |name: &str| (name == "content-type").then_some(kept.content_type.as_bytes());
         let request = Request {
             method: if kept.body.is_empty() { "GET" } else { "POST" },
@@ -358,7 +358,7 @@ fn kind(method: &str, content_type: &str) -> Result<(Kind, Charset), Refusal> {
     }
 }
 
-/// Either way: a clock that is wrong is as odd as a push that is late.
+/// Either way: a clock that is wrong counts as much as a push that is late.
 fn check_time(
     pushed_at: Option<Millis>,
     now: Millis,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::lead::SAMPLE;
-use crate::source::ODD_REASONS;
+use crate::source::QUARANTINE_REASONS;
 
 const NOW: Millis = 1_795_460_115_370;
 const SECRET: &str = "app-secret";
@@ -14,8 +14,8 @@ pub(in crate::source) fn settings(secret: &str) -> config::Tmall {
         timestamp_tolerance: Some(Duration::from_mins(10)),
         methods: Vec::new(),
         open_key: None,
-        on_invalid: OnOdd::Quarantine,
-        on_stale: OnOdd::Quarantine,
+        on_invalid: QuarantinePolicy::Quarantine,
+        on_stale: QuarantinePolicy::Quarantine,
     }
 }
 
@@ -107,16 +107,16 @@ impl Sent {
 fn verdict(reading: &Reading) -> &'static str {
     match reading {
         Reading::Lead(_) => "lead",
-        Reading::Odd(odd) => known(odd),
+        Reading::Quarantinable(push) => known(push),
         Reading::Refused(reason) => reason,
         Reading::Handshake(_) => "handshake",
     }
 }
 
 /// Its reason, which must be one that a person can ask for.
-fn known(odd: &Odd) -> &'static str {
-    assert!(ODD_REASONS.contains(&odd.reason), "{}", odd.reason);
-    odd.reason
+fn known(push: &Quarantinable) -> &'static str {
+    assert!(QUARANTINE_REASONS.contains(&push.reason), "{}", push.reason);
+    push.reason
 }
 
 fn pushed(reading: Reading) -> Push {
@@ -193,7 +193,7 @@ fn a_get_is_a_lead_of_the_known_parameters() {
 }
 
 #[test]
-fn what_is_authentic_but_unreadable_is_odd_and_whole() {
+fn what_is_authentic_but_unreadable_is_quarantined_whole() {
     let deep = "[".repeat(200_000);
     for (body, reason) in [
         ("", "unparsable"),
@@ -206,13 +206,13 @@ fn what_is_authentic_but_unreadable_is_odd_and_whole() {
     ] {
         let sent = Sent::json(body);
         match sent.read() {
-            Reading::Odd(odd) => {
-                assert_eq!(known(&odd), reason);
-                assert_eq!(odd.then, OnOdd::Quarantine);
-                assert_eq!(odd.body, body);
-                assert_eq!(odd.query, sent.query);
-                assert_eq!(odd.content_type, sent.content_type);
-                assert!(odd.request_id.is_some());
+            Reading::Quarantinable(push) => {
+                assert_eq!(known(&push), reason);
+                assert_eq!(push.then, QuarantinePolicy::Quarantine);
+                assert_eq!(push.body, body);
+                assert_eq!(push.query, sent.query);
+                assert_eq!(push.content_type, sent.content_type);
+                assert!(push.request_id.is_some());
             }
             other => panic!("{:.20}: {}", body, verdict(&other)),
         }
@@ -220,24 +220,24 @@ fn what_is_authentic_but_unreadable_is_odd_and_whole() {
 }
 
 #[test]
-fn what_a_person_admits_is_read_as_it_would_have_been_or_kept_as_text() {
-    let admit = |sent: &Sent| {
-        source(&settings(SECRET)).admit(Kept {
+fn what_a_person_releases_is_read_as_it_would_have_been_or_kept_as_text() {
+    let release = |sent: &Sent| {
+        source(&settings(SECRET)).release(Kept {
             query: &sent.query,
             content_type: &sent.content_type,
             body: &sent.body,
         })
     };
     let good = Sent::json(SAMPLE);
-    let (read, admitted) = (pushed(good.read()), admit(&good));
-    assert_eq!(admitted.lead.json(), read.lead.json());
-    assert_eq!(admitted.identity.key, read.identity.key);
-    assert_eq!(admitted.raw, read.raw);
+    let (read, released) = (pushed(good.read()), release(&good));
+    assert_eq!(released.lead.json(), read.lead.json());
+    assert_eq!(released.identity.key, read.identity.key);
+    assert_eq!(released.raw, read.raw);
     let form = Sent::params("POST", "app_key=1", "name=a&record_id=5&method=m");
-    assert_eq!(admit(&form).lead.record_id, Some(5));
+    assert_eq!(release(&form).lead.record_id, Some(5));
     let get = Sent::params("GET", "app_key=1&record_id=6", "");
-    assert_eq!(admit(&get).lead.record_id, Some(6));
-    let (one, two) = (admit(&Sent::json("{\"a\":")), admit(&Sent::json("[2]")));
+    assert_eq!(release(&get).lead.record_id, Some(6));
+    let (one, two) = (release(&Sent::json("{\"a\":")), release(&Sent::json("[2]")));
     let unread = |push: &Push| {
         push.lead
             .other
@@ -255,21 +255,21 @@ fn what_a_person_admits_is_read_as_it_would_have_been_or_kept_as_text() {
 #[test]
 fn what_the_merchant_rejects_is_marked_so() {
     let rejecting = config::Tmall {
-        on_invalid: OnOdd::Reject,
+        on_invalid: QuarantinePolicy::Reject,
         ..settings(SECRET)
     };
     for (sent, then) in [
-        (Sent::json("{}"), OnOdd::Reject),
+        (Sent::json("{}"), QuarantinePolicy::Reject),
         (
             Sent {
                 at: NOW + 3_600_000,
                 ..Sent::json(SAMPLE)
             },
-            OnOdd::Quarantine,
+            QuarantinePolicy::Quarantine,
         ),
     ] {
         match sent.read_by(&rejecting) {
-            Reading::Odd(odd) => assert_eq!(odd.then, then),
+            Reading::Quarantinable(push) => assert_eq!(push.then, then),
             other => panic!("{}", verdict(&other)),
         }
     }

@@ -71,8 +71,10 @@ impl Vector {
         });
         match reading {
             Reading::Refused(reason) => reason,
-            Reading::Odd(odd) if matches!(odd.reason, "stale" | "no_timestamp") => odd.reason,
-            Reading::Odd(_) | Reading::Lead(_) => "accepted",
+            Reading::Quarantinable(push) if matches!(push.reason, "stale" | "no_timestamp") => {
+                push.reason
+            }
+            Reading::Quarantinable(_) | Reading::Lead(_) => "accepted",
             Reading::Handshake(_) => "handshake",
         }
     }
@@ -100,9 +102,9 @@ fn every_vector_gets_its_verdict() {
                     vector.id,
                     vector.why
                 );
-                let odd_time = matches!(verdict, "stale" | "no_timestamp");
+                let untimely = matches!(verdict, "stale" | "no_timestamp");
                 assert_eq!(
-                    odd_time,
+                    untimely,
                     vector.expect_timestamp == Some(false),
                     "{}",
                     vector.id

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
-use super::outcomes::name;
 use super::*;
 
 /// Takes one request on each connection, and resets it when a second one comes.
@@ -37,14 +36,14 @@ async fn without_keep_alive_each_request_has_a_connection_of_its_own() {
     let closed = sink(settings_of(given)).expect("valid");
     for _ in 0..4 {
         let outcome = closed.deliver(&delivery()).await;
-        assert_eq!(name(&outcome.ending), "delivered", "{outcome:?}");
+        assert_eq!(outcome.kind.as_str(), "delivered", "{outcome:?}");
     }
     assert_eq!(connections.load(Ordering::Relaxed), 4);
     let kept = sink(settings_of(json!({"url": url}))).expect("valid");
     kept.deliver(&delivery()).await;
     let lost = kept.deliver(&delivery()).await;
     assert_eq!(
-        (name(&lost.ending), lost.rule.as_str()),
+        (lost.kind.as_str(), lost.rule.as_str()),
         ("ambiguous", "connection-lost")
     );
     assert!(

@@ -11,7 +11,6 @@ use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
-use super::outcomes::name;
 use super::*;
 
 /// What the server does with the requests of a connection.
@@ -165,7 +164,7 @@ async fn what_comes_after_a_goaway_is_tried_again_and_none_of_forty_is_in_doubt(
         let sent = deliveries.iter().map(|delivery| sink.deliver(delivery));
         let outcomes = futures_util::future::join_all(sent).await;
         for (lead, outcome) in few.into_iter().zip(outcomes) {
-            match (name(&outcome.ending), outcome.rule.as_str()) {
+            match (outcome.kind.as_str(), outcome.rule.as_str()) {
                 ("delivered", "status-2xx") => {}
                 ("retry", "not-processed") => waiting.push(lead),
                 _ => panic!("{outcome:?}"),
@@ -178,7 +177,7 @@ async fn what_comes_after_a_goaway_is_tried_again_and_none_of_forty_is_in_doubt(
 
 #[tokio::test]
 async fn what_was_refused_is_a_retry_and_what_may_have_been_processed_is_in_doubt() {
-    for (way, ending, rule, why) in [
+    for (way, kind, rule, why) in [
         (Way::Answers(0), "retry", "not-processed", "GOAWAY"),
         (Way::Refuses, "retry", "not-processed", "REFUSED_STREAM"),
         (Way::Leaves, "ambiguous", "connection-lost", "nobody knows"),
@@ -187,8 +186,8 @@ async fn what_was_refused_is_a_retry_and_what_may_have_been_processed_is_in_doub
         let (_folder, sink) = sink_to(&server);
         let outcome = sink.deliver(&delivery()).await;
         assert_eq!(
-            (name(&outcome.ending), outcome.rule.as_str()),
-            (ending, rule),
+            (outcome.kind.as_str(), outcome.rule.as_str()),
+            (kind, rule),
             "{outcome:?}"
         );
         assert!(outcome.reason.contains(why), "{outcome:?}");

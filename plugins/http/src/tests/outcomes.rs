@@ -137,31 +137,18 @@ fn answer(status: u16, is: Is) -> Answer {
     Answer::new(status, headers, body)
 }
 
-/// The name of an ending.
-pub(super) fn name(ending: &Ending) -> &'static str {
-    match ending {
-        Ending::Delivered { .. } => "delivered",
-        Ending::Duplicate => "duplicate",
-        Ending::Retry { .. } => "retry",
-        Ending::Throttled { .. } => "throttled",
-        Ending::Reauth => "reauth",
-        Ending::Rejected => "rejected",
-        Ending::Ambiguous => "ambiguous",
-    }
-}
-
 #[test]
 fn each_answer_means_what_the_table_says() {
     let redactor = Redactor::new(EVENT.as_bytes(), &[], None);
-    for (status, is, has, ending, rule) in OUTCOMES {
+    for (status, is, has, kind, rule) in OUTCOMES {
         let rules = rules(has);
         let none = Rules::default();
         let answer = answer(status, is);
         // Rules of a step and rules of the sink are the same to an answer.
         for rules in [[&rules, &none], [&none, &rules]] {
             let outcome = decide(rules, &answer, &redactor, SystemTime::UNIX_EPOCH);
-            let told = (name(&outcome.ending), outcome.rule.as_str());
-            assert_eq!(told, (ending, rule), "{status} {is:?} {has:?}");
+            let told = (outcome.kind.as_str(), outcome.rule.as_str());
+            assert_eq!(told, (kind, rule), "{status} {is:?} {has:?}");
             let is_unread = rule == "unreadable";
             let says_why = outcome.reason.contains("the answer is ");
             assert_eq!(is_unread, says_why, "{}", outcome.reason);

@@ -278,7 +278,11 @@ async fn salesforce_is_given_a_new_token_when_the_session_is_over() {
     let delivery = Delivery::new("d", 1, Duration::from_secs(5), event().to_string());
     let outcome = sink.deliver(&delivery).await;
     let receipt = "00Q7".to_owned();
-    assert_eq!(outcome.ending, Ending::Delivered { receipt }, "{outcome:?}");
+    assert_eq!(
+        (outcome.kind, &outcome.receipt),
+        (OutcomeKind::Delivered, &receipt),
+        "{outcome:?}"
+    );
     let lines: Vec<_> = server
         .requests()
         .iter()
@@ -313,7 +317,7 @@ fn each_is_described_and_has_an_example() {
     }
 }
 
-/// One answer of a destination, and what it means there: the ending and the rule.
+/// One answer of a destination, and what it means there: the outcome and the rule.
 type Row = (&'static str, u16, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip] // A row a line.
@@ -408,13 +412,13 @@ const ANSWERS: [Row; 86] = [
 
 #[test]
 fn each_documented_answer_means_what_the_destination_says() {
-    for (name, status, body, ending, rule) in ANSWERS {
-        judge(name, "", status, body, ending, rule);
+    for (name, status, body, kind, rule) in ANSWERS {
+        judge(name, "", status, body, kind, rule);
     }
 }
 
 /// Whether the preset `name` takes an answer to its `step` for what it means there.
-pub(super) fn judge(name: &str, step: &str, status: u16, body: &str, ending: &str, rule: &str) {
+pub(super) fn judge(name: &str, step: &str, status: u16, body: &str, kind: &str, rule: &str) {
     let event = event().to_string();
     let headers = HeaderMap::from_iter([
         (
@@ -433,20 +437,16 @@ pub(super) fn judge(name: &str, step: &str, status: u16, body: &str, ending: &st
     let redactor = Redactor::new(event.as_bytes(), &parts.secrets, None);
     let rules = [&own.rules, &parts.rules];
     let outcome = classify::decide(rules, &answer, &redactor, UNIX_EPOCH);
-    let wait = |word: &str, after: Option<Duration>| match after {
-        Some(after) => format!("{word} {}s", after.as_secs()),
-        None => word.to_owned(),
-    };
-    let meant = match &outcome.ending {
-        Ending::Delivered { receipt } => format!("delivered {receipt}"),
-        Ending::Retry { after } => wait("retry", *after),
-        Ending::Throttled { after } => wait("throttled", *after),
-        other => format!("{other:?}").to_lowercase(),
+    let word = outcome.kind.as_str();
+    let meant = match (outcome.kind, outcome.retry_after) {
+        (OutcomeKind::Delivered, None) => format!("{word} {}", outcome.receipt),
+        (_, Some(after)) => format!("{word} {}s", after.as_secs()),
+        (_, None) => word.to_owned(),
     };
     let asked = format!("{name} {step}: {status} {body}");
     assert_eq!(
         (meant.as_str(), outcome.rule.as_str()),
-        (ending, rule),
+        (kind, rule),
         "{asked}"
     );
     assert!(

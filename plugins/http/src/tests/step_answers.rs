@@ -2,7 +2,7 @@
 
 use super::presets::judge;
 
-/// One answer to a step, and what it means there: the ending and the rule.
+/// One answer to a step, and what it means there: the outcome and the rule.
 type Row = (
     &'static str,
     &'static str,
@@ -83,7 +83,7 @@ const ANSWERS: [Row; 65] = [
 
 #[test]
 fn each_answer_to_a_step_means_what_the_destination_says() {
-    for (name, step, status, body, ending, rule) in ANSWERS {
-        judge(name, step, status, body, ending, rule);
+    for (name, step, status, body, kind, rule) in ANSWERS {
+        judge(name, step, status, body, kind, rule);
     }
 }

@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::outcomes::name;
 use super::presets::given;
 use super::*;
 
@@ -193,7 +192,7 @@ async fn an_answer_that_cannot_be_read_is_ambiguous_and_says_why() {
     ] {
         let outcome = usually(answer).await;
         assert_eq!(
-            (name(&outcome.ending), outcome.rule.as_str()),
+            (outcome.kind.as_str(), outcome.rule.as_str()),
             ("ambiguous", "unreadable"),
             "{outcome:?}"
         );
@@ -299,12 +298,12 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let outcome = usually(answer.clone()).await;
-            prop_assert_eq!(name(&outcome.ending), "ambiguous", "{:?}", outcome);
+            prop_assert_eq!(outcome.kind.as_str(), "ambiguous", "{:?}", outcome);
             let (outcome, requests) = by_preset(TALKING[preset], answer).await;
             // A look is asked again; nothing is made after it.
             let steps = outcome.rule.contains('/');
             let wanted = if steps { "retry" } else { "ambiguous" };
-            prop_assert_eq!(name(&outcome.ending), wanted, "{}: {:?}", TALKING[preset], outcome);
+            prop_assert_eq!(outcome.kind.as_str(), wanted, "{}: {:?}", TALKING[preset], outcome);
             prop_assert_eq!(requests, 1, "{:?}", outcome);
             Ok(())
         })?;
@@ -326,7 +325,7 @@ fn readme() -> Value {
 
 #[tokio::test]
 async fn the_readmes_customer_is_looked_for_and_made_only_if_the_crm_says_it_is_not_there() {
-    for (look, made, ending) in [
+    for (look, made, kind) in [
         ("[]", "GET POST POST", "delivered"),
         (r#"[{"id":3}]"#, "GET POST", "delivered"),
         ("\u{feff}[{\"id\":3}]", "GET POST", "delivered"),
@@ -364,7 +363,7 @@ async fn the_readmes_customer_is_looked_for_and_made_only_if_the_crm_says_it_is_
             .filter_map(|one| one.split(' ').next())
             .collect();
         assert_eq!(methods.join(" "), made, "{look}: {outcome:?}");
-        assert_eq!(name(&outcome.ending), ending, "{look}: {outcome:?}");
+        assert_eq!(outcome.kind.as_str(), kind, "{look}: {outcome:?}");
     }
 }
 
@@ -380,7 +379,11 @@ async fn a_look_without_rules_of_its_own_does_not_take_a_web_page_for_nobody() {
             .expect("valid")
             .deliver(&delivery())
             .await;
-        assert_eq!(outcome.ending, Ending::Retry { after: None }, "{outcome:?}");
+        assert_eq!(
+            (outcome.kind, outcome.retry_after),
+            (OutcomeKind::Retry, None),
+            "{outcome:?}"
+        );
         assert_eq!(outcome.rule, "look/unreadable");
         assert!(
             outcome.reason.contains("nobody knows its `id`"),
@@ -398,8 +401,8 @@ async fn a_look_without_rules_of_its_own_does_not_take_a_web_page_for_nobody() {
         .deliver(&delivery())
         .await;
     assert_eq!(
-        (outcome.ending, outcome.rule.as_str()),
-        (Ending::Ambiguous, "make/unreadable")
+        (outcome.kind, outcome.rule.as_str()),
+        (OutcomeKind::Ambiguous, "make/unreadable")
     );
 }
 

@@ -175,7 +175,7 @@ async fn what_was_exported_is_imported_as_it_was() {
             outbox.accept(lead).await.expect("accepted");
         }
     }
-    let suspect = |request: &str| Suspect {
+    let quarantined = |request: &str| QuarantinedPush {
         source: "shop".into(),
         reason: "unparsable",
         received_at: 1,
@@ -186,7 +186,7 @@ async fn what_was_exported_is_imported_as_it_was() {
         body: vec![0xfe, 1],
         ceiling: crate::config::Ceiling::default(),
     };
-    outbox.quarantine(suspect("1")).await.expect("kept");
+    outbox.quarantine(quarantined("1")).await.expect("kept");
     let claim = outbox
         .claim("crm", 2_000, 1)
         .expect("claims")
@@ -217,10 +217,10 @@ async fn what_was_exported_is_imported_as_it_was() {
         })
     };
     let done = load().await.expect("no panic");
-    assert_eq!((done.leads, done.deliveries, done.suspects), (20, 40, 1));
+    assert_eq!((done.leads, done.deliveries, done.quarantined), (20, 40, 1));
     let again = load().await.expect("no panic");
     assert_eq!(
-        (again.leads, again.leads_known, again.suspects_known),
+        (again.leads, again.leads_known, again.quarantined_known),
         (0, 20, 1)
     );
     assert_eq!(dump(&copy), lines, "ids, states and contents are kept");
@@ -230,7 +230,7 @@ async fn what_was_exported_is_imported_as_it_was() {
     let known = copy.accept(push).await;
     assert!(matches!(known, Ok(Accepted::Duplicate { revision: 2, .. })));
     assert_eq!(
-        copy.quarantine(suspect("2")).await,
+        copy.quarantine(quarantined("2")).await,
         Ok(Quarantined::Duplicate)
     );
     let (a, b) = (outbox.totals(), copy.totals());

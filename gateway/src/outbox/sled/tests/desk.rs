@@ -1,7 +1,7 @@
 //! What operators do at their desk: list, repair, pause, release, erase, sweep.
 
 use super::*;
-use crate::outbox::{Filter, Repair, Repaired, Retention, StateName};
+use crate::outbox::{Filter, PauseCause, Repair, Repaired, Retention, StateName};
 
 const DAY: Millis = 86_400_000;
 
@@ -234,16 +234,34 @@ async fn a_newer_revision_is_an_update_only_if_the_sink_was_given_the_older() {
 async fn a_pause_outlives_a_restart_and_a_resume_wakes_the_lane() {
     let folder = folder();
     let outbox = open(&folder);
-    outbox.pause("crm", true).await.expect("taken");
+    outbox
+        .pause("crm", Some(PauseCause::Crashes(2)))
+        .await
+        .expect("taken");
     assert!(outbox.paused("crm") && !outbox.paused("mail"));
     close(outbox);
     let outbox = open(&folder);
     assert!(outbox.paused("crm"));
+    let pause = outbox.pause_of("crm").expect("paused");
+    assert_eq!(pause.cause, PauseCause::Crashes(2));
+    assert!(pause.since > 0);
+    let note = PauseCause::Person("the CRM moves".to_owned());
+    outbox
+        .pause("crm", Some(note.clone()))
+        .await
+        .expect("taken");
+    let again = outbox.pause_of("crm").expect("paused");
+    assert_eq!((again.since, again.cause), (pause.since, note));
     let arrivals = outbox.arrivals("crm");
-    outbox.pause("crm", false).await.expect("taken");
+    outbox.pause("crm", None).await.expect("taken");
     arrivals.notified().await;
     assert!(!outbox.paused("crm"));
-    assert!(outbox.pause("nobody", true).await.is_err());
+    assert!(
+        outbox
+            .pause("nobody", Some(PauseCause::Crashes(2)))
+            .await
+            .is_err()
+    );
     assert_eq!(
         outbox.fault(),
         None,
@@ -252,10 +270,10 @@ async fn a_pause_outlives_a_restart_and_a_resume_wakes_the_lane() {
 }
 
 #[tokio::test]
-async fn a_suspect_is_released_as_a_lead_or_discarded_and_may_come_again() {
+async fn a_quarantined_push_is_released_as_a_lead_or_discarded_and_may_come_again() {
     let folder = folder();
     let outbox = open(&folder);
-    let suspect = |body: &[u8]| Suspect {
+    let quarantined = |body: &[u8]| QuarantinedPush {
         source: "shop".into(),
         reason: "stale",
         received_at: 1,
@@ -267,12 +285,16 @@ async fn a_suspect_is_released_as_a_lead_or_discarded_and_may_come_again() {
         ceiling: crate::config::Ceiling::default(),
     };
     for body in [b"one".as_slice(), &vec![b'2'; 20_000]] {
-        outbox.quarantine(suspect(body)).await.expect("kept");
+        outbox.quarantine(quarantined(body)).await.expect("kept");
     }
-    let first = outbox.suspects(None, 1).expect("reads");
-    let second = outbox.suspects(first.next.as_deref(), 1).expect("reads");
+    let first = outbox.quarantined_pushes(None, 1).expect("reads");
+    let second = outbox
+        .quarantined_pushes(first.next.as_deref(), 1)
+        .expect("reads");
     assert_eq!((second.items[0].body.len(), &second.next), (20_000, &None));
-    let released = outbox.admit(first.items[0].id, arrival(9, 9), 7_000).await;
+    let released = outbox
+        .release(first.items[0].id, arrival(9, 9), 7_000)
+        .await;
     assert!(matches!(released, Ok(Some(Accepted::New { .. }))));
     let released = claims(&outbox, 7_000).remove(0);
     assert_eq!(released.lead.received_at, 1_000, "when the push came");
@@ -281,13 +303,15 @@ async fn a_suspect_is_released_as_a_lead_or_discarded_and_may_come_again() {
         "when it was released"
     );
     assert_eq!(
-        outbox.admit(first.items[0].id, arrival(8, 8), 7_000).await,
+        outbox
+            .release(first.items[0].id, arrival(8, 8), 7_000)
+            .await,
         Ok(None)
     );
     assert_eq!(outbox.discard(second.items[0].id).await, Ok(true));
     assert_eq!(outbox.discard(second.items[0].id).await, Ok(false));
     assert_eq!(outbox.totals().in_quarantine, 0);
-    let again = outbox.quarantine(suspect(b"one")).await;
+    let again = outbox.quarantine(quarantined(b"one")).await;
     assert!(
         matches!(again, Ok(Quarantined::New(_))),
         "what left is forgotten"
@@ -372,7 +396,7 @@ async fn what_came_while_the_clock_was_far_behind_is_not_old_once_it_is_right() 
         let lead = lead_for(record, "shop", &["crm"]);
         outbox.accept(lead).await.expect("accepted");
     }
-    let suspect = Suspect {
+    let quarantined = QuarantinedPush {
         source: "shop".into(),
         reason: "unparsable",
         received_at: 1_000,
@@ -383,7 +407,7 @@ async fn what_came_while_the_clock_was_far_behind_is_not_old_once_it_is_right() 
         body: b"{".to_vec(),
         ceiling: crate::config::Ceiling::default(),
     };
-    outbox.quarantine(suspect).await.expect("kept");
+    outbox.quarantine(quarantined).await.expect("kept");
     let due = claims(&outbox, 1_000);
     assert!(due.iter().all(|claim| claim.delivery.budget.since == now));
     finish(&outbox, &due[0], State::Delivered { at: 5 }).await;
@@ -392,12 +416,12 @@ async fn what_came_while_the_clock_was_far_behind_is_not_old_once_it_is_right() 
     let soon = outbox.expiring(keep, now + 7 * DAY).expect("reads");
     assert_eq!((soon.dead_letters, soon.quarantine), (0, 0), "{soon:?}");
     let (outbox, swept) = sweep(outbox, keep, now + 9 * DAY);
-    assert_eq!((swept.leads, swept.suspects), (0, 0));
+    assert_eq!((swept.leads, swept.quarantined), (0, 0));
     let soon = outbox.expiring(keep, now + 20 * DAY).expect("reads");
     assert_eq!((soon.dead_letters, soon.quarantine), (1, 1), "{soon:?}");
     assert_eq!(soon.first, Some(now + 20 * DAY));
     let (_, swept) = sweep(outbox, keep, now + 20 * DAY);
-    assert_eq!((swept.leads, swept.suspects), (2, 1));
+    assert_eq!((swept.leads, swept.quarantined), (2, 1));
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use crate::config::OnUpdate;
 use crate::outbox::{Attempt, Claim, DeathReason, Route, SinkPolicy, State};
 use crate::seal::OutboxKey;
 use crate::telemetry::metrics::Metrics;
+use leadgate_plugin::OutcomeKind;
 
 fn open(folder: &TempDir) -> SledOutbox {
     try_open(folder, 4096).expect("the store opens")
@@ -101,7 +102,7 @@ fn attempt(claim: &Claim, state: State, now: Millis) -> Finish {
         number: delivery.attempts,
         started_at: 1,
         duration_ms: 1,
-        outcome: "retry".to_owned(),
+        outcome: OutcomeKind::Retry,
         rule: String::new(),
         reason: String::new(),
         receipt: String::new(),
@@ -305,10 +306,10 @@ async fn large_bodies_never_become_files_outside_the_log() {
 }
 
 #[tokio::test]
-async fn the_same_suspect_is_kept_once() {
+async fn the_same_push_is_kept_once() {
     let folder = folder();
     let outbox = open(&folder);
-    let suspect = Suspect {
+    let quarantined = QuarantinedPush {
         source: "shop".into(),
         reason: "unparsable",
         received_at: 1,
@@ -319,12 +320,12 @@ async fn the_same_suspect_is_kept_once() {
         body: b"{".to_vec(),
         ceiling: crate::config::Ceiling::default(),
     };
-    let again = Suspect {
+    let again = QuarantinedPush {
         query: "a=2".to_owned(),
-        ..suspect.clone()
+        ..quarantined.clone()
     };
     assert!(matches!(
-        outbox.quarantine(suspect).await,
+        outbox.quarantine(quarantined).await,
         Ok(Quarantined::New(_))
     ));
     assert_eq!(outbox.quarantine(again).await, Ok(Quarantined::Duplicate));

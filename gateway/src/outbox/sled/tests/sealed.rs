@@ -6,7 +6,7 @@ use crate::outbox::{Find, FindBy};
 const PHONE: &str = "13567658911";
 const NAME: &str = "张三丰";
 
-/// A lead, a dead letter with its answer, and a suspect, all about one person.
+/// A lead, a dead letter with its answer, and a quarantined push, all about one person.
 async fn fill(outbox: &SledOutbox) -> LeadId {
     let mut lead = arrival(1, 1);
     lead.lead = format!("{{\"name\":\"{NAME}\",\"phone\":\"{PHONE}\"}}");
@@ -25,7 +25,7 @@ async fn fill(outbox: &SledOutbox) -> LeadId {
     let mut end = attempt(&claim, State::Dead { at, reason }, at);
     end.delivery.history[0].response = format!("no such customer: {NAME} {PHONE}");
     outbox.finish(end).await.expect("taken");
-    let suspect = Suspect {
+    let quarantined = QuarantinedPush {
         source: "shop".into(),
         reason: "unparsable",
         received_at: 1,
@@ -36,7 +36,7 @@ async fn fill(outbox: &SledOutbox) -> LeadId {
         body: format!("{{{NAME} {PHONE}").into_bytes(),
         ceiling: crate::config::Ceiling::default(),
     };
-    outbox.quarantine(suspect).await.expect("kept");
+    outbox.quarantine(quarantined).await.expect("kept");
     let secret = Some(format!("{NAME} {PHONE}").into_bytes());
     let kept = outbox.keep_sink_state("crm", "token", secret).await;
     assert_eq!(kept, Ok(true));
@@ -128,7 +128,7 @@ async fn a_new_key_seals_old_records_again_and_then_the_old_one_can_go() {
         .expect("no panic");
         assert_eq!(
             resealed, 4,
-            "a lead, a delivery, a suspect and a kept value"
+            "a lead, a delivery, a quarantined push and a kept value"
         );
         close(outbox);
     }
@@ -139,8 +139,8 @@ async fn a_new_key_seals_old_records_again_and_then_the_old_one_can_go() {
         outbox.find(&Find::new(FindBy::Phone, PHONE), 10),
         Ok(vec![lead])
     );
-    let suspects = outbox.suspects(None, 10).expect("reads");
-    assert_eq!(suspects.items.len(), 1);
+    let quarantined = outbox.quarantined_pushes(None, 10).expect("reads");
+    assert_eq!(quarantined.items.len(), 1);
     let kept = outbox.sink_state("crm", "token").expect("reads");
     assert_eq!(kept, Some(format!("{NAME} {PHONE}").into_bytes()));
 }
