@@ -14,7 +14,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use leadgate_plugin::redact::Redactor;
-use leadgate_plugin::{Delivery, Ending, Outcome};
+use leadgate_plugin::{Delivery, Outcome};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -242,10 +242,8 @@ impl Flight {
 /// Without what the lead says.
 fn redacted(redactor: &Redactor, outcome: Outcome) -> Outcome {
     let mut outcome = outcome;
-    if let Ending::Delivered { receipt } = &mut outcome.ending {
-        // An id of the destination's may be a long number.
-        *receipt = redactor.hide(receipt);
-    }
+    // An id of the destination's may be a long number.
+    outcome.receipt = redactor.hide(&outcome.receipt);
     for text in [
         &mut outcome.reason,
         &mut outcome.rule,
@@ -265,6 +263,8 @@ fn redacted(redactor: &Redactor, outcome: Outcome) -> Outcome {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use leadgate_plugin::OutcomeKind;
 
     use super::*;
 
@@ -348,7 +348,7 @@ mod tests {
         };
         assert_eq!(flight.answer(unknown), Fit::Good);
         let outcome = one.try_recv().expect("ended");
-        assert_eq!((outcome.ending, outcome.rule.as_str()), (Ending::Ambiguous, "unknown-outcome"));
+        assert_eq!((outcome.kind, outcome.rule.as_str()), (OutcomeKind::Ambiguous, "unknown-outcome"));
         assert!(outcome.reason.contains("`好 ***`"), "{}", outcome.reason);
         assert!(two.try_recv().is_err() && flight.len() == 1);
     }
@@ -367,11 +367,11 @@ mod tests {
         assert_eq!(cost, Cost { ambiguous: 2, unread: 2 });
         let ended: Vec<_> = all.iter_mut().map(|one| one.try_recv().expect("ended")).collect();
         for outcome in &ended[..2] {
-            assert_eq!(outcome.ending, Ending::Ambiguous);
+            assert_eq!(outcome.kind, OutcomeKind::Ambiguous);
             assert_eq!(outcome.reason, "the program exited with code 1");
         }
         for outcome in &ended[2..] {
-            assert_eq!(outcome.ending, Ending::Retry { after: None });
+            assert_eq!(outcome.kind, OutcomeKind::Retry);
             assert!(outcome.reason.ends_with("before it read this lead"));
         }
         assert!(ended.iter().all(|one| one.rule == "program-ended"));
@@ -379,7 +379,7 @@ mod tests {
         let mut exact = come(&mut flight, "exact", 1, 0);
         flight.hand("exact", 200);
         flight.end_all(200, "", "");
-        assert_eq!(exact.try_recv().expect("ended").ending, Ending::Retry { after: None });
+        assert_eq!(exact.try_recv().expect("ended").kind, OutcomeKind::Retry);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use leadgate_plugin::{Ending, Level, Outcome};
+use leadgate_plugin::{Level, Outcome, OutcomeKind};
 use serde_json::{Map, Value};
 
 /// Longest line, in bytes.
@@ -225,28 +225,40 @@ fn answer(id: String, word: &Value, mut object: Map<String, Value>) -> Answer {
         }
     }
     strange.extend(object.keys().take(STRANGE).map(|key| cut(key)));
-    let ending = match word.as_str() {
-        Some("delivered") => Ok(Ending::Delivered { receipt }),
-        Some("duplicate") => Ok(Ending::Duplicate),
-        Some("retry") => Ok(Ending::Retry { after }),
-        Some("throttled") => Ok(Ending::Throttled { after }),
-        Some("reauth") => Ok(Ending::Reauth),
-        Some("rejected") => Ok(Ending::Rejected),
-        Some("ambiguous") => Ok(Ending::Ambiguous),
-        Some(word) => Err(cut(word)),
-        None => Err(cut(&word.to_string())),
-    };
-    let outcome = ending.map(|ending| {
-        let mut outcome = Outcome::ambiguous(reason);
-        outcome.ending = ending;
-        outcome.rule(rule).request(request).response(response)
+    let kind = word.as_str().and_then(|word| {
+        let mut all = OutcomeKind::ALL.into_iter();
+        all.find(|kind| kind.as_str() == word)
     });
+    let outcome = match kind {
+        Some(kind) => Ok(outcome(kind, after, receipt, reason)),
+        None => Err(cut(&plain(word.clone()))),
+    };
+    let outcome = outcome.map(|outcome| outcome.rule(rule).request(request).response(response));
     Answer {
         id,
         attempt,
         outcome,
         strange,
     }
+}
+
+fn outcome(
+    kind: OutcomeKind,
+    after: Option<Duration>,
+    receipt: String,
+    reason: String,
+) -> Outcome {
+    let mut outcome = match kind {
+        OutcomeKind::Delivered => Outcome::delivered(receipt),
+        OutcomeKind::Duplicate => Outcome::duplicate(),
+        OutcomeKind::Retry => Outcome::retry(after, ""),
+        OutcomeKind::Throttled => Outcome::throttled(after, ""),
+        OutcomeKind::Reauth => Outcome::reauth(""),
+        OutcomeKind::Rejected => Outcome::rejected(""),
+        OutcomeKind::Ambiguous => Outcome::ambiguous(""),
+    };
+    outcome.reason = reason;
+    outcome
 }
 
 /// A number of milliseconds or seconds; of both the longer counts.
