@@ -3,6 +3,8 @@
 //! Log events, metric names, codes and keys are never translated; what a merchant or an
 //! operator reads in a terminal or a page is.
 
+use std::fmt;
+
 /// A language of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lang {
@@ -38,6 +40,11 @@ impl Lang {
         self.pick(": ", "：")
     }
 
+    /// What stands between the items of a list.
+    pub fn comma(self) -> &'static str {
+        self.pick(", ", "，")
+    }
+
     /// `en`, `en_GB.UTF-8`, `zh`, `zh-CN`, `zh_CN.UTF-8`; `None` for any other language.
     pub fn parse(text: &str) -> Option<Self> {
         let language = text.split(['-', '_', '.', '@']).next().unwrap_or_default();
@@ -55,6 +62,80 @@ impl Lang {
             Self::ZhCn => zh,
         }
     }
+}
+
+/// A text in both languages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Text {
+    en: String,
+    zh: String,
+}
+
+impl Text {
+    pub(crate) fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+        Self {
+            en: en.into(),
+            zh: zh.into(),
+        }
+    }
+
+    /// The same in both languages: what a plugin or a library says.
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            en: text.clone(),
+            zh: text,
+        }
+    }
+
+    pub(crate) fn pick(&self, lang: Lang) -> &str {
+        lang.pick(&self.en, &self.zh)
+    }
+
+    /// The same behind `words`.
+    pub(crate) fn behind(&self, words: &str) -> Self {
+        Self {
+            en: format!("{words}{}", self.en),
+            zh: format!("{words}{}", self.zh),
+        }
+    }
+
+    /// The English and the Chinese text.
+    pub(crate) fn both(&self) -> (String, String) {
+        (self.en.clone(), self.zh.clone())
+    }
+
+    /// This text and another behind it.
+    pub(crate) fn and(&self, more: &Self) -> Self {
+        if self.en.is_empty() || more.en.is_empty() {
+            return Self::new(
+                format!("{}{}", self.en, more.en),
+                format!("{}{}", self.zh, more.zh),
+            );
+        }
+        Self::new(
+            format!("{}; {}", self.en, more.en),
+            format!("{}；{}", self.zh, more.zh),
+        )
+    }
+}
+
+impl<E: Into<String>, Z: Into<String>> From<(E, Z)> for Text {
+    fn from((en, zh): (E, Z)) -> Self {
+        Self::new(en, zh)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.en)
+    }
+}
+
+/// A count with its English noun: `1 dead letter`, `2 dead letters`. Chinese has one form.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    let noun = if count == 1 { one } else { many };
+    format!("{count} {noun}")
 }
 
 #[cfg(test)]
@@ -80,5 +161,12 @@ mod tests {
             Lang::ZhCn
         );
         assert_eq!(choose(None, &[("LANG", "de_DE.UTF-8")]), Lang::En);
+    }
+
+    #[test]
+    fn one_is_singular_and_none_is_not() {
+        for (count, text) in [(0, "0 pushes"), (1, "1 push"), (2, "2 pushes")] {
+            assert_eq!(counted(count, "push", "pushes"), text);
+        }
     }
 }

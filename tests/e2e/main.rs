@@ -16,10 +16,12 @@ mod files;
 mod first_steps;
 mod held;
 mod hostile;
+mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
 mod log;
 mod logins;
+mod memory;
 #[cfg(feature = "all-plugins")]
 mod nats;
 mod operators;

@@ -1,9 +1,8 @@
 //! Plugins: libraries that fit, that do not, and that misbehave.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use leadgate_tests::{Crm, Daemon, Setup, here, library, output, until};
+use leadgate_tests::{Crm, Daemon, Setup, c_plugin, library, output, until};
 
 fn sink(name: &str, plugin: &str, path: &Path) -> String {
     format!(
@@ -58,36 +57,10 @@ fn a_hanging_plugin_is_ambiguous_and_slows_nobody() {
     );
 }
 
-/// Compiles one of the C plugins against the header.
-fn compile(folder: &Path, define: &str) -> PathBuf {
-    let library = folder.join(format!("lib{define}.so"));
-    let status = Command::new("cc")
-        .args([
-            "-std=c11",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-pedantic",
-            "-shared",
-            "-fPIC",
-            "-O1",
-        ])
-        .arg(format!("-D{define}"))
-        .arg("-I")
-        .arg(here("../plugin-api/include"))
-        .arg(here("plugins/plugin.c"))
-        .arg("-o")
-        .arg(&library)
-        .status()
-        .expect("a C compiler, which Rust needs as well");
-    assert!(status.success(), "{define}");
-    library
-}
-
 #[test]
 fn a_plugin_in_c_delivers_through_the_header_alone() {
     let folder = tempfile::tempdir().expect("a folder");
-    let library = compile(folder.path(), "GOOD");
+    let library = c_plugin("GOOD");
     let out = folder.path().join("out.jsonl");
     let rest = sink("erp", "c_sink", &library)
         + &format!("[sinks.erp.settings]\npath = \"{}\"\n", out.display());
@@ -109,7 +82,7 @@ fn a_plugin_in_c_delivers_through_the_header_alone() {
 #[test]
 fn a_plugin_of_an_older_minor_is_loaded_and_delivers() {
     let folder = tempfile::tempdir().expect("a folder");
-    let library = compile(folder.path(), "OLDER");
+    let library = c_plugin("OLDER");
     let out = folder.path().join("out.jsonl");
     let rest = sink("erp", "c_sink", &library)
         + &format!("[sinks.erp.settings]\npath = \"{}\"\n", out.display());
@@ -125,8 +98,7 @@ fn a_plugin_of_an_older_minor_is_loaded_and_delivers() {
 
 #[test]
 fn completing_twice_is_logged_and_harms_nobody() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let library = compile(folder.path(), "TWICE");
+    let library = c_plugin("TWICE");
     let rest = sink("erp", "c_sink", &library) + "[sinks.erp.settings]\npath = \"/dev/null\"\n";
     let daemon = Daemon::start(Setup {
         rest,
@@ -161,7 +133,7 @@ fn a_library_that_does_not_fit_is_refused_with_the_reason() {
         ("NO_SYMBOL", "does not export `leadgate_plugin_c_sink`"),
     ];
     for (define, reason) in cases {
-        let library = compile(folder.path(), define);
+        let library = c_plugin(define);
         let config = folder.path().join("leadgate.toml");
         let text = format!(
             "[sources.s]\nkind = \"tmall\"\npath = \"/x\"\napp_secret = \"x\"\n{}",

@@ -18,7 +18,12 @@ impl Sink for Panicking {
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
-        panic!("attempt {} panics on purpose", delivery.attempt());
+        // As a careless `unwrap` would, with all that it has in its hands.
+        panic!(
+            "attempt {} panics on purpose: {}",
+            delivery.attempt(),
+            String::from_utf8_lossy(delivery.event_bytes())
+        );
     }
 }
 

@@ -1,5 +1,6 @@
 //! The daemon: the real binary in a folder of its own.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -218,6 +219,28 @@ impl Daemon {
             .join("\n")
     }
 
+    /// The events of its log so far.
+    ///
+    /// # Panics
+    ///
+    /// If a line is not JSON.
+    pub fn events(&self) -> Vec<Value> {
+        let log = self.log();
+        log.lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+            .collect()
+    }
+
+    /// What it, or what it started, wrote to stdout so far.
+    ///
+    /// # Panics
+    ///
+    /// If that cannot be read.
+    pub fn stdout(&self) -> String {
+        let bytes = std::fs::read(self.folder().join("stdout")).expect("its stdout");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// kill -9.
     ///
     /// # Panics
@@ -343,10 +366,15 @@ pub fn free_port() -> u16 {
 }
 
 fn spawn(folder: &Path, setup: &Setup, log: &Arc<Mutex<Vec<String>>>) -> (Child, JoinHandle<()>) {
+    let stdout = File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("stdout"))
+        .expect("a file for its stdout");
     let mut child = setup
         .command(folder)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(stdout)
         .stderr(Stdio::piped())
         .spawn()
         .expect("starts");

@@ -7,6 +7,7 @@
 
 mod authority;
 mod bare;
+mod compiled;
 mod counts;
 mod crm;
 mod daemon;
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 
 pub use authority::{Authority, Certificate};
 pub use bare::Bare;
+pub use compiled::{another_profile, c_host, c_plugin, misbehaving, other_toolchains, sanitized};
 pub use counts::counted;
 pub use crm::{Behaviour, Clerk, Crm, Received};
 pub use daemon::{Daemon, Ended, free_port};

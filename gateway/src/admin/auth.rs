@@ -35,12 +35,18 @@ pub(super) async fn here(
 
 fn foreign(headers: &HeaderMap) -> Option<Problem> {
     let detail = if !is_local(headers) {
-        "this listener is for this machine: ask it as 127.0.0.1, [::1] or localhost"
+        (
+            "this listener is for this machine: ask it as 127.0.0.1, [::1] or localhost",
+            "此监听只供本机使用：请以 127.0.0.1、[::1] 或 localhost 访问",
+        )
     } else if headers.get_all(ORIGIN).any(|origin| {
         let host = origin.to_str().ok().and_then(|text| text.split_once("://"));
         !host.is_some_and(|(_, host)| names_loopback(host))
     }) {
-        "this listener is not for pages of other origins"
+        (
+            "this listener is not for pages of other origins",
+            "此监听不接受其他来源网页的请求",
+        )
     } else {
         return None;
     };
@@ -58,7 +64,10 @@ pub(super) async fn check(
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let refused = match request.app_data::<web::Data<Admin>>() {
         Some(admin) => refusal(admin, peer, request.headers()),
-        None => Some(Problem::new(Kind::Internal, "the API is not set up")),
+        None => Some(Problem::new(
+            Kind::Internal,
+            ("the API is not set up", "API 尚未就绪"),
+        )),
     };
     match refused {
         Some(problem) => Ok(request.into_response(problem.error_response())),
@@ -90,17 +99,25 @@ fn refusal(admin: &Admin, peer: IpAddr, headers: &HeaderMap) -> Option<Problem> 
     }
     Some(Problem::new(
         Kind::Unauthorized,
-        "give the admin token as `authorization: Bearer TOKEN`",
+        (
+            "give the admin token as `authorization: Bearer TOKEN`",
+            "请以 `authorization: Bearer 令牌` 给出管理令牌",
+        ),
     ))
 }
 
 fn without_token(open: bool, headers: &HeaderMap) -> Option<Problem> {
     if !open {
-        let detail =
-            "no admin.token is configured; set one, or admin.allow_without_token on loopback";
+        let detail = (
+            "no admin.token is configured; set one, or admin.allow_without_token on loopback",
+            "未配置 admin.token；请配置，或在回环地址上设置 admin.allow_without_token",
+        );
         return Some(Problem::new(Kind::Forbidden, detail));
     }
-    let detail = "without a token the API is for this machine only, and not for web pages";
+    let detail = (
+        "without a token the API is for this machine only, and not for web pages",
+        "没有令牌时，API 只供本机使用，且不接受网页的请求",
+    );
     (headers.contains_key(ORIGIN) || !is_local(headers))
         .then(|| Problem::new(Kind::Forbidden, detail))
 }

@@ -60,7 +60,10 @@ pub(super) async fn retry_dead(
         (false, Some(count)) => run(&admin, &sink, count).await,
         _ => Err(Problem::new(
             Kind::BadBody,
-            "give {\"plan\": true} to learn the count, then {\"confirm_count\": COUNT} to run",
+            (
+                "give {\"plan\": true} to learn the count, then {\"confirm_count\": COUNT} to run",
+                "先用 {\"plan\": true} 查询数量，再用 {\"confirm_count\": 数量} 执行",
+            ),
         )),
     }
 }
@@ -82,7 +85,10 @@ async fn run(
 ) -> Result<HttpResponse, Problem> {
     let there = count(admin, sink);
     if confirmed != there {
-        let detail = format!("{confirmed} were confirmed, but there are {there} now; plan again");
+        let detail = (
+            format!("{confirmed} were confirmed, but there are {there} now; plan again"),
+            format!("确认的是 {confirmed} 条，现有 {there} 条；请重新查询"),
+        );
         return Err(Problem::new(Kind::CountChanged, detail));
     }
     let (began, since) = (admin.clock.now(), admin.clock.monotonic());

@@ -9,8 +9,9 @@ use leadgate_plugin::OutcomeKind;
 use serde::{Deserialize, Serialize};
 
 use super::params::{Body, Params, guess, id};
-use super::problem::{Kind, Problem};
+use super::problem::{DELIVERY, Kind, Problem};
 use super::{Admin, holds, privacy, reading, rfc3339};
+use crate::lang::{Text, counted};
 use crate::outbox::{
     Attempt, Delivery, DeliveryId, Filter, Listed, Paged, Repair, Repaired, State, StateName,
 };
@@ -183,7 +184,8 @@ fn state(text: &str) -> Result<StateName, Problem> {
         .find(|one| one.as_str() == text)
         .ok_or_else(|| {
             let guess = guess(text, known.map(StateName::as_str));
-            Problem::new(Kind::BadParameter, format!("`state` is unknown; {guess}"))
+            let unknown = Text::new("`state` is unknown", "`state` 的值未知");
+            Problem::new(Kind::BadParameter, unknown.and(&guess))
         })
 }
 
@@ -194,7 +196,7 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
-    answer(&admin, DeliveryId(id(&path, "delivery")?)).await
+    answer(&admin, DeliveryId(id(&path, DELIVERY)?)).await
 }
 
 async fn answer(admin: &web::Data<Admin>, id: DeliveryId) -> Result<HttpResponse, Problem> {
@@ -220,7 +222,7 @@ async fn answer(admin: &web::Data<Admin>, id: DeliveryId) -> Result<HttpResponse
 /// A delivery with its state, of which "in flight" is known to lists only.
 fn find(admin: &Admin, id: DeliveryId) -> Result<Listed, Problem> {
     let Some(delivery) = admin.outbox.delivery(id)? else {
-        return Err(Problem::no_such("delivery", id));
+        return Err(Problem::no_such(DELIVERY, id));
     };
     let lead = admin.outbox.history(delivery.lead)?;
     let listed = lead
@@ -253,7 +255,9 @@ fn advice(listed: &Listed) -> Option<String> {
         return None;
     }
     let mut advice = format!(
-        "{times} of its attempts were sent and not answered: the destination may have the lead {times} times"
+        "{} sent and not answered: the destination may have the lead {}",
+        counted(times as u64, "of its attempts was", "of its attempts were"),
+        counted(times as u64, "time", "times"),
     );
     if timed_out > 0 {
         let _ = write!(
@@ -290,7 +294,7 @@ pub(super) async fn retry(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let id = DeliveryId(id(&path, "delivery")?);
+    let id = DeliveryId(id(&path, DELIVERY)?);
     let asked = Params::of(&request, &["force"])?.flag("force")?;
     let force = asked || body.json::<Force>()?.force;
     let repaired = admin
@@ -311,7 +315,7 @@ pub(super) async fn cancel(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = DeliveryId(id(&path, "delivery")?);
+    let id = DeliveryId(id(&path, DELIVERY)?);
     Params::of(&request, &[])?;
     let repaired = admin.outbox.repair(id, Repair::Cancel, admin.clock.now());
     done(repaired.await?, id, false)?;
@@ -320,29 +324,35 @@ pub(super) async fn cancel(
 }
 
 fn done(repaired: Repaired, id: DeliveryId, retry: bool) -> Result<(), Problem> {
-    let (kind, detail) = match repaired {
+    let (kind, en, zh) = match repaired {
         Repaired::Done => return Ok(()),
-        Repaired::Unknown => return Err(Problem::no_such("delivery", id)),
+        Repaired::Unknown => return Err(Problem::no_such(DELIVERY, id)),
         Repaired::InFlight => (
             Kind::InFlight,
             "an attempt is under way; ask again when it has ended",
+            "正在投递；请在结束后再试",
         ),
         Repaired::Over if retry => (
             Kind::Over,
             "it was delivered or superseded already; --force (in the API {\"force\": true}) sends it again",
+            "已送达或已被取代；加 --force（API 中为 {\"force\": true}）可再次发送",
         ),
         Repaired::Over => (
             Kind::Over,
             "it was delivered, superseded or cancelled already",
+            "已送达、已被取代或已取消",
         ),
         Repaired::Newer => (
             Kind::Newer,
             "the sink was given, or waits for, a newer revision of this lead; --force (in the API {\"force\": true}) sends this one after all",
+            "目的地已收到或正等待该客资的新版本；加 --force（API 中为 {\"force\": true}）仍发送此版本",
         ),
         Repaired::NoSink => (
             Kind::NoSink,
             "its sink is not configured any more; configure it first",
+            "目的地已不在配置中；请先配置",
         ),
     };
-    Err(Problem::new(kind, format!("delivery {id}: {detail}")))
+    let detail = (format!("delivery {id}: {en}"), format!("投递 {id}：{zh}"));
+    Err(Problem::new(kind, detail))
 }

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 use super::deliveries::Summary;
 use super::params::{Body, Params, guess, id};
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, LEAD, Problem};
 use super::{Admin, privacy, reading, rfc3339};
+use crate::lang::Text;
 use crate::outbox::{Find, FindBy, History, LeadId, Paged, StoredLead};
 
 /// Leads on a page, or found by one value, at most.
@@ -107,12 +108,15 @@ pub(super) async fn search(
         let guess = guess(&search.by, known.map(FindBy::as_str));
         return Err(Problem::new(
             Kind::BadBody,
-            format!("`by` is unknown; {guess}"),
+            Text::new("`by` is unknown", "`by` 的值未知").and(&guess),
         ));
     };
     let find = Find::new(by, &search.value);
     if find.value.is_empty() {
-        return Err(Problem::new(Kind::BadBody, "`value` is empty"));
+        return Err(Problem::new(
+            Kind::BadBody,
+            ("`value` is empty", "`value` 为空"),
+        ));
     }
     let read = reading(&admin, move |admin| {
         let ids = admin.outbox.find(&find, MOST)?;
@@ -159,10 +163,10 @@ pub(super) async fn show(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = LeadId(id(&path, "lead")?);
+    let id = LeadId(id(&path, LEAD)?);
     let reveal = Params::of(&request, &["reveal"])?.flag("reveal")?;
     let history = reading(&admin, move |admin| admin.outbox.history(id)).await?;
-    let history = history.ok_or_else(|| Problem::no_such("lead", id))?;
+    let history = history.ok_or_else(|| Problem::no_such(LEAD, id))?;
     if reveal {
         tracing::info!(lead = %id, "lead was revealed");
     }
@@ -185,15 +189,19 @@ pub(super) async fn raw(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = LeadId(id(&path, "lead")?);
+    let id = LeadId(id(&path, LEAD)?);
     let params = Params::of(&request, &["reveal", "revision"])?;
     if !params.flag("reveal")? {
-        let detail = "what was pushed is personal data; ask with reveal=true, which is logged";
+        let detail = (
+            "what was pushed is personal data; ask with reveal=true, which is logged",
+            "推送内容是个人信息；请用 reveal=true 查询，此操作会被记录",
+        );
         return Err(Problem::new(Kind::Forbidden, detail));
     }
     let number = params.number("revision")?.unwrap_or(0);
     let stored = reading(&admin, move |admin| admin.outbox.lead(id, number)).await?;
-    let stored = stored.ok_or_else(|| Problem::no_such("such revision of lead", id))?;
+    let stored =
+        stored.ok_or_else(|| Problem::no_such(("such revision of lead", "客资版本"), id))?;
     tracing::info!(lead = %id, "lead was revealed");
     let original = stored.original.as_ref();
     Ok(HttpResponse::Ok().json(json!({

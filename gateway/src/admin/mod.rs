@@ -163,7 +163,10 @@ fn resources() -> Vec<At> {
 }
 
 async fn no_such_path() -> Result<HttpResponse, Problem> {
-    Err(Problem::new(Kind::NotFound, "no such path"))
+    Err(Problem::new(
+        Kind::NotFound,
+        ("no such path", "没有这个路径"),
+    ))
 }
 
 async fn livez() -> HttpResponse {
@@ -219,7 +222,10 @@ impl Admin {
 }
 
 /// What is said of a cursor that no page of the list gave.
-const NOT_A_CURSOR: &str = "`cursor` is not a cursor of this list: give the `next` of the page before, with the same filter";
+const NOT_A_CURSOR: (&str, &str) = (
+    "`cursor` is not a cursor of this list: give the `next` of the page before, with the same filter",
+    "`cursor` 不是此列表的游标：请给出上一页的 `next`，且筛选条件相同",
+);
 
 /// Does what reads the disk on a thread that may block.
 async fn reading<T, E>(
@@ -233,7 +239,10 @@ where
     let admin = admin.clone();
     match web::block(move || read(&admin)).await {
         Ok(read) => read.map_err(Into::into),
-        Err(_) => Err(Problem::new(Kind::Internal, "the reading was broken off")),
+        Err(_) => Err(Problem::new(
+            Kind::Internal,
+            ("the reading was broken off", "读取中断"),
+        )),
     }
 }
 

@@ -46,8 +46,9 @@ fn page(
         .collect();
     let (mut at, mut inner) = match cursor {
         None => (0, None),
-        Some(cursor) => place(cursor)
-            .ok_or_else(|| Problem::new(Kind::BadParameter, "`cursor` is none of this list"))?,
+        Some(cursor) => {
+            place(cursor).ok_or_else(|| Problem::new(Kind::BadParameter, super::NOT_A_CURSOR))?
+        }
     };
     let mut items = Vec::new();
     while let Some(sink) = sinks.get(at / OPEN.len()) {

@@ -13,8 +13,9 @@ use leadgate_plugin::HumanDuration;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, Noun, Problem};
 use crate::clock::Millis;
+use crate::lang::Text;
 
 /// Items on a page unless asked otherwise.
 const LIMIT: usize = 50;
@@ -31,20 +32,30 @@ impl Params {
 
     fn parse(query: &str, allowed: &[&str]) -> Result<Self, Problem> {
         let pairs = web::Query::<Vec<(String, String)>>::from_query(query)
-            .map_err(|_| bad("the query cannot be read"))?;
+            .map_err(|_| bad(("the query cannot be read", "查询串无法读取")))?;
         let mut params = BTreeMap::new();
         for (name, value) in pairs.into_inner() {
             if !allowed.contains(&name.as_str()) {
                 let known = if allowed.is_empty() {
-                    "this path takes none".to_owned()
+                    Text::new("this path takes none", "此路径不接受参数")
                 } else {
-                    format!("allowed are {}", allowed.join(", "))
+                    Text::new(
+                        format!("allowed are {}", allowed.join(", ")),
+                        format!("可用的有：{}", allowed.join("、")),
+                    )
                 };
                 let name: String = name.chars().take(40).collect();
-                return Err(bad(format!("unknown parameter `{name}`; {known}")));
+                let unknown = Text::new(
+                    format!("unknown parameter `{name}`"),
+                    format!("未知参数 `{name}`"),
+                );
+                return Err(bad(unknown.and(&known)));
             }
             if params.contains_key(&name) {
-                return Err(bad(format!("`{name}` is given twice")));
+                return Err(bad((
+                    format!("`{name}` is given twice"),
+                    format!("`{name}` 重复"),
+                )));
             }
             params.insert(name, value);
         }
@@ -61,7 +72,12 @@ impl Params {
             return Ok(LIMIT.min(most));
         };
         let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
-        limit.ok_or_else(|| bad(format!("`limit` is a whole number from 1 to {most}")))
+        limit.ok_or_else(|| {
+            bad((
+                format!("`limit` is a whole number from 1 to {most}"),
+                format!("`limit` 是 1 到 {most} 的整数"),
+            ))
+        })
     }
 
     /// `cursor`: the `next` of the page before.
@@ -74,7 +90,10 @@ impl Params {
                 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
         };
         if cursor.is_some_and(|text| !sound(text)) {
-            return Err(bad("`cursor` must be the `next` of the page before"));
+            return Err(bad((
+                "`cursor` must be the `next` of the page before",
+                "`cursor` 须是上一页的 `next`",
+            )));
         }
         Ok(cursor)
     }
@@ -84,7 +103,10 @@ impl Params {
         match self.text(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(bad(format!("`{name}` is true or false"))),
+            Some(_) => Err(bad((
+                format!("`{name}` is true or false"),
+                format!("`{name}` 只能是 true 或 false"),
+            ))),
         }
     }
 
@@ -93,8 +115,12 @@ impl Params {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        let age =
-            HumanDuration::from_str(text).map_err(|error| bad(format!("`{name}` is {error}")))?;
+        let age = HumanDuration::from_str(text).map_err(|error| {
+            bad((
+                format!("`{name}` is {error}"),
+                format!("`{name}` 不是时长；请写整数加 ms、s、m、h、d 或 w，如 1h"),
+            ))
+        })?;
         let age = Millis::try_from(age.0.as_millis()).unwrap_or(Millis::MAX);
         Ok(Some(now.saturating_sub(age)))
     }
@@ -105,20 +131,26 @@ impl Params {
             return Ok(None);
         };
         let number = text.parse().ok().filter(|number| *number > 0);
-        let number = number.ok_or_else(|| bad(format!("`{name}` is a whole number from 1")))?;
+        let number = number.ok_or_else(|| {
+            bad((
+                format!("`{name}` is a whole number from 1"),
+                format!("`{name}` 是不小于 1 的整数"),
+            ))
+        })?;
         Ok(Some(number))
     }
 }
 
-fn bad(detail: impl Into<String>) -> Problem {
+fn bad(detail: impl Into<Text>) -> Problem {
     Problem::new(Kind::BadParameter, detail)
 }
 
 /// The id in a path, which is one of `what`.
-pub(super) fn id(text: &str, what: &str) -> Result<Uuid, Problem> {
+pub(super) fn id(text: &str, (en, zh): Noun) -> Result<Uuid, Problem> {
     let problem = || {
-        let detail = format!(
-            "the id of the {what} is no UUID, such as 01937f4e-8a6b-7c3d-9e2f-0123456789ab"
+        let detail = (
+            format!("the id of the {en} is no UUID, such as 01937f4e-8a6b-7c3d-9e2f-0123456789ab"),
+            format!("{zh}编号不是 UUID，如 01937f4e-8a6b-7c3d-9e2f-0123456789ab"),
         );
         Problem::new(Kind::BadId, detail)
     };
@@ -126,15 +158,24 @@ pub(super) fn id(text: &str, what: &str) -> Result<Uuid, Problem> {
 }
 
 /// The name of the known ones that was probably meant, for the end of a message.
-pub(super) fn guess<'a>(text: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+pub(super) fn guess<'a>(text: &str, known: impl Iterator<Item = &'a str> + Clone) -> Text {
     let nearest = known
         .clone()
         .map(|one| (strsim::damerau_levenshtein(text, one), one))
         .min()
         .filter(|(distance, one)| *distance <= 1 + one.len() / 4);
     match nearest {
-        Some((_, one)) => format!("did you mean `{one}`?"),
-        None => format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
+        Some((_, one)) => Text::new(
+            format!("did you mean `{one}`?"),
+            format!("是否想写 `{one}`？"),
+        ),
+        None => {
+            let known: Vec<_> = known.collect();
+            Text::new(
+                format!("there are: {}", known.join(", ")),
+                format!("现有：{}", known.join("、")),
+            )
+        }
     }
 }
 
@@ -149,14 +190,17 @@ impl Body {
         }
         serde_json::from_slice(&self.0).map_err(|error| {
             // serde's own words repeat values of the body.
-            let what = match error.classify() {
-                serde_json::error::Category::Data => "not as documented",
-                _ => "not JSON",
+            let (en, zh) = match error.classify() {
+                serde_json::error::Category::Data => ("not as documented", "与文档不符"),
+                _ => ("not JSON", "不是 JSON"),
             };
             let (line, column) = (error.line(), error.column());
             Problem::new(
                 Kind::BadBody,
-                format!("the body is {what}, at line {line} column {column}"),
+                (
+                    format!("the body is {en}, at line {line} column {column}"),
+                    format!("请求体{zh}：第 {line} 行第 {column} 列"),
+                ),
             )
         })
     }
@@ -174,7 +218,13 @@ impl FromRequest for Body {
                     actix_web::http::StatusCode::PAYLOAD_TOO_LARGE => Kind::TooLarge,
                     _ => Kind::BadBody,
                 };
-                Problem::new(kind, "the body cannot be read, or is too large")
+                Problem::new(
+                    kind,
+                    (
+                        "the body cannot be read, or is too large",
+                        "请求体无法读取，或过大",
+                    ),
+                )
             })?;
             Ok(Self(bytes))
         };
@@ -221,7 +271,10 @@ mod tests {
     #[test]
     fn guesses_name_the_nearest_or_all() {
         let known = ["crm", "mail"];
-        assert_eq!(guess("cmr", known.into_iter()), "did you mean `crm`?");
-        assert_eq!(guess("zzzz", known.into_iter()), "there are: crm, mail");
+        let said = |text| guess(text, known.into_iter()).both();
+        let (en, zh) = said("cmr");
+        assert_eq!((&*en, &*zh), ("did you mean `crm`?", "是否想写 `crm`？"));
+        let (en, zh) = said("zzzz");
+        assert_eq!((&*en, &*zh), ("there are: crm, mail", "现有：crm、mail"));
     }
 }

@@ -1,5 +1,6 @@
 //! Errors of the API: problem details of RFC 9457. Each kind has a stable `type`; the
-//! `detail` says what happened, to what, and what to do, and carries nothing personal.
+//! `detail` says what happened, to what, and what to do, and carries nothing personal. Beside
+//! it `detail_zh` says the same in Chinese: whoever shows it picks, and the texts stand once.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 
-use crate::outbox::{Refusal, Unavailable};
+use crate::lang::Text;
+use crate::outbox::{Refusal, Unavailable, UpkeepError};
 
 /// What kind of error; its name is the end of the `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,17 +88,27 @@ impl Kind {
     }
 }
 
+/// What there is something of, in English and Chinese.
+pub(super) type Noun = (&'static str, &'static str);
+
+/// A delivery.
+pub(super) const DELIVERY: Noun = ("delivery", "投递");
+/// A lead.
+pub(super) const LEAD: Noun = ("lead", "客资");
+/// A push in quarantine.
+pub(super) const QUARANTINED: Noun = ("push in quarantine", "隔离推送");
+
 /// An error answer.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
     kind: Kind,
-    detail: String,
+    detail: Text,
     allow: Option<String>,
     retry_after: Option<Duration>,
 }
 
 impl Problem {
-    pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    pub(super) fn new(kind: Kind, detail: impl Into<Text>) -> Self {
         Self {
             kind,
             detail: detail.into(),
@@ -108,9 +120,12 @@ impl Problem {
     /// A method that the path does not take; `allow` lists those it does.
     pub(super) fn method(allow: String) -> Self {
         Self {
-            detail: format!("this path takes {allow}"),
+            detail: Text::new(
+                format!("this path takes {allow}"),
+                format!("此路径只接受 {allow}"),
+            ),
             allow: Some(allow),
-            ..Self::new(Kind::MethodNotAllowed, "")
+            ..Self::new(Kind::MethodNotAllowed, Text::default())
         }
     }
 
@@ -121,25 +136,32 @@ impl Problem {
             retry_after: Some(Duration::from_secs(seconds)),
             ..Self::new(
                 Kind::TooManyGuesses,
-                format!("too many wrong tokens came from this address; wait {seconds} s"),
+                (
+                    format!("too many wrong tokens came from this address; wait {seconds} s"),
+                    format!("此地址发来的错误令牌过多；请等待 {seconds} 秒"),
+                ),
             )
         }
     }
 
     /// Something with an id that is not there.
-    pub(super) fn no_such(what: &str, id: impl fmt::Display) -> Self {
-        Self::new(Kind::NotFound, format!("there is no {what} {id}"))
+    pub(super) fn no_such((en, zh): Noun, id: impl fmt::Display) -> Self {
+        let detail = (
+            format!("there is no {en} {id}"),
+            format!("没有这个{zh}：{id}"),
+        );
+        Self::new(Kind::NotFound, detail)
     }
 
     #[cfg(test)]
     pub(super) fn detail(&self) -> &str {
-        &self.detail
+        self.detail.pick(crate::lang::Lang::En)
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.detail)
+        self.detail.fmt(formatter)
     }
 }
 
@@ -150,11 +172,13 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let (status, name, title) = self.kind.parts();
+        let (detail, detail_zh) = self.detail.both();
         let body = serde_json::json!({
             "type": format!("urn:leadgate:problem:{name}"),
             "title": title,
             "status": status.as_u16(),
-            "detail": self.detail,
+            "detail": detail,
+            "detail_zh": detail_zh,
         });
         let mut response = HttpResponse::build(status);
         if let Some(allow) = &self.allow {
@@ -174,16 +198,33 @@ impl ResponseError for Problem {
 
 impl From<Unavailable> for Problem {
     fn from(error: Unavailable) -> Self {
-        Self::new(Kind::Unavailable, error.to_string())
+        Self::new(Kind::Unavailable, unavailable(&error))
     }
+}
+
+/// The engine's own reason stays as it is.
+fn unavailable(error: &Unavailable) -> Text {
+    Text::new(error.to_string(), format!("发件箱不可用：{}", error.0))
 }
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let kind = match refusal {
-            Refusal::Full | Refusal::NoSpace => Kind::Overloaded,
-            Refusal::Unavailable(_) => Kind::Unavailable,
-        };
-        Self::new(kind, refusal.to_string())
+        match &refusal {
+            Refusal::Full => Self::new(Kind::Overloaded, (refusal.to_string(), "发件箱的队列已满")),
+            Refusal::NoSpace => Self::new(Kind::Overloaded, (refusal.to_string(), "磁盘空间将满")),
+            Refusal::Unavailable(error) => Self::new(Kind::Unavailable, unavailable(error)),
+        }
+    }
+}
+
+impl From<UpkeepError> for Problem {
+    fn from(error: UpkeepError) -> Self {
+        match &error {
+            UpkeepError::Busy => Self::new(Kind::Busy, (error.to_string(), "已有备份正在进行")),
+            UpkeepError::Store(why) => Self::new(Kind::Unavailable, unavailable(why)),
+            UpkeepError::File(_) | UpkeepError::Invalid(_) => {
+                Self::new(Kind::Unavailable, Text::plain(error.to_string()))
+            }
+        }
     }
 }

@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::params::{Params, guess, id};
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, Problem, QUARANTINED};
 use super::{Admin, privacy, reading, release, rfc3339};
 use crate::clock::Millis;
+use crate::lang::Text;
 use crate::lead::time::parse_gmt8;
 use crate::outbox::{Paged, QuarantineCount, QuarantineId, StoredQuarantinedPush};
 use crate::source::QUARANTINE_REASONS;
@@ -150,6 +151,11 @@ impl Wanted {
         })
     }
 
+    /// The moments between which it was received, as the API says times.
+    pub(super) fn moments(&self) -> [Option<String>; 2] {
+        [self.since.map(rfc3339), self.until.map(rfc3339)]
+    }
+
     /// Whether it is all there are.
     pub(super) fn is_all(&self) -> bool {
         self.reason.is_none()
@@ -197,11 +203,12 @@ fn known(name: &str, text: &str, all: &[&str]) -> Result<(), Problem> {
         return Ok(());
     }
     let guess = guess(text, all.iter().copied());
-    let detail = format!("`{name}` is unknown; {guess}");
-    Err(Problem::new(Kind::BadParameter, detail))
+    let unknown = Text::new(format!("`{name}` is unknown"), format!("`{name}` 的值未知"));
+    Err(Problem::new(Kind::BadParameter, unknown.and(&guess)))
 }
 
-/// A moment: RFC 3339, `2026-11-26 10:00:00` at GMT+8, or how long ago, such as `2h`.
+/// A moment: RFC 3339, `2026-11-26 10:00:00`, which is GMT+8, the same with a zone behind it,
+/// or how long ago, such as `2h`.
 fn when(name: &str, text: &str, now: Millis) -> Result<Millis, Problem> {
     let ago = || {
         let age: leadgate_plugin::HumanDuration = text.parse().ok()?;
@@ -209,9 +216,15 @@ fn when(name: &str, text: &str, now: Millis) -> Result<Millis, Problem> {
     };
     let at = || Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond());
     parse_gmt8(text).or_else(at).or_else(ago).ok_or_else(|| {
-        let detail = format!(
-            "`{name}` is a time such as 2026-11-26T10:00:00+08:00 or \"2026-11-26 10:00:00\" \
-             (GMT+8), or how long ago, such as 2h"
+        let detail = (
+            format!(
+                "`{name}` is a time such as 2026-11-26T10:00:00+08:00 or \"2026-11-26 10:00:00\" \
+                 (GMT+8), or how long ago, such as 2h"
+            ),
+            format!(
+                "`{name}` 是时间，如 2026-11-26T10:00:00+08:00 或 \"2026-11-26 10:00:00\"（东八区），\
+                 或多久以前，如 2h"
+            ),
         );
         Problem::new(Kind::BadParameter, detail)
     })
@@ -246,7 +259,7 @@ pub(super) async fn show(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path, "push in quarantine")?);
+    let id = QuarantineId(id(&path, QUARANTINED)?);
     let reveal = Params::of(&request, &["reveal"])?.flag("reveal")?;
     let found = find(&admin, id).await?;
     let becomes = release::preview(&admin.reread, &found);
@@ -269,5 +282,5 @@ pub(super) async fn find(
 }
 
 pub(super) fn no_such(id: QuarantineId) -> Problem {
-    Problem::no_such("push in quarantine with the id", id)
+    Problem::no_such(("push in quarantine with the id", QUARANTINED.1), id)
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::params::{Body, Params, id};
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, Problem, QUARANTINED};
 use super::quarantine::{Wanted, find, no_such};
 use super::{Admin, privacy, reading};
 use crate::outbox::{Accepted, Arrival, QuarantineId, StoredQuarantinedPush};
@@ -60,21 +60,28 @@ pub(super) async fn release(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path, "push in quarantine")?);
+    let id = QuarantineId(id(&path, QUARANTINED)?);
     Params::of(&request, &[])?;
     let wish: One = body.json()?;
     let quarantined = find(&admin, id).await?;
     let Some(arrival) = (admin.reread)(&quarantined) else {
-        let detail = format!(
-            "its source `{}` is not configured any more; configure it first",
-            quarantined.source
+        let source = &quarantined.source;
+        let detail = (
+            format!("its source `{source}` is not configured any more; configure it first"),
+            format!("其来源 `{source}` 已不在配置中；请先配置"),
         );
         return Err(Problem::new(Kind::NoSource, detail));
     };
     if !wish.force && !is_reachable(&arrival) {
-        let detail = format!(
-            "nobody could be reached by it: it has no {}; {{\"force\": true}} releases it all the same",
-            REACH.join(", no ")
+        let detail = (
+            format!(
+                "nobody could be reached by it: it has no {}; {{\"force\": true}} releases it all the same",
+                REACH.join(", no ")
+            ),
+            format!(
+                "无法联系到任何人：没有 {}；{{\"force\": true}} 可仍然放行",
+                REACH.join("、")
+            ),
         );
         return Err(Problem::new(Kind::Unreachable, detail));
     }
@@ -100,7 +107,7 @@ pub(super) async fn discard(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path, "push in quarantine")?);
+    let id = QuarantineId(id(&path, QUARANTINED)?);
     Params::of(&request, &[])?;
     if !admin.outbox.discard(id).await? {
         return Err(no_such(id));
@@ -133,6 +140,11 @@ struct Plan {
     without_source: u64,
     by_reason: BTreeMap<String, u64>,
     by_source: BTreeMap<String, u64>,
+    /// The moments that were asked for, so that a person sees what was understood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -165,7 +177,10 @@ pub(super) async fn release_many(
     if wanted.is_all() {
         return Err(Problem::new(
             Kind::BadBody,
-            "say which: \"reason\", \"source\", \"since\" or \"until\"",
+            (
+                "say which: \"reason\", \"source\", \"since\" or \"until\"",
+                "请说明放行哪些：\"reason\"、\"source\"、\"since\" 或 \"until\"",
+            ),
         ));
     }
     match (wish.plan, wish.confirm_count) {
@@ -173,14 +188,22 @@ pub(super) async fn release_many(
         (false, Some(count)) => run(&admin, wanted, count, wish.force).await,
         _ => Err(Problem::new(
             Kind::BadBody,
-            "give \"plan\": true to learn the count, then \"confirm_count\": COUNT to run",
+            (
+                "give \"plan\": true to learn the count, then \"confirm_count\": COUNT to run",
+                "先用 \"plan\": true 查询数量，再用 \"confirm_count\": 数量 执行",
+            ),
         )),
     }
 }
 
 async fn plan(admin: &web::Data<Admin>, wanted: Wanted) -> Result<Plan, Problem> {
     let read = reading(admin, move |admin| {
-        let mut plan = Plan::default();
+        let [since, until] = wanted.moments();
+        let mut plan = Plan {
+            since,
+            until,
+            ..Plan::default()
+        };
         wanted.each(admin, |quarantined| {
             plan.count += 1;
             *plan
@@ -214,9 +237,10 @@ async fn run(
     })
     .await?;
     if confirmed != ids.len() as u64 {
-        let detail = format!(
-            "{confirmed} were confirmed, but there are {} now; plan again",
-            ids.len()
+        let there = ids.len();
+        let detail = (
+            format!("{confirmed} were confirmed, but there are {there} now; plan again"),
+            format!("确认的是 {confirmed} 次，现有 {there} 次；请重新查询"),
         );
         return Err(Problem::new(Kind::CountChanged, detail));
     }

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::params::{Body, Params, guess};
 use super::problem::{Kind, Problem};
 use super::{Admin, holds, reading, stats};
+use crate::lang::{Text, counted};
 use crate::outbox::{PAUSE_NOTE, PauseCause};
 
 #[derive(Debug, Serialize)]
@@ -33,10 +34,7 @@ impl Admin {
             return Ok(());
         }
         let guess = guess(name, known.iter().copied());
-        Err(Problem::new(
-            kind,
-            format!("there is no such sink; {guess}"),
-        ))
+        Err(Problem::new(kind, no_such_sink().and(&guess)))
     }
 
     /// Refuses a sink that is not configured, and says so if it was.
@@ -49,15 +47,25 @@ impl Admin {
             let (waiting, dead) = (counts.waiting, counts.dead_letters());
             return Err(Problem::new(
                 Kind::NoSink,
-                format!(
-                    "sink {name} is not configured any more, so nothing is sent to it: {waiting} deliveries wait and {dead} are dead; configure [sinks.{name}] again, or see `leadgate outbox orphaned` and cancel them"
+                (
+                    format!(
+                        "sink {name} is not configured any more, so nothing is sent to it: {} and {}; configure [sinks.{name}] again, or see `leadgate outbox orphaned` and cancel them",
+                        counted(waiting, "delivery waits", "deliveries wait"),
+                        counted(dead, "is dead", "are dead"),
+                    ),
+                    format!(
+                        "目的地 {name} 已不在配置中，不会再投递：{waiting} 条等待，{dead} 条死信；请重新配置 [sinks.{name}]，或用 `leadgate outbox orphaned` 查看并取消"
+                    ),
                 ),
             ));
         }
         let guess = guess(name, self.sinks.keys().map(String::as_str));
-        let detail = format!("there is no such sink; {guess}");
-        Err(Problem::new(Kind::NotFound, detail))
+        Err(Problem::new(Kind::NotFound, no_such_sink().and(&guess)))
     }
+}
+
+fn no_such_sink() -> Text {
+    Text::new("there is no such sink", "没有这个目的地")
 }
 
 /// `GET /sinks`
@@ -101,7 +109,10 @@ pub(super) async fn pause(
     let name = path.into_inner();
     let Asked { note } = body.json()?;
     if note.chars().count() > PAUSE_NOTE || note.chars().any(char::is_control) {
-        let detail = format!("`note` is one line of at most {PAUSE_NOTE} characters");
+        let detail = (
+            format!("`note` is one line of at most {PAUSE_NOTE} characters"),
+            format!("note 须为一行，最多 {PAUSE_NOTE} 个字符"),
+        );
         return Err(Problem::new(Kind::BadBody, detail));
     }
     // Also of a sink that is not configured: it holds when that is configured again.

@@ -7,6 +7,7 @@ use super::params::Params;
 use super::problem::{Kind, Problem};
 use super::{Admin, privacy};
 use crate::delivery::Untried;
+use crate::lang::Text;
 use crate::lead::Sample;
 use crate::plugin;
 
@@ -21,11 +22,17 @@ pub(super) async fn test(
     admin.configured_sink(&name)?;
     let now = admin.clock.now();
     let made = Sample::test(&admin.source, &admin.tables, now)
-        .map_err(|error| Problem::new(Kind::Internal, error.to_string()))?;
+        .map_err(|error| Problem::new(Kind::Internal, Text::plain(error.to_string())))?;
     let tried = admin.delivery.try_out(&name, made.event).await;
     let tried = tried.map_err(|why| match why {
-        Untried::NoSink => Problem::no_such("sink", &name),
-        Untried::Busy => Problem::new(Kind::Busy, "a test of this sink is under way; wait for it"),
+        Untried::NoSink => Problem::no_such(("sink", "目的地"), &name),
+        Untried::Busy => Problem::new(
+            Kind::Busy,
+            (
+                "a test of this sink is under way; wait for it",
+                "此目的地的测试正在进行；请等待结束",
+            ),
+        ),
     })?;
     let outcome = tried.outcome;
     tracing::info!(

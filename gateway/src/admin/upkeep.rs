@@ -111,9 +111,11 @@ async fn streamed(
                 .content_type("application/octet-stream")
                 .streaming(rest))
         }
-        Some(Err(error @ UpkeepError::Busy)) => Err(Problem::new(Kind::Busy, error.to_string())),
-        Some(Err(error)) => Err(Problem::new(Kind::Unavailable, error.to_string())),
-        None => Err(Problem::new(Kind::Internal, "nothing was written")),
+        Some(Err(error)) => Err(error.into()),
+        None => Err(Problem::new(
+            Kind::Internal,
+            ("nothing was written", "未写入任何内容"),
+        )),
     }
 }
 
@@ -157,13 +159,16 @@ pub(super) async fn rekey(admin: web::Data<Admin>, body: Body) -> Result<HttpRes
     if let Some(from) = &from
         && !admin.outbox.continues(Paged::Rekey, from)
     {
-        let detail = "`from` is not where a step of rekeying ended: give its `next`";
+        let detail = (
+            "`from` is not where a step of rekeying ended: give its `next`",
+            "`from` 不是上一步重新加密结束之处：请给出其 `next`",
+        );
         return Err(Problem::new(Kind::BadBody, detail));
     }
     let step = web::block(move || admin.outbox.rekey(from.as_deref(), limit));
     let done = step
         .await
-        .map_err(|_| Problem::new(Kind::Internal, "rekeying was cut short"))??;
+        .map_err(|_| Problem::new(Kind::Internal, ("rekeying was cut short", "重新加密中断")))??;
     let last = done.next.is_none();
     if done.resealed > 0 || last {
         tracing::info!(

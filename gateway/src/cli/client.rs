@@ -132,20 +132,21 @@ impl<'a> Api<'a> {
             let status = response.status();
             let text = response.text().await.map_err(|error| self.lost(&error))?;
             let body: Value = serde_json::from_str(&text).unwrap_or_default();
-            match body["detail"].as_str() {
+            match detail(self.global.lang(), &body) {
                 _ if status.is_success() && !body.is_null() => Ok(body),
                 Some(detail) if status == reqwest::StatusCode::UNAUTHORIZED => {
                     let hint = self.address.token_hint(self.global.lang());
                     Err(fail(format!("{detail}{hint}"), FAILED))
                 }
                 Some(detail) => Err(fail(detail, FAILED)),
-                None => Err(fail(
-                    format!(
-                        "{} answered {status}, not as leadgate does",
-                        self.address.base
-                    ),
-                    FAILED,
-                )),
+                None => {
+                    let base = &self.address.base;
+                    let message = self.global.lang().pick(
+                        format!("{base} answered {status}, not as leadgate does"),
+                        format!("{base} 应答 {status}，不像 leadgate"),
+                    );
+                    Err(fail(message, FAILED))
+                }
             }
         })
     }
@@ -153,6 +154,13 @@ impl<'a> Api<'a> {
     fn lost(&self, error: &reqwest::Error) -> ExitCode {
         self.address.unreachable(self.global.lang(), error)
     }
+}
+
+/// What a problem of the API's says, in the reader's language; an older daemon says it in
+/// English alone.
+pub(super) fn detail(lang: Lang, problem: &Value) -> Option<&str> {
+    let named = problem[lang.pick("detail", "detail_zh")].as_str();
+    named.or_else(|| problem["detail"].as_str())
 }
 
 impl Address {
@@ -335,6 +343,16 @@ pub(super) fn innermost(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_problem_is_told_in_the_readers_language_if_the_daemon_has_it() {
+        let both = serde_json::json!({ "detail": "over already", "detail_zh": "已结束" });
+        assert_eq!(detail(Lang::ZhCn, &both), Some("已结束"));
+        assert_eq!(detail(Lang::En, &both), Some("over already"));
+        let old = serde_json::json!({ "detail": "over already" });
+        assert_eq!(detail(Lang::ZhCn, &old), Some("over already"));
+        assert_eq!(detail(Lang::ZhCn, &Value::Null), None);
+    }
 
     #[test]
     fn queries_are_encoded_and_hold_each_name_once() {

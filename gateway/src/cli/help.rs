@@ -1,5 +1,10 @@
 //! Help in Chinese: what the derived definitions say in English, by command.
 
+use super::words::Words;
+use crate::lang::Lang;
+use crate::outbox::StateName;
+use crate::source::QUARANTINE_REASONS;
+
 /// What each command is for, by its path.
 pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("run", "运行守护进程"),
@@ -108,11 +113,7 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "显示完整的姓名、手机号以及整个请求体",
     ),
     ("outbox deliveries", "sink", "只看该目的地"),
-    (
-        "outbox deliveries",
-        "state",
-        "只看该状态：pending、in_flight、retrying、behind、delivered、superseded、cancelled、dead",
-    ),
+    ("outbox deliveries", "state", "只看该状态：{states}"),
     (
         "outbox deliveries",
         "older_than",
@@ -162,21 +163,17 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("leads find", "nick", "淘宝昵称；用 - 从标准输入读取"),
     ("leads find", "openid", "淘宝加密 ID；用 - 从标准输入读取"),
     ("leads show", "reveal", "显示个人信息；守护进程会记录此操作"),
-    (
-        "quarantine list",
-        "reason",
-        "只看该原因：stale、no_timestamp、unparsable、not_an_object、no_known_field、unknown_method、open_key",
-    ),
+    ("quarantine list", "reason", "只看该原因：{reasons}"),
     ("quarantine list", "source", "只看该来源"),
     (
         "quarantine list",
         "since",
-        "只看此时间及之后接收的，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+        "只看此时间及之后接收的，如 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）",
     ),
     (
         "quarantine list",
         "until",
-        "只看此时间之前接收的，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+        "只看此时间之前接收的，如 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）",
     ),
     (
         "quarantine show",
@@ -232,18 +229,18 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     (
         "quarantine release",
         "reason",
-        "放行该原因的全部：stale、no_timestamp、unparsable、not_an_object、no_known_field、unknown_method、open_key",
+        "放行该原因的全部：{reasons}",
     ),
     ("quarantine release", "source", "放行该来源的全部"),
     (
         "quarantine release",
         "since",
-        "放行此时间及之后接收的全部，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+        "放行此时间及之后接收的全部，如 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）",
     ),
     (
         "quarantine release",
         "until",
-        "放行此时间之前接收的全部，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+        "放行此时间之前接收的全部，如 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）",
     ),
     (
         "quarantine release",
@@ -271,13 +268,16 @@ pub(super) fn in_chinese(command: clap::Command) -> clap::Command {
             let after = "守护进程停止时也可使用：直接写入 outbox.path 目录。";
             at(command, path, |command| command.after_help(after))
         });
+    let command = command.mut_subcommand("init", |init| {
+        init.after_help(super::init::kinds_help(Lang::ZhCn))
+    });
     let command = everywhere(command);
     ARGUMENTS
         .iter()
         .copied()
         .fold(command, |command, (path, argument, help)| {
             at(command, path, |command| {
-                command.mut_arg(argument, |arg| arg.help(help))
+                command.mut_arg(argument, |arg| arg.help(with_words(help)))
             })
         })
 }
@@ -300,18 +300,15 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("id", "编号"),
     ("token_file", "存放令牌的文件"),
     ("name", "目的地的名字"),
-    (
-        "reason",
-        "只看该原因：stale、no_timestamp、unparsable、not_an_object、no_known_field、unknown_method、open_key",
-    ),
+    ("reason", "只看该原因：{reasons}"),
     ("source", "只看该来源"),
     (
         "since",
-        "只看此时间及之后接收的，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+        "只看此时间及之后接收的，如 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）",
     ),
     (
         "until",
-        "只看此时间之前接收的，如 \"2026-11-26 10:00:00\"（东八区）或 2h（多久以前）",
+        "只看此时间之前接收的，如 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）",
     ),
     ("reveal", "显示个人信息；守护进程会记录此操作"),
     ("yes", "不再询问"),
@@ -325,12 +322,20 @@ fn everywhere(command: clap::Command) -> clap::Command {
         .copied()
         .fold(command, |command, (id, help)| {
             if command.get_arguments().any(|arg| arg.get_id() == id) {
-                command.mut_arg(id, |arg| arg.help(help))
+                command.mut_arg(id, |arg| arg.help(with_words(help)))
             } else {
                 command
             }
         });
     command.mut_subcommands(everywhere)
+}
+
+/// A help text with the codes that a filter takes, and what they are called in tables.
+fn with_words(help: &'static str) -> String {
+    let states = Words::State.listed(&StateName::ALL.map(StateName::as_str));
+    let reasons = Words::Quarantine.listed(&QUARANTINE_REASONS);
+    help.replace("{states}", &states)
+        .replace("{reasons}", &reasons)
 }
 
 /// Changes the command at a path of one or two names.
@@ -362,8 +367,17 @@ mod tests {
                 command.get_name(),
                 arg.get_id()
             );
+            assert!(!help.contains('{'), "{help}");
         }
         command.get_subcommands().for_each(arguments_are_chinese);
+    }
+
+    #[test]
+    fn filters_list_their_codes_with_the_words_of_the_tables() {
+        let help = with_words("只看该状态：{states}；{reasons}");
+        for part in ["in_flight（投递中）", "dead（死信）", "stale（时间戳过期）"] {
+            assert!(help.contains(part), "{help}");
+        }
     }
 
     #[test]

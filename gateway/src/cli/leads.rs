@@ -7,7 +7,8 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
-use super::table::{self, Column, column};
+use super::table::{self, Column, coded, column};
+use super::words::Words;
 use super::{FAILED, Global, fail, finish, out};
 
 #[derive(Subcommand)]
@@ -81,16 +82,16 @@ const LEADS: [Column; 6] = [
     column("record_id", "record id", "客资 ID"),
     column("revisions", "revisions", "版本数"),
     column("last_received_at", "received", "接收时间"),
-    column("sinks", "sinks", "目的地"),
+    coded("sinks", "sinks", "目的地", Words::State),
 ];
 
 const DELIVERIES: [Column; 6] = [
     column("id", "delivery", "投递"),
     column("sink", "sink", "目的地"),
     column("revision", "revision", "版本"),
-    column("state", "state", "状态"),
+    coded("state", "state", "状态", Words::State),
     column("attempts", "attempts", "次数"),
-    column("last_reason", "last reason", "最近原因"),
+    coded("last_reason", "last reason", "最近原因", Words::Reason),
 ];
 
 pub(super) fn run(global: &Global, command: Command) -> ExitCode {
@@ -174,6 +175,7 @@ fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
     for revision in lead["revisions"].as_array().into_iter().flatten() {
         let (number, at) = (&revision["revision"], &revision["received_at"]);
         let at = at.as_str().unwrap_or_default();
+        let at = table::time(lang, at).unwrap_or_else(|| at.to_owned());
         outln!("\n{} {number} · {at}", lang.pick("revision", "版本"));
         let fields: Vec<_> = revision["lead"]
             .as_object()

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 
 use super::stand_in::{Key, Signature, StandIn, Terms, Told};
 use super::{FAILED, Global, USAGE, fail, out};
-use crate::clock::Millis;
 use crate::lang::Lang;
 
 /// Where it listens if nothing is said; `leadgate init` writes it into the first sink.
@@ -105,7 +104,9 @@ impl Told {
     /// One line, and the body below it if it may be seen.
     pub(super) fn text(&self, lang: Lang, reveal: bool) -> String {
         let webhook = &self.webhook;
-        let mut parts = vec![time(webhook.at)];
+        let at = jiff::Timestamp::from_millisecond(webhook.at).unwrap_or_default();
+        let at = format!("{at:.3}");
+        let mut parts = vec![super::table::time(lang, &at).unwrap_or(at)];
         let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         parts.extend(known(&webhook.event));
         match &webhook.record_id {
@@ -226,13 +227,6 @@ fn wrong_in_chinese(why: &'static str) -> &'static str {
         "the signed time is more than 5 minutes off" => "签名时间相差超过 5 分钟",
         other => other,
     }
-}
-
-/// The time of day where Tmall and its leads' own times are, GMT+8.
-fn time(at: Millis) -> String {
-    let at = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
-    let there = jiff::tz::Offset::constant(8).to_datetime(at);
-    there.strftime("%T").to_string()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 #[macro_use]
 mod out;
 
+mod ask;
 mod check;
 mod check_connect;
 mod client;
@@ -30,6 +31,7 @@ mod stand_in;
 mod table;
 mod upkeep;
 mod usage;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

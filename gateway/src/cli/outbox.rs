@@ -2,7 +2,6 @@
 //! commands for the store as a whole are in [`super::upkeep`].
 
 use std::fmt::Write as _;
-use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -10,9 +9,11 @@ use leadgate_plugin::OutcomeKind;
 use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
-use super::table::{self, Column, column};
-use super::{FAILED, Global, USAGE, fail, finish, held, out, running};
-use crate::lang::Lang;
+use super::table::{self, Column, coded, column};
+use super::words::Words;
+use super::{FAILED, Global, ask, fail, finish, held, out, running};
+use crate::lang::{Lang, counted};
+use crate::outbox::StateName;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -25,7 +26,7 @@ pub(super) enum Command {
     /// Try one delivery again, or all dead letters of a sink
     Retry(Retry),
     /// Give a delivery up
-    Cancel(One),
+    Cancel(Cancel),
     /// List deliveries whose sink is not configured any more
     Orphaned(Orphaned),
     #[command(flatten)]
@@ -65,6 +66,15 @@ pub(super) struct One {
 }
 
 #[derive(clap::Args)]
+pub(super) struct Cancel {
+    #[command(flatten)]
+    one: One,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(clap::Args)]
 pub(super) struct Orphaned {
     /// How many at most [default: 50]
     #[arg(long, value_name = "N")]
@@ -91,7 +101,7 @@ pub(super) struct Retry {
     #[arg(long, value_name = "STATE", value_parser = ["dead"], requires = "sink")]
     state: Option<String>,
     /// Do not ask
-    #[arg(long, requires = "sink")]
+    #[arg(long)]
     yes: bool,
     #[command(flatten)]
     target: Target,
@@ -100,13 +110,13 @@ pub(super) struct Retry {
 const DELIVERIES: [Column; 9] = [
     column("id", "id", "编号"),
     column("sink", "sink", "目的地"),
-    column("state", "state", "状态"),
+    coded("state", "state", "状态", Words::State),
     column("attempts", "attempts", "次数"),
     column("created_at", "created", "创建时间"),
     column("due_at", "due", "下次投递"),
     column("held", "held by", "受阻"),
     column("lead", "lead", "客资"),
-    column("last_reason", "last reason", "最近原因"),
+    coded("last_reason", "last reason", "最近原因", Words::Reason),
 ];
 
 const DELIVERY: [Column; 13] = [
@@ -115,13 +125,13 @@ const DELIVERY: [Column; 13] = [
     column("source", "source", "来源"),
     column("lead", "lead", "客资"),
     column("revision", "revision", "版本"),
-    column("state", "state", "状态"),
-    column("reason", "reason", "死信原因"),
+    coded("state", "state", "状态", Words::State),
+    coded("reason", "reason", "死信原因", Words::Death),
     column("attempts", "attempts", "次数"),
     column("created_at", "created", "创建时间"),
     column("due_at", "due", "下次投递"),
     column("ended_at", "ended", "结束时间"),
-    column("last_reason", "last reason", "最近原因"),
+    coded("last_reason", "last reason", "最近原因", Words::Reason),
     column("fallback_of", "instead of", "替代"),
 ];
 
@@ -129,9 +139,9 @@ const ATTEMPT: [Column; 8] = [
     column("number", "attempt", "第几次"),
     column("started_at", "started", "开始时间"),
     column("duration_ms", "ms", "毫秒"),
-    column("outcome", "outcome", "结果"),
-    column("rule", "rule", "规则"),
-    column("reason", "reason", "原因"),
+    coded("outcome", "outcome", "结果", Words::Outcome),
+    coded("rule", "rule", "规则", Words::Rule),
+    coded("reason", "reason", "原因", Words::Reason),
     column("receipt", "receipt", "回执"),
     column("trace_id", "trace", "追踪号"),
 ];
@@ -142,11 +152,7 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
         Command::Deliveries(args) => deliveries(global, args),
         Command::Show(one) => show(global, one),
         Command::Retry(args) => retry(global, args),
-        Command::Cancel(one) => {
-            let path = format!("/deliveries/{}/cancel", encoded(&one.id));
-            let delivery = Api::of(global, &one.target).and_then(|api| api.post(&path, &json!({})));
-            delivery.map(|delivery| print_delivery(global, &delivery))
-        }
+        Command::Cancel(args) => cancel(global, args),
         Command::Orphaned(args) => orphaned(global, args),
         Command::Upkeep(command) => return super::upkeep::run(global, command),
     })
@@ -170,6 +176,37 @@ fn show(global: &Global, one: &One) -> Result<(), ExitCode> {
     let delivery = Api::of(global, &one.target)?.get(&path)?;
     print_delivery(global, &delivery);
     Ok(())
+}
+
+/// Asks on a terminal, with what it is that is given up. It can be taken back by a retry, so
+/// that scripts need not say `--yes`.
+fn cancel(global: &Global, args: &Cancel) -> Result<(), ExitCode> {
+    let lang = global.lang();
+    let api = Api::of(global, &args.one.target)?;
+    let path = format!("/deliveries/{}", encoded(&args.one.id));
+    if !args.yes {
+        let delivery = api.get(&path)?;
+        let what = in_short(lang, &delivery);
+        let question = lang.pick(
+            format!("{what}: give it up?"),
+            format!("{what}：放弃这条投递吗？"),
+        );
+        ask::confirm_on_terminal(lang, &question)?;
+    }
+    let delivery = api.post(&format!("{path}/cancel"), &json!({}))?;
+    print_delivery(global, &delivery);
+    Ok(())
+}
+
+/// A delivery in a few words: whose it is, and how it stands.
+fn in_short(lang: Lang, delivery: &Value) -> String {
+    let text = |field: &str| delivery[field].as_str().unwrap_or_default();
+    let (sink, lead) = (text("sink"), text("lead"));
+    let state = Words::State.of(lang, text("state"));
+    lang.pick(
+        format!("delivery of lead {lead} to {sink} ({state})"),
+        format!("客资 {lead} 到 {sink} 的投递（{state}）"),
+    )
 }
 
 fn print_delivery(global: &Global, delivery: &Value) {
@@ -260,10 +297,22 @@ fn print_deliveries(global: &Global, mut list: Value) {
 
 /// Tries one again now. Fails if something holds it that does not end by itself soon.
 fn retry_one(global: &Global, args: &Retry, id: &str) -> Result<(), ExitCode> {
-    let path = format!("/deliveries/{}/retry", encoded(id));
+    let path = format!("/deliveries/{}", encoded(id));
     let api = Api::of(global, &args.target)?;
-    let delivery = api.post(&path, &json!({ "force": args.force }))?;
     let lang = global.lang();
+    if !args.yes {
+        let delivery = api.get(&path)?;
+        // A person has decided otherwise before.
+        if delivery["state"] == StateName::Cancelled.as_str() {
+            let what = in_short(lang, &delivery);
+            let question = lang.pick(
+                format!("{what}: deliver it after all?"),
+                format!("{what}：仍要投递吗？"),
+            );
+            ask::confirm_on_terminal(lang, &question)?;
+        }
+    }
+    let delivery = api.post(&format!("{path}/retry"), &json!({ "force": args.force }))?;
     let is_stuck = held::needs_a_person(&delivery["held_by"]);
     if global.json {
         out::json(&delivery);
@@ -278,7 +327,8 @@ fn retry_one(global: &Global, args: &Retry, id: &str) -> Result<(), ExitCode> {
     if !is_stuck {
         return Ok(());
     }
-    let why = held::lines(global, &delivery["held_by"]).join("; ");
+    let why = held::lines(global, &delivery["held_by"]);
+    let why = why.join(lang.pick("; ", "；"));
     Err(fail(
         lang.pick(
             format!("it is due, and is not tried now: {why}"),
@@ -302,12 +352,16 @@ fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
     let sink = args.sink.as_deref().unwrap_or_default();
     let path = format!("/sinks/{}/retry-dead", encoded(sink));
     let api = Api::of(global, &args.target)?;
-    let count = api.post(&path, &json!({ "plan": true }))?["count"].take();
+    let plan = api.post(&path, &json!({ "plan": true }))?;
+    let count = plan["count"].as_u64().unwrap_or_default();
     let lang = global.lang();
     errln!(
         "leadgate: {}",
         lang.pick(
-            format!("{sink} has {count} dead letters"),
+            format!(
+                "{sink} has {}",
+                counted(count, "dead letter", "dead letters")
+            ),
             format!("{sink} 有 {count} 条死信")
         )
     );
@@ -317,8 +371,9 @@ fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
         }
         return Ok(());
     }
-    if !args.yes && !confirm(global)? {
-        return Err(ExitCode::from(FAILED));
+    if !args.yes {
+        let question = lang.pick("try all of them again?", "全部重新投递吗？");
+        ask::confirm(lang, question)?;
     }
     let outcome = api.post(&path, &json!({ "confirm_count": count }))?;
     running::warn_of_changes(global, &args.target, &api);
@@ -327,11 +382,14 @@ fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
         return Ok(());
     }
     let (retried, skipped) = (&outcome["retried"], &outcome["skipped"]);
-    let remaining = &outcome["remaining"];
+    let remaining = outcome["remaining"].as_u64().unwrap_or_default();
     outln!(
         "{}",
         lang.pick(
-            format!("{retried} tried again, {skipped} skipped, {remaining} dead letters now"),
+            format!(
+                "{retried} tried again, {skipped} skipped, {} now",
+                counted(remaining, "dead letter", "dead letters")
+            ),
             format!("{retried} 条重新投递，{skipped} 条跳过，现有死信 {remaining} 条")
         )
     );
@@ -356,27 +414,6 @@ fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
     Ok(())
 }
 
-/// Asks on the terminal.
-fn confirm(global: &Global) -> Result<bool, ExitCode> {
-    let lang = global.lang();
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        let message = lang.pick(
-            "this is no terminal to ask on; say --yes to try them again",
-            "当前不是终端，无法询问；确认重试请加 --yes",
-        );
-        return Err(fail(message, USAGE));
-    }
-    out::message(lang.pick("try all of them again? [y/N] ", "全部重新投递？[y/N] "));
-    let mut answer = String::new();
-    let read = stdin.lock().read_line(&mut answer);
-    read.map_err(|error| fail(error, FAILED))?;
-    Ok(matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes" | "是"
-    ))
-}
-
 fn stats(global: &Global, target: &Target) -> Result<(), ExitCode> {
     let stats = Api::of(global, target)?.get("/stats")?;
     if global.json {
@@ -385,21 +422,24 @@ fn stats(global: &Global, target: &Target) -> Result<(), ExitCode> {
     }
     let leads = [
         column("accepted", "accepted", "已接收"),
-        column("duplicate", "duplicate", "重复"),
-        column("quarantined", "quarantined", "曾隔离"),
-        column("refused", "refused", "拒绝"),
-        column("failed", "failed", "失败"),
         column("stored", "stored", "现存"),
         column("in_quarantine", "in quarantine", "隔离中"),
         column("unrouted", "unrouted", "无人要"),
+        column("failed", "failed", "失败"),
+        column("refused", "refused", "拒绝"),
+        column("duplicate", "duplicate", "重复"),
+        column("quarantined", "quarantined", "曾隔离"),
     ];
     table::print(global, &leads, std::slice::from_ref(&stats["leads"]));
     if stats["clock"]["state"] == "ahead" {
-        let [now, newest] =
-            ["now", "newest"].map(|key| stats["clock"][key].as_str().unwrap_or_default());
+        let lang = global.lang();
+        let [now, newest] = ["now", "newest"].map(|key| {
+            let text = stats["clock"][key].as_str().unwrap_or_default();
+            table::time(lang, text).unwrap_or_else(|| text.to_owned())
+        });
         outln!(
             "\n{}",
-            global.lang().pick(
+            lang.pick(
                 format!(
                     "the clock shows {now}, the newest record is of {newest}: nothing is removed until the clock is set right or has gone on for a day"
                 ),

@@ -1,15 +1,15 @@
 //! `leadgate quarantine`: pushes that were kept aside, and what a person decides about them.
 
-use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
-use super::table::{self, Column, column};
-use super::{FAILED, Global, USAGE, fail, finish, out};
-use crate::lang::Lang;
+use super::table::{self, Column, coded, column};
+use super::words::Words;
+use super::{Global, ask, finish, out};
+use crate::lang::{Lang, counted};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -32,10 +32,10 @@ pub(super) struct Which {
     /// Only of this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Only received at or after: a time such as "2026-11-26 10:00:00" (GMT+8), or how long ago, such as 2h
+    /// Only received at or after: a time such as "2026-11-26 10:00:00", which is GMT+8 unless it names another zone (Z, +08:00), or how long ago, such as 2h
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only received before: a time, or how long ago
+    /// Only received before: a time (GMT+8 unless it names another zone), or how long ago
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }
@@ -97,7 +97,7 @@ pub(super) struct Discard {
 const PUSHES: [Column; 6] = [
     column("id", "id", "编号"),
     column("source", "source", "来源"),
-    column("reason", "reason", "原因"),
+    coded("reason", "reason", "原因", Words::Quarantine),
     column("received_at", "received", "接收时间"),
     column("clock_difference_seconds", "clock (s)", "时钟差(秒)"),
     column("bytes", "bytes", "字节"),
@@ -106,7 +106,7 @@ const PUSHES: [Column; 6] = [
 const PUSH: [Column; 8] = [
     column("id", "id", "编号"),
     column("source", "source", "来源"),
-    column("reason", "reason", "原因"),
+    coded("reason", "reason", "原因", Words::Quarantine),
     column("received_at", "received", "接收时间"),
     column("pushed_at", "says it was pushed", "自称推送时间"),
     column("clock_difference_seconds", "clock (s)", "时钟差(秒)"),
@@ -138,17 +138,19 @@ fn list(global: &Global, args: &List) -> Result<(), ExitCode> {
     table::print_list(global, &PUSHES, &answer);
     let lang = global.lang();
     for count in answer["counts"].as_array().into_iter().flatten() {
-        let (source, not_kept) = (
-            count["source"].as_str().unwrap_or_default(),
-            &count["not_kept"],
-        );
-        if *not_kept != 0 {
-            let (first, last) = (&count["first_not_kept_at"], &count["last_not_kept_at"]);
+        let source = count["source"].as_str().unwrap_or_default();
+        let not_kept = count["not_kept"].as_u64().unwrap_or_default();
+        if not_kept != 0 {
+            let [first, last] = ["first_not_kept_at", "last_not_kept_at"].map(|name| {
+                let text = count[name].as_str().unwrap_or_default();
+                table::time(lang, text).unwrap_or_else(|| text.to_owned())
+            });
+            let more = counted(not_kept, "more push was", "more pushes were");
             errln!(
                 "leadgate: {}",
                 lang.pick(
                     format!(
-                        "{source}: {not_kept} more were not kept, because the quarantine was full ({first} to {last}); they got the failure answer"
+                        "{source}: {more} not kept, because the quarantine was full ({first} to {last}); the answer was failure"
                     ),
                     format!(
                         "{source}：隔离区已满，另有 {not_kept} 次推送未保存（{first} 至 {last}），已应答失败"
@@ -201,12 +203,8 @@ fn becomes(global: &Global, push: &Value) -> Vec<String> {
         return vec![gone.to_owned()];
     }
     let fields = becomes["lead"].as_object().into_iter().flatten();
-    let said = fields.filter(|(_, value)| match value {
-        Value::Null => false,
-        Value::Object(map) => !map.is_empty(),
-        _ => true,
-    });
-    let said: Vec<_> = said
+    let known = fields.filter(|(name, value)| *name != "other" && !value.is_null());
+    let known: Vec<_> = known
         .map(|(name, value)| {
             format!(
                 "{name} {}",
@@ -214,28 +212,26 @@ fn becomes(global: &Global, push: &Value) -> Vec<String> {
             )
         })
         .collect();
-    let said = if said.is_empty() {
-        lang.pick("nothing", "无任何字段").to_owned()
-    } else {
-        said.join(", ")
-    };
+    let mut lines = Vec::new();
+    if !known.is_empty() {
+        let known = known.join(lang.comma());
+        lines.push(lang.pick(
+            format!("would become the lead: {known}"),
+            format!("将成为客资：{known}"),
+        ));
+    }
+    lines.extend(unknown(lang, becomes, known.is_empty()));
     let sinks = becomes["sinks"].as_array().into_iter().flatten();
     let sinks: Vec<_> = sinks.filter_map(Value::as_str).collect();
-    let mut lines = vec![
-        format!(
-            "{}{said}",
-            lang.pick("would become the lead: ", "将成为客资：")
-        ),
-        format!(
-            "{}{}",
-            lang.pick("for the sinks: ", "投递到："),
-            if sinks.is_empty() {
-                lang.pick("none", "无").to_owned()
-            } else {
-                sinks.join(", ")
-            }
-        ),
-    ];
+    lines.push(format!(
+        "{}{}",
+        lang.pick("for the sinks: ", "投递到："),
+        if sinks.is_empty() {
+            lang.pick("none", "无").to_owned()
+        } else {
+            sinks.join(lang.comma())
+        }
+    ));
     if becomes["reachable"] == false {
         lines.push(
             lang.pick(
@@ -248,6 +244,35 @@ fn becomes(global: &Global, push: &Value) -> Vec<String> {
     lines
 }
 
+/// What there is beside the fields of a lead: a person cannot use a mask, but that a text is
+/// kept, where, and what shows it.
+fn unknown(lang: Lang, becomes: &Value, is_all: bool) -> Option<String> {
+    let other = becomes["lead"]["other"].as_object();
+    let names: Vec<_> = other.into_iter().flatten().map(|(name, _)| name).collect();
+    if names == ["unread"] {
+        return Some(
+            lang.pick(
+                "would become a lead without fields: leadgate can read none in it; the text as it was pushed goes to the sinks as `other.unread` (--reveal shows it)",
+                "将成为没有字段的客资：leadgate 未能从中读出任何字段；推送的原文会以 other.unread 交给目的地（用 --reveal 查看）",
+            )
+            .to_owned(),
+        );
+    }
+    if names.is_empty() {
+        let nothing = lang.pick(
+            "would become a lead without fields",
+            "将成为没有任何字段的客资",
+        );
+        return is_all.then(|| nothing.to_owned());
+    }
+    let names: Vec<_> = names.into_iter().map(String::as_str).collect();
+    let names = names.join(lang.comma());
+    Some(lang.pick(
+        format!("with fields of the sender's own, in `other` (--reveal shows them): {names}"),
+        format!("另有发送方自己的字段，放在 other 中（用 --reveal 查看）：{names}"),
+    ))
+}
+
 fn release(global: &Global, args: &Release, id: &str) -> Result<(), ExitCode> {
     let lang = global.lang();
     let push = get(global, &args.target, id, false)?;
@@ -256,10 +281,7 @@ fn release(global: &Global, args: &Release, id: &str) -> Result<(), ExitCode> {
     }
     let unreachable = push["becomes"]["reachable"] == false;
     if unreachable && !args.yes && !args.force {
-        confirm(
-            global,
-            lang.pick("release it all the same?", "仍要放行吗？"),
-        )?;
+        ask::confirm(lang, lang.pick("release it all the same?", "仍要放行吗？"))?;
     }
     let path = format!("/quarantine/{}/release", encoded(id));
     let answer = Api::of(global, &args.target)?.post(&path, &json!({ "force": unreachable }))?;
@@ -298,8 +320,8 @@ fn release_many(global: &Global, args: &Release) -> Result<(), ExitCode> {
     let mut planned = wish.clone();
     planned["plan"] = true.into();
     let plan = api.post("/quarantine/release", &planned)?;
-    let (count, unreachable) = (&plan["count"], &plan["unreachable"]);
-    if *count == 0 {
+    let count = plan["count"].as_u64().unwrap_or_default();
+    if count == 0 {
         if global.json {
             out::json(&json!({
                 "released": 0, "duplicates": 0, "unreachable": 0, "without_source": 0, "remaining": 0,
@@ -313,23 +335,17 @@ fn release_many(global: &Global, args: &Release) -> Result<(), ExitCode> {
         }
         return Ok(());
     }
-    let pairs = |of: &Value| {
-        let all = of.as_object().into_iter().flatten();
-        let all = all.map(|(name, count)| format!("{name} {count}"));
-        all.collect::<Vec<_>>().join(", ")
-    };
-    let (reasons, sources) = (pairs(&plan["by_reason"]), pairs(&plan["by_source"]));
-    errln!(
-        "leadgate: {}",
-        lang.pick(
-            format!("{count} pushes ({reasons}; {sources}); nobody could be reached by {unreachable} of them"),
-            format!("共 {count} 次推送（{reasons}；{sources}），其中 {unreachable} 次无法联系到任何人")
-        )
-    );
+    errln!("leadgate: {}", planned_in_words(lang, &plan));
     if !args.yes {
-        confirm(global, lang.pick("release them?", "放行这些推送吗？"))?;
+        ask::confirm(lang, lang.pick("release them?", "放行这些推送吗？"))?;
     }
-    wish["confirm_count"] = count.clone();
+    // The moments that were shown, not "2h ago" once more.
+    for name in ["since", "until"] {
+        if plan[name].is_string() {
+            wish[name] = plan[name].clone();
+        }
+    }
+    wish["confirm_count"] = count.into();
     let done = api.post("/quarantine/release", &wish)?;
     if global.json {
         out::json(&done);
@@ -337,6 +353,39 @@ fn release_many(global: &Global, args: &Release) -> Result<(), ExitCode> {
     }
     outln!("{}", outcome(lang, &done));
     Ok(())
+}
+
+/// What would be released, with the moments between which it was received.
+fn planned_in_words(lang: Lang, plan: &Value) -> String {
+    let number = |name: &str| plan[name].as_u64().unwrap_or_default();
+    let pairs = |of: &Value, words: Option<Words>| {
+        let all = of.as_object().into_iter().flatten();
+        let all = all.map(|(name, count)| {
+            let name = words.map_or(name.as_str().into(), |words| words.of(lang, name));
+            format!("{name} {count}")
+        });
+        all.collect::<Vec<_>>().join(lang.comma())
+    };
+    let reasons = pairs(&plan["by_reason"], Some(Words::Quarantine));
+    let sources = pairs(&plan["by_source"], None);
+    let moment = |name: &str| table::time(lang, plan[name].as_str()?);
+    let when = [
+        moment("since").map(|at| lang.pick(format!("from {at}"), format!("{at} 起"))),
+        moment("until").map(|at| lang.pick(format!("before {at}"), format!("{at} 之前"))),
+    ];
+    let when: Vec<_> = when.into_iter().flatten().collect();
+    let when = if when.is_empty() {
+        String::new()
+    } else {
+        let when = when.join(lang.pick(" and ", "、"));
+        lang.pick(format!(", received {when}"), format!("，接收于 {when}"))
+    };
+    let (count, unreachable) = (number("count"), number("unreachable"));
+    let pushes = counted(count, "push", "pushes");
+    lang.pick(
+        format!("{pushes} ({reasons}; {sources}){when}; nobody could be reached by {unreachable} of them"),
+        format!("共 {count} 次推送（{reasons}；{sources}）{when}，其中 {unreachable} 次无法联系到任何人"),
+    )
 }
 
 /// What a run did, and what it left, in a line.
@@ -353,27 +402,31 @@ fn outcome(lang: Lang, done: &Value) -> String {
             format!("已放行 {released} 次推送（其中 {known} 次内容已存在）"),
         ),
     };
-    for (name, en, zh) in [
+    for (name, (one, many), en, zh) in [
         (
             "unreachable",
-            "stay in quarantine: nobody could be reached by them (--force releases them, too)",
+            ("stays", "stay"),
+            "in quarantine: nobody could be reached by what was pushed (--force releases that, too)",
             "次仍在隔离区：无法联系到任何人（--force 可一并放行）",
         ),
         (
             "without_source",
-            "stay in quarantine: their source is not configured any more",
+            ("stays", "stay"),
+            "in quarantine: the source is not configured any more",
             "次仍在隔离区：其来源已不在配置中",
         ),
         (
             "remaining",
-            "were not looked at in the time of one run: run it again",
+            ("was", "were"),
+            "not looked at in the time of one run: run it again",
             "次本次未来得及处理：请再次执行",
         ),
     ] {
         match number(name) {
             0 => {}
             count => {
-                line.push_str(&lang.pick(format!("; {count} {en}"), format!("；{count} {zh}")));
+                let stay = counted(count, one, many);
+                line.push_str(&lang.pick(format!("; {stay} {en}"), format!("；{count} {zh}")));
             }
         }
     }
@@ -387,8 +440,8 @@ fn discard(global: &Global, one: &Discard) -> Result<(), ExitCode> {
         for line in becomes(global, &push) {
             errln!("{line}");
         }
-        confirm(
-            global,
+        ask::confirm(
+            lang,
             lang.pick("remove it for good?", "永久删除这次推送吗？"),
         )?;
     }
@@ -402,28 +455,6 @@ fn discard(global: &Global, one: &Discard) -> Result<(), ExitCode> {
     Ok(())
 }
 
-/// Asks on the terminal; an error if the answer is not yes.
-fn confirm(global: &Global, question: &str) -> Result<(), ExitCode> {
-    let lang = global.lang();
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        let why = lang.pick(
-            "this is no terminal to ask on; say --yes",
-            "当前不是终端，无法询问；确认请加 --yes",
-        );
-        return Err(fail(format!("{question} {why}"), USAGE));
-    }
-    out::message(&format!("{question} [y/N] "));
-    let mut answer = String::new();
-    let read = stdin.lock().read_line(&mut answer);
-    read.map_err(|error| fail(error, FAILED))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes" | "是") {
-        Ok(())
-    } else {
-        Err(fail(lang.pick("nothing was done", "未做任何更改"), FAILED))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -435,8 +466,42 @@ mod tests {
         let done = json!({ "released": 2, "duplicates": 1, "unreachable": 1, "without_source": 0, "remaining": 0 });
         assert_eq!(
             outcome(Lang::En, &done),
-            "2 released (1 known already); 1 stay in quarantine: nobody could be reached by them (--force releases them, too)"
+            "2 released (1 known already); 1 stays in quarantine: nobody could be reached by what was pushed (--force releases that, too)"
         );
         assert!(outcome(Lang::ZhCn, &done).contains("1 次仍在隔离区"));
+    }
+
+    #[test]
+    fn a_plan_echoes_the_moments_with_their_zone_and_has_words_for_reasons() {
+        let plan = json!({
+            "count": 1, "unreachable": 0,
+            "by_reason": { "stale": 1 }, "by_source": { "tmall": 1 },
+            "since": "2026-11-26T02:00:00.000Z", "until": null,
+        });
+        assert_eq!(
+            planned_in_words(Lang::En, &plan),
+            "1 push (stale 1; tmall 1), received from 2026-11-26 02:00:00Z; nobody could be reached by 0 of them"
+        );
+        assert_eq!(
+            planned_in_words(Lang::ZhCn, &plan),
+            "共 1 次推送（时间戳过期 1；tmall 1），接收于 2026-11-26 10:00:00+08:00 起，其中 0 次无法联系到任何人"
+        );
+    }
+
+    #[test]
+    fn what_nobody_could_read_is_told_and_not_masked() {
+        let becomes = |other: Value| json!({ "lead": { "name": null, "other": other } });
+        let unread = becomes(json!({ "unread": "***" }));
+        for (lang, part) in [
+            (Lang::En, "--reveal shows it"),
+            (Lang::ZhCn, "用 --reveal 查看"),
+        ] {
+            let line = unknown(lang, &unread, true).expect("a line");
+            assert!(line.contains(part) && !line.contains("***"), "{line}");
+        }
+        let own = becomes(json!({ "wechat": "***", "age": "***" }));
+        let line = unknown(Lang::En, &own, false).expect("a line");
+        assert!(line.ends_with(": age, wechat"), "{line}");
+        assert_eq!(unknown(Lang::En, &becomes(json!({})), false), None);
     }
 }

@@ -7,8 +7,9 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::{Api, Target, encoded};
-use super::table::{self, Column, column};
+use super::table::{self, Column, coded, column};
 use super::upkeep::target::{self, Place};
+use super::words::Words;
 use super::{FAILED, Global, USAGE, fail, finish, held, out, running, runtime};
 use crate::config::Config;
 use crate::delivery::LONGEST_TRIAL;
@@ -55,17 +56,18 @@ pub(super) struct Named {
     target: Target,
 }
 
+/// What a person must see first comes first: what does not fit into the width goes below.
 const SINKS: [Column; 13] = [
     column("name", "sink", "目的地"),
-    column("paused", "paused", "暂停"),
-    column("breaker", "breaker", "熔断"),
-    column("held", "held by", "受阻"),
-    column("pending", "pending", "待投递"),
-    column("in_flight", "in flight", "投递中"),
-    column("retrying", "retrying", "重试中"),
-    column("behind", "behind", "等待前版"),
-    column("delivered", "delivered", "已送达"),
     column("dead", "dead", "死信"),
+    column("pending", "pending", "待投递"),
+    column("retrying", "retrying", "重试中"),
+    column("delivered", "delivered", "已送达"),
+    coded("breaker", "breaker", "熔断", Words::Breaker),
+    column("paused", "paused", "暂停"),
+    column("in_flight", "in flight", "投递中"),
+    column("behind", "behind", "等待前版"),
+    column("held", "held by", "受阻"),
     column("oldest_pending_seconds", "oldest (s)", "最早（秒）"),
     column("last_delivered_at", "last delivered", "最近送达"),
     column("plugin", "plugin", "插件"),
@@ -179,7 +181,7 @@ fn set(global: &Global, named: &Named, note: Option<&String>) -> Result<(), Exit
     } else {
         ""
     };
-    outln!("{}: {state}{when}", named.name);
+    outln!("{}{}{state}{when}", named.name, lang.colon());
     for (key, en, zh) in [
         ("pause", "ended: the pause", "已结束：暂停"),
         (
@@ -269,25 +271,32 @@ fn test(global: &Global, named: &Named) -> Result<(), ExitCode> {
 fn print_trial(global: &Global, tried: &Value) {
     let lang = global.lang();
     let text = |field: &str| tried[field].as_str().unwrap_or_default();
+    let (sink, took) = (text("sink"), &tried["duration_ms"]);
+    let outcome = Words::Outcome.of(lang, text("outcome"));
+    let rule = Words::Rule.of(lang, text("rule"));
+    let reason = Words::Reason.of(lang, text("reason"));
     outln!(
-        "{}: {} ({} {}, {} ms)",
-        text("sink"),
-        text("outcome"),
-        lang.pick("rule", "规则"),
-        text("rule"),
-        tried["duration_ms"],
+        "{}",
+        lang.pick(
+            format!("{sink}: {outcome} (rule {rule}, {took} ms)"),
+            format!("{sink}：{outcome}（规则 {rule}，{took} 毫秒）"),
+        )
     );
     let wait = match &tried["retry_after_seconds"] {
         Value::Null => String::new(),
-        seconds => format!("{seconds} s"),
+        seconds => lang.pick(format!("{seconds} s"), format!("{seconds} 秒")),
     };
-    let lead = format!(
-        "{} (record_id {})",
+    // A made-up person of leadgate's own.
+    let (name, record) = (
         tried["lead"]["name"].as_str().unwrap_or_default(),
-        tried["lead"]["record_id"]
+        &tried["lead"]["record_id"],
+    );
+    let lead = lang.pick(
+        format!("{name} (record_id {record})"),
+        format!("{name}（record_id {record}）"),
     );
     for (title, value) in [
-        (lang.pick("reason", "原因"), text("reason")),
+        (lang.pick("reason", "原因"), &*reason),
         (lang.pick("wait", "等待"), &wait),
         (lang.pick("receipt", "回执"), text("receipt")),
         (lang.pick("lead", "客资"), &lead),
@@ -297,6 +306,48 @@ fn print_trial(global: &Global, tried: &Value) {
         if !value.is_empty() {
             let value = value.trim_end().replace('\n', "\n  ");
             outln!("{title}{}{value}", lang.colon());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::Lang;
+    use crate::terminal;
+
+    #[test]
+    fn dead_letters_stay_in_the_row_at_80_columns_however_long_the_name_is() {
+        let sink = json!({
+            "name": "n".repeat(64),
+            "dead": 12_345_678,
+            "pending": 12_345_678,
+            "breaker": "half_open",
+            "paused": "yes",
+            "held": "breaker until 2026-11-28 16:30:00Z",
+            "last_delivered_at": "2026-11-28T16:30:00.000Z",
+        });
+        for lang in [Lang::En, Lang::ZhCn] {
+            let lines = table::lines(lang, &SINKS, std::slice::from_ref(&sink), 80);
+            let (head, row) = (&lines[0], &lines[1]);
+            assert!(head.contains(lang.pick("dead", "死信")), "{head}");
+            assert!(row.ends_with("12345678"), "{row}");
+            assert!(lines.iter().all(|line| terminal::width(line) <= 80));
+        }
+    }
+
+    #[test]
+    fn a_usual_sink_fits_a_row_of_80_columns_with_all_its_counts() {
+        let sink = json!({
+            "name": "webhook", "dead": 3, "pending": 10, "retrying": 4, "delivered": 12345,
+            "breaker": "closed", "paused": "no", "in_flight": 8, "behind": 0,
+        });
+        for lang in [Lang::En, Lang::ZhCn] {
+            let lines = table::lines(lang, &SINKS, std::slice::from_ref(&sink), 80);
+            assert!(
+                lines[0].contains(lang.pick("behind", "等待前版")),
+                "{lines:?}"
+            );
         }
     }
 }

@@ -3,14 +3,17 @@
 //!
 //! Ids are never shortened, because people copy them: what does not fit beside them goes
 //! below, with its title. Times are UTC in English and Beijing time in Chinese, as the fields
-//! of a lead are. Scripts use `--json`.
+//! of a lead are, and say which: `Z` or `+08:00`, in a table in the title. Scripts use `--json`.
 
 use serde_json::Value;
 
+use super::words::Words;
 use super::{Global, out};
 use crate::lang::Lang;
 use crate::terminal;
 
+/// What stands behind a time in Chinese.
+const BEIJING: &str = "+08:00";
 /// Columns between two columns.
 const GAP: usize = 2;
 /// Before what stands below.
@@ -18,14 +21,43 @@ const INDENT: usize = 4;
 
 /// A column: the field of the API's answer, and its title in both languages.
 pub(super) struct Column {
-    pub(super) field: &'static str,
-    pub(super) en: &'static str,
-    pub(super) zh: &'static str,
+    field: &'static str,
+    en: &'static str,
+    zh: &'static str,
+    /// Whose codes its texts are.
+    words: Option<Words>,
+}
+
+impl Column {
+    #[cfg(test)]
+    pub(super) const fn field(&self) -> &'static str {
+        self.field
+    }
 }
 
 /// Shorthand for [`Column`].
 pub(super) const fn column(field: &'static str, en: &'static str, zh: &'static str) -> Column {
-    Column { field, en, zh }
+    Column {
+        field,
+        en,
+        zh,
+        words: None,
+    }
+}
+
+/// A column of codes, which are shown in the reader's language.
+pub(super) const fn coded(
+    field: &'static str,
+    en: &'static str,
+    zh: &'static str,
+    words: Words,
+) -> Column {
+    Column {
+        field,
+        en,
+        zh,
+        words: Some(words),
+    }
 }
 
 /// Prints a list of the API's as a table.
@@ -63,19 +95,21 @@ fn title(lang: Lang, column: &Column) -> &'static str {
 }
 
 /// A table of `width` columns at most.
-fn lines(lang: Lang, columns: &[Column], items: &[Value], width: usize) -> Vec<String> {
-    let rows: Vec<Vec<String>> = items
+pub(super) fn lines(lang: Lang, columns: &[Column], items: &[Value], width: usize) -> Vec<String> {
+    let mut rows: Vec<Vec<String>> = items
         .iter()
         .map(|item| {
-            let cells = columns.iter().map(|one| cell(lang, &item[one.field]));
+            let cells = columns.iter().map(|one| cell(lang, one, &item[one.field]));
             cells.collect()
         })
+        .collect();
+    let titles: Vec<String> = (0..columns.len())
+        .map(|at| titled(lang, &columns[at], at, items, &mut rows))
         .collect();
     let widths: Vec<usize> = (0..columns.len())
         .map(|at| {
             let cells = rows.iter().map(|row| terminal::width(&row[at]));
-            let title = terminal::width(title(lang, &columns[at]));
-            cells.max().unwrap_or(0).max(title)
+            cells.max().unwrap_or(0).max(terminal::width(&titles[at]))
         })
         .collect();
     let beside = beside(&widths, width);
@@ -91,14 +125,14 @@ fn lines(lang: Lang, columns: &[Column], items: &[Value], width: usize) -> Vec<S
     };
     let all = || (0..columns.len()).filter(|at| beside[*at]);
     let mut lines = Vec::new();
-    let titles = line(&mut all().map(|at| (at, title(lang, &columns[at]))));
-    lines.extend(wrapped(&titles, width));
+    let head = line(&mut all().map(|at| (at, titles[at].as_str())));
+    lines.extend(wrapped(&head, width));
     for row in &rows {
         let head = line(&mut all().map(|at| (at, row[at].as_str())));
         // Only a first column that alone is too wide does not fit.
         lines.extend(wrapped(&head, width));
         let below = (0..columns.len()).filter(|at| !beside[*at] && row[*at] != "-");
-        let below = below.map(|at| named(lang, &columns[at], &row[at]));
+        let below = below.map(|at| format!("{}{}{}", titles[at], lang.colon(), row[at]));
         lines.extend(gathered(below, width));
     }
     lines
@@ -123,9 +157,29 @@ fn beside(widths: &[usize], width: usize) -> Vec<bool> {
     beside
 }
 
-fn named(lang: Lang, column: &Column, value: &str) -> String {
-    let colon = lang.pick(": ", "：");
-    format!("{}{colon}{value}", title(lang, column))
+/// The title of a column of a table; where there are times in it and their zone is many letters
+/// long, that stands here once and not in each row.
+fn titled(
+    lang: Lang,
+    column: &Column,
+    at: usize,
+    items: &[Value],
+    rows: &mut [Vec<String>],
+) -> String {
+    let title = title(lang, column);
+    let is_time = |item: &Value| {
+        let text = item[column.field].as_str();
+        text.is_some_and(|text| time(lang, text).is_some())
+    };
+    if lang == Lang::En || !items.iter().any(is_time) {
+        return title.to_owned();
+    }
+    for row in rows {
+        if let Some(short) = row[at].strip_suffix(BEIJING) {
+            row[at] = short.to_owned();
+        }
+    }
+    format!("{title}（{BEIJING}）")
 }
 
 /// Texts below an item, as many on a line as fit.
@@ -148,11 +202,11 @@ fn gathered(texts: impl Iterator<Item = String>, width: usize) -> Vec<String> {
 }
 
 /// One object as titles and values, `width` columns at most.
-fn fields(lang: Lang, columns: &[Column], item: &Value, width: usize) -> Vec<String> {
+pub(super) fn fields(lang: Lang, columns: &[Column], item: &Value, width: usize) -> Vec<String> {
     let shown: Vec<(&str, String)> = columns
         .iter()
         .filter(|column| !item[column.field].is_null())
-        .map(|column| (title(lang, column), cell(lang, &item[column.field])))
+        .map(|column| (title(lang, column), cell(lang, column, &item[column.field])))
         .collect();
     let titles = shown.iter().map(|(title, _)| terminal::width(title));
     let left = titles.max().unwrap_or(0) + GAP;
@@ -200,15 +254,18 @@ pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// A value in a cell, on one line.
-fn cell(lang: Lang, value: &Value) -> String {
+fn cell(lang: Lang, column: &Column, value: &Value) -> String {
     let text = match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => time(lang, text).unwrap_or_else(|| text.clone()),
+        Value::String(text) => match column.words {
+            Some(words) => words.of(lang, text).into_owned(),
+            None => time(lang, text).unwrap_or_else(|| text.clone()),
+        },
         Value::Object(map) => {
             let pairs = map
                 .iter()
-                .map(|(key, value)| format!("{key} {}", cell(lang, value)));
-            pairs.collect::<Vec<_>>().join(", ")
+                .map(|(key, value)| format!("{key} {}", cell(lang, column, value)));
+            pairs.collect::<Vec<_>>().join(lang.comma())
         }
         other => other.to_string(),
     };
@@ -222,7 +279,7 @@ fn cell(lang: Lang, value: &Value) -> String {
 }
 
 /// A time of the API's, which is UTC, to the second: as it is in English, in Beijing time in
-/// Chinese.
+/// Chinese. Either says its zone, so that it can be given back to a command.
 pub(super) fn time(lang: Lang, text: &str) -> Option<String> {
     if !(20..=30).contains(&text.len()) || !text.ends_with('Z') || text.as_bytes()[10] != b'T' {
         return None;
@@ -231,9 +288,8 @@ pub(super) fn time(lang: Lang, text: &str) -> Option<String> {
     Some(match lang {
         Lang::En => at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
         Lang::ZhCn => {
-            let beijing = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
-            let at = at.to_zoned_datetime(beijing);
-            at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+            let at = crate::lead::time::format_gmt8(at.as_millisecond());
+            format!("{at}{BEIJING}")
         }
     })
 }
@@ -298,16 +354,52 @@ mod tests {
     }
 
     #[test]
-    fn times_are_those_of_beijing_in_chinese() {
-        let at = json!("2026-11-28T16:30:00.250Z");
-        assert_eq!(cell(Lang::En, &at), "2026-11-28 16:30:00Z");
-        assert_eq!(cell(Lang::ZhCn, &at), "2026-11-29 00:30:00");
-        assert_eq!(cell(Lang::ZhCn, &json!("2026-11-28")), "2026-11-28");
+    fn times_are_those_of_beijing_in_chinese_and_always_say_their_zone() {
+        let at = "2026-11-28T16:30:00.250Z";
+        assert_eq!(time(Lang::En, at).as_deref(), Some("2026-11-28 16:30:00Z"));
+        let zh = time(Lang::ZhCn, at);
+        assert_eq!(zh.as_deref(), Some("2026-11-29 00:30:00+08:00"));
+        assert_eq!(time(Lang::ZhCn, "2026-11-28"), None);
+        let columns = [column("at", "at", "时间"), column("n", "n", "数")];
+        let items = [json!({"at": at, "n": 1}), json!({"at": null, "n": 2})];
+        assert_eq!(
+            lines(Lang::ZhCn, &columns, &items, 80),
+            [
+                "时间（+08:00）       数",
+                "2026-11-29 00:30:00  1",
+                "-                    2"
+            ]
+        );
+        assert_eq!(
+            lines(Lang::En, &columns, &items[..1], 80)[1],
+            "2026-11-28 16:30:00Z  1"
+        );
+        assert_eq!(
+            fields(Lang::ZhCn, &columns[..1], &items[0], 80),
+            ["时间  2026-11-29 00:30:00+08:00"]
+        );
+    }
+
+    #[test]
+    fn codes_are_words_in_chinese_also_in_a_list() {
+        let columns = [
+            coded("state", "state", "状态", Words::State),
+            coded("sinks", "sinks", "目的地", Words::State),
+        ];
+        let items = [json!({"state": "dead", "sinks": {"crm": "pending", "im": "dead"}})];
+        assert_eq!(
+            lines(Lang::ZhCn, &columns, &items, 80)[1],
+            "死信  crm 待投递，im 死信"
+        );
+        assert_eq!(
+            lines(Lang::En, &columns, &items, 80)[1],
+            "dead   crm pending, im dead"
+        );
     }
 
     #[test]
     fn cells_cannot_break_out_of_their_line() {
-        let cell = |value| cell(Lang::En, &value);
+        let cell = |value| cell(Lang::En, &column("", "", ""), &value);
         assert_eq!(cell(json!("a\nb\u{1b}[2J")), "a b\u{fffd}[2J");
         assert_eq!(cell(json!("a\u{202e}b")), "a\u{fffd}b");
         assert_eq!(cell(json!(null)), "-");

@@ -13,63 +13,8 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, S
 use serde_json::json;
 
 use crate::lang::Lang;
+pub(super) use crate::lang::Text;
 use crate::terminal;
-
-/// A text in both languages.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Text {
-    en: String,
-    zh: String,
-}
-
-impl Text {
-    pub(super) fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
-        Self {
-            en: en.into(),
-            zh: zh.into(),
-        }
-    }
-
-    /// The same in both languages: what a plugin or a library says.
-    pub(super) fn plain(text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self {
-            en: text.clone(),
-            zh: text,
-        }
-    }
-
-    pub(super) fn pick(&self, lang: Lang) -> &str {
-        lang.pick(&self.en, &self.zh)
-    }
-
-    /// The same behind `words`.
-    pub(super) fn behind(&self, words: &str) -> Self {
-        Self {
-            en: format!("{words}{}", self.en),
-            zh: format!("{words}{}", self.zh),
-        }
-    }
-
-    /// The English and the Chinese text.
-    pub(super) fn both(&self) -> (String, String) {
-        (self.en.clone(), self.zh.clone())
-    }
-
-    /// This text and another behind it.
-    pub(super) fn and(&self, more: &Self) -> Self {
-        if self.en.is_empty() || more.en.is_empty() {
-            return Self::new(
-                format!("{}{}", self.en, more.en),
-                format!("{}{}", self.zh, more.zh),
-            );
-        }
-        Self::new(
-            format!("{}; {}", self.en, more.en),
-            format!("{}；{}", self.zh, more.zh),
-        )
-    }
-}
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

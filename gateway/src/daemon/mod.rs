@@ -46,6 +46,8 @@ pub struct Daemon {
     lookout: Lookout,
     outbox: Arc<dyn Outbox>,
     in_flight: Option<Arc<InFlight>>,
+    /// Whether there was no outbox before.
+    is_new: bool,
     stopping: Arc<AtomicBool>,
     patience: Duration,
 }
@@ -92,8 +94,7 @@ impl Daemon {
         ingress::make_room(config.server.max_connections).map_err(StartError::Configuration)?;
         let public = bind("server", config.server.listen)?;
         let operators = bind("admin", config.admin.listen)?;
-        // Anything but the first start is a wrong path, or a disk that is not mounted.
-        let new = !config.outbox.path.join("db").exists();
+        let is_new = !config.outbox.path.join("db").exists();
         let outbox: Arc<dyn Outbox> = Arc::new(SledOutbox::open(Options {
             path: &config.outbox.path,
             queue: config.outbox.queue,
@@ -103,12 +104,6 @@ impl Daemon {
             min_free: config.outbox.min_free,
             metrics: metrics.outbox.clone(),
         })?);
-        if new {
-            tracing::warn!(
-                path = %announce::whole(&config.outbox.path).display(),
-                "began a new, empty outbox; if leads were stored before, outbox.path names another folder or its disk is not mounted"
-            );
-        }
         rooms.open(&outbox);
         if config.outbox.keys.is_empty() {
             tracing::warn!(
@@ -208,6 +203,7 @@ impl Daemon {
             lookout,
             outbox,
             in_flight,
+            is_new,
             stopping,
             patience: config.server.shutdown_timeout,
         })

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::lead::{Event, EventKind};
 use crate::outbox::{ATTEMPTS_KEPT, Attempt, Claim, DeliveryId, Finish, Queue, State};
-use crate::plugin::{Call, Outcome, OutcomeKind};
+use crate::plugin::{Call, Outcome, Own};
 use crate::telemetry::metrics::DeliveryMetrics;
 
 /// What all attempts of a sink share.
@@ -178,7 +178,7 @@ impl Sender {
                     }
                 }
                 () = &mut ending =>
-                    break Outcome::new(OutcomeKind::Ambiguous, "leadgate stopped before an answer came").rule("shutdown"),
+                    break Own::Shutdown.outcome(),
             }
         };
         // What was kept last, also if the plugin has let go of the attempt since.
@@ -205,7 +205,7 @@ impl Sender {
             .attempt_duration
             .with_label_values(&[sink])
             .observe(took.as_secs_f64());
-        if outcome.rule == "panic" {
+        if outcome.rule == Own::Panicked.rule() {
             self.metrics
                 .plugin_panics
                 .with_label_values(&[self.config.plugin.as_str()])

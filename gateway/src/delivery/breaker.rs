@@ -128,6 +128,9 @@ pub enum BreakerState {
 }
 
 impl BreakerState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
+
     /// Its name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {

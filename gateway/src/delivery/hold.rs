@@ -40,6 +40,18 @@ pub enum HoldReason {
 }
 
 impl HoldReason {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Paused,
+        Self::Breaker,
+        Self::Destination,
+        Self::Rate,
+        Self::Slots,
+        Self::Order,
+        Self::Backoff,
+        Self::Orphaned,
+    ];
+
     /// Those that hold a whole sink.
     pub const OF_SINKS: [Self; 5] = [
         Self::Paused,

@@ -8,6 +8,7 @@ mod fields;
 mod identity;
 mod json;
 mod labels;
+pub(crate) mod mask;
 mod phone;
 mod read;
 mod sample;

@@ -10,6 +10,7 @@ mod events;
 mod file;
 mod loader;
 mod mask;
+mod own;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use serde_json::Value;
 pub use leadgate_plugin::{Outcome, OutcomeKind};
 
 pub use self::loader::{Plugin, Sink};
+pub use self::own::Own;
 use crate::config::{self, Catalogue, Problem, Tables};
 
 /// First-party plugins that are linked in only with the Cargo feature of their name.

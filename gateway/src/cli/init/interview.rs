@@ -53,8 +53,9 @@ impl Interview<'_> {
         for kind in chosen {
             let usual = free_name(kind.name, &sinks);
             let question = format!(
-                "{}: {}",
+                "{}{}{}",
                 kind.name,
+                lang.colon(),
                 lang.pick("name of the sink", "目的地的名字")
             );
             let name = self.until(&question, &usual, |answer| {
@@ -85,7 +86,8 @@ impl Interview<'_> {
 
     fn need(&mut self, sink: &str, need: &Need) -> io::Result<Answer> {
         let lang = self.lang;
-        writeln!(self.output, "  {}: {}", need.key, need.help(lang))?;
+        let (key, colon, help) = (&need.key, lang.colon(), need.help(lang));
+        writeln!(self.output, "  {key}{colon}{help}")?;
         if let Some(example) = need.example() {
             let question = format!("  {}", need.key);
             return self.until(&question, example, |answer| match need.form {
@@ -123,11 +125,12 @@ impl Interview<'_> {
         usual: &str,
         mut read: impl FnMut(&str) -> Result<T, String>,
     ) -> io::Result<T> {
+        let colon = self.lang.colon();
         loop {
             if usual.is_empty() {
-                write!(self.output, "{question}: ")?;
+                write!(self.output, "{question}{colon}")?;
             } else {
-                write!(self.output, "{question} [{usual}]: ")?;
+                write!(self.output, "{question} [{usual}]{colon}")?;
             }
             self.output.flush()?;
             let mut line = String::new();
@@ -256,6 +259,7 @@ mod tests {
             assert!(said.contains(part), "{part}: {said}");
         }
         assert!(!said.contains("name of the"), "{said}");
+        assert!(!said.contains(": "), "{said}");
     }
 
     #[test]

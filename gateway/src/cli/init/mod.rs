@@ -13,6 +13,7 @@ mod sink_file;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ const TRYOUT: (&str, &str) = (
 );
 
 #[derive(clap::Args)]
+#[command(after_help = kinds_help(Lang::En))]
 pub(super) struct Args {
     /// Where to write
     #[arg(default_value = ".", value_name = "FOLDER")]
@@ -78,6 +80,17 @@ struct File {
 struct Done {
     written: Vec<String>,
     kept: Vec<String>,
+}
+
+/// The kinds of destinations, as help lists them.
+pub(super) fn kinds_help(lang: Lang) -> String {
+    let mut text = lang.pick("Kinds of sinks:", "目的地的类型：").to_owned();
+    for kind in kinds::all() {
+        let (name, about) = (kind.name, kind.about(lang));
+        // Writing into a text does not fail.
+        let _ = write!(text, "\n  {name:<18} {about}");
+    }
+    text
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> ExitCode {

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::table::{self, Column, column};
 use super::{Global, client, out};
 use crate::lang::Lang;
 
@@ -120,6 +121,33 @@ pub(super) fn localized(outbox: clap::Command) -> clap::Command {
         })
 }
 
+/// What the numbers of the reports are called, in English and Chinese, in the order in which
+/// they are told.
+const COUNTS: [Column; 14] = [
+    column("leads", "leads", "客资"),
+    column("leads_known", "leads that were there", "已有的客资"),
+    column("revisions", "revisions of leads", "客资版本"),
+    column("deliveries", "deliveries", "投递"),
+    column("waiting", "deliveries that wait", "等待中的投递"),
+    column("done", "deliveries that are over", "已结束的投递"),
+    column("dead", "dead letters", "死信"),
+    column("again", "deliveries that wait again", "重新等待的投递"),
+    column("quarantined", "pushes in quarantine", "隔离中的推送"),
+    column(
+        "quarantined_known",
+        "pushes in quarantine that were there",
+        "已有的隔离推送",
+    ),
+    column("missing_leads", "leads that are missing", "缺失的客资"),
+    column(
+        "resealed",
+        "records encrypted with the current key",
+        "已用当前密钥加密的记录",
+    ),
+    column("found", "problems", "问题"),
+    column("lost", "losses", "损失"),
+];
+
 /// Prints a report of `Serialize` fields: as JSON, or a line for each number.
 fn print_counts(global: &Global, report: &impl serde::Serialize) {
     let Ok(report) = serde_json::to_value(report) else {
@@ -127,12 +155,8 @@ fn print_counts(global: &Global, report: &impl serde::Serialize) {
     };
     if global.json {
         out::json(&report);
-        return;
-    }
-    for (name, value) in report.as_object().into_iter().flatten() {
-        if value.is_u64() {
-            outln!("{}: {value}", name.replace('_', " "));
-        }
+    } else {
+        table::print_one(global, &COUNTS, &report);
     }
 }
 
@@ -152,4 +176,34 @@ pub(super) fn wrong_key(lang: Lang, id: &str) -> String {
         ),
         format!("outbox.key：发件箱用密钥 {id} 加密，配置中没有该密钥；请加入，否则无法打开发件箱"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::{Imported, Salvaged, Verdict};
+
+    #[test]
+    fn every_number_of_a_report_has_a_title() {
+        let missing = Salvaged {
+            missing_leads: Some(1),
+            ..Salvaged::default()
+        };
+        let reports = [
+            serde_json::to_value(Verdict::default()),
+            serde_json::to_value(missing),
+            serde_json::to_value(Imported::default()),
+        ];
+        for report in reports {
+            let report = report.expect("a report");
+            let numbers = report.as_object().into_iter().flatten();
+            let numbers: Vec<_> = numbers.filter(|(_, value)| value.is_u64()).collect();
+            let named = COUNTS.iter().filter(|one| report[one.field()].is_u64());
+            assert_eq!(named.count(), numbers.len(), "{numbers:?}");
+            let zh = table::fields(Lang::ZhCn, &COUNTS, &report, 80);
+            assert_eq!(zh.len(), numbers.len(), "{zh:?}");
+            let is_chinese = |line: &String| line.starts_with(|first: char| first >= '\u{4e00}');
+            assert!(zh.iter().all(is_chinese), "{zh:?}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use super::super::{FAILED, Global, client, fail, runtime};
 use super::print_counts;
 use super::progress::Progress;
 use super::target::{self, Place};
+use crate::lang::counted;
 use crate::outbox::Outbox;
 
 /// Records looked at in one step.
@@ -58,7 +59,10 @@ pub(super) fn run(global: &Global, target: &client::Target) -> Result<ExitCode, 
 fn tell(global: &Global, progress: &mut Progress, total: u64) {
     progress.at(|| {
         global.lang().pick(
-            format!("{total} records encrypted with the current key so far"),
+            format!(
+                "{} encrypted with the current key so far",
+                counted(total, "record", "records")
+            ),
             format!("已用当前密钥重新加密 {total} 条记录"),
         )
     });

@@ -103,7 +103,9 @@ impl Daemon {
             return Ok(response);
         }
         let body: Value = response.json().await.unwrap_or_default();
-        let detail = body["detail"].as_str().unwrap_or("the daemon refused");
-        Err(fail(detail, FAILED))
+        let lang = global.lang();
+        let detail = client::detail(lang, &body);
+        let refused = lang.pick("the daemon refused", "守护进程拒绝了请求");
+        Err(fail(detail.unwrap_or(refused), FAILED))
     }
 }

@@ -1,0 +1,227 @@
+//! Words: what the API's codes are called in the reader's language.
+//!
+//! Codes are English and stable: filters, metrics and `--json` say them, and so does what is
+//! shown in English. In Chinese each has its word here. The matches are over the types that
+//! the codes come from, so that a new state, outcome or reason cannot be without one.
+
+use std::borrow::Cow;
+
+use crate::delivery::{BreakerState, HoldReason};
+use crate::lang::Lang;
+use crate::outbox::{DeathReason, StateName};
+use crate::plugin::{OutcomeKind, Own};
+
+/// A list of codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Words {
+    /// States of deliveries.
+    State,
+    /// How attempts end.
+    Outcome,
+    /// States of breakers.
+    Breaker,
+    /// Why a delivery is a dead letter.
+    Death,
+    /// What holds a sink or a delivery back.
+    Hold,
+    /// Why a push is in quarantine.
+    Quarantine,
+    /// Which rule ended an attempt; those of plugins stay as they are.
+    Rule,
+    /// What an attempt that leadgate itself ended says; what others say stays as it is.
+    Reason,
+}
+
+impl Words {
+    /// A code as the reader's language has it; what is no code of the list stays as it is.
+    pub(super) fn of(self, lang: Lang, code: &str) -> Cow<'_, str> {
+        let chinese = match lang {
+            Lang::En => None,
+            Lang::ZhCn => self.chinese(code),
+        };
+        chinese.unwrap_or_else(|| Cow::Owned(code.to_owned()))
+    }
+
+    fn chinese(self, code: &str) -> Option<Cow<'static, str>> {
+        let word = match self {
+            Self::State => state(named(StateName::ALL, StateName::as_str, code)?),
+            Self::Outcome => outcome(named(OutcomeKind::ALL, OutcomeKind::as_str, code)?),
+            Self::Breaker => breaker(named(BreakerState::ALL, BreakerState::as_str, code)?),
+            Self::Death => death(named(DeathReason::ALL, DeathReason::as_str, code)?),
+            Self::Hold => hold(named(HoldReason::ALL, HoldReason::as_str, code)?),
+            Self::Quarantine => quarantine(code)?,
+            Self::Rule => {
+                let word = own(named(Own::ALL, Own::rule, code)?).0;
+                return Some(format!("{word}（{code}）").into());
+            }
+            Self::Reason => return reason(code),
+        };
+        Some(word.into())
+    }
+
+    /// All codes with their words, as Chinese help lists them.
+    pub(super) fn listed(self, codes: &[&str]) -> String {
+        let all = codes
+            .iter()
+            .map(|code| format!("{code}（{}）", self.of(Lang::ZhCn, code)));
+        all.collect::<Vec<_>>().join("、")
+    }
+}
+
+fn named<T: Copy, const N: usize>(
+    all: [T; N],
+    name: impl Fn(T) -> &'static str,
+    code: &str,
+) -> Option<T> {
+    all.into_iter().find(|one| name(*one) == code)
+}
+
+const fn state(state: StateName) -> &'static str {
+    match state {
+        StateName::Pending => "待投递",
+        StateName::InFlight => "投递中",
+        StateName::Retrying => "重试中",
+        StateName::Behind => "等待前版",
+        StateName::Delivered => "已送达",
+        StateName::Superseded => "已被取代",
+        StateName::Cancelled => "已取消",
+        StateName::Dead => "死信",
+    }
+}
+
+const fn outcome(kind: OutcomeKind) -> &'static str {
+    match kind {
+        OutcomeKind::Delivered => "已送达",
+        OutcomeKind::Duplicate => "对方已有",
+        OutcomeKind::Retry => "未送达，可重试",
+        OutcomeKind::Throttled => "限流",
+        OutcomeKind::Reauth => "凭证被拒",
+        OutcomeKind::Rejected => "对方拒绝",
+        OutcomeKind::Ambiguous => "结果不明",
+    }
+}
+
+const fn breaker(state: BreakerState) -> &'static str {
+    match state {
+        BreakerState::Closed => "否",
+        BreakerState::Open => "熔断",
+        BreakerState::HalfOpen => "试探中",
+    }
+}
+
+const fn death(reason: DeathReason) -> &'static str {
+    match reason {
+        DeathReason::Rejected => "对方拒绝",
+        DeathReason::MaxAttempts => "次数用尽（max_attempts）",
+        DeathReason::MaxAge => "超过时限（max_age）",
+        DeathReason::Held => "结果不明，留待人工（on_ambiguous）",
+        DeathReason::Route => "无法判断 when 条件",
+    }
+}
+
+const fn hold(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::Paused => "暂停",
+        HoldReason::Breaker => "熔断",
+        HoldReason::Destination => "对方要求等待",
+        HoldReason::Rate => "限速",
+        HoldReason::Slots => "并发已满",
+        HoldReason::Order => "等待前版",
+        HoldReason::Backoff => "等待重试",
+        HoldReason::Orphaned => "目的地未配置",
+    }
+}
+
+fn quarantine(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "stale" => "时间戳过期",
+        "no_timestamp" => "没有时间戳",
+        "unparsable" => "无法解析",
+        "not_an_object" => "不是 JSON 对象",
+        "no_known_field" => "没有已知字段",
+        "unknown_method" => "未知的 method",
+        "open_key" => "open_key 不符",
+        _ => return None,
+    })
+}
+
+/// The rule in a word, and the reason.
+const fn own(own: Own) -> (&'static str, &'static str) {
+    match own {
+        Own::Shutdown => ("停机", "leadgate 在收到应答之前停止"),
+        Own::Stuck => ("插件停滞", "插件没有完成之前的投递"),
+        Own::Lost => ("插件中断", "插件放弃了这次投递"),
+        Own::Late => ("超时", "未在限定时间内得到结果"),
+        Own::Unreadable => ("插件违约", "插件给出的结果无法读取"),
+        Own::Panicked => ("插件崩溃", "插件崩溃"),
+    }
+}
+
+/// The Chinese of what [`Own`] says, with what stands behind it, such as how long was waited.
+fn reason(text: &str) -> Option<Cow<'static, str>> {
+    Own::ALL.into_iter().find_map(|one| {
+        let rest = text.strip_prefix(one.reason())?;
+        let chinese = own(one).1;
+        Some(match rest.strip_prefix(' ') {
+            Some(rest) => format!("{chinese}（{rest}）").into(),
+            None if rest.is_empty() => chinese.into(),
+            None => return None,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::QUARANTINE_REASONS;
+
+    #[test]
+    fn no_code_is_without_a_chinese_word_and_english_has_the_codes() {
+        let all: [(Words, Vec<&str>); 8] = [
+            (Words::State, StateName::ALL.map(StateName::as_str).into()),
+            (
+                Words::Outcome,
+                OutcomeKind::ALL.map(OutcomeKind::as_str).into(),
+            ),
+            (
+                Words::Breaker,
+                BreakerState::ALL.map(BreakerState::as_str).into(),
+            ),
+            (
+                Words::Death,
+                DeathReason::ALL.map(DeathReason::as_str).into(),
+            ),
+            (Words::Hold, HoldReason::ALL.map(HoldReason::as_str).into()),
+            (Words::Quarantine, QUARANTINE_REASONS.into()),
+            (Words::Rule, Own::ALL.map(Own::rule).into()),
+            (Words::Reason, Own::ALL.map(Own::reason).into()),
+        ];
+        for (words, codes) in all {
+            for code in codes {
+                let zh = words.of(Lang::ZhCn, code);
+                let has = zh.chars().any(|letter| letter >= '\u{4e00}');
+                assert!(has, "{words:?} {code}: {zh}");
+                assert_eq!(words.of(Lang::En, code), code);
+            }
+        }
+    }
+
+    #[test]
+    fn words_of_one_list_differ_from_each_other() {
+        let words = StateName::ALL.map(state);
+        for (at, word) in words.iter().enumerate() {
+            assert!(!words[..at].contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_a_plugin_says_stays_as_it_is() {
+        let zh = |text| Words::Reason.of(Lang::ZhCn, text).into_owned();
+        let late = format!("{} 10s", Own::Late.reason());
+        assert_eq!(zh(&late), "未在限定时间内得到结果（10s）");
+        assert_eq!(zh("status 503"), "status 503");
+        let longer = format!("{}s", Own::Lost.reason());
+        assert_eq!(zh(&longer), longer);
+        assert_eq!(Words::Rule.of(Lang::ZhCn, "status-5xx"), "status-5xx");
+    }
+}
