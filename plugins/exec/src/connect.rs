@@ -3,6 +3,7 @@
 //! With `check` in the settings the program itself says whether all is well, by its exit status.
 //! Without, a persistent one is started and must not end by itself for a moment.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 

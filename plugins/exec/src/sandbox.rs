@@ -10,6 +10,7 @@ use leadgate_plugin::ByteSize;
 use leadgate_plugin::child::Sandbox;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 /// Where a system keeps programs, and what the kernel loads to start them.
 const SYSTEM: [&str; 9] = [
@@ -39,15 +40,15 @@ pub struct SandboxSettings {
     pub files: Option<bool>,
     /// Files and folders that it may read, beside those that its command names.
     #[serde(default)]
-    #[schemars(inner(extend("format" = "path")))]
+    #[schemars(extend("items" = json!({"type": "string", "format": "path"})))]
     pub read: Vec<PathBuf>,
     /// Files and folders that it may read, write, make and remove.
     #[serde(default)]
-    #[schemars(inner(extend("format" = "path")))]
+    #[schemars(extend("items" = json!({"type": "string", "format": "path"})))]
     pub write: Vec<PathBuf>,
     /// Files and folders whose programs it may run, beside the system's.
     #[serde(default)]
-    #[schemars(inner(extend("format" = "path")))]
+    #[schemars(extend("items" = json!({"type": "string", "format": "path"})))]
     pub execute: Vec<PathBuf>,
     /// TCP ports that it may connect to. Default: all.
     pub connect: Option<Vec<u16>>,

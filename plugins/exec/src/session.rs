@@ -457,8 +457,13 @@ impl Session {
     }
 
     /// Sees to it that the program is gone and that every attempt has its outcome.
-    async fn finish(mut self, end: End, piece: &mut [u8]) -> Report {
+    async fn finish(mut self, mut end: End, piece: &mut [u8]) -> Report {
         let ended = self.child.ended();
+        if let End::ClosedOutput = end {
+            // Whoever ends closes it as well.
+            let exit = timeout(AFTERWARDS, ended.wait()).await;
+            end = exit.map_or(end, End::Exited);
+        }
         if let End::Closed = end {
             let until = Instant::now() + self.manner.stop_timeout;
             let drained = async { while self.stdout.read(piece).await.is_ok_and(|length| length > 0) {} };
