@@ -31,10 +31,13 @@
 //!
 //! Build it with `crate-type = ["cdylib"]`. The [`abi`] is for other languages; with the
 //! feature `template` there are minijinja templates and conditions over a lead, with the feature
-//! `tls` rustls connections that trust what a merchant named.
+//! `tls` rustls connections that trust what a merchant named, with the feature `child` programs
+//! that are started, watched and sandboxed.
 #![deny(unsafe_code)]
 
 pub mod abi;
+#[cfg(feature = "child")]
+pub mod child;
 mod delivery;
 mod event;
 #[doc(hidden)]

@@ -12,6 +12,7 @@ mod create;
 mod descriptor;
 mod extension;
 mod host;
+mod inherited;
 mod loan;
 mod outcome;
 mod report;
@@ -25,6 +26,7 @@ use std::path::Path;
 use leadgate_plugin::abi;
 
 pub use self::descriptor::Plugin;
+pub(super) use self::inherited::close as close_inherited;
 pub use self::sink::Sink;
 use super::LoadError;
 use super::file::Held;
