@@ -50,6 +50,7 @@ pub mod phone;
 mod probe;
 mod problem;
 pub mod quantity;
+pub mod redact;
 pub mod secret;
 mod sink;
 pub mod state;
