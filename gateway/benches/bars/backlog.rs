@@ -10,7 +10,7 @@ use std::time::Instant;
 use leadgate::clock::{Clock, SystemClock};
 use leadgate::lead::Lead;
 use leadgate::outbox::sled::SledOutbox;
-use leadgate::outbox::{Arrival, Intake as _, Outbox as _, Route};
+use leadgate::outbox::{Arrival, Intake as _, Outbox as _, PauseCause, Route};
 
 use crate::bar::Bar;
 use crate::load::{Load, Measured};
@@ -84,7 +84,7 @@ fn fill(path: &Path, count: usize) -> anyhow::Result<()> {
         .build()?;
     runtime.block_on(async {
         outbox
-            .pause("crm", true)
+            .pause("crm", Some(PauseCause::Person(String::new())))
             .await
             .map_err(|error| anyhow::anyhow!(error.0))?;
         let tasks: Vec<_> = (0..IN_FLIGHT)

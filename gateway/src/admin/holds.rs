@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::problem::Problem;
 use super::{Admin, rfc3339};
 use crate::delivery::{Hold, HoldReason};
-use crate::outbox::{Listed, State, StateName};
+use crate::outbox::{Listed, PauseCause, State, StateName};
 
 /// A hold as the API shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -16,6 +16,12 @@ pub(super) struct Shown {
     pub(super) until: Option<String>,
     /// What a person can do, or what has to happen.
     ends_by: String,
+    /// What the person who paused the sink said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    /// Crashes of leadgate in a row, if they paused the sink.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crashes: Option<u32>,
     /// The delivery that goes first.
     #[serde(skip_serializing_if = "Option::is_none")]
     behind: Option<String>,
@@ -30,22 +36,41 @@ pub(super) fn of_sink(admin: &Admin, sink: &str) -> Vec<Hold> {
             until: None,
         }];
     }
-    let paused = admin.outbox.paused_since(sink).map(|since| Hold {
+    let paused = admin.outbox.pause_of(sink).map(|pause| Hold {
         reason: HoldReason::Paused,
-        since: (since > 0).then_some(since),
+        since: (pause.since > 0).then_some(pause.since),
         until: None,
     });
     let status = admin.delivery.of(sink);
     paused.into_iter().chain(status.holds).collect()
 }
 
+/// As shown, with who paused it.
+pub(super) fn shown_of(admin: &Admin, sink: &str) -> Vec<Shown> {
+    let mut holds = shown(sink, of_sink(admin, sink));
+    let cause = admin.outbox.pause_of(sink).map(|pause| pause.cause);
+    if let Some(pause) = holds
+        .iter_mut()
+        .find(|hold| hold.reason == HoldReason::Paused.as_str())
+    {
+        match cause {
+            Some(PauseCause::Person(note)) if !note.is_empty() => pause.note = Some(note),
+            Some(PauseCause::Crashes(count)) => pause.crashes = Some(count),
+            _ => {}
+        }
+    }
+    holds
+}
+
 /// As shown.
-pub(super) fn shown(sink: &str, holds: Vec<Hold>) -> Vec<Shown> {
+fn shown(sink: &str, holds: Vec<Hold>) -> Vec<Shown> {
     let show = |hold: Hold| Shown {
         reason: hold.reason.as_str(),
         since: hold.since.map(rfc3339),
         until: hold.until.map(rfc3339),
         ends_by: ends_by(hold.reason, sink),
+        note: None,
+        crashes: None,
         behind: None,
     };
     holds.into_iter().map(show).collect()
@@ -60,7 +85,7 @@ pub(super) fn of_delivery(admin: &Admin, listed: &Listed) -> Result<Vec<Shown>, 
     ) {
         return Ok(Vec::new());
     }
-    let mut holds = shown(sink, of_sink(admin, sink));
+    let mut holds = shown_of(admin, sink);
     match listed.delivery.state {
         State::Behind => {
             let mut order = shown(

@@ -42,7 +42,7 @@ use self::problem::{Kind, Problem};
 use self::resources::{At, at};
 use crate::clock::{Clock, Millis};
 use crate::config::{Revision, Tables};
-use crate::delivery::Sinks;
+use crate::delivery::{Crash, Sinks};
 use crate::outbox::{Arrival, Outbox, Paged, StoredQuarantinedPush};
 use crate::telemetry::metrics::Metrics;
 
@@ -78,6 +78,8 @@ pub struct Admin {
     pub revision: Option<Revision>,
     /// Since when it runs.
     pub loaded_at: Millis,
+    /// Sinks that were at work when the last process ended without stopping.
+    pub crashes: BTreeMap<String, Crash>,
     /// All metrics.
     pub metrics: Metrics,
     /// What time it is.

@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::params::{Params, guess};
+use super::params::{Body, Params, guess};
 use super::problem::{Kind, Problem};
 use super::{Admin, holds, reading, stats};
 use crate::lang::{Text, counted};
+use crate::outbox::{PAUSE_NOTE, PauseCause};
 
 #[derive(Debug, Serialize)]
 struct Sink {
@@ -89,22 +90,42 @@ fn all(admin: &Admin) -> Result<Vec<Sink>, Problem> {
     names.map(sink).collect()
 }
 
+/// The body of a pause.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    /// Why, for whoever looks later.
+    note: String,
+}
+
 /// `POST /sinks/{name}/pause`
 pub(super) async fn pause(
     admin: web::Data<Admin>,
     path: web::Path<String>,
     request: HttpRequest,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
     let name = path.into_inner();
+    let Asked { note } = body.json()?;
+    if note.chars().count() > PAUSE_NOTE || note.chars().any(char::is_control) {
+        let detail = (
+            format!("`note` is one line of at most {PAUSE_NOTE} characters"),
+            format!("`note` 是最多 {PAUSE_NOTE} 个字符的一行"),
+        );
+        return Err(Problem::new(Kind::BadBody, detail));
+    }
     // Also of a sink that is not configured: it holds when that is configured again.
     admin.known_sink(&name, Kind::NotFound)?;
-    admin.outbox.pause(&name, true).await?;
+    admin
+        .outbox
+        .pause(&name, Some(PauseCause::Person(note)))
+        .await?;
     tracing::info!(sink = name, "sink was paused");
     Ok(HttpResponse::Ok().json(json!({
         "name": name,
         "paused": true,
-        "holds": holds::shown(&name, holds::of_sink(&admin, &name)),
+        "holds": holds::shown_of(&admin, &name),
     })))
 }
 
@@ -118,7 +139,7 @@ pub(super) async fn resume(
     let name = path.into_inner();
     let paused = admin.outbox.paused(&name);
     if paused {
-        admin.outbox.pause(&name, false).await?;
+        admin.outbox.pause(&name, None).await?;
     }
     admin.configured_sink(&name)?;
     let resumed = admin.delivery.resume(&name).unwrap_or_default();
@@ -137,6 +158,6 @@ pub(super) async fn resume(
             "breaker": resumed.breaker,
             "destination_wait": resumed.destination,
         },
-        "holds": holds::shown(&name, holds::of_sink(&admin, &name)),
+        "holds": holds::shown_of(&admin, &name),
     })))
 }

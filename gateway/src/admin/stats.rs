@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{Admin, holds, rfc3339};
-use crate::delivery::HoldReason;
+use crate::delivery::{Crash, HoldReason};
 use crate::outbox::{Totals, Unavailable};
 
 /// `GET /api/v1/stats`.
@@ -96,11 +96,36 @@ pub(super) struct Sink {
     /// Since the process started.
     last_delivered_at: Option<String>,
     paused: bool,
+    /// It was at work when the last process ended without stopping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crash: Option<Crashed>,
     /// What holds its deliveries back now.
     holds: Vec<holds::Shown>,
     breaker: &'static str,
     /// While the breaker is open: until an attempt probes the sink.
     probe_in_seconds: Option<u64>,
+}
+
+/// How a sink was involved in the end of the last process.
+#[derive(Debug, Serialize)]
+struct Crashed {
+    /// Crashes in a row in which it was at work.
+    in_a_row: u32,
+    /// When the first of its attempts began.
+    started_at: String,
+    /// Some of what it was delivering.
+    deliveries: Vec<String>,
+}
+
+impl Crashed {
+    fn of(crash: &Crash) -> Self {
+        let ids = crash.deliveries.iter();
+        Self {
+            in_a_row: crash.in_a_row,
+            started_at: rfc3339(crash.started_at),
+            deliveries: ids.map(ToString::to_string).collect(),
+        }
+    }
 }
 
 /// How one sink does. Reads the disk.
@@ -127,7 +152,8 @@ pub(super) fn sink(admin: &Admin, totals: &Totals, name: &str) -> Result<Sink, U
             .map(|at| u64::try_from(admin.clock.now().saturating_sub(at) / 1000).unwrap_or(0)),
         last_delivered_at: admin.delivery.delivered_at(name).map(rfc3339),
         paused: admin.outbox.paused(name),
-        holds: holds::shown(name, holds::of_sink(admin, name)),
+        crash: admin.crashes.get(name).map(Crashed::of),
+        holds: holds::shown_of(admin, name),
         breaker: status.breaker.as_str(),
         probe_in_seconds: status.opens_again_in.map(|left| left.as_secs()),
     })

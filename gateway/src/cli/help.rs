@@ -65,6 +65,11 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
 
 /// What the arguments of operators' commands are, by command and name.
 pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
+    (
+        "sink pause",
+        "note",
+        "暂停原因，留给之后查看的人；最多 200 字",
+    ),
     ("init", "folder", "写到哪个文件夹"),
     (
         "init",
@@ -260,6 +265,12 @@ pub(super) fn in_chinese(command: clap::Command) -> clap::Command {
     let command = command.mut_subcommand("init", |init| {
         init.after_help(super::init::kinds_help(Lang::ZhCn))
     });
+    let command = ["sink pause", "sink resume"]
+        .into_iter()
+        .fold(command, |command, path| {
+            let after = "守护进程停止时也可使用：直接写入 outbox.path 目录。";
+            at(command, path, |command| command.after_help(after))
+        });
     let command = everywhere(command);
     ARGUMENTS
         .iter()

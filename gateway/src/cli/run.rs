@@ -75,6 +75,7 @@ pub(super) fn run(global: &Global) -> ExitCode {
             "stopping; a second signal ends at once and leaves what is in flight waiting"
         );
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        let in_flight = daemon.in_flight();
         tokio::select! {
             () = daemon.stop() => {}
             (number, name) = ends.second(first) => {
@@ -83,6 +84,9 @@ pub(super) fn run(global: &Global) -> ExitCode {
                     "ended at once by a second signal; what was in flight waits for the next start"
                 );
                 log::flush();
+                if let Some(in_flight) = in_flight {
+                    in_flight.forget();
+                }
                 // Nothing that is dropped on the way out may wait, or record anything.
                 std::process::exit(BY_SIGNAL + number);
             }

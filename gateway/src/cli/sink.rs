@@ -8,22 +8,44 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, coded, column};
+use super::upkeep::target::{self, Place};
 use super::words::Words;
-use super::{FAILED, Global, finish, held, out, running};
+use super::{FAILED, Global, USAGE, fail, finish, held, out, running, runtime};
+use crate::config::Config;
 use crate::delivery::LONGEST_TRIAL;
+use crate::outbox::{Outbox, PAUSE_NOTE, PauseCause, Queue};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// List the sinks with what waits for them
     List(Target),
     /// Start no more attempts for a sink, until it is resumed; a restart does not end it
-    Pause(Named),
+    #[command(after_help = STOPPED_TOO)]
+    Pause(Pause),
     /// Let a sink go on: ends a pause, the breaker's wait and the wait that the destination asked for
+    #[command(after_help = STOPPED_TOO)]
     Resume(Named),
     /// Send a sink one test lead now, also while it is paused, and show how that ends
     Test(Named),
     /// Stand in for a CRM: take what a sink sends to this machine, and show it
     Listen(super::listen::Args),
+}
+
+const STOPPED_TOO: &str =
+    "Works with the daemon stopped as well: then it is written into the folder outbox.path.";
+
+#[derive(clap::Args)]
+pub(super) struct Pause {
+    #[command(flatten)]
+    named: Named,
+    /// Why, for whoever looks later; at most 200 characters
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    note: String,
 }
 
 #[derive(clap::Args)]
@@ -54,8 +76,8 @@ const SINKS: [Column; 13] = [
 pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
     finish(match command {
         Command::List(target) => list(global, target),
-        Command::Pause(named) => set(global, named, "pause"),
-        Command::Resume(named) => set(global, named, "resume"),
+        Command::Pause(Pause { named, note }) => set(global, named, Some(note)),
+        Command::Resume(named) => set(global, named, None),
         Command::Test(named) => test(global, named),
         Command::Listen(args) => return super::listen::run(global, args),
     })
@@ -81,6 +103,7 @@ pub(super) fn print(global: &Global, sinks: &[Value]) {
             lang.pick("no", "否")
         }
     };
+    let notes: Vec<String> = sinks.iter().flat_map(|sink| notes(global, sink)).collect();
     let sinks = sinks.iter().cloned().map(|mut sink| {
         sink["paused"] = word(sink["paused"] == true).into();
         // What stands in a column of its own is not said twice, nor that it is at work.
@@ -92,22 +115,73 @@ pub(super) fn print(global: &Global, sinks: &[Value]) {
         sink
     });
     table::print(global, &SINKS, &sinks.collect::<Vec<_>>());
+    for line in notes {
+        outln!("{line}");
+    }
 }
 
-fn set(global: &Global, named: &Named, verb: &str) -> Result<(), ExitCode> {
-    let path = format!("/sinks/{}/{verb}", encoded(&named.name));
-    let answer = Api::of(global, &named.target)?.post(&path, &json!({}))?;
+/// Why it is paused, and whether it was at work in a crash.
+fn notes(global: &Global, sink: &Value) -> Vec<String> {
+    let lang = global.lang();
+    let name = sink["name"].as_str().unwrap_or_default();
+    let mut lines = Vec::new();
+    if let Some(crashes) = sink["crash"]["in_a_row"].as_u64() {
+        lines.push(lang.pick(
+            format!("{name}: at work when leadgate crashed, {crashes} in a row"),
+            format!("{name}：leadgate 崩溃时正在投递，已连续 {crashes} 次"),
+        ));
+    }
+    let paused = sink["holds"].as_array().into_iter().flatten();
+    let paused = paused.filter(|hold| hold["reason"] == "paused");
+    for hold in paused {
+        if let Some(note) = hold["note"].as_str() {
+            let title = lang.pick("paused", "已暂停");
+            lines.push(format!("{name}{}{title}, {note}", lang.colon()));
+        }
+        if hold["crashes"].is_u64() {
+            lines.push(lang.pick(
+                format!(
+                    "{name}: paused because of that; give its plugin isolation = \"process\", then `leadgate sink resume {name}`"
+                ),
+                format!(
+                    "{name}：因此已暂停；请为其插件设置 isolation = \"process\"，再执行 leadgate sink resume {name}"
+                ),
+            ));
+        }
+    }
+    lines
+}
+
+/// Pauses with a note, or resumes without.
+fn set(global: &Global, named: &Named, note: Option<&String>) -> Result<(), ExitCode> {
+    let answer = match target::find(global, &named.target)? {
+        Place::Daemon(_) => {
+            let verb = if note.is_some() { "pause" } else { "resume" };
+            let path = format!("/sinks/{}/{verb}", encoded(&named.name));
+            let body = note.map_or_else(|| json!({}), |note| json!({ "note": note }));
+            Api::of(global, &named.target)?.post(&path, &body)?
+        }
+        Place::Folder(config) => set_in(global, &config, &named.name, note)?,
+    };
     if global.json {
         out::json(&answer);
         return Ok(());
     }
     let lang = global.lang();
-    let state = if answer["paused"] == true {
-        lang.pick("paused", "已暂停")
-    } else {
-        lang.pick("running", "运行中")
+    let state = match (answer["paused"] == true, answer["daemon"] == "stopped") {
+        (true, _) => lang.pick("paused", "已暂停"),
+        (false, false) => lang.pick("running", "运行中"),
+        (false, true) => lang.pick("not paused", "未暂停"),
     };
-    outln!("{}{}{state}", named.name, lang.colon());
+    let when = if answer["daemon"] == "stopped" {
+        lang.pick(
+            " (written into the outbox; the daemon is stopped)",
+            "（已写入发件箱；守护进程未运行）",
+        )
+    } else {
+        ""
+    };
+    outln!("{}{}{state}{when}", named.name, lang.colon());
     for (key, en, zh) in [
         ("pause", "ended: the pause", "已结束：暂停"),
         (
@@ -126,6 +200,53 @@ fn set(global: &Global, named: &Named, verb: &str) -> Result<(), ExitCode> {
         }
     }
     Ok(())
+}
+
+/// The same in the folder of a daemon that is stopped.
+fn set_in(
+    global: &Global,
+    config: &Config,
+    name: &str,
+    note: Option<&String>,
+) -> Result<Value, ExitCode> {
+    let outbox = target::open(config, &[])?;
+    let known = config.sinks.contains_key(name) || outbox.totals().sinks.contains_key(name);
+    if !known {
+        outbox.close();
+        let lang = global.lang();
+        let message = lang.pick(
+            format!("there is no sink `{name}`"),
+            format!("没有名为 {name} 的目的地"),
+        );
+        return Err(fail(message, FAILED));
+    }
+    if note
+        .is_some_and(|note| note.chars().count() > PAUSE_NOTE || note.chars().any(char::is_control))
+    {
+        outbox.close();
+        let lang = global.lang();
+        let message = lang.pick(
+            format!("--note is one line of at most {PAUSE_NOTE} characters"),
+            format!("--note 须为一行，最多 {PAUSE_NOTE} 个字符"),
+        );
+        return Err(fail(message, USAGE));
+    }
+    let was = outbox.paused(name);
+    let cause = note.map(|note| PauseCause::Person(note.clone()));
+    let done = runtime()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| {
+            let done = runtime.block_on(outbox.pause(name, cause));
+            done.map_err(|error| error.to_string())
+        });
+    outbox.close();
+    done.map_err(|error| fail(error, FAILED))?;
+    Ok(json!({
+        "name": name,
+        "paused": note.is_some(),
+        "ended": { "pause": was && note.is_none() },
+        "daemon": "stopped",
+    }))
 }
 
 /// Succeeds only if the destination has the lead.

@@ -10,6 +10,7 @@ mod sink_state;
 mod sweeper;
 mod timekeeper;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +25,7 @@ use self::sweeper::Sweeper;
 use crate::admin::{self, Admin, Guesses, PushedAt, Reread};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::delivery::{Dispatcher, Target};
+use crate::delivery::{Crash, Crashes, Dispatcher, InFlight, Target};
 use crate::ingress::{self, Health, Ingress, Refusing};
 use crate::outbox::sled::{OpenError, Options, SledOutbox};
 use crate::outbox::{Outbox, Queue, SinkPolicy};
@@ -46,6 +47,7 @@ pub struct Daemon {
     outbox: Arc<dyn Outbox>,
     /// Whether there was no outbox before.
     is_new: bool,
+    in_flight: Option<Arc<InFlight>>,
     stopping: Arc<AtomicBool>,
     patience: Duration,
 }
@@ -86,7 +88,7 @@ impl Daemon {
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let rooms = Rooms::default();
-        let targets = targets(config, plugins, &metrics, &rooms)?;
+        let mut targets = targets(config, plugins, &metrics, &rooms)?;
         let routes =
             Routes::new(config.sinks.iter(), &config.tables).map_err(StartError::Configuration)?;
         ingress::make_room(config.server.max_connections).map_err(StartError::Configuration)?;
@@ -109,6 +111,8 @@ impl Daemon {
             );
         }
         warn_of_orphans(config, &*outbox);
+        let (in_flight, crashes) = crashes(config, &*outbox);
+        note_in(in_flight.as_ref(), &mut targets, plugins);
         // Before anything is tried: it looks at the clock, by which things grow old.
         let sweeper = Sweeper::start(
             Arc::clone(&outbox),
@@ -161,6 +165,7 @@ impl Daemon {
                 revision: config.revision.clone(),
                 loaded_at: clock.now(),
                 metrics: metrics.clone(),
+                crashes,
                 clock: Arc::clone(clock),
                 token: config.admin.token.clone(),
                 open: config.admin.allow_without_token,
@@ -198,6 +203,7 @@ impl Daemon {
             lookout,
             outbox,
             is_new,
+            in_flight,
             stopping,
             patience: config.server.shutdown_timeout,
         })
@@ -216,6 +222,11 @@ impl Daemon {
     /// The store.
     pub fn outbox(&self) -> &Arc<dyn Outbox> {
         &self.outbox
+    }
+
+    /// The notes of what runs, to be forgotten by whoever ends the process on purpose.
+    pub fn in_flight(&self) -> Option<Arc<InFlight>> {
+        self.in_flight.clone()
     }
 
     /// Stops: says that it is not ready, lets attempts in flight end or records them as
@@ -286,6 +297,34 @@ fn pushed_at(ingress: Arc<Ingress>) -> Arc<PushedAt> {
     })
 }
 
+/// Who was at work when the last process ended without stopping. Without the notes the daemon
+/// works as well, only the next crash names nobody.
+fn crashes(
+    config: &Config,
+    outbox: &dyn Outbox,
+) -> (Option<Arc<InFlight>>, BTreeMap<String, Crash>) {
+    match Crashes::look(&config.outbox.path) {
+        Ok(crashes) => {
+            crashes.act(outbox);
+            (Some(crashes.file), crashes.by_sink)
+        }
+        Err(error) => {
+            tracing::warn!(error = %error, "attempts cannot be noted; a crash would name no sink");
+            (None, BTreeMap::new())
+        }
+    }
+}
+
+/// The attempts of what runs in this process are noted.
+fn note_in(file: Option<&Arc<InFlight>>, targets: &mut [Target], plugins: &Plugins) {
+    for target in targets {
+        let plugin = plugins.get(&target.config.plugin);
+        target.notes = file
+            .zip(plugin)
+            .map(|(file, plugin)| file.notes(plugin.is_library()));
+    }
+}
+
 /// Deliveries of a sink that is not configured any more stay where they are: say so.
 fn warn_of_orphans(config: &Config, outbox: &dyn Outbox) {
     for (sink, totals) in outbox.totals().sinks {
@@ -349,6 +388,7 @@ fn targets(
             name: Arc::from(name.as_str()),
             config: sink.clone(),
             sink: Box::new(made),
+            notes: None,
         });
     }
     Ok(targets)

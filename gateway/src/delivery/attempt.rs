@@ -9,7 +9,7 @@ use super::breaker::Signal;
 use super::clock::SteadyClock;
 use super::health::Health;
 use super::verdict::{self, Case};
-use super::{Destination, Phase};
+use super::{Destination, Notes, Phase};
 use crate::clock::Clock;
 use crate::config;
 use crate::lead::{Event, EventKind};
@@ -22,6 +22,7 @@ pub(super) struct Sender {
     pub(super) name: Arc<str>,
     pub(super) config: config::Sink,
     pub(super) sink: Arc<dyn Destination>,
+    pub(super) notes: Option<Notes>,
     pub(super) outbox: Arc<dyn Queue>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) steady: Arc<SteadyClock>,
@@ -53,6 +54,9 @@ impl Sender {
         let trace_id = format!("{:032x}", fastrand::u128(..));
         let number = delivery.attempts.saturating_add(1);
         let (kept, mut journals) = watch::channel(None);
+        // The plugin has it until it completes, which may be long after the timeout.
+        let note = self.notes.as_ref();
+        let note = note.map(|notes| notes.note(&self.name, id, started_at));
         let call = Call {
             id: id.to_string(),
             attempt: number,
@@ -76,6 +80,7 @@ impl Sender {
             journal: delivery.journal.clone(),
             // Only the newest counts: it holds more than the one before.
             keep: Some(Arc::new(move |journal| {
+                let _ = &note;
                 drop(kept.send_replace(Some(journal)));
             })),
         };

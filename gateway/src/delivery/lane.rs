@@ -124,7 +124,12 @@ impl Lane {
         clock: Arc<dyn Clock>,
         metrics: DeliveryMetrics,
     ) -> Self {
-        let Target { name, config, sink } = target;
+        let Target {
+            name,
+            config,
+            sink,
+            notes,
+        } = target;
         let steady = Arc::new(SteadyClock::new(Arc::clone(&clock)));
         metrics.begin(&name);
         let circuit_open = metrics.circuit_open.with_label_values(&[&*name]);
@@ -138,6 +143,7 @@ impl Lane {
                 name,
                 config,
                 sink: Arc::from(sink),
+                notes,
                 outbox: Arc::clone(&outbox),
                 clock: Arc::clone(&clock),
                 steady: Arc::clone(&steady),

@@ -8,8 +8,10 @@ mod attempt;
 mod backoff;
 mod breaker;
 mod clock;
+mod crashes;
 mod health;
 mod hold;
+mod in_flight;
 mod lane;
 mod meters;
 mod prefetch;
@@ -29,8 +31,10 @@ use tokio::task::JoinSet;
 use self::admission::Admission;
 pub use self::admission::{Resumed, SinkStatus};
 pub use self::breaker::BreakerState;
+pub use self::crashes::{Crash, Crashes};
 use self::health::Health;
 pub use self::hold::{Hold, HoldReason};
+pub use self::in_flight::{InFlight, Left, Notes};
 use self::lane::Named;
 use self::trial::Trial;
 pub use self::trial::{LONGEST as LONGEST_TRIAL, Tried, Untried};
@@ -61,6 +65,8 @@ pub struct Target {
     pub config: config::Sink,
     /// What takes the attempts.
     pub sink: Box<dyn Destination>,
+    /// Where its attempts are noted, if they run in this process.
+    pub notes: Option<Notes>,
 }
 
 /// How far a stop has come.

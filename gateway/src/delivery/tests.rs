@@ -64,6 +64,7 @@ fn target(path: &std::path::Path) -> Target {
         name: Arc::from("log"),
         config,
         sink: Box::new(sink),
+        notes: None,
     }
 }
 

@@ -11,6 +11,7 @@ mod cursor;
 mod delivery;
 mod export;
 mod ids;
+mod pause;
 pub mod sled;
 mod stored;
 mod totals;
@@ -35,6 +36,7 @@ pub use export::{
     ExportedQuarantinedPush, ExportedRevision,
 };
 pub use ids::{DeliveryId, LeadId, QuarantineId};
+pub use pause::{PAUSE_NOTE, Pause, PauseCause};
 pub use stored::{
     Expiring, Filter, History, Listed, Page, QuarantineCount, Resealed, Retention, StoredLead,
     StoredQuarantinedPush, Swept,
@@ -124,12 +126,10 @@ pub trait Queue: Send + Sync + 'static {
     }
 
     /// Whether a sink is paused; cheap. [`Queue::arrivals`] is notified when it changes.
-    fn paused(&self, sink: &str) -> bool {
-        self.paused_since(sink).is_some()
-    }
+    fn paused(&self, sink: &str) -> bool;
 
-    /// Since when a sink is paused, if it is; 0 if that is not known.
-    fn paused_since(&self, sink: &str) -> Option<Millis>;
+    /// A sink's pause, if it is paused.
+    fn pause_of(&self, sink: &str) -> Option<Pause>;
 }
 
 /// A durable store of leads and deliveries.
@@ -203,8 +203,13 @@ pub trait Outbox: Intake + Queue {
     /// Removes a push from quarantine; `false` if it is not there. Its fingerprint goes too.
     fn discard(&self, id: QuarantineId) -> BoxFuture<'static, Result<bool, Unavailable>>;
 
-    /// Pauses or resumes a sink, durably.
-    fn pause(&self, sink: &str, paused: bool) -> BoxFuture<'static, Result<(), Unavailable>>;
+    /// Pauses a sink for that cause, or resumes it, durably. A pause of one that is paused
+    /// keeps the time of the first, and gets the new cause.
+    fn pause(
+        &self,
+        sink: &str,
+        cause: Option<PauseCause>,
+    ) -> BoxFuture<'static, Result<(), Unavailable>>;
 
     /// Seals again what is not sealed with the current key, looking at no more than `limit`
     /// records beyond `from`. What was done stays done, so a run that was cut short is simply

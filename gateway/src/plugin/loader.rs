@@ -35,6 +35,7 @@ pub struct Plugin {
     abi_minor: u32,
     schema: Value,
     blocking: bool,
+    library: bool,
     functions: Functions,
 }
 
@@ -190,6 +191,7 @@ unsafe fn describe(name: &str, at: *const abi::Plugin, foreign: bool) -> Result<
         version,
         abi_minor: minor,
         schema,
+        library: foreign,
         blocking: foreign || flags & abi::FLAG_BLOCKING != 0,
         functions: Functions {
             check: plugin.check,
@@ -282,6 +284,11 @@ impl Plugin {
     /// The ABI it was built for, e.g. `1.0`.
     pub fn abi(&self) -> String {
         format!("{}.{}", abi::ABI_MAJOR, self.abi_minor)
+    }
+
+    /// Whether its code came from a library, and is not linked in.
+    pub fn is_library(&self) -> bool {
+        self.library
     }
 
     /// JSON Schema of its settings.

@@ -77,6 +77,7 @@ fn desk_with(min_free: u64) -> Desk {
             pushed_at: Arc::new(|quarantined| Some(quarantined.received_at - 900_000)),
             revision: None,
             loaded_at: 0,
+            crashes: BTreeMap::new(),
             metrics,
             clock,
             token: Some(Secret::new("token".to_owned())),

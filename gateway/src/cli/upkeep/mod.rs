@@ -10,7 +10,7 @@ mod inspect;
 mod progress;
 mod rekey;
 mod restore;
-mod target;
+pub(super) mod target;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use crate::outbox::sled::{Options, SledOutbox, in_use};
 use crate::telemetry::metrics::Metrics;
 
 /// Where the outbox is.
-pub(super) enum Place {
+pub(in crate::cli) enum Place {
     /// Behind a daemon's API.
     Daemon(Daemon),
     /// In a folder that nobody has.
@@ -20,12 +20,12 @@ pub(super) enum Place {
 }
 
 /// A daemon's API.
-pub(super) struct Daemon {
+pub(in crate::cli) struct Daemon {
     address: client::Address,
 }
 
 /// What the store needs of the configuration, or why there is none.
-pub(super) fn configuration(global: &Global) -> Result<Config, ExitCode> {
+pub(in crate::cli) fn configuration(global: &Global) -> Result<Config, ExitCode> {
     load(global, Purpose::Outbox)
 }
 
@@ -35,7 +35,7 @@ fn load(global: &Global, purpose: Purpose<'_>) -> Result<Config, ExitCode> {
 }
 
 /// Decides by the one rule of these commands.
-pub(super) fn find(global: &Global, target: &client::Target) -> Result<Place, ExitCode> {
+pub(in crate::cli) fn find(global: &Global, target: &client::Target) -> Result<Place, ExitCode> {
     if target.url.is_none() {
         // A running daemon has the key; this command needs it only without one.
         let folder = load(global, Purpose::OutboxFolder)?.outbox.path;
@@ -48,7 +48,7 @@ pub(super) fn find(global: &Global, target: &client::Target) -> Result<Place, Ex
 }
 
 /// Opens the folder's store. `more` are sinks that are not configured.
-pub(super) fn open(config: &Config, more: &[String]) -> Result<SledOutbox, ExitCode> {
+pub(in crate::cli) fn open(config: &Config, more: &[String]) -> Result<SledOutbox, ExitCode> {
     if !config.outbox.path.exists() && more.is_empty() {
         let path = config.outbox.path.display();
         return Err(fail(format!("there is no outbox in {path}"), FAILED));
@@ -77,7 +77,7 @@ pub(super) fn open(config: &Config, more: &[String]) -> Result<SledOutbox, ExitC
 
 impl Daemon {
     /// `POST path`; an answer that is not success is an error, said already.
-    pub(super) async fn post(
+    pub(in crate::cli) async fn post(
         &self,
         global: &Global,
         path: &str,

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::super::*;
 use crate::clock::Millis;
 use crate::outbox::{
-    Budget, Claim, Delivery, DeliveryId, Due, Finish, LeadId, State, StoredLead, Unavailable,
-    Wanted,
+    Budget, Claim, Delivery, DeliveryId, Due, Finish, LeadId, Pause, PauseCause, State, StoredLead,
+    Unavailable, Wanted,
 };
 use crate::plugin::OutcomeKind;
 
@@ -268,7 +268,14 @@ impl Queue for Memory {
         self.latest.load(Ordering::Relaxed)
     }
 
-    fn paused_since(&self, _: &str) -> Option<Millis> {
-        self.paused.load(Ordering::Relaxed).then_some(0)
+    fn paused(&self, _: &str) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    fn pause_of(&self, sink: &str) -> Option<Pause> {
+        self.paused(sink).then(|| Pause {
+            since: 0,
+            cause: PauseCause::Person(String::new()),
+        })
     }
 }

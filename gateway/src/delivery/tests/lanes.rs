@@ -50,6 +50,7 @@ impl Scene {
             name: "crm".into(),
             config,
             sink: Box::new(Arc::clone(&script)),
+            notes: None,
         };
         let dispatcher = Dispatcher::start(vec![target], &outbox, &shared, &metrics.delivery);
         Self {

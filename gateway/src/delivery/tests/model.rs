@@ -123,6 +123,7 @@ impl Lane {
             name: "crm".into(),
             config,
             sink: Box::new(Arc::clone(&world)),
+            notes: None,
         };
         let metrics = Metrics::new().delivery;
         let dispatcher = Dispatcher::start(vec![target], &outbox, &shared, &metrics);

@@ -15,7 +15,7 @@
 //! | `d` sink delivery | a delivery that is done: delivered, superseded or cancelled |
 //! | `x` sink delivery | a dead letter |
 //! | `u` quarantine part | a push kept aside |
-//! | `p` name | since when that sink is paused (i64) |
+//! | `p` name | since when that sink is paused (i64), and why |
 //! | `a` source | how much of a source is kept aside |
 //! | `n` lead | nothing: no sink ever wanted that lead, it has no delivery |
 //! | `k` sink name | what the sink's plugin keeps under that name, sealed |

@@ -17,8 +17,9 @@ use super::record::{self, LeadRecord, QuarantineRecord, Unreadable};
 use super::vault::Vault;
 use crate::clock::Millis;
 use crate::outbox::{
-    Delivery, DeliveryId, Expiring, Filter, History, LeadId, Listed, Page, Paged, QuarantineCount,
-    QuarantineId, Retention, State, StateName, StoredLead, StoredQuarantinedPush, Totals,
+    Delivery, DeliveryId, Expiring, Filter, History, LeadId, Listed, Page, Paged, Pause,
+    QuarantineCount, QuarantineId, Retention, State, StateName, StoredLead, StoredQuarantinedPush,
+    Totals,
 };
 
 /// Records looked at for one page of a list, at most.
@@ -46,11 +47,9 @@ impl Reader {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since when it is paused, if it is; 0 if that is not known.
-    pub(super) fn paused(&self, sink: &str) -> Result<Option<Millis>, Fault> {
-        let since = self.tree.get(key::paused(sink))?;
-        let read = |since: &[u8]| since.try_into().map_or(0, Millis::from_be_bytes);
-        Ok(since.map(|since| read(&since)))
+    pub(super) fn pause(&self, sink: &str) -> Result<Option<Pause>, Fault> {
+        let stored = self.tree.get(key::paused(sink))?;
+        Ok(stored.map(|stored| Pause::decode(&stored)))
     }
 
     /// Reads a record that may be in several parts.

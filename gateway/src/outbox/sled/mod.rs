@@ -74,9 +74,9 @@ use self::vault::Vault;
 use super::{
     Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,
     Exported, Filter, Find, Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, Paged,
-    QuarantineCount, QuarantineId, Quarantined, QuarantinedPush, Queue, Refusal, Repair, Repaired,
-    Resealed, Retention, StoredLead, StoredQuarantinedPush, Swept, Timekeeping, Totals,
-    Unavailable, UpkeepError, Wanted,
+    Pause, PauseCause, QuarantineCount, QuarantineId, Quarantined, QuarantinedPush, Queue, Refusal,
+    Repair, Repaired, Resealed, Retention, StoredLead, StoredQuarantinedPush, Swept, Timekeeping,
+    Totals, Unavailable, UpkeepError, Wanted,
 };
 use crate::clock::{Clock, Millis, SystemClock};
 
@@ -183,8 +183,12 @@ impl Queue for SledOutbox {
         self.shared.time().belief.bound(now)
     }
 
-    fn paused_since(&self, sink: &str) -> Option<Millis> {
-        self.shared.paused_since(sink)
+    fn paused(&self, sink: &str) -> bool {
+        self.shared.paused(sink)
+    }
+
+    fn pause_of(&self, sink: &str) -> Option<Pause> {
+        self.shared.pause_of(sink)
     }
 }
 
@@ -282,17 +286,23 @@ impl Outbox for SledOutbox {
         self.write(move |group| group.discard(id))
     }
 
-    fn pause(&self, sink: &str, paused: bool) -> BoxFuture<'static, Result<(), Unavailable>> {
+    fn pause(
+        &self,
+        sink: &str,
+        cause: Option<PauseCause>,
+    ) -> BoxFuture<'static, Result<(), Unavailable>> {
         let name = sink.to_owned();
         let shared = Arc::clone(&self.shared);
-        let since = paused.then(|| shared.paused_since(sink).unwrap_or(SystemClock.now()));
+        let since = shared.pause_of(sink).map(|pause| pause.since);
+        let since = since.unwrap_or_else(|| SystemClock.now());
+        let pause = cause.map(|cause| Pause { since, cause });
         let write = self.write({
-            let name = name.clone();
+            let (name, pause) = (name.clone(), pause.clone());
             move |group| {
                 let known = group.on.sinks.named(&name)?;
-                if let Some(since) = since {
-                    let since = since.to_be_bytes();
-                    group.writes.put(key::paused(&known.name), since.as_slice());
+                if let Some(pause) = pause {
+                    let pause = pause.encode();
+                    group.writes.put(key::paused(&known.name), pause.as_slice());
                 } else {
                     group.writes.remove(key::paused(&known.name));
                 }
@@ -301,7 +311,7 @@ impl Outbox for SledOutbox {
         });
         async move {
             write.await?;
-            shared.set_paused(&name, since);
+            shared.set_pause(&name, pause);
             Ok(())
         }
         .boxed()

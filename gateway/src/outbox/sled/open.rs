@@ -133,8 +133,8 @@ impl SledOutbox {
         }
         let mark = Mark::open(&path).map_err(|error| broken(error.to_string()))?;
         let lanes = sinks.by_name.keys().map(|name| {
-            let paused = reader.paused(name)?;
-            Ok((Arc::clone(name), paused))
+            let pause = reader.pause(name)?;
+            Ok((Arc::clone(name), pause))
         });
         let lanes = lanes.collect::<Result<Vec<_>, Fault>>();
         let shared = Arc::new(Shared::new(

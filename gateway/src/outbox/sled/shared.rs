@@ -15,7 +15,7 @@ use super::space::Space;
 use super::tap::Tap;
 use super::watch::Watch;
 use crate::clock::Millis;
-use crate::outbox::{LeadId, Timekeeping, Totals, Unavailable};
+use crate::outbox::{LeadId, Pause, Timekeeping, Totals, Unavailable};
 use crate::telemetry::metrics::OutboxMetrics;
 
 /// Counts, the fault if there is one, and who waits for what.
@@ -47,23 +47,22 @@ pub(super) struct Shared {
 /// What a sink's lane looks at.
 struct LaneSignals {
     arrivals: Arc<Notify>,
-    /// Since when, or [`NOT_PAUSED`].
-    paused: AtomicI64,
+    paused: AtomicBool,
+    pause: Mutex<Option<Pause>>,
 }
-
-const NOT_PAUSED: i64 = i64::MIN;
 
 impl Shared {
     pub(super) fn new(
         totals: Totals,
-        sinks: impl Iterator<Item = (Arc<str>, Option<Millis>)>,
+        sinks: impl Iterator<Item = (Arc<str>, Option<Pause>)>,
         space: Space,
         mark: Option<Mark>,
         metrics: OutboxMetrics,
     ) -> Self {
-        let signals = |paused: Option<Millis>| LaneSignals {
+        let signals = |pause: Option<Pause>| LaneSignals {
             arrivals: Arc::default(),
-            paused: AtomicI64::new(paused.unwrap_or(NOT_PAUSED)),
+            paused: AtomicBool::new(pause.is_some()),
+            pause: Mutex::new(pause),
         };
         Self {
             latest: AtomicI64::new(totals.latest),
@@ -72,9 +71,7 @@ impl Shared {
             totals: Mutex::new(totals),
             fault: OnceLock::new(),
             closing: AtomicBool::new(false),
-            lanes: sinks
-                .map(|(name, paused)| (name, signals(paused)))
-                .collect(),
+            lanes: sinks.map(|(name, pause)| (name, signals(pause))).collect(),
             claims: Claims::default(),
             space,
             tap: Tap::default(),
@@ -199,16 +196,21 @@ impl Shared {
             .unwrap_or_default()
     }
 
-    pub(super) fn paused_since(&self, sink: &str) -> Option<Millis> {
-        let since = self.lanes.get(sink)?.paused.load(Ordering::Acquire);
-        (since != NOT_PAUSED).then_some(since)
+    pub(super) fn paused(&self, sink: &str) -> bool {
+        let lane = self.lanes.get(sink);
+        lane.is_some_and(|lane| lane.paused.load(Ordering::Acquire))
+    }
+
+    pub(super) fn pause_of(&self, sink: &str) -> Option<Pause> {
+        let pause = self.lanes.get(sink)?.pause.lock();
+        pause.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// To be called once the decision is on disk.
-    pub(super) fn set_paused(&self, sink: &str, since: Option<Millis>) {
+    pub(super) fn set_pause(&self, sink: &str, pause: Option<Pause>) {
         if let Some(lane) = self.lanes.get(sink) {
-            let since = since.unwrap_or(NOT_PAUSED);
-            lane.paused.store(since, Ordering::Release);
+            lane.paused.store(pause.is_some(), Ordering::Release);
+            *lane.pause.lock().unwrap_or_else(PoisonError::into_inner) = pause;
             lane.arrivals.notify_one();
         }
     }

@@ -1,7 +1,7 @@
 //! What operators do at their desk: list, repair, pause, release, erase, sweep.
 
 use super::*;
-use crate::outbox::{Filter, Repair, Repaired, Retention, StateName};
+use crate::outbox::{Filter, PauseCause, Repair, Repaired, Retention, StateName};
 
 const DAY: Millis = 86_400_000;
 
@@ -234,16 +234,34 @@ async fn a_newer_revision_is_an_update_only_if_the_sink_was_given_the_older() {
 async fn a_pause_outlives_a_restart_and_a_resume_wakes_the_lane() {
     let folder = folder();
     let outbox = open(&folder);
-    outbox.pause("crm", true).await.expect("taken");
+    outbox
+        .pause("crm", Some(PauseCause::Crashes(2)))
+        .await
+        .expect("taken");
     assert!(outbox.paused("crm") && !outbox.paused("mail"));
     close(outbox);
     let outbox = open(&folder);
     assert!(outbox.paused("crm"));
+    let pause = outbox.pause_of("crm").expect("paused");
+    assert_eq!(pause.cause, PauseCause::Crashes(2));
+    assert!(pause.since > 0);
+    let note = PauseCause::Person("the CRM moves".to_owned());
+    outbox
+        .pause("crm", Some(note.clone()))
+        .await
+        .expect("taken");
+    let again = outbox.pause_of("crm").expect("paused");
+    assert_eq!((again.since, again.cause), (pause.since, note));
     let arrivals = outbox.arrivals("crm");
-    outbox.pause("crm", false).await.expect("taken");
+    outbox.pause("crm", None).await.expect("taken");
     arrivals.notified().await;
     assert!(!outbox.paused("crm"));
-    assert!(outbox.pause("nobody", true).await.is_err());
+    assert!(
+        outbox
+            .pause("nobody", Some(PauseCause::Crashes(2)))
+            .await
+            .is_err()
+    );
     assert_eq!(
         outbox.fault(),
         None,

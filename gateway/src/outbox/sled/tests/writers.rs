@@ -2,6 +2,7 @@
 //! understands, and nothing succeeds any more.
 
 use super::*;
+use crate::outbox::PauseCause;
 use crate::outbox::sled::fault::Fault;
 use crate::outbox::sled::group::Group;
 use crate::outbox::sled::job::Step;
@@ -51,7 +52,12 @@ async fn after(in_write: bool) {
     for record in 20_000..20_010 {
         assert!(outbox.accept(arrival(record, 1)).await.is_err());
     }
-    assert!(outbox.pause("crm", true).await.is_err());
+    assert!(
+        outbox
+            .pause("crm", Some(PauseCause::Crashes(2)))
+            .await
+            .is_err()
+    );
     close(outbox);
     let again = open(&folder);
     assert!(
