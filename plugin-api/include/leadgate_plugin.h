@@ -43,6 +43,10 @@ extern "C" {
  * answer is a static struct of the type named here, or null. */
 #define LG_STATE_ID "leadgate.state/1"     /* the host's: const lg_state * */
 #define LG_CONNECT_ID "leadgate.connect/1" /* the plugin's: const lg_connect * */
+#define LG_HEALTH_ID "leadgate.health/1"   /* the plugin's: const lg_health * */
+#define LG_CANCEL_ID "leadgate.cancel/1"   /* the plugin's: const lg_cancel * */
+#define LG_BATCH_ID "leadgate.batch/1"     /* the plugin's: const lg_batch * */
+#define LG_BATCH_MAX 1024u       /* deliveries in one batch, whatever lg_batch.max says */
 #define LG_STATE_KEY_MAX 64u     /* bytes of a key: a to z, digits, '_', '-' and '.' */
 #define LG_STATE_VALUE_MAX 4096u /* bytes of a value */
 #define LG_STATE_KEYS_MAX 16u    /* values of a sink */
@@ -193,6 +197,36 @@ typedef struct lg_connect {
     int32_t (*connect)(void *sink, uint64_t timeout_ms, lg_step_fn step, void *ctx);
 } lg_connect;
 
+/* How a sink is. An unknown number counts as failed. */
+#define LG_HEALTH_OK 1u       /* it does what it should */
+#define LG_HEALTH_DEGRADED 2u /* it works, and a person should look */
+#define LG_HEALTH_FAILED 3u   /* it does not work */
+
+/* Takes how a sink is, LG_HEALTH_*, and why in short; <= 1 KiB. */
+typedef void (*lg_health_fn)(void *ctx, uint32_t health, lg_bytes why);
+
+/* LG_HEALTH_ID, of the plugin. */
+typedef struct lg_health {
+    uint32_t struct_size;
+    uint32_t reserved;
+    void (*health)(void *sink, lg_health_fn say, void *ctx);
+} lg_health;
+
+/* LG_CANCEL_ID, of the plugin. */
+typedef struct lg_cancel {
+    uint32_t struct_size;
+    uint32_t reserved;
+    void (*cancel)(void *sink, void *ctx);
+} lg_cancel;
+
+/* LG_BATCH_ID, of the plugin. */
+typedef struct lg_batch {
+    uint32_t struct_size;
+    uint32_t max; /* deliveries in one call, 2 to LG_BATCH_MAX */
+    void (*deliver_batch)(void *sink, const lg_delivery *const *deliveries, void *const *ctxs,
+                          size_t count, lg_done_fn done);
+} lg_batch;
+
 /* The descriptor. Static and immutable. Required: create, deliver, destroy. */
 typedef struct lg_plugin {
     uint64_t magic;     /* LG_MAGIC */
@@ -225,6 +259,11 @@ typedef struct lg_plugin {
     /* A further ability by its id: a static struct, or null. Any thread. May be null itself.
      * Since minor 3: there only if struct_size says so. */
     const void *(*get_extension)(lg_bytes id);
+
+    /* About it, for people; each may be empty. Since minor 3: there only if struct_size says so. */
+    lg_bytes vendor;      /* who made it; <= 256 B */
+    lg_bytes description; /* what it is for, in a sentence; <= 1 KiB */
+    lg_bytes url;         /* where more is said of it, http or https; <= 512 B */
 } lg_plugin;
 
 #ifdef __cplusplus

@@ -18,7 +18,8 @@ pub const ABI_MAJOR: u32 = 1;
 /// Raised when something is appended. A plugin built for an older minor keeps working.
 ///
 /// 1: [`Report::problem_at`]. 2: [`Delivery::journal`] and [`Delivery::keep`]. 3: extensions,
-/// [`Host::get_extension`] and [`Plugin::get_extension`].
+/// [`Host::get_extension`] and [`Plugin::get_extension`]; [`Plugin::vendor`],
+/// [`Plugin::description`] and [`Plugin::url`].
 pub const ABI_MINOR: u32 = 3;
 /// Longest journal of a delivery, in bytes.
 pub const JOURNAL_MAX: usize = 4096;
@@ -32,6 +33,14 @@ pub const STATE_VALUE_MAX: usize = 4096;
 pub const STATE_KEYS_MAX: usize = 16;
 /// Id of the plugin's extension [`Connect`].
 pub const CONNECT_ID: &str = "leadgate.connect/1";
+/// Id of the plugin's extension [`Health`].
+pub const HEALTH_ID: &str = "leadgate.health/1";
+/// Id of the plugin's extension [`Cancel`].
+pub const CANCEL_ID: &str = "leadgate.cancel/1";
+/// Id of the plugin's extension [`Batch`].
+pub const BATCH_ID: &str = "leadgate.batch/1";
+/// Deliveries in one batch, at most, whatever [`Batch::max`] says.
+pub const BATCH_MAX: usize = 1024;
 /// Every exported descriptor function is called this, followed by the plugin's name.
 pub const SYMBOL_PREFIX: &str = "leadgate_plugin_";
 
@@ -290,6 +299,70 @@ pub struct Step {
 /// Receives a step before it returns.
 pub type StepFn = unsafe extern "C" fn(ctx: *mut c_void, step: *const Step);
 
+/// The plugin's extension [`HEALTH_ID`]: how a sink is, beyond its attempts.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Health {
+    /// `sizeof` of this struct in the plugin.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Says how the sink is: calls `say` exactly once before it returns. Any thread, beside
+    /// attempts that may run; at most one call at a time for a sink. Must not block: says what is
+    /// known, and finds nothing out.
+    pub health: Option<unsafe extern "C" fn(sink: *mut c_void, say: HealthFn, ctx: *mut c_void)>,
+}
+
+/// Receives how a sink is: one of the `HEALTH_*` numbers (an unknown one counts as
+/// [`HEALTH_FAILED`]), and why in short, for a person; never personal data (UTF-8, ≤ 1 KiB).
+pub type HealthFn = unsafe extern "C" fn(ctx: *mut c_void, health: u32, why: Bytes);
+
+/// It does what it should.
+pub const HEALTH_OK: u32 = 1;
+/// It works, and a person should look.
+pub const HEALTH_DEGRADED: u32 = 2;
+/// It does not work.
+pub const HEALTH_FAILED: u32 = 3;
+
+/// The plugin's extension [`CANCEL_ID`]: attempts that nobody waits for any more can be ended.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Cancel {
+    /// `sizeof` of this struct in the plugin.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The host does not wait any more for the attempt that was started with this `ctx`: its
+    /// time is over, or the host stops. The plugin ends it soon, and still calls `done` for it
+    /// once; what that says is not looked at. At most once for an attempt, any thread, also while
+    /// `deliver` has not returned, and also after `done`: an unknown `ctx` changes nothing. Must
+    /// not block.
+    pub cancel: Option<unsafe extern "C" fn(sink: *mut c_void, ctx: *mut c_void)>,
+}
+
+/// The plugin's extension [`BATCH_ID`]: several deliveries in one call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// `sizeof` of this struct in the plugin.
+    pub struct_size: u32,
+    /// Deliveries in one call, at most: 2 to [`BATCH_MAX`].
+    pub max: u32,
+    /// Starts one attempt of each of `count` deliveries, as [`Plugin::deliver`] does of one:
+    /// `done` is called once with each of `ctxs`, in any order. Both arrays are borrowed until
+    /// it returns; each delivery lives until `done` was called with its `ctx`. `count` is 2 to
+    /// `max`; a delivery that is alone comes through [`Plugin::deliver`]. Any thread.
+    pub deliver_batch: Option<
+        unsafe extern "C" fn(
+            sink: *mut c_void,
+            deliveries: *const *const Delivery,
+            ctxs: *const *mut c_void,
+            count: usize,
+            done: DoneFn,
+        ),
+    >,
+}
+
 /// The descriptor: static, immutable, returned by the one exported function.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -344,6 +417,13 @@ pub struct Plugin {
     /// A further ability by its id (UTF-8): a static struct, or null. May be null itself. Since
     /// minor 3: there only if `struct_size` says so.
     pub get_extension: Option<unsafe extern "C" fn(id: Bytes) -> *const c_void>,
+    /// Who made it (UTF-8, ≤ 256 B); may be empty. This and what follows since minor 3: there
+    /// only if `struct_size` says so.
+    pub vendor: Bytes,
+    /// What it is for, in a sentence (UTF-8, ≤ 1 KiB); may be empty.
+    pub description: Bytes,
+    /// Where more is said of it, an http or https address (UTF-8, ≤ 512 B); may be empty.
+    pub url: Bytes,
 }
 
 /// Type of the exported function `leadgate_plugin_<name>`.

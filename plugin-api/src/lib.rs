@@ -40,7 +40,7 @@ mod event;
 #[doc(hidden)]
 pub mod export;
 mod host;
-pub mod machine;
+pub mod net;
 mod outcome;
 pub mod phone;
 mod probe;
@@ -59,7 +59,7 @@ pub use event::{Event, EventKind, Lead};
 pub use host::{Host, Level, Tables};
 pub use outcome::{Outcome, OutcomeKind};
 pub use probe::{Probe, Step, Stop};
-pub use problem::{Chinese, Problem, Problems, languages, step};
+pub use problem::{Chinese, Problem, Problems, languages, pointer_segment};
 pub use quantity::{ByteSize, HumanDuration};
 pub use secret::Secret;
 pub use sink::Sink;

@@ -78,8 +78,8 @@ impl Problem {
     }
 }
 
-/// One step of a JSON pointer, with its slash.
-pub fn step(key: &str) -> String {
+/// One segment of a JSON pointer, with its slash.
+pub fn pointer_segment(key: &str) -> String {
     format!("/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
@@ -113,7 +113,7 @@ impl Problems {
     }
 
     /// `value` if there are no problems, else the problems.
-    pub fn or<T>(self, value: T) -> Result<T, Self> {
+    pub fn into_result<T>(self, value: T) -> Result<T, Self> {
         if self.is_empty() {
             Ok(value)
         } else {

@@ -83,9 +83,15 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
                 deliver,
                 render,
                 destroy,
-                get_extension
+                get_extension,
+                vendor,
+                description,
+                url
             ]
         ),
+        layout!(Health, "lg_health", [struct_size, reserved, health]),
+        layout!(Cancel, "lg_cancel", [struct_size, reserved, cancel]),
+        layout!(Batch, "lg_batch", [struct_size, max, deliver_batch]),
     ];
     let constants = [
         ("LG_MAGIC", abi::MAGIC),
@@ -95,6 +101,10 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
         ("LG_STATE_KEY_MAX", abi::STATE_KEY_MAX as u64),
         ("LG_STATE_VALUE_MAX", abi::STATE_VALUE_MAX as u64),
         ("LG_STATE_KEYS_MAX", abi::STATE_KEYS_MAX as u64),
+        ("LG_BATCH_MAX", abi::BATCH_MAX as u64),
+        ("LG_HEALTH_OK", abi::HEALTH_OK.into()),
+        ("LG_HEALTH_DEGRADED", abi::HEALTH_DEGRADED.into()),
+        ("LG_HEALTH_FAILED", abi::HEALTH_FAILED.into()),
         ("LG_FLAG_BLOCKING", abi::FLAG_BLOCKING.into()),
         ("LG_LOG_ERROR", abi::LOG_ERROR.into()),
         ("LG_LOG_WARN", abi::LOG_WARN.into()),
@@ -137,6 +147,9 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
     for (name, id) in [
         ("LG_STATE_ID", abi::STATE_ID),
         ("LG_CONNECT_ID", abi::CONNECT_ID),
+        ("LG_HEALTH_ID", abi::HEALTH_ID),
+        ("LG_CANCEL_ID", abi::CANCEL_ID),
+        ("LG_BATCH_ID", abi::BATCH_ID),
     ] {
         check(format!("sizeof({name}) == {}", id.len() + 1));
         // What a text holds is no constant to every compiler.

@@ -3,7 +3,7 @@
 //! Warnings only. Of answers it knows what the plugin's README says: the first rule that holds
 //! decides, and an answer that rules looked into and did not decide is ambiguous.
 
-use leadgate_plugin::machine;
+use leadgate_plugin::net;
 use leadgate_plugin::template::{Condition, Context, Engine, Scope};
 use serde_json::{Map, Value, json};
 
@@ -265,7 +265,7 @@ fn plain_host(url: &str) -> Option<&str> {
         Some(rest) => rest.split(']').next()?,
         None => place.split(':').next()?,
     };
-    (!host.is_empty() && !machine::is_this(host)).then_some(host)
+    (!host.is_empty() && !net::is_loopback(host)).then_some(host)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use serde_json::Value as Json;
 
 use super::{Context, Engine, Scope, Template, Tree};
-use crate::problem::step;
+use crate::problem::pointer_segment;
 use crate::{Delivery, Problem, Problems};
 
 /// A message before a lead fills it: the settings `headers` and `body`.
@@ -42,7 +42,8 @@ impl Form {
             match engine.template(text, &Scope::EVENT) {
                 Ok(template) => compiled.push((name.clone(), template)),
                 Err(error) => {
-                    problems.push(error.into_problem(&format!("/headers{}", step(name))));
+                    problems
+                        .push(error.into_problem(&format!("/headers{}", pointer_segment(name))));
                 }
             }
         }
@@ -53,7 +54,7 @@ impl Form {
                 None
             }
         };
-        problems.or(Self {
+        problems.into_result(Self {
             engine: engine.clone(),
             headers: compiled,
             body,
@@ -107,7 +108,7 @@ impl Message {
 }
 
 fn place(header: &str) -> String {
-    format!("/headers{}", step(header))
+    format!("/headers{}", pointer_segment(header))
 }
 
 #[cfg(test)]

@@ -53,7 +53,8 @@ impl TemplateError {
 
     /// The same, as seen from above `key`.
     pub(super) fn below(mut self, key: &str) -> Self {
-        self.path.insert_str(0, &crate::problem::step(key));
+        self.path
+            .insert_str(0, &crate::problem::pointer_segment(key));
         self
     }
 

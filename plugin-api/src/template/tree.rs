@@ -115,7 +115,7 @@ impl Compiler<'_> {
 
     fn below(&mut self, key: &str, value: &Json) -> Node {
         let length = self.path.len();
-        self.path.push_str(&crate::problem::step(key));
+        self.path.push_str(&crate::problem::pointer_segment(key));
         let node = self.node(value);
         self.path.truncate(length);
         node

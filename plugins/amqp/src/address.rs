@@ -5,7 +5,7 @@
 use lapin::tcp::RustlsConnector;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use leadgate_plugin::tls::Named;
-use leadgate_plugin::{Problem, machine};
+use leadgate_plugin::{Problem, net};
 
 use crate::settings::Settings;
 
@@ -45,7 +45,7 @@ impl Address {
             return Err(problem.help("without the `/` at the end it is the broker's default one"));
         }
         let plain = uri.scheme == AMQPScheme::AMQP;
-        if plain && !settings.allow_plain && !machine::is_this(&uri.authority.host) {
+        if plain && !settings.allow_plain && !net::is_loopback(&uri.authority.host) {
             let problem = Problem::at(AT, "leads would cross the network unencrypted");
             let help = "use `amqps://`; or, if nobody else can listen there, allow_plain = true";
             return Err(problem.help(help));

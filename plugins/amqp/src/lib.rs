@@ -13,7 +13,9 @@ mod settings;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use leadgate_plugin::template::{Context, Engine, Form, Message, Scope, Template};
-use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, step};
+use leadgate_plugin::{
+    Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, pointer_segment,
+};
 use tokio::time::Instant;
 
 use crate::address::{Address, trust};
@@ -107,7 +109,10 @@ impl AmqpSink {
         for name in settings.headers.keys() {
             if name.is_empty() || name.len() > LONGEST {
                 let message = "not a name that a header can have: 1 to 255 bytes";
-                problems.push(Problem::at(format!("/headers{}", step(name)), message));
+                problems.push(Problem::at(
+                    format!("/headers{}", pointer_segment(name)),
+                    message,
+                ));
             }
         }
         let trust = trust(settings).map_err(|problem| problems.push(problem));
@@ -118,15 +123,14 @@ impl AmqpSink {
             problems.push(problem.help("take it out, or use `amqps://` in `url`"));
         }
         match (address, trust, exchange, key, form) {
-            (Ok(address), Ok(trust), Ok(exchange), Ok(routing_key), Ok(form)) => {
-                problems.or(Self {
+            (Ok(address), Ok(trust), Ok(exchange), Ok(routing_key), Ok(form)) => problems
+                .into_result(Self {
                     broker: Broker::new(address, trust),
                     exchange,
                     routing_key,
                     form,
                     persistent: settings.persistent.unwrap_or(true),
-                })
-            }
+                }),
             _ => Err(problems),
         }
     }

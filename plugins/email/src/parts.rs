@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use leadgate_plugin::template::{Context, Engine, Scope, Template};
-use leadgate_plugin::{Delivery, Host, Problem, Problems, Secret, machine};
+use leadgate_plugin::{Delivery, Host, Problem, Problems, Secret, net};
 use serde_json::Value;
 
 use crate::mailbox::{self, Mailbox, Slot};
@@ -89,7 +89,7 @@ impl Parts {
             })
         })();
         match parts {
-            Some(parts) => problems.or(parts),
+            Some(parts) => problems.into_result(parts),
             None => Err(problems),
         }
     }
@@ -140,7 +140,7 @@ impl Reader<'_> {
             let problem = Problem::at("/host", "not the name or address of a server");
             let help = "only the name, such as \"smtp.shop.example\"; the port is `port`";
             self.problems.push(problem.help(help));
-        } else if settings.tls == Tls::None && !machine::is_this(host) {
+        } else if settings.tls == Tls::None && !net::is_loopback(host) {
             let problem = Problem::at(
                 "/tls",
                 "mail with leads in it must not cross a network unencrypted",

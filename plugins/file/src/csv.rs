@@ -54,7 +54,7 @@ impl Table {
             }
         }
         let names: Vec<_> = columns.iter().map(|column| column.name.clone()).collect();
-        problems.or(Self {
+        problems.into_result(Self {
             engine,
             delimiter,
             header: row(&names, delimiter),

@@ -80,7 +80,7 @@ impl Sink for FileSink {
     }
 
     fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
-        Self::check(&settings, &host).or(())?;
+        Self::check(&settings, &host).into_result(())?;
         let shape = shape(&settings, &host)?;
         let head = match &shape {
             Shape::Row(table) => Head::new(table.header(), settings.bom),
@@ -217,7 +217,7 @@ fn shape(settings: &Settings, host: &Host) -> Result<Shape, Problems> {
             }),
     };
     match made {
-        Ok(shape) => problems.or(shape),
+        Ok(shape) => problems.into_result(shape),
         Err(found) => {
             problems.extend(found);
             Err(problems)
@@ -250,7 +250,7 @@ fn rotation(settings: &Settings) -> Result<Rotation, Problems> {
         None
     });
     let usual = if daily.is_some() { KEEP_DAYS } else { KEEP };
-    problems.or(Rotation {
+    problems.into_result(Rotation {
         size: size.map(|size| size.0),
         daily,
         keep: settings.keep.unwrap_or(usual),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use leadgate_plugin::template::{Engine, Template};
-use leadgate_plugin::{Host, Problem, Secret, step};
+use leadgate_plugin::{Host, Problem, Secret, pointer_segment};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
@@ -394,7 +394,7 @@ impl Reader<'_> {
     fn request(&mut self) -> Grant {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.auth.headers {
-            let at = format!("/auth/headers{}", step(name));
+            let at = format!("/auth/headers{}", pointer_segment(name));
             let read = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| Problem::at(at.clone(), "not a header name"));
             if let Some(name) = self.take(read)

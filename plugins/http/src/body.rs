@@ -194,7 +194,7 @@ fn scalar(name: &str, value: &Value) -> Result<Option<String>, Problem> {
         Value::String(text) => Ok(Some(text.clone())),
         Value::Bool(_) | Value::Number(_) => Ok(Some(value.to_string())),
         Value::Array(_) | Value::Object(_) => {
-            let at = format!("/body{}", leadgate_plugin::step(name));
+            let at = format!("/body{}", leadgate_plugin::pointer_segment(name));
             Err(Problem::at(at, "a form has no tables in it").help("`| tojson` writes one as text"))
         }
     }

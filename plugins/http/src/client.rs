@@ -61,7 +61,7 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, Problems> {
             Err(found) => problems.extend(found),
         }
     }
-    problems.or(())?;
+    problems.into_result(())?;
     client.build().map_err(|error| {
         let at = if settings.tls.is_some() { "/tls" } else { "" };
         let cause = crate::failure::cause(&error);

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use leadgate_plugin::template::{Engine, Scope};
-use leadgate_plugin::{Problem, Secret, step};
+use leadgate_plugin::{Problem, Secret, pointer_segment};
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -210,7 +210,7 @@ impl Reader<'_> {
     fn query(&mut self, given: &BTreeMap<String, Secret>) -> Query {
         let mut query = Vec::new();
         for (name, value) in given {
-            let at = format!("/query{}", step(name));
+            let at = format!("/query{}", pointer_segment(name));
             let slot = Slot::new(value, &at, self.engine, self.scope);
             if let Some(slot) = self.take(slot.map_err(|problem| vec![problem])) {
                 query.push((name.clone(), slot));
@@ -222,7 +222,7 @@ impl Reader<'_> {
     fn headers(&mut self, given: &BTreeMap<String, Secret>) -> Headers {
         let mut headers = Vec::new();
         for (name, value) in given {
-            let at = format!("/headers{}", step(name));
+            let at = format!("/headers{}", pointer_segment(name));
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
                 self.problems.push(Problem::at(at, "not a header name"));
                 continue;

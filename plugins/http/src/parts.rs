@@ -65,7 +65,7 @@ impl Parts {
             engine, problems, ..
         } = reader;
         match (steps, proof, rules) {
-            (Some(steps), Some(proof), Some(rules)) => problems.or(Self {
+            (Some(steps), Some(proof), Some(rules)) => problems.into_result(Self {
                 engine,
                 steps,
                 digest,
@@ -222,7 +222,7 @@ impl Reader<'_> {
         }
         for (at, name) in names {
             if name.eq_ignore_ascii_case(carried.as_str()) {
-                let at = format!("{at}/headers{}", leadgate_plugin::step(name));
+                let at = format!("{at}/headers{}", leadgate_plugin::pointer_segment(name));
                 let problem = Problem::at(at, "`auth` sets this header already");
                 self.problems.push(problem.help("remove one of them"));
             }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use leadgate_plugin::template::Context;
-use leadgate_plugin::{Delivery, Problem, Secret, step};
+use leadgate_plugin::{Delivery, Problem, Secret, pointer_segment};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 
@@ -105,7 +105,7 @@ impl Parts {
 fn headers(given: &[(HeaderName, Slot)], context: &Context) -> Result<HeaderMap, Problem> {
     let mut headers = HeaderMap::new();
     for (name, slot) in given {
-        let at = format!("/headers{}", step(name.as_str()));
+        let at = format!("/headers{}", pointer_segment(name.as_str()));
         let Some((text, show)) = slot.value(context, &at)? else {
             continue;
         };
@@ -124,7 +124,7 @@ fn query(
 ) -> Result<Vec<(String, String, bool)>, Problem> {
     let mut query = Vec::new();
     for (name, slot) in given {
-        let at = format!("/query{}", step(name));
+        let at = format!("/query{}", pointer_segment(name));
         if let Some((text, show)) = slot.value(context, &at)? {
             query.push((name.clone(), text, show));
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use leadgate_plugin::abi::JOURNAL_MAX;
 use leadgate_plugin::template::{Condition, Context, Engine, Scope, Template};
-use leadgate_plugin::{Problem, step};
+use leadgate_plugin::{Problem, pointer_segment};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
@@ -85,7 +85,7 @@ impl Step {
         let when = when.transpose().map_err(|found| problems.push(found)).ok();
         let mut extract = Vec::new();
         for (name, text) in &given.extract {
-            let at = format!("/extract{}", step(name));
+            let at = format!("/extract{}", pointer_segment(name));
             if !is_name(name) {
                 problems.push(not_a_name(at));
                 continue;

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use leadgate_plugin::{Problem, Problems, Secret, machine, step};
+use leadgate_plugin::{Problem, Problems, Secret, net, pointer_segment};
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
@@ -78,7 +78,7 @@ impl Cluster {
             problems.extend(wrong_option(name, &value.to_string()));
         }
         let options = settings.options.iter();
-        problems.or(Self {
+        problems.into_result(Self {
             brokers: settings.brokers.clone(),
             login,
             options: options
@@ -97,7 +97,7 @@ impl Cluster {
     /// be sent to.
     pub(crate) fn forbidden<'a>(&self, hosts: impl IntoIterator<Item = &'a str>) -> Option<String> {
         let mut hosts = hosts.into_iter();
-        let host = hosts.find(|host| !self.allow_plain && !machine::is_this(host));
+        let host = hosts.find(|host| !self.allow_plain && !net::is_loopback(host));
         host.map(str::to_owned)
     }
 
@@ -137,7 +137,7 @@ fn check_broker(text: &str, allow_plain: bool) -> Result<(), Problem> {
         let problem = Problem::at("", "not the address of a broker");
         return Err(problem.help("host and port: \"127.0.0.1:9092\""));
     }
-    if !allow_plain && !machine::is_this(host) {
+    if !allow_plain && !net::is_loopback(host) {
         let problem = Problem::at("", "leads would cross the network unencrypted");
         let help = "this plugin has no TLS: send through a TLS proxy on this machine; or, if nobody else can listen there, allow_plain = true";
         return Err(problem.help(help));
@@ -163,7 +163,7 @@ fn wrong_topic(topic: &str) -> Option<Problem> {
 }
 
 fn wrong_option(name: &str, value: &str) -> Option<Problem> {
-    let at = format!("/options{}", step(name));
+    let at = format!("/options{}", pointer_segment(name));
     if !ALLOWED.contains(&name) {
         let help = match name {
             "bootstrap.servers" | "metadata.broker.list" => "use `brokers`".to_owned(),

@@ -10,7 +10,9 @@ mod producer;
 mod settings;
 
 use leadgate_plugin::template::{Engine, Form, Message, Scope, Template};
-use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, step};
+use leadgate_plugin::{
+    Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, pointer_segment,
+};
 
 use crate::cluster::Cluster;
 use crate::producer::{ID, Producer};
@@ -95,7 +97,7 @@ impl KafkaSink {
         let form = Form::new(&engine, &settings.headers, settings.body.as_ref())
             .map_err(|found| problems.extend(found));
         for name in settings.headers.keys() {
-            let at = format!("/headers{}", step(name));
+            let at = format!("/headers{}", pointer_segment(name));
             if name == ID {
                 let problem = Problem::at(at, "this header is always the delivery's id");
                 problems.push(problem.help("choose another name"));
@@ -104,7 +106,7 @@ impl KafkaSink {
             }
         }
         match (cluster, key, form) {
-            (Ok(cluster), Ok(key), Ok(form)) => problems.or(Self {
+            (Ok(cluster), Ok(key), Ok(form)) => problems.into_result(Self {
                 producer: Producer::new(cluster, settings.topic.clone(), host.clone()),
                 topic: settings.topic.clone(),
                 key,

@@ -15,7 +15,9 @@ use std::str::FromStr;
 
 use async_nats::header::HeaderName;
 use leadgate_plugin::template::{Engine, Form, Message};
-use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, step};
+use leadgate_plugin::{
+    Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, pointer_segment,
+};
 use tokio::time::Instant;
 
 use crate::servers::Servers;
@@ -107,7 +109,7 @@ impl NatsSink {
                 .filter_map(|name| wrong_header(name)),
         );
         match (servers, subject, form) {
-            (Ok(servers), Ok(subject), Ok(form)) => problems.or(Self {
+            (Ok(servers), Ok(subject), Ok(form)) => problems.into_result(Self {
                 stream: Stream::new(servers),
                 subject,
                 form,
@@ -125,7 +127,7 @@ impl NatsSink {
 
 /// `Nats-` headers tell JetStream what to do, and the id is ours.
 fn wrong_header(name: &str) -> Option<Problem> {
-    let at = format!("/headers{}", step(name));
+    let at = format!("/headers{}", pointer_segment(name));
     if name.is_empty() || HeaderName::from_str(name).is_err() {
         Some(Problem::at(at, "not a name that a header can have").help("such as x-store"))
     } else if name.to_ascii_lowercase().starts_with("nats-") {

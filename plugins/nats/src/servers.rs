@@ -5,7 +5,7 @@ use std::path::Path;
 use async_nats::rustls::ClientConfig;
 use async_nats::{ConnectOptions, ServerAddr};
 use leadgate_plugin::tls::Named;
-use leadgate_plugin::{Problem, Problems, Secret, machine};
+use leadgate_plugin::{Problem, Problems, Secret, net};
 
 use crate::settings::Settings;
 
@@ -49,7 +49,7 @@ impl Servers {
         let login = login(settings, &mut problems);
         let trust = settings.ca.as_deref().map(trust).transpose();
         let trust = trust.map_err(|problem| problems.push(problem));
-        problems.or(Self {
+        problems.into_result(Self {
             addresses,
             login,
             trust: trust.unwrap_or_default(),
@@ -106,7 +106,7 @@ fn address(text: &str, allow_plain: bool) -> Result<ServerAddr, Problem> {
         let problem = Problem::at("", "a login does not belong into the address");
         return Err(problem.help("user = \"…\", password = \"env:NATS_PASSWORD\""));
     }
-    if !allow_plain && !address.tls_required() && !machine::is_this(address.host()) {
+    if !allow_plain && !address.tls_required() && !net::is_loopback(address.host()) {
         let problem = Problem::at("", "leads would cross the network unencrypted");
         let help = "use `tls://`; or, if nobody else can listen there, allow_plain = true";
         return Err(problem.help(help));

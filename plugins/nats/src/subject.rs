@@ -44,7 +44,7 @@ impl Subject {
             let problem = Problem::at(AT, "subjects that begin with `$` are the server's own");
             problems.push(problem.range(Some(0..1)));
         }
-        problems.or(Self {
+        problems.into_result(Self {
             written: text.to_owned(),
             tokens,
         })

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use leadgate_plugin::{Problem, Problems, step};
+use leadgate_plugin::{Problem, Problems, pointer_segment};
 use serde_json::{Map, Value};
 
 use crate::scan::{Dialect, Kind, Token, scan};
@@ -40,7 +40,7 @@ impl Statement {
         problems.extend(several(text, &tokens));
         problems.extend(kind(text, &tokens));
         problems.extend(unmatched(text, &tokens, values));
-        problems.or(())?;
+        problems.into_result(())?;
         Ok(write(dialect, text, &tokens))
     }
 
@@ -147,7 +147,7 @@ fn unmatched(text: &str, tokens: &[Token], values: &Map<String, Value>) -> Vec<P
                 guess(key, parameters().map(name))
                     .unwrap_or_else(|| "use it or remove it".to_owned())
             };
-            let path = format!("/values{}", step(key));
+            let path = format!("/values{}", pointer_segment(key));
             Problem::at(path, format!("the statement does not use `:{key}`")).help(help)
         });
     without_value.chain(unused).collect()

@@ -106,7 +106,7 @@ impl Target {
             let message = "a connection over a socket of this machine is not encrypted";
             problems.push(Problem::at(PATH, message).help("remove sslmode"));
         }
-        problems.or(Self {
+        problems.into_result(Self {
             dialect,
             place,
             user,

@@ -195,7 +195,7 @@ fn name(recovered: &Recovered, mut each: impl FnMut(Both, Text)) {
                 "页：它们所属之物已不在",
             ),
             Text::new(
-                counted(recovered.strays as u64, "change", "changes"),
+                counted(recovered.strays, "change", "changes"),
                 format!("{} 处变更", recovered.strays),
             ),
         );

@@ -1,0 +1,108 @@
+//! Making a sink and freeing it, and what is wrong with its settings.
+
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::host::HostHandle;
+use super::read;
+use crate::{Host, Problem, Problems, Sink, abi};
+
+pub(super) unsafe extern "C" fn check<S: Sink>(
+    config: *const abi::Config,
+    report: *const abi::Report,
+) -> i32 {
+    // SAFETY: both live until we return, by the contract of `check`.
+    let (config, report) = unsafe { (read::config(config), read::report(report)) };
+    guarded(&report, || {
+        let (settings, host) = understood::<S>(&config, None)?;
+        S::check(&settings, &host).into_result(())
+    })
+    .err()
+    .unwrap_or(abi::OK)
+}
+
+pub(super) unsafe extern "C" fn create<S: Sink>(
+    config: *const abi::Config,
+    host: *const abi::Host,
+    report: *const abi::Report,
+    sink: *mut *mut c_void,
+) -> i32 {
+    // SAFETY: all live until we return, by the contract of `create`.
+    let (config, host, report) =
+        unsafe { (read::config(config), read::host(host), read::report(report)) };
+    let made = guarded(&report, || {
+        let (settings, host) = understood::<S>(&config, Some(HostHandle(host)))?;
+        S::new(settings, host)
+    });
+    match made {
+        Ok(made) => {
+            // SAFETY: `sink` is valid for one write. `destroy` takes the pointer back.
+            unsafe { *sink = Arc::into_raw(Arc::new(made)).cast_mut().cast() };
+            abi::OK
+        }
+        Err(code) => code,
+    }
+}
+
+pub(super) unsafe extern "C" fn destroy<S: Sink>(sink: *mut c_void) {
+    // A sink whose drop panics is leaked: nothing may unwind into the host.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `sink` came from `create` and is not used again.
+        drop(unsafe { Arc::from_raw(sink.cast::<S>()) });
+    }));
+}
+
+/// Runs `body`, reports its problems, and gives the code for the host.
+fn guarded<T>(report: &abi::Report, body: impl FnOnce() -> Result<T, Problems>) -> Result<T, i32> {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(problems)) => {
+            for problem in problems {
+                say(report, &problem);
+            }
+            Err(abi::FAILED)
+        }
+        Err(_) => Err(abi::PANICKED),
+    }
+}
+
+fn say(report: &abi::Report, problem: &Problem) {
+    let bytes = |text: &str| abi::Bytes {
+        ptr: text.as_ptr(),
+        len: text.len(),
+    };
+    let message = crate::problem::both(&problem.message, &problem.chinese.message);
+    let help = crate::problem::both(&problem.help, &problem.chinese.help);
+    let (path, message, help) = (bytes(&problem.path), bytes(&message), bytes(&help));
+    match (&problem.range, report.problem_at, report.problem) {
+        (Some(range), Some(problem_at), _) => {
+            let (start, end) = (range.start as u64, range.end as u64);
+            // SAFETY: the texts live until `problem_at` returns; `ctx` is the host's own.
+            unsafe { problem_at(report.ctx, path, start, end, message, help) };
+        }
+        (_, _, Some(problem)) => {
+            // SAFETY: as above.
+            unsafe { problem(report.ctx, path, message, help) };
+        }
+        (_, _, None) => {}
+    }
+}
+
+fn understood<S: Sink>(
+    config: &abi::Config,
+    handle: Option<HostHandle>,
+) -> Result<(S::Settings, Host), Problems> {
+    // SAFETY: the texts live until the call that lent `config` returns.
+    let (sink, settings, tables) = unsafe {
+        (
+            read::text(config.sink),
+            read::bytes(config.settings),
+            read::bytes(config.tables),
+        )
+    };
+    let settings =
+        serde_json::from_slice(settings).map_err(|error| Problem::at("", error.to_string()))?;
+    let tables = serde_json::from_slice(tables).unwrap_or_default();
+    Ok((settings, Host::new(sink, tables, handle)))
+}
