@@ -109,7 +109,10 @@ pub(super) async fn pause(
     let name = path.into_inner();
     let Asked { note } = body.json()?;
     if note.chars().count() > PAUSE_NOTE || note.chars().any(char::is_control) {
-        let detail = format!("`note` is one line of at most {PAUSE_NOTE} characters");
+        let detail = (
+            format!("`note` is one line of at most {PAUSE_NOTE} characters"),
+            format!("`note` 是最多 {PAUSE_NOTE} 个字符的一行"),
+        );
         return Err(Problem::new(Kind::BadBody, detail));
     }
     // Also of a sink that is not configured: it holds when that is configured again.

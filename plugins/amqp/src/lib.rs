@@ -12,7 +12,7 @@ mod settings;
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use leadgate_plugin::template::{Context, Engine, Form, Message, Scope, Template};
+use leadgate_plugin::template::{self, Context, Engine, Form, Message, Scope, Template};
 use leadgate_plugin::{
     Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, pointer_segment,
 };
@@ -46,7 +46,8 @@ impl Sink for AmqpSink {
         let exchange = ShortString::try_new(settings.exchange.clone());
         let exchange = problems.keep(exchange.map_err(|_| too_long("/exchange")));
         let key = engine.template(&settings.routing_key, &Scope::EVENT);
-        let key = problems.keep(key.map_err(|error| error.into_problem("/routing_key")));
+        let key =
+            problems.keep(key.map_err(|mistakes| template::problems(mistakes, "/routing_key")));
         if let Some(key) = &key
             && key.is_plain()
             && key.written().len() > LONGEST

@@ -9,7 +9,7 @@ mod cluster;
 mod producer;
 mod settings;
 
-use leadgate_plugin::template::{Engine, Form, Message, Scope, Template};
+use leadgate_plugin::template::{self, Engine, Form, Message, Scope, Template};
 use leadgate_plugin::{
     Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, pointer_segment,
 };
@@ -48,7 +48,7 @@ impl Sink for KafkaSink {
         let cluster = problems.keep(Cluster::new(settings));
         let key = settings.key.as_deref().unwrap_or(KEY);
         let key = engine.template(key, &Scope::EVENT);
-        let key = problems.keep(key.map_err(|error| error.into_problem("/key")));
+        let key = problems.keep(key.map_err(|mistakes| template::problems(mistakes, "/key")));
         let form = Form::new(&engine, &settings.headers, settings.body.as_ref());
         let form = problems.keep(form);
         for name in settings.headers.keys() {
