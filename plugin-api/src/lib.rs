@@ -31,14 +31,18 @@
 //!
 //! Build it with `crate-type = ["cdylib"]`. The [`abi`] is for other languages; with the
 //! feature `template` there are minijinja templates and conditions over a lead, with the feature
-//! `tls` rustls connections that trust what a merchant named.
+//! `tls` rustls connections that trust what a merchant named, with the feature `child` programs
+//! that are started, watched and sandboxed.
 #![deny(unsafe_code)]
 
 pub mod abi;
+#[cfg(feature = "child")]
+pub mod child;
 mod delivery;
 mod event;
 #[doc(hidden)]
 pub mod export;
+mod health;
 mod host;
 pub mod net;
 mod outcome;
@@ -46,6 +50,7 @@ pub mod phone;
 mod probe;
 mod problem;
 pub mod quantity;
+pub mod redact;
 pub mod secret;
 mod sink;
 pub mod state;
@@ -56,6 +61,7 @@ pub mod tls;
 
 pub use delivery::Delivery;
 pub use event::{Event, EventKind, Lead};
+pub use health::Health;
 pub use host::{Host, Level, Tables};
 pub use outcome::{Outcome, OutcomeKind};
 pub use probe::{Probe, Step, Stop};

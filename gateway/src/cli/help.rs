@@ -305,15 +305,15 @@ pub(super) fn in_chinese(command: clap::Command) -> clap::Command {
             at(command, path, |command| command.about(about))
         });
     let command = command.mut_subcommand("outbox", super::upkeep::localized);
+    let command = command.mut_subcommand("init", |init| {
+        init.after_help(super::init::kinds_help(Lang::ZhCn))
+    });
     let command = ["sink pause", "sink resume"]
         .into_iter()
         .fold(command, |command, path| {
             let after = "守护进程停止时也可使用：直接写入 outbox.path 目录。";
             at(command, path, |command| command.after_help(after))
         });
-    let command = command.mut_subcommand("init", |init| {
-        init.after_help(super::init::kinds_help(Lang::ZhCn))
-    });
     let command = everywhere(command);
     ARGUMENTS
         .iter()

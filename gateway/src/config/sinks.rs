@@ -67,7 +67,7 @@ impl Build<'_> {
         let Some(when) = when.as_str().filter(|_| self.document.is_good(at)) else {
             return;
         };
-        if let Err(error) = engine.condition(when) {
+        for error in engine.condition(when).err().unwrap_or_default() {
             let message = Text::new(
                 format!("{}: {}", dotted(at), error.message),
                 format!("{}：{}", dotted(at), error.chinese.message),

@@ -25,6 +25,15 @@ pub use self::own::Own;
 use crate::config::{self, Catalogue, Problem, Tables};
 pub use leadgate_plugin::{Outcome, OutcomeKind};
 
+/// Becomes a program of another hand, in the sandbox that `args` say, or gives the reason why
+/// not; see [`leadgate_plugin::child::launch`].
+pub fn launch(args: impl Iterator<Item = std::ffi::OsString>) -> std::io::Error {
+    match loader::close_inherited() {
+        Ok(()) => leadgate_plugin::child::launch(args),
+        Err(error) => error,
+    }
+}
+
 /// First-party plugins that are linked in only with the Cargo feature of their name.
 const OPTIONAL: &[&str] = &["sql", "nats", "amqp", "kafka"];
 

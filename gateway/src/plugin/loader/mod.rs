@@ -13,6 +13,7 @@ mod descriptor;
 pub(crate) mod examiner;
 mod extension;
 mod host;
+mod inherited;
 mod loan;
 mod outcome;
 mod report;
@@ -26,6 +27,7 @@ use std::path::Path;
 use leadgate_plugin::abi;
 
 pub use self::descriptor::Plugin;
+pub(super) use self::inherited::close as close_inherited;
 pub use self::sink::Sink;
 use super::LoadError;
 use super::file::Held;
