@@ -42,6 +42,7 @@ mod delivery;
 mod event;
 #[doc(hidden)]
 pub mod export;
+mod health;
 mod host;
 pub mod net;
 mod outcome;
@@ -60,6 +61,7 @@ pub mod tls;
 
 pub use delivery::Delivery;
 pub use event::{Event, EventKind, Lead};
+pub use health::Health;
 pub use host::{Host, Level, Tables};
 pub use outcome::{Outcome, OutcomeKind};
 pub use probe::{Probe, Step, Stop};

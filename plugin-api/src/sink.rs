@@ -5,7 +5,7 @@ use std::future::Future;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Delivery, Host, Outcome, Probe, Problem, Problems, Stop};
+use crate::{Delivery, Health, Host, Outcome, Probe, Problem, Problems, Stop};
 
 /// A configured destination.
 ///
@@ -19,6 +19,10 @@ pub trait Sink: Sized + Send + Sync + 'static {
     /// Set it if [`Sink::deliver`] blocks its thread.
     const BLOCKING: bool = false;
 
+    /// Deliveries that [`Sink::deliver_batch`] takes in one call, at most; 1 if it takes no
+    /// batches. No more than 1024.
+    const BATCH: usize = 1;
+
     /// Finds what is wrong with settings beyond their schema. Opens nothing, sends nothing.
     fn check(settings: &Self::Settings, host: &Host) -> Problems {
         let _ = (settings, host);
@@ -29,7 +33,32 @@ pub trait Sink: Sized + Send + Sync + 'static {
     fn new(settings: Self::Settings, host: Host) -> Result<Self, Problems>;
 
     /// Makes one attempt, within `delivery.timeout()`.
+    ///
+    /// The future is dropped when nobody waits for the attempt any more: its time is over, or
+    /// the host stops. What must not be left half done belongs into a task of its own.
     fn deliver(&self, delivery: &Delivery) -> impl Future<Output = Outcome> + Send;
+
+    /// Makes an attempt of each of 2 to [`Sink::BATCH`] deliveries together, and gives the
+    /// outcome of each, in their order. One that cannot be taken must not fail the others: where
+    /// the destination refuses all for the sake of one, send them one by one.
+    ///
+    /// Called for what waits at the same moment: while a batch is on its way, the next collects.
+    /// A delivery that is alone comes through [`Sink::deliver`].
+    fn deliver_batch(&self, deliveries: &[Delivery]) -> impl Future<Output = Vec<Outcome>> + Send {
+        async move {
+            let mut outcomes = Vec::with_capacity(deliveries.len());
+            for delivery in deliveries {
+                outcomes.push(self.deliver(delivery).await);
+            }
+            outcomes
+        }
+    }
+
+    /// How the sink is, for operators who look at it. Must not block: says what is known, and
+    /// finds nothing out.
+    fn health(&self) -> Health {
+        Health::Ok
+    }
 
     /// What [`Sink::deliver`] would send, as text, with secrets masked. `None` if it cannot tell.
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {

@@ -6,6 +6,7 @@
 
 mod aliases;
 mod calls;
+pub(crate) mod elf;
 mod events;
 mod file;
 mod loader;
@@ -18,11 +19,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use leadgate_plugin::{Outcome, OutcomeKind};
-
+pub(crate) use self::loader::examiner;
 pub use self::loader::{Plugin, Sink};
 pub use self::own::Own;
 use crate::config::{self, Catalogue, Problem, Tables};
+pub use leadgate_plugin::{Outcome, OutcomeKind};
 
 /// Becomes a program of another hand, in the sandbox that `args` say, or gives the reason why
 /// not; see [`leadgate_plugin::child::launch`].
@@ -168,6 +169,11 @@ pub enum LoadError {
         /// What does not fit.
         why: String,
     },
+}
+
+/// Looks at a library's file, its folders and links as before it is loaded.
+pub(crate) fn guard(path: &Path) -> Result<(), LoadError> {
+    file::Held::open(path, None).map(drop)
 }
 
 /// All plugins that this process can use, by name.

@@ -41,10 +41,7 @@ impl Form {
         for (name, text) in headers {
             match engine.template(text, &Scope::EVENT) {
                 Ok(template) => compiled.push((name.clone(), template)),
-                Err(error) => {
-                    problems
-                        .push(error.into_problem(&format!("/headers{}", pointer_segment(name))));
-                }
+                Err(mistakes) => problems.extend(super::problems(mistakes, &place(name))),
             }
         }
         let body = match body.map(|body| engine.tree(body)).transpose() {

@@ -12,7 +12,7 @@ mod settings;
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use leadgate_plugin::template::{Context, Engine, Form, Message, Scope, Template};
+use leadgate_plugin::template::{self, Context, Engine, Form, Message, Scope, Template};
 use leadgate_plugin::{
     Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, pointer_segment,
 };
@@ -97,7 +97,7 @@ impl AmqpSink {
             .map_err(|_| problems.push(too_long("/exchange")));
         let key = engine
             .template(&settings.routing_key, &Scope::EVENT)
-            .map_err(|error| problems.push(error.into_problem("/routing_key")));
+            .map_err(|mistakes| problems.extend(template::problems(mistakes, "/routing_key")));
         if let Ok(key) = &key
             && key.is_plain()
             && key.written().len() > LONGEST

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use leadgate_plugin::template::{Engine, Template};
-use leadgate_plugin::{Host, Problem, Secret, pointer_segment};
+use leadgate_plugin::template::{self, Engine, Template};
+use leadgate_plugin::{Host, Problem, Problems, Secret, pointer_segment};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
@@ -201,8 +201,9 @@ impl Reader<'_> {
         value.cloned()
     }
 
-    fn take<T>(&mut self, read: Result<T, Problem>) -> Option<T> {
-        read.map_err(|problem| self.problems.push(problem)).ok()
+    fn take<T>(&mut self, read: Result<T, impl Into<Problems>>) -> Option<T> {
+        read.map_err(|found| self.problems.extend(found.into()))
+            .ok()
     }
 
     fn proof(&mut self, host: &Host) -> Option<Proof> {
@@ -271,7 +272,9 @@ impl Reader<'_> {
             None => None,
             Some(text) => {
                 let compiled = self.engine.condition_in(text, &SCOPE);
-                self.take(compiled.map_err(|error| error.into_problem("/auth/ok_when")))
+                self.take(
+                    compiled.map_err(|mistakes| template::problems(mistakes, "/auth/ok_when")),
+                )
             }
         };
         if auth.token_query.is_some() && auth.token_body.is_some() {
@@ -321,7 +324,9 @@ impl Reader<'_> {
 
     fn template(&mut self, key: &str, text: &str) -> Option<Template> {
         let compiled = self.engine.template(text, &SCOPE);
-        self.take(compiled.map_err(|error| error.into_problem(&format!("/auth/{key}"))))
+        self.take(
+            compiled.map_err(|mistakes| template::problems(mistakes, &format!("/auth/{key}"))),
+        )
     }
 
     /// The form of an OAuth 2 grant.

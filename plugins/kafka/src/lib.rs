@@ -9,7 +9,7 @@ mod cluster;
 mod producer;
 mod settings;
 
-use leadgate_plugin::template::{Engine, Form, Message, Scope, Template};
+use leadgate_plugin::template::{self, Engine, Form, Message, Scope, Template};
 use leadgate_plugin::{
     Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop, pointer_segment,
 };
@@ -93,7 +93,7 @@ impl KafkaSink {
         let key = settings.key.as_deref().unwrap_or(KEY);
         let key = engine
             .template(key, &Scope::EVENT)
-            .map_err(|error| problems.push(error.into_problem("/key")));
+            .map_err(|mistakes| problems.extend(template::problems(mistakes, "/key")));
         let form = Form::new(&engine, &settings.headers, settings.body.as_ref())
             .map_err(|found| problems.extend(found));
         for name in settings.headers.keys() {

@@ -10,6 +10,7 @@
 mod attempt;
 mod create;
 mod descriptor;
+pub(crate) mod examiner;
 mod extension;
 mod host;
 mod inherited;
