@@ -51,6 +51,16 @@ impl Host {
         Self::new(sink.to_owned(), tables, None)
     }
 
+    /// The same name and tables, and nothing that it could do: no log, no state.
+    pub(crate) fn for_a_look(&self) -> Self {
+        Self {
+            sink: Arc::clone(&self.sink),
+            tables: Arc::clone(&self.tables),
+            handle: None,
+            state: None,
+        }
+    }
+
     /// The same with a state, for tests of what a sink keeps.
     #[must_use]
     pub fn with_state(self, state: State) -> Self {
