@@ -23,8 +23,8 @@ use std::time::Duration;
 use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop};
 
 use crate::program::Program;
-use crate::session::Manner;
 pub use crate::sandbox::SandboxSettings;
+use crate::session::Manner;
 pub use crate::settings::{Mode, Settings};
 use crate::start::Starter;
 use crate::supervisor::Supervisor;
@@ -40,7 +40,7 @@ pub struct ExecSink {
 }
 
 /// The settings, understood.
-pub struct Parts {
+struct Parts {
     program: Program,
     manner: Manner,
     check: Option<Vec<String>>,
@@ -48,22 +48,13 @@ pub struct Parts {
 
 impl Sink for ExecSink {
     type Settings = Settings;
-    type Parts = Parts;
 
-    fn prepare(settings: &Settings, host: &Host) -> Result<Parts, Problems> {
-        let program = Program::new(settings, host)?;
-        Ok(Parts {
-            program,
-            manner: Manner {
-                once: settings.mode == Mode::Each,
-                cancel: settings.cancel,
-                stop_timeout: settings.stop_timeout.map_or(STOP_TIMEOUT, |given| given.0),
-            },
-            check: settings.check.clone(),
-        })
+    fn check(settings: &Settings, host: &Host) -> Problems {
+        Parts::new(settings, host).err().unwrap_or_default()
     }
 
-    fn new(parts: Parts, host: Host) -> Result<Self, Problems> {
+    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
+        let parts = Parts::new(&settings, &host)?;
         let starter = Starter::new(parts.program, &host);
         Ok(Self {
             once: parts.manner.once,
@@ -71,7 +62,6 @@ impl Sink for ExecSink {
             check: parts.check,
         })
     }
-
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
         self.supervisor.deliver(delivery).await
     }
@@ -80,12 +70,30 @@ impl Sink for ExecSink {
         let line = line::event(delivery)?;
         let shown = &self.supervisor.starter().program.shown;
         let line = String::from_utf8_lossy(&line);
-        Ok(Some(format!("write to the stdin of `{shown}`:\n{}", line.trim_end())))
+        Ok(Some(format!(
+            "write to the stdin of `{shown}`:\n{}",
+            line.trim_end()
+        )))
     }
 
     async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
         let starter = self.supervisor.starter();
         connect::walk(starter, self.check.as_deref(), self.once, probe).await
+    }
+}
+
+impl Parts {
+    fn new(settings: &Settings, host: &Host) -> Result<Self, Problems> {
+        let program = Program::new(settings, host)?;
+        Ok(Self {
+            program,
+            manner: Manner {
+                once: settings.mode == Mode::Each,
+                cancel: settings.cancel,
+                stop_timeout: settings.stop_timeout.map_or(STOP_TIMEOUT, |given| given.0),
+            },
+            check: settings.check.clone(),
+        })
     }
 }
 

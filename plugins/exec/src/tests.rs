@@ -8,7 +8,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use leadgate_plugin::testing::create;
 use leadgate_plugin::{Delivery, Host, Outcome, OutcomeKind, Tables};
 use serde_json::{Value, json};
 
@@ -54,7 +53,7 @@ impl Place {
 
     fn sink(&self, more: Value) -> ExecSink {
         let host = Host::detached("erp", Tables::new());
-        create::<ExecSink>(&self.settings(more), host).expect("good settings")
+        ExecSink::new(self.settings(more), host).expect("good settings")
     }
 }
 
@@ -74,7 +73,11 @@ fn timed(id: &str, timeout_ms: u64) -> Delivery {
 }
 
 fn is(outcome: &Outcome, kind: OutcomeKind, rule: &str) {
-    assert_eq!((outcome.kind, outcome.rule.as_str()), (kind, rule), "{outcome:?}");
+    assert_eq!(
+        (outcome.kind, outcome.rule.as_str()),
+        (kind, rule),
+        "{outcome:?}"
+    );
 }
 
 /// Waits for a condition, for as long as a busy machine may take.
