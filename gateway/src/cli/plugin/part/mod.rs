@@ -135,8 +135,11 @@ impl Subject<'_> {
     /// Loads the library and examines the plugin's descriptor.
     fn open(&mut self) -> Result<Examined, Told> {
         let request = self.request;
+        let Some(file) = &request.file else {
+            return examiner::linked(&request.name).map_err(|why| self.wrong(why));
+        };
         self.teller.step("loading the library", "加载动态库");
-        let library = Library::open(&request.file).map_err(|why| self.wrong(why))?;
+        let library = Library::open(file).map_err(|why| self.wrong(why))?;
         self.teller.step("asking for the descriptor", "读取描述符");
         library
             .examine(&request.name)

@@ -104,6 +104,18 @@ impl Library {
     }
 }
 
+/// The descriptor of a plugin that is linked into this program.
+pub(crate) fn linked(name: &str) -> Result<Examined, String> {
+    let found = super::LINKED.iter().find(|(linked, _)| *linked == name);
+    let (_, function) = found.ok_or_else(|| format!("there is no built-in plugin `{name}`"))?;
+    // SAFETY: one of ours, which gives a static descriptor with as many bytes as it says.
+    let plugin = unsafe {
+        let at = function();
+        read_up_to(at, (*at).struct_size, super::descriptor::NOTHING)
+    };
+    Ok(Examined { plugin })
+}
+
 /// Takes the text of a `render`.
 unsafe extern "C" fn take_text(ctx: *mut c_void, bytes: abi::Bytes) {
     let mut faults = Vec::new();
