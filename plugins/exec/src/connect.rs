@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leadgate_plugin::child::{Exit, Limits, Line, Stream, follow};
+use leadgate_plugin::child::{Exit, LAUNCHED, Limits, Line, Stream, follow};
 use leadgate_plugin::{Probe, Stop};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -85,7 +85,7 @@ impl Heard {
         let (send, lines) = mpsc::channel(16);
         let each = move |_: Stream, line: Line| {
             let text: String = line.text.trim().chars().take(LINE).collect();
-            if !text.is_empty() {
+            if !text.is_empty() && !text.starts_with(LAUNCHED) {
                 // The first ones are enough for somebody who writes a lot.
                 let _ = send.try_send(text);
             }

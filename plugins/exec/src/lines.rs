@@ -46,8 +46,6 @@ pub enum Said {
         /// A JSON object, or nothing.
         fields: Value,
     },
-    /// What the launcher says before it becomes the program: the sandbox that it entered.
-    Sandbox(Value),
     /// An empty line.
     Nothing,
 }
@@ -168,9 +166,6 @@ fn read(line: &[u8]) -> Result<Said, Breach> {
             other => other.to_string(),
         };
         return Ok(Said::Keep { id, journal });
-    }
-    if let Some(report) = object.remove("sandbox") {
-        return Ok(Said::Sandbox(report));
     }
     Err(Breach::Meaningless)
 }

@@ -89,14 +89,9 @@ impl Program {
         }
     }
 
-    /// The command with `more` behind its own arguments, and on top of `before`, which is what
-    /// enters the sandbox.
-    pub(crate) fn command(&self, before: Option<(&Path, &[String])>, more: &[String]) -> Command {
-        let command = match before {
-            Some((launcher, leading)) => Command::new(launcher).args(leading).arg(&self.path),
-            None => Command::new(&self.path),
-        };
-        let command = command
+    /// The command with `more` behind its own arguments.
+    pub(crate) fn command(&self, more: &[String]) -> Command {
+        let command = Command::new(&self.path)
             .args(&self.args)
             .args(more)
             .folder(&self.folder)

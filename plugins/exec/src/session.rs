@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use leadgate_plugin::child::{Child, Exit, Limits, Line, Stream, follow};
+use leadgate_plugin::child::{Child, Exit, LAUNCHED, Limits, Line, Stream, follow};
 use leadgate_plugin::{Host, Level, Outcome};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -192,7 +192,6 @@ struct Stderr {
 
 /// A running program with what it has to do.
 pub(crate) struct Session {
-    starter: Arc<Starter>,
     child: Child,
     /// `None` once it is closed.
     stdin: Option<pipe::Sender>,
@@ -236,8 +235,7 @@ impl Session {
         let recent = Recent::default();
         let now = Instant::now();
         let session = Self {
-            starter,
-            stderr: Stderr::follow(running.stderr, &running.child, host, &recent),
+            stderr: Stderr::follow(running.stderr, &running.child, starter, host, &recent),
             child: running.child,
             stdin: Some(running.stdin),
             stdout: running.stdout,
@@ -390,10 +388,6 @@ impl Session {
     fn said(&mut self, said: Result<Said, Breach>) -> Result<(), End> {
         match said.map_err(End::Breach)? {
             Said::Nothing => Ok(()),
-            Said::Sandbox(report) => {
-                self.starter.tell_sandbox(report, &self.host);
-                Ok(())
-            }
             Said::Answer(answer) => self.answer(*answer),
             Said::Keep { id, journal } => match self.flight.keep(&id, &journal) {
                 (Fit::Wrong, _) => Err(End::WrongId),
@@ -531,13 +525,22 @@ impl Session {
 }
 
 impl Stderr {
-    fn follow(stderr: OwnedFd, child: &Child, host: &Host, recent: &Recent) -> Self {
+    fn follow(
+        stderr: OwnedFd,
+        child: &Child,
+        starter: Arc<Starter>,
+        host: &Host,
+        recent: &Recent,
+    ) -> Self {
         let (over, is_over) = oneshot::channel::<()>();
         let last = Arc::new(Mutex::new(String::new()));
         let (kept, host, recent) = (Arc::clone(&last), host.clone(), recent.clone());
         let each = move |_: Stream, line: Line| {
             // Rung by being dropped with this function, when all is read.
             let _ = &over;
+            if let Some(report) = line.text.strip_prefix(LAUNCHED) {
+                return starter.tell_sandbox(report, &host);
+            }
             let text: String = recent.hide(&line.text).chars().take(LAST).collect();
             let mut fields = json!({"line": text});
             if line.dropped > 0 {

@@ -1,4 +1,4 @@
-//! Parts: what is done with a plugin in a child process, by the hidden `leadgate plugin part`.
+//! Parts: what is done with a plugin in a child process, by the hidden `leadgate plugin-part`.
 //!
 //! Each part is one function over the [`examiner`](crate::plugin::examiner). It never judges by
 //! what a destination did, because there may be none; only by what the ABI promises.
@@ -59,7 +59,7 @@ pub(super) fn run() -> ExitCode {
     }
     let request: Request = match serde_json::from_slice(&text) {
         Ok(request) => request,
-        Err(error) => return fail(format!("plugin part: {error}"), FAILED),
+        Err(error) => return fail(format!("plugin-part: {error}"), FAILED),
     };
     settle();
     match perform(&request) {

@@ -191,8 +191,19 @@ fn lent(number: usize) -> *const abi::Delivery {
     loan.map_or(std::ptr::null(), Loan::delivery)
 }
 
-unsafe extern "C" fn no_extension(_: *mut c_void, _: abi::Bytes) -> *const c_void {
-    std::ptr::null()
+/// Of the host's extensions the examiner has the launcher, by which programs get their sandbox.
+unsafe extern "C" fn get_extension(_: *mut c_void, id: abi::Bytes) -> *const c_void {
+    let mut faults = Vec::new();
+    // SAFETY: valid until we return.
+    let id = unsafe { text("an extension's id", id, 128, &mut faults) };
+    for fault in faults {
+        book().fault(fault);
+    }
+    if id == abi::LAUNCHER_ID {
+        std::ptr::from_ref(&super::host::LAUNCHER).cast()
+    } else {
+        std::ptr::null()
+    }
 }
 
 fn report(answer: &mut Answer, age: Age) -> abi::Report {
@@ -378,7 +389,7 @@ impl Examined {
             abi_minor: abi::ABI_MINOR,
             ctx: std::ptr::null_mut(),
             log: Some(book::log),
-            get_extension: Some(no_extension),
+            get_extension: Some(get_extension),
         };
         if age == Age::First {
             host.struct_size = small(offset_of!(abi::Host, get_extension));
