@@ -90,7 +90,7 @@ pub(super) const BATTERY: &[Test] = &[
     test(
         "descriptor",
         Part::Descriptor,
-        20,
+        10,
         "has a descriptor that fits this gateway",
         "描述符与本网关相符",
     ),

@@ -82,7 +82,7 @@ fn settle() {
 }
 
 /// Memory that a child may take, in bytes.
-const MEMORY: u64 = 4 << 30;
+const MEMORY: u64 = 3 << 30;
 
 /// Does what was asked for, here.
 pub(super) fn perform(request: &Request) -> std::io::Result<()> {
