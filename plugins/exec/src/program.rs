@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use leadgate_plugin::child::{Command, Sandbox};
-use leadgate_plugin::{Host, Problem, Problems, Secret, step};
+use leadgate_plugin::{Host, Problem, Problems, Secret, pointer_segment};
 
 use crate::settings::Settings;
 
@@ -55,7 +55,7 @@ impl Program {
         }
         for (name, value) in &settings.env {
             if value.expose().contains('\0') {
-                problems.push(nul(format!("/env{}", step(name))));
+                problems.push(nul(format!("/env{}", pointer_segment(name))));
             }
         }
         let (name, args) = match settings.command.split_first() {
@@ -76,7 +76,7 @@ impl Program {
             problems.extend(scripts(args, &folder, &mut files));
         }
         match path {
-            Ok(path) => problems.or(Self {
+            Ok(path) => problems.into_result(Self {
                 sandbox: settings.sandbox.sandbox(&path, &files, settings.folder.as_deref()),
                 path,
                 args: args.to_vec(),
@@ -240,7 +240,7 @@ fn is_variable(name: &str) -> bool {
 
 fn no_variable(name: &str) -> Problem {
     Problem::at(
-        format!("/env{}", step(name)),
+        format!("/env{}", pointer_segment(name)),
         "not a name that an environment variable can have",
     )
     .help("letters, digits and `_`, such as ERP_TOKEN")
