@@ -58,6 +58,7 @@ impl Host {
             tables: Arc::clone(&self.tables),
             handle: None,
             state: None,
+            launcher: None,
         }
     }
 
