@@ -20,7 +20,7 @@ mod throttle;
 
 use std::time::Duration;
 
-use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop};
+use leadgate_plugin::{Delivery, Health, Host, Outcome, Probe, Problem, Problems, Sink, Stop};
 
 use crate::program::Program;
 pub use crate::sandbox::SandboxSettings;
@@ -40,7 +40,7 @@ pub struct ExecSink {
 }
 
 /// The settings, understood.
-struct Parts {
+pub struct Parts {
     program: Program,
     manner: Manner,
     check: Option<Vec<String>>,
@@ -48,13 +48,21 @@ struct Parts {
 
 impl Sink for ExecSink {
     type Settings = Settings;
+    type Parts = Parts;
 
-    fn check(settings: &Settings, host: &Host) -> Problems {
-        Parts::new(settings, host).err().unwrap_or_default()
+    fn prepare(settings: &Settings, host: &Host) -> Result<Parts, Problems> {
+        Ok(Parts {
+            program: Program::new(settings, host)?,
+            manner: Manner {
+                once: settings.mode == Mode::Each,
+                cancel: settings.cancel,
+                stop_timeout: settings.stop_timeout.map_or(STOP_TIMEOUT, |given| given.0),
+            },
+            check: settings.check.clone(),
+        })
     }
 
-    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
-        let parts = Parts::new(&settings, &host)?;
+    fn new(parts: Parts, host: Host) -> Result<Self, Problems> {
         let starter = Starter::new(parts.program, &host);
         Ok(Self {
             once: parts.manner.once,
@@ -62,8 +70,13 @@ impl Sink for ExecSink {
             check: parts.check,
         })
     }
+
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
         self.supervisor.deliver(delivery).await
+    }
+
+    fn health(&self) -> Health {
+        self.supervisor.health()
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
@@ -79,21 +92,6 @@ impl Sink for ExecSink {
     async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
         let starter = self.supervisor.starter();
         connect::walk(starter, self.check.as_deref(), self.once, probe).await
-    }
-}
-
-impl Parts {
-    fn new(settings: &Settings, host: &Host) -> Result<Self, Problems> {
-        let program = Program::new(settings, host)?;
-        Ok(Self {
-            program,
-            manner: Manner {
-                once: settings.mode == Mode::Each,
-                cancel: settings.cancel,
-                stop_timeout: settings.stop_timeout.map_or(STOP_TIMEOUT, |given| given.0),
-            },
-            check: settings.check.clone(),
-        })
     }
 }
 

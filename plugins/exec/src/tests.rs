@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use leadgate_plugin::testing::create;
 use leadgate_plugin::{Delivery, Host, Outcome, OutcomeKind, Tables};
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ impl Place {
 
     fn sink(&self, more: Value) -> ExecSink {
         let host = Host::detached("erp", Tables::new());
-        ExecSink::new(self.settings(more), host).expect("good settings")
+        create::<ExecSink>(&self.settings(more), host).expect("good settings")
     }
 }
 
