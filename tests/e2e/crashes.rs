@@ -57,13 +57,22 @@ fn a_library_that_ends_the_daemon_is_named_and_the_second_time_it_starts_paused(
     assert_eq!(code, 0);
     let list: Value = serde_json::from_str(&list).expect("JSON");
     let items = list["items"].as_array().expect("items");
-    let erp = items.iter().find(|item| item["name"] == "erp").expect("erp");
+    let erp = items
+        .iter()
+        .find(|item| item["name"] == "erp")
+        .expect("erp");
     assert_eq!(erp["paused"], true, "{erp}");
     assert_eq!(erp["crash"]["in_a_row"], 2, "{erp}");
     assert_eq!(erp["holds"][0]["crashes"], 2, "{erp}");
     assert_eq!(erp["pending"], 5, "{erp}");
-    let crm_item = items.iter().find(|item| item["name"] == "crm").expect("crm");
-    assert_eq!(crm_item["paused"], false, "what is linked in is never paused for it");
+    let crm_item = items
+        .iter()
+        .find(|item| item["name"] == "crm")
+        .expect("crm");
+    assert_eq!(
+        crm_item["paused"], false,
+        "what is linked in is never paused for it"
+    );
     for (lang, words) in [
         ("en", "erp: at work when leadgate crashed, 2 in a row"),
         ("zh-CN", "erp：leadgate 崩溃时正在投递，已连续 2 次"),
