@@ -62,7 +62,10 @@ async fn stays(running: Running) -> Result<((), String), String> {
     let mut heard = Heard::of(running)?;
     match timeout(STAYS, heard.exit()).await {
         Err(_) => Ok(((), "it waits for leads".to_owned())),
-        Ok(exit) => Err(format!("{}, without waiting for leads", with(exit, &heard.last().await))),
+        Ok(exit) => Err(format!(
+            "{}, without waiting for leads",
+            with(exit, &heard.last().await)
+        )),
     }
 }
 
@@ -90,7 +93,10 @@ impl Heard {
                 let _ = send.try_send(text);
             }
         };
-        let stderr = running.stderr.try_clone().map_err(|error| error.to_string())?;
+        let stderr = running
+            .stderr
+            .try_clone()
+            .map_err(|error| error.to_string())?;
         let stdout = running.stdout.as_fd().try_clone_to_owned();
         let stdout = stdout.map_err(|error| error.to_string())?;
         let streams = vec![(Stream::Error, stderr), (Stream::Output, stdout)];

@@ -20,11 +20,11 @@ mod throttle;
 
 use std::time::Duration;
 
-use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop};
+use leadgate_plugin::{Delivery, Health, Host, Outcome, Probe, Problem, Problems, Sink, Stop};
 
 use crate::program::Program;
-use crate::session::Manner;
 pub use crate::sandbox::SandboxSettings;
+use crate::session::Manner;
 pub use crate::settings::{Mode, Settings};
 use crate::start::Starter;
 use crate::supervisor::Supervisor;
@@ -51,9 +51,8 @@ impl Sink for ExecSink {
     type Parts = Parts;
 
     fn prepare(settings: &Settings, host: &Host) -> Result<Parts, Problems> {
-        let program = Program::new(settings, host)?;
         Ok(Parts {
-            program,
+            program: Program::new(settings, host)?,
             manner: Manner {
                 once: settings.mode == Mode::Each,
                 cancel: settings.cancel,
@@ -76,11 +75,18 @@ impl Sink for ExecSink {
         self.supervisor.deliver(delivery).await
     }
 
+    fn health(&self) -> Health {
+        self.supervisor.health()
+    }
+
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {
         let line = line::event(delivery)?;
         let shown = &self.supervisor.starter().program.shown;
         let line = String::from_utf8_lossy(&line);
-        Ok(Some(format!("write to the stdin of `{shown}`:\n{}", line.trim_end())))
+        Ok(Some(format!(
+            "write to the stdin of `{shown}`:\n{}",
+            line.trim_end()
+        )))
     }
 
     async fn connect(&self, probe: &Probe) -> Result<(), Stop> {

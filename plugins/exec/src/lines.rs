@@ -237,22 +237,13 @@ fn answer(id: String, word: &Value, mut object: Map<String, Value>) -> Answer {
     }
 }
 
-fn outcome(
-    kind: OutcomeKind,
-    after: Option<Duration>,
-    receipt: String,
-    reason: String,
-) -> Outcome {
-    let mut outcome = match kind {
-        OutcomeKind::Delivered => Outcome::delivered(receipt),
-        OutcomeKind::Duplicate => Outcome::duplicate(),
-        OutcomeKind::Retry => Outcome::retry(after, ""),
-        OutcomeKind::Throttled => Outcome::throttled(after, ""),
-        OutcomeKind::Reauth => Outcome::reauth(""),
-        OutcomeKind::Rejected => Outcome::rejected(""),
-        OutcomeKind::Ambiguous => Outcome::ambiguous(""),
-    };
-    outcome.reason = reason;
+fn outcome(kind: OutcomeKind, after: Option<Duration>, receipt: String, reason: String) -> Outcome {
+    let mut outcome = Outcome::new(kind, reason);
+    match kind {
+        OutcomeKind::Delivered => outcome.receipt = receipt,
+        OutcomeKind::Retry | OutcomeKind::Throttled => outcome.retry_after = after,
+        _ => {}
+    }
     outcome
 }
 
@@ -312,10 +303,7 @@ mod tests {
                 r#"{"id":"a","outcome":"delivered","receipt":4711}"#,
                 Outcome::delivered("4711"),
             ),
-            (
-                r#"{"id":"a","outcome":"duplicate"}"#,
-                Outcome::duplicate(),
-            ),
+            (r#"{"id":"a","outcome":"duplicate"}"#, Outcome::duplicate()),
             (
                 r#"{"id":"a","outcome":"retry","after_ms":1500,"reason":"busy"}"#,
                 Outcome::retry(after, "busy"),
@@ -419,10 +407,7 @@ mod tests {
             assert_eq!(one(line), Err(breach), "{}", &line[..line.len().min(80)]);
         }
         let gbk = [b"{\"log\":\"".as_slice(), &[0xd5, 0xc5], b"\"}\n"].concat();
-        assert_eq!(
-            all(&mut Decoder::default(), &gbk),
-            [Err(Breach::Encoding)]
-        );
+        assert_eq!(all(&mut Decoder::default(), &gbk), [Err(Breach::Encoding)]);
         assert_eq!(one(" \r"), Ok(Said::Nothing));
     }
 

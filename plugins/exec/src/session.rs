@@ -155,7 +155,9 @@ impl Pen {
     }
 
     fn rest(&self) -> &[u8] {
-        self.lines.front().map_or(&[], |(_, line)| &line[self.done..])
+        self.lines
+            .front()
+            .map_or(&[], |(_, line)| &line[self.done..])
     }
 
     /// Leaves out lines that were not begun and whose event nobody waits for.
@@ -176,7 +178,11 @@ impl Pen {
         }
         self.written += length as u64;
         self.done += length;
-        if self.lines.front().is_some_and(|(_, line)| line.len() == self.done) {
+        if self
+            .lines
+            .front()
+            .is_some_and(|(_, line)| line.len() == self.done)
+        {
             self.lines.pop_front();
             self.done = 0;
         }
@@ -433,7 +439,11 @@ impl Session {
         if let Some(keys) = strange {
             self.strange_told = true;
             let message = "a program's answer had keys that mean nothing";
-            self.tell(Level::Warn, message, || json!({"delivery": id, "keys": keys}));
+            self.tell(
+                Level::Warn,
+                message,
+                || json!({"delivery": id, "keys": keys}),
+            );
         }
         Ok(())
     }
@@ -460,7 +470,8 @@ impl Session {
         }
         if let End::Closed = end {
             let until = Instant::now() + self.manner.stop_timeout;
-            let drained = async { while self.stdout.read(piece).await.is_ok_and(|length| length > 0) {} };
+            let drained =
+                async { while self.stdout.read(piece).await.is_ok_and(|length| length > 0) {} };
             let both = async { tokio::join!(ended.wait(), drained) };
             let _ = timeout_at(until, both).await;
         }

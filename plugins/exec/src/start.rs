@@ -59,8 +59,13 @@ impl Starter {
             command = command.sandboxed(launcher, &self.program.sandbox)?;
         }
         let mut child = command.spawn()?;
-        let taken = child.input.take().zip(child.output.take()).zip(child.error.take());
-        let ((stdin, stdout), stderr) = taken.ok_or_else(|| io::Error::other("a pipe is missing"))?;
+        let taken = child
+            .input
+            .take()
+            .zip(child.output.take())
+            .zip(child.error.take());
+        let ((stdin, stdout), stderr) =
+            taken.ok_or_else(|| io::Error::other("a pipe is missing"))?;
         Ok(Running {
             unread: Unread::of(&stdin),
             stdin: pipe::Sender::from_owned_fd(stdin)?,
@@ -84,7 +89,10 @@ impl Starter {
         let (level, message) = if report.is_whole() {
             (Level::Info, "programs run in a sandbox")
         } else {
-            (Level::Warn, "programs run in a sandbox of which parts are not available")
+            (
+                Level::Warn,
+                "programs run in a sandbox of which parts are not available",
+            )
         };
         host.log(level, message, &fields);
     }

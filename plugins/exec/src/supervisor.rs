@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use leadgate_plugin::child::Backoff;
-use leadgate_plugin::{Delivery, Host, Level, Outcome};
+use leadgate_plugin::{Delivery, Health, Host, Level, Outcome};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -26,22 +26,26 @@ pub(crate) struct Supervisor {
     host: Host,
     /// The running program, for one that is persistent.
     current: tokio::sync::Mutex<Option<Handle>>,
-    health: Arc<Mutex<Health>>,
+    past: Arc<Mutex<Past>>,
 }
 
 /// What is known of the programs before.
 #[derive(Default)]
-struct Health {
+struct Past {
     backoff: Backoff,
     not_before: Option<Instant>,
     /// How the last one ended.
     reason: String,
 }
 
-impl Health {
+impl Past {
     fn ended(&mut self, now: Instant, answered: bool, reason: String) {
         // One that answered was well, however short its life was.
-        let lived = if answered { Duration::MAX } else { Duration::ZERO };
+        let lived = if answered {
+            Duration::MAX
+        } else {
+            Duration::ZERO
+        };
         self.not_before = Some(now + self.backoff.after(lived));
         self.reason = reason;
     }
@@ -69,12 +73,21 @@ impl Supervisor {
             manner,
             host: host.clone(),
             current: tokio::sync::Mutex::default(),
-            health: Arc::default(),
+            past: Arc::default(),
         }
     }
 
     pub(crate) fn starter(&self) -> &Arc<Starter> {
         &self.starter
+    }
+
+    /// Whether the program gets so far as to answer.
+    pub(crate) fn health(&self) -> Health {
+        let past = self.past();
+        if past.backoff.failures() < 2 {
+            return Health::Ok;
+        }
+        Health::Failed(format!("the program does not stay: {}", past.reason))
     }
 
     /// One attempt.
@@ -142,28 +155,32 @@ impl Supervisor {
 
     /// The running program; one is started if there is none.
     async fn current(&self, ends: Instant) -> Result<Handle, Outcome> {
-        let late = |_| Outcome::retry(None, "another attempt is starting the program").rule("not-started");
+        let late =
+            |_| Outcome::retry(None, "another attempt is starting the program").rule("not-started");
         let mut current = timeout_at(ends, self.current.lock()).await.map_err(late)?;
         if let Some(handle) = current.as_ref().filter(|handle| !handle.inbox.is_closed()) {
             return Ok(handle.clone());
         }
         *current = None;
         let (wait, reason) = {
-            let health = self.health();
-            (health.wait(Instant::now()), health.reason.clone())
+            let past = self.past();
+            (past.wait(Instant::now()), past.reason.clone())
         };
         let now = Instant::now();
         if now + wait > now + ends.saturating_duration_since(now) / 2 {
-            let reason = format!("the program is not running, and is started again in {}: {reason}", words(wait));
+            let reason = format!(
+                "the program is not running, and is started again in {}: {reason}",
+                words(wait)
+            );
             return Err(Outcome::retry(Some(wait), reason).rule("not-started"));
         }
         sleep(wait).await;
         let (session, handle) = self.start().await?;
-        let health = Arc::clone(&self.health);
+        let past = Arc::clone(&self.past);
         tokio::spawn(async move {
             let Report { answered, reason } = session.run().await;
-            let mut health = health.lock().unwrap_or_else(PoisonError::into_inner);
-            health.ended(Instant::now(), answered, reason);
+            let mut past = past.lock().unwrap_or_else(PoisonError::into_inner);
+            past.ended(Instant::now(), answered, reason);
         });
         *current = Some(handle.clone());
         Ok(handle)
@@ -175,24 +192,35 @@ impl Supervisor {
         let started = started.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         match started {
             Ok(running) => {
-                let level = if self.manner.once { Level::Debug } else { Level::Info };
-                let fields = json!({"pid": running.child.id(), "command": self.starter.program.shown});
+                let level = if self.manner.once {
+                    Level::Debug
+                } else {
+                    Level::Info
+                };
+                let fields =
+                    json!({"pid": running.child.id(), "command": self.starter.program.shown});
                 self.host.log(level, "a program was started", &fields);
-                Ok(Session::new(Arc::clone(&self.starter), running, self.manner, &self.host))
+                Ok(Session::new(
+                    Arc::clone(&self.starter),
+                    running,
+                    self.manner,
+                    &self.host,
+                ))
             }
             Err(error) => {
                 let reason = format!("{}: {error}", self.starter.program.path.display());
-                self.health().ended(Instant::now(), false, reason.clone());
+                self.past().ended(Instant::now(), false, reason.clone());
                 let message = "a program could not be started";
-                self.host.log(Level::Error, message, &json!({"reason": reason}));
+                self.host
+                    .log(Level::Error, message, &json!({"reason": reason}));
                 let reason = format!("the program could not be started: {reason}");
                 Err(Outcome::retry(None, reason).rule("not-started"))
             }
         }
     }
 
-    fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
