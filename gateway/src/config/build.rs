@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use leadgate_plugin::child::Sandbox;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -14,8 +16,8 @@ use super::diagnostic::{Diagnostic, Place, Severity, Text};
 use super::document::{Document, pointer};
 use super::schema::dotted;
 use super::{
-    Admin, Catalogue, Ceiling, Config, Log, LogFormat, Outbox, Plugin, Purpose, Server, Source,
-    SourceKind, Tmall, lookalike, raw,
+    Admin, Catalogue, Ceiling, Config, Isolation, Log, LogFormat, Outbox, Plugin, Purpose, Server,
+    Source, SourceKind, Tmall, lookalike, raw,
 };
 use crate::seal::OutboxKey;
 
@@ -399,11 +401,24 @@ impl Build<'_> {
             let Some(raw) = raw.filter(|_| !self.document.is_broken(&at)) else {
                 continue;
             };
-            let plugin = Plugin {
-                path: raw.path,
-                sha256: raw.sha256,
+            let built_in = catalogue.names().contains(&name);
+            let plugin = plugin(raw, built_in);
+            let Some(path) = &plugin.path else {
+                if !built_in {
+                    let (message, help) = no_path(&name);
+                    self.error("config::plugin", message, help, self.key(&at));
+                } else if let Err(why) = catalogue.load(&name, &plugin) {
+                    self.error(
+                        "config::plugin",
+                        Text::plain(why),
+                        Text::default(),
+                        self.key(&at),
+                    );
+                }
+                plugins.insert(name, plugin);
+                continue;
             };
-            if catalogue.names().contains(&name) {
+            if built_in {
                 let message = Text::new(
                     format!("`{name}` is a built-in plugin"),
                     format!("`{name}` 是内置插件"),
@@ -418,7 +433,7 @@ impl Build<'_> {
                     format!("plugin `{name}` has no `sha256`: whatever the file is by then is run"),
                     format!("插件 `{name}` 没有 `sha256`：届时文件是什么就运行什么"),
                 );
-                let file = plugin.path.display();
+                let file = path.display();
                 let help = Text::new(
                     format!("`sha256sum {file}` gives it"),
                     format!("用 `sha256sum {file}` 得到它"),
@@ -433,9 +448,12 @@ impl Build<'_> {
     /// The outbox's folder is the outbox's alone.
     fn shared_folder(&mut self, outbox: &Outbox, plugins: &BTreeMap<String, Plugin>) {
         let folder = &outbox.path;
-        let plugin = plugins
-            .iter()
-            .find(|(_, plugin)| plugin.path.starts_with(folder));
+        let plugin = plugins.iter().find(|(_, plugin)| {
+            plugin
+                .path
+                .as_ref()
+                .is_some_and(|path| path.starts_with(folder))
+        });
         let (en, zh) = if let Some((name, _)) = plugin {
             (
                 format!("the library of plugin `{name}` is in the outbox's folder"),
@@ -641,4 +659,54 @@ fn address_meant(given: &str) -> Option<String> {
         .parse::<SocketAddr>()
         .ok()
         .map(|address| address.to_string())
+}
+
+fn paths(given: Option<Vec<raw::FilePath>>) -> Vec<PathBuf> {
+    let given = given.into_iter().flatten();
+    given.map(|raw::FilePath(path)| path).collect()
+}
+
+/// What a `[plugins.NAME]` says, with its defaults.
+fn plugin(raw: raw::Plugin, built_in: bool) -> Plugin {
+    let said = raw.sandbox.unwrap_or_default();
+    let known = Sandbox::default();
+    let sandbox = if said.enabled == Some(false) {
+        Sandbox::open()
+    } else {
+        Sandbox {
+            memory: said.memory.map_or(known.memory, |size| Some(size.0)),
+            descriptors: said.descriptors.or(known.descriptors),
+            processes: said.processes,
+            read: paths(said.read),
+            write: paths(said.write),
+            execute: paths(said.execute),
+            connect: said.connect,
+            unix_sockets: said.unix_sockets.unwrap_or(known.unix_sockets),
+            ..known
+        }
+    };
+    let usual = if built_in {
+        Isolation::InProcess
+    } else {
+        Isolation::Process
+    };
+    Plugin {
+        path: raw.path,
+        sha256: raw.sha256,
+        isolation: raw.isolation.unwrap_or(usual),
+        sandbox,
+    }
+}
+
+/// What to say of a plugin that is neither built in nor a file.
+fn no_path(name: &str) -> (Text, Text) {
+    let message = Text::new(
+        format!("plugins.{name}: `path` is missing, and there is no built-in plugin `{name}`"),
+        format!("plugins.{name}：缺少 `path`，也没有内置插件 `{name}`"),
+    );
+    let help = Text::new(
+        "name the library's file: path = \"libmine.so\"",
+        "请写出动态库的文件：path = \"libmine.so\"",
+    );
+    (message, help)
 }
