@@ -14,9 +14,14 @@
 //!
 //! impl Sink for Crier {
 //!     type Settings = Settings;
+//!     type Parts = Self;
 //!
-//!     fn new(_: Settings, _: Host) -> Result<Self, Problems> {
+//!     fn prepare(_: &Settings, _: &Host) -> Result<Self, Problems> {
 //!         Ok(Self)
+//!     }
+//!
+//!     fn new(parts: Self, _: Host) -> Result<Self, Problems> {
+//!         Ok(parts)
 //!     }
 //!
 //!     async fn deliver(&self, delivery: &Delivery) -> Outcome {
@@ -42,6 +47,7 @@ mod delivery;
 mod event;
 #[doc(hidden)]
 pub mod export;
+mod health;
 mod host;
 pub mod net;
 mod outcome;
@@ -49,16 +55,19 @@ pub mod phone;
 mod probe;
 mod problem;
 pub mod quantity;
+pub mod redact;
 pub mod secret;
 mod sink;
 pub mod state;
 #[cfg(feature = "template")]
 pub mod template;
+pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
 
 pub use delivery::Delivery;
 pub use event::{Event, EventKind, Lead};
+pub use health::Health;
 pub use host::{Host, Level, Tables};
 pub use outcome::{Outcome, OutcomeKind};
 pub use probe::{Probe, Step, Stop};

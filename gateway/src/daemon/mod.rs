@@ -46,9 +46,9 @@ pub struct Daemon {
     lookout: Lookout,
     children: Children,
     outbox: Arc<dyn Outbox>,
-    in_flight: Option<Arc<InFlight>>,
     /// Whether there was no outbox before.
     is_new: bool,
+    in_flight: Option<Arc<InFlight>>,
     stopping: Arc<AtomicBool>,
     patience: Duration,
 }
@@ -207,8 +207,8 @@ impl Daemon {
             lookout,
             children,
             outbox,
-            in_flight,
             is_new,
+            in_flight,
             stopping,
             patience: config.server.shutdown_timeout,
         })

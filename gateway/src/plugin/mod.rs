@@ -7,6 +7,7 @@
 
 mod aliases;
 mod calls;
+pub(crate) mod elf;
 mod events;
 mod file;
 #[allow(unreachable_pub, reason = "`place` passes it on, under its own names")]
@@ -26,6 +27,7 @@ use serde_json::Value;
 
 pub use leadgate_plugin::{Outcome, OutcomeKind};
 
+pub(crate) use self::loader::examiner;
 pub use self::own::Own;
 pub use self::place::{Plugin, Sink};
 pub use self::process::{Children, Status};
@@ -192,6 +194,11 @@ pub enum LoadError {
         /// What does not fit.
         why: String,
     },
+}
+
+/// Looks at a library's file, its folders and links as before it is loaded.
+pub(crate) fn guard(path: &Path) -> Result<(), LoadError> {
+    file::Held::open(path, None).map(drop)
 }
 
 /// All plugins that this process can use, by name.

@@ -1,4 +1,4 @@
-//! One attempt: from the host's call to its one completion.
+//! Attempts: from the host's call to the one completion of each.
 
 use std::ffi::c_void;
 use std::future::Future;
@@ -6,9 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use futures_util::future::{AbortRegistration, Abortable};
 
+use super::flight::{self, Done, Flight};
+use super::read;
 use super::runtime::runtime;
-use super::{read, size_of};
 use crate::{Outcome, Sink, abi};
 
 pub(super) unsafe extern "C" fn deliver<S: Sink>(
@@ -17,81 +19,117 @@ pub(super) unsafe extern "C" fn deliver<S: Sink>(
     done: abi::DoneFn,
     ctx: *mut c_void,
 ) {
-    let done = Done { done, ctx };
-    let started = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: `sink` came from `create` and is destroyed after all attempts are done, so
-        // it is alive; the clone keeps it so for the attempt.
-        let sink = unsafe {
-            Arc::increment_strong_count(sink.cast::<S>());
-            Arc::from_raw(sink.cast::<S>())
-        };
-        // SAFETY: lives until `done`; it is copied here.
-        let delivery = unsafe { read::delivery(delivery) };
-        let runtime = runtime().map_err(|error| error.to_string())?;
-        let attempt = async move {
-            let caught = AssertUnwindSafe(sink.deliver(&delivery))
-                .catch_unwind()
-                .await;
-            // Before `done`: the host may destroy the sink right after it.
-            drop(sink);
-            caught.unwrap_or_else(|_| panicked())
-        };
-        Ok::<_, String>((runtime, attempt))
+    let (flight, registration) = Flight::start(sink, vec![Done { done, ctx }]);
+    let attempt = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: by the contract of `deliver`; the delivery is copied here.
+        let (sink, delivery) = unsafe { (share::<S>(sink), read::delivery(delivery)) };
+        async move { vec![sink.deliver(&delivery).await] }
     }));
-    match started {
-        Ok(Ok((runtime, attempt))) if S::BLOCKING => {
-            let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(attempt)));
-            done.call(&outcome.unwrap_or_else(|_| panicked()));
-        }
-        Ok(Ok((runtime, attempt))) => start(runtime, attempt, done),
-        Ok(Err(why)) => done.call(&Outcome::retry(None, why).rule("runtime")),
-        Err(_) => done.call(&panicked()),
+    match attempt {
+        Ok(attempt) => go::<S>(&flight, attempt, registration),
+        Err(_) => flight.end(|_| panicked()),
     }
 }
 
-fn start(
-    runtime: &tokio::runtime::Runtime,
-    attempt: impl Future<Output = Outcome> + Send + 'static,
-    done: Done,
-) {
-    runtime.spawn(async move {
-        let outcome = attempt.await;
-        done.call(&outcome);
-    });
-}
-
-/// The completion of one attempt. Consumed by its one use.
-struct Done {
+pub(super) unsafe extern "C" fn deliver_batch<S: Sink>(
+    sink: *mut c_void,
+    deliveries: *const *const abi::Delivery,
+    ctxs: *const *mut c_void,
+    count: usize,
     done: abi::DoneFn,
-    ctx: *mut c_void,
+) {
+    if deliveries.is_null() || ctxs.is_null() || count == 0 {
+        return;
+    }
+    // SAFETY: so many of both are valid until we return.
+    let (deliveries, ctxs) = unsafe {
+        (
+            std::slice::from_raw_parts(deliveries, count),
+            std::slice::from_raw_parts(ctxs, count),
+        )
+    };
+    let attempts = ctxs.iter().map(|ctx| Done { done, ctx: *ctx });
+    let (flight, registration) = Flight::start(sink, attempts.collect());
+    let attempt = catch_unwind(AssertUnwindSafe(|| {
+        let deliveries = deliveries.iter();
+        // SAFETY: each lives until its `done`; it is copied here.
+        let deliveries: Vec<_> = deliveries
+            .map(|at| unsafe { read::delivery(*at) })
+            .collect();
+        // SAFETY: as in `deliver`.
+        let sink = unsafe { share::<S>(sink) };
+        async move { sink.deliver_batch(&deliveries).await }
+    }));
+    match attempt {
+        Ok(attempt) => go::<S>(&flight, attempt, registration),
+        Err(_) => flight.end(|_| panicked()),
+    }
 }
 
-// SAFETY: the ABI allows completing from any thread.
-unsafe impl Send for Done {}
+pub(super) unsafe extern "C" fn cancel(sink: *mut c_void, ctx: *mut c_void) {
+    // Nothing may unwind into the host; what cannot be cancelled ends by itself.
+    let _ = catch_unwind(|| flight::cancel(sink, ctx));
+}
 
-impl Done {
-    fn call(self, outcome: &Outcome) {
-        let bytes = |text: &str| abi::Bytes {
-            ptr: text.as_ptr(),
-            len: text.len(),
-        };
-        let outcome = abi::Outcome {
-            struct_size: size_of::<abi::Outcome>(),
-            kind: outcome.kind.number(),
-            retry_after_ms: outcome.retry_after.map_or(-1, |after| {
-                i64::try_from(after.as_millis()).unwrap_or(i64::MAX)
-            }),
-            receipt: bytes(&outcome.receipt),
-            reason: bytes(&outcome.reason),
-            rule: bytes(&outcome.rule),
-            request: bytes(&outcome.request),
-            response: bytes(&outcome.response),
-        };
-        // SAFETY: everything lives until `done` returns; `self` is consumed, so it is called once.
-        unsafe { (self.done)(self.ctx, &raw const outcome) };
+/// The sink, kept alive for an attempt.
+///
+/// # Safety
+///
+/// `sink` came from `create` and is not destroyed yet: that is after all attempts are done.
+unsafe fn share<S: Sink>(sink: *mut c_void) -> Arc<S> {
+    // SAFETY: by the function's contract; `create` made it from an `Arc`.
+    unsafe {
+        Arc::increment_strong_count(sink.cast::<S>());
+        Arc::from_raw(sink.cast::<S>())
+    }
+}
+
+/// Runs a flight's attempts to their end: on this thread if the sink blocks, else on the
+/// library's runtime.
+fn go<S: Sink>(
+    flight: &Arc<Flight>,
+    attempt: impl Future<Output = Vec<Outcome>> + Send + 'static,
+    registration: AbortRegistration,
+) {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            drop(attempt);
+            let why = error.to_string();
+            return flight.end(|_| Outcome::retry(None, why.clone()).rule("runtime"));
+        }
+    };
+    let mine = Arc::clone(flight);
+    let whole = async move {
+        // The attempt and its hold on the sink are dropped in here: before `done`, because the
+        // host may destroy the sink right after it.
+        let caught = AssertUnwindSafe(Abortable::new(attempt, registration))
+            .catch_unwind()
+            .await;
+        match caught {
+            Ok(Ok(outcomes)) => {
+                let given = |at: usize| outcomes.get(at).cloned();
+                mine.end(|at| given(at).unwrap_or_else(|| missing(outcomes.len())));
+            }
+            Ok(Err(_)) => mine.end(|_| flight::cancelled()),
+            Err(_) => mine.end(|_| panicked()),
+        }
+    };
+    if S::BLOCKING {
+        let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(whole)));
+        if ran.is_err() {
+            flight.end(|_| panicked());
+        }
+    } else {
+        runtime.spawn(whole);
     }
 }
 
 fn panicked() -> Outcome {
     Outcome::ambiguous("the plugin panicked").rule("panic")
+}
+
+fn missing(given: usize) -> Outcome {
+    let why = format!("the plugin gave {given} outcomes for more deliveries");
+    Outcome::ambiguous(why).rule("plugin-contract")
 }

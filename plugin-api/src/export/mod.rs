@@ -10,6 +10,8 @@ mod connect;
 mod create;
 mod descriptor;
 mod extension;
+mod flight;
+mod health;
 mod host;
 mod read;
 mod render;

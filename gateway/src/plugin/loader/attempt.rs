@@ -23,7 +23,7 @@ const ABANDONED: isize = 64;
 static CALLS: Calls<Loan> = Calls::new();
 
 impl Sink {
-    /// Makes one attempt. Gives [`OutcomeKind::Ambiguous`] when the plugin did not complete it in
+    /// Makes one attempt. Gives an ambiguous outcome when the plugin did not complete it in
     /// time; a late completion is dropped.
     pub async fn deliver(&self, call: Call) -> Outcome {
         let timeout = call.timeout;
