@@ -23,6 +23,7 @@ pub use leadgate_plugin::{Outcome, OutcomeKind};
 pub use self::loader::{Plugin, Sink};
 pub use self::own::Own;
 use crate::config::{self, Catalogue, Problem, Tables};
+pub use leadgate_plugin::Health;
 
 /// First-party plugins that are linked in only with the Cargo feature of their name.
 const OPTIONAL: &[&str] = &["sql", "nats", "amqp", "kafka"];
