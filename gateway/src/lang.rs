@@ -66,7 +66,7 @@ impl Lang {
 
 /// A text in both languages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Text {
+pub struct Text {
     en: String,
     zh: String,
 }
@@ -123,6 +123,16 @@ impl Text {
 impl<E: Into<String>, Z: Into<String>> From<(E, Z)> for Text {
     fn from((en, zh): (E, Z)) -> Self {
         Self::new(en, zh)
+    }
+}
+
+/// A text that is always the same, in English and Chinese.
+pub type Both = (&'static str, &'static str);
+
+/// In JSON it is English, as all that programs read.
+impl serde::Serialize for Text {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.en)
     }
 }
 

@@ -14,9 +14,14 @@
 //!
 //! impl Sink for Crier {
 //!     type Settings = Settings;
+//!     type Parts = Self;
 //!
-//!     fn new(_: Settings, _: Host) -> Result<Self, Problems> {
+//!     fn prepare(_: &Settings, _: &Host) -> Result<Self, Problems> {
 //!         Ok(Self)
+//!     }
+//!
+//!     fn new(parts: Self, _: Host) -> Result<Self, Problems> {
+//!         Ok(parts)
 //!     }
 //!
 //!     async fn deliver(&self, delivery: &Delivery) -> Outcome {
@@ -31,10 +36,13 @@
 //!
 //! Build it with `crate-type = ["cdylib"]`. The [`abi`] is for other languages; with the
 //! feature `template` there are minijinja templates and conditions over a lead, with the feature
-//! `tls` rustls connections that trust what a merchant named.
+//! `tls` rustls connections that trust what a merchant named, with the feature `child` programs
+//! that are started, watched and sandboxed.
 #![deny(unsafe_code)]
 
 pub mod abi;
+#[cfg(feature = "child")]
+pub mod child;
 mod delivery;
 mod event;
 #[doc(hidden)]
@@ -47,11 +55,13 @@ pub mod phone;
 mod probe;
 mod problem;
 pub mod quantity;
+pub mod redact;
 pub mod secret;
 mod sink;
 pub mod state;
 #[cfg(feature = "template")]
 pub mod template;
+pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use leadgate_plugin::Tables;
-use leadgate_plugin::template::{Engine, Scope};
+use leadgate_plugin::template::{Engine, Scope, TemplateError};
 use serde_json::{Map, Value, json};
 
 const REFERENCE: &str = include_str!("../TEMPLATES.md");
@@ -204,7 +204,8 @@ fn mistakes_are_found_before_any_lead_with_their_place() {
             "name.first",
         ),
     ] {
-        let error = engine.template(text, &Scope::EVENT).err().expect(text);
+        let found = engine.template(text, &Scope::EVENT).err().expect(text);
+        let [error] = found.try_into().expect(text);
         assert_eq!(
             (error.message.as_str(), error.help.as_str()),
             (message, help),
@@ -219,7 +220,8 @@ fn mistakes_are_found_before_any_lead_with_their_place() {
         "{% if %}",
         "{{ 1 + }}",
     ] {
-        let error = engine.template(text, &Scope::EVENT).err().expect(text);
+        let found = engine.template(text, &Scope::EVENT).err().expect(text);
+        let [error] = found.try_into().expect(text);
         assert!(!error.message.is_empty(), "{text}");
     }
 }
@@ -293,12 +295,66 @@ proptest::proptest! {
         if let Ok(template) = engine.template(&text, &Scope::EVENT) {
             let _ = template.value(&engine.event(&event(), "D"));
         } else {
-            let error = engine.template(&text, &Scope::EVENT).err().expect("as before");
-            // A place can always be shown.
-            assert!(error.range.is_none_or(|range| text.get(range).is_some()));
+            let found = engine.template(&text, &Scope::EVENT).err().expect("as before");
+            assert!(!found.is_empty());
+            // A place can always be shown, and is behind the one before.
+            let mut behind = 0;
+            for range in found.into_iter().filter_map(|error| error.range) {
+                assert!(text.get(range.clone()).is_some());
+                assert!(range.start >= behind, "{text}");
+                behind = range.end;
+            }
         }
         if let Ok(condition) = engine.condition(&text) {
             let _ = condition.holds(&event()["lead"], "shop");
         }
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_text_are_told_at_once_and_each_once() {
+    let engine = Engine::new(tables());
+    let places = |text: &'static str, found: Option<Vec<TemplateError>>| -> Vec<&str> {
+        let found = found.expect(text).into_iter();
+        found
+            .map(|error| text.get(error.range.expect(text)).expect(text))
+            .collect()
+    };
+    for (text, wrong) in [
+        // Slips that the engine refuses, in one expression and in several.
+        (
+            "{{ name == “张三” }} {{ city_name && 1 }} {phone}",
+            &["“张三”", "&&", "{phone}"][..],
+        ),
+        ("{{ nmae }} and {{ phnoe | mask }}", &["nmae", "phnoe"]),
+        (
+            "{{ nmae }} and {phone} and %name%",
+            &["nmae", "{phone}", "%name%"],
+        ),
+        ("{{ store_id == '1' }} {{ phone == 1 }}", &["'1'", "1"]),
+        ("{phone}, {name}", &["{phone}", "{name}"]),
+        // One mistake, however many signs it has.
+        ("{{ city_name == 你好，世界 }}", &["你好"]),
+        ("{{ city_name == \\\"x\\\" }}", &["\\"]),
+        ("{{ name }", &["{{"]),
+        ("{{ {name} }}", &["{{ {name} }}"]),
+    ] {
+        let found = engine.template(text, &Scope::EVENT).err();
+        assert_eq!(places(text, found), wrong, "{text}");
+    }
+    for (text, wrong) in [
+        (
+            "store_id = 1 && city_name === '杭州'",
+            &["=", "&&", "==="][..],
+        ),
+        (
+            "citi_name == 'x' or stor_id == 1",
+            &["citi_name", "stor_id"],
+        ),
+        ("store_id == '1' and phone == 1", &["'1'", "1"]),
+        ("{{ store_id == 1 }}", &["{{"]),
+        ("（store_id == 1）", &["（", "）"]),
+    ] {
+        assert_eq!(places(text, engine.condition(text).err()), wrong, "{text}");
     }
 }

@@ -8,6 +8,7 @@ mod amqp;
 mod commands;
 mod configuration;
 mod connect;
+mod crashes;
 mod delivery;
 mod durability;
 mod email;
@@ -16,7 +17,6 @@ mod files;
 mod first_steps;
 mod held;
 mod hostile;
-mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
 mod log;

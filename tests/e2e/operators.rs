@@ -52,7 +52,7 @@ fn dead_letters_are_seen_retried_one_by_one_and_together_or_given_up() {
         .filter(|line| ids.iter().any(|id| line.starts_with(id)));
     assert_eq!((code, rows.count()), (0, 6), "{table}");
     assert!(
-        table.contains("目的地") && table.contains("dead"),
+        table.contains("目的地") && table.contains("死信") && !table.contains("dead"),
         "{table}"
     );
     assert!(!table.contains("13567658911") && !table.contains("张三"));

@@ -101,7 +101,7 @@ fn beyond_its_ceiling_a_source_gets_the_failure_answer_and_is_counted() {
     let line = "leadgate_ingest_requests_total{result=\"quarantine_full\",source=\"shop\"} 7";
     assert!(metrics.contains(line), "{metrics}");
     let (_, _, said) = run(&daemon, &["quarantine", "list"]);
-    assert!(said.contains("7 more were not kept"), "{said}");
+    assert!(said.contains("7 more pushes were not kept"), "{said}");
     assert_eq!(daemon.log().matches("quarantine is full").count(), 1);
     assert_eq!(
         daemon.shop().push(SAMPLE).expect("answered").body,

@@ -233,6 +233,9 @@ fn steady_word(word: &str) -> String {
     if shape == "9999-99-99" {
         return "DATE".to_owned();
     }
+    if shape == "99:99:99+99:99" {
+        return format!("TIME{}", &word[8..]);
+    }
     if matches!(shape.as_str(), "99:99:99" | "99:99:99Z") || shape.starts_with("9999-99-99T") {
         return "TIME".to_owned();
     }

@@ -131,7 +131,7 @@ pub(super) async fn pause(
     if note.chars().count() > PAUSE_NOTE || note.chars().any(char::is_control) {
         let detail = (
             format!("`note` is one line of at most {PAUSE_NOTE} characters"),
-            format!("note 须为一行，最多 {PAUSE_NOTE} 个字符"),
+            format!("`note` 是最多 {PAUSE_NOTE} 个字符的一行"),
         );
         return Err(Problem::new(Kind::BadBody, detail));
     }

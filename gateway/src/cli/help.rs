@@ -58,6 +58,16 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
         "plugin list",
         "列出插件：版本、ABI、来自何处、被哪些目的地使用",
     ),
+    (
+        "plugin new",
+        "生成新插件的项目：可构建、测试通过、可立即投递",
+    ),
+    (
+        "plugin check",
+        "按约定检查已构建的插件，每项测试都在独立进程中进行",
+    ),
+    ("plugin run", "不经守护进程，用已构建的插件投递一条客资"),
+    ("plugin part", "check 与 run 自己启动的部分"),
     ("config", "配置的 JSON Schema"),
     ("config schema", "输出配置的 JSON Schema"),
     ("completions", "输出 shell 补全脚本"),
@@ -111,6 +121,39 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "sink listen",
         "reveal",
         "显示完整的姓名、手机号以及整个请求体",
+    ),
+    ("plugin new", "name", "插件的名字，如 my-erp"),
+    ("plugin new", "lang", "用哪种语言编写：rust、c 或 python"),
+    ("plugin new", "folder", "要创建的文件夹 [默认：与名字相同]"),
+    ("plugin check", "file", "动态库，或 exec 插件所用的程序"),
+    ("plugin check", "name", "其中插件的名字 [默认：唯一的那个]"),
+    (
+        "plugin check",
+        "settings",
+        "含正确设置的 TOML 或 JSON 文件；会向其中的目的地发送上万条测试客资 [默认：由 schema 得出]",
+    ),
+    ("plugin check", "only_failed", "只显示未通过的"),
+    (
+        "plugin check",
+        "in_process",
+        "在本进程中进行，供调试器使用：一旦崩溃即结束",
+    ),
+    ("plugin run", "file", "动态库，或 exec 插件所用的程序"),
+    (
+        "plugin run",
+        "settings",
+        "含目的地设置的 TOML 或 JSON 文件 [默认：无]",
+    ),
+    (
+        "plugin run",
+        "lead",
+        "客资文件，格式与天猫推送相同 [默认：文档中的示例]",
+    ),
+    ("plugin run", "name", "其中插件的名字 [默认：唯一的那个]"),
+    (
+        "plugin run",
+        "timeout",
+        "一次尝试最长多久，如 10s [默认：30s]",
     ),
     ("outbox deliveries", "sink", "只看该目的地"),
     ("outbox deliveries", "state", "只看该状态：{states}"),
@@ -262,15 +305,15 @@ pub(super) fn in_chinese(command: clap::Command) -> clap::Command {
             at(command, path, |command| command.about(about))
         });
     let command = command.mut_subcommand("outbox", super::upkeep::localized);
+    let command = command.mut_subcommand("init", |init| {
+        init.after_help(super::init::kinds_help(Lang::ZhCn))
+    });
     let command = ["sink pause", "sink resume"]
         .into_iter()
         .fold(command, |command, path| {
             let after = "守护进程停止时也可使用：直接写入 outbox.path 目录。";
             at(command, path, |command| command.after_help(after))
         });
-    let command = command.mut_subcommand("init", |init| {
-        init.after_help(super::init::kinds_help(Lang::ZhCn))
-    });
     let command = everywhere(command);
     ARGUMENTS
         .iter()

@@ -16,6 +16,7 @@ mod demo;
 mod figures;
 mod held;
 mod help;
+mod hidden;
 mod init;
 mod leads;
 mod listen;
@@ -126,6 +127,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> ExitCode {
+    if let Some(code) = hidden::run() {
+        return code;
+    }
     // Only fails if someone else was first, and then TLS works as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let lang = usage::lang(std::env::args_os());

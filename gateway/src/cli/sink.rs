@@ -345,7 +345,7 @@ mod tests {
             let lines = table::lines(lang, &SINKS, std::slice::from_ref(&sink), 80);
             let (head, row) = (&lines[0], &lines[1]);
             assert!(head.contains(lang.pick("dead", "死信")), "{head}");
-            assert!(row.ends_with("12345678"), "{row}");
+            assert!(row.contains("  12345678"), "{row}");
             assert!(lines.iter().all(|line| terminal::width(line) <= 80));
         }
     }

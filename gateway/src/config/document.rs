@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -51,8 +51,23 @@ impl Document {
             ..Self::default()
         };
         for path in files(main, problems) {
-            document.add(path, nowhere, problems);
+            document.add(path, nowhere, "", problems);
         }
+        document
+    }
+
+    /// Reads a file that holds nothing but the settings of `sink`, as TOML or as JSON.
+    pub(super) fn settings(
+        file: &Path,
+        sink: &str,
+        plugin: &str,
+        nowhere: &Text,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Self {
+        let at = pointer(&pointer("/sinks", sink), "settings");
+        let root = json!({ "sinks": { sink: { "plugin": plugin, "settings": {} } } });
+        let mut document = Self::of(file, root);
+        document.add(file.to_owned(), nowhere, &at, problems);
         document
     }
 
@@ -65,7 +80,8 @@ impl Document {
         }
     }
 
-    fn add(&mut self, path: PathBuf, nowhere: &Text, problems: &mut Vec<Diagnostic>) {
+    /// Reads a file whose tables are those at `above`.
+    fn add(&mut self, path: PathBuf, nowhere: &Text, above: &str, problems: &mut Vec<Diagnostic>) {
         let text = match encoding::read(&path) {
             Ok(text) => text,
             Err(why) => {
@@ -80,6 +96,13 @@ impl Document {
                 return;
             }
         };
+        if !above.is_empty()
+            && let Ok(object @ Value::Object(_)) = serde_json::from_str(&text)
+        {
+            // Of JSON no places are known.
+            self.put(above, object);
+            return;
+        }
         let file = self.sources.len();
         let (table, errors) = DeTable::parse_recoverable(&text);
         let mut masks = Vec::new();
@@ -90,9 +113,14 @@ impl Document {
             masks: &mut masks,
             problems,
         };
-        let value = reader.table(table.get_ref(), "");
-        // Names defined in a file that is not TOML are still names for others.
-        self.merge(value, added, problems);
+        let value = reader.table(table.get_ref(), above);
+        if above.is_empty() {
+            // Names defined in a file that is not TOML are still names for others.
+            self.merge(value, added, problems);
+        } else {
+            self.put(above, value);
+            self.places.get_mut().extend(added);
+        }
         if !errors.is_empty() {
             self.broken.insert(file);
             // Long texts are as they are; of a line only the signs may be the mistake.
@@ -111,6 +139,12 @@ impl Document {
         let shown = String::from_utf8(shown).unwrap_or_default();
         self.sources.push(Arc::new(Source { path, shown }));
         self.texts.push(text);
+    }
+
+    fn put(&mut self, at: &str, value: Value) {
+        if let Some(place) = self.root.pointer_mut(at) {
+            *place = value;
+        }
     }
 
     /// Adds the tables of one more file: two levels deep (`sinks.crm`), then it is a clash.

@@ -7,6 +7,7 @@
 mod address;
 mod admin_only;
 mod advice;
+mod alone;
 mod build;
 mod diagnostic;
 mod document;
@@ -39,6 +40,7 @@ use serde_json::Value;
 
 pub use admin_only::{AdminTarget, load_admin};
 pub use advice::{CHAT_RATE, CHATS};
+pub use alone::{Alone, load_settings};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use locate::{Untrusted, examine, locate};
 pub use model::*;

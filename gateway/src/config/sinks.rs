@@ -67,7 +67,7 @@ impl Build<'_> {
         let Some(when) = when.as_str().filter(|_| self.document.is_good(at)) else {
             return;
         };
-        if let Err(error) = engine.condition(when) {
+        for error in engine.condition(when).err().unwrap_or_default() {
             let message = Text::new(
                 format!("{}: {}", dotted(at), error.message),
                 format!("{}：{}", dotted(at), error.chinese.message),
@@ -138,7 +138,7 @@ impl Build<'_> {
 
     /// Checks a sink's settings by its plugin's schema, then what is good in them by the plugin
     /// itself. Gives them with their paths made absolute.
-    fn settings(
+    pub(super) fn settings(
         &mut self,
         name: &str,
         plugin: &str,

@@ -45,9 +45,9 @@ pub struct Daemon {
     sweeper: Sweeper,
     lookout: Lookout,
     outbox: Arc<dyn Outbox>,
-    in_flight: Option<Arc<InFlight>>,
     /// Whether there was no outbox before.
     is_new: bool,
+    in_flight: Option<Arc<InFlight>>,
     stopping: Arc<AtomicBool>,
     patience: Duration,
 }
@@ -202,8 +202,8 @@ impl Daemon {
             sweeper,
             lookout,
             outbox,
-            in_flight,
             is_new,
+            in_flight,
             stopping,
             patience: config.server.shutdown_timeout,
         })

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Unavailable;
 use crate::clock::Millis;
+use crate::lang::Text;
 
 /// Problems listed one by one, at most; beyond, they are only counted.
 pub const PROBLEMS_LISTED: usize = 100;
@@ -14,11 +15,11 @@ pub const PROBLEMS_LISTED: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// What is wrong.
-    pub what: String,
+    pub what: Text,
     /// With what, in words; ids, nothing personal.
-    pub key: String,
+    pub key: Text,
     /// What to do about it.
-    pub advice: &'static str,
+    pub advice: Text,
 }
 
 /// What verification found.
@@ -44,11 +45,19 @@ pub struct Verdict {
 
 impl Verdict {
     /// Adds a problem.
-    pub fn problem(&mut self, what: impl Into<String>, key: String, advice: &'static str) {
+    pub fn problem(
+        &mut self,
+        what: impl Into<Text>,
+        key: impl Into<Text>,
+        advice: impl Into<Text>,
+    ) {
         self.found += 1;
         if self.problems.len() < PROBLEMS_LISTED {
-            let what = what.into();
-            self.problems.push(Problem { what, key, advice });
+            self.problems.push(Problem {
+                what: what.into(),
+                key: key.into(),
+                advice: advice.into(),
+            });
         }
     }
 }
@@ -76,11 +85,14 @@ pub struct Salvaged {
 
 impl Salvaged {
     /// Adds a loss.
-    pub fn lose(&mut self, what: impl Into<String>, key: String, advice: &'static str) {
+    pub fn lose(&mut self, what: impl Into<Text>, key: impl Into<Text>, advice: impl Into<Text>) {
         self.lost += 1;
         if self.losses.len() < PROBLEMS_LISTED {
-            let what = what.into();
-            self.losses.push(Problem { what, key, advice });
+            self.losses.push(Problem {
+                what: what.into(),
+                key: key.into(),
+                advice: advice.into(),
+            });
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod aliases;
 mod calls;
+pub(crate) mod elf;
 mod events;
 mod file;
 mod loader;
@@ -18,12 +19,20 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use leadgate_plugin::{Outcome, OutcomeKind};
-
+pub(crate) use self::loader::examiner;
 pub use self::loader::{Plugin, Sink};
 pub use self::own::Own;
 use crate::config::{self, Catalogue, Problem, Tables};
-pub use leadgate_plugin::Health;
+pub use leadgate_plugin::{Health, Outcome, OutcomeKind};
+
+/// Becomes a program of another hand, in the sandbox that `args` say, or gives the reason why
+/// not; see [`leadgate_plugin::child::launch`].
+pub fn launch(args: impl Iterator<Item = std::ffi::OsString>) -> std::io::Error {
+    match loader::close_inherited() {
+        Ok(()) => leadgate_plugin::child::launch(args),
+        Err(error) => error,
+    }
+}
 
 /// First-party plugins that are linked in only with the Cargo feature of their name.
 const OPTIONAL: &[&str] = &["sql", "nats", "amqp", "kafka"];
@@ -160,6 +169,11 @@ pub enum LoadError {
         /// What does not fit.
         why: String,
     },
+}
+
+/// Looks at a library's file, its folders and links as before it is loaded.
+pub(crate) fn guard(path: &Path) -> Result<(), LoadError> {
+    file::Held::open(path, None).map(drop)
 }
 
 /// All plugins that this process can use, by name.

@@ -8,6 +8,7 @@ use leadgate_plugin::template::{Condition, Engine};
 use serde_json::{Value, json};
 
 use super::tokens::{self, Joint};
+use super::told;
 
 /// Parts within parts at most; deeper ones are shown as a whole.
 const DEEPEST: usize = 8;
@@ -41,7 +42,7 @@ pub struct Part {
 /// Explains what the condition `when` says of `lead` (its fields as in an event) from
 /// `source`. The error is a condition that is none.
 pub fn explain(engine: &Engine, when: &str, lead: &Value, source: &str) -> Result<Part, String> {
-    let condition = engine.condition(when).map_err(|error| error.to_string())?;
+    let condition = engine.condition(when).map_err(|mistakes| told(&mistakes))?;
     let asked = Asked {
         engine,
         lead,

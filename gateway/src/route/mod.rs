@@ -7,7 +7,7 @@ mod tokens;
 
 use std::sync::Arc;
 
-use leadgate_plugin::template::{Condition, Engine};
+use leadgate_plugin::template::{Condition, Engine, TemplateError};
 
 pub use self::explain::{Part, Verdict, explain};
 use crate::config::{Sink, Tables};
@@ -33,7 +33,7 @@ impl Routes {
                     .as_deref()
                     .map(|when| engine.condition(when))
                     .transpose()
-                    .map_err(|error| format!("sinks.{name}.when: {error}"))?;
+                    .map_err(|mistakes| format!("sinks.{name}.when: {}", told(&mistakes)))?;
                 Ok((Arc::from(name.as_str()), condition))
             })
             .collect::<Result<_, String>>()?;
@@ -59,6 +59,12 @@ impl Routes {
         };
         self.routes.iter().filter_map(decide).collect()
     }
+}
+
+/// What is wrong with a condition, in a line.
+fn told(mistakes: &[TemplateError]) -> String {
+    let mistakes = mistakes.iter().map(ToString::to_string);
+    mistakes.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -108,7 +114,7 @@ mod tests {
                 value => panic!("{name}: {value}"),
             };
             let when = |value: &str| engine.condition(&format!("{name} == {value}"));
-            let condition = when(same).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let condition = when(same).unwrap_or_else(|error| panic!("{name}: {error:?}"));
             assert!(condition.holds(&lead, "shop").expect(name), "{name}");
             assert!(when(other).is_err(), "{name}");
         }

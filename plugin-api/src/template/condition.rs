@@ -7,7 +7,7 @@ use minijinja::{Environment, Value};
 use serde::Serialize;
 
 use super::guard::Guarded;
-use super::mistake::convert;
+use super::mistake::{convert, each_once};
 use super::{Context, Engine, Scope, TemplateError, expression, scan, slips, trial, types};
 
 /// A compiled condition.
@@ -26,30 +26,39 @@ struct Compiled {
 const NAME: &str = "when";
 
 impl Condition {
-    pub(super) fn new(engine: &Engine, text: &str, scope: &Scope) -> Result<Self, TemplateError> {
+    pub(super) fn new(
+        engine: &Engine,
+        text: &str,
+        scope: &Scope,
+    ) -> Result<Self, Vec<TemplateError>> {
         let used = engine
             .environment
             .compile_expression(text)
             .map(|expression| expression.undeclared_variables(true))
             .map_err(|error| slips::of_condition(text, convert(&error, &Guarded::plain(text))))?;
         let read = expression::of_condition(text);
-        if let Some(read) = &read {
-            types::check_condition(text, read, scope)?;
+        let mut found = match &read {
+            Some(read) => types::check_condition(text, read, scope),
+            None => Vec::new(),
+        };
+        found.extend(scope.check(&scan::condition(text), &used, &engine.tables));
+        if !found.is_empty() {
+            return Err(each_once(found));
         }
-        scope.check(&scan::condition(text), &used, &engine.tables)?;
         // The text is one whole expression, compiled above, so it cannot end the `if` early.
         let guarded = Guarded::condition(text, read.as_ref());
         let text = guarded.within(&(0..text.len()), "{% if (", "\n) %}1{% endif %}");
         let mut environment = engine.environment.clone();
         environment
             .add_template_owned(NAME, text.text().to_owned())
-            .map_err(|error| convert(&error, &text))?;
+            .map_err(|error| vec![convert(&error, &text)])?;
         let compiled = Arc::new(Compiled { environment, text });
         let template = compiled
             .environment
             .get_template(NAME)
-            .map_err(|error| convert(&error, &compiled.text))?;
-        trial::run(&template, &compiled.text, scope, &used, &engine.tables)?;
+            .map_err(|error| vec![convert(&error, &compiled.text)])?;
+        trial::run(&template, &compiled.text, scope, &used, &engine.tables)
+            .map_err(|error| vec![error])?;
         Ok(Self { compiled })
     }
 
@@ -80,7 +89,7 @@ mod tests {
     use super::*;
     use crate::Tables;
 
-    fn condition(text: &str) -> Result<Condition, TemplateError> {
+    fn condition(text: &str) -> Result<Condition, Vec<TemplateError>> {
         Engine::new(Tables::new()).condition(text)
     }
 
@@ -114,11 +123,12 @@ mod tests {
     #[test]
     fn an_unknown_name_is_an_error_with_a_guess() {
         let error = condition("purchase_intension >= 1").err().expect("unknown");
+        let [error] = error.try_into().expect("one mistake");
         assert_eq!(error.message, "unknown field `purchase_intension`");
         assert_eq!(error.help, "did you mean `purchase_intention`?");
         assert_eq!(error.range, Some(0..18));
         let error = condition("store_id == 1 and citi_name == 'x'").err();
-        assert_eq!(error.expect("unknown").range, Some(18..27));
+        assert_eq!(error.expect("unknown")[0].range, Some(18..27));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use minijinja::{Environment, Value};
 use serde_json::Value as Json;
 
 use super::guard::Guarded;
-use super::mistake::{absent, convert};
+use super::mistake::{absent, convert, each_once};
 use super::scan;
 use super::{Context, Engine, Scope, TemplateError, expression, slips, trial, types};
 
@@ -44,15 +44,19 @@ struct Compiled {
 }
 
 impl Template {
-    pub(super) fn new(engine: &Engine, text: &str, scope: &Scope) -> Result<Self, TemplateError> {
+    pub(super) fn new(
+        engine: &Engine,
+        text: &str,
+        scope: &Scope,
+    ) -> Result<Self, Vec<TemplateError>> {
         let written: Arc<str> = text.into();
         if !is_template(text) {
-            return match slips::around(text, scope) {
-                Some(slip) => Err(slip),
-                None => Ok(Self {
-                    written,
-                    shape: Shape::Plain,
-                }),
+            let slips = slips::around(text, scope);
+            let shape = Shape::Plain;
+            return if slips.is_empty() {
+                Ok(Self { written, shape })
+            } else {
+                Err(slips)
             };
         }
         // A value that keeps its type is not written, so it would not be escaped either.
@@ -62,12 +66,14 @@ impl Template {
         let used =
             undeclared(engine, text).map_err(|error| slips::of_template(text, scope, error))?;
         let steps = expression::of_template(text);
-        if let Some(steps) = &steps {
-            types::check_template(text, steps, scope)?;
-        }
-        scope.check(&scan::template(text), &used, &engine.tables)?;
-        if let Some(slip) = slips::around(text, scope) {
-            return Err(slip);
+        let mut found = match &steps {
+            Some(steps) => types::check_template(text, steps, scope),
+            None => Vec::new(),
+        };
+        found.extend(scope.check(&scan::template(text), &used, &engine.tables));
+        found.extend(slips::around(text, scope));
+        if !found.is_empty() {
+            return Err(each_once(found));
         }
         let mut guarded = Guarded::template(text, steps.as_ref());
         let is_expression = inner.is_some();
@@ -75,12 +81,13 @@ impl Template {
             // The expression was compiled as a whole, so it cannot end the `set` early.
             guarded = guarded.within(&range, &format!("{{% set {VALUE} = ("), "\n) %}");
         }
-        let compiled = Arc::new(Compiled::new(engine, guarded)?);
+        let compiled = Arc::new(Compiled::new(engine, guarded).map_err(|error| vec![error])?);
         let template = compiled
             .environment
             .get_template(NAME)
-            .map_err(|error| convert(&error, &compiled.text))?;
-        trial::run(&template, &compiled.text, scope, &used, &engine.tables)?;
+            .map_err(|error| vec![convert(&error, &compiled.text)])?;
+        trial::run(&template, &compiled.text, scope, &used, &engine.tables)
+            .map_err(|error| vec![error])?;
         let shape = if is_expression {
             Shape::Expression(compiled)
         } else {

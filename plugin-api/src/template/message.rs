@@ -41,10 +41,7 @@ impl Form {
         for (name, text) in headers {
             match engine.template(text, &Scope::EVENT) {
                 Ok(template) => compiled.push((name.clone(), template)),
-                Err(error) => {
-                    problems
-                        .push(error.into_problem(&format!("/headers{}", pointer_segment(name))));
-                }
+                Err(mistakes) => problems.extend(super::problems(mistakes, &place(name))),
             }
         }
         let body = match body.map(|body| engine.tree(body)).transpose() {
@@ -63,9 +60,7 @@ impl Form {
 
     /// What the names in templates mean for `delivery`.
     pub fn context(&self, delivery: &Delivery) -> Result<Context, Problem> {
-        let event = serde_json::from_slice(delivery.event_bytes())
-            .map_err(|_| Problem::at("", "the event is not JSON"))?;
-        Ok(self.engine.event(&event, delivery.id()))
+        Ok(self.engine.event(&delivery.json()?, delivery.id()))
     }
 
     /// The message for `delivery`, whose [`Self::context`] is `context`.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use minijinja::{Error, ErrorKind};
 
 use super::guard::Guarded;
-use crate::{Chinese, Problem};
+use crate::{Chinese, Problem, Problems};
 
 /// What is wrong with a template.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +76,30 @@ impl TemplateError {
             .chinese(self.chinese.message, self.chinese.help)
             .range(self.range)
     }
+}
+
+/// Each mistake once, in the order of the text: of those that are about the same place the one
+/// that was found first.
+pub(super) fn each_once(found: Vec<TemplateError>) -> Vec<TemplateError> {
+    let mut once: Vec<TemplateError> = Vec::with_capacity(found.len());
+    for error in found {
+        let is_told = once.iter().any(|told| match (&told.range, &error.range) {
+            (Some(one), Some(other)) => one.start < other.end && other.start < one.end,
+            _ => told.message == error.message,
+        });
+        if !is_told {
+            once.push(error);
+        }
+    }
+    once.sort_by_key(|error| error.range.as_ref().map_or(usize::MAX, |range| range.start));
+    once
+}
+
+/// The mistakes of a text as problems of the settings, in which the text is at the JSON pointer
+/// `above`.
+pub fn problems(mistakes: Vec<TemplateError>, above: &str) -> Problems {
+    let mistakes = mistakes.into_iter();
+    mistakes.map(|one| one.into_problem(above)).collect()
 }
 
 /// What a filter of ours has to say.

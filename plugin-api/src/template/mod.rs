@@ -40,7 +40,7 @@ use serde_json::Value as Json;
 pub use condition::Condition;
 pub use leaf::Template;
 pub use message::{Form, Message};
-pub use mistake::TemplateError;
+pub use mistake::{TemplateError, problems};
 pub use scope::Scope;
 pub use tree::Tree;
 pub use watched::Asked;
@@ -108,23 +108,25 @@ impl Engine {
     }
 
     /// Compiles a condition over a lead such as `store_id == 437763404 and city_name != none`.
-    pub fn condition(&self, text: &str) -> Result<Condition, TemplateError> {
+    /// What is wrong with it comes all at once, in the order of the text.
+    pub fn condition(&self, text: &str) -> Result<Condition, Vec<TemplateError>> {
         Condition::new(self, text, &Scope::CONDITION)
     }
 
     /// Compiles a condition over other names.
-    pub fn condition_in(&self, text: &str, scope: &Scope) -> Result<Condition, TemplateError> {
+    pub fn condition_in(&self, text: &str, scope: &Scope) -> Result<Condition, Vec<TemplateError>> {
         Condition::new(self, text, scope)
     }
 
-    /// Compiles one text as a template.
-    pub fn template(&self, text: &str, scope: &Scope) -> Result<Template, TemplateError> {
+    /// Compiles one text as a template. What is wrong with it comes all at once, in the order of
+    /// the text.
+    pub fn template(&self, text: &str, scope: &Scope) -> Result<Template, Vec<TemplateError>> {
         Template::new(self, text, scope)
     }
 
-    /// Looks at a text that is no template for what was meant as one, such as `{name}`.
-    pub fn plain(&self, text: &str, scope: &Scope) -> Result<(), TemplateError> {
-        slips::around(text, scope).map_or(Ok(()), Err)
+    /// What in a text that is no template was meant as one, such as `{name}`.
+    pub fn plain(&self, text: &str, scope: &Scope) -> Vec<TemplateError> {
+        slips::around(text, scope)
     }
 
     /// Compiles every text in `value` as a template over an event. Each error says by its

@@ -237,27 +237,29 @@ impl Scope {
         names
     }
 
-    /// Refuses what does not exist. `used` are the undeclared names as the engine's parser
+    /// What does not exist. `used` are the undeclared names as the engine's parser
     /// sees them, dotted; `words` say where they are.
     pub(super) fn check(
         &self,
         words: &[Word<'_>],
         used: &HashSet<String>,
         tables: &Tables,
-    ) -> Result<(), TemplateError> {
+    ) -> Vec<TemplateError> {
+        let mut found = Vec::new();
         let roots: HashSet<&str> = used.iter().map(|path| root(path)).collect();
         for word in words {
-            match word.role {
-                Role::Filter => check_filter(word, tables)?,
-                Role::Test => refuse_unknown("test", word, TESTS.into_iter())?,
+            let checked = match word.role {
+                Role::Filter => check_filter(word, tables),
+                Role::Test => refuse_unknown("test", word, TESTS.into_iter()),
                 Role::Function if roots.contains(word.text) => {
-                    refuse_unknown("function", word, FUNCTIONS.into_iter())?;
+                    refuse_unknown("function", word, FUNCTIONS.into_iter())
                 }
                 Role::Name if roots.contains(word.text) => {
-                    self.check_path(word.path, Some(word.range.start), tables)?;
+                    self.check_path(word.path, Some(word.range.start), tables)
                 }
-                Role::Function | Role::Name => {}
-            }
+                Role::Function | Role::Name => Ok(()),
+            };
+            found.extend(checked.err());
         }
         // Whatever the words did not show; in a stable order.
         let used: BTreeSet<&String> = used.iter().collect();
@@ -266,10 +268,11 @@ impl Scope {
                 let word = words
                     .iter()
                     .find(|word| word.path.starts_with(path.as_str()));
-                self.check_path(path, word.map(|word| word.range.start), tables)?;
+                let at = word.map(|word| word.range.start);
+                found.extend(self.check_path(path, at, tables).err());
             }
         }
-        Ok(())
+        found
     }
 
     fn unknown_field(
@@ -507,7 +510,8 @@ mod tests {
                 "did you mean `steps`?",
             ),
         ] {
-            let error = engine.template(bad, &scope).err().expect(bad);
+            let found = engine.template(bad, &scope).err().expect(bad);
+            let [error] = found.try_into().expect(bad);
             assert_eq!(
                 (error.message.as_str(), error.help.as_str()),
                 (message, help)

@@ -87,9 +87,12 @@ impl Compiler<'_> {
             Json::String(text) => match self.engine.template(text, self.scope) {
                 Ok(template) if template.is_plain() => Node::Plain(value.clone()),
                 Ok(template) => Node::Text(Box::new(template)),
-                Err(mut problem) => {
-                    problem.path.clone_from(&self.path);
-                    self.problems.push(problem);
+                Err(mistakes) => {
+                    let path = &self.path;
+                    self.problems.extend(mistakes.into_iter().map(|mut one| {
+                        one.path.clone_from(path);
+                        one
+                    }));
                     Node::Plain(Json::Null)
                 }
             },

@@ -4,8 +4,8 @@
 //! A text is one mailbox, whatever a lead puts into its name: the address is what stands in
 //! the last `<…>`. No error shows what the text was.
 
-use leadgate_plugin::Problem;
-use leadgate_plugin::template::{Context, Engine, Scope, Template};
+use leadgate_plugin::template::{self, Context, Engine, Scope, Template};
+use leadgate_plugin::{Problem, Problems};
 use lettre::Address;
 use serde_json::Value;
 
@@ -34,10 +34,10 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn new(text: &str, at: String, engine: &Engine) -> Result<Self, Problem> {
+    pub(crate) fn new(text: &str, at: String, engine: &Engine) -> Result<Self, Problems> {
         let template = engine
             .template(text, &Scope::EVENT)
-            .map_err(|error| error.into_problem(&at))?;
+            .map_err(|mistakes| template::problems(mistakes, &at))?;
         if template.is_plain() {
             read(text).ok_or_else(|| problem(&at))?;
         }

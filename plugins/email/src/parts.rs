@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use leadgate_plugin::template::{Context, Engine, Scope, Template};
+use leadgate_plugin::template::{self, Context, Engine, Scope, Template};
 use leadgate_plugin::{Delivery, Host, Problem, Problems, Secret, net};
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ const TEXT_ZH: &str = include_str!("texts/zh-CN.txt");
 const TEXT_EN: &str = include_str!("texts/en.txt");
 
 /// What every letter has in common.
-pub(crate) struct Parts {
+pub struct Parts {
     engine: Engine,
     pub(crate) server: Server,
     pub(crate) from: Mailbox,
@@ -115,8 +115,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn take<T>(&mut self, read: Result<T, Problem>) -> Option<T> {
-        read.map_err(|problem| self.problems.push(problem)).ok()
+    fn take<T>(&mut self, read: Result<T, impl Into<Problems>>) -> Option<T> {
+        self.problems.keep(read)
     }
 
     fn slots(&mut self, texts: &[String], at: &str) -> Vec<Slot> {
@@ -130,7 +130,7 @@ impl Reader<'_> {
 
     fn template(&mut self, text: &str, at: &str, engine: &Engine) -> Option<Template> {
         let template = engine.template(text, &Scope::EVENT);
-        self.take(template.map_err(|error| error.into_problem(at)))
+        self.take(template.map_err(|mistakes| template::problems(mistakes, at)))
     }
 
     fn host(&mut self, settings: &Settings) {

@@ -3,7 +3,7 @@
 //! Promises that whatever a lead says stays a text in a cell of its own. Rows end with CR LF
 //! and cells never hold a CR, so that the end of a row is always known from the bytes alone.
 
-use leadgate_plugin::template::{Engine, Scope, Template};
+use leadgate_plugin::template::{self, Engine, Scope, Template};
 use leadgate_plugin::{Delivery, Host, Problem, Problems};
 
 use crate::settings::{Column, Delimiter};
@@ -48,8 +48,9 @@ impl Table {
             }
             match engine.template(&column.value, &Scope::EVENT) {
                 Ok(cell) => cells.push(cell),
-                Err(error) => {
-                    problems.push(error.into_problem(&format!("/columns/{at}/value")));
+                Err(mistakes) => {
+                    let place = format!("/columns/{at}/value");
+                    problems.extend(template::problems(mistakes, &place));
                 }
             }
         }
@@ -69,7 +70,7 @@ impl Table {
 
     /// The row of a lead.
     pub(crate) fn row(&self, delivery: &Delivery) -> Result<Vec<u8>, Problem> {
-        let event = crate::event(delivery)?;
+        let event = delivery.json()?;
         let context = self.engine.event(&event, delivery.id());
         let texts = self.cells.iter().enumerate().map(|(at, cell)| {
             let text = cell.text(&context);

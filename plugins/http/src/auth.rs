@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use leadgate_plugin::template::{Engine, Template};
-use leadgate_plugin::{Host, Problem, Secret, pointer_segment};
+use leadgate_plugin::template::{self, Engine, Template};
+use leadgate_plugin::{Problem, Problems, Secret, pointer_segment};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
@@ -77,7 +77,7 @@ struct Reader<'a> {
 }
 
 /// Checks `auth` and makes what it describes.
-pub(crate) fn build(auth: &Auth, engine: &Engine, host: &Host) -> Result<Proof, Vec<Problem>> {
+pub(crate) fn build(auth: &Auth, engine: &Engine) -> Result<Proof, Vec<Problem>> {
     let Some(kind) = auth.kind else {
         let help = "such as { kind = \"bearer\", token = \"env:NAME\" }";
         return Err(vec![Problem::at("/auth", "`auth` needs `kind`").help(help)]);
@@ -89,7 +89,7 @@ pub(crate) fn build(auth: &Auth, engine: &Engine, host: &Host) -> Result<Proof, 
         problems: Vec::new(),
     };
     reader.refuse_foreign();
-    let proof = reader.proof(host);
+    let proof = reader.proof();
     match proof {
         Some(proof) if reader.problems.is_empty() => Ok(proof),
         _ => Err(reader.problems),
@@ -201,11 +201,12 @@ impl Reader<'_> {
         value.cloned()
     }
 
-    fn take<T>(&mut self, read: Result<T, Problem>) -> Option<T> {
-        read.map_err(|problem| self.problems.push(problem)).ok()
+    fn take<T>(&mut self, read: Result<T, impl Into<Problems>>) -> Option<T> {
+        read.map_err(|found| self.problems.extend(found.into()))
+            .ok()
     }
 
-    fn proof(&mut self, host: &Host) -> Option<Proof> {
+    fn proof(&mut self) -> Option<Proof> {
         let auth = self.auth;
         match self.kind {
             AuthKind::None => Some(Proof::None),
@@ -238,7 +239,7 @@ impl Reader<'_> {
                     self.need("value", auth.value.as_ref())?,
                 ))
             }
-            _ => self.fetched(host),
+            _ => self.fetched(),
         }
     }
 
@@ -247,7 +248,7 @@ impl Reader<'_> {
         self.take(name.map_err(|_| Problem::at(format!("/auth/{key}"), "not a header name")))
     }
 
-    fn fetched(&mut self, host: &Host) -> Option<Proof> {
+    fn fetched(&mut self) -> Option<Proof> {
         let auth = self.auth;
         let url = self.need("token_url", auth.token_url.as_ref());
         let url = url.and_then(|text| self.url(&text));
@@ -271,7 +272,9 @@ impl Reader<'_> {
             None => None,
             Some(text) => {
                 let compiled = self.engine.condition_in(text, &SCOPE);
-                self.take(compiled.map_err(|error| error.into_problem("/auth/ok_when")))
+                self.take(
+                    compiled.map_err(|mistakes| template::problems(mistakes, "/auth/ok_when")),
+                )
             }
         };
         if auth.token_query.is_some() && auth.token_body.is_some() {
@@ -301,10 +304,7 @@ impl Reader<'_> {
             expires_in: expires_in?,
             lifetime: auth.lifetime.map_or(LIFETIME, |given| given.0),
         };
-        Some(Proof::Token(
-            Box::new(Tokens::new(fetch, host.clone())),
-            carrier,
-        ))
+        Some(Proof::Token(Box::new(Tokens::new(fetch)), carrier))
     }
 
     fn url(&mut self, text: &str) -> Option<Url> {
@@ -321,7 +321,9 @@ impl Reader<'_> {
 
     fn template(&mut self, key: &str, text: &str) -> Option<Template> {
         let compiled = self.engine.template(text, &SCOPE);
-        self.take(compiled.map_err(|error| error.into_problem(&format!("/auth/{key}"))))
+        self.take(
+            compiled.map_err(|mistakes| template::problems(mistakes, &format!("/auth/{key}"))),
+        )
     }
 
     /// The form of an OAuth 2 grant.

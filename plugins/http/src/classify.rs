@@ -19,7 +19,7 @@
 
 use std::time::SystemTime;
 
-use leadgate_plugin::template::{Condition, Engine, Template};
+use leadgate_plugin::template::{self, Condition, Engine, Template};
 use leadgate_plugin::{Outcome, Problem};
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -61,7 +61,9 @@ impl Rules {
                 }
                 engine
                     .template(text, &SCOPE)
-                    .map_err(|error| problems.push(error.into_problem(&format!("{at}/{key}"))))
+                    .map_err(|mistakes| {
+                        problems.extend(template::problems(mistakes, &format!("{at}/{key}")));
+                    })
                     .ok()
             };
             let delivered = rule.outcome == Verdict::Delivered;
@@ -88,7 +90,9 @@ impl Rules {
                     after,
                     reason,
                 }),
-                Err(error) => problems.push(error.into_problem(&format!("{at}/when"))),
+                Err(mistakes) => {
+                    problems.extend(template::problems(mistakes, &format!("{at}/when")));
+                }
             }
         }
         if problems.is_empty() {

@@ -158,7 +158,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn take<T>(&mut self, read: Result<T, Vec<Problem>>) -> Option<T> {
+    fn take<T>(&mut self, read: Result<T, impl IntoIterator<Item = Problem>>) -> Option<T> {
         read.map_err(|problems| self.problems.extend(problems)).ok()
     }
 
@@ -186,7 +186,7 @@ impl Reader<'_> {
         };
         if !url.starts_with('/') {
             let read = Endpoint::new(url, self.engine, self.scope);
-            return self.take(read.map_err(|problem| vec![problem]));
+            return self.take(read);
         }
         let Some(base) = written.base else {
             let problem = Problem::at("/url", NO_BASE);
@@ -196,13 +196,15 @@ impl Reader<'_> {
         };
         let base = base.trim_end_matches('/');
         let read = Endpoint::new(&format!("{base}{url}"), self.engine, self.scope);
-        let read = read.map_err(|mut problem| {
-            // As far as it is in what the step says.
-            problem.range = problem.range.and_then(|range| {
-                let start = range.start.checked_sub(base.len())?;
-                Some(start..range.end - base.len())
-            });
-            vec![problem]
+        // As far as it is in what the step says.
+        let read = read.map_err(|problems| {
+            problems.into_iter().map(|mut problem| {
+                problem.range = problem.range.and_then(|range| {
+                    let start = range.start.checked_sub(base.len())?;
+                    Some(start..range.end - base.len())
+                });
+                problem
+            })
         });
         self.take(read)
     }
@@ -212,7 +214,7 @@ impl Reader<'_> {
         for (name, value) in given {
             let at = format!("/query{}", pointer_segment(name));
             let slot = Slot::new(value, &at, self.engine, self.scope);
-            if let Some(slot) = self.take(slot.map_err(|problem| vec![problem])) {
+            if let Some(slot) = self.take(slot) {
                 query.push((name.clone(), slot));
             }
         }
@@ -233,7 +235,7 @@ impl Reader<'_> {
                 continue;
             }
             let slot = Slot::new(value, &at, self.engine, self.scope);
-            let Some(slot) = self.take(slot.map_err(|problem| vec![problem])) else {
+            let Some(slot) = self.take(slot) else {
                 continue;
             };
             if let Slot::Fixed(secret) = &slot

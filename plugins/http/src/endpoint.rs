@@ -4,8 +4,8 @@
 //! expressions; what those give is percent-encoded, and can neither leave its place in the path
 //! nor begin another parameter.
 
-use leadgate_plugin::Problem;
-use leadgate_plugin::template::{Context, Engine, Scope, Template};
+use leadgate_plugin::template::{self, Context, Engine, Scope, Template, TemplateError};
+use leadgate_plugin::{Problem, Problems};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
@@ -101,7 +101,7 @@ pub(crate) fn has_template(text: &str) -> bool {
 }
 
 impl Endpoint {
-    pub(crate) fn new(text: &str, engine: &Engine, scope: &Scope) -> Result<Self, Problem> {
+    pub(crate) fn new(text: &str, engine: &Engine, scope: &Scope) -> Result<Self, Problems> {
         let authority = text.find("://").map_or(0, |at| at + 3);
         let end = text[authority..]
             .find(['/', '?', '#', '\\'])
@@ -115,7 +115,8 @@ impl Endpoint {
                 "a lead must not choose where it is sent: a template in scheme, host or port",
             )
             .help(help)
-            .range(Some(0..end)));
+            .range(Some(0..end))
+            .into());
         }
         let base = absolute(origin, "/url")?;
         let mut query = Vec::new();
@@ -128,10 +129,9 @@ impl Endpoint {
                 continue;
             };
             if literal.contains(['#', '\\']) {
-                return Err(Problem::at(
-                    "/url",
-                    "neither `#` nor `\\` belongs into this URL",
-                ));
+                return Err(
+                    Problem::at("/url", "neither `#` nor `\\` belongs into this URL").into(),
+                );
             }
             let mut literal = literal.as_str();
             if !in_query {
@@ -282,40 +282,58 @@ fn value(template: &Template, context: &Context) -> Result<Option<String>, Probl
 }
 
 /// Splits `text`, which begins `moved` bytes into the setting, into literals and expressions.
-fn pieces(text: &str, moved: usize, engine: &Engine, scope: &Scope) -> Result<Vec<Piece>, Problem> {
+fn pieces(
+    text: &str,
+    moved: usize,
+    engine: &Engine,
+    scope: &Scope,
+) -> Result<Vec<Piece>, Problems> {
     let mut pieces = Vec::new();
+    let mut problems = Problems::default();
     let mut at = 0;
     while let Some(opening) = text[at..].find("{{").map(|found| at + found) {
-        let literal = plain(&text[at..opening], moved + at, engine, scope)?;
-        pieces.push(Piece::Literal(literal));
-        let (template, end) = expression(&text[opening..], engine, scope).map_err(|error| {
-            let range = error
-                .range
-                .clone()
-                .map(|range| moved + opening + range.start..moved + opening + range.end);
-            error.into_problem("/url").range(range)
-        })?;
-        pieces.push(Piece::Value(template));
-        at = opening + end;
+        let literal = &text[at..opening];
+        problems.extend(plain(literal, moved + at, engine, scope));
+        pieces.push(Piece::Literal(literal.to_owned()));
+        match expression(&text[opening..], engine, scope) {
+            Ok((template, end)) => {
+                pieces.push(Piece::Value(template));
+                at = opening + end;
+            }
+            // Where it ends is anybody's guess.
+            Err(mistakes) => {
+                problems.extend(placed(mistakes, moved + opening));
+                return Err(problems);
+            }
+        }
     }
-    let literal = plain(&text[at..], moved + at, engine, scope)?;
-    pieces.push(Piece::Literal(literal));
-    Ok(pieces)
+    problems.extend(plain(&text[at..], moved + at, engine, scope));
+    pieces.push(Piece::Literal(text[at..].to_owned()));
+    problems.into_result(pieces)
 }
 
-fn plain(text: &str, moved: usize, engine: &Engine, scope: &Scope) -> Result<String, Problem> {
-    if let Err(error) = engine.plain(text, scope) {
-        let range = error.range.clone();
-        let range = range.map(|range| moved + range.start..moved + range.end);
-        return Err(error.into_problem("/url").range(range));
-    }
-    match ["{%", "{#"].iter().find_map(|opening| text.find(opening)) {
-        Some(at) => Err(
+/// Mistakes of a text that begins `moved` bytes into the setting.
+fn placed(mistakes: Vec<TemplateError>, moved: usize) -> impl Iterator<Item = Problem> {
+    let problems = template::problems(mistakes, "/url");
+    problems.into_iter().map(move |problem| {
+        let range = problem.range.clone();
+        problem.range(range.map(|range| moved + range.start..moved + range.end))
+    })
+}
+
+/// What is wrong with the text between expressions.
+fn plain(text: &str, moved: usize, engine: &Engine, scope: &Scope) -> Problems {
+    let mut problems: Problems = placed(engine.plain(text, scope), moved).collect();
+    let openings = ["{%", "{#"];
+    if problems.is_empty()
+        && let Some(at) = openings.iter().find_map(|opening| text.find(opening))
+    {
+        problems.push(
             Problem::at("/url", "only `{{ expressions }}` may stand in a URL")
                 .range(Some(moved + at..moved + at + 2)),
-        ),
-        None => Ok(text.to_owned()),
+        );
     }
+    problems
 }
 
 /// The expression that `text` begins with, and where it ends: at the first `}}` that leaves a
@@ -324,17 +342,17 @@ fn expression(
     text: &str,
     engine: &Engine,
     scope: &Scope,
-) -> Result<(Template, usize), leadgate_plugin::template::TemplateError> {
+) -> Result<(Template, usize), Vec<TemplateError>> {
     let mut first = None;
     for (at, closing) in text.match_indices("}}") {
         let end = at + closing.len();
         match engine.template(&text[..end], scope) {
             Ok(template) => return Ok((template, end)),
-            Err(error) => first = first.or(Some(error)),
+            Err(mistakes) => first = first.or(Some(mistakes)),
         }
     }
     match first {
-        Some(error) => Err(error),
+        Some(mistakes) => Err(mistakes),
         None => engine
             .template(text, scope)
             .map(|template| (template, text.len())),
@@ -370,11 +388,22 @@ mod tests {
 
     use super::*;
 
+    fn problem(text: &str) -> Problem {
+        let engine = Engine::new(Tables::new());
+        let found = Endpoint::new(text, &engine, &Scope::EVENT)
+            .err()
+            .expect(text);
+        let mut found = found.into_iter();
+        let problem = found.next().expect(text);
+        assert_eq!(found.next(), None, "{text}");
+        problem
+    }
+
     fn target(url: &str, name: &str) -> Result<Target, Problem> {
         let engine = Engine::new(Tables::new());
         let context = engine.event(&json!({"lead": {"name": name, "other": {}}}), "D");
-        Endpoint::new(url, &engine, &Scope::EVENT)
-            .and_then(|endpoint| endpoint.target(&context, &[]))
+        let endpoint = Endpoint::new(url, &engine, &Scope::EVENT).map_err(|_| problem(url))?;
+        endpoint.target(&context, &[])
     }
 
     #[test]
@@ -421,9 +450,7 @@ mod tests {
             "https://crm{% if name %}x{% endif %}.example/",
             "https://{{ name }}@crm.example/",
         ] {
-            let problem = Endpoint::new(text, &engine, &Scope::EVENT)
-                .err()
-                .expect(text);
+            let problem = problem(text);
             assert!(
                 problem.message.contains("must not choose"),
                 "{text}: {problem}"
@@ -446,16 +473,17 @@ mod tests {
             ("https://crm.example/l/{record_id}", 22..33),
             ("https://crm.example/l/{{ record_id }}?p={phone}", 40..47),
         ] {
-            let problem = Endpoint::new(text, &engine, &Scope::EVENT)
-                .err()
-                .expect(text);
+            let problem = problem(text);
             assert!(problem.help.contains("{{ "), "{problem:?}");
             assert_eq!(problem.range, Some(place), "{text}");
         }
-        let problem = Endpoint::new("https://crm.example/l/{{ nmae }}", &engine, &Scope::EVENT)
-            .err()
-            .expect("unknown");
+        let problem = problem("https://crm.example/l/{{ nmae }}");
         assert_eq!(problem.range, Some(25..29));
+        let both = "https://crm.example/l/{record_id}?p={phone}&n={{ nmae }}";
+        let found = Endpoint::new(both, &engine, &Scope::EVENT).err();
+        let places = found.expect("three").into_iter().map(|one| one.range);
+        let places: Vec<_> = places.flatten().map(|range| &both[range]).collect();
+        assert_eq!(places, ["{record_id}", "{phone}", "nmae"]);
     }
 
     #[test]

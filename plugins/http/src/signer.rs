@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use leadgate_plugin::template::{Context, Engine, Scope, Template};
+use leadgate_plugin::template::{self, Context, Engine, Scope, Template};
 use leadgate_plugin::{Problem, Secret};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -221,7 +221,7 @@ fn generic(
 ) -> Option<Generic> {
     let message = engine
         .template(given.message.as_deref().unwrap_or("{{ body }}"), &MESSAGE)
-        .map_err(|error| problems.push(error.into_problem("/sign/message")))
+        .map_err(|mistakes| problems.extend(template::problems(mistakes, "/sign/message")))
         .ok();
     let mut name = |key: &str, text: &String| {
         let read = HeaderName::from_bytes(text.as_bytes());

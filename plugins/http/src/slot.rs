@@ -1,7 +1,7 @@
 //! Slots: values of headers and query parameters, each a secret or a template over the lead.
 
-use leadgate_plugin::template::{Context, Engine, Scope, Template};
-use leadgate_plugin::{Chinese, Problem, Secret};
+use leadgate_plugin::template::{self, Context, Engine, Scope, Template};
+use leadgate_plugin::{Chinese, Problem, Problems, Secret};
 
 use crate::endpoint::has_template;
 
@@ -18,37 +18,18 @@ impl Slot {
         at: &str,
         engine: &Engine,
         scope: &Scope,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, Problems> {
         if !has_template(given.expose()) {
             return Ok(Self::Fixed(given.clone()));
         }
         engine
             .template(given.expose(), scope)
             .map(Self::Template)
-            .map_err(|error| {
-                // A secret from elsewhere may look like a template by chance: no word of it is
-                // quoted. One that is written in the file is shown there.
-                let mut problem = error.into_problem(at);
-                let end = problem.message.find(['`', ':']);
-                problem
-                    .message
-                    .truncate(end.unwrap_or(problem.message.len()));
-                let what = match problem.message.trim_end() {
-                    "" => "a mistake",
-                    what => what,
-                };
-                problem.message = format!("{what} in this template");
-                let chinese = std::mem::take(&mut problem.chinese.message);
-                let end = chinese.find(['`', '：']).unwrap_or(chinese.len());
-                let chinese = format!("此模板有误：{}", chinese[..end].trim_end());
-                problem.chinese = Box::new(Chinese {
-                    message: chinese,
-                    help: String::new(),
-                });
-                if !problem.help.starts_with("did you mean") {
-                    problem.help.clear();
-                }
-                problem
+            // A secret from elsewhere may look like a template by chance: no word of it is quoted.
+            // One that is written in the file is shown there.
+            .map_err(|mistakes| {
+                let problems = template::problems(mistakes, at);
+                problems.into_iter().map(unquoted).collect()
             })
     }
 
@@ -66,6 +47,30 @@ impl Slot {
                 .map_err(|error| error.into_problem(at)),
         }
     }
+}
+
+/// The same without a word of the text it is about.
+fn unquoted(mut problem: Problem) -> Problem {
+    let end = problem.message.find(['`', ':']);
+    problem
+        .message
+        .truncate(end.unwrap_or(problem.message.len()));
+    let what = match problem.message.trim_end() {
+        "" => "a mistake",
+        what => what,
+    };
+    problem.message = format!("{what} in this template");
+    let chinese = std::mem::take(&mut problem.chinese.message);
+    let end = chinese.find(['`', '：']).unwrap_or(chinese.len());
+    let chinese = format!("此模板有误：{}", chinese[..end].trim_end());
+    problem.chinese = Box::new(Chinese {
+        message: chinese,
+        help: String::new(),
+    });
+    if !problem.help.starts_with("did you mean") {
+        problem.help.clear();
+    }
+    problem
 }
 
 #[cfg(test)]
@@ -96,7 +101,10 @@ mod tests {
             &Scope::EVENT,
         )
         .err()
-        .expect("unknown");
+        .expect("unknown")
+        .into_iter()
+        .next()
+        .expect("one mistake");
         assert_eq!(
             problem.to_string(),
             "settings.headers.x: unknown field in this template"

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use leadgate_plugin::abi::JOURNAL_MAX;
-use leadgate_plugin::template::{Condition, Context, Engine, Scope, Template};
+use leadgate_plugin::template::{self, Condition, Context, Engine, Scope, Template};
 use leadgate_plugin::{Problem, pointer_segment};
 use reqwest::Method;
 use serde_json::{Map, Value};
@@ -76,13 +76,14 @@ impl Step {
         let rules = rules.map_err(|found| problems.extend(found)).ok();
         let when = given.when.as_ref().map(|written| {
             let condition = engine.condition_in(written, scope);
-            let condition = condition.map_err(|error| error.into_problem("/when"));
+            let condition = condition
+                .map_err(|mistakes| problems.extend(template::problems(mistakes, "/when")));
             condition.map(|condition| When {
                 condition,
                 written: written.clone(),
             })
         });
-        let when = when.transpose().map_err(|found| problems.push(found)).ok();
+        let when = when.transpose().ok();
         let mut extract = Vec::new();
         for (name, text) in &given.extract {
             let at = format!("/extract{}", pointer_segment(name));
@@ -92,7 +93,7 @@ impl Step {
             }
             match engine.template(text, &answer::SCOPE) {
                 Ok(template) => extract.push((name.clone(), template)),
-                Err(error) => problems.push(error.into_problem(&at)),
+                Err(mistakes) => problems.extend(template::problems(mistakes, &at)),
             }
         }
         match (draft, rules, when) {

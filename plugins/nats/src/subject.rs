@@ -3,7 +3,7 @@
 //! A lead fills a token, and never makes two of one: what it says may not have a dot, a
 //! wildcard or white space in it, so it cannot choose another place in the hierarchy.
 
-use leadgate_plugin::template::{Context, Engine, Scope, Template};
+use leadgate_plugin::template::{self, Context, Engine, Scope, Template};
 use leadgate_plugin::{Problem, Problems};
 
 /// Longest subject, in bytes. Servers take 4096 for the whole line that it stands in.
@@ -31,12 +31,13 @@ impl Subject {
                     }
                     tokens.push(template);
                 }
-                Err(error) => {
-                    let mut problem = error.into_problem(AT);
-                    let inner = problem.range.take();
-                    problem.range =
-                        Some(inner.map_or(whole, |inner| start + inner.start..start + inner.end));
-                    problems.push(problem);
+                Err(mistakes) => {
+                    let found = template::problems(mistakes, AT).into_iter();
+                    problems.extend(found.map(|mut problem| {
+                        let inner = problem.range.take();
+                        let inner = inner.map(|inner| start + inner.start..start + inner.end);
+                        problem.range(Some(inner.unwrap_or_else(|| whole.clone())))
+                    }));
                 }
             }
         }

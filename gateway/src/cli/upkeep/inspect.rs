@@ -50,11 +50,23 @@ fn print_problems(global: &Global, problems: &[Problem], found: u64) {
     if global.json {
         return;
     }
+    let lang = global.lang();
     for problem in problems {
-        outln!("- {}: {}; {}", problem.key, problem.what, problem.advice);
+        let [key, what, advice] =
+            [&problem.key, &problem.what, &problem.advice].map(|text| text.pick(lang));
+        outln!(
+            "- {}",
+            lang.pick(
+                format!("{key}: {what}; {advice}"),
+                format!("{key}：{what}；{advice}"),
+            )
+        );
     }
     let more = found.saturating_sub(problems.len() as u64);
     if more > 0 {
-        outln!("- {} {more}", global.lang().pick("and more:", "其余："));
+        outln!(
+            "- {}",
+            lang.pick(format!("and {more} more"), format!("其余 {more} 项"))
+        );
     }
 }

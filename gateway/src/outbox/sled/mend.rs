@@ -21,15 +21,24 @@ use super::survey::sink_at;
 use super::whole::gather;
 use super::words::words;
 use crate::clock::{Clock, SystemClock};
+use crate::lang::{Both, Text};
 use crate::outbox::{
     Budget, Delivery, DeliveryId, LeadId, QuarantineCount, QuarantineId, Salvaged, State, Totals,
 };
 use crate::seal::SealError;
 
-const LOST: &str = "it is lost; if a backup or the sender has it, bring it in from there";
-const ORPHAN: &str = "look at the lead and decide whether its sink still needs it";
-const AGAIN: &str =
-    "its sink gets the lead under the same delivery id, perhaps not for the first time";
+const LOST: Both = (
+    "it is lost; if a backup or the sender has it, bring it in from there",
+    "已丢失；若备份或发送方仍有，请从那里取回",
+);
+const ORPHAN: Both = (
+    "look at the lead and decide whether its sink still needs it",
+    "请查看该客资，判断目的地是否仍需要它",
+);
+const AGAIN: Both = (
+    "its sink gets the lead under the same delivery id, perhaps not for the first time",
+    "目的地会以同一投递编号收到该客资，可能不是第一次",
+);
 
 /// Makes the tree sound, and gives how many leads there were by its counts as they were found.
 /// Stops at a record that is sealed with a key it was not given.
@@ -83,13 +92,13 @@ struct Mend<'a> {
 }
 
 impl Mend<'_> {
-    fn lose(&mut self, what: impl Into<String>, key: &[u8], advice: &'static str) {
+    fn lose(&mut self, what: impl Into<Text>, key: &[u8], advice: Both) {
         let key = words(key, &self.reader.sinks);
         self.saved.lose(what, key, advice);
     }
 
     /// Removes a record with all its parts, and says so.
-    fn drop_record(&mut self, what: impl Into<String>, name: &[u8]) -> Result<(), Fault> {
+    fn drop_record(&mut self, what: impl Into<Text>, name: &[u8]) -> Result<(), Fault> {
         for key in self.reader.tree.scan_prefix(name).keys() {
             self.reader.tree.remove(key?)?;
         }
@@ -110,7 +119,7 @@ impl Mend<'_> {
             let (Some(id), Some(revision), Some(lead), true) =
                 (id, revision, lead, whole.contiguous)
             else {
-                return self.drop_record("its record is damaged", &whole.name);
+                return self.drop_record(("its record is damaged", "记录受损"), &whole.name);
             };
             if self.last_lead != Some(id) {
                 self.totals.leads += 1;
@@ -152,7 +161,7 @@ impl Mend<'_> {
                 .as_deref()
                 .and_then(|bytes| record::decode::<QuarantineRecord<'_>>(bytes).ok());
             let (Some(id), Some(quarantined), true) = (id, quarantined, whole.contiguous) else {
-                return self.drop_record("its record is damaged", &whole.name);
+                return self.drop_record(("its record is damaged", "记录受损"), &whole.name);
             };
             self.totals.in_quarantine += 1;
             self.saved.quarantined += 1;
@@ -217,7 +226,14 @@ impl Mend<'_> {
             let sealed = record::seal(&reader.vault, key::WAITING, &delivery);
             reader.tree.insert(key.as_slice(), sealed)?;
             self.saved.again += 1;
-            self.lose("its state is lost: it waits again", &key, AGAIN);
+            self.lose(
+                (
+                    "its state is lost: it waits again",
+                    "状态丢失：重新等待投递",
+                ),
+                &key,
+                AGAIN,
+            );
         }
         Ok(())
     }
@@ -250,7 +266,7 @@ impl Mend<'_> {
                 let id = key::delivery_at_end(&key);
                 let (Some(id), Some(sink), Some(delivery)) = (id, sink_at(&key, 1), delivery)
                 else {
-                    self.drop_record("its record is damaged", &key)?;
+                    self.drop_record(("its record is damaged", "记录受损"), &key)?;
                     continue;
                 };
                 self.delivery(room, &key, id, sink, delivery)?;
@@ -270,7 +286,7 @@ impl Mend<'_> {
         let tree = &self.reader.tree;
         let order = key::order(delivery.lead, sink, delivery.revision);
         if !tree.contains_key(key::lead(delivery.lead, delivery.revision, 0))? {
-            return self.drop_record("its lead is lost", key);
+            return self.drop_record(("its lead is lost", "其客资已丢失"), key);
         }
         if tree.contains_key(&order)? || group::room_of(&delivery.state) != room {
             // An older state of what stands elsewhere.
@@ -320,7 +336,11 @@ impl Mend<'_> {
                 let mark = key::unrouted(id);
                 self.reader.tree.insert(mark, b"".as_slice())?;
                 self.totals.unrouted += 1;
-                self.lose("no delivery of it is left", &key, ORPHAN);
+                self.lose(
+                    ("no delivery of it is left", "它的投递已全部丢失"),
+                    &key,
+                    ORPHAN,
+                );
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ use super::index::Tag;
 use super::key;
 use super::vault::Vault;
 use crate::clock::Millis;
+use crate::lang::Text;
 use crate::outbox::{
     Arrival, Delivery, LeadId, QuarantineId, SinkTotals, StoredLead, StoredQuarantinedPush,
     Timekeeping, Totals,
@@ -34,6 +35,18 @@ pub(super) enum Unreadable {
     Damaged,
     #[error(transparent)]
     Sealed(#[from] SealError),
+}
+
+/// Why it cannot be read, in both languages; what encryption says stays as it is.
+pub(super) fn in_words(error: &Unreadable) -> Text {
+    let zh = match error {
+        Unreadable::Newer(version) => {
+            format!("记录的版本为 {version}，此 leadgate 最高只能读取版本 {VERSION}")
+        }
+        Unreadable::Damaged => "记录受损".to_owned(),
+        Unreadable::Sealed(sealed) => format!("无法解密：{sealed}"),
+    };
+    Text::new(error.to_string(), zh)
 }
 
 /// Encodes `record` with its version.

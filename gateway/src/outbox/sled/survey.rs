@@ -13,12 +13,26 @@ use super::record::{self, IdentityRecord, LeadRecord, QuarantineRecord, Unreadab
 use super::whole::{Whole, gather};
 use super::words::words;
 use super::{engine, group};
+use crate::lang::{Both, Text};
 use crate::outbox::{Delivery, DeliveryId, LeadId, QuarantineId, State, Totals, Verdict};
 use crate::seal::SealError;
 
-const REPAIR: &str = "`leadgate outbox salvage` rebuilds this";
-const RESTORE: &str = "restore a backup, or save the rest with `leadgate outbox salvage`";
-const KEY: &str = "add the missing key to outbox.key";
+pub(super) const REPAIR: Both = (
+    "`leadgate outbox salvage` rebuilds this",
+    "`leadgate outbox salvage` 可重建",
+);
+pub(super) const RESTORE: Both = (
+    "restore a backup, or save the rest with `leadgate outbox salvage`",
+    "请恢复备份，或用 `leadgate outbox salvage` 抢救其余部分",
+);
+const KEY: Both = (
+    "add the missing key to outbox.key",
+    "请把缺少的密钥加入 outbox.key",
+);
+const NEWER: Both = (
+    "use the newer leadgate that wrote it",
+    "请使用写入它的较新版本 leadgate",
+);
 
 /// Checks everything.
 pub(super) fn survey(reader: &Reader, verdict: &mut Verdict) {
@@ -28,28 +42,29 @@ pub(super) fn survey(reader: &Reader, verdict: &mut Verdict) {
         counted: Totals::default(),
         last_lead: None,
     };
-    let rooms: [(&str, Check<'_>); 5] = [
-        ("deliveries", Survey::deliveries),
-        ("index entries", Survey::indexes),
-        ("leads", Survey::leads),
-        ("quarantine", Survey::quarantined_pushes),
-        ("counts", Survey::totals),
+    let rooms: [(Both, Check<'_>); 5] = [
+        (("deliveries", "投递"), Survey::deliveries),
+        (("index entries", "索引项"), Survey::indexes),
+        (("leads", "客资"), Survey::leads),
+        (("quarantine", "隔离区"), Survey::quarantined_pushes),
+        (("counts", "计数"), Survey::totals),
     ];
     for (name, check) in rooms {
         match engine::guarded(|| check(&mut survey)) {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => {
-                survey
-                    .verdict
-                    .problem(format!("page: {fault}"), name.to_owned(), RESTORE);
+                survey.verdict.problem(page(&fault), name, RESTORE);
             }
             Err(panic) => {
-                survey
-                    .verdict
-                    .problem(format!("page: {panic}"), name.to_owned(), RESTORE);
+                survey.verdict.problem(page(&panic), name, RESTORE);
             }
         }
     }
+}
+
+/// What the store or a panic says of a page stays as it is.
+fn page(why: &impl std::fmt::Display) -> Text {
+    Text::new(format!("page: {why}"), format!("页：{why}"))
 }
 
 type Check<'a> = fn(&mut Survey<'a>) -> Result<(), Fault>;
@@ -63,7 +78,7 @@ struct Survey<'a> {
 }
 
 impl Survey<'_> {
-    fn bad(&mut self, what: impl Into<String>, key: &[u8], advice: &'static str) {
+    fn bad(&mut self, what: impl Into<Text>, key: &[u8], advice: Both) {
         let key = words(key, &self.reader.sinks);
         self.verdict.problem(what, key, advice);
     }
@@ -71,10 +86,10 @@ impl Survey<'_> {
     fn unreadable(&mut self, error: &Unreadable, key: &[u8]) {
         let advice = match error {
             Unreadable::Sealed(SealError::UnknownKey(_)) => KEY,
-            Unreadable::Newer(_) => "use the newer leadgate that wrote it",
+            Unreadable::Newer(_) => NEWER,
             _ => RESTORE,
         };
-        self.bad(error.to_string(), key, advice);
+        self.bad(record::in_words(error), key, advice);
     }
 
     fn has(&self, key: &[u8]) -> Result<bool, Fault> {
@@ -112,34 +127,60 @@ impl Survey<'_> {
 
     fn delivery(&mut self, room: u8, key: &[u8], delivery: &Delivery) -> Result<(), Fault> {
         let (Some(id), Some(number)) = (key::delivery_at_end(key), sink_at(key, 1)) else {
-            self.bad("a key that is no delivery", key, RESTORE);
+            self.bad(
+                ("a key that is no delivery", "键不属于任何投递"),
+                key,
+                RESTORE,
+            );
             return Ok(());
         };
         let sinks = &self.reader.sinks;
         let known = sinks.by_number.get(&number);
         if known.is_none_or(|sink| *sink.name != *delivery.sink) {
-            self.bad("its sink is another than its key says", key, REPAIR);
+            self.bad(
+                (
+                    "its sink is another than its key says",
+                    "目的地与键所示不符",
+                ),
+                key,
+                REPAIR,
+            );
         }
         if group::room_of(&delivery.state) != room {
-            self.bad("it is not where its state belongs", key, REPAIR);
+            self.bad(
+                ("it is not where its state belongs", "不在其状态应在之处"),
+                key,
+                REPAIR,
+            );
         }
         for other in [key::WAITING, key::DONE, key::DEAD] {
             if other != room && self.has(&key::delivery(other, number, id))? {
-                self.bad("it is in two places", key, REPAIR);
+                self.bad(("it is in two places", "同时存在于两处"), key, REPAIR);
             }
         }
         if let State::Waiting { due_at } = delivery.state {
             let queue = key::queue(delivery);
             if !self.has(&key::due(number, queue, due_at, id))? {
-                self.bad("it waits and is not in the due index", key, REPAIR);
+                self.bad(
+                    (
+                        "it waits and is not in the due index",
+                        "在等待，但不在到期索引中",
+                    ),
+                    key,
+                    REPAIR,
+                );
             }
         }
         let order = key::order(delivery.lead, number, delivery.revision);
         if self.reader.tree.get(order)?.as_deref() != Some(id.0.as_bytes()) {
-            self.bad("the lead's order does not name it", key, REPAIR);
+            self.bad(
+                ("the lead's order does not name it", "客资的顺序中没有它"),
+                key,
+                REPAIR,
+            );
         }
         if !self.has(&key::lead(delivery.lead, delivery.revision, 0))? {
-            self.bad("its lead is not there", key, RESTORE);
+            self.bad(("its lead is not there", "其客资不存在"), key, RESTORE);
         }
         let sink = self.counted.sinks.entry(delivery.sink.clone()).or_default();
         group::count(sink, delivery, 1);
@@ -165,7 +206,11 @@ impl Survey<'_> {
                 None => false,
             };
             if !right {
-                self.bad("no delivery is due then", &key, REPAIR);
+                self.bad(
+                    ("no delivery is due then", "该时刻没有到期的投递"),
+                    &key,
+                    REPAIR,
+                );
             }
         }
         for entry in self.reader.tree.scan_prefix(b"o") {
@@ -181,7 +226,11 @@ impl Survey<'_> {
                 }
             }
             if !right {
-                self.bad("it names no delivery of that lead", &key, REPAIR);
+                self.bad(
+                    ("it names no delivery of that lead", "所指不是该客资的投递"),
+                    &key,
+                    REPAIR,
+                );
             }
         }
         for entry in self.reader.tree.scan_prefix(b"i").keys() {
@@ -191,7 +240,11 @@ impl Survey<'_> {
                 None => false,
             };
             if !there {
-                self.bad("it names a lead that is not there", &key, REPAIR);
+                self.bad(
+                    ("it names a lead that is not there", "所指的客资不存在"),
+                    &key,
+                    REPAIR,
+                );
             }
         }
         for entry in self.reader.tree.scan_prefix([key::UNROUTED]).keys() {
@@ -205,7 +258,11 @@ impl Survey<'_> {
                 None => false,
             };
             if !right {
-                self.bad("it has a delivery, or is not there", &key, REPAIR);
+                self.bad(
+                    ("it has a delivery, or is not there", "它有投递，或不存在"),
+                    &key,
+                    REPAIR,
+                );
             }
         }
         let reader = self.reader;
@@ -217,7 +274,11 @@ impl Survey<'_> {
                 _ => key::lead_revisions(LeadId(id)),
             };
             if !self.has_under(&named)? {
-                self.bad("it names what is not there", &key::entry(&tag, id), REPAIR);
+                self.bad(
+                    ("it names what is not there", "所指之物不存在"),
+                    &key::entry(&tag, id),
+                    REPAIR,
+                );
             }
         }
         Ok(())
@@ -231,18 +292,26 @@ impl Survey<'_> {
     fn lead(&mut self, whole: &Whole) -> Result<(), Fault> {
         let id = key::id_after_room(&whole.name).map(LeadId);
         let (Some(id), Some(revision)) = (id, sink_at(&whole.name, 17)) else {
-            self.bad("a key that is no lead", &whole.name, RESTORE);
+            self.bad(
+                ("a key that is no lead", "键不属于任何客资"),
+                &whole.name,
+                RESTORE,
+            );
             return Ok(());
         };
         let before = self.last_lead.filter(|(last, _)| *last == id);
         self.verdict.leads += u64::from(before.is_none());
         self.verdict.revisions += 1;
         if revision != before.map_or(0, |(_, number)| number) + 1 {
-            self.bad("an earlier revision is not there", &whole.name, RESTORE);
+            self.bad(
+                ("an earlier revision is not there", "缺少更早的版本"),
+                &whole.name,
+                RESTORE,
+            );
         }
         self.last_lead = Some((id, revision));
         if !whole.contiguous {
-            self.bad("a part is missing", &whole.name, RESTORE);
+            self.bad(("a part is missing", "缺少一部分"), &whole.name, RESTORE);
             return Ok(());
         }
         let plain = match self.reader.vault.unseal(key::LEAD, &whole.bytes) {
@@ -263,12 +332,19 @@ impl Survey<'_> {
         let known = known.and_then(|bytes| IdentityRecord::decode(&bytes).ok());
         let identity = key::tag(key::IDENTITY, &lead.identity);
         if known.is_none_or(|known| known.newest < revision) || !self.names(&identity, id.0)? {
-            self.bad("its identity does not lead to it", &whole.name, REPAIR);
+            self.bad(
+                ("its identity does not lead to it", "其身份索引未指向它"),
+                &whole.name,
+                REPAIR,
+            );
         }
         for tag in &lead.finds {
             if !self.names(tag, id.0)? {
                 self.bad(
-                    "it cannot be found by one of its values",
+                    (
+                        "it cannot be found by one of its values",
+                        "无法按它的某个值找到它",
+                    ),
                     &whole.name,
                     REPAIR,
                 );
@@ -282,7 +358,7 @@ impl Survey<'_> {
         gather(&reader.tree, key::QUARANTINE, |whole| {
             self.verdict.quarantined += 1;
             if !whole.contiguous {
-                self.bad("a part is missing", &whole.name, RESTORE);
+                self.bad(("a part is missing", "缺少一部分"), &whole.name, RESTORE);
                 return Ok(());
             }
             let read = reader.vault.unseal(key::QUARANTINE, &whole.bytes);
@@ -295,7 +371,11 @@ impl Survey<'_> {
                     let tag = key::tag(key::FINGERPRINT, &fingerprint);
                     let id = key::id_after_room(&whole.name).unwrap_or_default();
                     if !self.names(&tag, id)? {
-                        self.bad("its fingerprint is not known", &whole.name, REPAIR);
+                        self.bad(
+                            ("its fingerprint is not known", "其指纹未登记"),
+                            &whole.name,
+                            REPAIR,
+                        );
                     }
                 }
                 Err(error) => self.unreadable(&error, &whole.name),
@@ -306,14 +386,14 @@ impl Survey<'_> {
 
     fn totals(&mut self) -> Result<(), Fault> {
         let totals = self.reader.totals()?;
-        self.total("leads", totals.leads, self.verdict.leads);
+        self.total(("leads", "客资"), totals.leads, self.verdict.leads);
         self.total(
-            "pushes in quarantine",
+            ("pushes in quarantine", "隔离中的推送"),
             totals.in_quarantine,
             self.verdict.quarantined,
         );
         self.total(
-            "leads that no sink wanted",
+            ("leads that no sink wanted", "没有目的地要的客资"),
             totals.unrouted,
             self.counted.unrouted,
         );
@@ -326,24 +406,39 @@ impl Survey<'_> {
         for name in names {
             let said = totals.sinks.get(&name).cloned().unwrap_or_default();
             let counted = self.counted.sinks.get(&name).cloned().unwrap_or_default();
-            for (what, said, counted) in [
-                ("waiting", said.waiting, counted.waiting),
-                ("retrying", said.retrying, counted.retrying),
-                ("behind", said.behind, counted.behind),
-                ("dead", said.dead_letters(), counted.dead_letters()),
+            for ((en, zh), said, counted) in [
+                (("waiting", "等待中"), said.waiting, counted.waiting),
+                (("retrying", "重试中"), said.retrying, counted.retrying),
+                (("behind", "等待前版"), said.behind, counted.behind),
+                (
+                    ("dead", "死信"),
+                    said.dead_letters(),
+                    counted.dead_letters(),
+                ),
             ] {
-                self.total(&format!("{what} deliveries of sink {name}"), said, counted);
+                let what = (
+                    format!("{en} deliveries of sink {name}"),
+                    format!("目的地 {name} 的{zh}投递"),
+                );
+                self.total(what, said, counted);
             }
         }
         Ok(())
     }
 
-    fn total(&mut self, what: &str, said: u64, counted: u64) {
+    fn total(&mut self, what: impl Into<Text>, said: u64, counted: u64) {
         if said != counted {
-            let key = format!("count of {what}");
+            let (en, zh) = what.into().both();
+            let key = (format!("count of {en}"), format!("{zh}的计数"));
             let advice = if counted < said { RESTORE } else { REPAIR };
-            self.verdict
-                .problem(format!("says {said}, there are {counted}"), key, advice);
+            self.verdict.problem(
+                (
+                    format!("says {said}, there are {counted}"),
+                    format!("记为 {said}，实有 {counted}"),
+                ),
+                key,
+                advice,
+            );
         }
     }
 }

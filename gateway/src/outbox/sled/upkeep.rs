@@ -13,16 +13,19 @@ use super::list::Reader;
 use super::log::Log;
 use super::open::{FORMAT, register};
 use super::recover::{Recovered, recover};
+use super::survey::{REPAIR, RESTORE};
 use super::vault::Vault;
 use super::words::words;
 use super::{OpenError, closed, engine, judge, key, mark, mend, survey};
+use crate::lang::{Both, Text, counted};
 use crate::outbox::{Salvaged, Unavailable, UpkeepError, Verdict};
 use crate::seal::OutboxKey;
 
-const RESTORE: &str = "restore a backup, or save the rest with `leadgate outbox salvage`";
-const REPAIR: &str = "`leadgate outbox salvage` rebuilds this";
-const LOST: &str = "what lay there is lost, or stands as it was before: look for ended deliveries that wait \
-    again and for leads that were erased";
+const LOST: Both = (
+    "what lay there is lost, or stands as it was before: look for ended deliveries that wait \
+     again and for leads that were erased",
+    "此处的内容已丢失或回到之前的状态：请检查是否有已结束的投递重新等待，以及本已抹除的客资",
+);
 
 /// Reads every record of the store in `path` and checks every invariant. Writes nothing that
 /// an ordinary start would not write; nothing at all if the log is damaged.
@@ -46,7 +49,7 @@ pub fn verify(path: &Path, keys: &[OutboxKey], cache: usize) -> Result<Verdict, 
             let place = tempfile::tempdir_in(parent.parent().unwrap_or(&parent))?;
             build(&place.path().join("store"), |tree| {
                 let recovered = recover(&log, tree)?;
-                verdict.problem(why, "the store".to_owned(), RESTORE);
+                verdict.problem(Text::plain(why), ("the store", "存储"), RESTORE);
                 name(&recovered, |what, key| verdict.problem(what, key, RESTORE));
                 check(tree, path, keys, &mut verdict)
             })?;
@@ -64,15 +67,18 @@ fn check(
 ) -> Result<(), UpkeepError> {
     if tree.get(key::INDEX_KEY).ok().flatten().is_none() {
         verdict.problem(
-            "it is not there",
+            ("it is not there", "不存在"),
             words(key::INDEX_KEY, &no_sinks()),
             RESTORE,
         );
     }
     let index = Index::open(tree).map(|(index, _)| index);
     let index = index.unwrap_or_else(|fault| {
-        let what = format!("it cannot be read: {fault}");
-        verdict.problem(what, "the index".to_owned(), REPAIR);
+        let what = (
+            format!("it cannot be read: {fault}"),
+            format!("无法读取：{fault}"),
+        );
+        verdict.problem(what, ("the index", "索引"), REPAIR);
         Index::empty()
     });
     let reader = reader(tree, keys, index)?;
@@ -80,8 +86,11 @@ fn check(
         && let Some(missing) = mark::missing(path, &totals)
     {
         verdict.problem(
-            judge::missing(missing),
-            "the newest commits".to_owned(),
+            (
+                judge::missing(missing),
+                format!("有 {missing} 次已确认的推送不在其中"),
+            ),
+            ("the newest commits", "最新的提交"),
             RESTORE,
         );
     }
@@ -101,9 +110,12 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
             .map_err(|error| Unavailable(error.to_string()))?;
         if tree.get(key::INDEX_KEY).ok().flatten().is_none() {
             saved.lose(
-                "a new one was made",
+                ("a new one was made", "已新建一个"),
                 words(key::INDEX_KEY, &no_sinks()),
-                "leads of before are not found by phone, and their re-pushes are taken as new",
+                (
+                    "leads of before are not found by phone, and their re-pushes are taken as new",
+                    "此前的客资无法按手机号找到，再次推送会当作新客资",
+                ),
             );
         }
         let reader = reader(tree, keys, Index::empty())?;
@@ -117,8 +129,11 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
             saved.missing_leads = Some(said.saturating_sub(saved.leads));
         } else {
             saved.lose(
-                "how many leads are missing is not known",
-                "counts".to_owned(),
+                (
+                    "how many leads are missing is not known",
+                    "缺失多少客资无从得知",
+                ),
+                ("counts", "计数"),
                 LOST,
             );
         }
@@ -160,30 +175,45 @@ fn no_sinks() -> super::group::Sinks {
 }
 
 /// Names everything that a recovery missed.
-fn name(recovered: &Recovered, mut each: impl FnMut(&str, String)) {
+fn name(recovered: &Recovered, mut each: impl FnMut(Both, Text)) {
     for damage in &recovered.damage {
         each(
-            "page: no record can be read there",
-            format!("file db, bytes {} to {}", damage.from, damage.to),
+            (
+                "page: no record can be read there",
+                "页：此处无法读出任何记录",
+            ),
+            Text::new(
+                format!("file db, bytes {} to {}", damage.from, damage.to),
+                format!("文件 db 第 {} 至 {} 字节", damage.from, damage.to),
+            ),
         );
     }
     if recovered.strays > 0 {
         each(
-            "page: what they belong to is gone",
-            format!("{} changes", recovered.strays),
+            (
+                "page: what they belong to is gone",
+                "页：它们所属之物已不在",
+            ),
+            Text::new(
+                counted(recovered.strays, "change", "changes"),
+                format!("{} 处变更", recovered.strays),
+            ),
         );
     }
     let sinks = no_sinks();
     for gap in &recovered.gaps {
         let to = if gap.high.is_empty() {
-            "the end".to_owned()
+            Text::new("the end", "末尾")
         } else {
             words(&gap.high, &sinks)
         };
-        let from = words(&gap.low, &sinks);
+        let (from, to) = (words(&gap.low, &sinks).both(), to.both());
         each(
-            "page: a range of records is gone",
-            format!("from {from} to {to}"),
+            ("page: a range of records is gone", "页：一段记录已丢失"),
+            Text::new(
+                format!("from {} to {}", from.0, to.0),
+                format!("从{}到{}", from.1, to.1),
+            ),
         );
     }
 }

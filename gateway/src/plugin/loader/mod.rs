@@ -11,8 +11,10 @@ mod attempt;
 mod batch;
 mod create;
 mod descriptor;
+pub(crate) mod examiner;
 mod extension;
 mod host;
+mod inherited;
 mod loan;
 mod outcome;
 mod report;
@@ -26,6 +28,7 @@ use std::path::Path;
 use leadgate_plugin::abi;
 
 pub use self::descriptor::Plugin;
+pub(super) use self::inherited::close as close_inherited;
 pub use self::sink::Sink;
 use super::LoadError;
 use super::file::Held;
@@ -36,6 +39,7 @@ pub(super) fn linked() -> Result<Vec<Plugin>, LoadError> {
         ("http", leadgate_sink_http::leadgate_plugin_http),
         ("file", leadgate_sink_file::leadgate_plugin_file),
         ("email", leadgate_sink_email::leadgate_plugin_email),
+        ("exec", leadgate_sink_exec::leadgate_plugin_exec),
         #[cfg(feature = "nats")]
         ("nats", leadgate_sink_nats::leadgate_plugin_nats),
         #[cfg(feature = "amqp")]

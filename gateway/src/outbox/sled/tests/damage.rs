@@ -239,7 +239,7 @@ async fn verification_names_every_kind_of_disorder() {
         "its lead is not there",
         "says 300, there are 299",
     ] {
-        let named = |problem: &crate::outbox::Problem| problem.what.contains(part);
+        let named = |problem: &crate::outbox::Problem| problem.what.to_string().contains(part);
         assert!(
             verdict.problems.iter().any(named),
             "{part}: {:?}",
@@ -251,8 +251,11 @@ async fn verification_names_every_kind_of_disorder() {
     assert_eq!((saved.leads, saved.missing_leads), (LEADS - 1, Some(1)));
     assert_eq!((saved.deliveries, saved.again), (LEADS - 1, 1));
     let again = "its state is lost: it waits again";
-    let named = saved.losses.iter().find(|loss| loss.what == again);
-    let named = named.expect("named").key.clone();
+    let named = saved
+        .losses
+        .iter()
+        .find(|loss| loss.what.to_string() == again);
+    let named = named.expect("named").key.to_string();
     let verdict = verify(&to, &[], 16 << 20).expect("verifies");
     assert_eq!((verdict.found, verdict.waiting), (0, LEADS - 1));
     let db = engine::open(&store, 16 << 20).expect("opens");

@@ -1,4 +1,4 @@
-//! `leadgate plugin`: the plugins that sinks can use.
+//! `leadgate plugin list`: the plugins that sinks can use.
 //!
 //! A plugin that cannot be used is listed with the reason, not an end of the list. No secret
 //! is resolved for it, and no sink's settings are looked at.
@@ -8,11 +8,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Subcommand;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{FAILED, Global, fail, finish, out};
+use super::super::{FAILED, Global, check, fail, finish, out};
 use crate::config::{self, Catalogue, Problem, Purpose, Tables};
 use crate::lang::Lang;
 use crate::plugin::Plugins;
@@ -21,14 +20,7 @@ use crate::terminal::width;
 /// How wide lines are.
 const WIDTH: usize = 80;
 
-#[derive(Subcommand)]
-pub(super) enum Command {
-    /// List the plugins: version, ABI, where each is from, and which sinks use it
-    List,
-}
-
-pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
-    let Command::List = command;
+pub(super) fn run(global: &Global) -> ExitCode {
     finish(list(global))
 }
 
@@ -62,10 +54,10 @@ fn list(global: &Global) -> Result<(), ExitCode> {
         failures: BTreeMap::new(),
     };
     // Without a configuration only the built-in ones are there to list.
-    let file = super::check::located(global)?;
+    let file = check::located(global)?;
     let (mut libraries, mut used) = (BTreeMap::new(), BTreeMap::<String, Vec<String>>::new());
     if global.config.is_some() || file.exists() {
-        let config = super::check::load_for(Purpose::Plugins, global, &mut patient)?;
+        let config = check::load_for(Purpose::Plugins, global, &mut patient)?;
         libraries = config.plugins;
         for (sink, of) in config.sinks {
             used.entry(of.plugin).or_default().push(sink);

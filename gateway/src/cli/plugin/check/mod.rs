@@ -1,0 +1,391 @@
+//! `leadgate plugin check`: whether a built library keeps to the contract.
+//!
+//! A battery of tests, each in a child process of its own with a time limit, so that a library
+//! that crashes in one is still judged by the others. What reaches the plugin's destination is
+//! not judged: there may be none.
+
+mod battery;
+mod made_up;
+mod verdict;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use self::battery::{BATTERY, Test};
+use self::verdict::{Status, Verdict};
+use super::super::{BAD_CONFIG, FAILED, Global, fail};
+use super::part::child::{self, Ending, Ran};
+use super::part::told::{Both, Line, Request};
+use super::part::{self, Part, person};
+use super::subject::{self, Library, Subject};
+use crate::config;
+
+/// How long an attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+#[derive(clap::Args)]
+pub(in super::super) struct Args {
+    /// The library, or a program for the exec plugin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Name of the plugin in it [default: the only one]
+    #[arg(long, value_name = "NAME", value_parser = subject::name)]
+    name: Option<String>,
+    /// TOML or JSON file with good settings; thousands of test leads go where they say [default:
+    /// made up from the schema]
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Show only what is not well
+    #[arg(long)]
+    only_failed: bool,
+    /// Do it in this process, for a debugger: the first crash ends it
+    #[arg(long)]
+    in_process: bool,
+}
+
+pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
+    match check(global, args) {
+        Ok(verdict) => {
+            verdict.print(global, args.only_failed);
+            if verdict.conforms() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(FAILED)
+            }
+        }
+        Err(code) => code,
+    }
+}
+
+fn check(global: &Global, args: &Args) -> Result<Verdict, ExitCode> {
+    let lang = global.lang();
+    let library = match Subject::read(global, &args.file)? {
+        Subject::Library(library) => library,
+        Subject::Program(path) => {
+            let why = Both::new("it is no library", "不是动态库");
+            return Err(subject::unusable(lang, &path, &why));
+        }
+    };
+    let folder = part::folder().map_err(|error| fail(error, FAILED))?;
+    let mut battery = Battery {
+        verdict: Verdict::of(&library),
+        folder: folder.path().to_owned(),
+        hidden: person::hidden(),
+        in_process: args.in_process,
+        leaks: Vec::new(),
+        printed: Vec::new(),
+        number: 0,
+    };
+    battery.file(&library);
+    let name = match library.meant(args.name.as_deref()) {
+        Ok(name) => {
+            battery.symbols(&library, Ok(&name));
+            name
+        }
+        Err(why) => {
+            battery.symbols(&library, Err(why));
+            battery.without("symbols");
+            return Ok(battery.verdict);
+        }
+    };
+    battery.verdict.name.clone_from(&name);
+    let mut request = Request {
+        part: Part::Load,
+        file: library.path.clone(),
+        name: name.clone(),
+        settings: Value::Null,
+        made_up: false,
+        folder: PathBuf::new(),
+        told: PathBuf::new(),
+        hidden: Vec::new(),
+        event: String::new(),
+        timeout_ms: u64::try_from(ATTEMPT.as_millis()).unwrap_or(u64::MAX),
+    };
+    for test in BATTERY {
+        if test.needs_settings && request.settings.is_null() && test.part != Part::Settings {
+            battery.skip(test);
+            continue;
+        }
+        if test.part == Part::Settings {
+            request.settings = match &args.settings {
+                Some(file) => {
+                    let (settings, secrets) = given(global, file, &name, &battery.schema())?;
+                    battery.hidden.extend(secrets);
+                    settings
+                }
+                None => {
+                    request.made_up = true;
+                    battery.hidden.push(made_up::CANARY.to_owned());
+                    made_up::of(&battery.schema(), &battery.folder).unwrap_or_default()
+                }
+            };
+        }
+        let status = battery.run(test, &request)?;
+        match (test.part, status) {
+            // Nothing more can be said of what does not load.
+            (Part::Load | Part::Descriptor, status) if status != Status::Ok => {
+                battery.without(test.id);
+                return Ok(battery.verdict);
+            }
+            (Part::Settings, status) if status != Status::Ok => request.settings = Value::Null,
+            _ => {}
+        }
+    }
+    battery.outputs();
+    Ok(battery.verdict)
+}
+
+/// Settings that were given, and the secrets in them.
+pub(super) fn given(
+    global: &Global,
+    file: &Path,
+    name: &str,
+    schema: &Value,
+) -> Result<(Value, Vec<String>), ExitCode> {
+    let catalogue = Known { name, schema };
+    let environment = config::Environment::process();
+    let (alone, report) = config::load_settings(file, name, &environment, &catalogue);
+    super::super::check::print_report(global, &report);
+    let alone = alone.ok_or(ExitCode::from(BAD_CONFIG))?;
+    let secrets = alone.secrets.iter();
+    let secrets = secrets.map(|secret| secret.expose().to_owned()).collect();
+    Ok((alone.settings, secrets))
+}
+
+/// The one plugin, by what a child has told of it.
+struct Known<'a> {
+    name: &'a str,
+    schema: &'a Value,
+}
+
+impl config::Catalogue for Known<'_> {
+    fn names(&self) -> Vec<String> {
+        vec![self.name.to_owned()]
+    }
+
+    fn left_out(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn schema(&self, plugin: &str) -> Option<Value> {
+        (plugin == self.name).then(|| self.schema.clone())
+    }
+
+    fn check(&self, _: &str, _: &str, _: &Value, _: &config::Tables) -> Vec<config::Problem> {
+        // The child asks the plugin itself.
+        Vec::new()
+    }
+
+    fn load(&mut self, _: &str, _: &config::Plugin) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// The battery while it runs.
+struct Battery {
+    verdict: Verdict,
+    folder: PathBuf,
+    /// Texts that nothing may say.
+    hidden: Vec<String>,
+    in_process: bool,
+    /// Where something of the person was said.
+    leaks: Vec<Both>,
+    /// Which tests wrote to stdout.
+    printed: Vec<&'static str>,
+    number: u32,
+}
+
+impl Battery {
+    fn schema(&self) -> Value {
+        let schema = self.verdict.facts.get("schema").and_then(Value::as_str);
+        schema
+            .and_then(|schema| serde_json::from_str(schema).ok())
+            .unwrap_or_default()
+    }
+
+    fn file(&mut self, library: &Library) {
+        let test = &battery::FILE;
+        let (status, details) = match library.fit() {
+            Ok(()) => (Status::Ok, Vec::new()),
+            Err(error) => (Status::Failed, vec![Both::plain(error.to_string())]),
+        };
+        self.verdict.add(test, status, details, Duration::ZERO);
+    }
+
+    fn symbols(&mut self, library: &Library, name: Result<&str, Both>) {
+        let (status, detail) = match name {
+            Ok(_) => {
+                let all = library.plugins.iter();
+                let all: Vec<_> = all.map(|name| format!("leadgate_plugin_{name}")).collect();
+                (Status::Ok, Both::plain(all.join(", ")))
+            }
+            Err(why) => (Status::Failed, why),
+        };
+        self.verdict
+            .add(&battery::SYMBOLS, status, vec![detail], Duration::ZERO);
+    }
+
+    /// Everything that is left is skipped, because `first` did not go well.
+    fn without(&mut self, first: &str) {
+        let tests = BATTERY.iter().chain(battery::OUTPUTS);
+        for test in tests {
+            if !self.verdict.has(test.id) && test.id != first {
+                let why = Both::new(
+                    format!("nothing can be said before `{first}` is well"),
+                    format!("`{first}` 通过之前无法判断"),
+                );
+                self.verdict
+                    .add(test, Status::Skipped, vec![why], Duration::ZERO);
+            }
+        }
+    }
+
+    fn skip(&mut self, test: &Test) {
+        let why = Both::new(
+            "needs good settings: --settings FILE",
+            "需要正确的设置：--settings FILE",
+        );
+        self.verdict
+            .add(test, Status::Skipped, vec![why], Duration::ZERO);
+    }
+
+    /// Runs one test to its end.
+    fn run(&mut self, test: &'static Test, request: &Request) -> Result<Status, ExitCode> {
+        self.number += 1;
+        let folder = self.folder.join(format!("{}-{}", self.number, test.id));
+        std::fs::create_dir(&folder).map_err(|error| fail(error, FAILED))?;
+        let request = Request {
+            part: test.part,
+            told: self.folder.join(format!("{}.told", self.number)),
+            hidden: self.hidden.clone(),
+            folder,
+            ..request.clone()
+        };
+        let ran = if self.in_process {
+            here(&request)
+        } else {
+            child::run(&request, test.limit)
+        };
+        let ran = ran.map_err(|error| fail(error, FAILED))?;
+        Ok(self.judge(test, ran))
+    }
+
+    fn judge(&mut self, test: &'static Test, ran: Ran) -> Status {
+        let mut faults = Vec::new();
+        let mut notes = Vec::new();
+        let mut skipped = Vec::new();
+        let mut step = Both::plain("-");
+        for line in ran.lines {
+            match line {
+                Line::Step(now) => step = now,
+                Line::Fault(fault) => faults.push(fault),
+                Line::Note(note) => notes.push(note),
+                Line::Skip(why) => skipped.push(why),
+                Line::Fact(name, value) if name == person::LEAK => {
+                    let what = value.as_str().unwrap_or_default();
+                    self.leak(test, what);
+                }
+                Line::Fact(name, value) => {
+                    self.verdict.facts.insert(name, value);
+                }
+                Line::Log { .. } | Line::Outcome(_) | Line::Kept(_) | Line::End => {}
+            }
+        }
+        if !ran.stdout.is_empty() {
+            self.printed.push(test.id);
+        }
+        for (name, wrote) in [("stdout", &ran.stdout), ("stderr", &ran.stderr)] {
+            for found in person::found(&self.hidden, wrote) {
+                self.leak(test, &format!("{name}: {found}"));
+            }
+        }
+        let (status, mut details) = match ran.ending {
+            Ending::Crashed(how) => {
+                let mut said = vec![Both::new(
+                    format!("{how} while {}", step.en),
+                    format!("{how}，正在{}", step.zh),
+                )];
+                said.extend(last_words(&self.hidden, &ran.stderr));
+                (Status::Crashed, said)
+            }
+            Ending::TimedOut => {
+                let seconds = test.limit.as_secs();
+                let why = Both::new(
+                    format!("not ended within {seconds} s, while {}", step.en),
+                    format!("{seconds} 秒内没有结束，正在{}", step.zh),
+                );
+                (Status::Timeout, vec![why])
+            }
+            Ending::Done if !faults.is_empty() => (Status::Failed, Vec::new()),
+            Ending::Done if !skipped.is_empty() => (Status::Skipped, Vec::new()),
+            Ending::Done => (Status::Ok, Vec::new()),
+        };
+        details.extend(faults);
+        details.extend(skipped);
+        details.extend(notes);
+        details.dedup();
+        self.verdict.add(test, status, details, ran.took);
+        status
+    }
+
+    fn leak(&mut self, test: &Test, what: &str) {
+        let leak = Both::plain(format!("{} ({})", what, test.id));
+        if !self.leaks.contains(&leak) {
+            self.leaks.push(leak);
+        }
+    }
+
+    /// What all tests together wrote.
+    fn outputs(&mut self) {
+        for test in battery::OUTPUTS {
+            let details = match test.id {
+                "stdout" if self.in_process => continue,
+                "stdout" => {
+                    let tests = self.printed.iter();
+                    let tests: Vec<_> = tests.map(|id| Both::plain(*id)).collect();
+                    tests
+                }
+                _ => self.leaks.clone(),
+            };
+            let status = if details.is_empty() {
+                Status::Ok
+            } else {
+                Status::Failed
+            };
+            self.verdict.add(test, status, details, Duration::ZERO);
+        }
+    }
+}
+
+/// What a child wrote last, without what nobody may see.
+fn last_words(hidden: &[String], stderr: &[u8]) -> Option<Both> {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
+    let mut line: String = line.chars().take(300).collect();
+    for one in hidden {
+        line = line.replace(one.as_str(), "***");
+    }
+    let found = person::found(hidden, line.as_bytes());
+    found.is_empty().then(|| {
+        Both::new(
+            format!("its last words: {line}"),
+            format!("最后的输出：{line}"),
+        )
+    })
+}
+
+/// The same in this process.
+fn here(request: &Request) -> std::io::Result<Ran> {
+    let began = std::time::Instant::now();
+    part::perform(request)?;
+    Ok(Ran {
+        ending: Ending::Done,
+        lines: super::part::told::read(&request.told),
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+        took: began.elapsed(),
+    })
+}
