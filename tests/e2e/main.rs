@@ -12,6 +12,7 @@ mod crashes;
 mod delivery;
 mod durability;
 mod email;
+mod exec;
 mod faults;
 mod files;
 mod first_steps;
