@@ -5,6 +5,7 @@
 
 #[cfg(feature = "all-plugins")]
 mod amqp;
+mod book;
 mod commands;
 mod configuration;
 mod connect;
@@ -12,6 +13,7 @@ mod crashes;
 mod delivery;
 mod durability;
 mod email;
+mod exec;
 mod faults;
 mod files;
 mod first_steps;
@@ -19,6 +21,7 @@ mod held;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;
+mod kit;
 mod log;
 mod logins;
 mod memory;
