@@ -14,8 +14,8 @@ use leadgate_plugin::export::read_up_to;
 
 /// Longest text that is looked at, in bytes; no contract allows as much.
 const LONGEST: usize = 1 << 20;
-/// Log events that are kept.
-const EVENTS: usize = 10_000;
+/// Log events that are kept until they are taken.
+const EVENTS: usize = 200;
 
 /// How a plugin ended an attempt.
 #[derive(Clone, Debug, Default)]
