@@ -107,8 +107,11 @@ fn each_kind_of_misbehaviour_is_found_by_its_test_and_named() {
         }
         EXPORT(beyond, create_well, deliver, destroy_well)"#;
     let greedy = r#"#include "plugin.h"
-        static const lg_cancel CANCEL = { sizeof(lg_cancel), 0, NULL };
-        static const void *more(lg_bytes id) { return id.len > 0 ? &CANCEL : NULL; }
+        static void cancel(void *sink, void *ctx) { (void)sink; (void)ctx; }
+        static const lg_cancel CANCEL = { sizeof(lg_cancel), 0, cancel };
+        static const void *more(lg_bytes id) {
+            return id.len >= 16 && memcmp(id.ptr, "leadgate.cancel/1", 16) == 0 ? &CANCEL : NULL;
+        }
         static void deliver(void *sink, const lg_delivery *delivery, lg_done_fn done, void *ctx) {
             (void)sink; (void)delivery;
             taken(done, ctx, "taken");
