@@ -23,7 +23,7 @@ pub(crate) use self::loader::examiner;
 pub use self::loader::{Plugin, Sink};
 pub use self::own::Own;
 use crate::config::{self, Catalogue, Problem, Tables};
-pub use leadgate_plugin::{Outcome, OutcomeKind};
+pub use leadgate_plugin::{Health, Outcome, OutcomeKind};
 
 /// Becomes a program of another hand, in the sandbox that `args` say, or gives the reason why
 /// not; see [`leadgate_plugin::child::launch`].
