@@ -42,6 +42,7 @@ extern "C" {
  * plugin through lg_plugin.get_extension, a plugin the host through lg_host.get_extension. An
  * answer is a static struct of the type named here, or null. */
 #define LG_STATE_ID "leadgate.state/1"     /* the host's: const lg_state * */
+#define LG_LAUNCHER_ID "leadgate.launcher/1" /* the host's: const lg_launcher * */
 #define LG_CONNECT_ID "leadgate.connect/1" /* the plugin's: const lg_connect * */
 #define LG_HEALTH_ID "leadgate.health/1"   /* the plugin's: const lg_health * */
 #define LG_CANCEL_ID "leadgate.cancel/1"   /* the plugin's: const lg_cancel * */
@@ -173,6 +174,18 @@ typedef struct lg_state {
      * a store that does not take it. Blocks for as long as the disk takes. */
     int32_t (*set)(void *ctx, lg_bytes key, lg_bytes value);
 } lg_state;
+
+/* LG_LAUNCHER_ID, of the host: how a plugin starts a program of another hand in the host's
+ * sandbox. The host's program is run with the arguments "sandboxed", the id of the process that
+ * starts it, what the program may do (JSON as in abi.md), the program's whole path, and its
+ * arguments. It enters the sandbox, writes one line to standard error ("leadgate-sandbox " and
+ * JSON: which parts hold), and becomes the program; if it cannot, it says why there and exits
+ * with code 127. It ends when the thread ends that started it. */
+typedef struct lg_launcher {
+    uint32_t struct_size;
+    uint32_t reserved;
+    lg_bytes program; /* path of the host's program; static */
+} lg_launcher;
 
 /* One step on the way to a destination. Borrowed during the call that tells it. */
 typedef struct lg_step {

@@ -31,6 +31,8 @@ pub const STATE_KEY_MAX: usize = 64;
 pub const STATE_VALUE_MAX: usize = 4096;
 /// Values that a sink may keep.
 pub const STATE_KEYS_MAX: usize = 16;
+/// Id of the host's extension [`Launcher`].
+pub const LAUNCHER_ID: &str = "leadgate.launcher/1";
 /// Id of the plugin's extension [`Connect`].
 pub const CONNECT_ID: &str = "leadgate.connect/1";
 /// Id of the plugin's extension [`Health`].
@@ -126,6 +128,23 @@ pub struct State {
     /// [`OK`] it is on disk. [`FAILED`] changes nothing: a key or value too long, too many
     /// keys, or a store that does not take it. Blocks for as long as the disk takes. Any thread.
     pub set: Option<unsafe extern "C" fn(ctx: *mut c_void, key: Bytes, value: Bytes) -> i32>,
+}
+
+/// The host's extension [`LAUNCHER_ID`]: how a plugin starts a program of another hand in the
+/// host's sandbox. The host's program is run with the arguments `sandboxed`, the id of the process
+/// that starts it, what the program may do (JSON as in `abi.md`), the program's whole path, and
+/// its arguments. It enters the sandbox, writes one line to standard error (`leadgate-sandbox `
+/// and JSON: which parts hold), and becomes the program; if it cannot, it says why there and exits
+/// with code 127. It ends when the thread ends that started it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Launcher {
+    /// `sizeof` of this struct in the host.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Path of the host's program (static).
+    pub program: Bytes,
 }
 
 /// [`Host::log`] level: a person must act.

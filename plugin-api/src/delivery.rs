@@ -112,6 +112,11 @@ impl Delivery {
         &self.event
     }
 
+    /// The event as JSON of no particular type, as templates take it.
+    pub fn json(&self) -> Result<serde_json::Value, Problem> {
+        serde_json::from_slice(&self.event).map_err(|_| Problem::at("", "the event is not JSON"))
+    }
+
     /// The event, parsed.
     pub fn event(&self) -> Result<Event, serde_json::Error> {
         serde_json::from_slice(&self.event)

@@ -1,6 +1,7 @@
 //! What the host offers a sink.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -31,6 +32,7 @@ pub struct Host {
     tables: Arc<Tables>,
     handle: Option<HostHandle>,
     state: Option<State>,
+    launcher: Option<Arc<Path>>,
 }
 
 impl Host {
@@ -39,6 +41,7 @@ impl Host {
             sink: sink.into(),
             tables: Arc::new(tables),
             state: handle.and_then(HostHandle::state),
+            launcher: handle.and_then(HostHandle::launcher).map(Arc::from),
             handle,
         }
     }
@@ -46,6 +49,17 @@ impl Host {
     /// A host that logs nowhere, for a sink's own tests.
     pub fn detached(sink: &str, tables: Tables) -> Self {
         Self::new(sink.to_owned(), tables, None)
+    }
+
+    /// The same name and tables, and nothing that it could do: no log, no state.
+    pub(crate) fn for_a_look(&self) -> Self {
+        Self {
+            sink: Arc::clone(&self.sink),
+            tables: Arc::clone(&self.tables),
+            handle: None,
+            state: None,
+            launcher: self.launcher.clone(),
+        }
     }
 
     /// The same with a state, for tests of what a sink keeps.
@@ -61,6 +75,21 @@ impl Host {
     /// (`check`, `render`), and with a host that has no such thing.
     pub fn state(&self) -> Option<&State> {
         self.state.as_ref()
+    }
+
+    /// The same with a launcher, for tests of what a sink starts.
+    #[must_use]
+    pub fn with_launcher(self, program: &Path) -> Self {
+        Self {
+            launcher: Some(Arc::from(program)),
+            ..self
+        }
+    }
+
+    /// The host's program that starts others in a sandbox, for
+    /// `child::Command::sandboxed` (with the feature `child`); `None` with a host that cannot.
+    pub fn launcher(&self) -> Option<&Path> {
+        self.launcher.as_deref()
     }
 
     /// Name of the sink in the configuration.

@@ -14,9 +14,14 @@
 //!
 //! impl Sink for Crier {
 //!     type Settings = Settings;
+//!     type Parts = Self;
 //!
-//!     fn new(_: Settings, _: Host) -> Result<Self, Problems> {
+//!     fn prepare(_: &Settings, _: &Host) -> Result<Self, Problems> {
 //!         Ok(Self)
+//!     }
+//!
+//!     fn new(parts: Self, _: Host) -> Result<Self, Problems> {
+//!         Ok(parts)
 //!     }
 //!
 //!     async fn deliver(&self, delivery: &Delivery) -> Outcome {
@@ -56,6 +61,7 @@ mod sink;
 pub mod state;
 #[cfg(feature = "template")]
 pub mod template;
+pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
 

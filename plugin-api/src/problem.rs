@@ -107,6 +107,23 @@ impl Problems {
         self.0.push(problem);
     }
 
+    /// What `result` has, or `None` and its problems are added. So that all mistakes are found
+    /// at once:
+    ///
+    /// ```
+    /// use leadgate_plugin::{Problem, Problems};
+    /// let read = |at: &str, text: &str| {
+    ///     text.parse::<u16>().map_err(|_| Problem::at(at, "not a number"))
+    /// };
+    /// let mut problems = Problems::default();
+    /// let from = problems.keep(read("/from", "one"));
+    /// let to = problems.keep(read("/to", "two"));
+    /// assert_eq!((from, to, problems.into_iter().count()), (None, None, 2));
+    /// ```
+    pub fn keep<T, E: Into<Self>>(&mut self, result: Result<T, E>) -> Option<T> {
+        result.map_err(|found| self.extend(found.into())).ok()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -125,6 +142,12 @@ impl Problems {
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
         Self(vec![problem])
+    }
+}
+
+impl From<Vec<Problem>> for Problems {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self(problems)
     }
 }
 

@@ -25,6 +25,7 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
             [struct_size, abi_minor, ctx, log, get_extension]
         ),
         layout!(State, "lg_state", [struct_size, reserved, get, set]),
+        layout!(Launcher, "lg_launcher", [struct_size, reserved, program]),
         layout!(Connect, "lg_connect", [struct_size, reserved, connect]),
         layout!(Step, "lg_step", [struct_size, result, took_ms, name, note]),
         layout!(
@@ -146,6 +147,7 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
     }
     for (name, id) in [
         ("LG_STATE_ID", abi::STATE_ID),
+        ("LG_LAUNCHER_ID", abi::LAUNCHER_ID),
         ("LG_CONNECT_ID", abi::CONNECT_ID),
         ("LG_HEALTH_ID", abi::HEALTH_ID),
         ("LG_CANCEL_ID", abi::CANCEL_ID),

@@ -12,9 +12,14 @@ pub struct Panicking;
 
 impl Sink for Panicking {
     type Settings = Settings;
+    type Parts = Self;
 
-    fn new(_: Settings, _: Host) -> Result<Self, Problems> {
+    fn prepare(_: &Settings, _: &Host) -> Result<Self, Problems> {
         Ok(Self)
+    }
+
+    fn new(parts: Self, _: Host) -> Result<Self, Problems> {
+        Ok(parts)
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
@@ -32,10 +37,15 @@ pub struct Hanging;
 
 impl Sink for Hanging {
     type Settings = Settings;
+    type Parts = Self;
     const BLOCKING: bool = true;
 
-    fn new(_: Settings, _: Host) -> Result<Self, Problems> {
+    fn prepare(_: &Settings, _: &Host) -> Result<Self, Problems> {
         Ok(Self)
+    }
+
+    fn new(parts: Self, _: Host) -> Result<Self, Problems> {
+        Ok(parts)
     }
 
     async fn deliver(&self, _: &Delivery) -> Outcome {

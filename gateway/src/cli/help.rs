@@ -59,6 +59,10 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
         "列出插件：版本、ABI、来自何处、被哪些目的地使用",
     ),
     (
+        "plugin new",
+        "生成新插件的项目：可构建、测试通过、可立即投递",
+    ),
+    (
         "plugin check",
         "按约定检查已构建的插件，每项测试都在独立进程中进行",
     ),
@@ -118,6 +122,9 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "reveal",
         "显示完整的姓名、手机号以及整个请求体",
     ),
+    ("plugin new", "name", "插件的名字，如 my-erp"),
+    ("plugin new", "lang", "用哪种语言编写：rust、c 或 python"),
+    ("plugin new", "folder", "要创建的文件夹 [默认：与名字相同]"),
     ("plugin check", "file", "动态库，或 exec 插件所用的程序"),
     ("plugin check", "name", "其中插件的名字 [默认：唯一的那个]"),
     (

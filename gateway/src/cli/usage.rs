@@ -22,11 +22,15 @@ pub(super) fn lang(args: impl Iterator<Item = OsString>) -> Lang {
         if arg == "--" {
             break;
         }
-        if arg == "--lang" {
-            asked = args.next().or(asked);
-        } else if let Some(value) = arg.strip_prefix("--lang=") {
-            asked = Some(value.to_owned());
-        }
+        let value = if arg == "--lang" {
+            args.next()
+        } else {
+            arg.strip_prefix("--lang=").map(str::to_owned)
+        };
+        // That of `plugin new` is what a plugin is written in.
+        asked = value
+            .filter(|value| !matches!(value.as_str(), "rust" | "c" | "python"))
+            .or(asked);
     }
     Lang::from_env(asked.as_deref())
 }

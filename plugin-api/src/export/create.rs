@@ -16,7 +16,7 @@ pub(super) unsafe extern "C" fn check<S: Sink>(
     let (config, report) = unsafe { (read::config(config), read::report(report)) };
     guarded(&report, || {
         let (settings, host) = understood::<S>(&config, None)?;
-        S::check(&settings, &host).into_result(())
+        crate::sink::check::<S>(&settings, &host).into_result(())
     })
     .err()
     .unwrap_or(abi::OK)
@@ -33,7 +33,7 @@ pub(super) unsafe extern "C" fn create<S: Sink>(
         unsafe { (read::config(config), read::host(host), read::report(report)) };
     let made = guarded(&report, || {
         let (settings, host) = understood::<S>(&config, Some(HostHandle(host)))?;
-        S::new(settings, host)
+        crate::sink::create::<S>(&settings, host)
     });
     match made {
         Ok(made) => {

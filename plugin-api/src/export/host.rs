@@ -1,6 +1,8 @@
 //! The host's functions, as a sink of this library calls them.
 
-use std::ffi::c_void;
+use std::ffi::{OsStr, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use super::read;
 use crate::{Level, Secret, State, abi};
@@ -17,18 +19,27 @@ unsafe impl Sync for HostHandle {}
 impl HostHandle {
     /// What the host keeps for the sink, if it does.
     pub(crate) fn state(self) -> Option<State> {
-        let get_extension = self.0.get_extension?;
-        // SAFETY: the id lives until the call returns, and `ctx` is the host's own.
-        let found =
-            unsafe { get_extension(self.0.ctx, abi::Bytes::borrow(abi::STATE_ID.as_bytes())) };
-        if found.is_null() {
-            return None;
-        }
+        let found = self.extension(abi::STATE_ID)?;
         // SAFETY: a static struct of the type that belongs to the id.
         let state = unsafe { read::state(found.cast()) };
         let (get, set) = (state.get?, state.set?);
         let ctx = self.0.ctx;
         Some(State::of_host(StateHandle { get, set, ctx }))
+    }
+
+    /// The host's program that starts others in a sandbox, if it has one.
+    pub(crate) fn launcher(self) -> Option<PathBuf> {
+        let found = self.extension(abi::LAUNCHER_ID)?;
+        // SAFETY: a static struct of the type that belongs to the id, with static text in it.
+        let program = unsafe { read::bytes(read::launcher(found.cast()).program) };
+        (!program.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(program)))
+    }
+
+    fn extension(self, id: &str) -> Option<*const c_void> {
+        let get_extension = self.0.get_extension?;
+        // SAFETY: the id lives until the call returns, and `ctx` is the host's own.
+        let found = unsafe { get_extension(self.0.ctx, abi::Bytes::borrow(id.as_bytes())) };
+        (!found.is_null()).then_some(found)
     }
 
     pub(crate) fn log(&self, level: Level, message: &str, fields: &str) {

@@ -73,6 +73,21 @@ pub(super) unsafe fn state(state: *const abi::State) -> abi::State {
     unsafe { read_up_to(state, (&raw const (*state).struct_size).read(), known) }
 }
 
+/// The host's launcher, of which an older or newer host may say less.
+///
+/// # Safety
+///
+/// `launcher` points to a launcher of the size that it says.
+pub(super) unsafe fn launcher(launcher: *const abi::Launcher) -> abi::Launcher {
+    let known = abi::Launcher {
+        struct_size: 0,
+        reserved: 0,
+        program: abi::Bytes::EMPTY,
+    };
+    // SAFETY: as in `report`.
+    unsafe { read_up_to(launcher, (&raw const (*launcher).struct_size).read(), known) }
+}
+
 /// A struct of the other side, which may be of another minor version: what it says to have is
 /// copied over `known`, and no more than we know.
 ///

@@ -152,9 +152,14 @@ struct Walker;
 
 impl Sink for Walker {
     type Settings = ();
+    type Parts = Self;
 
-    fn new((): (), _: Host) -> Result<Self, Problems> {
+    fn prepare((): &(), _: &Host) -> Result<Self, Problems> {
         Ok(Self)
+    }
+
+    fn new(parts: Self, _: Host) -> Result<Self, Problems> {
+        Ok(parts)
     }
 
     async fn deliver(&self, _: &Delivery) -> Outcome {
@@ -280,10 +285,15 @@ fn dropped(name: &str) -> bool {
 
 impl Sink for Runner {
     type Settings = ();
+    type Parts = Self;
     const BATCH: usize = 3;
 
-    fn new((): (), _: Host) -> Result<Self, Problems> {
+    fn prepare((): &(), _: &Host) -> Result<Self, Problems> {
         Ok(Self)
+    }
+
+    fn new(parts: Self, _: Host) -> Result<Self, Problems> {
+        Ok(parts)
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {

@@ -60,9 +60,7 @@ impl Form {
 
     /// What the names in templates mean for `delivery`.
     pub fn context(&self, delivery: &Delivery) -> Result<Context, Problem> {
-        let event = serde_json::from_slice(delivery.event_bytes())
-            .map_err(|_| Problem::at("", "the event is not JSON"))?;
-        Ok(self.engine.event(&event, delivery.id()))
+        Ok(self.engine.event(&delivery.json()?, delivery.id()))
     }
 
     /// The message for `delivery`, whose [`Self::context`] is `context`.

@@ -37,12 +37,56 @@ pub struct AmqpSink {
 impl Sink for AmqpSink {
     type Settings = Settings;
 
-    fn check(settings: &Settings, host: &Host) -> Problems {
-        Self::parts(settings, host).err().unwrap_or_default()
+    type Parts = Self;
+
+    fn prepare(settings: &Settings, host: &Host) -> Result<Self, Problems> {
+        let engine = Engine::new(host.tables().clone());
+        let mut problems = Problems::default();
+        let address = problems.keep(Address::new(settings));
+        let exchange = ShortString::try_new(settings.exchange.clone());
+        let exchange = problems.keep(exchange.map_err(|_| too_long("/exchange")));
+        let key = engine.template(&settings.routing_key, &Scope::EVENT);
+        let key =
+            problems.keep(key.map_err(|mistakes| template::problems(mistakes, "/routing_key")));
+        if let Some(key) = &key
+            && key.is_plain()
+            && key.written().len() > LONGEST
+        {
+            problems.push(too_long("/routing_key"));
+        }
+        let form = Form::new(&engine, &settings.headers, settings.body.as_ref());
+        let form = problems.keep(form);
+        for name in settings.headers.keys() {
+            if name.is_empty() || name.len() > LONGEST {
+                let message = "not a name that a header can have: 1 to 255 bytes";
+                problems.push(Problem::at(
+                    format!("/headers{}", pointer_segment(name)),
+                    message,
+                ));
+            }
+        }
+        let trust = problems.keep(trust(settings));
+        if let (Some(address), Some(Some(_))) = (&address, &trust)
+            && !address.is_encrypted()
+        {
+            let problem = Problem::at("/ca", "without TLS nobody shows a certificate");
+            problems.push(problem.help("take it out, or use `amqps://` in `url`"));
+        }
+        match (address, trust, exchange, key, form) {
+            (Some(address), Some(trust), Some(exchange), Some(routing_key), Some(form)) => problems
+                .into_result(Self {
+                    broker: Broker::new(address, trust),
+                    exchange,
+                    routing_key,
+                    form,
+                    persistent: settings.persistent.unwrap_or(true),
+                }),
+            _ => Err(problems),
+        }
     }
 
-    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
-        Self::parts(&settings, &host)
+    fn new(parts: Self, _: Host) -> Result<Self, Problems> {
+        Ok(parts)
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
@@ -89,52 +133,6 @@ impl Sink for AmqpSink {
 }
 
 impl AmqpSink {
-    fn parts(settings: &Settings, host: &Host) -> Result<Self, Problems> {
-        let engine = Engine::new(host.tables().clone());
-        let mut problems = Problems::default();
-        let address = Address::new(settings).map_err(|problem| problems.push(problem));
-        let exchange = ShortString::try_new(settings.exchange.clone())
-            .map_err(|_| problems.push(too_long("/exchange")));
-        let key = engine
-            .template(&settings.routing_key, &Scope::EVENT)
-            .map_err(|mistakes| problems.extend(template::problems(mistakes, "/routing_key")));
-        if let Ok(key) = &key
-            && key.is_plain()
-            && key.written().len() > LONGEST
-        {
-            problems.push(too_long("/routing_key"));
-        }
-        let form = Form::new(&engine, &settings.headers, settings.body.as_ref())
-            .map_err(|found| problems.extend(found));
-        for name in settings.headers.keys() {
-            if name.is_empty() || name.len() > LONGEST {
-                let message = "not a name that a header can have: 1 to 255 bytes";
-                problems.push(Problem::at(
-                    format!("/headers{}", pointer_segment(name)),
-                    message,
-                ));
-            }
-        }
-        let trust = trust(settings).map_err(|problem| problems.push(problem));
-        if let (Ok(address), Ok(Some(_))) = (&address, &trust)
-            && !address.is_encrypted()
-        {
-            let problem = Problem::at("/ca", "without TLS nobody shows a certificate");
-            problems.push(problem.help("take it out, or use `amqps://` in `url`"));
-        }
-        match (address, trust, exchange, key, form) {
-            (Ok(address), Ok(trust), Ok(exchange), Ok(routing_key), Ok(form)) => problems
-                .into_result(Self {
-                    broker: Broker::new(address, trust),
-                    exchange,
-                    routing_key,
-                    form,
-                    persistent: settings.persistent.unwrap_or(true),
-                }),
-            _ => Err(problems),
-        }
-    }
-
     fn fill(&self, delivery: &Delivery) -> Result<(ShortString, Message), Problem> {
         let context = self.form.context(delivery)?;
         let key = self.key(&context)?;

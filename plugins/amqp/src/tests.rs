@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leadgate_plugin::{OutcomeKind, Tables};
+use leadgate_plugin::{OutcomeKind, Tables, testing};
 use serde_json::{Value, json};
 
 use super::*;
@@ -63,7 +63,7 @@ fn wrong_settings_are_named_all_at_once() {
             &["/routing_key", "/headers/a", "/body/0", "/headers/", "/ca"],
         ),
     ] {
-        let problems = AmqpSink::check(&settings(&more), &host());
+        let problems = testing::check::<AmqpSink>(&settings(&more), &host());
         let shown = format!("{problems:?}");
         assert!(!shown.contains("t0p"), "{shown}");
         let places: Vec<_> = problems.into_iter().map(|one| one.path).collect();
@@ -95,7 +95,7 @@ fn a_file_of_certificates_is_read_and_needs_a_connection_that_is_encrypted() {
         ),
     ] {
         let more = json!({"url": url, "ca": ca});
-        let problems = AmqpSink::check(&settings(&more), &host());
+        let problems = testing::check::<AmqpSink>(&settings(&more), &host());
         let found = problems.into_iter().next();
         assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
         if let (Some(found), Some(expected)) = (found, expected) {
@@ -108,7 +108,7 @@ fn a_file_of_certificates_is_read_and_needs_a_connection_that_is_encrypted() {
 #[test]
 fn a_look_shows_the_message_without_the_login() {
     let more = json!({"headers": {"x-store": "{{ store_id }}"}, "body": {"who": "{{ name }}"}});
-    let sink = AmqpSink::new(settings(&more), host()).expect("valid");
+    let sink = testing::create::<AmqpSink>(&settings(&more), host()).expect("valid");
     let shown = Sink::render(&sink, &delivery()).expect("renders");
     assert_eq!(
         shown.as_deref(),
@@ -131,7 +131,7 @@ async fn what_a_lead_cannot_fill_is_a_dead_letter_that_does_not_show_it() {
             "settings.body.a.0: there is no such value for this lead; use `| default(…)` if that may be: `other.vip`",
         ),
     ] {
-        let sink = AmqpSink::new(settings(&more), host()).expect("valid");
+        let sink = testing::create::<AmqpSink>(&settings(&more), host()).expect("valid");
         let outcome = sink.deliver(&delivery()).await;
         assert_eq!(outcome.kind, OutcomeKind::Rejected, "{outcome:?}");
         assert_eq!(
@@ -143,7 +143,7 @@ async fn what_a_lead_cannot_fill_is_a_dead_letter_that_does_not_show_it() {
 
 #[tokio::test]
 async fn without_a_broker_it_is_tried_again_and_nothing_was_sent() {
-    let sink = AmqpSink::new(settings(&json!({})), host()).expect("valid");
+    let sink = testing::create::<AmqpSink>(&settings(&json!({})), host()).expect("valid");
     let outcome = sink.deliver(&delivery()).await;
     assert_eq!(
         (outcome.kind, outcome.retry_after),
@@ -164,6 +164,6 @@ fn the_example_in_the_configuration_is_good() {
     let example: toml::Table = toml::from_str(&example).expect("TOML");
     let given = example["sinks"]["amqp"]["settings"].clone();
     let settings: Settings = given.try_into().expect("settings");
-    let problems = AmqpSink::check(&settings, &host());
+    let problems = testing::check::<AmqpSink>(&settings, &host());
     assert!(problems.is_empty(), "{problems:?}");
 }

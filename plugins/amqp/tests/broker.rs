@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use leadgate_plugin::{Delivery, Host, Outcome, OutcomeKind, Sink, Tables};
+use leadgate_plugin::{Delivery, Host, Outcome, OutcomeKind, Sink, Tables, testing};
 use leadgate_sink_amqp::AmqpSink;
 use leadgate_tests::{Authority, Certificate, Rabbit, free_port};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn sink(broker: &Rabbit, more: &Value) -> AmqpSink {
     let more = more.as_object().expect("a table").clone();
     all.as_object_mut().expect("a table").extend(more);
     let settings = serde_json::from_value(all).expect("settings");
-    AmqpSink::new(settings, Host::detached("amqp", Tables::new())).expect("valid")
+    testing::create::<AmqpSink>(&settings, Host::detached("amqp", Tables::new())).expect("valid")
 }
 
 fn delivery(id: &str, store: u32, timeout: Duration) -> Delivery {

@@ -38,15 +38,13 @@ pub struct EmailSink {
 impl Sink for EmailSink {
     type Settings = Settings;
 
-    fn check(settings: &Settings, host: &Host) -> Problems {
-        match Parts::new(settings, host) {
-            Ok(_) => Problems::default(),
-            Err(problems) => problems,
-        }
+    type Parts = Parts;
+
+    fn prepare(settings: &Settings, host: &Host) -> Result<Parts, Problems> {
+        Parts::new(settings, host)
     }
 
-    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
-        let parts = Parts::new(&settings, &host)?;
+    fn new(parts: Parts, host: Host) -> Result<Self, Problems> {
         Ok(Self { parts, host })
     }
 
@@ -90,8 +88,7 @@ impl Sink for EmailSink {
 
 impl EmailSink {
     fn letter(&self, delivery: &Delivery, now: SystemTime) -> Result<(Value, Letter), Problem> {
-        let event: Value = serde_json::from_slice(delivery.event_bytes())
-            .map_err(|_| Problem::at("", "the event is not JSON"))?;
+        let event = delivery.json()?;
         let context = self.parts.context(&event, delivery);
         let letter = Letter::new(&self.parts, delivery.id(), &context, now)?;
         Ok((event, letter))

@@ -19,7 +19,7 @@ const TEXT_ZH: &str = include_str!("texts/zh-CN.txt");
 const TEXT_EN: &str = include_str!("texts/en.txt");
 
 /// What every letter has in common.
-pub(crate) struct Parts {
+pub struct Parts {
     engine: Engine,
     pub(crate) server: Server,
     pub(crate) from: Mailbox,
@@ -116,8 +116,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn take<T>(&mut self, read: Result<T, impl Into<Problems>>) -> Option<T> {
-        read.map_err(|found| self.problems.extend(found.into()))
-            .ok()
+        self.problems.keep(read)
     }
 
     fn slots(&mut self, texts: &[String], at: &str) -> Vec<Slot> {

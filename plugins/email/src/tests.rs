@@ -4,7 +4,7 @@ mod server;
 
 use std::time::Duration;
 
-use leadgate_plugin::{OutcomeKind, Tables};
+use leadgate_plugin::{OutcomeKind, Tables, testing};
 
 use super::*;
 use server::{MailServer, Reply};
@@ -48,14 +48,14 @@ fn settings(more: &Value) -> Settings {
 }
 
 fn sink(more: &Value) -> EmailSink {
-    EmailSink::new(settings(more), host())
+    testing::create::<EmailSink>(&settings(more), host())
         .map_err(|problems| format!("{problems:?}"))
         .expect("valid")
 }
 
 /// The places and messages of what is wrong with the settings.
 fn wrong(more: &Value) -> Vec<(String, String)> {
-    EmailSink::check(&settings(more), &host())
+    testing::check::<EmailSink>(&settings(more), &host())
         .into_iter()
         .map(|problem| (problem.path, problem.message))
         .collect()
@@ -335,7 +335,7 @@ fn the_example_in_the_configuration_is_good() {
     let example: toml::Table = toml::from_str(&example).expect("TOML");
     let given = example["sinks"]["mail"]["settings"].clone();
     let settings: Settings = given.try_into().expect("settings");
-    let problems = EmailSink::check(&settings, &host());
+    let problems = testing::check::<EmailSink>(&settings, &host());
     assert!(problems.is_empty(), "{problems:?}");
 }
 

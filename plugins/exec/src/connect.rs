@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leadgate_plugin::child::{Exit, Limits, Line, Stream, follow};
+use leadgate_plugin::child::{Exit, LAUNCHED, Limits, Line, Stream, follow};
 use leadgate_plugin::{Probe, Stop};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -62,7 +62,10 @@ async fn stays(running: Running) -> Result<((), String), String> {
     let mut heard = Heard::of(running)?;
     match timeout(STAYS, heard.exit()).await {
         Err(_) => Ok(((), "it waits for leads".to_owned())),
-        Ok(exit) => Err(format!("{}, without waiting for leads", with(exit, &heard.last().await))),
+        Ok(exit) => Err(format!(
+            "{}, without waiting for leads",
+            with(exit, &heard.last().await)
+        )),
     }
 }
 
@@ -85,12 +88,15 @@ impl Heard {
         let (send, lines) = mpsc::channel(16);
         let each = move |_: Stream, line: Line| {
             let text: String = line.text.trim().chars().take(LINE).collect();
-            if !text.is_empty() {
+            if !text.is_empty() && !text.starts_with(LAUNCHED) {
                 // The first ones are enough for somebody who writes a lot.
                 let _ = send.try_send(text);
             }
         };
-        let stderr = running.stderr.try_clone().map_err(|error| error.to_string())?;
+        let stderr = running
+            .stderr
+            .try_clone()
+            .map_err(|error| error.to_string())?;
         let stdout = running.stdout.as_fd().try_clone_to_owned();
         let stdout = stdout.map_err(|error| error.to_string())?;
         let streams = vec![(Stream::Error, stderr), (Stream::Output, stdout)];

@@ -307,7 +307,10 @@ mod tests {
         let said = Outcome::delivered("id 20261128000123, 13567658911")
             .response("hello 张三, 135 6765 8911")
             .request("POST /");
-        assert_eq!(flight.answer(answer("one", Some(1), said.clone())), Fit::Good);
+        assert_eq!(
+            flight.answer(answer("one", Some(1), said.clone())),
+            Fit::Good
+        );
         let expected = Outcome::delivered("id 20261128000123, ***")
             .rule("program")
             .request("POST /")
@@ -325,7 +328,10 @@ mod tests {
         flight.hand("one", 0);
         drop(first);
         assert_eq!(flight.sweep(), ["one"]);
-        assert_eq!(flight.answer(answer("one", None, Outcome::duplicate())), Fit::Late);
+        assert_eq!(
+            flight.answer(answer("one", None, Outcome::duplicate())),
+            Fit::Late
+        );
         let mut second = come(&mut flight, "one", 2, 20);
         flight.hand("one", 100);
         let old = answer("one", Some(1), Outcome::rejected("old"));
@@ -333,13 +339,19 @@ mod tests {
         let wrong = answer("one", Some(3), Outcome::rejected("future"));
         assert_eq!(flight.answer(wrong), Fit::Wrong);
         assert!(second.try_recv().is_err());
-        assert_eq!(flight.answer(answer("one", Some(2), Outcome::duplicate())), Fit::Good);
+        assert_eq!(
+            flight.answer(answer("one", Some(2), Outcome::duplicate())),
+            Fit::Good
+        );
     }
 
     #[test]
     fn an_unknown_outcome_costs_its_own_attempt() {
         let mut flight = Flight::default();
-        let (mut one, mut two) = (come(&mut flight, "one", 1, 0), come(&mut flight, "two", 1, 0));
+        let (mut one, mut two) = (
+            come(&mut flight, "one", 1, 0),
+            come(&mut flight, "two", 1, 0),
+        );
         flight.hand("one", 0);
         flight.hand("two", 10);
         let unknown = Answer {
@@ -348,7 +360,10 @@ mod tests {
         };
         assert_eq!(flight.answer(unknown), Fit::Good);
         let outcome = one.try_recv().expect("ended");
-        assert_eq!((outcome.kind, outcome.rule.as_str()), (OutcomeKind::Ambiguous, "unknown-outcome"));
+        assert_eq!(
+            (outcome.kind, outcome.rule.as_str()),
+            (OutcomeKind::Ambiguous, "unknown-outcome")
+        );
         assert!(outcome.reason.contains("`好 ***`"), "{}", outcome.reason);
         assert!(two.try_recv().is_err() && flight.len() == 1);
     }
@@ -364,8 +379,17 @@ mod tests {
         }
         // It read 50 bytes of the second line.
         let cost = flight.end_all(150, "program-ended", "the program exited with code 1");
-        assert_eq!(cost, Cost { ambiguous: 2, unread: 2 });
-        let ended: Vec<_> = all.iter_mut().map(|one| one.try_recv().expect("ended")).collect();
+        assert_eq!(
+            cost,
+            Cost {
+                ambiguous: 2,
+                unread: 2
+            }
+        );
+        let ended: Vec<_> = all
+            .iter_mut()
+            .map(|one| one.try_recv().expect("ended"))
+            .collect();
         for outcome in &ended[..2] {
             assert_eq!(outcome.kind, OutcomeKind::Ambiguous);
             assert_eq!(outcome.reason, "the program exited with code 1");

@@ -23,8 +23,8 @@ use std::time::Duration;
 use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop};
 
 use crate::program::Program;
-use crate::session::Manner;
 pub use crate::sandbox::SandboxSettings;
+use crate::session::Manner;
 pub use crate::settings::{Mode, Settings};
 use crate::start::Starter;
 use crate::supervisor::Supervisor;
@@ -80,7 +80,10 @@ impl Sink for ExecSink {
         let line = line::event(delivery)?;
         let shown = &self.supervisor.starter().program.shown;
         let line = String::from_utf8_lossy(&line);
-        Ok(Some(format!("write to the stdin of `{shown}`:\n{}", line.trim_end())))
+        Ok(Some(format!(
+            "write to the stdin of `{shown}`:\n{}",
+            line.trim_end()
+        )))
     }
 
     async fn connect(&self, probe: &Probe) -> Result<(), Stop> {

@@ -46,8 +46,6 @@ pub enum Said {
         /// A JSON object, or nothing.
         fields: Value,
     },
-    /// What the launcher says before it becomes the program: the sandbox that it entered.
-    Sandbox(Value),
     /// An empty line.
     Nothing,
 }
@@ -169,9 +167,6 @@ fn read(line: &[u8]) -> Result<Said, Breach> {
         };
         return Ok(Said::Keep { id, journal });
     }
-    if let Some(report) = object.remove("sandbox") {
-        return Ok(Said::Sandbox(report));
-    }
     Err(Breach::Meaningless)
 }
 
@@ -242,12 +237,7 @@ fn answer(id: String, word: &Value, mut object: Map<String, Value>) -> Answer {
     }
 }
 
-fn outcome(
-    kind: OutcomeKind,
-    after: Option<Duration>,
-    receipt: String,
-    reason: String,
-) -> Outcome {
+fn outcome(kind: OutcomeKind, after: Option<Duration>, receipt: String, reason: String) -> Outcome {
     let mut outcome = match kind {
         OutcomeKind::Delivered => Outcome::delivered(receipt),
         OutcomeKind::Duplicate => Outcome::duplicate(),
@@ -317,10 +307,7 @@ mod tests {
                 r#"{"id":"a","outcome":"delivered","receipt":4711}"#,
                 Outcome::delivered("4711"),
             ),
-            (
-                r#"{"id":"a","outcome":"duplicate"}"#,
-                Outcome::duplicate(),
-            ),
+            (r#"{"id":"a","outcome":"duplicate"}"#, Outcome::duplicate()),
             (
                 r#"{"id":"a","outcome":"retry","after_ms":1500,"reason":"busy"}"#,
                 Outcome::retry(after, "busy"),
@@ -424,10 +411,7 @@ mod tests {
             assert_eq!(one(line), Err(breach), "{}", &line[..line.len().min(80)]);
         }
         let gbk = [b"{\"log\":\"".as_slice(), &[0xd5, 0xc5], b"\"}\n"].concat();
-        assert_eq!(
-            all(&mut Decoder::default(), &gbk),
-            [Err(Breach::Encoding)]
-        );
+        assert_eq!(all(&mut Decoder::default(), &gbk), [Err(Breach::Encoding)]);
         assert_eq!(one(" \r"), Ok(Said::Nothing));
     }
 

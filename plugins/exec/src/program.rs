@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use leadgate_plugin::child::{Command, Sandbox};
-use leadgate_plugin::{Host, Problem, Problems, Secret, step};
+use leadgate_plugin::{Host, Problem, Problems, Secret, pointer_segment};
 
 use crate::settings::Settings;
 
@@ -55,7 +55,7 @@ impl Program {
         }
         for (name, value) in &settings.env {
             if value.expose().contains('\0') {
-                problems.push(nul(format!("/env{}", step(name))));
+                problems.push(nul(format!("/env{}", pointer_segment(name))));
             }
         }
         let (name, args) = match settings.command.split_first() {
@@ -76,8 +76,10 @@ impl Program {
             problems.extend(scripts(args, &folder, &mut files));
         }
         match path {
-            Ok(path) => problems.or(Self {
-                sandbox: settings.sandbox.sandbox(&path, &files, settings.folder.as_deref()),
+            Ok(path) => problems.into_result(Self {
+                sandbox: settings
+                    .sandbox
+                    .sandbox(&path, &files, settings.folder.as_deref()),
                 path,
                 args: args.to_vec(),
                 shown: shown(&settings.command),
@@ -89,14 +91,9 @@ impl Program {
         }
     }
 
-    /// The command with `more` behind its own arguments, and on top of `before`, which is what
-    /// enters the sandbox.
-    pub(crate) fn command(&self, before: Option<(&Path, &[String])>, more: &[String]) -> Command {
-        let command = match before {
-            Some((launcher, leading)) => Command::new(launcher).args(leading).arg(&self.path),
-            None => Command::new(&self.path),
-        };
-        let command = command
+    /// The command with `more` behind its own arguments.
+    pub(crate) fn command(&self, more: &[String]) -> Command {
+        let command = Command::new(&self.path)
             .args(&self.args)
             .args(more)
             .folder(&self.folder)
@@ -116,7 +113,10 @@ impl Program {
 /// The command as somebody would type it.
 fn shown(command: &[String]) -> String {
     let plain = |one: &str| {
-        !one.is_empty() && one.chars().all(|letter| letter.is_alphanumeric() || "-_./=:,+@%".contains(letter))
+        !one.is_empty()
+            && one
+                .chars()
+                .all(|letter| letter.is_alphanumeric() || "-_./=:,+@%".contains(letter))
     };
     let parts = command.iter().map(|one| {
         if plain(one) {
@@ -227,10 +227,7 @@ fn protected(file: &Path, at: &str) -> Result<(), Problem> {
 fn no_command() -> Problem {
     Problem::at("/command", "it names no program")
         .help("write the program and its arguments: [\"python3\", \"erp.py\"]")
-        .chinese(
-            "没有写程序",
-            "请写程序及其参数：[\"python3\", \"erp.py\"]",
-        )
+        .chinese("没有写程序", "请写程序及其参数：[\"python3\", \"erp.py\"]")
 }
 
 fn nul(at: String) -> Problem {
@@ -240,12 +237,14 @@ fn nul(at: String) -> Problem {
 
 fn is_variable(name: &str) -> bool {
     let good = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-    !name.is_empty() && name.chars().all(good) && !name.starts_with(|first: char| first.is_ascii_digit())
+    !name.is_empty()
+        && name.chars().all(good)
+        && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
 fn no_variable(name: &str) -> Problem {
     Problem::at(
-        format!("/env{}", step(name)),
+        format!("/env{}", pointer_segment(name)),
         "not a name that an environment variable can have",
     )
     .help("letters, digits and `_`, such as ERP_TOKEN")
@@ -386,7 +385,10 @@ mod tests {
         let script = Program::new(&settings, &Host::detached("erp", Tables::new())).expect("good");
         assert_eq!(script.folder, folder.path());
         assert_eq!(script.sandbox.read, [folder.path().join("erp.py")]);
-        assert!(!script.sandbox.execute.contains(&folder.path().to_owned()), "the configuration's");
+        assert!(
+            !script.sandbox.execute.contains(&folder.path().to_owned()),
+            "the configuration's"
+        );
     }
 
     #[test]
@@ -394,14 +396,23 @@ mod tests {
         let folder = folder();
         std::fs::create_dir(folder.path().join("sub")).expect("makes");
         for (settings, said) in [
-            (json!({"command": []}), "settings.command: it names no program"),
-            (json!({"command": [" "]}), "settings.command: it names no program"),
+            (
+                json!({"command": []}),
+                "settings.command: it names no program",
+            ),
+            (
+                json!({"command": [" "]}),
+                "settings.command: it names no program",
+            ),
             (
                 json!({"command": ["erp"]}),
                 "there is no program `erp` in /usr/local/bin:/usr/bin:/bin | one beside the configuration is \"./erp\"",
             ),
             (json!({"command": ["no-such-program"]}), "| install it"),
-            (json!({"command": ["./no"]}), "settings.command.0: @/./no does not exist"),
+            (
+                json!({"command": ["./no"]}),
+                "settings.command.0: @/./no does not exist",
+            ),
             (json!({"command": ["./sub"]}), "is not a file"),
             (
                 json!({"command": ["./erp.py"]}),
@@ -444,11 +455,17 @@ mod tests {
         );
         set(&folder.path().join("erp.py"), 0o666);
         let script = refused(&["sh", "erp.py"]);
-        assert!(script[0].starts_with("settings.command.1: @/erp.py can be"), "{script:?}");
+        assert!(
+            script[0].starts_with("settings.command.1: @/erp.py can be"),
+            "{script:?}"
+        );
         set(&folder.path().join("erp.py"), 0o644);
         set(folder.path(), 0o777);
         let around = refused(&["sh", "erp.py"]);
-        assert!(around[0].starts_with("settings.command.1: @ can be"), "{around:?}");
+        assert!(
+            around[0].starts_with("settings.command.1: @ can be"),
+            "{around:?}"
+        );
         set(folder.path(), 0o1777);
         program(folder.path(), json!({"command": ["sh", "erp.py"]})).expect("as in /tmp");
     }

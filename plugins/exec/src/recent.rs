@@ -52,7 +52,10 @@ mod tests {
         for number in 0..LEADS + 1 {
             recent.add(format!(r#"{{"lead":{{"name":"person-{number:03}"}}}}"#).as_bytes());
         }
-        assert_eq!(recent.hide("person-064 person-001 13567658911"), "*** *** ***");
+        assert_eq!(
+            recent.hide("person-064 person-001 13567658911"),
+            "*** *** ***"
+        );
         assert_eq!(recent.hide("person-000"), "person-000", "long ago");
         let large = format!(r#"{{"lead":{{"name":"{}"}}}}"#, "x".repeat(BYTES));
         recent.add(large.as_bytes());

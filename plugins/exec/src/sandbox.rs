@@ -112,7 +112,11 @@ mod tests {
         let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect::<Vec<_>>();
         assert_eq!(sandbox.read, paths(&["/etc/leadgate/erp.py", "/srv/a"]));
         assert_eq!(sandbox.write, paths(&["/srv/b"]));
-        assert!(sandbox.execute.ends_with(&paths(&["/opt/erp", "/srv/erp", "/srv/c"])));
+        assert!(
+            sandbox
+                .execute
+                .ends_with(&paths(&["/opt/erp", "/srv/erp", "/srv/c"]))
+        );
         assert!(sandbox.execute.contains(&PathBuf::from("/usr/bin")));
         assert!(sandbox.files && sandbox.system_calls && !sandbox.unix_sockets);
     }
@@ -122,8 +126,18 @@ mod tests {
         let sandbox = SandboxSettings::default().sandbox(Path::new("/bin/sh"), &[], None);
         let usual = Sandbox::default();
         assert_eq!(
-            (sandbox.memory, sandbox.descriptors, sandbox.processes, sandbox.connect),
-            (usual.memory, usual.descriptors, usual.processes, usual.connect)
+            (
+                sandbox.memory,
+                sandbox.descriptors,
+                sandbox.processes,
+                sandbox.connect
+            ),
+            (
+                usual.memory,
+                usual.descriptors,
+                usual.processes,
+                usual.connect
+            )
         );
         assert_eq!(sandbox.files, usual.files);
         assert!(sandbox.read.is_empty() && sandbox.write.is_empty());

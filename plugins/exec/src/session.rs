@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use leadgate_plugin::child::{Child, Exit, Limits, Line, Stream, follow};
+use leadgate_plugin::child::{Child, Exit, LAUNCHED, Limits, Line, Stream, follow};
 use leadgate_plugin::{Host, Level, Outcome};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -155,7 +155,9 @@ impl Pen {
     }
 
     fn rest(&self) -> &[u8] {
-        self.lines.front().map_or(&[], |(_, line)| &line[self.done..])
+        self.lines
+            .front()
+            .map_or(&[], |(_, line)| &line[self.done..])
     }
 
     /// Leaves out lines that were not begun and whose event nobody waits for.
@@ -176,7 +178,11 @@ impl Pen {
         }
         self.written += length as u64;
         self.done += length;
-        if self.lines.front().is_some_and(|(_, line)| line.len() == self.done) {
+        if self
+            .lines
+            .front()
+            .is_some_and(|(_, line)| line.len() == self.done)
+        {
             self.lines.pop_front();
             self.done = 0;
         }
@@ -192,7 +198,6 @@ struct Stderr {
 
 /// A running program with what it has to do.
 pub(crate) struct Session {
-    starter: Arc<Starter>,
     child: Child,
     /// `None` once it is closed.
     stdin: Option<pipe::Sender>,
@@ -236,8 +241,7 @@ impl Session {
         let recent = Recent::default();
         let now = Instant::now();
         let session = Self {
-            starter,
-            stderr: Stderr::follow(running.stderr, &running.child, host, &recent),
+            stderr: Stderr::follow(running.stderr, &running.child, starter, host, &recent),
             child: running.child,
             stdin: Some(running.stdin),
             stdout: running.stdout,
@@ -390,10 +394,6 @@ impl Session {
     fn said(&mut self, said: Result<Said, Breach>) -> Result<(), End> {
         match said.map_err(End::Breach)? {
             Said::Nothing => Ok(()),
-            Said::Sandbox(report) => {
-                self.starter.tell_sandbox(report, &self.host);
-                Ok(())
-            }
             Said::Answer(answer) => self.answer(*answer),
             Said::Keep { id, journal } => match self.flight.keep(&id, &journal) {
                 (Fit::Wrong, _) => Err(End::WrongId),
@@ -439,7 +439,11 @@ impl Session {
         if let Some(keys) = strange {
             self.strange_told = true;
             let message = "a program's answer had keys that mean nothing";
-            self.tell(Level::Warn, message, || json!({"delivery": id, "keys": keys}));
+            self.tell(
+                Level::Warn,
+                message,
+                || json!({"delivery": id, "keys": keys}),
+            );
         }
         Ok(())
     }
@@ -466,7 +470,8 @@ impl Session {
         }
         if let End::Closed = end {
             let until = Instant::now() + self.manner.stop_timeout;
-            let drained = async { while self.stdout.read(piece).await.is_ok_and(|length| length > 0) {} };
+            let drained =
+                async { while self.stdout.read(piece).await.is_ok_and(|length| length > 0) {} };
             let both = async { tokio::join!(ended.wait(), drained) };
             let _ = timeout_at(until, both).await;
         }
@@ -531,13 +536,22 @@ impl Session {
 }
 
 impl Stderr {
-    fn follow(stderr: OwnedFd, child: &Child, host: &Host, recent: &Recent) -> Self {
+    fn follow(
+        stderr: OwnedFd,
+        child: &Child,
+        starter: Arc<Starter>,
+        host: &Host,
+        recent: &Recent,
+    ) -> Self {
         let (over, is_over) = oneshot::channel::<()>();
         let last = Arc::new(Mutex::new(String::new()));
         let (kept, host, recent) = (Arc::clone(&last), host.clone(), recent.clone());
         let each = move |_: Stream, line: Line| {
             // Rung by being dropped with this function, when all is read.
             let _ = &over;
+            if let Some(report) = line.text.strip_prefix(LAUNCHED) {
+                return starter.tell_sandbox(report, &host);
+            }
             let text: String = recent.hide(&line.text).chars().take(LAST).collect();
             let mut fields = json!({"line": text});
             if line.dropped > 0 {

@@ -8,11 +8,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use leadgate_plugin::child::{Child, Input, SandboxReport};
-use leadgate_plugin::{Host, Launcher, Level};
-use serde_json::{Value, json};
+use leadgate_plugin::{Host, Level};
+use serde_json::json;
 use tokio::net::unix::pipe;
 
 use crate::program::Program;
@@ -20,7 +21,7 @@ use crate::program::Program;
 /// What starts the program.
 pub(crate) struct Starter {
     pub(crate) program: Program,
-    launcher: Option<Launcher>,
+    launcher: Option<PathBuf>,
     /// Whether the log has the sandbox already.
     told: AtomicBool,
 }
@@ -36,7 +37,7 @@ pub(crate) struct Running {
 
 impl Starter {
     pub(crate) fn new(program: Program, host: &Host) -> Self {
-        let launcher = host.launcher();
+        let launcher = host.launcher().map(Path::to_owned);
         if launcher.is_none() {
             host.log(
                 Level::Warn,
@@ -53,18 +54,18 @@ impl Starter {
 
     /// Starts it with further arguments. Blocks for as long as that takes.
     pub(crate) fn start(&self, more: &[String]) -> io::Result<Running> {
-        let before = self.launcher.as_ref().map(|launcher| {
-            let sandbox = serde_json::to_string(&self.program.sandbox).unwrap_or_default();
-            let parent = std::process::id().to_string();
-            let mut leading = launcher.args.clone();
-            leading.extend(["--parent", &parent, "--sandbox", &sandbox, "--"].map(str::to_owned));
-            (launcher.program.as_path(), leading)
-        });
-        let before = before.as_ref().map(|(program, args)| (*program, args.as_slice()));
-        let command = self.program.command(before, more).input(Input::Pipe);
+        let mut command = self.program.command(more).input(Input::Pipe);
+        if let Some(launcher) = &self.launcher {
+            command = command.sandboxed(launcher, &self.program.sandbox)?;
+        }
         let mut child = command.spawn()?;
-        let taken = child.input.take().zip(child.output.take()).zip(child.error.take());
-        let ((stdin, stdout), stderr) = taken.ok_or_else(|| io::Error::other("a pipe is missing"))?;
+        let taken = child
+            .input
+            .take()
+            .zip(child.output.take())
+            .zip(child.error.take());
+        let ((stdin, stdout), stderr) =
+            taken.ok_or_else(|| io::Error::other("a pipe is missing"))?;
         Ok(Running {
             unread: Unread::of(&stdin),
             stdin: pipe::Sender::from_owned_fd(stdin)?,
@@ -77,8 +78,8 @@ impl Starter {
 
 impl Starter {
     /// Logs, once, which parts of the sandbox hold.
-    pub(crate) fn tell_sandbox(&self, report: Value, host: &Host) {
-        let Ok(report) = serde_json::from_value::<SandboxReport>(report) else {
+    pub(crate) fn tell_sandbox(&self, report: &str, host: &Host) {
+        let Ok(report) = serde_json::from_str::<SandboxReport>(report) else {
             return;
         };
         if self.told.swap(true, Ordering::Relaxed) {
@@ -88,7 +89,10 @@ impl Starter {
         let (level, message) = if report.is_whole() {
             (Level::Info, "programs run in a sandbox")
         } else {
-            (Level::Warn, "programs run in a sandbox of which parts are not available")
+            (
+                Level::Warn,
+                "programs run in a sandbox of which parts are not available",
+            )
         };
         host.log(level, message, &fields);
     }

@@ -41,7 +41,11 @@ struct Health {
 impl Health {
     fn ended(&mut self, now: Instant, answered: bool, reason: String) {
         // One that answered was well, however short its life was.
-        let lived = if answered { Duration::MAX } else { Duration::ZERO };
+        let lived = if answered {
+            Duration::MAX
+        } else {
+            Duration::ZERO
+        };
         self.not_before = Some(now + self.backoff.after(lived));
         self.reason = reason;
     }
@@ -142,7 +146,8 @@ impl Supervisor {
 
     /// The running program; one is started if there is none.
     async fn current(&self, ends: Instant) -> Result<Handle, Outcome> {
-        let late = |_| Outcome::retry(None, "another attempt is starting the program").rule("not-started");
+        let late =
+            |_| Outcome::retry(None, "another attempt is starting the program").rule("not-started");
         let mut current = timeout_at(ends, self.current.lock()).await.map_err(late)?;
         if let Some(handle) = current.as_ref().filter(|handle| !handle.inbox.is_closed()) {
             return Ok(handle.clone());
@@ -154,7 +159,10 @@ impl Supervisor {
         };
         let now = Instant::now();
         if now + wait > now + ends.saturating_duration_since(now) / 2 {
-            let reason = format!("the program is not running, and is started again in {}: {reason}", words(wait));
+            let reason = format!(
+                "the program is not running, and is started again in {}: {reason}",
+                words(wait)
+            );
             return Err(Outcome::retry(Some(wait), reason).rule("not-started"));
         }
         sleep(wait).await;
@@ -175,16 +183,27 @@ impl Supervisor {
         let started = started.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         match started {
             Ok(running) => {
-                let level = if self.manner.once { Level::Debug } else { Level::Info };
-                let fields = json!({"pid": running.child.id(), "command": self.starter.program.shown});
+                let level = if self.manner.once {
+                    Level::Debug
+                } else {
+                    Level::Info
+                };
+                let fields =
+                    json!({"pid": running.child.id(), "command": self.starter.program.shown});
                 self.host.log(level, "a program was started", &fields);
-                Ok(Session::new(Arc::clone(&self.starter), running, self.manner, &self.host))
+                Ok(Session::new(
+                    Arc::clone(&self.starter),
+                    running,
+                    self.manner,
+                    &self.host,
+                ))
             }
             Err(error) => {
                 let reason = format!("{}: {error}", self.starter.program.path.display());
                 self.health().ended(Instant::now(), false, reason.clone());
                 let message = "a program could not be started";
-                self.host.log(Level::Error, message, &json!({"reason": reason}));
+                self.host
+                    .log(Level::Error, message, &json!({"reason": reason}));
                 let reason = format!("the program could not be started: {reason}");
                 Err(Outcome::retry(None, reason).rule("not-started"))
             }

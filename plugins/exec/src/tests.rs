@@ -74,7 +74,11 @@ fn timed(id: &str, timeout_ms: u64) -> Delivery {
 }
 
 fn is(outcome: &Outcome, kind: OutcomeKind, rule: &str) {
-    assert_eq!((outcome.kind, outcome.rule.as_str()), (kind, rule), "{outcome:?}");
+    assert_eq!(
+        (outcome.kind, outcome.rule.as_str()),
+        (kind, rule),
+        "{outcome:?}"
+    );
 }
 
 /// Waits for a condition, for as long as a busy machine may take.

@@ -66,7 +66,9 @@ mod tests {
         let taken = (0..1000).filter(|_| throttle.take(later).is_some()).count();
         assert_eq!(taken, 4, "five a second");
         let long_after = start + Duration::from_secs(3600);
-        let taken = (0..1000).filter(|_| throttle.take(long_after).is_some()).count();
+        let taken = (0..1000)
+            .filter(|_| throttle.take(long_after).is_some())
+            .count();
         assert_eq!(taken, 50, "never more than a burst");
     }
 }

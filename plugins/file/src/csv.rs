@@ -70,7 +70,7 @@ impl Table {
 
     /// The row of a lead.
     pub(crate) fn row(&self, delivery: &Delivery) -> Result<Vec<u8>, Problem> {
-        let event = crate::event(delivery)?;
+        let event = delivery.json()?;
         let context = self.engine.event(&event, delivery.id());
         let texts = self.cells.iter().enumerate().map(|(at, cell)| {
             let text = cell.text(&context);

@@ -23,7 +23,6 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use leadgate_plugin::template::{Engine, Tree};
 use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop};
-use serde_json::Value;
 
 pub use crate::settings::{Column, Delimiter, Format, Rotate, Settings};
 
@@ -46,6 +45,13 @@ pub struct FileSink {
     writer: Writer,
 }
 
+/// The settings, understood.
+pub struct Parts {
+    path: PathBuf,
+    shape: Shape,
+    log: Log,
+}
+
 /// What a line is made of.
 enum Shape {
     Event,
@@ -56,7 +62,9 @@ enum Shape {
 impl Sink for FileSink {
     type Settings = Settings;
 
-    fn check(settings: &Settings, host: &Host) -> Problems {
+    type Parts = Parts;
+
+    fn prepare(settings: &Settings, host: &Host) -> Result<Parts, Problems> {
         let mut problems = Problems::default();
         let folder = rotation::folder(&settings.path);
         if settings.path.is_dir() {
@@ -70,30 +78,29 @@ impl Sink for FileSink {
                 Problem::at("/path", message).help("make it, owned by the user that runs leadgate"),
             );
         }
-        if let Err(found) = shape(settings, host) {
-            problems.extend(found);
-        }
-        if let Err(found) = rotation(settings) {
-            problems.extend(found);
-        }
-        problems
-    }
-
-    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
-        Self::check(&settings, &host).into_result(())?;
-        let shape = shape(&settings, &host)?;
+        let shape = problems.keep(shape(settings, host));
+        let rotation = problems.keep(rotation(settings));
+        let (Some(shape), Some(rotation)) = (shape, rotation) else {
+            return Err(problems);
+        };
         let head = match &shape {
             Shape::Row(table) => Head::new(table.header(), settings.bom),
             Shape::Event | Shape::Line(_) => Head::default(),
         };
-        let rotation = rotation(&settings)?;
         let path = settings.path.clone();
-        let log = Log::new(settings.path, settings.format, head, rotation);
-        let writer = Writer::start(log, Timestamp::now)
-            .map_err(|error| Problem::at("", format!("no thread for the writer: {error}")))?;
-        Ok(Self {
+        problems.into_result(Parts {
+            log: Log::new(path.clone(), settings.format, head, rotation),
             path,
             shape,
+        })
+    }
+
+    fn new(parts: Parts, _: Host) -> Result<Self, Problems> {
+        let writer = Writer::start(parts.log, Timestamp::now)
+            .map_err(|error| Problem::at("", format!("no thread for the writer: {error}")))?;
+        Ok(Self {
+            path: parts.path,
+            shape: parts.shape,
             writer,
         })
     }
@@ -145,7 +152,7 @@ impl FileSink {
             Shape::Row(table) => table.row(delivery),
             Shape::Line(tree) => {
                 let filled = tree
-                    .render(&event(delivery)?, delivery.id())
+                    .render(&delivery.json()?, delivery.id())
                     .map_err(|error| error.into_problem("/line"))?;
                 Ok(line(filled.to_string().as_bytes()))
             }
@@ -168,12 +175,6 @@ fn writable(path: &Path) -> Result<(), String> {
         opened.map_err(|error| why(path, error))?;
     }
     Ok(())
-}
-
-/// The event, parsed.
-fn event(delivery: &Delivery) -> Result<Value, Problem> {
-    serde_json::from_slice(delivery.event_bytes())
-        .map_err(|_| Problem::at("", "the event is not JSON"))
 }
 
 /// JSON as one line. It has no raw line breaks; a sender's are escaped already.

@@ -1,5 +1,6 @@
 //! The sink as its users see it: settings in, outcomes and files out.
 
+use leadgate_plugin::testing;
 use std::time::Duration;
 
 use super::*;
@@ -28,7 +29,7 @@ fn delivery(number: u32) -> Delivery {
 async fn deliveries_that_come_together_are_all_written_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("leads.jsonl");
-    let sink = FileSink::new(settings(path.clone()), host()).expect("valid");
+    let sink = testing::create::<FileSink>(&settings(path.clone()), host()).expect("valid");
     let deliveries: Vec<_> = (0..100).map(delivery).collect();
     let outcomes =
         futures_util::future::join_all(deliveries.iter().map(|one| sink.deliver(one))).await;
@@ -47,7 +48,7 @@ async fn deliveries_that_come_together_are_all_written_once() {
 #[tokio::test]
 async fn a_full_disk_is_a_retry_that_says_so() {
     let settings = settings("/dev/full".into());
-    let sink = FileSink::new(settings, host()).expect("valid");
+    let sink = testing::create::<FileSink>(&settings, host()).expect("valid");
     let outcome = sink.deliver(&delivery(1)).await;
     assert!(
         outcome.kind == leadgate_plugin::OutcomeKind::Retry,
@@ -62,7 +63,7 @@ async fn a_template_makes_the_line_and_what_it_cannot_make_is_a_dead_letter() {
     let path = folder.path().join("leads.jsonl");
     let mut settings = settings(path.clone());
     settings.line = Some(serde_json::json!({"n": "{{ other.n }}", "ref": "{{ delivery_id }}"}));
-    let sink = FileSink::new(settings.clone(), host()).expect("valid");
+    let sink = testing::create::<FileSink>(&settings, host()).expect("valid");
     let event = |other| {
         Delivery::new(
             "d1",
@@ -81,7 +82,7 @@ async fn a_template_makes_the_line_and_what_it_cannot_make_is_a_dead_letter() {
         "settings.line.n: there is no such value for this lead; use `| default(…)` if that may be: `other.n`"
     );
     settings.line = Some(serde_json::json!({"n": "{{ nmae }}"}));
-    let problems = FileSink::check(&settings, &host());
+    let problems = testing::check::<FileSink>(&settings, &host());
     let places: Vec<_> = problems
         .into_iter()
         .map(|one| (one.path, one.range))
@@ -91,7 +92,8 @@ async fn a_template_makes_the_line_and_what_it_cannot_make_is_a_dead_letter() {
 
 #[test]
 fn a_missing_folder_is_a_problem_of_the_path() {
-    let problems = FileSink::check(&settings("/nowhere/at/all/leads.jsonl".into()), &host());
+    let problems =
+        testing::check::<FileSink>(&settings("/nowhere/at/all/leads.jsonl".into()), &host());
     let paths: Vec<_> = problems.into_iter().map(|problem| problem.path).collect();
     assert_eq!(paths, ["/path"]);
 }
@@ -102,7 +104,7 @@ fn line_breaks_never_split_a_line() {
 }
 
 fn places(settings: &Settings) -> Vec<(String, String)> {
-    FileSink::check(settings, &host())
+    testing::check::<FileSink>(settings, &host())
         .into_iter()
         .map(|one| (one.path, one.help))
         .collect()
@@ -121,7 +123,7 @@ async fn a_row_has_the_columns_in_their_order_and_keeps_what_a_lead_says_as_text
         ],
     });
     let settings: Settings = serde_json::from_value(settings).expect("settings");
-    let sink = FileSink::new(settings, host()).expect("valid");
+    let sink = testing::create::<FileSink>(&settings, host()).expect("valid");
     let event = |other: &str| {
         let lead = format!(
             "{{\"phone_e164\":\"+8613567658911\",\"name\":\"=张,三\",\"store_id\":7,\"other\":{other}}}"
@@ -157,7 +159,7 @@ async fn a_full_disk_is_a_retry_for_csv_as_well() {
         }],
         ..settings("/dev/full".into())
     };
-    let sink = FileSink::new(settings, host()).expect("valid");
+    let sink = testing::create::<FileSink>(&settings, host()).expect("valid");
     let outcome = sink.deliver(&delivery(1)).await;
     assert!(
         outcome.kind == leadgate_plugin::OutcomeKind::Retry,

@@ -168,7 +168,7 @@ impl Attempt<'_> {
         let known = self.token.take();
         let token = match known {
             Some(token) => token,
-            None => match tokens.get(self.client, self.ends, None).await {
+            None => match tokens.get(self.client, self.host, self.ends, None).await {
                 Ok(token) => token,
                 Err(outcome) => return (outcome, None),
             },
@@ -179,7 +179,10 @@ impl Attempt<'_> {
             return (outcome, answer);
         }
         // Once: if another token is refused as well, it is not the token.
-        match tokens.get(self.client, self.ends, Some(&token)).await {
+        match tokens
+            .get(self.client, self.host, self.ends, Some(&token))
+            .await
+        {
             Ok(newer) => {
                 let told = self.exchange(step, lead, Some(&newer.secret)).await;
                 self.token = Some(newer);

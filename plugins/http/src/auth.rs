@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use leadgate_plugin::template::{self, Engine, Template};
-use leadgate_plugin::{Host, Problem, Problems, Secret, pointer_segment};
+use leadgate_plugin::{Problem, Problems, Secret, pointer_segment};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
@@ -77,7 +77,7 @@ struct Reader<'a> {
 }
 
 /// Checks `auth` and makes what it describes.
-pub(crate) fn build(auth: &Auth, engine: &Engine, host: &Host) -> Result<Proof, Vec<Problem>> {
+pub(crate) fn build(auth: &Auth, engine: &Engine) -> Result<Proof, Vec<Problem>> {
     let Some(kind) = auth.kind else {
         let help = "such as { kind = \"bearer\", token = \"env:NAME\" }";
         return Err(vec![Problem::at("/auth", "`auth` needs `kind`").help(help)]);
@@ -89,7 +89,7 @@ pub(crate) fn build(auth: &Auth, engine: &Engine, host: &Host) -> Result<Proof, 
         problems: Vec::new(),
     };
     reader.refuse_foreign();
-    let proof = reader.proof(host);
+    let proof = reader.proof();
     match proof {
         Some(proof) if reader.problems.is_empty() => Ok(proof),
         _ => Err(reader.problems),
@@ -206,7 +206,7 @@ impl Reader<'_> {
             .ok()
     }
 
-    fn proof(&mut self, host: &Host) -> Option<Proof> {
+    fn proof(&mut self) -> Option<Proof> {
         let auth = self.auth;
         match self.kind {
             AuthKind::None => Some(Proof::None),
@@ -239,7 +239,7 @@ impl Reader<'_> {
                     self.need("value", auth.value.as_ref())?,
                 ))
             }
-            _ => self.fetched(host),
+            _ => self.fetched(),
         }
     }
 
@@ -248,7 +248,7 @@ impl Reader<'_> {
         self.take(name.map_err(|_| Problem::at(format!("/auth/{key}"), "not a header name")))
     }
 
-    fn fetched(&mut self, host: &Host) -> Option<Proof> {
+    fn fetched(&mut self) -> Option<Proof> {
         let auth = self.auth;
         let url = self.need("token_url", auth.token_url.as_ref());
         let url = url.and_then(|text| self.url(&text));
@@ -304,10 +304,7 @@ impl Reader<'_> {
             expires_in: expires_in?,
             lifetime: auth.lifetime.map_or(LIFETIME, |given| given.0),
         };
-        Some(Proof::Token(
-            Box::new(Tokens::new(fetch, host.clone())),
-            carrier,
-        ))
+        Some(Proof::Token(Box::new(Tokens::new(fetch)), carrier))
     }
 
     fn url(&mut self, text: &str) -> Option<Url> {

@@ -3,7 +3,7 @@
 //! TLS is tried by the very client that sends leads, with `HEAD /`: any answer is good enough,
 //! what it says of the path does not matter.
 
-use leadgate_plugin::{Probe, Secret, Stop};
+use leadgate_plugin::{Host, Probe, Secret, Stop};
 use reqwest::{Client, Url};
 
 use crate::auth::Proof;
@@ -12,7 +12,12 @@ use crate::left;
 use crate::parts::Parts;
 
 /// Walks to where tokens come from and to where each step goes, one after the other.
-pub(crate) async fn walk(client: &Client, parts: &Parts, probe: &Probe) -> Result<(), Stop> {
+pub(crate) async fn walk(
+    client: &Client,
+    parts: &Parts,
+    host: &Host,
+    probe: &Probe,
+) -> Result<(), Stop> {
     let tokens = match &parts.proof {
         Proof::Token(tokens, _) => Some(tokens),
         _ => None,
@@ -46,7 +51,7 @@ pub(crate) async fn walk(client: &Client, parts: &Parts, probe: &Probe) -> Resul
                 let note = "not tried: a refresh token may be good only once, and the daemon has the newest; `leadgate sink test` tries it there";
                 return Ok(((), note.to_owned()));
             }
-            let got = tokens.get(client, probe.ends(), None).await;
+            let got = tokens.get(client, host, probe.ends(), None).await;
             got.map(|_| ((), String::new())).map_err(|outcome| outcome.reason)
         })
         .await

@@ -59,15 +59,21 @@ pub struct HttpSink {
     host: Host,
 }
 
+/// The settings, understood.
+pub struct Prepared {
+    client: Client,
+    parts: Parts,
+}
+
 impl Sink for HttpSink {
     type Settings = Written;
+    type Parts = Prepared;
 
-    fn check(written: &Written, host: &Host) -> Problems {
-        understand(written, host).err().unwrap_or_default()
+    fn prepare(written: &Written, host: &Host) -> Result<Prepared, Problems> {
+        understand(written, host)
     }
 
-    fn new(written: Written, host: Host) -> Result<Self, Problems> {
-        let (client, parts) = understand(&written, &host)?;
+    fn new(Prepared { client, parts }: Prepared, host: Host) -> Result<Self, Problems> {
         Ok(Self {
             client,
             parts,
@@ -96,7 +102,7 @@ impl Sink for HttpSink {
     }
 
     async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
-        connect::walk(&self.client, &self.parts, probe).await
+        connect::walk(&self.client, &self.parts, &self.host, probe).await
     }
 }
 
@@ -184,7 +190,7 @@ impl HttpSink {
 }
 
 /// What was written, over its preset and understood. All that is wrong is found at once.
-fn understand(written: &Written, host: &Host) -> Result<(Client, Parts), Problems> {
+fn understand(written: &Written, host: &Host) -> Result<Prepared, Problems> {
     let Settled { settings, missing } = written.settle()?;
     let read = read(&settings, host);
     if missing.is_empty() {
@@ -206,13 +212,13 @@ fn understand(written: &Written, host: &Host) -> Result<(Client, Parts), Problem
 }
 
 /// The settings understood, without a word about presets.
-fn read(settings: &Settings, host: &Host) -> Result<(Client, Parts), Problems> {
-    match (client::client(settings), Parts::new(settings, host)) {
-        (Ok(client), Ok(parts)) => Ok((client, parts)),
-        (client, parts) => {
-            let found = client.err().into_iter().chain(parts.err());
-            Err(found.flatten().collect())
-        }
+fn read(settings: &Settings, host: &Host) -> Result<Prepared, Problems> {
+    let mut problems = Problems::default();
+    let client = problems.keep(client::client(settings));
+    let parts = problems.keep(Parts::new(settings, host));
+    match (client, parts) {
+        (Some(client), Some(parts)) => problems.into_result(Prepared { client, parts }),
+        _ => Err(problems),
     }
 }
 

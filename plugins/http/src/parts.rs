@@ -51,7 +51,7 @@ impl Parts {
         let digest = reader.take(digest).flatten();
         let (headers, query) = reader.shared();
         let signer = reader.signer();
-        let proof = reader.proof(host);
+        let proof = reader.proof();
         let rules = Rules::new(&settings.classify, &reader.engine);
         let rules = reader.take(rules);
         if let (Some(proof), Some(steps)) = (&proof, &steps) {
@@ -88,12 +88,7 @@ impl Parts {
         let plain = self.steps.iter().all(plain)
             && self.query.iter().all(|(_, slot)| fixed(slot))
             && self.headers.iter().all(|(_, slot)| fixed(slot));
-        let event = if plain {
-            Value::Null
-        } else {
-            serde_json::from_slice(delivery.event_bytes())
-                .map_err(|_| Problem::at("", "the event is not JSON"))?
-        };
+        let event = if plain { Value::Null } else { delivery.json()? };
         Ok(self.engine.event(&event, delivery.id()))
     }
 
@@ -137,7 +132,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn take<T>(&mut self, read: Result<T, Vec<Problem>>) -> Option<T> {
-        read.map_err(|problems| self.problems.extend(problems)).ok()
+        self.problems.keep(read)
     }
 
     fn steps(&mut self) -> Option<Vec<Step>> {
@@ -200,11 +195,11 @@ impl Reader<'_> {
         self.take(signer)
     }
 
-    fn proof(&mut self, host: &Host) -> Option<Proof> {
+    fn proof(&mut self) -> Option<Proof> {
         let Some(auth) = &self.settings.auth else {
             return Some(Proof::None);
         };
-        let proof = auth::build(auth, &self.engine, host);
+        let proof = auth::build(auth, &self.engine);
         self.take(proof)
     }
 

@@ -76,12 +76,7 @@ fn settings_of(given: Value) -> Settings {
 )]
 fn sink(settings: Settings) -> Result<HttpSink, Problems> {
     let host = Host::detached("crm", Tables::new());
-    let (client, parts) = read(&settings, &host)?;
-    Ok(HttpSink {
-        client,
-        parts,
-        host,
-    })
+    HttpSink::new(read(&settings, &host)?, host)
 }
 
 fn problems(settings: &Settings) -> Problems {

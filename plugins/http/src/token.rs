@@ -82,7 +82,6 @@ pub(crate) struct Token {
 /// The tokens of one sink.
 pub(crate) struct Tokens {
     fetch: Fetch,
-    host: Host,
     /// Held over the request: this is what makes it one at a time.
     state: Mutex<State>,
 }
@@ -97,10 +96,9 @@ struct State {
 }
 
 impl Tokens {
-    pub(crate) fn new(fetch: Fetch, host: Host) -> Self {
+    pub(crate) fn new(fetch: Fetch) -> Self {
         Self {
             fetch,
-            host,
             state: Mutex::default(),
         }
     }
@@ -120,6 +118,7 @@ impl Tokens {
     pub(crate) async fn get(
         &self,
         client: &Client,
+        host: &Host,
         ends: Instant,
         refused: Option<&Token>,
     ) -> Result<Token, Outcome> {
@@ -143,7 +142,7 @@ impl Tokens {
         {
             return known.ok_or_else(|| outcome.clone());
         }
-        match self.fetch(client, left(ends), &mut state).await {
+        match self.fetch(client, host, left(ends), &mut state).await {
             Ok(token) => {
                 state.failed = None;
                 state.token = Some(token.clone());
@@ -155,7 +154,7 @@ impl Tokens {
             }
             Err(outcome) => {
                 state.failed = Some((Instant::now(), outcome.clone()));
-                self.host.log(
+                host.log(
                     Level::Warn,
                     "a token could not be fetched",
                     &json!({"reason": outcome.reason, "rule": outcome.rule}),
@@ -169,6 +168,7 @@ impl Tokens {
     async fn fetch(
         &self,
         client: &Client,
+        host: &Host,
         patience: Duration,
         state: &mut State,
     ) -> Result<Token, Outcome> {
@@ -176,9 +176,11 @@ impl Tokens {
         if state.refresh.is_none()
             && let Some(configured) = self.fetch.grant.refresh_token()
         {
-            state.refresh = Some(Refresh::load(&self.host, configured).await);
+            state.refresh = Some(Refresh::load(host, configured).await);
         }
-        let request = self.request(patience, state)?;
+        let request = self.request(patience, state).ok_or_else(|| {
+            Outcome::retry(None, "the assertion could not be signed").rule("token")
+        })?;
         let answer = match client.execute(request).await {
             Ok(response) => Answer::read(response).await,
             Err(error) if is_late(&error) && !error.is_connect() => {
@@ -197,7 +199,7 @@ impl Tokens {
             && let (Some(refresh), Value::String(newer)) =
                 (&mut state.refresh, answer.said("refresh_token"))
         {
-            refresh.replace(&self.host, newer).await;
+            refresh.replace(host, newer).await;
         }
         // Of another status it is enough to know that it is one.
         let unread = |why: &Unread| {
@@ -240,7 +242,8 @@ impl Tokens {
         })
     }
 
-    fn request(&self, patience: Duration, state: &State) -> Result<reqwest::Request, Outcome> {
+    /// `None` if the assertion could not be signed.
+    fn request(&self, patience: Duration, state: &State) -> Option<reqwest::Request> {
         let mut request = reqwest::Request::new(Method::POST, self.fetch.url.clone());
         *request.timeout_mut() = Some(patience);
         let headers = request.headers_mut();
@@ -256,11 +259,7 @@ impl Tokens {
                 }
                 let assertion = match &form.assertion {
                     None => None,
-                    Some(assertion) => {
-                        Some(assertion.sign(SystemTime::now()).ok_or_else(|| {
-                            Outcome::retry(None, "the assertion could not be signed").rule("token")
-                        })?)
-                    }
+                    Some(assertion) => Some(assertion.sign(SystemTime::now())?),
                 };
                 let fields = form
                     .fields
@@ -288,7 +287,7 @@ impl Tokens {
             Some(body) => *request.body_mut() = Some(body.into()),
             None => *request.method_mut() = Method::GET,
         }
-        Ok(request)
+        Some(request)
     }
 }
 
@@ -340,6 +339,10 @@ mod tests {
     use super::*;
     use crate::answer::SCOPE;
 
+    fn host() -> Host {
+        Host::detached("crm", Tables::new())
+    }
+
     /// Tokens from where nobody listens.
     fn tokens() -> Tokens {
         let engine = Engine::new(Tables::new());
@@ -352,7 +355,7 @@ mod tests {
             expires_in: template("{{ body.expires_in }}"),
             lifetime: Duration::from_secs(60),
         };
-        Tokens::new(fetch, Host::detached("crm", Tables::new()))
+        Tokens::new(fetch)
     }
 
     async fn with_token(renew_in: Duration, ends_in: Duration) -> (Tokens, Client, Token) {
@@ -380,7 +383,9 @@ mod tests {
     async fn an_early_renewal_that_fails_leaves_the_old_token() {
         let second = Duration::from_secs(60);
         let (tokens, client, _) = with_token(Duration::ZERO, second).await;
-        let kept = tokens.get(&client, Instant::now() + second, None).await;
+        let kept = tokens
+            .get(&client, &host(), Instant::now() + second, None)
+            .await;
         let token = kept.expect("the old one");
         assert_eq!(token.secret.expose(), "old");
         assert!(tokens.state.lock().await.failed.is_some(), "it was tried");
@@ -391,20 +396,20 @@ mod tests {
         let second = Duration::from_secs(60);
         let (tokens, client, _) = with_token(Duration::ZERO, Duration::ZERO).await;
         let outcome = tokens
-            .get(&client, Instant::now() + second, None)
+            .get(&client, &host(), Instant::now() + second, None)
             .await
             .expect_err("none");
         assert_eq!(outcome.rule, "token-connect");
         let (tokens, client, refused) = with_token(second, second).await;
         assert!(
             tokens
-                .get(&client, Instant::now() + second, Some(&refused))
+                .get(&client, &host(), Instant::now() + second, Some(&refused))
                 .await
                 .is_err()
         );
         assert!(
             tokens
-                .get(&client, Instant::now() + second, None)
+                .get(&client, &host(), Instant::now() + second, None)
                 .await
                 .is_ok()
         );

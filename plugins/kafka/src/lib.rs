@@ -29,15 +29,55 @@ pub struct KafkaSink {
     form: Form,
 }
 
+/// The settings, understood.
+pub struct Parts {
+    cluster: Cluster,
+    topic: String,
+    key: Template,
+    form: Form,
+}
+
 impl Sink for KafkaSink {
     type Settings = Settings;
 
-    fn check(settings: &Settings, host: &Host) -> Problems {
-        Self::parts(settings, host).err().unwrap_or_default()
+    type Parts = Parts;
+
+    fn prepare(settings: &Settings, host: &Host) -> Result<Parts, Problems> {
+        let engine = Engine::new(host.tables().clone());
+        let mut problems = Problems::default();
+        let cluster = problems.keep(Cluster::new(settings));
+        let key = settings.key.as_deref().unwrap_or(KEY);
+        let key = engine.template(key, &Scope::EVENT);
+        let key = problems.keep(key.map_err(|mistakes| template::problems(mistakes, "/key")));
+        let form = Form::new(&engine, &settings.headers, settings.body.as_ref());
+        let form = problems.keep(form);
+        for name in settings.headers.keys() {
+            let at = format!("/headers{}", pointer_segment(name));
+            if name == ID {
+                let problem = Problem::at(at, "this header is always the delivery's id");
+                problems.push(problem.help("choose another name"));
+            } else if name.is_empty() || name.contains('\0') {
+                problems.push(Problem::at(at, "not a name that a header can have"));
+            }
+        }
+        match (cluster, key, form) {
+            (Some(cluster), Some(key), Some(form)) => problems.into_result(Parts {
+                cluster,
+                topic: settings.topic.clone(),
+                key,
+                form,
+            }),
+            _ => Err(problems),
+        }
     }
 
-    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
-        Self::parts(&settings, &host)
+    fn new(parts: Parts, host: Host) -> Result<Self, Problems> {
+        Ok(Self {
+            producer: Producer::new(parts.cluster, parts.topic.clone(), host),
+            topic: parts.topic,
+            key: parts.key,
+            form: parts.form,
+        })
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
@@ -86,36 +126,6 @@ impl Sink for KafkaSink {
 }
 
 impl KafkaSink {
-    fn parts(settings: &Settings, host: &Host) -> Result<Self, Problems> {
-        let engine = Engine::new(host.tables().clone());
-        let mut problems = Problems::default();
-        let cluster = Cluster::new(settings).map_err(|found| problems.extend(found));
-        let key = settings.key.as_deref().unwrap_or(KEY);
-        let key = engine
-            .template(key, &Scope::EVENT)
-            .map_err(|mistakes| problems.extend(template::problems(mistakes, "/key")));
-        let form = Form::new(&engine, &settings.headers, settings.body.as_ref())
-            .map_err(|found| problems.extend(found));
-        for name in settings.headers.keys() {
-            let at = format!("/headers{}", pointer_segment(name));
-            if name == ID {
-                let problem = Problem::at(at, "this header is always the delivery's id");
-                problems.push(problem.help("choose another name"));
-            } else if name.is_empty() || name.contains('\0') {
-                problems.push(Problem::at(at, "not a name that a header can have"));
-            }
-        }
-        match (cluster, key, form) {
-            (Ok(cluster), Ok(key), Ok(form)) => problems.into_result(Self {
-                producer: Producer::new(cluster, settings.topic.clone(), host.clone()),
-                topic: settings.topic.clone(),
-                key,
-                form,
-            }),
-            _ => Err(problems),
-        }
-    }
-
     fn fill(&self, delivery: &Delivery) -> Result<(Option<String>, Message), Problem> {
         let context = self.form.context(delivery)?;
         let key = self.key.text(&context);

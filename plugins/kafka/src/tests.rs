@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leadgate_plugin::{OutcomeKind, Tables};
+use leadgate_plugin::{OutcomeKind, Tables, testing};
 use serde_json::{Value, json};
 
 use super::*;
@@ -86,7 +86,7 @@ fn wrong_settings_are_named_all_at_once() {
             ],
         ),
     ] {
-        let problems = KafkaSink::check(&settings(&more), &host());
+        let problems = testing::check::<KafkaSink>(&settings(&more), &host());
         let shown = format!("{problems:?}");
         assert!(!shown.contains("t0p"), "{shown}");
         let places: Vec<_> = problems.into_iter().map(|one| one.path).collect();
@@ -120,7 +120,7 @@ fn every_allowed_option_is_one_of_librdkafka() {
     }});
     let settings = settings(&good);
     assert_eq!(settings.options.len(), crate::cluster::ALLOWED.len());
-    let problems = KafkaSink::check(&settings, &host());
+    let problems = testing::check::<KafkaSink>(&settings, &host());
     assert!(problems.is_empty(), "{problems:?}");
 }
 
@@ -129,7 +129,7 @@ fn a_look_shows_the_record_without_the_login() {
     let more = json!({
         "username": "me", "password": "t0psecret", "headers": {"x-store": "{{ store_id }}"}, "body": {"who": "{{ name }}"},
     });
-    let sink = KafkaSink::new(settings(&more), host()).expect("valid");
+    let sink = testing::create::<KafkaSink>(&settings(&more), host()).expect("valid");
     for (record_id, key) in [(json!(371_009), "371009"), (Value::Null, "L")] {
         let shown = Sink::render(&sink, &delivery(&record_id)).expect("renders");
         let expected = format!(
@@ -142,7 +142,8 @@ fn a_look_shows_the_record_without_the_login() {
 
 #[tokio::test]
 async fn what_a_lead_cannot_fill_is_a_dead_letter_that_does_not_show_it() {
-    let sink = KafkaSink::new(settings(&json!({"key": "{{ other.vip }}"})), host()).expect("valid");
+    let sink = testing::create::<KafkaSink>(&settings(&json!({"key": "{{ other.vip }}"})), host())
+        .expect("valid");
     let outcome = sink.deliver(&delivery(&json!(1))).await;
     assert_eq!(outcome.kind, OutcomeKind::Rejected, "{outcome:?}");
     assert_eq!(outcome.rule, "template");
@@ -154,7 +155,7 @@ async fn what_a_lead_cannot_fill_is_a_dead_letter_that_does_not_show_it() {
 
 #[tokio::test]
 async fn without_a_broker_it_is_tried_again_and_nothing_was_sent() {
-    let sink = KafkaSink::new(settings(&json!({})), host()).expect("valid");
+    let sink = testing::create::<KafkaSink>(&settings(&json!({})), host()).expect("valid");
     let outcome = sink.deliver(&delivery(&json!(1))).await;
     assert_eq!(
         (outcome.kind, outcome.retry_after),
@@ -171,6 +172,6 @@ fn the_example_in_the_configuration_is_good() {
     let example: toml::Table = toml::from_str(example).expect("TOML");
     let given = example["sinks"]["kafka"]["settings"].clone();
     let settings: Settings = given.try_into().expect("settings");
-    let problems = KafkaSink::check(&settings, &host());
+    let problems = testing::check::<KafkaSink>(&settings, &host());
     assert!(problems.is_empty(), "{problems:?}");
 }

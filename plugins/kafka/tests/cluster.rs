@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use leadgate_plugin::{Delivery, Host, Outcome, OutcomeKind, Sink, Tables};
+use leadgate_plugin::{Delivery, Host, Outcome, OutcomeKind, Sink, Tables, testing};
 use leadgate_sink_kafka::KafkaSink;
 use leadgate_tests::Kafka;
 use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Error};
@@ -18,7 +18,7 @@ fn sink(kafka: &Kafka, more: &Value) -> KafkaSink {
     let more = more.as_object().expect("a table").clone();
     all.as_object_mut().expect("a table").extend(more);
     let settings = serde_json::from_value(all).expect("settings");
-    KafkaSink::new(settings, Host::detached("kafka", Tables::new())).expect("valid")
+    testing::create::<KafkaSink>(&settings, Host::detached("kafka", Tables::new())).expect("valid")
 }
 
 async fn deliver(sink: &KafkaSink, id: &str, timeout: Duration) -> Outcome {

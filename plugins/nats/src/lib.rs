@@ -35,12 +35,33 @@ pub struct NatsSink {
 impl Sink for NatsSink {
     type Settings = Settings;
 
-    fn check(settings: &Settings, host: &Host) -> Problems {
-        Self::parts(settings, host).err().unwrap_or_default()
+    type Parts = Self;
+
+    fn prepare(settings: &Settings, host: &Host) -> Result<Self, Problems> {
+        let engine = Engine::new(host.tables().clone());
+        let mut problems = Problems::default();
+        let servers = problems.keep(Servers::new(settings));
+        let subject = problems.keep(Subject::new(&settings.subject, &engine));
+        let form = Form::new(&engine, &settings.headers, settings.body.as_ref());
+        let form = problems.keep(form);
+        problems.extend(
+            settings
+                .headers
+                .keys()
+                .filter_map(|name| wrong_header(name)),
+        );
+        match (servers, subject, form) {
+            (Some(servers), Some(subject), Some(form)) => problems.into_result(Self {
+                stream: Stream::new(servers),
+                subject,
+                form,
+            }),
+            _ => Err(problems),
+        }
     }
 
-    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
-        Self::parts(&settings, &host)
+    fn new(parts: Self, _: Host) -> Result<Self, Problems> {
+        Ok(parts)
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
@@ -94,30 +115,6 @@ impl Sink for NatsSink {
 }
 
 impl NatsSink {
-    fn parts(settings: &Settings, host: &Host) -> Result<Self, Problems> {
-        let engine = Engine::new(host.tables().clone());
-        let mut problems = Problems::default();
-        let servers = Servers::new(settings).map_err(|found| problems.extend(found));
-        let subject =
-            Subject::new(&settings.subject, &engine).map_err(|found| problems.extend(found));
-        let form = Form::new(&engine, &settings.headers, settings.body.as_ref())
-            .map_err(|found| problems.extend(found));
-        problems.extend(
-            settings
-                .headers
-                .keys()
-                .filter_map(|name| wrong_header(name)),
-        );
-        match (servers, subject, form) {
-            (Ok(servers), Ok(subject), Ok(form)) => problems.into_result(Self {
-                stream: Stream::new(servers),
-                subject,
-                form,
-            }),
-            _ => Err(problems),
-        }
-    }
-
     fn fill(&self, delivery: &Delivery) -> Result<(String, Message), Problem> {
         let context = self.form.context(delivery)?;
         let subject = self.subject.fill(&context)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leadgate_plugin::{OutcomeKind, Tables};
+use leadgate_plugin::{OutcomeKind, Tables, testing};
 use serde_json::{Value, json};
 
 use super::*;
@@ -87,7 +87,7 @@ fn wrong_settings_are_named_all_at_once() {
             ],
         ),
     ] {
-        let problems = NatsSink::check(&settings(&more), &host());
+        let problems = testing::check::<NatsSink>(&settings(&more), &host());
         let shown = format!("{problems:?}");
         assert!(!shown.contains("t0p"), "{shown}");
         let places: Vec<_> = problems.into_iter().map(|one| one.path).collect();
@@ -100,7 +100,7 @@ fn a_look_shows_the_message_without_the_login() {
     let more = json!({
         "token": "t0psecret", "headers": {"x-store": "{{ store_id }}"}, "body": {"who": "{{ name }}"},
     });
-    let sink = NatsSink::new(settings(&more), host()).expect("valid");
+    let sink = testing::create::<NatsSink>(&settings(&more), host()).expect("valid");
     let shown = Sink::render(&sink, &delivery()).expect("renders");
     assert_eq!(
         shown.as_deref(),
@@ -123,7 +123,7 @@ async fn what_a_lead_cannot_fill_is_a_dead_letter_that_does_not_show_it() {
             "settings.body.a.0: there is no such value for this lead; use `| default(…)` if that may be: `other.vip`",
         ),
     ] {
-        let sink = NatsSink::new(settings(&more), host()).expect("valid");
+        let sink = testing::create::<NatsSink>(&settings(&more), host()).expect("valid");
         let outcome = sink.deliver(&delivery()).await;
         assert_eq!(outcome.kind, OutcomeKind::Rejected, "{outcome:?}");
         assert_eq!(
@@ -135,7 +135,7 @@ async fn what_a_lead_cannot_fill_is_a_dead_letter_that_does_not_show_it() {
 
 #[tokio::test]
 async fn without_a_server_it_is_tried_again_and_nothing_was_sent() {
-    let sink = NatsSink::new(settings(&json!({})), host()).expect("valid");
+    let sink = testing::create::<NatsSink>(&settings(&json!({})), host()).expect("valid");
     let outcome = sink.deliver(&delivery()).await;
     assert_eq!(
         (outcome.kind, outcome.retry_after),
@@ -152,6 +152,6 @@ fn the_example_in_the_configuration_is_good() {
     let example: toml::Table = toml::from_str(example).expect("TOML");
     let given = example["sinks"]["nats"]["settings"].clone();
     let settings: Settings = given.try_into().expect("settings");
-    let problems = NatsSink::check(&settings, &host());
+    let problems = testing::check::<NatsSink>(&settings, &host());
     assert!(problems.is_empty(), "{problems:?}");
 }

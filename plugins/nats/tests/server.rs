@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use leadgate_plugin::{Delivery, Host, Outcome, OutcomeKind, Sink, Tables};
+use leadgate_plugin::{Delivery, Host, Outcome, OutcomeKind, Sink, Tables, testing};
 use leadgate_sink_nats::NatsSink;
 use leadgate_tests::{Authority, Certificate, Nats};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn sink(server: &Nats, more: &Value) -> NatsSink {
     let more = more.as_object().expect("a table").clone();
     all.as_object_mut().expect("a table").extend(more);
     let settings = serde_json::from_value(all).expect("settings");
-    NatsSink::new(settings, Host::detached("nats", Tables::new())).expect("valid")
+    testing::create::<NatsSink>(&settings, Host::detached("nats", Tables::new())).expect("valid")
 }
 
 fn delivery(id: &str, store: u32, timeout: Duration) -> Delivery {

@@ -40,21 +40,20 @@ pub struct SqlSink {
 impl Sink for SqlSink {
     type Settings = Settings;
 
-    fn check(settings: &Settings, host: &Host) -> Problems {
-        match Parts::new(settings, host) {
-            Ok(_) => Problems::default(),
-            Err(problems) => problems,
-        }
-    }
+    type Parts = Self;
 
-    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
-        let parts = Parts::new(&settings, &host)?;
+    fn prepare(settings: &Settings, host: &Host) -> Result<Self, Problems> {
+        let parts = Parts::new(settings, host)?;
         let server = Server::new(&parts, settings.connections)?;
         Ok(Self {
             parts,
             server,
-            statement: settings.statement,
+            statement: settings.statement.clone(),
         })
+    }
+
+    fn new(parts: Self, _: Host) -> Result<Self, Problems> {
+        Ok(parts)
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {

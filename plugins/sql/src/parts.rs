@@ -21,10 +21,10 @@ pub(crate) struct Parts {
 impl Parts {
     pub(crate) fn new(settings: &Settings, host: &Host) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        let target = keep(Target::new(&settings.url), &mut problems);
+        let target = problems.keep(Target::new(&settings.url));
         let dialect = target::dialect(&settings.url);
         let statement = Statement::new(dialect, &settings.statement, &settings.values);
-        let statement = keep(statement, &mut problems);
+        let statement = problems.keep(statement);
         let values = Engine::new(host.tables().clone())
             .tree(&Value::Object(settings.values.clone()))
             .map_err(|errors| {
@@ -33,12 +33,9 @@ impl Parts {
                     .map(|error| error.into_problem("/values"));
                 problems.collect::<Problems>()
             });
-        let values = keep(values, &mut problems);
-        let trust = settings
-            .ca
-            .as_deref()
-            .map(|ca| Trust::of_file(ca).map_err(Problems::from));
-        let trust = keep(trust.transpose(), &mut problems);
+        let values = problems.keep(values);
+        let trust = settings.ca.as_deref().map(Trust::of_file).transpose();
+        let trust = problems.keep(trust);
         if settings.ca.is_some() && target.as_ref().is_some_and(|target| !target.tls) {
             let message = "this connection is not encrypted, so no certificate is checked";
             problems.push(
@@ -61,19 +58,13 @@ impl Parts {
 
     /// The values for a lead, by name.
     pub(crate) fn values(&self, delivery: &Delivery) -> Result<Map<String, Value>, Problem> {
-        let event = serde_json::from_slice(delivery.event_bytes())
-            .map_err(|_| Problem::at("", "the event is not JSON"))?;
         let values = self
             .values
-            .render(&event, delivery.id())
+            .render(&delivery.json()?, delivery.id())
             .map_err(|error| error.into_problem("/values"))?;
         match values {
             Value::Object(values) => Ok(values),
             _ => Ok(Map::new()),
         }
     }
-}
-
-fn keep<T>(result: Result<T, Problems>, problems: &mut Problems) -> Option<T> {
-    result.map_err(|found| problems.extend(found)).ok()
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use leadgate_plugin::{Delivery, Host, OutcomeKind, Sink, Tables};
+use leadgate_plugin::{Delivery, Host, OutcomeKind, Sink, Tables, testing};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -27,12 +27,12 @@ fn host() -> Host {
 }
 
 fn sink(more: &Value) -> SqlSink {
-    SqlSink::new(settings(more), host()).expect("good settings")
+    testing::create::<SqlSink>(&settings(more), host()).expect("good settings")
 }
 
 /// Path, range, message.
 fn problems(more: &Value) -> Vec<(String, Option<std::ops::Range<usize>>, String)> {
-    let problems = SqlSink::check(&settings(more), &host()).into_iter();
+    let problems = testing::check::<SqlSink>(&settings(more), &host()).into_iter();
     let all: Vec<_> = problems
         .map(|one| (one.path, one.range, one.message))
         .collect();

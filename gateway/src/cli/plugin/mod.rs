@@ -2,6 +2,7 @@
 
 mod check;
 mod list;
+mod new;
 mod part;
 mod run;
 mod subject;
@@ -16,6 +17,8 @@ use super::Global;
 pub(super) enum Command {
     /// List the plugins: version, ABI, where each is from, and which sinks use it
     List,
+    /// Write a new plugin's project, which builds, has a passing test and delivers
+    New(new::Args),
     /// Check a built plugin against the contract, each test in a process of its own
     Check(check::Args),
     /// Deliver one lead with a built plugin, without a daemon
@@ -28,6 +31,7 @@ pub(super) enum Command {
 pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
     match command {
         Command::List => list::run(global),
+        Command::New(args) => new::run(args),
         Command::Check(args) => check::run(global, args),
         Command::Run(args) => run::run(global, args),
         Command::Part => part::run(),

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use leadgate_plugin::abi;
 use tokio::sync::oneshot;
 
-use super::super::calls::{Calls, Open};
+use super::super::calls::{Calls, Done, Open};
 use super::super::{Call, Outcome, Own};
 use super::loan::Loan;
 use super::outcome;
@@ -38,6 +38,7 @@ impl Sink {
             number,
             instance: Arc::clone(&self.instance),
         };
+        let done = Done::Waits(done);
         CALLS.open(number, Open { lent, done });
         if self.blocking {
             tokio::task::spawn_blocking(move || start.run());
@@ -52,6 +53,38 @@ impl Sink {
                 Own::Late.outcome_with(&format!("{timeout:?}"))
             }
         }
+    }
+
+    /// Starts an attempt on this thread, under a number that no other attempt of this process
+    /// has; `done` is told how it ended, once. For a process that has no sink but this one.
+    pub(in crate::plugin) fn begin(
+        &self,
+        number: u64,
+        call: Call,
+        done: impl FnOnce(Outcome) + Send + 'static,
+    ) {
+        let lent = Loan::new(call, number, Arc::clone(&self.instance));
+        let start = Start {
+            delivery: lent.delivery(),
+            number,
+            instance: Arc::clone(&self.instance),
+        };
+        let done = Done::Told(Box::new(done));
+        CALLS.open(number, Open { lent, done });
+        start.run();
+    }
+
+    /// Tells the plugin that nobody waits for that attempt any more. At most once for each.
+    pub(in crate::plugin) fn cancel(&self, number: u64) {
+        if let Some(cancel) = self.instance.functions.more.cancel {
+            // SAFETY: the sink lives, and the plugin takes a number it does not know.
+            unsafe { cancel(self.instance.at, ctx_of(number)) };
+        }
+    }
+
+    /// Whether an attempt is open, also one that nobody waits for.
+    pub(in crate::plugin) fn is_busy(&self) -> bool {
+        Arc::strong_count(&self.instance) > 1
     }
 }
 

@@ -26,12 +26,22 @@ static STATE: abi::State = abi::State {
     set: Some(state_set),
 };
 
+/// This program, also once its file was replaced.
+const LAUNCHER: &abi::Launcher = &abi::Launcher {
+    struct_size: size_of::<abi::Launcher>(),
+    reserved: 0,
+    program: abi::Bytes::borrow(b"/proc/self/exe"),
+};
+
 pub(super) unsafe extern "C" fn get_extension(ctx: *mut c_void, id: abi::Bytes) -> *const c_void {
     let found = unwinding_ends_here("get_extension", || {
         // SAFETY: `ctx` is the leaked origin that was given to `create`; the id is valid.
         let (origin, id) = unsafe { (&*ctx.cast::<Origin>(), text(id, 128)) };
-        let has = id == abi::STATE_ID && origin.state.is_some();
-        has.then_some(std::ptr::from_ref(&STATE).cast::<c_void>())
+        match id.as_str() {
+            abi::STATE_ID if origin.state.is_some() => Some(std::ptr::from_ref(&STATE).cast()),
+            abi::LAUNCHER_ID => Some(std::ptr::from_ref(LAUNCHER).cast::<c_void>()),
+            _ => None,
+        }
     });
     found.flatten().unwrap_or(std::ptr::null())
 }

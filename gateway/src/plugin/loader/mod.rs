@@ -38,6 +38,7 @@ pub(super) fn linked() -> Result<Vec<Plugin>, LoadError> {
         ("http", leadgate_sink_http::leadgate_plugin_http),
         ("file", leadgate_sink_file::leadgate_plugin_file),
         ("email", leadgate_sink_email::leadgate_plugin_email),
+        ("exec", leadgate_sink_exec::leadgate_plugin_exec),
         #[cfg(feature = "nats")]
         ("nats", leadgate_sink_nats::leadgate_plugin_nats),
         #[cfg(feature = "amqp")]

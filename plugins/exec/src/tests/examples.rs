@@ -94,7 +94,11 @@ fn the_blocks_of_the_readme_are_the_examples() {
             other => panic!("{other:?}"),
         };
         let block = format!("```{fence}\n{text}```\n");
-        assert!(readme.contains(&block), "{} is not in README.md as it is", path.display());
+        assert!(
+            readme.contains(&block),
+            "{} is not in README.md as it is",
+            path.display()
+        );
         seen += 1;
     }
     let blocks = readme.matches("```python\n").count() + readme.matches("```sh\n").count();
@@ -123,7 +127,11 @@ fn the_settings_of_the_readme_are_good() {
 async fn the_small_example_in_python_delivers() {
     let (_place, sink) = example(&["python3", "small.py"], "");
     for id in ["a", "b"] {
-        is(&sink.deliver(&delivery(id)).await, OutcomeKind::Delivered, "program");
+        is(
+            &sink.deliver(&delivery(id)).await,
+            OutcomeKind::Delivered,
+            "program",
+        );
     }
 }
 
@@ -144,13 +152,22 @@ async fn the_example_in_python_makes_a_customer_once_and_reads_what_the_erp_says
     let first = delivery("a");
     let outcome = sink.deliver(&first).await;
     is(&outcome, OutcomeKind::Retry, "program");
-    assert_eq!((outcome.reason.as_str(), first.journal().as_str()), ("HTTP 503", "4711"));
+    assert_eq!(
+        (outcome.reason.as_str(), first.journal().as_str()),
+        ("HTTP 503", "4711")
+    );
     let second = Delivery::new("a", 2, Duration::from_secs(30), EVENT);
     second.keep(&first.journal()).expect("short");
     let outcome = sink.deliver(&second).await;
-    assert_eq!((outcome.kind, outcome.receipt.as_str()), (OutcomeKind::Delivered, "4711"));
+    assert_eq!(
+        (outcome.kind, outcome.receipt.as_str()),
+        (OutcomeKind::Delivered, "4711")
+    );
     let requests = erp.requests();
-    let paths: Vec<_> = requests.iter().map(|(path, _)| path.split(' ').nth(1).expect("a path")).collect();
+    let paths: Vec<_> = requests
+        .iter()
+        .map(|(path, _)| path.split(' ').nth(1).expect("a path"))
+        .collect();
     assert_eq!(paths, ["/customers", "/tasks", "/tasks"]);
     let customer: Value = serde_json::from_str(&requests[0].1).expect("JSON");
     assert_eq!(customer, json!({"name": "张三", "phone": "+8613567658911"}));
@@ -184,9 +201,14 @@ async fn the_example_in_shell_delivers_and_reads_what_the_erp_says() {
         _ => "502 Bad Gateway",
     });
     for mode in ["persistent", "each"] {
-        let erp = if mode == "each" { &Erp::start(|_, _| "204 No Content") } else { &erp };
+        let erp = if mode == "each" {
+            &Erp::start(|_, _| "204 No Content")
+        } else {
+            &erp
+        };
         let (place, _) = example(&["./erp.sh"], "");
-        let sink = place.sink(json!({"command": ["./erp.sh"], "env": {"ERP_URL": erp.url}, "mode": mode}));
+        let sink =
+            place.sink(json!({"command": ["./erp.sh"], "env": {"ERP_URL": erp.url}, "mode": mode}));
         let kinds: &[OutcomeKind] = match mode {
             "each" => &[OutcomeKind::Delivered, OutcomeKind::Delivered],
             _ => &[

@@ -34,22 +34,26 @@ async fn a_journal_is_kept_for_the_next_attempt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_wants_it_is_told_what_nobody_waits_for() {
-    let place = Place::new("take; say '{\"log\":\"got it\"}'; take; say \"$line\" >cancelled; take; answer delivered; take");
+    let place = Place::new(
+        "take; say '{\"log\":\"got it\"}'; take; say \"$line\" >cancelled; take; answer delivered; take",
+    );
     let sink = place.sink(json!({"cancel": true}));
     let given_up = delivery("given-up");
     let attempt = tokio::time::timeout(Duration::from_secs(1), sink.deliver(&given_up)).await;
     assert!(attempt.is_err(), "it never answers");
     until("it was told", || place.path().join("cancelled").exists()).await;
-    is(&sink.deliver(&delivery("b")).await, OutcomeKind::Delivered, "program");
+    is(
+        &sink.deliver(&delivery("b")).await,
+        OutcomeKind::Delivered,
+        "program",
+    );
     let told = std::fs::read_to_string(place.path().join("cancelled")).expect("reads");
     assert_eq!(told, "{\"cancel\":\"given-up\"}\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_gets_its_own_environment_and_no_other() {
-    let place = Place::new(
-        "env >environment; pwd >folder\nwhile take; do answer delivered; done",
-    );
+    let place = Place::new("env >environment; pwd >folder\nwhile take; do answer delivered; done");
     let sink = place.sink(json!({"env": {"ERP_TOKEN": "t0k3n"}}));
     sink.deliver(&delivery("a")).await;
     let read = |name: &str| std::fs::read_to_string(place.path().join(name)).expect("reads");
@@ -63,9 +67,18 @@ async fn a_program_gets_its_own_environment_and_no_other() {
     names.sort_unstable();
     assert_eq!(
         names,
-        ["ERP_TOKEN", "LANG", "LEADGATE_PROTOCOL", "LEADGATE_SINK", "PATH", "PYTHONUNBUFFERED"]
+        [
+            "ERP_TOKEN",
+            "LANG",
+            "LEADGATE_PROTOCOL",
+            "LEADGATE_SINK",
+            "PATH",
+            "PYTHONUNBUFFERED"
+        ]
     );
-    assert!(environment.contains("LEADGATE_SINK=erp\n") && environment.contains("ERP_TOKEN=t0k3n\n"));
+    assert!(
+        environment.contains("LEADGATE_SINK=erp\n") && environment.contains("ERP_TOKEN=t0k3n\n")
+    );
     let folder = place.path().canonicalize().expect("is there");
     assert_eq!(read("folder").trim(), folder.to_str().expect("text"));
 }
@@ -81,7 +94,10 @@ async fn a_program_ends_with_its_sink_and_takes_what_it_started_along() {
     assert!(pids.split_whitespace().all(is_running), "{pids}");
     drop(sink);
     until("all are gone", || !pids.split_whitespace().any(is_running)).await;
-    assert!(place.path().join("ended").exists(), "it saw the end of its stdin");
+    assert!(
+        place.path().join("ended").exists(),
+        "it saw the end of its stdin"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,8 +134,18 @@ async fn with_mode_each_every_lead_has_a_process_of_its_own() {
 async fn with_mode_each_a_process_ends_with_its_attempt() {
     for (script, timeout_ms, kind, rule) in [
         ("take; sleep 60", 1000, OutcomeKind::Ambiguous, "timeout"),
-        ("take; answer delivered; sleep 60", 5000, OutcomeKind::Delivered, "program"),
-        ("take; exit 0", 20_000, OutcomeKind::Ambiguous, "program-ended"),
+        (
+            "take; answer delivered; sleep 60",
+            5000,
+            OutcomeKind::Delivered,
+            "program",
+        ),
+        (
+            "take; exit 0",
+            20_000,
+            OutcomeKind::Ambiguous,
+            "program-ended",
+        ),
         ("exit 0", 20_000, OutcomeKind::Retry, "program-ended"),
         ("take; echo done", 20_000, OutcomeKind::Ambiguous, "garbage"),
     ] {
@@ -135,14 +161,23 @@ async fn with_mode_each_a_process_ends_with_its_attempt() {
 async fn a_look_starts_nothing_and_shows_the_line() {
     let (place, sink) = sink_of("echo started >started");
     let shown = sink.render(&delivery("a")).expect("can").expect("shows");
-    assert!(shown.starts_with("write to the stdin of `./program`:\n{\"id\":\"a\","), "{shown}");
+    assert!(
+        shown.starts_with("write to the stdin of `./program`:\n{\"id\":\"a\","),
+        "{shown}"
+    );
     assert!(!place.path().join("started").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_check_starts_the_program_without_a_lead() {
     for (script, more, step, ok, note) in [
-        ("while take; do :; done", json!({}), "start", true, "it waits for leads"),
+        (
+            "while take; do :; done",
+            json!({}),
+            "start",
+            true,
+            "it waits for leads",
+        ),
         (
             "echo 'no such module' >&2; exit 1",
             json!({}),
@@ -150,7 +185,13 @@ async fn a_connection_check_starts_the_program_without_a_lead() {
             false,
             "it exited with code 1: no such module, without waiting for leads",
         ),
-        ("echo \"fine, $1\"", json!({"check": ["--check"]}), "check", true, "fine, --check"),
+        (
+            "echo \"fine, $1\"",
+            json!({"check": ["--check"]}),
+            "check",
+            true,
+            "fine, --check",
+        ),
         (
             "echo 'token refused'; exit 2",
             json!({"check": []}),
@@ -158,7 +199,13 @@ async fn a_connection_check_starts_the_program_without_a_lead() {
             false,
             "it exited with code 2: token refused",
         ),
-        ("sleep 60", json!({"check": []}), "check", false, "no answer in time"),
+        (
+            "sleep 60",
+            json!({"check": []}),
+            "check",
+            false,
+            "no answer in time",
+        ),
     ] {
         let place = Place::new(&format!("echo $$ >pid; {script}"));
         let sink = place.sink(more);
@@ -166,7 +213,10 @@ async fn a_connection_check_starts_the_program_without_a_lead() {
         assert_eq!(sink.connect(&probe).await.is_ok(), ok, "{script}");
         let steps = probe.steps();
         let last = steps.last().expect("a step");
-        assert_eq!((last.name.as_str(), last.ok, last.note.as_str()), (step, ok, note));
+        assert_eq!(
+            (last.name.as_str(), last.ok, last.note.as_str()),
+            (step, ok, note)
+        );
         let pid = std::fs::read_to_string(place.path().join("pid")).expect("reads");
         until("it is gone", || !is_running(pid.trim())).await;
     }
@@ -174,5 +224,8 @@ async fn a_connection_check_starts_the_program_without_a_lead() {
     let probe = Probe::detached(Duration::from_secs(5));
     let sink = each.sink(json!({"mode": "each"}));
     assert!(sink.connect(&probe).await.is_ok());
-    assert!(!each.path().join("started").exists(), "it might take a look for a lead");
+    assert!(
+        !each.path().join("started").exists(),
+        "it might take a look for a lead"
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leadgate_plugin::{Host, Probe, Sink, Step, Stop, Tables};
+use leadgate_plugin::{Host, Probe, Sink, Step, Stop, Tables, testing};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -11,7 +11,8 @@ use crate::HttpSink;
 
 async fn walked(settings: Value) -> (Result<(), Stop>, Vec<Step>) {
     let written = serde_json::from_value(settings).expect("settings");
-    let sink = HttpSink::new(written, Host::detached("crm", Tables::new())).expect("good settings");
+    let sink = testing::create::<HttpSink>(&written, Host::detached("crm", Tables::new()))
+        .expect("good settings");
     let probe = Probe::detached(Duration::from_secs(20));
     let ended = sink.connect(&probe).await;
     (ended, probe.steps())

@@ -1,6 +1,7 @@
 //! Destinations that leads are looked up in, as their presets want them, each a script that has
 //! the lead or has not, and what else may go wrong there.
 
+use leadgate_plugin::testing;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
@@ -153,7 +154,7 @@ impl Destination {
             given["auth"]["token_url"] = json!(format!("{url}/token"));
         }
         let written = serde_json::from_value(given).expect("a table");
-        HttpSink::new(written, Host::detached("crm", Tables::new())).expect("good")
+        testing::create::<HttpSink>(&written, Host::detached("crm", Tables::new())).expect("good")
     }
 
     /// Which of its requests came, in their order: t for a token, l, c, u.

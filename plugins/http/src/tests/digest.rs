@@ -1,6 +1,7 @@
 //! The digest: what goes together, who hears what of it, and what cannot be one.
 
 use futures_util::future::join_all;
+use leadgate_plugin::testing;
 use serde_json::json;
 
 use super::*;
@@ -212,7 +213,7 @@ fn dingtalk(url: &str, every: &str) -> Value {
 
 fn preset(given: Value) -> HttpSink {
     let written = serde_json::from_value(given).expect("a table");
-    HttpSink::new(written, Host::detached("crm", Tables::new())).expect("good")
+    testing::create::<HttpSink>(&written, Host::detached("crm", Tables::new())).expect("good")
 }
 
 #[tokio::test]

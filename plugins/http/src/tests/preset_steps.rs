@@ -1,6 +1,7 @@
 //! Presets of several steps: what is sent to a destination that has the lead and to one that has
 //! not, and once more after a failure; and the tokens for it.
 
+use leadgate_plugin::testing;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -223,7 +224,8 @@ fn fields_of_the_merchant_take_the_place_of_the_presets() {
         let mut given = given(preset);
         given["steps"] = steps;
         let written = serde_json::from_value(given).expect("a table");
-        let sink = HttpSink::new(written, Host::detached("crm", Tables::new())).expect("good");
+        let sink = testing::create::<HttpSink>(&written, Host::detached("crm", Tables::new()))
+            .expect("good");
         let text = sink.render(&delivery_of("lead.created"));
         text.expect("renders").expect("can")
     };
@@ -295,7 +297,8 @@ async fn zoho_is_given_a_new_token_when_the_old_one_ran_out() {
     given["url"] = json!(format!("{}/crm/v8/Leads/upsert", server.url));
     given["auth"]["token_url"] = json!(format!("{}/oauth/v2/token", server.url));
     let written = serde_json::from_value(given).expect("a table");
-    let sink = HttpSink::new(written, Host::detached("crm", Tables::new())).expect("good");
+    let sink =
+        testing::create::<HttpSink>(&written, Host::detached("crm", Tables::new())).expect("good");
     let outcome = sink.deliver(&delivery_of("lead.created")).await;
     assert!(gave(&outcome, "41"), "{outcome:?}");
     let requests = server.requests();
@@ -315,7 +318,8 @@ fn ids_that_must_be_random_look_so_and_stay_the_same() {
         ("feishu-bitable", "client_token="),
     ] {
         let written = serde_json::from_value(given(preset)).expect("a table");
-        let sink = HttpSink::new(written, Host::detached("crm", Tables::new())).expect("good");
+        let sink = testing::create::<HttpSink>(&written, Host::detached("crm", Tables::new()))
+            .expect("good");
         let ids = || {
             let text = sink.render(&delivery_of("lead.created"));
             let text = text.expect("renders").expect("can");

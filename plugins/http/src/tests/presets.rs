@@ -1,6 +1,7 @@
 //! Every preset: what it sends for the platform's sample lead, what it asks for, and what each
 //! answer that the destination documents means.
 
+use leadgate_plugin::testing;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -83,7 +84,7 @@ pub(super) fn given(preset: &str) -> Value {
 
 fn parts(given: Value) -> Result<Parts, Problems> {
     let written: Written = serde_json::from_value(given).expect("a table");
-    understand(&written, &Host::detached("crm", Tables::new())).map(|(_, parts)| parts)
+    understand(&written, &Host::detached("crm", Tables::new())).map(|prepared| prepared.parts)
 }
 
 /// The platform's sample lead; every other field is there, and none.
@@ -274,7 +275,8 @@ async fn salesforce_is_given_a_new_token_when_the_session_is_over() {
     given["url"] = json!(format!("{}/Lead/{{{{ record_id }}}}", server.url));
     given["auth"]["token_url"] = json!(format!("{}/services/oauth2/token", server.url));
     let written = serde_json::from_value(given).expect("a table");
-    let sink = HttpSink::new(written, Host::detached("crm", Tables::new())).expect("good");
+    let sink =
+        testing::create::<HttpSink>(&written, Host::detached("crm", Tables::new())).expect("good");
     let delivery = Delivery::new("d", 1, Duration::from_secs(5), event().to_string());
     let outcome = sink.deliver(&delivery).await;
     let receipt = "00Q7".to_owned();

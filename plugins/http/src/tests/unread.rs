@@ -1,6 +1,7 @@
 //! Answers that cannot be read, as a server really gives them: none of them is ever taken for
 //! delivered, nor for "not there".
 
+use leadgate_plugin::testing;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -276,7 +277,8 @@ async fn by_preset(preset: &str, answer: Vec<u8>) -> (Outcome, usize) {
         given["auth"] = json!({"kind": "bearer", "token": "TOKEN"});
     }
     let written = serde_json::from_value(given).expect("a table");
-    let sink = HttpSink::new(written, Host::detached("crm", Tables::new())).expect("good");
+    let sink =
+        testing::create::<HttpSink>(&written, Host::detached("crm", Tables::new())).expect("good");
     let delivery = Delivery::new(
         "d",
         1,

@@ -19,10 +19,16 @@ pub struct Ledger(Mutex<(File, u64)>);
 
 impl Sink for Ledger {
     type Settings = Settings;
+    /// Where it is.
+    type Parts = String;
 
-    fn new(settings: Settings, host: Host) -> Result<Self, Problems> {
+    fn prepare(settings: &Settings, _: &Host) -> Result<String, Problems> {
+        Ok(settings.path.clone())
+    }
+
+    fn new(path: String, host: Host) -> Result<Self, Problems> {
         let mut options = File::options();
-        let file = options.create(true).append(true).open(&settings.path);
+        let file = options.create(true).append(true).open(&path);
         let file = file.map_err(|error| Problem::at("/path", error.to_string()))?;
         host.log(Level::Info, "ledger was opened", &serde_json::json!({}));
         Ok(Self(Mutex::new((file, 0))))

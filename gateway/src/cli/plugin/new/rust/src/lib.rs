@@ -46,7 +46,7 @@ impl Sink for MyErpSink {
             let problem = Problem::at("/path", "this is a folder");
             problems.push(problem.help("name a file in it, such as leads.jsonl"));
         }
-        problems.or(Parts {
+        problems.into_result(Parts {
             path: settings.path.clone(),
             store_id: settings.store_id,
         })

@@ -4,6 +4,9 @@
 //! name defined twice is an error that shows both places; nothing overrides silently. Of a file
 //! that is not TOML only what is not TOML is said.
 
+mod files;
+mod reader;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,11 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
+use self::files::{files, is_named, said, secret_lines};
+use self::reader::Reader;
 use super::diagnostic::{Diagnostic, Place, Places, Severity, Source, Text, place_in};
-use super::{advice, encoding, literal, literal_secret, syntax};
+use super::{advice, encoding, literal};
 
 /// Files read at most.
 const MOST: usize = 500;
@@ -304,72 +308,6 @@ fn only_letter(written: &str, letter: &str) -> Option<Range<usize>> {
     places.next().is_none().then(|| at..at + letter.len())
 }
 
-/// What is said of a file that is not TOML.
-fn said(text: &str, file: usize, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
-    let complaints = errors.iter().map(|error| syntax::Complaint {
-        message: error.message(),
-        range: error.span().unwrap_or(0..0),
-    });
-    let place = |range: Range<usize>| Place {
-        file,
-        range,
-        pointer: String::new(),
-    };
-    let mistakes = syntax::mistakes(text, complaints.collect());
-    mistakes
-        .into_iter()
-        .map(|one| {
-            let mut error = Diagnostic::error(one.code, one.message)
-                .help(one.help)
-                .at(Some(place(one.range)));
-            error.other = one.first.map(place);
-            error
-        })
-        .collect()
-}
-
-/// The values of lines whose keys name a secret, for a text of which more is not known. Quotes
-/// and signs stay: they may be the mistake.
-fn secret_lines(text: &str) -> Vec<Range<usize>> {
-    let mut masks = Vec::new();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let sign = line.find(['=', ':', '＝', '：']);
-        if let Some(sign) = sign {
-            let key = line[..sign]
-                .trim()
-                .trim_matches(['"', '\''])
-                .replace('.', "/");
-            let value = &line[sign..];
-            let refers = ["env", "file", "cred", "${"].iter().any(|kind| {
-                value
-                    .trim_start_matches(|letter: char| !letter.is_alphanumeric() && letter != '$')
-                    .starts_with(kind)
-            });
-            let table = matches!(key.as_str(), "headers" | "auth" | "query");
-            let hidden = table
-                || literal_secret::is_named(&format!("/settings/{key}"))
-                || key == "key"
-                || value.contains('@');
-            if hidden && !refers {
-                masks.extend(value.char_indices().filter_map(|(at, letter)| {
-                    let at = start + sign + at;
-                    letter
-                        .is_alphanumeric()
-                        .then_some(at..at + letter.len_utf8())
-                }));
-            }
-        }
-        start += line.len();
-    }
-    masks
-}
-
-/// Sections whose entries are named and may come from several files.
-fn is_named(section: &str) -> bool {
-    matches!(section, "sources" | "sinks" | "plugins" | "tables")
-}
-
 fn clash(first: &Places, kept: &mut Places, pointer: &str, problems: &mut Vec<Diagnostic>) {
     let name = pointer[1..].replace('/', ".");
     let mut error = Diagnostic::error(
@@ -391,133 +329,4 @@ fn clash(first: &Places, kept: &mut Places, pointer: &str, problems: &mut Vec<Di
 /// `pointer` with one more step.
 pub(super) fn pointer(above: &str, key: &str) -> String {
     format!("{above}/{}", key.replace('~', "~0").replace('/', "~1"))
-}
-
-fn files(main: &Path, problems: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
-    let mut files = vec![main.to_owned()];
-    let folder = main.parent().unwrap_or(Path::new(""));
-    for beside in ["sinks.d", "tables.d"] {
-        let Ok(entries) = std::fs::read_dir(folder.join(beside)) else {
-            continue;
-        };
-        let mut found: Vec<_> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| {
-                path.extension()
-                    .is_some_and(|extension| extension == "toml")
-            })
-            .collect();
-        found.sort();
-        files.extend(found);
-    }
-    if files.len() > MOST {
-        problems.push(Diagnostic::error(
-            "config::file",
-            Text::new(
-                format!("more than {MOST} files"),
-                format!("文件超过 {MOST} 个"),
-            ),
-        ));
-        files.truncate(MOST);
-    }
-    files
-}
-
-/// Turns a table into JSON and notes places.
-struct Reader<'a> {
-    file: usize,
-    places: &'a mut Places,
-    /// Literal secrets in the text.
-    masks: &'a mut Vec<Range<usize>>,
-    problems: &'a mut Vec<Diagnostic>,
-}
-
-impl Reader<'_> {
-    fn place(&self, range: Range<usize>, at: &str) -> Place {
-        Place {
-            file: self.file,
-            range,
-            pointer: at.to_owned(),
-        }
-    }
-
-    fn table(&mut self, table: &DeTable<'_>, above: &str) -> Value {
-        let mut map = Map::new();
-        for (key, value) in table {
-            let at = pointer(above, key.get_ref());
-            let places = (self.place(key.span(), &at), self.place(value.span(), &at));
-            self.places.insert(at.clone(), places);
-            let json = self.value(value, &at);
-            map.insert(key.get_ref().to_string(), json);
-        }
-        Value::Object(map)
-    }
-
-    fn value(&mut self, value: &Spanned<DeValue<'_>>, at: &str) -> Value {
-        match value.get_ref() {
-            DeValue::String(text) => {
-                if literal_secret::is_hidden(at, text) {
-                    self.masks.push(inside(value.span()));
-                }
-                Value::String(text.to_string())
-            }
-            DeValue::Boolean(flag) => Value::Bool(*flag),
-            DeValue::Integer(number) => {
-                if literal_secret::is_named(at) {
-                    self.masks.push(value.span());
-                }
-                let digits = number.as_str().replace('_', "");
-                match i64::from_str_radix(&digits, number.radix()) {
-                    Ok(number) => Value::from(number),
-                    Err(_) => self.too_large(value.span(), at),
-                }
-            }
-            DeValue::Float(number) => {
-                if literal_secret::is_named(at) {
-                    self.masks.push(value.span());
-                }
-                let number: f64 = number.as_str().replace('_', "").parse().unwrap_or(f64::NAN);
-                match serde_json::Number::from_f64(number) {
-                    Some(number) => Value::Number(number),
-                    None => self.too_large(value.span(), at),
-                }
-            }
-            DeValue::Datetime(time) => Value::String(time.to_string()),
-            DeValue::Array(items) => {
-                let items = items.iter().enumerate().map(|(number, item)| {
-                    let at = pointer(at, &number.to_string());
-                    let place = self.place(item.span(), &at);
-                    self.places.insert(at.clone(), (place.clone(), place));
-                    self.value(item, &at)
-                });
-                Value::Array(items.collect())
-            }
-            DeValue::Table(table) => self.table(table, at),
-        }
-    }
-
-    /// A number that no plugin could get as it was written.
-    fn too_large(&mut self, range: Range<usize>, at: &str) -> Value {
-        let message = Text::new(
-            "this is no number that can be kept exactly",
-            "这个数字无法精确保存",
-        );
-        let help = Text::new(
-            "digits that are no quantity are a text: put them in quotes",
-            "不是数量的数字请写成文本：加上引号",
-        );
-        let place = self.place(range, at);
-        self.problems.push(
-            Diagnostic::error("config::invalid_value", message)
-                .help(help)
-                .at(Some(place)),
-        );
-        Value::from(0)
-    }
-}
-
-/// The bytes between the quotes.
-fn inside(range: Range<usize>) -> Range<usize> {
-    let end = range.end.saturating_sub(1);
-    (range.start + 1).min(end)..end
 }

@@ -1,0 +1,3 @@
+//! Testing a sink without a gateway.
+
+pub use crate::sink::{check, create};
