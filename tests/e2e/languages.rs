@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use leadgate_tests::{
-    Daemon, SAMPLE, SUCCESS, Setup, another_profile, c_plugin, counted, here, other_toolchains,
+    Daemon, SAMPLE, SUCCESS, Setup, another_profile, another_toolchain, c_plugin, counted, here,
     until,
 };
 
@@ -65,12 +65,11 @@ fn c_and_rust_and_python_deliver_the_sample_lead() {
 
 #[test]
 fn rust_of_another_toolchain_delivers_the_sample_lead() {
-    let toolchains = other_toolchains();
-    let Some(toolchain) = toolchains.first() else {
+    let Some(toolchain) = another_toolchain() else {
         counted("not run: there is no other toolchain (`rustup toolchain list`)");
         return;
     };
-    let sinks = library("rust", "another_profile", &another_profile(Some(toolchain)));
+    let sinks = library("rust", "another_profile", &another_profile(Some(&toolchain)));
     delivered(&sinks, &["rust"]);
     counted(format!("Rust of the toolchain {toolchain} delivered the sample lead"));
 }

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "all-plugins")]
 mod amqp;
+mod book;
 mod commands;
 mod configuration;
 mod connect;
@@ -20,6 +21,7 @@ mod held;
 mod hostile;
 #[cfg(feature = "all-plugins")]
 mod kafka;
+mod kit;
 mod log;
 mod logins;
 mod memory;

@@ -80,16 +80,48 @@ pub fn c_host(sanitized: bool) -> PathBuf {
     })
 }
 
-/// The toolchains that `rustup` has beside the one that runs, if there is a `rustup`.
-pub fn other_toolchains() -> Vec<String> {
-    let Ok(output) = Command::new("rustup").args(["toolchain", "list"]).output() else {
-        return Vec::new();
-    };
-    let list = String::from_utf8_lossy(&output.stdout).into_owned();
-    list.lines()
-        .filter(|line| !line.contains("active"))
-        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
-        .collect()
+/// A toolchain that `rustup` has beside the compiler that runs, and that is not too old.
+pub fn another_toolchain() -> Option<String> {
+    let list = rustup(&["toolchain", "list"])?;
+    let ours = version(&["rustc", "-vV"])?;
+    let names = list.lines().filter_map(|line| line.split(' ').next());
+    let mut others = names.filter(|name| {
+        // A name may stand for the compiler that runs.
+        version(&["rustup", "run", name, "rustc", "-vV"])
+            .is_some_and(|other| other != ours && minor(&other) >= minor(OLDEST))
+    });
+    others.next().map(str::to_owned)
+}
+
+/// The oldest compiler that the SDK takes.
+const OLDEST: &str = concat!("release: ", env!("CARGO_PKG_RUST_VERSION"));
+
+fn rustup(args: &[&str]) -> Option<String> {
+    let words: Vec<_> = std::iter::once("rustup")
+        .chain(args.iter().copied())
+        .collect();
+    version(&words)
+}
+
+/// What a command says, if it is there and succeeds.
+fn version(words: &[&str]) -> Option<String> {
+    let output = careful(words[0]).args(&words[1..]).output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    output.status.success().then_some(said)
+}
+
+/// The middle number of the version in what `rustc -vV` says.
+fn minor(said: &str) -> u32 {
+    let release = said.lines().find_map(|line| line.strip_prefix("release: "));
+    let minor = release.and_then(|release| release.split('.').nth(1)?.parse().ok());
+    minor.unwrap_or(0)
+}
+
+/// A command that never lets `rustup` install or update a toolchain: they are the machine's.
+fn careful(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("RUSTUP_AUTO_INSTALL", "0");
+    command
 }
 
 /// `plugins/another_profile`, built by this toolchain of `rustup`, or by the one that runs.
@@ -106,16 +138,16 @@ pub fn another_profile(toolchain: Option<&str>) -> PathBuf {
         let target = built().join(&folder);
         let mut build = match toolchain {
             Some(toolchain) => {
-                let mut rustup = Command::new("rustup");
+                let mut rustup = careful("rustup");
                 rustup.args(["run", toolchain, "cargo"]);
                 rustup
             }
-            None => Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
+            None => careful("cargo"),
         };
-        // What the cargo that runs us says is for its own packages and toolchain.
+        // What the cargo that runs us says is about its own packages.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy().into_owned();
-            if text.starts_with("CARGO") && text != "CARGO_HOME" || text.starts_with("RUST") {
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
                 build.env_remove(name);
             }
         }
