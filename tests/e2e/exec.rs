@@ -60,6 +60,7 @@ for line in sys.stdin:
 "#;
 
 #[test]
+#[ignore = "needs python3"]
 fn a_program_in_python_delivers_and_reaches_nothing_but_what_it_is_allowed() {
     let rest = sink(
         "erp",
@@ -217,6 +218,7 @@ fn programs_end_with_the_daemon_however_it_ends() {
 }
 
 #[test]
+#[ignore = "needs python3"]
 fn check_says_what_is_wrong_with_a_program_and_tries_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("leadgate.toml");
