@@ -2,12 +2,13 @@
 //!
 //! [`descriptor`] reads what a plugin says of itself and [`extension`] what more it can;
 //! [`create`] makes sinks, with [`report`] for what is wrong and [`host`] for what they may call
-//! back; [`attempt`] makes attempts from what is in a [`loan`] and
-//! [`outcome`] reads how they ended. Everything a plugin
+//! back; [`attempt`] makes attempts of what is in a [`loan`], also several
+//! in a [`batch`], and [`outcome`] reads how they ended. Everything a plugin
 //! hands over is copied before it is looked at, cut to its limit, and made valid UTF-8.
 #![allow(unsafe_code)]
 
 mod attempt;
+mod batch;
 mod create;
 mod descriptor;
 pub(crate) mod examiner;
