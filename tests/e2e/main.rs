@@ -27,6 +27,7 @@ mod logins;
 mod memory;
 #[cfg(feature = "all-plugins")]
 mod nats;
+mod older_plugins;
 mod operators;
 mod output;
 mod plugins;
