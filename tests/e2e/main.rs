@@ -30,6 +30,7 @@ mod nats;
 mod older_plugins;
 mod operators;
 mod output;
+mod panics;
 mod plugins;
 mod privacy;
 mod quarantine;
