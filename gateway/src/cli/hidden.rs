@@ -11,6 +11,13 @@ const NOT_STARTED: u8 = 127;
 pub(super) fn run() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     match args.next()?.to_str()? {
+        "plugin-host" => match crate::plugin::host(args) {
+            Ok(()) => Some(ExitCode::SUCCESS),
+            Err(error) => {
+                errln!("leadgate: {error}");
+                Some(ExitCode::FAILURE)
+            }
+        },
         "plugin-part" => Some(super::plugin::part()),
         "sandboxed" => {
             let error = crate::plugin::launch(args);

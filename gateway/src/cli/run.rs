@@ -27,7 +27,7 @@ const SAME_WISH: Duration = Duration::from_millis(500);
 
 pub(super) fn run(global: &Global) -> ExitCode {
     let mut plugins = match crate::plugin::Plugins::builtin() {
-        Ok(plugins) => plugins,
+        Ok(plugins) => plugins.patient(),
         Err(error) => return fail(error, FAILED),
     };
     let file = match super::check::located(global) {

@@ -155,6 +155,8 @@ const fn own(own: Own) -> (&'static str, &'static str) {
         Own::Late => ("超时", "未在限定时间内得到结果"),
         Own::Unreadable => ("插件违约", "插件给出的结果无法读取"),
         Own::Panicked => ("插件崩溃", "插件崩溃"),
+        Own::Crashed => ("插件进程中断", "插件进程在得到应答前结束："),
+        Own::NotStarted => ("插件未运行", "插件进程未运行："),
     }
 }
 

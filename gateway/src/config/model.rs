@@ -278,11 +278,35 @@ pub enum OnUpdate {
     Ignore,
 }
 
-/// A library of the merchant's own.
+/// A library of the merchant's own, or where a built-in plugin runs.
 #[derive(Clone, Debug)]
 pub struct Plugin {
-    /// Path of the library.
-    pub path: PathBuf,
+    /// Path of the library; none for a built-in plugin.
+    pub path: Option<PathBuf>,
     /// Expected SHA-256 of the file, in hex.
     pub sha256: Option<String>,
+    /// Where its code runs.
+    pub isolation: Isolation,
+    /// What its processes may do.
+    pub sandbox: leadgate_plugin::child::Sandbox,
+}
+
+/// Where a plugin's code runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// Each sink in a supervised process of its own.
+    Process,
+    /// In leadgate itself.
+    InProcess,
+}
+
+impl Isolation {
+    /// Its stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::InProcess => "in-process",
+        }
+    }
 }

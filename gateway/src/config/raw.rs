@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::rate::RateText;
-use super::{LogFormat, OnAmbiguous, OnUpdate, QuarantinePolicy};
+use super::{Isolation, LogFormat, OnAmbiguous, OnUpdate, QuarantinePolicy};
 
 /// leadgate.toml, with sinks.d/*.toml and tables.d/*.toml beside it.
 #[derive(JsonSchema)]
@@ -269,14 +269,50 @@ pub(super) struct Breaker {
     pub(super) max: Option<HumanDuration>,
 }
 
-/// A plugin library.
+/// A plugin library, or where a built-in plugin runs.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Plugin {
-    /// The library's file.
+    /// The library's file; none for a built-in plugin.
     #[schemars(extend("format" = "path"))]
-    pub(super) path: PathBuf,
+    pub(super) path: Option<PathBuf>,
     /// SHA-256 of the file, in hex: any other file is refused.
     #[schemars(regex(pattern = "^[0-9a-fA-F]{64}$"))]
     pub(super) sha256: Option<String>,
+    /// Where its code runs: "process" (each sink in a supervised process of its own; default for libraries) or "in-process" (in leadgate itself, which then ends when it crashes; default for built-in plugins).
+    pub(super) isolation: Option<Isolation>,
+    /// What its processes may do; only with isolation "process".
+    pub(super) sandbox: Option<Sandbox>,
 }
+
+/// What the processes of a plugin may do, as far as the kernel can hold them to it.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sandbox {
+    /// Whether there is any; false leaves only that no privileges are gained. Default true.
+    pub(super) enabled: Option<bool>,
+    /// Memory of each process, beyond what an empty one has. Default 1GiB.
+    pub(super) memory: Option<ByteSize>,
+    /// Open files and connections of each process. Default 1024.
+    #[schemars(range(min = 64))]
+    pub(super) descriptors: Option<u64>,
+    /// Processes and threads that leadgate's user may have in all. Default: no limit.
+    #[schemars(range(min = 16))]
+    pub(super) processes: Option<u64>,
+    /// Files and folders it may read, beside the system's libraries and certificates.
+    pub(super) read: Option<Vec<FilePath>>,
+    /// Files and folders it may read and write.
+    pub(super) write: Option<Vec<FilePath>>,
+    /// Files and folders from which it may start programs.
+    pub(super) execute: Option<Vec<FilePath>>,
+    /// TCP ports it may connect to. Default: all.
+    pub(super) connect: Option<Vec<u16>>,
+    /// Whether it may connect to sockets that are files, such as a local database's. Default false.
+    pub(super) unix_sockets: Option<bool>,
+}
+
+/// A file or folder, seen from the configuration.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend("format" = "path"))]
+pub(super) struct FilePath(pub(super) PathBuf);

@@ -29,7 +29,7 @@ use crate::delivery::{Crash, Crashes, Dispatcher, InFlight, Target};
 use crate::ingress::{self, Health, Ingress, Refusing};
 use crate::outbox::sled::{OpenError, Options, SledOutbox};
 use crate::outbox::{Outbox, Queue, SinkPolicy};
-use crate::plugin::{Plugins, SinkConfig};
+use crate::plugin::{Children, Plugins, SinkConfig};
 use crate::route::Routes;
 use crate::source::{Kept, Registry};
 use crate::telemetry::metrics::Metrics;
@@ -44,6 +44,7 @@ pub struct Daemon {
     dispatcher: Dispatcher,
     sweeper: Sweeper,
     lookout: Lookout,
+    children: Children,
     outbox: Arc<dyn Outbox>,
     /// Whether there was no outbox before.
     is_new: bool,
@@ -87,6 +88,9 @@ impl Daemon {
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
+        let children = plugins.children().clone();
+        let delivery = &metrics.delivery;
+        children.count(&delivery.plugin_restarts, &delivery.plugin_faults);
         let rooms = Rooms::default();
         let mut targets = targets(config, plugins, &metrics, &rooms)?;
         let routes =
@@ -201,6 +205,7 @@ impl Daemon {
             dispatcher,
             sweeper,
             lookout,
+            children,
             outbox,
             is_new,
             in_flight,
@@ -237,6 +242,7 @@ impl Daemon {
         self.stopping.store(true, Ordering::Release);
         self.sweeper.stop().await;
         self.dispatcher.stop(self.patience).await;
+        self.children.close().await;
         self.public.stop().await;
         self.lookout.stop().await;
         let outbox = Arc::clone(&self.outbox);
@@ -378,7 +384,8 @@ fn targets(
                 });
                 StartError::Configuration(lines.collect::<Vec<_>>().join("\n"))
             })?
-            .masking(config.secrets_of(name));
+            .masking(config.secrets_of(name))
+            .kept();
         metrics
             .delivery
             .plugin_info

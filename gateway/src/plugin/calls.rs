@@ -17,7 +17,28 @@ pub(super) struct Open<T> {
     /// Kept alive until the plugin completes.
     pub(super) lent: T,
     /// Who waits for it.
-    pub(super) done: oneshot::Sender<Outcome>,
+    pub(super) done: Done,
+}
+
+/// Who is told how an attempt ended.
+pub(super) enum Done {
+    /// Somebody who may have stopped waiting.
+    Waits(oneshot::Sender<Outcome>),
+    /// Somebody who passes it on.
+    Told(Box<dyn FnOnce(Outcome) + Send>),
+}
+
+impl Done {
+    /// Tells it; gives the outcome back if nobody waits any more.
+    pub(super) fn send(self, outcome: Outcome) -> Result<(), Outcome> {
+        match self {
+            Self::Waits(waiting) => waiting.send(outcome),
+            Self::Told(tell) => {
+                tell(outcome);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Open attempts by number.

@@ -4,6 +4,8 @@
 //! Usual names become fields of the event; others stand together in `more`, because the names
 //! of an event's fields are fixed when this program is compiled.
 
+use std::sync::OnceLock;
+
 use leadgate_plugin::abi;
 use serde_json::Value;
 
@@ -94,8 +96,23 @@ impl Fields {
     }
 }
 
+/// Takes level, message and fields.
+type Forward = Box<dyn Fn(u32, &str, &str) + Send + Sync>;
+
+/// Where events go from a process that has no log of its own.
+static FORWARD: OnceLock<Forward> = OnceLock::new();
+
+/// Has this process give all that plugins say to `forward` instead of its own log, as it is.
+pub(super) fn forward(forward: Forward) {
+    // Only fails if it was said before.
+    let _ = FORWARD.set(forward);
+}
+
 /// Logs what the plugin of `sink` says.
 pub(super) fn log(sink: &str, plugin: &str, level: u32, message: &str, fields: &str) {
+    if let Some(forward) = FORWARD.get() {
+        return forward(level, message, fields);
+    }
     let message = masked(&cut(message, VALUE));
     write(sink, plugin, level, &message, &Fields::read(fields));
 }

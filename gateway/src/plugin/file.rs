@@ -8,8 +8,8 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
-use std::os::fd::{AsRawFd, IntoRawFd};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -43,7 +43,7 @@ impl Held {
         let mut options = File::options();
         options.read(true);
         options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
-        let mut file = options.open(&real).map_err(read)?;
+        let file = options.open(&real).map_err(read)?;
         let found = file.metadata().map_err(read)?;
         if (found.dev(), found.ino()) != (seen.dev(), seen.ino()) {
             return Err(read(io::Error::other("it was replaced just now")));
@@ -52,21 +52,53 @@ impl Held {
             return Err(read(io::Error::other("it is not a file")));
         }
         protected(&real, &found)?;
-        if let Some(wanted) = sha256 {
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(read)?;
-            let found = hex(&Sha256::digest(&bytes));
-            if !found.eq_ignore_ascii_case(wanted) {
-                return Err(LoadError::Changed {
-                    path: path.to_owned(),
-                    wanted: wanted.to_owned(),
-                    found,
-                });
-            }
-        }
-        Ok(Self {
+        let mut held = Self {
             file,
             path: path.to_owned(),
+        };
+        held.compare(sha256)?;
+        Ok(held)
+    }
+
+    /// The same of a file that another process opened and looked at: it must still be
+    /// protected, and the one that was meant.
+    pub(super) fn adopt(file: File, path: &Path, sha256: Option<&str>) -> Result<Self, LoadError> {
+        let found = file.metadata().map_err(|source| LoadError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        protected(path, &found)?;
+        let mut held = Self {
+            file,
+            path: path.to_owned(),
+        };
+        held.compare(sha256)?;
+        Ok(held)
+    }
+
+    /// Its descriptor, to be given to another process.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    fn compare(&mut self, sha256: Option<&str>) -> Result<(), LoadError> {
+        let Some(wanted) = sha256 else { return Ok(()) };
+        let mut bytes = Vec::new();
+        // From its start, wherever somebody else has read to.
+        let read = self.file.seek(SeekFrom::Start(0));
+        let read = read.and_then(|_| self.file.read_to_end(&mut bytes));
+        read.map_err(|source| LoadError::Read {
+            path: self.path.clone(),
+            source,
+        })?;
+        let found = hex(&Sha256::digest(&bytes));
+        if found.eq_ignore_ascii_case(wanted) {
+            return Ok(());
+        }
+        Err(LoadError::Changed {
+            path: self.path.clone(),
+            wanted: wanted.to_owned(),
+            found,
         })
     }
 

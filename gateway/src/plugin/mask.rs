@@ -38,6 +38,37 @@ impl Masks {
         Self(hidden)
     }
 
+    /// The texts of leads, as they are and as programs write them.
+    pub(super) fn of_leads<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
+        let mut hidden: Vec<String> = Vec::new();
+        for text in texts {
+            // One letter more says as much for a word of another script as for a name of ours.
+            let shortest = if text.is_ascii() { 3 } else { 2 };
+            if text.chars().count() < shortest {
+                continue;
+            }
+            let url = in_url(text);
+            hidden.extend([
+                in_json(text),
+                in_form(text),
+                in_html(text),
+                url.to_lowercase(),
+            ]);
+            if !text.is_ascii() {
+                let escaped = in_ascii(text);
+                hidden.extend([
+                    escaped.replace('\\', "\\\\"),
+                    escaped.to_uppercase().replace("\\U", "\\u"),
+                    escaped,
+                ]);
+            }
+            hidden.extend([url, text.to_owned()]);
+        }
+        hidden.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        hidden.dedup();
+        Self(hidden)
+    }
+
     /// `text` without the secrets.
     pub(super) fn hide(&self, text: String) -> String {
         let hidden = self.0.iter();
@@ -87,6 +118,19 @@ fn pieces(secret: &str) -> Vec<&str> {
 fn in_json(text: &str) -> String {
     let quoted = serde_json::Value::String(text.to_owned()).to_string();
     quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// As JSON of ASCII alone.
+fn in_ascii(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() * 2);
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(byte) if byte.is_ascii() => escaped.push(char::from(byte)),
+            // Writing into a text does not fail.
+            _ => drop(write!(escaped, "\\u{unit:04x}")),
+        }
+    }
+    escaped
 }
 
 fn in_url(text: &str) -> String {

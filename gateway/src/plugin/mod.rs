@@ -1,29 +1,43 @@
 //! Plugins: the code behind sinks, whether linked into this binary or loaded from a library.
 //!
 //! [`Plugins`] knows them by name, [`Sink`] is one configured instance that takes attempts.
-//! Only [`loader`] touches the C ABI; everything above it is safe. A library is never
-//! unloaded: its threads may still run.
+//! Only [`loader`] touches the C ABI, and [`process`] keeps processes in which it does so;
+//! everything above them is safe and does not see which. A library is never unloaded: its
+//! threads may still run.
 
 mod aliases;
 mod calls;
 pub(crate) mod elf;
 mod events;
 mod file;
+#[allow(unreachable_pub, reason = "`place` passes it on, under its own names")]
 mod loader;
 mod mask;
 mod own;
+mod place;
+#[doc(hidden)]
+pub mod process;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use leadgate_plugin::child::Sandbox;
 use serde_json::Value;
 
-pub(crate) use self::loader::examiner;
-pub use self::loader::{Plugin, Sink};
-pub use self::own::Own;
-use crate::config::{self, Catalogue, Problem, Tables};
 pub use leadgate_plugin::{Health, Outcome, OutcomeKind};
+
+pub(crate) use self::loader::examiner;
+pub use self::own::Own;
+pub use self::place::{Plugin, Sink};
+pub use self::process::{Children, Status};
+use crate::config::{self, Catalogue, Isolation, Problem, Tables};
+
+/// Serves a plugin in this process until standard input ends; `args` are those behind the
+/// command's name.
+pub fn host(args: impl Iterator<Item = std::ffi::OsString>) -> std::io::Result<()> {
+    process::host::run(args)
+}
 
 /// Becomes a program of another hand, in the sandbox that `args` say, or gives the reason why
 /// not; see [`leadgate_plugin::child::launch`].
@@ -161,6 +175,17 @@ pub enum LoadError {
         /// The plugin's name.
         name: String,
     },
+    /// Its process says no, in words of its own.
+    #[error("{0}")]
+    Refused(String),
+    /// Its process failed before it had said what it is.
+    #[error("plugin `{name}`: its process {fate}, while it was loaded and described")]
+    Process {
+        /// The plugin's name.
+        name: String,
+        /// How it failed.
+        fate: String,
+    },
     /// It is one, but does not fit this gateway.
     #[error("plugin `{name}`: {why}")]
     Unfit {
@@ -179,6 +204,8 @@ pub(crate) fn guard(path: &Path) -> Result<(), LoadError> {
 /// All plugins that this process can use, by name.
 pub struct Plugins {
     by_name: BTreeMap<String, Plugin>,
+    children: Children,
+    patient: bool,
 }
 
 impl Plugins {
@@ -187,15 +214,71 @@ impl Plugins {
         let linked = loader::linked()?;
         let by_name = linked
             .into_iter()
-            .map(|plugin| (plugin.name().to_owned(), plugin))
+            .map(|plugin| (plugin.name().to_owned(), Plugin::here(plugin, None)))
             .collect();
-        Ok(Self { by_name })
+        Ok(Self {
+            by_name,
+            children: Children::default(),
+            patient: false,
+        })
     }
 
-    /// Loads the library at `path` as plugin `name`, after checking the file.
+    /// The same, for a daemon that is to run whatever a library does: one whose process fails
+    /// before it has said what it is, is there all the same, and its sinks are made when that
+    /// ends.
+    #[must_use]
+    pub fn patient(mut self) -> Self {
+        self.patient = true;
+        self
+    }
+
+    /// The processes of sinks.
+    pub fn children(&self) -> &Children {
+        &self.children
+    }
+
+    /// Makes the library at `path` known as plugin `name`, after checking the file. Its code
+    /// runs in processes of its own.
     pub fn open(&mut self, name: &str, path: &Path, sha256: Option<&str>) -> Result<(), LoadError> {
-        let plugin = loader::open(name, file::Held::open(path, sha256)?)?;
-        self.by_name.insert(name.to_owned(), plugin);
+        self.add(
+            name,
+            &config::Plugin {
+                path: Some(path.to_owned()),
+                sha256: sha256.map(str::to_owned),
+                isolation: Isolation::Process,
+                sandbox: Sandbox::default(),
+            },
+        )
+    }
+
+    /// Makes a plugin known, or has a linked one run elsewhere.
+    pub fn add(&mut self, name: &str, plugin: &config::Plugin) -> Result<(), LoadError> {
+        let sha256 = plugin.sha256.as_deref();
+        let library = plugin.path.as_deref().map(|path| (path, sha256));
+        if library.is_none() && plugin.isolation == Isolation::InProcess {
+            // It is linked, and runs here already.
+            return Ok(());
+        }
+        let opened = process::Plugin::open(name, library, &plugin.sandbox, &self.children);
+        let added = match (opened, library) {
+            (Ok(first), Some((path, sha256))) if plugin.isolation == Isolation::InProcess => {
+                let here = loader::open(name, file::Held::open(path, sha256)?)?;
+                Plugin::here(here, Some(first))
+            }
+            (Ok(there), _) => Plugin::there(there),
+            (Err(LoadError::Process { .. }), Some(library))
+                if self.patient && plugin.isolation == Isolation::Process =>
+            {
+                Plugin::there(process::Plugin::unknown(
+                    name,
+                    library,
+                    &plugin.sandbox,
+                    &self.children,
+                )?)
+            }
+            (Err(error), _) => return Err(error),
+        };
+        self.by_name.insert(name.to_owned(), added);
         Ok(())
     }
 
@@ -251,8 +334,7 @@ impl Catalogue for Plugins {
     }
 
     fn load(&mut self, name: &str, plugin: &config::Plugin) -> Result<(), String> {
-        self.open(name, &plugin.path, plugin.sha256.as_deref())
-            .map_err(|error| error.to_string())
+        self.add(name, plugin).map_err(|error| error.to_string())
     }
 }
 

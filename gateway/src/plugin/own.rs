@@ -22,11 +22,15 @@ pub enum Own {
     Unreadable,
     /// The plugin panicked: what the SDK says then.
     Panicked,
+    /// The plugin's process ended after it got the attempt; the reason goes on with how.
+    Crashed,
+    /// The plugin's process did not get the attempt; the reason goes on with why.
+    NotStarted,
 }
 
 impl Own {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Shutdown,
         Self::Stuck,
         Self::Unstarted,
@@ -34,6 +38,8 @@ impl Own {
         Self::Late,
         Self::Unreadable,
         Self::Panicked,
+        Self::Crashed,
+        Self::NotStarted,
     ];
 
     /// The rule.
@@ -46,6 +52,8 @@ impl Own {
             Self::Late => "timeout",
             Self::Unreadable => "plugin-contract",
             Self::Panicked => "panic",
+            Self::Crashed => "plugin-crashed",
+            Self::NotStarted => "plugin-not-started",
         }
     }
 
@@ -59,15 +67,20 @@ impl Own {
             Self::Late => "no outcome within",
             Self::Unreadable => "the plugin gave an outcome that cannot be read",
             Self::Panicked => "the plugin panicked",
+            Self::Crashed => "the plugin's process ended before an answer came:",
+            Self::NotStarted => "the plugin's process does not run:",
         }
     }
 
     const fn kind(self) -> OutcomeKind {
         match self {
-            Self::Stuck | Self::Unstarted => OutcomeKind::Retry,
-            Self::Shutdown | Self::Lost | Self::Late | Self::Unreadable | Self::Panicked => {
-                OutcomeKind::Ambiguous
-            }
+            Self::Stuck | Self::Unstarted | Self::NotStarted => OutcomeKind::Retry,
+            Self::Shutdown
+            | Self::Lost
+            | Self::Late
+            | Self::Unreadable
+            | Self::Panicked
+            | Self::Crashed => OutcomeKind::Ambiguous,
         }
     }
 

@@ -108,6 +108,10 @@ pub struct DeliveryMetrics {
     pub plugin_info: IntGaugeVec,
     /// Panics caught in a plugin, by plugin.
     pub plugin_panics: IntCounterVec,
+    /// How often a sink's process was started again, by sink.
+    pub plugin_restarts: IntCounterVec,
+    /// How processes of plugins failed, by plugin and fate.
+    pub plugin_faults: IntCounterVec,
 }
 
 impl Metrics {
@@ -298,6 +302,16 @@ impl Metrics {
                     "Panics caught in a plugin.",
                     &["plugin"],
                 ),
+                plugin_restarts: counters(
+                    "leadgate_plugin_restarts_total",
+                    "How often a sink's process was started again.",
+                    &["sink"],
+                ),
+                plugin_faults: counters(
+                    "leadgate_plugin_faults_total",
+                    "How processes of plugins failed: crashed, exited, hung, contract, not_started.",
+                    &["plugin", "fate"],
+                ),
             },
             admin: AdminMetrics {
                 wrong_tokens: must(IntCounter::new(
@@ -314,7 +328,7 @@ impl Metrics {
             admin,
             registry,
         } = &metrics;
-        let families: [Box<dyn prometheus::core::Collector>; 36] = [
+        let families: [Box<dyn prometheus::core::Collector>; 38] = [
             Box::new(build),
             Box::new(admin.wrong_tokens.clone()),
             Box::new(super::writer::UNWRITTEN.clone()),
@@ -351,6 +365,8 @@ impl Metrics {
             Box::new(delivery.orphaned.clone()),
             Box::new(delivery.plugin_info.clone()),
             Box::new(delivery.plugin_panics.clone()),
+            Box::new(delivery.plugin_restarts.clone()),
+            Box::new(delivery.plugin_faults.clone()),
         ];
         for family in families {
             must(registry.register(family));

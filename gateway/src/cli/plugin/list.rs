@@ -78,9 +78,10 @@ fn list(global: &Global) -> Result<(), ExitCode> {
         add(name, Origin::BuiltIn, &patient.plugins);
     }
     for (name, library) in libraries {
-        let sha256 = sha256(&library.path).ok();
+        // A built-in one that runs elsewhere is listed already.
+        let Some(path) = library.path else { continue };
+        let sha256 = sha256(&path).ok();
         let failure = patient.failures.remove(&name);
-        let path = library.path;
         let origin = Origin::Library {
             path,
             sha256,

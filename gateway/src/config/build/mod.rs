@@ -3,6 +3,7 @@
 
 mod listeners;
 mod outbox;
+mod plugins;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -14,9 +15,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Place, Severity, Text};
-use super::document::{Document, pointer};
+use super::document::Document;
 use super::schema::dotted;
-use super::{Catalogue, Config, Log, LogFormat, Plugin, Purpose, raw};
+use super::{Catalogue, Config, Log, LogFormat, Purpose, raw};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -146,48 +147,8 @@ impl Build<'_> {
         self.document.root.pointer(at).is_some() && self.document.is_good(at)
     }
 
-    fn key(&self, at: &str) -> Option<Place> {
+    pub(super) fn key(&self, at: &str) -> Option<Place> {
         self.document.key_place(at)
-    }
-
-    fn plugins(&mut self, root: &Value, catalogue: &mut dyn Catalogue) -> BTreeMap<String, Plugin> {
-        let mut plugins = BTreeMap::new();
-        for name in entries(root, "plugins") {
-            let at = pointer("/plugins", &name);
-            // A file that is not TOML is no reason to load anything.
-            let raw = self.read::<raw::Plugin>(root, &at);
-            let Some(raw) = raw.filter(|_| !self.document.is_broken(&at)) else {
-                continue;
-            };
-            let plugin = Plugin {
-                path: raw.path,
-                sha256: raw.sha256,
-            };
-            if catalogue.names().contains(&name) {
-                let message = Text::new(
-                    format!("`{name}` is a built-in plugin"),
-                    format!("`{name}` 是内置插件"),
-                );
-                let help = Text::new("give the library another name", "请给动态库换一个名字");
-                self.error("config::plugin", message, help, self.key(&at));
-            } else if let Err(why) = catalogue.load(&name, &plugin) {
-                let place = self.value(&pointer(&at, "path"));
-                self.error("config::plugin", Text::plain(why), Text::default(), place);
-            } else if plugin.sha256.is_none() {
-                let message = Text::new(
-                    format!("plugin `{name}` has no `sha256`: whatever the file is by then is run"),
-                    format!("插件 `{name}` 没有 `sha256`：届时文件是什么就运行什么"),
-                );
-                let file = plugin.path.display();
-                let help = Text::new(
-                    format!("`sha256sum {file}` gives it"),
-                    format!("用 `sha256sum {file}` 得到它"),
-                );
-                self.warn("config::plugin_hash", message, help, self.key(&at));
-            }
-            plugins.insert(name, plugin);
-        }
-        plugins
     }
 }
 

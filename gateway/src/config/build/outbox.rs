@@ -117,9 +117,12 @@ impl Build<'_> {
     /// The outbox's folder is the outbox's alone.
     pub(super) fn shared_folder(&mut self, outbox: &Outbox, plugins: &BTreeMap<String, Plugin>) {
         let folder = &outbox.path;
-        let plugin = plugins
-            .iter()
-            .find(|(_, plugin)| plugin.path.starts_with(folder));
+        let plugin = plugins.iter().find(|(_, plugin)| {
+            plugin
+                .path
+                .as_ref()
+                .is_some_and(|path| path.starts_with(folder))
+        });
         let (en, zh) = if let Some((name, _)) = plugin {
             (
                 format!("the library of plugin `{name}` is in the outbox's folder"),

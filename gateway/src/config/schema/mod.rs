@@ -19,11 +19,7 @@ const DEEPEST: usize = 8;
 
 /// Keys of the design that this version does not know yet, so that nobody believes them
 /// silently obeyed: (section, key).
-const NOT_BUILT: [(&str, &str); 3] = [
-    ("server", "tls"),
-    ("outbox", "url"),
-    ("plugins", "isolation"),
-];
+const NOT_BUILT: [(&str, &str); 2] = [("server", "tls"), ("outbox", "url")];
 
 /// The whole schema, for editors: with the settings of every plugin in `catalogue`.
 pub fn schema(catalogue: &dyn Catalogue) -> Value {

@@ -12,7 +12,7 @@ use leadgate_plugin::abi;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::super::calls::{Calls, Open};
+use super::super::calls::{Calls, Done, Open};
 use super::super::{Call, Outcome, Own};
 use super::batch::Trip;
 use super::loan::Loan;
@@ -58,6 +58,38 @@ impl Sink {
             Err(_) => self.masks.outcome(attempt.late(timeout)),
         }
     }
+
+    /// Starts an attempt on this thread, under a number that no other attempt of this process
+    /// has; `done` is told how it ended, once. For a process that has no sink but this one.
+    pub(in crate::plugin) fn begin(
+        &self,
+        number: u64,
+        call: Call,
+        done: impl FnOnce(Outcome) + Send + 'static,
+    ) {
+        let lent = Loan::new(call, number, Arc::clone(&self.instance));
+        let start = Start {
+            delivery: lent.delivery(),
+            number,
+            gate: Arc::default(),
+        };
+        let done = Done::Told(Box::new(done));
+        CALLS.open(number, Open { lent, done });
+        start.run(&self.instance);
+    }
+
+    /// Tells the plugin that nobody waits for that attempt any more. At most once for each.
+    pub(in crate::plugin) fn cancel(&self, number: u64) {
+        if let Some(cancel) = self.instance.functions.more.cancel {
+            // SAFETY: the sink lives, and the plugin takes a number it does not know.
+            unsafe { cancel(self.instance.at, ctx_of(number)) };
+        }
+    }
+
+    /// Whether an attempt is open, also one that nobody waits for.
+    pub(in crate::plugin) fn is_busy(&self) -> bool {
+        Arc::strong_count(&self.instance) > 1
+    }
 }
 
 /// An attempt that somebody waits for. Dropped before it ended, it is given up.
@@ -83,6 +115,7 @@ impl Attempt {
             number,
             gate: Arc::clone(&gate),
         };
+        let done = Done::Waits(done);
         CALLS.open(number, Open { lent, done });
         let attempt = Self {
             number,

@@ -1,0 +1,259 @@
+//! Places: a plugin's code runs here, or in processes of its own; what uses plugins does not see
+//! which.
+//!
+//! A library that is to run here is still described, checked and asked for a sink in a process
+//! first: what ends that one would end this.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leadgate_plugin::Secret;
+use leadgate_plugin::child::SandboxReport;
+use serde_json::Value;
+
+use super::{Call, Connected, Health, Outcome, SinkConfig, SinkState, Step, loader, process};
+use crate::config::{Isolation, Problem};
+
+/// A plugin that can be used. Clones are the same plugin.
+#[derive(Clone)]
+pub struct Plugin(Place);
+
+#[derive(Clone)]
+enum Place {
+    Here {
+        plugin: loader::Plugin,
+        /// The same in processes, to try everything there first.
+        first: Option<process::Plugin>,
+    },
+    There(process::Plugin),
+}
+
+impl Plugin {
+    pub(super) fn here(plugin: loader::Plugin, first: Option<process::Plugin>) -> Self {
+        Self(Place::Here { plugin, first })
+    }
+
+    pub(super) fn there(plugin: process::Plugin) -> Self {
+        Self(Place::There(plugin))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match &self.0 {
+            Place::Here { plugin, .. } => plugin.name(),
+            Place::There(plugin) => plugin.name(),
+        }
+    }
+
+    /// Its own version.
+    pub fn version(&self) -> &str {
+        match &self.0 {
+            Place::Here { plugin, .. } => plugin.version(),
+            Place::There(plugin) => &plugin.described().version,
+        }
+    }
+
+    /// The ABI it was built for, e.g. `1.0`.
+    pub fn abi(&self) -> String {
+        match &self.0 {
+            Place::Here { plugin, .. } => plugin.abi(),
+            Place::There(plugin) => plugin.described().abi.clone(),
+        }
+    }
+
+    /// Who made it; may be empty.
+    pub fn vendor(&self) -> &str {
+        match &self.0 {
+            Place::Here { plugin, .. } => plugin.vendor(),
+            Place::There(plugin) => &plugin.described().vendor,
+        }
+    }
+
+    /// What it is for, in a sentence; may be empty.
+    pub fn description(&self) -> &str {
+        match &self.0 {
+            Place::Here { plugin, .. } => plugin.description(),
+            Place::There(plugin) => &plugin.described().description,
+        }
+    }
+
+    /// Where more is said of it; may be empty.
+    pub fn url(&self) -> &str {
+        match &self.0 {
+            Place::Here { plugin, .. } => plugin.url(),
+            Place::There(plugin) => &plugin.described().url,
+        }
+    }
+
+    /// Whether its code came from a library, and is not linked in.
+    pub fn is_library(&self) -> bool {
+        match &self.0 {
+            Place::Here { plugin, .. } => plugin.is_library(),
+            Place::There(plugin) => plugin.path().is_some(),
+        }
+    }
+
+    /// The library's file, as the configuration named it.
+    pub fn path(&self) -> Option<PathBuf> {
+        match &self.0 {
+            Place::Here { first, .. } => first.as_ref()?.path(),
+            Place::There(plugin) => plugin.path(),
+        }
+    }
+
+    /// Where its code runs.
+    pub fn isolation(&self) -> Isolation {
+        match &self.0 {
+            Place::Here { .. } => Isolation::InProcess,
+            Place::There(_) => Isolation::Process,
+        }
+    }
+
+    /// Which parts of the sandbox held when it was described; none for one that runs here.
+    pub fn sandbox(&self) -> Option<&SandboxReport> {
+        match &self.0 {
+            Place::Here { .. } => None,
+            Place::There(plugin) => Some(&plugin.described().sandbox),
+        }
+    }
+
+    /// JSON Schema of its settings.
+    pub fn schema(&self) -> &Value {
+        match &self.0 {
+            Place::Here { plugin, .. } => plugin.schema(),
+            Place::There(plugin) => plugin.schema(),
+        }
+    }
+
+    /// What it can beyond delivering: `check`, `render`, and the ids of its extensions.
+    pub fn abilities(&self) -> Vec<String> {
+        match &self.0 {
+            Place::Here { plugin, .. } => {
+                plugin.abilities().into_iter().map(str::to_owned).collect()
+            }
+            Place::There(plugin) => plugin.described().abilities.clone(),
+        }
+    }
+
+    /// Deliveries that it takes in one call, if it takes several.
+    pub fn batch(&self) -> Option<usize> {
+        match &self.0 {
+            Place::Here { plugin, .. } => plugin.batch(),
+            Place::There(plugin) => plugin.described().batch,
+        }
+    }
+
+    /// What is wrong with these settings beyond the schema; nothing is opened.
+    pub fn check(&self, sink: &SinkConfig<'_>) -> Vec<Problem> {
+        match &self.0 {
+            Place::Here {
+                first: Some(first), ..
+            }
+            | Place::There(first) => first.check(sink),
+            Place::Here { plugin, .. } => plugin.check(sink),
+        }
+    }
+
+    /// Makes a sink for a look: it keeps nothing from one run to the next.
+    pub fn create(&self, sink: &SinkConfig<'_>) -> Result<Sink, Vec<Problem>> {
+        match &self.0 {
+            Place::Here { plugin, first } => {
+                if let Some(first) = first {
+                    drop(first.create(sink)?);
+                }
+                plugin.create(sink).map(SinkPlace::Here).map(Sink)
+            }
+            Place::There(plugin) => plugin.create(sink).map(SinkPlace::There).map(Sink),
+        }
+    }
+
+    /// Makes a sink, with where it keeps what it must know in the next run. Must be called
+    /// inside a tokio runtime. A process that fails while it makes the sink is no error: it is
+    /// started again.
+    pub fn create_with(
+        &self,
+        sink: &SinkConfig<'_>,
+        state: Option<Arc<dyn SinkState>>,
+    ) -> Result<Sink, Vec<Problem>> {
+        match &self.0 {
+            Place::Here { plugin, first } => {
+                if let Some(first) = first {
+                    drop(first.create(sink)?);
+                }
+                let made = plugin.create_with(sink, state);
+                made.map(SinkPlace::Here).map(Sink)
+            }
+            Place::There(plugin) => {
+                let made = plugin.create_with(sink, state)?;
+                Ok(Sink(SinkPlace::There(made)))
+            }
+        }
+    }
+}
+
+/// One configured instance of a plugin. Clones are the same instance.
+#[derive(Clone)]
+pub struct Sink(SinkPlace);
+
+#[derive(Clone)]
+enum SinkPlace {
+    Here(loader::Sink),
+    There(process::Sink),
+}
+
+impl Sink {
+    /// The same, which takes these secrets of its settings out of whatever its plugin says.
+    #[must_use]
+    pub fn masking(self, secrets: &[Secret]) -> Self {
+        Self(match self.0 {
+            SinkPlace::Here(sink) => SinkPlace::Here(sink.masking(secrets)),
+            SinkPlace::There(sink) => SinkPlace::There(sink.masking(secrets)),
+        })
+    }
+
+    /// The same, whose process, if it has one, is looked after from now on, and not only from
+    /// its first attempt on. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        if let SinkPlace::There(sink) = &self.0 {
+            sink.keep();
+        }
+        self
+    }
+
+    /// Makes one attempt. Gives [`leadgate_plugin::OutcomeKind::Ambiguous`] when the plugin did
+    /// not complete it in time; a late completion is dropped.
+    pub async fn deliver(&self, call: Call) -> Outcome {
+        match &self.0 {
+            SinkPlace::Here(sink) => sink.deliver(call).await,
+            SinkPlace::There(sink) => sink.deliver(call).await,
+        }
+    }
+
+    /// How it is, by what its plugin says and by whether its process runs; `None` if nobody can
+    /// tell.
+    pub async fn health(&self) -> Option<Health> {
+        match &self.0 {
+            SinkPlace::Here(sink) => sink.health().await,
+            SinkPlace::There(sink) => sink.health().await,
+        }
+    }
+
+    /// What `deliver` would send; `None` if the plugin cannot tell.
+    pub fn render(&self, call: Call) -> Result<Option<String>, String> {
+        match &self.0 {
+            SinkPlace::Here(sink) => sink.render(call),
+            SinkPlace::There(sink) => sink.render(&call),
+        }
+    }
+
+    /// Walks to the destination without a lead and tells each step. Blocks, at most for about
+    /// `timeout` if the plugin keeps to it.
+    pub fn connect(&self, timeout: Duration, each: &mut dyn FnMut(Step)) -> Connected {
+        match &self.0 {
+            SinkPlace::Here(sink) => sink.connect(timeout, each),
+            SinkPlace::There(sink) => sink.connect(timeout, each),
+        }
+    }
+}
