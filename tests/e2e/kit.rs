@@ -275,6 +275,28 @@ fn a_name_that_is_not_there_is_answered_with_those_that_are() {
 }
 
 #[test]
+fn a_configuration_with_another_name_is_told_the_right_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("leadgate.toml");
+    let library = c_plugin("GOOD");
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         allow_without_token = true\n[outbox]\npath = \"data\"\n[sources.tmall]\nkind = \"tmall\"\n\
+         path = \"/\"\napp_secret = [\"s3cret-of-tmall\"]\n[plugins.erp]\npath = \"{}\"\n\
+         [sinks.erp]\nplugin = \"erp\"\n",
+        library.display()
+    );
+    std::fs::write(&file, text).expect("writes");
+    let output = run(&["check", "--config", file.to_str().expect("a path")]);
+    let said = output_of(&output)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains("is called c-sink"), "{said}");
+}
+
+#[test]
 fn one_lead_is_delivered_without_a_daemon_and_its_end_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = folder.path().join("settings.toml");

@@ -39,13 +39,18 @@ struct Static<T>(T);
 // SAFETY: its pointers point to static text.
 unsafe impl Sync for Static<abi::Launcher> {}
 
+/// The launcher, as a plugin gets it.
+pub(super) fn launcher() -> *const c_void {
+    std::ptr::from_ref(&LAUNCHER.0).cast::<c_void>()
+}
+
 pub(super) unsafe extern "C" fn get_extension(ctx: *mut c_void, id: abi::Bytes) -> *const c_void {
     let found = unwinding_ends_here("get_extension", || {
         // SAFETY: `ctx` is the leaked origin that was given to `create`; the id is valid.
         let (origin, id) = unsafe { (&*ctx.cast::<Origin>(), text(id, 128)) };
         match id.as_str() {
             abi::STATE_ID if origin.state.is_some() => Some(std::ptr::from_ref(&STATE).cast()),
-            abi::LAUNCHER_ID => Some(std::ptr::from_ref(&LAUNCHER.0).cast::<c_void>()),
+            abi::LAUNCHER_ID => Some(launcher()),
             _ => None,
         }
     });

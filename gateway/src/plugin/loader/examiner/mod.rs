@@ -215,7 +215,7 @@ unsafe extern "C" fn get_extension(_: *mut c_void, id: abi::Bytes) -> *const c_v
         book().fault(fault);
     }
     if id == abi::LAUNCHER_ID {
-        std::ptr::from_ref(super::host::LAUNCHER).cast()
+        super::host::launcher()
     } else {
         std::ptr::null()
     }
