@@ -27,21 +27,15 @@ static STATE: abi::State = abi::State {
 };
 
 /// This program, also once its file was replaced.
-static LAUNCHER: Static<abi::Launcher> = Static(abi::Launcher {
+const LAUNCHER: &abi::Launcher = &abi::Launcher {
     struct_size: size_of::<abi::Launcher>(),
     reserved: 0,
     program: abi::Bytes::borrow(b"/proc/self/exe"),
-});
-
-/// What nobody changes.
-struct Static<T>(T);
-
-// SAFETY: its pointers point to static text.
-unsafe impl Sync for Static<abi::Launcher> {}
+};
 
 /// The launcher, as a plugin gets it.
 pub(super) fn launcher() -> *const c_void {
-    std::ptr::from_ref(&LAUNCHER.0).cast::<c_void>()
+    std::ptr::from_ref(LAUNCHER).cast::<c_void>()
 }
 
 pub(super) unsafe extern "C" fn get_extension(ctx: *mut c_void, id: abi::Bytes) -> *const c_void {

@@ -128,6 +128,13 @@ impl Sink {
         })
     }
 
+    /// The same on this thread, which may block, and without taking secrets out.
+    pub(in crate::plugin) fn health_here(&self) -> Option<Health> {
+        let health = self.instance.functions.more.health?;
+        let _turn = self.instance.asked.blocking_lock();
+        Some(ask(health, &self.instance))
+    }
+
     /// Walks to the destination without a lead and tells each step. Blocks, at most for about
     /// `timeout` if the plugin keeps to it.
     pub fn connect(&self, timeout: Duration, each: &mut dyn FnMut(Step)) -> Connected {
