@@ -194,9 +194,8 @@ impl Listed {
         match self.isolation {
             Isolation::Process => {
                 let each = lang.pick("a process for each sink", "每个目的地一个进程");
-                let colon = lang.colon();
                 notes.push(match &self.sandbox {
-                    Some(report) => format!("{each}{colon}{}", sandboxed(report, lang)),
+                    Some(report) => format!("{each} · {}", sandboxed(report, lang)),
                     None => each.to_owned(),
                 });
             }
@@ -471,7 +470,7 @@ mod tests {
                 "the system says no",
                 "Shop Ltd. · https://erp.example",
                 "files",
-                "the kernel has ABI 4",
+                "signals",
                 "SIGSEGV",
                 "4711",
             ] {

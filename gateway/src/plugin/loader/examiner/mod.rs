@@ -14,6 +14,7 @@ use std::time::Duration;
 use leadgate_plugin::abi;
 use leadgate_plugin::export::read_up_to;
 
+pub(crate) use self::book::wait;
 pub(crate) use self::book::{Ended, Fault, Logged};
 use self::book::{beyond, book, text};
 
@@ -601,11 +602,6 @@ impl Instance {
         // SAFETY: everything lives until `render` returns.
         let code = unsafe { render(self.at, loan.delivery(), take_text, ctx) };
         Some((code, said))
-    }
-
-    /// Waits until each of these attempts is completed; whether they were in time.
-    pub(crate) fn wait(&self, numbers: &[usize], patience: Duration) -> bool {
-        book::wait(numbers, patience)
     }
 
     /// Destroys the sink. All of its attempts must be done.
