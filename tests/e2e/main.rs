@@ -29,6 +29,7 @@ mod memory;
 mod nats;
 mod operators;
 mod output;
+mod panics;
 mod plugins;
 mod privacy;
 mod quarantine;
