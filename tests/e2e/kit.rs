@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use leadgate_tests::{c_plugin, here, misbehaving, output, output_of};
+use leadgate_tests::{Daemon, Setup, c_plugin, here, misbehaving, output, output_of, until};
 use serde_json::Value;
 
 /// The phone and name of the person of whom the battery's leads tell.
@@ -375,4 +375,48 @@ fn a_new_project_is_refused_where_it_would_harm() {
         );
     }
     assert!(!folder.path().join("two").exists());
+}
+
+#[test]
+fn the_list_says_where_a_plugin_runs_and_what_holds_it_there() {
+    let library = c_plugin("GOOD");
+    let rest = format!(
+        "[plugins.c-sink]\npath = \"{}\"\nsandbox = {{ write = [\"@FOLDER@\"] }}\n[sinks.lines]\nplugin = \"c-sink\"\n\
+         settings = {{ path = \"@FOLDER@/lines\" }}\n",
+        library.display()
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let rest = rest.replace("@FOLDER@", &folder.path().display().to_string());
+    let daemon = Daemon::start(Setup {
+        rest,
+        ..Setup::default()
+    });
+    daemon.shop().give(1..=1);
+    until("the lead is delivered", || {
+        daemon.stat("/sinks/lines/delivered") == 1
+    });
+    let config = daemon.folder().join("leadgate.toml");
+    let config = config.to_str().expect("a path");
+    let output = run(&["plugin", "list", "--json", "--config", config]);
+    let list: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let all = list.as_array().expect("a list");
+    let found = all
+        .iter()
+        .find(|one| one["name"] == "c-sink")
+        .expect("is listed");
+    assert_eq!(found["isolation"], "process", "{found:#}");
+    assert_eq!(found["sinks"], serde_json::json!(["lines"]));
+    let parts = found["sandbox"].as_array().expect("a sandbox");
+    assert!(
+        parts.iter().any(|part| part["name"] == "no_new_privs"),
+        "{found:#}"
+    );
+    for lang in ["en", "zh"] {
+        let output = run(&["plugin", "list", "--lang", lang, "--config", config]);
+        let said = output_of(&output);
+        assert!(said.contains("no_new_privs"), "{said}");
+        for line in said.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
 }

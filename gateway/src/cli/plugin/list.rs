@@ -125,9 +125,20 @@ fn list(global: &Global) -> Result<(), ExitCode> {
 /// The processes of sinks that the running daemon keeps; none if it cannot be asked.
 fn running(global: &Global) -> Vec<Value> {
     let plugins = client::quietly(global, "/plugins").unwrap_or_default();
-    let all = plugins["items"].as_array().into_iter().flatten();
-    all.flat_map(|plugin| plugin["processes"].as_array().cloned().unwrap_or_default())
-        .collect()
+    let items = plugins["items"].as_array().into_iter().flatten();
+    items.flat_map(processes_of).collect()
+}
+
+/// The processes of one plugin in the daemon's answer, each with its plugin and its sink.
+fn processes_of(plugin: &Value) -> Vec<Value> {
+    let sinks = plugin["sinks"].as_array().into_iter().flatten();
+    let processes = sinks.filter_map(|sink| {
+        let mut process = sink["process"].as_object()?.clone();
+        process.insert("plugin".to_owned(), plugin["name"].clone());
+        process.insert("sink".to_owned(), sink["name"].clone());
+        Some(Value::Object(process))
+    });
+    processes.collect()
 }
 
 impl Listed {
@@ -150,7 +161,7 @@ impl Listed {
             "description": known(&self.about[1]),
             "url": known(&self.about[2]),
             "isolation": self.isolation.as_str(),
-            "sandbox": self.sandbox,
+            "sandbox": self.sandbox.as_ref().map(|report| &report.parts),
             "processes": self.processes,
             "origin": origin,
             "builtin": origin == "built-in",
@@ -418,8 +429,20 @@ mod tests {
     }
 
     fn process(sink: &str) -> Value {
-        json!({ "sink": sink, "plugin": "my-erp", "state": "running", "pid": 4711, "restarts": 2,
-                "fate": "it crashed by SIGSEGV" })
+        let answer = json!({
+            "name": "my-erp",
+            "sinks": [
+                { "name": "at rest", "process": null },
+                { "name": sink, "process": { "state": "running", "pid": 4711, "restarts": 2,
+                                             "fate": "it crashed by SIGSEGV" } },
+            ],
+        });
+        let processes = processes_of(&answer);
+        assert_eq!(
+            (processes.len(), &processes[0]["plugin"]),
+            (1, &answer["name"])
+        );
+        processes[0].clone()
     }
 
     fn listed(name: &str, origin: Origin, sinks: &[&str]) -> Listed {
@@ -480,7 +503,7 @@ mod tests {
         assert_eq!(all[1].json()["sinks"], json!(["erp"]));
         assert_eq!(all[1].json()["isolation"], "process");
         assert_eq!(all[1].json()["processes"][0]["restarts"], 2);
-        assert_eq!(all[1].json()["sandbox"]["parts"][2]["state"], "unavailable");
+        assert_eq!(all[1].json()["sandbox"][2]["state"], "unavailable");
         assert_eq!(all[2].json()["error"], "the system says no");
         assert_eq!(all[3].json()["origin"], "left-out");
     }
