@@ -17,8 +17,10 @@ mod files;
 mod first_steps;
 mod held;
 mod hostile;
+mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
+mod languages;
 mod log;
 mod logins;
 mod memory;
