@@ -58,7 +58,7 @@ impl Host {
             tables: Arc::clone(&self.tables),
             handle: None,
             state: None,
-            launcher: self.launcher.clone(),
+            launcher: None,
         }
     }
 

@@ -187,9 +187,9 @@ fn small_commands_print_what_they_say() {
     assert_eq!(list.status.code(), Some(0), "{nowhere:?}");
     let list: Value = serde_json::from_str(&stdout(&list)).expect("JSON");
     let list = list.as_array().expect("a list");
-    let mut expected = vec!["email", "file", "http"];
+    let mut expected = vec!["email", "exec", "file", "http"];
     if cfg!(feature = "all-plugins") {
-        expected = vec!["amqp", "email", "file", "http", "kafka", "nats"];
+        expected = vec!["amqp", "email", "exec", "file", "http", "kafka", "nats"];
     }
     let names: Vec<_> = list.iter().map(|one| one["name"].as_str()).collect();
     for name in expected {

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "all-plugins")]
 mod amqp;
+mod book;
 mod commands;
 mod configuration;
 mod connect;
@@ -12,6 +13,7 @@ mod crashes;
 mod delivery;
 mod durability;
 mod email;
+mod exec;
 mod faults;
 mod files;
 mod first_steps;
@@ -21,6 +23,7 @@ mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
 mod languages;
+mod kit;
 mod log;
 mod logins;
 mod memory;

@@ -18,6 +18,17 @@ struct Sink {
     name: String,
     #[serde(flatten)]
     counts: stats::Sink,
+    /// How it is, by what its plugin says; not there if that cannot tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<Said>,
+}
+
+/// What a plugin says of its sink.
+#[derive(Debug, Serialize)]
+struct Said {
+    state: &'static str,
+    /// Empty if it is well.
+    why: String,
 }
 
 impl Admin {
@@ -74,7 +85,15 @@ pub(super) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
-    let items = reading(&admin, all).await?;
+    let mut items = reading(&admin, all).await?;
+    let asked = items.iter().map(|sink| admin.delivery.says(&sink.name));
+    let said = futures_util::future::join_all(asked).await;
+    for (sink, said) in items.iter_mut().zip(said) {
+        sink.health = said.map(|said| Said {
+            state: said.as_str(),
+            why: said.why().to_owned(),
+        });
+    }
     Ok(HttpResponse::Ok().json(json!({ "items": items })))
 }
 
@@ -85,6 +104,7 @@ fn all(admin: &Admin) -> Result<Vec<Sink>, Problem> {
         Ok(Sink {
             counts: stats::sink(admin, &totals, &name)?,
             name,
+            health: None,
         })
     };
     names.map(sink).collect()

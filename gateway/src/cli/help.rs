@@ -67,7 +67,6 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
         "按约定检查已构建的插件，每项测试都在独立进程中进行",
     ),
     ("plugin run", "不经守护进程，用已构建的插件投递一条客资"),
-    ("plugin part", "check 与 run 自己启动的部分"),
     ("config", "配置的 JSON Schema"),
     ("config schema", "输出配置的 JSON Schema"),
     ("completions", "输出 shell 补全脚本"),

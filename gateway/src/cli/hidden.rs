@@ -18,6 +18,7 @@ pub(super) fn run() -> Option<ExitCode> {
                 Some(ExitCode::FAILURE)
             }
         },
+        "plugin-part" => Some(super::plugin::part()),
         "sandboxed" => {
             let error = crate::plugin::launch(args);
             errln!("leadgate: {error}");

@@ -120,11 +120,25 @@ pub(super) fn print(global: &Global, sinks: &[Value]) {
     }
 }
 
-/// Why it is paused, and whether it was at work in a crash.
+/// What its plugin complains of, why it is paused, and whether it was at work in a crash.
 fn notes(global: &Global, sink: &Value) -> Vec<String> {
     let lang = global.lang();
     let name = sink["name"].as_str().unwrap_or_default();
     let mut lines = Vec::new();
+    if let (Some(state @ ("degraded" | "failed")), Some(why)) = (
+        sink["health"]["state"].as_str(),
+        sink["health"]["why"].as_str(),
+    ) {
+        let chinese = if state == "failed" {
+            "有故障"
+        } else {
+            "有隐患"
+        };
+        lines.push(lang.pick(
+            format!("{name}: {state}, its plugin says: {why}"),
+            format!("{name}：{chinese}，插件说：{why}"),
+        ));
+    }
     if let Some(crashes) = sink["crash"]["in_a_row"].as_u64() {
         lines.push(lang.pick(
             format!("{name}: at work when leadgate crashed, {crashes} in a row"),

@@ -150,6 +150,7 @@ const fn own(own: Own) -> (&'static str, &'static str) {
     match own {
         Own::Shutdown => ("停机", "leadgate 在收到应答之前停止"),
         Own::Stuck => ("插件停滞", "插件没有完成之前的投递"),
+        Own::Unstarted => ("未处理", "插件忙于其他客资，这一条没有发送"),
         Own::Lost => ("插件中断", "插件放弃了这次投递"),
         Own::Late => ("超时", "未在限定时间内得到结果"),
         Own::Unreadable => ("插件违约", "插件给出的结果无法读取"),

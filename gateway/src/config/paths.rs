@@ -1,7 +1,8 @@
 //! Paths: what a key that names a file or folder means.
 //!
 //! A path is relative to the folder of the file that names it, whatever folder the command runs
-//! in. Which texts are paths is said by the schema (`"format": "path"`), a plugin's as well.
+//! in. Which texts are paths is said by the schema (`"format": "path"`), a plugin's as well; with
+//! `"x-default-path"` it says one for who writes none.
 
 use std::path::{Path, PathBuf};
 
@@ -81,6 +82,16 @@ fn marked(
     match value {
         Value::String(text) if node["format"] == "path" => found(at, text),
         Value::Object(entries) => {
+            for (key, known) in node["properties"].as_object().into_iter().flatten() {
+                if let (Some(path), false) =
+                    (known["x-default-path"].as_str(), entries.contains_key(key))
+                {
+                    // As if it were written where the whole is.
+                    let mut path = path.to_owned();
+                    found(at, &mut path);
+                    entries.insert(key.clone(), Value::String(path));
+                }
+            }
             for (key, value) in entries {
                 let known = &node["properties"][key.as_str()];
                 let inner = if known.is_null() {
@@ -236,6 +247,35 @@ mod tests {
             assert!(impossible(path, false).is_none(), "{path:?}");
         }
         assert!(impossible("x", true).is_some());
+    }
+
+    #[test]
+    fn a_path_that_nobody_wrote_is_made_where_the_rest_is_written() {
+        let schema = serde_json::json!({
+            "properties": { "base": { "type": ["string", "null"], "format": "path", "x-default-path": "." } },
+        });
+        let resolved = |value: Value| {
+            let (mut value, mut asked) = (value, Vec::new());
+            marked(
+                &schema,
+                &schema,
+                &mut value,
+                "/sinks/erp/settings",
+                DEEPEST,
+                &mut |at, text| {
+                    asked.push(at.to_owned());
+                    *text = absolute(Path::new("/etc/leadgate"), Path::new(text.as_str()))
+                        .display()
+                        .to_string();
+                },
+            );
+            (value, asked)
+        };
+        let (value, asked) = resolved(serde_json::json!({}));
+        assert_eq!(value, serde_json::json!({ "base": "/etc/leadgate/" }));
+        assert_eq!(asked[0], "/sinks/erp/settings");
+        let (value, _) = resolved(serde_json::json!({ "base": "/srv" }));
+        assert_eq!(value, serde_json::json!({ "base": "/srv" }));
     }
 
     #[test]

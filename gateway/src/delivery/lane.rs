@@ -161,6 +161,11 @@ impl Lane {
         Arc::clone(&self.sender.name)
     }
 
+    /// What takes the attempts.
+    pub(super) fn sink(&self) -> Arc<dyn super::Destination> {
+        Arc::clone(&self.sender.sink)
+    }
+
     pub(super) fn trial(&self) -> Trial {
         Trial::new(
             Arc::clone(&self.sender.sink),

@@ -49,11 +49,20 @@ use crate::telemetry::metrics::DeliveryMetrics;
 pub trait Destination: Send + Sync + 'static {
     /// Makes one attempt. Ends by itself, within the call's timeout.
     fn deliver(&self, call: Call) -> BoxFuture<'_, Outcome>;
+
+    /// How it is by what its plugin says, at once or soon; `None` if that cannot tell.
+    fn says(&self) -> BoxFuture<'_, Option<plugin::Health>> {
+        std::future::ready(None).boxed()
+    }
 }
 
 impl Destination for plugin::Sink {
     fn deliver(&self, call: Call) -> BoxFuture<'_, Outcome> {
         self.deliver(call).boxed()
+    }
+
+    fn says(&self) -> BoxFuture<'_, Option<plugin::Health>> {
+        self.health().boxed()
     }
 }
 
@@ -106,6 +115,7 @@ impl Dispatcher {
             );
             sinks.push(OneSink {
                 name: lane.name(),
+                sink: lane.sink(),
                 admission: lane.admission(),
                 trial: lane.trial(),
                 health: lane.health(),
@@ -145,6 +155,7 @@ pub struct Sinks(Arc<[OneSink]>);
 
 struct OneSink {
     name: Arc<str>,
+    sink: Arc<dyn Destination>,
     admission: Arc<Admission>,
     trial: Trial,
     health: Arc<Health>,
@@ -177,6 +188,11 @@ impl Sinks {
     /// When the sink last took a delivery, since the start.
     pub fn delivered_at(&self, sink: &str) -> Option<Millis> {
         self.find(sink).and_then(|one| one.health.delivered_at())
+    }
+
+    /// How a sink is by what its plugin says; `None` if that cannot tell.
+    pub async fn says(&self, sink: &str) -> Option<plugin::Health> {
+        self.find(sink)?.sink.says().await
     }
 
     fn find(&self, sink: &str) -> Option<&OneSink> {

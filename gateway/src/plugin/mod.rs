@@ -25,7 +25,7 @@ use std::sync::Arc;
 use leadgate_plugin::child::Sandbox;
 use serde_json::Value;
 
-pub use leadgate_plugin::{Outcome, OutcomeKind};
+pub use leadgate_plugin::{Health, Outcome, OutcomeKind};
 
 pub(crate) use self::loader::examiner;
 pub use self::own::Own;

@@ -11,6 +11,9 @@ pub enum Own {
     Shutdown,
     /// Earlier attempts hang in the plugin.
     Stuck,
+    /// The plugin was busy with others until the sink's `timeout` was over. The rule is the one
+    /// that says nothing about a destination.
+    Unstarted,
     /// The plugin let go of the attempt.
     Lost,
     /// The sink's `timeout` is over; the reason goes on with how long that was.
@@ -27,9 +30,10 @@ pub enum Own {
 
 impl Own {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Shutdown,
         Self::Stuck,
+        Self::Unstarted,
         Self::Lost,
         Self::Late,
         Self::Unreadable,
@@ -43,6 +47,7 @@ impl Own {
         match self {
             Self::Shutdown => "shutdown",
             Self::Stuck => "plugin-stuck",
+            Self::Unstarted => "not-processed",
             Self::Lost => "plugin-lost",
             Self::Late => "timeout",
             Self::Unreadable => "plugin-contract",
@@ -57,6 +62,7 @@ impl Own {
         match self {
             Self::Shutdown => "leadgate stopped before an answer came",
             Self::Stuck => "the plugin does not complete its attempts",
+            Self::Unstarted => "the plugin was busy with other leads, this one was not sent",
             Self::Lost => "the plugin dropped the attempt",
             Self::Late => "no outcome within",
             Self::Unreadable => "the plugin gave an outcome that cannot be read",
@@ -68,7 +74,7 @@ impl Own {
 
     const fn kind(self) -> OutcomeKind {
         match self {
-            Self::Stuck | Self::NotStarted => OutcomeKind::Retry,
+            Self::Stuck | Self::Unstarted | Self::NotStarted => OutcomeKind::Retry,
             Self::Shutdown
             | Self::Lost
             | Self::Late

@@ -12,7 +12,7 @@ use leadgate_plugin::Secret;
 use leadgate_plugin::child::SandboxReport;
 use serde_json::Value;
 
-use super::{Call, Connected, Outcome, SinkConfig, SinkState, Step, loader, process};
+use super::{Call, Connected, Health, Outcome, SinkConfig, SinkState, Step, loader, process};
 use crate::config::{Isolation, Problem};
 
 /// A plugin that can be used. Clones are the same plugin.
@@ -228,6 +228,15 @@ impl Sink {
         match &self.0 {
             SinkPlace::Here(sink) => sink.deliver(call).await,
             SinkPlace::There(sink) => sink.deliver(call).await,
+        }
+    }
+
+    /// How it is, by what its plugin says and by whether its process runs; `None` if nobody can
+    /// tell.
+    pub async fn health(&self) -> Option<Health> {
+        match &self.0 {
+            SinkPlace::Here(sink) => sink.health().await,
+            SinkPlace::There(sink) => sink.health().await,
         }
     }
 

@@ -20,7 +20,7 @@ mod throttle;
 
 use std::time::Duration;
 
-use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, Stop};
+use leadgate_plugin::{Delivery, Health, Host, Outcome, Probe, Problem, Problems, Sink, Stop};
 
 use crate::program::Program;
 pub use crate::sandbox::SandboxSettings;
@@ -51,9 +51,8 @@ impl Sink for ExecSink {
     type Parts = Parts;
 
     fn prepare(settings: &Settings, host: &Host) -> Result<Parts, Problems> {
-        let program = Program::new(settings, host)?;
         Ok(Parts {
-            program,
+            program: Program::new(settings, host)?,
             manner: Manner {
                 once: settings.mode == Mode::Each,
                 cancel: settings.cancel,
@@ -74,6 +73,10 @@ impl Sink for ExecSink {
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
         self.supervisor.deliver(delivery).await
+    }
+
+    fn health(&self) -> Health {
+        self.supervisor.health()
     }
 
     fn render(&self, delivery: &Delivery) -> Result<Option<String>, Problem> {

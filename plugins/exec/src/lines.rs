@@ -238,16 +238,12 @@ fn answer(id: String, word: &Value, mut object: Map<String, Value>) -> Answer {
 }
 
 fn outcome(kind: OutcomeKind, after: Option<Duration>, receipt: String, reason: String) -> Outcome {
-    let mut outcome = match kind {
-        OutcomeKind::Delivered => Outcome::delivered(receipt),
-        OutcomeKind::Duplicate => Outcome::duplicate(),
-        OutcomeKind::Retry => Outcome::retry(after, ""),
-        OutcomeKind::Throttled => Outcome::throttled(after, ""),
-        OutcomeKind::Reauth => Outcome::reauth(""),
-        OutcomeKind::Rejected => Outcome::rejected(""),
-        OutcomeKind::Ambiguous => Outcome::ambiguous(""),
-    };
-    outcome.reason = reason;
+    let mut outcome = Outcome::new(kind, reason);
+    match kind {
+        OutcomeKind::Delivered => outcome.receipt = receipt,
+        OutcomeKind::Retry | OutcomeKind::Throttled => outcome.retry_after = after,
+        _ => {}
+    }
     outcome
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use leadgate_plugin::child::Backoff;
-use leadgate_plugin::{Delivery, Host, Level, Outcome};
+use leadgate_plugin::{Delivery, Health, Host, Level, Outcome};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -26,19 +26,19 @@ pub(crate) struct Supervisor {
     host: Host,
     /// The running program, for one that is persistent.
     current: tokio::sync::Mutex<Option<Handle>>,
-    health: Arc<Mutex<Health>>,
+    past: Arc<Mutex<Past>>,
 }
 
 /// What is known of the programs before.
 #[derive(Default)]
-struct Health {
+struct Past {
     backoff: Backoff,
     not_before: Option<Instant>,
     /// How the last one ended.
     reason: String,
 }
 
-impl Health {
+impl Past {
     fn ended(&mut self, now: Instant, answered: bool, reason: String) {
         // One that answered was well, however short its life was.
         let lived = if answered {
@@ -73,12 +73,21 @@ impl Supervisor {
             manner,
             host: host.clone(),
             current: tokio::sync::Mutex::default(),
-            health: Arc::default(),
+            past: Arc::default(),
         }
     }
 
     pub(crate) fn starter(&self) -> &Arc<Starter> {
         &self.starter
+    }
+
+    /// Whether the program gets so far as to answer.
+    pub(crate) fn health(&self) -> Health {
+        let past = self.past();
+        if past.backoff.failures() < 2 {
+            return Health::Ok;
+        }
+        Health::Failed(format!("the program does not stay: {}", past.reason))
     }
 
     /// One attempt.
@@ -154,8 +163,8 @@ impl Supervisor {
         }
         *current = None;
         let (wait, reason) = {
-            let health = self.health();
-            (health.wait(Instant::now()), health.reason.clone())
+            let past = self.past();
+            (past.wait(Instant::now()), past.reason.clone())
         };
         let now = Instant::now();
         if now + wait > now + ends.saturating_duration_since(now) / 2 {
@@ -167,11 +176,11 @@ impl Supervisor {
         }
         sleep(wait).await;
         let (session, handle) = self.start().await?;
-        let health = Arc::clone(&self.health);
+        let past = Arc::clone(&self.past);
         tokio::spawn(async move {
             let Report { answered, reason } = session.run().await;
-            let mut health = health.lock().unwrap_or_else(PoisonError::into_inner);
-            health.ended(Instant::now(), answered, reason);
+            let mut past = past.lock().unwrap_or_else(PoisonError::into_inner);
+            past.ended(Instant::now(), answered, reason);
         });
         *current = Some(handle.clone());
         Ok(handle)
@@ -200,7 +209,7 @@ impl Supervisor {
             }
             Err(error) => {
                 let reason = format!("{}: {error}", self.starter.program.path.display());
-                self.health().ended(Instant::now(), false, reason.clone());
+                self.past().ended(Instant::now(), false, reason.clone());
                 let message = "a program could not be started";
                 self.host
                     .log(Level::Error, message, &json!({"reason": reason}));
@@ -210,8 +219,8 @@ impl Supervisor {
         }
     }
 
-    fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

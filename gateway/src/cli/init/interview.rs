@@ -155,7 +155,7 @@ impl Interview<'_> {
 }
 
 /// What stands between commas.
-fn parts(answer: &str) -> Vec<String> {
+pub(super) fn parts(answer: &str) -> Vec<String> {
     let parts = answer.split([',', '，', '、', ';', '；']).map(str::trim);
     parts
         .filter(|part| !part.is_empty())

@@ -41,6 +41,13 @@ const ALIASES: &[(&str, &str)] = &[
     ("excel", "spreadsheet"),
     ("xlsx", "spreadsheet"),
     ("表格", "spreadsheet"),
+    ("script", "exec"),
+    ("python", "exec"),
+    ("program", "exec"),
+    ("command", "exec"),
+    ("shell", "exec"),
+    ("脚本", "exec"),
+    ("程序", "exec"),
     ("postgres", "sql"),
     ("postgresql", "sql"),
     ("mysql", "sql"),
@@ -125,7 +132,7 @@ struct Other {
     asks: &'static [(&'static str, Form, &'static str, &'static str)],
 }
 
-const OTHERS: [Other; 7] = [
+const OTHERS: [Other; 8] = [
     Other {
         name: "email",
         plugin: "email",
@@ -183,6 +190,21 @@ const OTHERS: [Other; 7] = [
         ],
         file: include_str!("../../../../config/sinks.d/examples/spreadsheet.toml"),
         asks: &[],
+    },
+    Other {
+        name: "exec",
+        plugin: "exec",
+        about: [
+            "a program of your own, in any language (JSON lines)",
+            "自己的程序，任何语言（JSON 行）",
+        ],
+        file: include_str!("../../../../config/sinks.d/examples/exec.toml"),
+        asks: &[(
+            "command",
+            Form::List("python3, erp.py"),
+            "the program and its arguments, with commas; a script lies beside the file",
+            "程序及其参数，以逗号分隔；脚本与配置文件放在一起",
+        )],
     },
     Other {
         name: "sql",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::bilingual::in_language;
+use super::interview::parts;
 use super::kinds::{Form, Kind, Need, Source, variable};
 use crate::config::{CHAT_RATE, CHATS};
 use crate::lang::Lang;
@@ -145,7 +146,7 @@ impl Wanted<'_> {
         let answer = match (self.answers.get(&need.key), need.example()) {
             (Some(answer), _) => answer.clone(),
             (None, Some(example)) if matches!(need.form, Form::List(_)) => {
-                Answer::List(vec![example.to_owned()])
+                Answer::List(parts(example))
             }
             (None, Some(example)) => Answer::Text(example.to_owned()),
             (None, None) => Answer::Text(format!("env:{}", need.variable(&self.name))),
@@ -243,6 +244,8 @@ mod tests {
         for (path, text) in [
             ("leadgate.toml", MAIN),
             ("sinks.d/sink.toml", text),
+            // What the kind `exec` says to put beside it.
+            ("sinks.d/erp.py", ""),
             ("outbox.key", &*crate::seal::OutboxKey::generate().to_text()),
             ("secrets/admin-token", "t0ken-of-an-operator"),
         ] {

@@ -23,9 +23,6 @@ pub(super) enum Command {
     Check(check::Args),
     /// Deliver one lead with a built plugin, without a daemon
     Run(run::Args),
-    /// What `check` and `run` start for themselves
-    #[command(hide = true)]
-    Part,
 }
 
 pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
@@ -34,6 +31,10 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
         Command::New(args) => new::run(args),
         Command::Check(args) => check::run(global, args),
         Command::Run(args) => run::run(global, args),
-        Command::Part => part::run(),
     }
+}
+
+/// What `check` and `run` start for themselves, in a child.
+pub(super) fn part() -> ExitCode {
+    part::run()
 }

@@ -8,7 +8,7 @@ use leadgate_plugin::abi;
 use serde_json::{Value, json};
 
 use super::super::{FAILED, Global, fail, out};
-use super::check::given;
+use super::check;
 use super::part::child::{self, Ending, Ran};
 use super::part::told::{Both, Line, Request};
 use super::part::{self, Part};
@@ -50,14 +50,8 @@ pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
 
 fn deliver(global: &Global, args: &Args) -> Result<(), ExitCode> {
     let lang = global.lang();
-    let library = match Subject::read(global, &args.file)? {
-        Subject::Library(library) => library,
-        Subject::Program(path) => {
-            let why = Both::new("it is no library", "不是动态库");
-            return Err(subject::unusable(lang, &path, &why));
-        }
-    };
-    let name = library
+    let subject = Subject::read(global, &args.file)?;
+    let name = subject
         .meant(args.name.as_deref())
         .map_err(|why| subject::unusable(lang, &args.file, &why))?;
     let event = event(args.lead.as_ref())?;
@@ -66,39 +60,24 @@ fn deliver(global: &Global, args: &Args) -> Result<(), ExitCode> {
         .timeout
         .map_or(Duration::from_secs(30), |given| given.0);
     let mut request = Request {
-        part: Part::Descriptor,
-        file: library.path.clone(),
+        part: Part::One,
+        file: (!subject.is_program()).then(|| subject.path.clone()),
         name: name.clone(),
         settings: json!({}),
         made_up: false,
         // As the author's own program would be started.
         folder: std::env::current_dir().map_err(|error| fail(error, FAILED))?,
-        told: folder.path().join("descriptor"),
+        told: folder.path().join("one"),
         hidden: Vec::new(),
         event,
         timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
     };
-    let ran = start(&request, GRACE)?;
-    let refused = |ran: &Ran| {
-        let why = why_not(ran);
-        fail(
-            format!("{}{}{}", args.file.display(), lang.colon(), why.pick(lang)),
-            FAILED,
-        )
-    };
-    let schema = ran.lines.iter().find_map(|line| match line {
-        Line::Fact(fact, Value::String(schema)) if fact == "schema" => Some(schema.clone()),
-        _ => None,
-    });
-    let (Ending::Done, Some(schema)) = (&ran.ending, schema) else {
-        return Err(refused(&ran));
-    };
-    let schema: Value = serde_json::from_str(&schema).map_err(|error| fail(error, FAILED))?;
-    if let Some(file) = &args.settings {
-        (request.settings, _) = given(global, file, &name, &schema)?;
+    if subject.is_program() {
+        (request.settings, _) = check::program(global, &subject, args.settings.as_deref())?;
+    } else if let Some(file) = &args.settings {
+        let schema = schema(global, args, &request, folder.path().join("descriptor"))?;
+        (request.settings, _) = check::given_for(global, file, &name, &schema)?;
     }
-    request.part = Part::One;
-    request.told = folder.path().join("one");
     let ran = start(&request, timeout.saturating_add(GRACE))?;
     show(global, &ran);
     let delivered = ran.lines.iter().any(|line| match line {
@@ -112,6 +91,34 @@ fn deliver(global: &Global, args: &Args) -> Result<(), ExitCode> {
     } else {
         Err(ExitCode::from(FAILED))
     }
+}
+
+/// What the library says of its settings.
+fn schema(
+    global: &Global,
+    args: &Args,
+    request: &Request,
+    told: PathBuf,
+) -> Result<Value, ExitCode> {
+    let request = Request {
+        part: Part::Descriptor,
+        told,
+        ..request.clone()
+    };
+    let ran = start(&request, GRACE)?;
+    let schema = ran.lines.iter().find_map(|line| match line {
+        Line::Fact(fact, Value::String(schema)) if fact == "schema" => Some(schema.clone()),
+        _ => None,
+    });
+    let (Ending::Done, Some(schema)) = (&ran.ending, schema) else {
+        let (lang, why) = (global.lang(), why_not(&ran));
+        let file = args.file.display();
+        return Err(fail(
+            format!("{file}{}{}", lang.colon(), why.pick(lang)),
+            FAILED,
+        ));
+    };
+    serde_json::from_str(&schema).map_err(|error| fail(error, FAILED))
 }
 
 fn start(request: &Request, limit: Duration) -> Result<Ran, ExitCode> {

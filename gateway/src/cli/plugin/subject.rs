@@ -14,23 +14,23 @@ use crate::plugin::{LoadError, elf, guard};
 /// Largest library, in bytes.
 const LARGEST: u64 = 1 << 30;
 
-/// A library's file.
-pub(super) struct Library {
+/// A file to be tried.
+pub(super) struct Subject {
     /// As it was given.
     pub(super) shown: PathBuf,
     /// From wherever it is looked at.
     pub(super) path: PathBuf,
-    /// Names of the plugins that it exports.
-    pub(super) plugins: Vec<String>,
+    pub(super) kind: Kind,
     /// Of the file, in hex.
     pub(super) sha256: String,
 }
 
-/// What a file is.
-pub(super) enum Subject {
-    Library(Library),
+/// What it is.
+pub(super) enum Kind {
+    /// A library, with the names of the plugins that it exports.
+    Library(Vec<String>),
     /// A program for the `exec` plugin.
-    Program(PathBuf),
+    Program,
 }
 
 impl Subject {
@@ -41,18 +41,20 @@ impl Subject {
         let refused = |why: String| fail(format!("{shown}{}{why}", lang.colon()), FAILED);
         let path = std::path::absolute(file).map_err(|error| refused(error.to_string()))?;
         let bytes = read(&path).map_err(|error| refused(error.to_string()))?;
-        if let Some(plugins) = elf::plugins(&bytes)
-            && elf::is_library(&bytes)
-        {
-            let digest = Sha256::digest(&bytes);
-            return Ok(Self::Library(Library {
-                shown: file.to_owned(),
-                path,
-                plugins,
-                sha256: hex(&digest),
-            }));
-        }
-        Ok(Self::Program(path))
+        let kind = match elf::plugins(&bytes) {
+            Some(plugins) if elf::is_library(&bytes) => Kind::Library(plugins),
+            _ => Kind::Program,
+        };
+        Ok(Self {
+            shown: file.to_owned(),
+            path,
+            kind,
+            sha256: hex(&Sha256::digest(&bytes)),
+        })
+    }
+
+    pub(super) fn is_program(&self) -> bool {
+        matches!(self.kind, Kind::Program)
     }
 }
 
@@ -66,20 +68,23 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-impl Library {
+impl Subject {
     /// The plugin that is meant: the one that was named, or the only one.
     pub(super) fn meant(&self, name: Option<&str>) -> Result<String, Both> {
+        let Kind::Library(plugins) = &self.kind else {
+            return Ok("exec".to_owned());
+        };
         if let Some(name) = name {
             let symbol = name.replace('-', "_");
-            return if self.plugins.contains(&symbol) {
+            return if plugins.contains(&symbol) {
                 Ok(name.to_owned())
             } else {
-                Err(self.exports(&format!("`leadgate_plugin_{symbol}`")))
+                Err(exports(plugins, &format!("`leadgate_plugin_{symbol}`")))
             };
         }
-        match self.plugins.as_slice() {
+        match plugins.as_slice() {
             [one] => Ok(one.replace('_', "-")),
-            [] => Err(self.exports("`leadgate_plugin_<name>`")),
+            [] => Err(exports(plugins, "`leadgate_plugin_<name>`")),
             many => {
                 let names: Vec<_> = many.iter().map(|name| name.replace('_', "-")).collect();
                 let names = names.join(", ");
@@ -91,33 +96,32 @@ impl Library {
         }
     }
 
-    fn exports(&self, missing: &str) -> Both {
-        if self.plugins.is_empty() {
-            return Both::new(
-                format!(
-                    "it does not export {missing}, and nothing else that begins with `leadgate_plugin_`; is the function public, `extern \"C\"` and `no_mangle`?"
-                ),
-                format!(
-                    "没有导出 {missing}，也没有任何以 `leadgate_plugin_` 开头的符号；该函数是否公开、`extern \"C\"` 且 `no_mangle`？"
-                ),
-            );
-        }
-        let all: Vec<_> = self
-            .plugins
-            .iter()
-            .map(|name| format!("`leadgate_plugin_{name}`"))
-            .collect();
-        let all = all.join(", ");
-        Both::new(
-            format!("it does not export {missing}; it does export {all}"),
-            format!("没有导出 {missing}；它导出的是 {all}"),
-        )
-    }
-
     /// Why a gateway would refuse the file as it lies there.
     pub(super) fn fit(&self) -> Result<(), LoadError> {
         guard(&self.path)
     }
+}
+
+fn exports(plugins: &[String], missing: &str) -> Both {
+    if plugins.is_empty() {
+        return Both::new(
+            format!(
+                "it does not export {missing}, and nothing else that begins with `leadgate_plugin_`; is the function public, `extern \"C\"` and `no_mangle`?"
+            ),
+            format!(
+                "没有导出 {missing}，也没有任何以 `leadgate_plugin_` 开头的符号；该函数是否公开、`extern \"C\"` 且 `no_mangle`？"
+            ),
+        );
+    }
+    let all: Vec<_> = plugins
+        .iter()
+        .map(|name| format!("`leadgate_plugin_{name}`"))
+        .collect();
+    let all = all.join(", ");
+    Both::new(
+        format!("it does not export {missing}; it does export {all}"),
+        format!("没有导出 {missing}；它导出的是 {all}"),
+    )
 }
 
 /// A name of a plugin as it is written in the configuration.
@@ -154,11 +158,12 @@ pub(super) fn unusable(lang: Lang, file: &Path, why: &Both) -> ExitCode {
 mod tests {
     use super::*;
 
-    fn library(plugins: &[&str]) -> Library {
-        Library {
+    fn library(plugins: &[&str]) -> Subject {
+        let plugins = plugins.iter().map(|one| (*one).to_owned());
+        Subject {
             shown: "lib.so".into(),
             path: "/lib.so".into(),
-            plugins: plugins.iter().map(|one| (*one).to_owned()).collect(),
+            kind: Kind::Library(plugins.collect()),
             sha256: String::new(),
         }
     }

@@ -337,6 +337,8 @@ fn what_names_a_file_is_marked_as_a_path_in_every_plugin() {
         ("sql", "/ca"),
         ("nats", "/ca"),
         ("amqp", "/ca"),
+        ("exec", "/folder"),
+        ("exec", "/base"),
     ] {
         let Some(schema) = plugins.schema(plugin) else {
             assert!(plugins.left_out().contains(&plugin.to_owned()));

@@ -1,16 +1,20 @@
-//! Attempts: what is lent to a plugin, and its one completion.
+//! Attempts: each from its start to its one completion, or until nobody waits for it.
 //!
-//! A plugin that completes an attempt twice is logged, not believed.
+//! A plugin that completes an attempt twice is logged, not believed. One that is given up is
+//! cancelled, and counted until the plugin completes it after all.
 
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use leadgate_plugin::abi;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::super::calls::{Calls, Done, Open};
 use super::super::{Call, Outcome, Own};
+use super::batch::Trip;
 use super::loan::Loan;
 use super::outcome;
 use super::sink::{Instance, Sink};
@@ -23,35 +27,35 @@ const ABANDONED: isize = 64;
 static CALLS: Calls<Loan> = Calls::new();
 
 impl Sink {
-    /// Makes one attempt. Gives an ambiguous outcome when the plugin did not complete it in
-    /// time; a late completion is dropped.
+    /// Makes one attempt. Gives [`Own::Late`] when the plugin did not complete it within the
+    /// call's timeout, counted from when the plugin got it; a late completion is dropped. A
+    /// plugin that takes batches may get it later, at most by the same timeout. Dropped before
+    /// its end, the attempt is cancelled.
     pub async fn deliver(&self, call: Call) -> Outcome {
         let timeout = call.timeout;
         if self.instance.abandoned.load(Ordering::Relaxed) >= ABANDONED {
             return Own::Stuck.outcome();
         }
-        let (done, outcome) = oneshot::channel();
-        let number = CALLS.number();
-        let lent = Loan::new(call, number, Arc::clone(&self.instance));
-        let start = Start {
-            delivery: lent.delivery(),
-            number,
-            instance: Arc::clone(&self.instance),
-        };
-        let done = Done::Waits(done);
-        CALLS.open(number, Open { lent, done });
-        if self.blocking {
-            tokio::task::spawn_blocking(move || start.run());
-        } else {
-            start.run();
-        }
-        match tokio::time::timeout(timeout, outcome).await {
-            Ok(Ok(outcome)) => self.masks.outcome(outcome),
-            Ok(Err(_)) => Own::Lost.outcome(),
-            Err(_) => {
-                self.instance.abandoned.fetch_add(1, Ordering::Relaxed);
-                Own::Late.outcome_with(&format!("{timeout:?}"))
+        let (mut attempt, start) = Attempt::open(call, &self.instance);
+        if let Some(collector) = &self.instance.collector {
+            let boarded = collector.board(start, &self.instance);
+            match tokio::time::timeout(timeout, boarded).await {
+                Ok(Ok(trip)) => attempt.trip = Some(trip),
+                Ok(Err(_)) => return Own::Lost.outcome(),
+                Err(_) => return attempt.late(timeout),
             }
+        } else {
+            start.go(&self.instance);
+        }
+        match tokio::time::timeout(timeout, &mut attempt.outcome).await {
+            Ok(outcome) => {
+                attempt.ended = true;
+                outcome.map_or_else(
+                    |_| Own::Lost.outcome(),
+                    |outcome| self.masks.outcome(outcome),
+                )
+            }
+            Err(_) => self.masks.outcome(attempt.late(timeout)),
         }
     }
 
@@ -67,11 +71,11 @@ impl Sink {
         let start = Start {
             delivery: lent.delivery(),
             number,
-            instance: Arc::clone(&self.instance),
+            gate: Arc::default(),
         };
         let done = Done::Told(Box::new(done));
         CALLS.open(number, Open { lent, done });
-        start.run();
+        start.run(&self.instance);
     }
 
     /// Tells the plugin that nobody waits for that attempt any more. At most once for each.
@@ -88,21 +92,194 @@ impl Sink {
     }
 }
 
-/// The call into the plugin, to be made here or on a thread that may block.
-struct Start {
-    delivery: *const abi::Delivery,
+/// An attempt that somebody waits for. Dropped before it ended, it is given up.
+struct Attempt {
     number: u64,
     instance: Arc<Instance>,
+    gate: Arc<Gate>,
+    outcome: oneshot::Receiver<Outcome>,
+    ended: bool,
+    /// The batch that it is part of: the next leaves when all of this one have ended.
+    trip: Option<Arc<Trip>>,
 }
 
-// SAFETY: `delivery` points into a box owned by `CALLS` until the plugin completes.
+impl Attempt {
+    /// Lends what the plugin gets, and gives what starts it.
+    fn open(call: Call, instance: &Arc<Instance>) -> (Self, Start) {
+        let (done, outcome) = oneshot::channel();
+        let number = CALLS.number();
+        let lent = Loan::new(call, number, Arc::clone(instance));
+        let gate = Arc::<Gate>::default();
+        let start = Start {
+            delivery: lent.delivery(),
+            number,
+            gate: Arc::clone(&gate),
+        };
+        let done = Done::Waits(done);
+        CALLS.open(number, Open { lent, done });
+        let attempt = Self {
+            number,
+            instance: Arc::clone(instance),
+            gate,
+            outcome,
+            ended: false,
+            trip: None,
+        };
+        (attempt, start)
+    }
+
+    /// Gives it up after its time. What came in the same moment counts.
+    fn late(mut self, timeout: Duration) -> Outcome {
+        match self.give_up() {
+            GivenUp::Unstarted => Own::Unstarted.outcome(),
+            GivenUp::Completed(outcome) => *outcome,
+            GivenUp::Cancelled => Own::Late.outcome_with(&format!("{timeout:?}")),
+        }
+    }
+
+    fn give_up(&mut self) -> GivenUp {
+        self.ended = true;
+        if self.gate.close() {
+            drop(CALLS.close(self.number));
+            return GivenUp::Unstarted;
+        }
+        // Invariant: counted before the channel closes, because whoever finds it closed counts
+        // back.
+        let abandoned = &self.instance.abandoned;
+        abandoned.fetch_add(1, Ordering::Relaxed);
+        self.outcome.close();
+        if let Ok(outcome) = self.outcome.try_recv() {
+            abandoned.fetch_sub(1, Ordering::Relaxed);
+            return GivenUp::Completed(Box::new(outcome));
+        }
+        cancel(&self.instance, self.number);
+        GivenUp::Cancelled
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.ended {
+            let _ = self.give_up();
+        }
+    }
+}
+
+/// What was known of an attempt when it was given up.
+enum GivenUp {
+    /// The plugin never got it.
+    Unstarted,
+    /// It ended just then.
+    Completed(Box<Outcome>),
+    /// The plugin was told.
+    Cancelled,
+}
+
+/// Tells the plugin that nobody waits for an attempt any more, if it wants to know.
+fn cancel(instance: &Arc<Instance>, number: u64) {
+    let Some(cancel) = instance.functions.more.cancel else {
+        return;
+    };
+    let instance = Arc::clone(instance);
+    let blocking = instance.blocking;
+    let tell = move || {
+        // SAFETY: the sink lives as long as `instance`; an attempt that has ended meanwhile is
+        // unknown to the plugin, which the ABI allows.
+        unsafe { cancel(instance.at, ctx_of(number)) };
+    };
+    match (blocking, Handle::try_current()) {
+        (false, _) => tell(),
+        (true, Ok(runtime)) => drop(runtime.spawn_blocking(tell)),
+        // The process ends, and the attempt with it.
+        (true, Err(_)) => {}
+    }
+}
+
+/// Whether an attempt was handed to the plugin, or given up before: only one of both happens.
+#[derive(Default)]
+struct Gate(AtomicU8);
+
+impl Gate {
+    const OPEN: u8 = 0;
+    const PASSED: u8 = 1;
+    const CLOSED: u8 = 2;
+
+    /// Before the plugin gets it: false if it was given up.
+    fn pass(&self) -> bool {
+        self.turn(Self::PASSED)
+    }
+
+    /// Gives it up: false if the plugin has it.
+    fn close(&self) -> bool {
+        self.turn(Self::CLOSED)
+    }
+
+    fn turn(&self, to: u8) -> bool {
+        let (set, failed) = (Ordering::AcqRel, Ordering::Acquire);
+        self.0.compare_exchange(Self::OPEN, to, set, failed).is_ok()
+    }
+}
+
+/// The call into the plugin, to be made here or on a thread that may block.
+pub(super) struct Start {
+    delivery: *const abi::Delivery,
+    number: u64,
+    gate: Arc<Gate>,
+}
+
+// SAFETY: `delivery` points into a box owned by `CALLS` until the plugin completes, or until
+// the gate is closed, after which it is not looked at.
 unsafe impl Send for Start {}
 
 impl Start {
-    fn run(self) {
-        let ctx = ctx_of(self.number);
+    /// Hands the attempt over.
+    fn go(self, instance: &Arc<Instance>) {
+        if instance.blocking {
+            let instance = Arc::clone(instance);
+            tokio::task::spawn_blocking(move || {
+                if self.pass() {
+                    self.run(&instance);
+                }
+            });
+        } else if self.pass() {
+            self.run(instance);
+        }
+    }
+
+    /// Whether somebody waits for it still. Then it must be run.
+    pub(super) fn pass(&self) -> bool {
+        self.gate.pass()
+    }
+
+    fn run(self, instance: &Instance) {
         // SAFETY: the delivery lives until `done` is called with this number.
-        unsafe { (self.instance.functions.deliver)(self.instance.at, self.delivery, done, ctx) }
+        unsafe {
+            let deliver = instance.functions.deliver;
+            deliver(instance.at, self.delivery, done, ctx_of(self.number));
+        }
+    }
+}
+
+/// Hands several over, in one call if it can be.
+pub(super) fn run_all(starts: Vec<Start>, instance: &Instance) {
+    let Some(batch) = instance.functions.more.batch.filter(|_| starts.len() > 1) else {
+        for start in starts {
+            start.run(instance);
+        }
+        return;
+    };
+    let deliveries: Vec<_> = starts.iter().map(|start| start.delivery).collect();
+    let ctxs: Vec<_> = starts.iter().map(|start| ctx_of(start.number)).collect();
+    // SAFETY: each delivery lives until `done` is called with its number; both arrays have so
+    // many elements and live until this returns.
+    unsafe {
+        (batch.deliver_batch)(
+            instance.at,
+            deliveries.as_ptr(),
+            ctxs.as_ptr(),
+            deliveries.len(),
+            done,
+        );
     }
 }
 
@@ -134,7 +311,7 @@ unsafe extern "C" fn done(ctx: *mut c_void, outcome: *const abi::Outcome) {
         // SAFETY: valid until we return, by the contract of `done`.
         let outcome = unsafe { outcome::read(outcome) };
         if call.done.send(outcome).is_err() {
-            // Nobody waits any more: the timeout was recorded as the outcome.
+            // Nobody waits any more: how it ended was recorded when it was given up.
             let instance = &call.lent.lent().instance;
             instance.abandoned.fetch_sub(1, Ordering::Relaxed);
         }

@@ -1,6 +1,5 @@
 //! Making a sink, and what is wrong with its settings.
 
-use std::sync::atomic::AtomicIsize;
 use std::sync::{Arc, OnceLock};
 
 use leadgate_plugin::abi;
@@ -78,14 +77,9 @@ impl Plugin {
             }
             return Err(problems);
         }
-        let instance = Instance {
-            at: made,
-            functions: self.functions,
-            abandoned: AtomicIsize::new(0),
-        };
+        let instance = Instance::new(made, self.functions, self.blocking);
         Ok(Sink {
             instance: Arc::new(instance),
-            blocking: self.blocking,
             origin,
             masks: Arc::default(),
         })

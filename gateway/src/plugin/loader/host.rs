@@ -27,7 +27,7 @@ static STATE: abi::State = abi::State {
 };
 
 /// This program, also once its file was replaced.
-const LAUNCHER: &abi::Launcher = &abi::Launcher {
+pub(super) const LAUNCHER: &abi::Launcher = &abi::Launcher {
     struct_size: size_of::<abi::Launcher>(),
     reserved: 0,
     program: abi::Bytes::borrow(b"/proc/self/exe"),

@@ -2,12 +2,13 @@
 //!
 //! [`descriptor`] reads what a plugin says of itself and [`extension`] what more it can;
 //! [`create`] makes sinks, with [`report`] for what is wrong and [`host`] for what they may call
-//! back; [`attempt`] makes attempts from what is in a [`loan`] and
-//! [`outcome`] reads how they ended. Everything a plugin
+//! back; [`attempt`] makes attempts of what is in a [`loan`], also several
+//! in a [`batch`], and [`outcome`] reads how they ended. Everything a plugin
 //! hands over is copied before it is looked at, cut to its limit, and made valid UTF-8.
 #![allow(unsafe_code)]
 
 mod attempt;
+mod batch;
 mod create;
 mod descriptor;
 pub(crate) mod examiner;
@@ -32,23 +33,25 @@ pub use self::sink::Sink;
 use super::LoadError;
 use super::file::Held;
 
+/// The functions of the plugins that are linked into this binary, by name.
+const LINKED: &[(&str, abi::DescriptorFn)] = &[
+    ("http", leadgate_sink_http::leadgate_plugin_http),
+    ("file", leadgate_sink_file::leadgate_plugin_file),
+    ("email", leadgate_sink_email::leadgate_plugin_email),
+    ("exec", leadgate_sink_exec::leadgate_plugin_exec),
+    #[cfg(feature = "nats")]
+    ("nats", leadgate_sink_nats::leadgate_plugin_nats),
+    #[cfg(feature = "amqp")]
+    ("amqp", leadgate_sink_amqp::leadgate_plugin_amqp),
+    #[cfg(feature = "kafka")]
+    ("kafka", leadgate_sink_kafka::leadgate_plugin_kafka),
+    #[cfg(feature = "sql")]
+    ("sql", leadgate_sink_sql::leadgate_plugin_sql),
+];
+
 /// The plugins linked into this binary.
 pub(super) fn linked() -> Result<Vec<Plugin>, LoadError> {
-    let linked: &[(&str, abi::DescriptorFn)] = &[
-        ("http", leadgate_sink_http::leadgate_plugin_http),
-        ("file", leadgate_sink_file::leadgate_plugin_file),
-        ("email", leadgate_sink_email::leadgate_plugin_email),
-        ("exec", leadgate_sink_exec::leadgate_plugin_exec),
-        #[cfg(feature = "nats")]
-        ("nats", leadgate_sink_nats::leadgate_plugin_nats),
-        #[cfg(feature = "amqp")]
-        ("amqp", leadgate_sink_amqp::leadgate_plugin_amqp),
-        #[cfg(feature = "kafka")]
-        ("kafka", leadgate_sink_kafka::leadgate_plugin_kafka),
-        #[cfg(feature = "sql")]
-        ("sql", leadgate_sink_sql::leadgate_plugin_sql),
-    ];
-    let plugins = linked.iter().map(|(name, descriptor)| {
+    let plugins = LINKED.iter().map(|(name, descriptor)| {
         // SAFETY: the function is one of ours, takes nothing, and gives a static descriptor.
         unsafe { descriptor::describe(name, descriptor(), false) }
     });

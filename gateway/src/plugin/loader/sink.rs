@@ -6,21 +6,25 @@ use std::sync::atomic::AtomicIsize;
 use std::time::Duration;
 
 use leadgate_plugin::export::read_up_to;
-use leadgate_plugin::{Secret, abi};
+use leadgate_plugin::{Health, Secret, abi};
 
 use super::super::mask::Masks;
 use super::super::{Call, Connected, Step};
+use super::batch::Collector;
 use super::create::unexplained;
 use super::descriptor::Functions;
+use super::extension;
 use super::host::Origin;
 use super::loan::Loan;
 use super::{text, unwinding_ends_here};
+
+/// So long an operator waits for what a plugin says of its health.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One configured instance of a plugin. Clones are the same instance.
 #[derive(Clone)]
 pub struct Sink {
     pub(super) instance: Arc<Instance>,
-    pub(super) blocking: bool,
     pub(super) origin: &'static Origin,
     pub(super) masks: Arc<Masks>,
 }
@@ -28,6 +32,12 @@ pub struct Sink {
 pub(super) struct Instance {
     pub(super) at: *mut c_void,
     pub(super) functions: Functions,
+    /// Whether it is called only where blocking is allowed.
+    pub(super) blocking: bool,
+    /// Of a plugin that takes batches.
+    pub(super) collector: Option<Collector>,
+    /// Held while it is asked how it is.
+    asked: Arc<tokio::sync::Mutex<()>>,
     /// Attempts that timed out and that the plugin has not completed since.
     pub(super) abandoned: AtomicIsize,
 }
@@ -36,6 +46,20 @@ pub(super) struct Instance {
 unsafe impl Send for Instance {}
 // SAFETY: as above.
 unsafe impl Sync for Instance {}
+
+impl Instance {
+    /// What `create` of a plugin with these functions has made.
+    pub(super) fn new(at: *mut c_void, functions: Functions, blocking: bool) -> Self {
+        Self {
+            at,
+            functions,
+            blocking,
+            collector: functions.more.batch.map(|batch| Collector::new(batch.max)),
+            asked: Arc::default(),
+            abandoned: AtomicIsize::new(0),
+        }
+    }
+}
 
 impl Drop for Instance {
     fn drop(&mut self) {
@@ -79,6 +103,38 @@ impl Sink {
         }
     }
 
+    /// How it is, by what its plugin says; `None` if that cannot tell.
+    pub async fn health(&self) -> Option<Health> {
+        let health = self.instance.functions.more.health?;
+        let instance = Arc::clone(&self.instance);
+        let asking = async {
+            // One at a time, as the ABI promises; also if an earlier one hangs.
+            let turn = Arc::clone(&instance.asked).lock_owned().await;
+            if !instance.blocking {
+                return ask(health, &instance);
+            }
+            let asked = tokio::task::spawn_blocking(move || {
+                let said = ask(health, &instance);
+                drop(turn);
+                said
+            });
+            asked.await.unwrap_or_else(|_| silent())
+        };
+        let said = tokio::time::timeout(PATIENCE, asking).await;
+        Some(match said.unwrap_or_else(|_| silent()) {
+            Health::Degraded(why) => Health::Degraded(self.masks.hide(why)),
+            Health::Failed(why) => Health::Failed(self.masks.hide(why)),
+            other => other,
+        })
+    }
+
+    /// The same on this thread, which may block, and without taking secrets out.
+    pub(in crate::plugin) fn health_here(&self) -> Option<Health> {
+        let health = self.instance.functions.more.health?;
+        let _turn = self.instance.asked.blocking_lock();
+        Some(ask(health, &self.instance))
+    }
+
     /// Walks to the destination without a lead and tells each step. Blocks, at most for about
     /// `timeout` if the plugin keeps to it.
     pub fn connect(&self, timeout: Duration, each: &mut dyn FnMut(Step)) -> Connected {
@@ -109,6 +165,30 @@ impl Sink {
             _ => Connected::Failed,
         }
     }
+}
+
+/// Asks a sink how it is. A plugin that does not answer is not well.
+fn ask(health: extension::Health, instance: &Instance) -> Health {
+    let mut said: Option<Health> = None;
+    // SAFETY: the sink is alive, and `said` outlives the call.
+    unsafe { health(instance.at, take_health, (&raw mut said).cast()) };
+    said.unwrap_or_else(silent)
+}
+
+fn silent() -> Health {
+    Health::Failed("the plugin does not say how it is".to_owned())
+}
+
+unsafe extern "C" fn take_health(ctx: *mut c_void, health: u32, why: abi::Bytes) {
+    unwinding_ends_here("health", || {
+        // SAFETY: `ctx` is what `ask` that is running lends; the text is valid until we return.
+        let (said, why) = unsafe { (&mut *ctx.cast::<Option<Health>>(), text(why, 1024)) };
+        *said = Some(match health {
+            abi::HEALTH_OK => Health::Ok,
+            abi::HEALTH_DEGRADED => Health::Degraded(why),
+            _ => Health::Failed(why),
+        });
+    });
 }
 
 pub(super) unsafe extern "C" fn take_step(ctx: *mut c_void, step: *const abi::Step) {

@@ -43,6 +43,8 @@ pub enum Kind {
     Ping = 9,
     /// To the child: let the sink go, and end.
     Destroy = 10,
+    /// To the child: how is the sink.
+    AskHealth = 11,
     /// From the child: what the plugin is, and which sandbox holds.
     Described = 65,
     /// From the child: the plugin cannot be used.
@@ -69,10 +71,12 @@ pub enum Kind {
     Pong = 76,
     /// From the child: the sink is gone.
     Destroyed = 77,
+    /// From the child: how the sink is.
+    Health = 78,
 }
 
 impl Kind {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 25] = [
         Self::Hello,
         Self::Check,
         Self::Create,
@@ -83,6 +87,7 @@ impl Kind {
         Self::State,
         Self::Ping,
         Self::Destroy,
+        Self::AskHealth,
         Self::Described,
         Self::Unusable,
         Self::Checked,
@@ -96,6 +101,7 @@ impl Kind {
         Self::Log,
         Self::Pong,
         Self::Destroyed,
+        Self::Health,
     ];
 
     fn of(number: u8) -> Option<Self> {

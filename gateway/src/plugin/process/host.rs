@@ -205,6 +205,7 @@ enum Wish {
     Connect(u64),
     State(State),
     Ping,
+    Health,
     Destroy,
 }
 
@@ -270,6 +271,7 @@ impl Host {
             Kind::State => Wish::State(message::read(frame.body).ok()?),
             Kind::Ping => Wish::Ping,
             Kind::Destroy => Wish::Destroy,
+            Kind::AskHealth => Wish::Health,
             _ => return None,
         })
     }
@@ -339,6 +341,11 @@ impl Host {
                 self.answer(Kind::Connected, number, &message::WalkEnd::from(ended));
             }
             Wish::Destroy => self.end(number),
+            Wish::Health => {
+                let said = self.sink().and_then(|sink| sink.health_here());
+                let said = said.map(message::Says::from);
+                self.answer(Kind::Health, number, &said);
+            }
             Wish::Ping => {}
         }
     }

@@ -19,7 +19,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::super::{Call, Outcome, Own, SinkState};
+use super::super::{Call, Health, Outcome, Own, SinkState};
 use super::children::{Counters, Status};
 use super::fault::Fault;
 use super::frame::{self, Ended, Frame, Kind, MAX_FROM_CHILD};
@@ -41,6 +41,9 @@ const ABANDONED: usize = 64;
 const LET_GO: Duration = Duration::from_secs(5);
 /// The longest wait for a process to come back that an attempt takes upon itself.
 const PATIENT: Duration = Duration::from_secs(2);
+
+/// How long a plugin may take to say how it is.
+const ASKED: Duration = Duration::from_secs(2);
 
 /// Whether the sink's process serves.
 #[derive(Clone)]
@@ -321,6 +324,10 @@ impl Keeper {
                     keep(journal.to_owned());
                 }
             }
+            Kind::Health => {
+                let says: Option<message::Says> = message::read(frame.body)?;
+                live.says(frame.number, says.map(Health::from));
+            }
             Kind::Log => {
                 let event: Event = message::read(frame.body)?;
                 self.voice.log(event.level, event.message, event.fields);
@@ -397,6 +404,40 @@ impl Keeper {
         match self.voice.masks() {
             Some(masks) => masks.outcome(outcome),
             None => outcome,
+        }
+    }
+
+    /// How the sink is: whether its process runs, and what its plugin says, if it says anything.
+    pub(super) async fn health(&self) -> Option<Health> {
+        let hide = |text: String| match self.voice.masks() {
+            Some(masks) => masks.hide(text),
+            None => text,
+        };
+        let phase = self.phase.borrow().clone();
+        match phase {
+            Phase::Up(live) => match live.health(ASKED).await {
+                Ok(Some(Health::Degraded(why))) => Some(Health::Degraded(hide(why))),
+                Ok(Some(Health::Failed(why))) => Some(Health::Failed(hide(why))),
+                Ok(other) => other,
+                Err(()) => Some(Health::Failed(
+                    "the plugin does not say how it is".to_owned(),
+                )),
+            },
+            Phase::Waiting { until, why } => {
+                let left = until.saturating_duration_since(Instant::now()).as_secs();
+                Some(Health::Failed(format!(
+                    "the plugin's process {why}; it is started again in {left} s"
+                )))
+            }
+            Phase::Starting => {
+                let fate = self.known().fate.clone();
+                fate.map(|fate| {
+                    Health::Degraded(format!(
+                        "the plugin's process {fate}; it is being started again"
+                    ))
+                })
+            }
+            Phase::Closed => None,
         }
     }
 

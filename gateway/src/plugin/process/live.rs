@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::super::{Call, Keep, Outcome};
+use super::super::{Call, Health, Keep, Outcome};
 use super::frame::{Delivery, Kind, write};
 
 /// What waits to be written, at most: more than this many bytes are a process that does not read.
@@ -54,6 +54,8 @@ pub(super) struct Live {
     /// There is something to write that did not fit.
     pub(super) more: Notify,
     flights: Mutex<Flights>,
+    /// Who asked how the sink is.
+    asked: Mutex<HashMap<u64, oneshot::Sender<Option<Health>>>>,
     next: AtomicU64,
     began: Instant,
     /// Milliseconds after that, when something came last.
@@ -74,6 +76,7 @@ impl Live {
             outgoing: Mutex::default(),
             more: Notify::new(),
             flights: Mutex::default(),
+            asked: Mutex::default(),
             next: AtomicU64::new(1),
             began: Instant::now(),
             heard: AtomicU64::new(0),
@@ -202,6 +205,29 @@ impl Live {
     /// Who is told what an attempt keeps.
     pub(super) fn keep(&self, number: u64) -> Option<Keep> {
         self.flights().open.get(&number)?.keep.clone()
+    }
+
+    /// Asks how the sink is; `None` if the plugin cannot tell.
+    pub(super) async fn health(&self, most: Duration) -> Result<Option<Health>, ()> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (say, said) = oneshot::channel();
+        self.asked().insert(number, say);
+        self.send(|out| write(out, Kind::AskHealth, number, |_| {}));
+        let said = tokio::time::timeout(most, said).await;
+        self.asked().remove(&number);
+        said.map_err(drop)?.map_err(drop)
+    }
+
+    /// That is how it is.
+    pub(super) fn says(&self, number: u64, health: Option<Health>) {
+        if let Some(asked) = self.asked().remove(&number) {
+            // Nobody waits for it any more if it was late.
+            let _ = asked.send(health);
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Option<Health>>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nobody waits for that attempt any more: the plugin is told so.

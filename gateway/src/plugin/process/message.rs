@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use leadgate_plugin::abi;
 use leadgate_plugin::child::{Sandbox, SandboxReport};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::{Connected, Outcome, OutcomeKind, Step};
+use super::super::{Connected, Health, Outcome, OutcomeKind, Step};
 use super::frame::{Broken, Ended, Kind, write};
 use crate::config::Problem;
 
@@ -170,6 +171,32 @@ impl From<WalkEnd> for Connected {
             WalkEnd::Failed => Self::Failed,
             WalkEnd::Unsupported => Self::Unsupported,
             WalkEnd::Panicked => Self::Panicked,
+        }
+    }
+}
+
+/// A [`Health`]: its number in the ABI and why.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Says(u32, String);
+
+impl From<Health> for Says {
+    fn from(health: Health) -> Self {
+        match health {
+            Health::Ok => Self(abi::HEALTH_OK, String::new()),
+            Health::Degraded(why) => Self(abi::HEALTH_DEGRADED, why),
+            Health::Failed(why) => Self(abi::HEALTH_FAILED, why),
+            other => Self(abi::HEALTH_DEGRADED, other.why().to_owned()),
+        }
+    }
+}
+
+impl From<Says> for Health {
+    fn from(Says(number, why): Says) -> Self {
+        let why = why[..why.floor_char_boundary(1024)].to_owned();
+        match number {
+            abi::HEALTH_OK => Self::Ok,
+            abi::HEALTH_DEGRADED => Self::Degraded(why),
+            _ => Self::Failed(why),
         }
     }
 }

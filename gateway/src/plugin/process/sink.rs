@@ -9,7 +9,7 @@ use std::time::Duration;
 use leadgate_plugin::Secret;
 
 use super::super::mask::Masks;
-use super::super::{Call, Connected, Outcome, Step};
+use super::super::{Call, Connected, Health, Outcome, Step};
 use super::children::Children;
 use super::fault::Fault;
 use super::frame::{Delivery, Kind, write};
@@ -80,6 +80,11 @@ impl Sink {
             self.keep();
         }
         self.0.keeper.deliver(call).await
+    }
+
+    /// How it is; `None` if nobody can tell.
+    pub async fn health(&self) -> Option<Health> {
+        self.0.keeper.health().await
     }
 
     fn is_kept(&self) -> bool {

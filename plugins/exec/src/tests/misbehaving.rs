@@ -225,6 +225,11 @@ async fn a_program_that_never_starts_well_is_left_alone_for_longer_and_longer() 
         last.contains("started again in") && last.contains("exited with code 7"),
         "{last}"
     );
+    let health = sink.health();
+    assert!(
+        health.as_str() == "failed" && health.why().contains("exited with code 7"),
+        "{health:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

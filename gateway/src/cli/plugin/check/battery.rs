@@ -52,6 +52,15 @@ const fn delivering(
     }
 }
 
+/// Whether a test says something of a program; the others are about the library that is between
+/// it and the gateway, and that is leadgate's own.
+pub(super) fn is_for_programs(part: Part) -> bool {
+    matches!(
+        part,
+        Part::Settings | Part::Outcomes | Part::Concurrency | Part::Once | Part::Memory
+    )
+}
+
 /// Looked at from outside.
 pub(super) const FILE: Test = test(
     "file",
@@ -81,7 +90,7 @@ pub(super) const BATTERY: &[Test] = &[
     test(
         "descriptor",
         Part::Descriptor,
-        20,
+        10,
         "has a descriptor that fits this gateway",
         "描述符与本网关相符",
     ),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::battery::{BATTERY, Test};
 use self::verdict::{Status, Verdict};
@@ -20,8 +20,9 @@ use super::super::{BAD_CONFIG, FAILED, Global, fail};
 use super::part::child::{self, Ending, Ran};
 use super::part::told::{Both, Line, Request};
 use super::part::{self, Part, person};
-use super::subject::{self, Library, Subject};
+use super::subject::{self, Kind, Subject};
 use crate::config;
+use crate::plugin::Plugins;
 
 /// How long an attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -61,17 +62,10 @@ pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
 }
 
 fn check(global: &Global, args: &Args) -> Result<Verdict, ExitCode> {
-    let lang = global.lang();
-    let library = match Subject::read(global, &args.file)? {
-        Subject::Library(library) => library,
-        Subject::Program(path) => {
-            let why = Both::new("it is no library", "不是动态库");
-            return Err(subject::unusable(lang, &path, &why));
-        }
-    };
+    let subject = Subject::read(global, &args.file)?;
     let folder = part::folder().map_err(|error| fail(error, FAILED))?;
     let mut battery = Battery {
-        verdict: Verdict::of(&library),
+        verdict: Verdict::of(&subject),
         folder: folder.path().to_owned(),
         hidden: person::hidden(),
         in_process: args.in_process,
@@ -79,22 +73,22 @@ fn check(global: &Global, args: &Args) -> Result<Verdict, ExitCode> {
         printed: Vec::new(),
         number: 0,
     };
-    battery.file(&library);
-    let name = match library.meant(args.name.as_deref()) {
-        Ok(name) => {
-            battery.symbols(&library, Ok(&name));
-            name
-        }
+    battery.file(&subject);
+    let name = match subject.meant(args.name.as_deref()) {
+        Ok(name) => name,
         Err(why) => {
-            battery.symbols(&library, Err(why));
+            battery.symbols(&subject, Err(why));
             battery.without("symbols");
             return Ok(battery.verdict);
         }
     };
+    if !subject.is_program() {
+        battery.symbols(&subject, Ok(&name));
+    }
     battery.verdict.name.clone_from(&name);
     let mut request = Request {
         part: Part::Load,
-        file: library.path.clone(),
+        file: (!subject.is_program()).then(|| subject.path.clone()),
         name: name.clone(),
         settings: Value::Null,
         made_up: false,
@@ -105,23 +99,26 @@ fn check(global: &Global, args: &Args) -> Result<Verdict, ExitCode> {
         timeout_ms: u64::try_from(ATTEMPT.as_millis()).unwrap_or(u64::MAX),
     };
     for test in BATTERY {
-        if test.needs_settings && request.settings.is_null() && test.part != Part::Settings {
-            battery.skip(test);
+        if subject.is_program() && !battery::is_for_programs(test.part) {
             continue;
         }
         if test.part == Part::Settings {
-            request.settings = match &args.settings {
-                Some(file) => {
-                    let (settings, secrets) = given(global, file, &name, &battery.schema())?;
-                    battery.hidden.extend(secrets);
-                    settings
-                }
-                None => {
+            let given = args.settings.as_deref();
+            let (settings, secrets) = match (given, subject.is_program()) {
+                (Some(file), false) => given_for(global, file, &name, &battery.schema())?,
+                (None, false) => {
                     request.made_up = true;
-                    battery.hidden.push(made_up::CANARY.to_owned());
-                    made_up::of(&battery.schema(), &battery.folder).unwrap_or_default()
+                    let made = made_up::of(&battery.schema(), &battery.folder);
+                    (made.unwrap_or_default(), vec![made_up::CANARY.to_owned()])
                 }
+                (given, true) => program(global, &subject, given)?,
             };
+            request.settings = settings;
+            battery.hidden.extend(secrets);
+        }
+        if test.needs_settings && request.settings.is_null() && test.part != Part::Settings {
+            battery.skip(test);
+            continue;
         }
         let status = battery.run(test, &request)?;
         match (test.part, status) {
@@ -138,8 +135,47 @@ fn check(global: &Global, args: &Args) -> Result<Verdict, ExitCode> {
     Ok(battery.verdict)
 }
 
+/// Settings of the `exec` plugin for a program: those that were given, which must name it, or
+/// nothing but its file.
+pub(super) fn program(
+    global: &Global,
+    subject: &Subject,
+    given: Option<&Path>,
+) -> Result<(Value, Vec<String>), ExitCode> {
+    let lang = global.lang();
+    let Some(file) = given else {
+        let settings = json!({ "command": [subject.path], "base": subject.path.parent() });
+        return Ok((settings, Vec::new()));
+    };
+    let plugins = Plugins::builtin().map_err(|error| fail(error, FAILED))?;
+    let Some(exec) = plugins.get("exec") else {
+        let why = Both::plain("there is no plugin `exec`");
+        return Err(subject::unusable(lang, &subject.shown, &why));
+    };
+    let (mut settings, secrets) = given_for(global, file, "exec", exec.schema())?;
+    let absolute = std::path::absolute(file).map_err(|error| fail(error, FAILED))?;
+    let folder = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+    if settings["base"].is_null() {
+        settings["base"] = json!(folder);
+    }
+    let runs_in = settings["folder"].as_str().map_or(folder, PathBuf::from);
+    let command = settings["command"].as_array().into_iter().flatten();
+    let is_named = command
+        .filter_map(Value::as_str)
+        .any(|word| runs_in.join(word).canonicalize().ok() == subject.path.canonicalize().ok());
+    if !is_named {
+        let shown = file.display();
+        let why = Both::new(
+            format!("the `command` in {shown} does not run it"),
+            format!("{shown} 中的 `command` 没有运行它"),
+        );
+        return Err(subject::unusable(lang, &subject.shown, &why));
+    }
+    Ok((settings, secrets))
+}
+
 /// Settings that were given, and the secrets in them.
-pub(super) fn given(
+pub(super) fn given_for(
     global: &Global,
     file: &Path,
     name: &str,
@@ -206,19 +242,22 @@ impl Battery {
             .unwrap_or_default()
     }
 
-    fn file(&mut self, library: &Library) {
+    fn file(&mut self, subject: &Subject) {
         let test = &battery::FILE;
-        let (status, details) = match library.fit() {
+        let (status, details) = match subject.fit() {
             Ok(()) => (Status::Ok, Vec::new()),
             Err(error) => (Status::Failed, vec![Both::plain(error.to_string())]),
         };
         self.verdict.add(test, status, details, Duration::ZERO);
     }
 
-    fn symbols(&mut self, library: &Library, name: Result<&str, Both>) {
+    fn symbols(&mut self, subject: &Subject, name: Result<&str, Both>) {
         let (status, detail) = match name {
             Ok(_) => {
-                let all = library.plugins.iter();
+                let all = match &subject.kind {
+                    Kind::Library(plugins) => plugins.iter(),
+                    Kind::Program => [].iter(),
+                };
                 let all: Vec<_> = all.map(|name| format!("leadgate_plugin_{name}")).collect();
                 (Status::Ok, Both::plain(all.join(", ")))
             }

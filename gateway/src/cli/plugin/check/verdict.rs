@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::super::{Global, out, table};
 use super::super::part::told::Both;
-use super::super::subject::Library;
+use super::super::subject::Subject;
 use super::battery::Test;
 use crate::lang::Lang;
 use crate::terminal;
@@ -68,6 +68,7 @@ struct Found {
 /// What all of them found.
 pub(super) struct Verdict {
     file: PathBuf,
+    is_program: bool,
     sha256: String,
     pub(super) name: String,
     /// What the plugin says of itself.
@@ -76,10 +77,11 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn of(library: &Library) -> Self {
+    pub(super) fn of(subject: &Subject) -> Self {
         Self {
-            file: library.shown.clone(),
-            sha256: library.sha256.clone(),
+            file: subject.shown.clone(),
+            is_program: subject.is_program(),
+            sha256: subject.sha256.clone(),
             name: String::new(),
             facts: BTreeMap::new(),
             tests: Vec::new(),
@@ -195,12 +197,12 @@ impl Verdict {
         } else {
             &self.name
         };
-        let head = format!(
-            "{} · {name} {} · ABI {}",
-            self.file.display(),
-            self.fact("version"),
-            self.fact("abi"),
-        );
+        let head = if self.is_program {
+            format!("{} · {name}", self.file.display())
+        } else {
+            let (version, abi) = (self.fact("version"), self.fact("abi"));
+            format!("{} · {name} {version} · ABI {abi}", self.file.display())
+        };
         lines.extend(table::wrapped(&head, columns));
         for test in self.shown(only_failed).filter(|test| !self.is_alike(test)) {
             let status = test.status.shown(lang);
@@ -225,7 +227,7 @@ impl Verdict {
             let why = format!("{}{}", " ".repeat(22), why.pick(lang));
             lines.extend(hanging(&why, columns, 22));
         }
-        if !self.sha256.is_empty() {
+        if !self.is_program {
             lines.push(format!("sha256 = \"{}\"", self.sha256));
         }
         lines.extend(table::wrapped(&self.sentence(lang), columns));
@@ -285,6 +287,7 @@ mod tests {
     fn verdict(status: Status) -> Verdict {
         let mut verdict = Verdict {
             file: "target/release/libmy_erp.so".into(),
+            is_program: false,
             sha256: "a".repeat(64),
             name: "my-erp".to_owned(),
             facts: BTreeMap::new(),

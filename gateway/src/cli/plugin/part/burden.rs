@@ -25,12 +25,28 @@ const SINKS: usize = 200;
 /// Threads or descriptors more than before that count as left behind.
 const LEFT: usize = 10;
 
-/// Memory that is really taken and belongs to no file, in bytes.
+/// Memory that is really taken and belongs to no file, in bytes, with that of all children.
 fn resident() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
-    kib.unwrap_or(0_u64) * 1024
+    let mut left = vec!["self".to_owned()];
+    let mut sum = 0;
+    while let Some(process) = left.pop() {
+        let folder = format!("/proc/{process}");
+        let text = std::fs::read_to_string(format!("{folder}/status")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+        sum += kib.unwrap_or(0_u64) * 1024;
+        let threads = std::fs::read_dir(format!("{folder}/task"));
+        for thread in threads.into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(thread.path().join("children"));
+            left.extend(
+                children
+                    .unwrap_or_default()
+                    .split_whitespace()
+                    .map(str::to_owned),
+            );
+        }
+    }
+    sum
 }
 
 fn entries(folder: &str) -> usize {

@@ -45,7 +45,7 @@ pub(in super::super) struct Ran {
 pub(in super::super) fn run(request: &Request, limit: Duration) -> io::Result<Ran> {
     let began = Instant::now();
     let mut child = Command::new(program())
-        .args(["plugin", "part"])
+        .arg("plugin-part")
         .env_clear()
         .current_dir(&request.folder)
         .process_group(0)

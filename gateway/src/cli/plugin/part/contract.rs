@@ -19,6 +19,21 @@ const AFTERWARDS: Duration = Duration::from_millis(700);
 /// How much longer than its time an attempt may take before it counts as lost.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
+/// Rules by which the `exec` plugin says what its program did wrong.
+const MISBEHAVIOUR: [&str; 11] = [
+    "program-ended",
+    "garbage",
+    "endless-line",
+    "wrong-id",
+    "too-much-output",
+    "closed-stdout",
+    "silence",
+    "not-read",
+    "not-started",
+    "timeout",
+    "unknown-outcome",
+];
+
 /// The name of an outcome's kind.
 pub(super) fn name(kind: u32) -> &'static str {
     match kind {
@@ -96,6 +111,24 @@ fn deliver(subject: &mut Subject<'_>, instance: Instance, event: &Event) -> Resu
     Ok(became)
 }
 
+/// The same for many alike, each fault once.
+fn judge_all(subject: &mut Subject<'_>, numbers: &[usize]) {
+    let event = Event {
+        en: "one of many",
+        zh: "多条中的一条",
+        event: Vec::new(),
+    };
+    let mut rules = Vec::new();
+    for number in numbers {
+        for ended in examiner::became(*number).ended {
+            if !rules.contains(&ended.rule) {
+                judge(subject, &event, &ended);
+                rules.push(ended.rule);
+            }
+        }
+    }
+}
+
 /// What an outcome must not be, whatever the destination is.
 fn judge(subject: &mut Subject<'_>, event: &Event, ended: &Ended) {
     let told = format!(
@@ -111,6 +144,12 @@ fn judge(subject: &mut Subject<'_>, event: &Event, ended: &Ended) {
         subject.teller.fault(
             format!("{}: it panicked", event.en),
             format!("{}：发生 panic", event.zh),
+        );
+    }
+    if subject.request.file.is_none() && MISBEHAVIOUR.contains(&ended.rule.as_str()) {
+        subject.teller.fault(
+            format!("{}: {}: {}", event.en, ended.rule, ended.reason),
+            format!("{}：{}：{}", event.zh, ended.rule, ended.reason),
         );
     }
     let has_failed = !matches!(ended.kind, abi::OUTCOME_DELIVERED | abi::OUTCOME_DUPLICATE);
@@ -213,6 +252,7 @@ pub(super) fn concurrency(subject: &mut Subject<'_>) -> Result<(), Told> {
         );
         return Err(Told);
     }
+    judge_all(subject, &numbers);
     one.destroy(&numbers);
     other.destroy(&numbers);
     let millis = longest.as_millis();
@@ -244,6 +284,7 @@ pub(super) fn once(subject: &mut Subject<'_>) -> Result<(), Told> {
                 .fault("an attempt was not completed", "有尝试没有完成");
             return Err(Told);
         }
+        judge_all(subject, &numbers);
         subject.teller.step("destroying the sink", "销毁目的地");
         instance.destroy(&numbers);
         if round == 0 {

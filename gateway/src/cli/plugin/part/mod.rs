@@ -1,4 +1,4 @@
-//! Parts: what is done with a plugin in a child process, by the hidden `leadgate plugin part`.
+//! Parts: what is done with a plugin in a child process, by the hidden `leadgate plugin-part`.
 //!
 //! Each part is one function over the [`examiner`](crate::plugin::examiner). It never judges by
 //! what a destination did, because there may be none; only by what the ABI promises.
@@ -59,7 +59,7 @@ pub(super) fn run() -> ExitCode {
     }
     let request: Request = match serde_json::from_slice(&text) {
         Ok(request) => request,
-        Err(error) => return fail(format!("plugin part: {error}"), FAILED),
+        Err(error) => return fail(format!("plugin-part: {error}"), FAILED),
     };
     settle();
     match perform(&request) {
@@ -82,7 +82,7 @@ fn settle() {
 }
 
 /// Memory that a child may take, in bytes.
-const MEMORY: u64 = 4 << 30;
+const MEMORY: u64 = 3 << 30;
 
 /// Does what was asked for, here.
 pub(super) fn perform(request: &Request) -> std::io::Result<()> {
@@ -135,8 +135,11 @@ impl Subject<'_> {
     /// Loads the library and examines the plugin's descriptor.
     fn open(&mut self) -> Result<Examined, Told> {
         let request = self.request;
+        let Some(file) = &request.file else {
+            return examiner::linked(&request.name).map_err(|why| self.wrong(why));
+        };
         self.teller.step("loading the library", "加载动态库");
-        let library = Library::open(&request.file).map_err(|why| self.wrong(why))?;
+        let library = Library::open(file).map_err(|why| self.wrong(why))?;
         self.teller.step("asking for the descriptor", "读取描述符");
         library
             .examine(&request.name)

@@ -20,8 +20,8 @@ const LONGEST: u64 = 64 << 20;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(in super::super) struct Request {
     pub(in super::super) part: Part,
-    /// The library.
-    pub(in super::super) file: PathBuf,
+    /// The library; none for a program, which the settings name.
+    pub(in super::super) file: Option<PathBuf>,
     /// The plugin's name in it.
     pub(in super::super) name: String,
     /// Good settings as JSON, secrets resolved; null if there are none.

@@ -104,6 +104,18 @@ impl Library {
     }
 }
 
+/// The descriptor of a plugin that is linked into this program.
+pub(crate) fn linked(name: &str) -> Result<Examined, String> {
+    let found = super::LINKED.iter().find(|(linked, _)| *linked == name);
+    let (_, function) = found.ok_or_else(|| format!("there is no built-in plugin `{name}`"))?;
+    // SAFETY: one of ours, which gives a static descriptor with as many bytes as it says.
+    let plugin = unsafe {
+        let at = function();
+        read_up_to(at, (*at).struct_size, super::descriptor::NOTHING)
+    };
+    Ok(Examined { plugin })
+}
+
 /// Takes the text of a `render`.
 unsafe extern "C" fn take_text(ctx: *mut c_void, bytes: abi::Bytes) {
     let mut faults = Vec::new();
@@ -179,8 +191,19 @@ fn lent(number: usize) -> *const abi::Delivery {
     loan.map_or(std::ptr::null(), Loan::delivery)
 }
 
-unsafe extern "C" fn no_extension(_: *mut c_void, _: abi::Bytes) -> *const c_void {
-    std::ptr::null()
+/// Of the host's extensions the examiner has the launcher, by which programs get their sandbox.
+unsafe extern "C" fn get_extension(_: *mut c_void, id: abi::Bytes) -> *const c_void {
+    let mut faults = Vec::new();
+    // SAFETY: valid until we return.
+    let id = unsafe { text("an extension's id", id, 128, &mut faults) };
+    for fault in faults {
+        book().fault(fault);
+    }
+    if id == abi::LAUNCHER_ID {
+        std::ptr::from_ref(super::host::LAUNCHER).cast()
+    } else {
+        std::ptr::null()
+    }
 }
 
 fn report(answer: &mut Answer, age: Age) -> abi::Report {
@@ -366,7 +389,7 @@ impl Examined {
             abi_minor: abi::ABI_MINOR,
             ctx: std::ptr::null_mut(),
             log: Some(book::log),
-            get_extension: Some(no_extension),
+            get_extension: Some(get_extension),
         };
         if age == Age::First {
             host.struct_size = small(offset_of!(abi::Host, get_extension));
