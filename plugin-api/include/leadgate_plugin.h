@@ -177,10 +177,15 @@ typedef struct lg_state {
 
 /* LG_LAUNCHER_ID, of the host: how a plugin starts a program of another hand in the host's
  * sandbox. The host's program is run with the arguments "sandboxed", the id of the process that
- * starts it, what the program may do (JSON as in abi.md), the program's whole path, and its
- * arguments. It enters the sandbox, writes one line to standard error ("leadgate-sandbox " and
- * JSON: which parts hold), and becomes the program; if it cannot, it says why there and exits
- * with code 127. It ends when the thread ends that started it. */
+ * starts it, what the program may do, the program's whole path, and its arguments. It enters the
+ * sandbox, writes one line to standard error ("leadgate-sandbox " and JSON: which parts hold),
+ * and becomes the program; if it cannot, it says why there and exits with code 127. It ends when
+ * the thread ends that started it.
+ * What it may do is a JSON object; a key that is left out is as for every plugin:
+ *   memory (bytes), descriptors, processes (numbers; null is no limit),
+ *   files (false: all that its user reaches), read, write, execute (lists of paths),
+ *   connect (list of TCP ports; null is all), unix_sockets (may connect to sockets that are
+ *   files), system_calls (true: what has no use in a plugin is refused). */
 typedef struct lg_launcher {
     uint32_t struct_size;
     uint32_t reserved;

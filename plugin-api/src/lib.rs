@@ -40,6 +40,11 @@
 //! that are started, watched and sandboxed.
 #![deny(unsafe_code)]
 
+/// The book, so that its blocks are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod book {}
+
 pub mod abi;
 #[cfg(feature = "child")]
 pub mod child;

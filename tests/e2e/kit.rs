@@ -71,8 +71,9 @@ fn a_library_that_keeps_to_the_contract_is_found_to() {
     let sum = String::from_utf8_lossy(&sum.stdout).into_owned();
     assert_eq!(sum.split(' ').next(), verdict["sha256"].as_str());
     // It was really delivered to, thousands of times.
-    let lines = std::fs::read_to_string(&leads).expect("was written");
-    assert!(lines.lines().count() > 10_000, "{}", lines.lines().count());
+    let lines = std::fs::read(&leads).expect("was written");
+    let lines = lines.iter().filter(|byte| **byte == b'\n').count();
+    assert!(lines > 10_000, "{lines}");
     // Without settings, what needs them is not judged, and that is no success.
     let (verdict, output) = check(&library, &[]);
     assert_eq!(
@@ -107,8 +108,11 @@ fn each_kind_of_misbehaviour_is_found_by_its_test_and_named() {
         }
         EXPORT(beyond, create_well, deliver, destroy_well)"#;
     let greedy = r#"#include "plugin.h"
-        static const lg_cancel CANCEL = { sizeof(lg_cancel), 0, NULL };
-        static const void *more(lg_bytes id) { return id.len > 0 ? &CANCEL : NULL; }
+        static void cancel(void *sink, void *ctx) { (void)sink; (void)ctx; }
+        static const lg_cancel CANCEL = { sizeof(lg_cancel), 0, cancel };
+        static const void *more(lg_bytes id) {
+            return id.len >= 16 && memcmp(id.ptr, "leadgate.cancel/1", 16) == 0 ? &CANCEL : NULL;
+        }
         static void deliver(void *sink, const lg_delivery *delivery, lg_done_fn done, void *ctx) {
             (void)sink; (void)delivery;
             taken(done, ctx, "taken");
@@ -235,11 +239,11 @@ fn a_library_that_talks_is_found_out_and_not_repeated() {
     let [stdout, privacy] = ["stdout", "privacy"].map(|id| test(&verdict, id));
     assert_eq!(stdout["status"], "failed", "{verdict:#}");
     assert_eq!(privacy["status"], "failed", "{verdict:#}");
-    for place in ["stdout: phone", "stderr: phone", "log: phone"] {
-        assert!(
-            privacy["details"].to_string().contains(place),
-            "{place}: {privacy:#}"
-        );
+    for place in ["stdout: ", "stderr: ", "log: "] {
+        let details = privacy["details"].as_array().expect("details");
+        let found = details.iter().filter_map(Value::as_str);
+        let found = found.filter(|detail| detail.starts_with(place) && detail.contains("phone"));
+        assert_eq!(found.count(), 1, "{place}: {privacy:#}");
     }
     for person in PERSON {
         assert!(

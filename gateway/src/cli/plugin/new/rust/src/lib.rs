@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-use leadgate_plugin::serde_json::{Value, json};
 use leadgate_plugin::{Delivery, Host, Level, Outcome, Problem, Problems, Sink};
+use serde_json::{Value, json};
 
 /// Settings of the `my-erp` plugin. These comments become the schema that merchants read.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -75,7 +75,8 @@ impl Sink for MyErpSink {
             Ok(()) => Outcome::delivered("written"),
             Err(error) => {
                 let fields = json!({ "error": error.kind().to_string() });
-                self.host.log(Level::Warn, "the file could not be written", &fields);
+                self.host
+                    .log(Level::Warn, "the file could not be written", &fields);
                 Outcome::retry(None, "the file could not be written").rule("file")
             }
         }
@@ -85,7 +86,10 @@ impl Sink for MyErpSink {
 impl MyErpSink {
     /// Adds a line, in one piece.
     fn add(&self, record: &Value) -> std::io::Result<()> {
-        let mut file = File::options().append(true).create(true).open(&self.parts.path)?;
+        let mut file = File::options()
+            .append(true)
+            .create(true)
+            .open(&self.parts.path)?;
         file.write_all(format!("{record}\n").as_bytes())?;
         file.sync_data()
     }
@@ -101,25 +105,38 @@ mod tests {
 
     use super::*;
 
+    const EVENT: &str = r#"{"event":"lead.created","id":"01937f4e-8a6b-7c3d-9e2f-0123456789ab",
+        "revision":1,"source":"shop","received_at":"2026-11-28T08:00:00Z","labels":{},"raw":"",
+        "lead":{"record_id":371009,"name":"张三","phone":"13567658911","store_id":7,"other":{}}}"#;
+
     fn sink(path: PathBuf, store_id: Option<i64>) -> Result<MyErpSink, Problems> {
         let settings = Settings { path, store_id };
         testing::create(&settings, Host::detached("erp", Tables::new()))
     }
 
-    #[test]
-    fn a_lead_becomes_a_line() {
+    #[tokio::test]
+    async fn a_lead_becomes_a_line_if_it_is_of_the_shop() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("leads.jsonl");
-        let sink = sink(path.clone(), None).unwrap();
-        //
-        let line = std::fs::read_to_string(path).unwrap();
-        assert!(line.contains("d1"), "{line}");
+        let delivery = Delivery::new("d1", 1, Duration::from_secs(5), EVENT);
+        for (store_id, kind) in [
+            (None, OutcomeKind::Delivered),
+            (Some(7), OutcomeKind::Delivered),
+            (Some(8), OutcomeKind::Rejected),
+        ] {
+            let sink = sink(path.clone(), store_id).unwrap();
+            assert_eq!(sink.deliver(&delivery).await.kind, kind);
+        }
+        let lines = std::fs::read_to_string(path).unwrap();
+        assert_eq!(lines.lines().count(), 2, "{lines}");
+        assert!(lines.contains("371009"), "{lines}");
     }
 
     #[test]
     fn a_folder_is_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let problems = sink(folder.path().to_owned(), None).err().unwrap();
-        assert!(problems.to_string().contains("/path"), "{problems}");
+        let paths: Vec<_> = problems.into_iter().map(|problem| problem.path).collect();
+        assert_eq!(paths, ["/path"]);
     }
 }
