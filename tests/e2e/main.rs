@@ -21,14 +21,17 @@ mod first_party;
 mod first_steps;
 mod held;
 mod hostile;
+mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
+mod languages;
 mod kit;
 mod log;
 mod logins;
 mod memory;
 #[cfg(feature = "all-plugins")]
 mod nats;
+mod older_plugins;
 mod operators;
 mod output;
 mod panics;
