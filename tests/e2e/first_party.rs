@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// A daemon whose sink `out` has the plugin from the library, and the settings.
 fn daemon(plugin: &str, settings: &str) -> Daemon {
     let rest = format!(
-        "[plugins.{plugin}]\npath = \"{}\"\n[sinks.out]\nplugin = \"{plugin}\"\ntimeout = \"5s\"\n\
+        "[plugins.lib-{plugin}]\npath = \"{}\"\n[sinks.out]\nplugin = \"lib-{plugin}\"\ntimeout = \"5s\"\n\
          retry = {{ first = \"50ms\", max = \"200ms\", max_attempts = 1000, max_age = \"1h\" }}\n\
          breaker = {{ failures = 0 }}\n[sinks.out.settings]\n{settings}\n",
         example("first_party").display()

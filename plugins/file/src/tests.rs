@@ -116,7 +116,7 @@ fn whatever_a_lead_says_it_is_one_line_or_one_row() {
         let text = std::fs::read_to_string(&settings.path).expect("written");
         let wanted = if more["format"] == "csv" {
             // Its line break is inside of quotes, and so is its formula made text.
-            assert!(text.contains("\"'=1+1\"\"'`;--"), "{text}");
+            assert!(text.contains("\"'=1+1\"\"'`;'--"), "{text}");
             5
         } else {
             assert!(
