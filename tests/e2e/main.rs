@@ -19,8 +19,10 @@ mod files;
 mod first_steps;
 mod held;
 mod hostile;
+mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
+mod languages;
 mod kit;
 mod log;
 mod logins;
@@ -30,6 +32,7 @@ mod nats;
 mod older_plugins;
 mod operators;
 mod output;
+mod panics;
 mod plugins;
 mod privacy;
 mod quarantine;

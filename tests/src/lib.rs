@@ -44,7 +44,7 @@ pub use kafka::{Kafka, Record};
 pub use load::Load;
 pub use nats::Nats;
 pub use postfix::Postfix;
-pub use program::{binary, library, output, output_of, output_with};
+pub use program::{binary, example, library, output, output_of, output_with};
 pub use rabbit::Rabbit;
 pub use setup::Setup;
 pub use shim::{Errno, Fault};
