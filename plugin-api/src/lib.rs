@@ -82,6 +82,15 @@ pub use secret::Secret;
 pub use sink::Sink;
 pub use state::State;
 
+// What a plugin needs of other crates: with these it depends on this one alone. Derives are told
+// so by `#[serde(crate = "leadgate_plugin::serde")]` and
+// `#[schemars(crate = "leadgate_plugin::schemars")]`.
+pub use {schemars, serde, serde_json};
+
+/// Runs what blocks on a thread that may, from [`Sink::deliver`] and [`Sink::connect`]. An attempt
+/// that is cancelled does not stop it. A sink of which all blocks sets [`Sink::BLOCKING`] instead.
+pub use tokio::task::spawn_blocking;
+
 /// Bytes as lower-case hexadecimal digits.
 #[cfg(feature = "template")]
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -108,8 +108,9 @@ fn walk(heading: &str) {
             if let Some(into) = line.strip_prefix("cd ") {
                 folder = folder.join(into);
             } else if line == "leadgate run" {
-                let command = walk.command(&folder, line).spawn().expect("starts");
-                daemon = Some(Running(command));
+                let mut command = walk.command(&folder, line);
+                command.stdout(Stdio::null()).stderr(Stdio::null());
+                daemon = Some(Running(command.spawn().expect("starts")));
                 let admin = ([127, 0, 0, 1], walk.ports[1]).into();
                 until("the daemon is ready", || {
                     get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200)

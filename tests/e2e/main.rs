@@ -29,8 +29,10 @@ mod logins;
 mod memory;
 #[cfg(feature = "all-plugins")]
 mod nats;
+mod older_plugins;
 mod operators;
 mod output;
+mod panics;
 mod plugins;
 mod privacy;
 mod quarantine;

@@ -113,7 +113,7 @@ impl Book {
 }
 
 /// Waits until each of these attempts is completed; whether they were in time.
-pub(super) fn wait(numbers: &[usize], patience: Duration) -> bool {
+pub(crate) fn wait(numbers: &[usize], patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     let mut book = book();
     loop {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use leadgate_plugin::abi;
 use leadgate_plugin::export::read_up_to;
 
+pub(crate) use self::book::wait;
 pub(crate) use self::book::{Ended, Fault, Logged};
 use self::book::{beyond, book, text};
 
@@ -215,7 +216,7 @@ unsafe extern "C" fn get_extension(_: *mut c_void, id: abi::Bytes) -> *const c_v
         book().fault(fault);
     }
     if id == abi::LAUNCHER_ID {
-        std::ptr::from_ref(super::host::LAUNCHER).cast()
+        super::host::launcher()
     } else {
         std::ptr::null()
     }
@@ -601,11 +602,6 @@ impl Instance {
         // SAFETY: everything lives until `render` returns.
         let code = unsafe { render(self.at, loan.delivery(), take_text, ctx) };
         Some((code, said))
-    }
-
-    /// Waits until each of these attempts is completed; whether they were in time.
-    pub(crate) fn wait(&self, numbers: &[usize], patience: Duration) -> bool {
-        book::wait(numbers, patience)
     }
 
     /// Destroys the sink. All of its attempts must be done.

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
+use leadgate_plugin::serde_json::{Value, json};
 use leadgate_plugin::{Delivery, Host, Level, Outcome, Problem, Problems, Sink};
-use serde_json::{Value, json};
 
 /// Settings of the `my-erp` plugin. These comments become the schema that merchants read.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -99,43 +99,55 @@ leadgate_plugin::export_sink!(leadgate_plugin_my_erp, MyErpSink);
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use leadgate_plugin::{OutcomeKind, Tables, testing};
+    use leadgate_plugin::OutcomeKind;
+    use leadgate_plugin::testing::{self, Recorder};
 
     use super::*;
 
-    const EVENT: &str = r#"{"event":"lead.created","id":"01937f4e-8a6b-7c3d-9e2f-0123456789ab",
-        "revision":1,"source":"shop","received_at":"2026-11-28T08:00:00Z","labels":{},"raw":"",
-        "lead":{"record_id":371009,"name":"张三","phone":"13567658911","store_id":7,"other":{}}}"#;
-
-    fn sink(path: PathBuf, store_id: Option<i64>) -> Result<MyErpSink, Problems> {
-        let settings = Settings { path, store_id };
-        testing::create(&settings, Host::detached("erp", Tables::new()))
-    }
-
-    #[tokio::test]
-    async fn a_lead_becomes_a_line_if_it_is_of_the_shop() {
+    /// The outcomes of leads of many kinds, and what was written.
+    fn delivered(store_id: Option<i64>) -> (Vec<OutcomeKind>, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("leads.jsonl");
-        let delivery = Delivery::new("d1", 1, Duration::from_secs(5), EVENT);
-        for (store_id, kind) in [
-            (None, OutcomeKind::Delivered),
-            (Some(7), OutcomeKind::Delivered),
-            (Some(8), OutcomeKind::Rejected),
-        ] {
-            let sink = sink(path.clone(), store_id).unwrap();
-            assert_eq!(sink.deliver(&delivery).await.kind, kind);
+        let settings = Settings {
+            path: path.clone(),
+            store_id,
+        };
+        let recorder = Recorder::new("erp");
+        let sink: MyErpSink = testing::create(&settings, recorder.host()).unwrap();
+        let deliver = |delivery| testing::deliver(&sink, &delivery).kind;
+        let outcomes = testing::deliveries().into_iter().map(deliver).collect();
+        assert!(!recorder.shows_a_person());
+        (outcomes, std::fs::read_to_string(path).unwrap_or_default())
+    }
+
+    #[test]
+    fn each_lead_becomes_a_line() {
+        let (outcomes, lines) = delivered(None);
+        assert_eq!(outcomes, [OutcomeKind::Delivered; 4]);
+        assert_eq!(lines.lines().count(), 4);
+        for line in lines.lines() {
+            let line: Value = leadgate_plugin::serde_json::from_str(line).unwrap();
+            assert_eq!(line["record_id"], 371009);
         }
-        let lines = std::fs::read_to_string(path).unwrap();
-        assert_eq!(lines.lines().count(), 2, "{lines}");
-        assert!(lines.contains("371009"), "{lines}");
+    }
+
+    #[test]
+    fn leads_of_other_shops_are_refused() {
+        let (outcomes, lines) = delivered(Some(1));
+        assert_eq!(
+            (outcomes, lines.as_str()),
+            (vec![OutcomeKind::Rejected; 4], "")
+        );
     }
 
     #[test]
     fn a_folder_is_no_file() {
         let folder = tempfile::tempdir().unwrap();
-        let problems = sink(folder.path().to_owned(), None).err().unwrap();
+        let settings = Settings {
+            path: folder.path().to_owned(),
+            store_id: None,
+        };
+        let problems = testing::check::<MyErpSink>(&settings, &Recorder::new("erp").host());
         let paths: Vec<_> = problems.into_iter().map(|problem| problem.path).collect();
         assert_eq!(paths, ["/path"]);
     }
