@@ -19,14 +19,17 @@ mod files;
 mod first_steps;
 mod held;
 mod hostile;
+mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
+mod languages;
 mod kit;
 mod log;
 mod logins;
 mod memory;
 #[cfg(feature = "all-plugins")]
 mod nats;
+mod older_plugins;
 mod operators;
 mod output;
 mod panics;
