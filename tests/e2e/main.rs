@@ -19,6 +19,7 @@ mod files;
 mod first_steps;
 mod held;
 mod hostile;
+mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
 mod kit;
