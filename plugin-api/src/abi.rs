@@ -132,7 +132,7 @@ pub struct State {
 
 /// The host's extension [`LAUNCHER_ID`]: how a plugin starts a program of another hand in the
 /// host's sandbox. The host's program is run with the arguments `sandboxed`, the id of the process
-/// that starts it, what the program may do (JSON as in `abi.md`), the program's whole path, and
+/// that starts it, what the program may do (JSON, as the header says), the program's whole path, and
 /// its arguments. It enters the sandbox, writes one line to standard error (`leadgate-sandbox `
 /// and JSON: which parts hold), and becomes the program; if it cannot, it says why there and exits
 /// with code 127. It ends when the thread ends that started it.

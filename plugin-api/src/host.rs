@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::State;
 use crate::export::HostHandle;
+use crate::testing::Log;
 
 /// Lookup tables of the configuration: table → code → label.
 pub type Tables = BTreeMap<String, BTreeMap<String, String>>;
@@ -33,6 +34,8 @@ pub struct Host {
     handle: Option<HostHandle>,
     state: Option<State>,
     launcher: Option<Arc<Path>>,
+    /// Of a test.
+    recorded: Option<Log>,
 }
 
 impl Host {
@@ -43,6 +46,7 @@ impl Host {
             state: handle.and_then(HostHandle::state),
             launcher: handle.and_then(HostHandle::launcher).map(Arc::from),
             handle,
+            recorded: None,
         }
     }
 
@@ -59,6 +63,15 @@ impl Host {
             handle: None,
             state: None,
             launcher: None,
+            recorded: None,
+        }
+    }
+
+    /// The same, telling a test what is logged.
+    pub(crate) fn recorded(self, log: Log) -> Self {
+        Self {
+            recorded: Some(log),
+            ..self
         }
     }
 
@@ -106,6 +119,9 @@ impl Host {
     pub fn log(&self, level: Level, message: &str, fields: &Value) {
         if let Some(handle) = &self.handle {
             handle.log(level, message, &fields.to_string());
+        }
+        if let Some(log) = &self.recorded {
+            log.add(level, message, fields);
         }
     }
 }

@@ -40,6 +40,11 @@
 //! that are started, watched and sandboxed.
 #![deny(unsafe_code)]
 
+/// The book, so that its blocks are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod book {}
+
 pub mod abi;
 #[cfg(feature = "child")]
 pub mod child;
@@ -76,6 +81,15 @@ pub use quantity::{ByteSize, HumanDuration};
 pub use secret::Secret;
 pub use sink::Sink;
 pub use state::State;
+
+// What a plugin needs of other crates: with these it depends on this one alone. Derives are told
+// so by `#[serde(crate = "leadgate_plugin::serde")]` and
+// `#[schemars(crate = "leadgate_plugin::schemars")]`.
+pub use {schemars, serde, serde_json};
+
+/// Runs what blocks on a thread that may, from [`Sink::deliver`] and [`Sink::connect`]. An attempt
+/// that is cancelled does not stop it. A sink of which all blocks sets [`Sink::BLOCKING`] instead.
+pub use tokio::task::spawn_blocking;
 
 /// Bytes as lower-case hexadecimal digits.
 #[cfg(feature = "template")]

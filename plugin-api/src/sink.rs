@@ -22,7 +22,11 @@ pub trait Sink: Sized + Send + Sync + 'static {
     /// configured. Often `Self`, and then [`Sink::new`] only hands it on.
     type Parts;
 
-    /// Set it if [`Sink::deliver`] blocks its thread.
+    /// Set it if [`Sink::deliver`] blocks its thread: the host then calls it on one that may.
+    ///
+    /// Without it, attempts run on a tokio runtime that all sinks of the library share and that
+    /// has two threads, with timers and sockets. One that blocks holds up all others; what blocks
+    /// for a moment only belongs into [`crate::spawn_blocking`].
     const BLOCKING: bool = false;
 
     /// Deliveries that [`Sink::deliver_batch`] takes in one call, at most; 1 if it takes no

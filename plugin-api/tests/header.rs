@@ -1,6 +1,8 @@
-//! The header and the Rust side are one contract: the C compiler says the same sizes and
-//! offsets as the Rust one.
+//! The header, the Rust side and `abi.md` are one contract: every C and C++ compiler says the same
+//! sizes and offsets as the Rust one, and none of the three knows a struct or an extension that
+//! the others do not.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::mem::{offset_of, size_of};
 use std::process::Command;
@@ -8,6 +10,8 @@ use std::process::Command;
 use leadgate_plugin::abi;
 
 const HEADER: &str = include_str!("../include/leadgate_plugin.h");
+const RUST: &str = include_str!("../src/abi.rs");
+const PAGE: &str = include_str!("../abi.md");
 
 macro_rules! layout {
     ($rust:ident, $c:literal, [$($field:ident),*]) => {
@@ -15,9 +19,11 @@ macro_rules! layout {
     };
 }
 
-#[test]
-fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
-    let structs = [
+type Layout = (&'static str, usize, Vec<(&'static str, usize)>);
+
+/// All structs of the ABI.
+fn structs() -> Vec<Layout> {
+    vec![
         layout!(Bytes, "lg_bytes", [ptr, len]),
         layout!(
             Host,
@@ -93,7 +99,11 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
         layout!(Health, "lg_health", [struct_size, reserved, health]),
         layout!(Cancel, "lg_cancel", [struct_size, reserved, cancel]),
         layout!(Batch, "lg_batch", [struct_size, max, deliver_batch]),
-    ];
+    ]
+}
+
+#[test]
+fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
     let constants = [
         ("LG_MAGIC", abi::MAGIC),
         ("LG_ABI_MAJOR", abi::ABI_MAJOR.into()),
@@ -119,15 +129,17 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
         ("LG_OUTCOME_REJECTED", abi::OUTCOME_REJECTED.into()),
         ("LG_OUTCOME_AMBIGUOUS", abi::OUTCOME_AMBIGUOUS.into()),
     ];
+    // An assertion that C99 has as well.
     let mut program = String::from("#include \"leadgate_plugin.h\"\n");
+    let mut count = 0;
     let mut check = |condition: String| {
+        count += 1;
         let _ = writeln!(
             program,
-            "_Static_assert({condition}, \"{}\");",
-            condition.replace('"', "")
+            "typedef char check_{count}[({condition}) ? 1 : -1];"
         );
     };
-    for (name, size, fields) in &structs {
+    for (name, size, fields) in structs() {
         check(format!("sizeof({name}) == {size}"));
         for (field, offset) in fields {
             check(format!("offsetof({name}, {field}) == {offset}"));
@@ -159,25 +171,165 @@ fn sizes_and_offsets_are_the_same_in_c_and_in_rust() {
         assert!(HEADER.contains(&defined), "{defined}");
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("layout.c");
-    std::fs::write(&file, program).expect("writes");
-    let output = Command::new("cc")
+    // And that one which does not hold is noticed.
+    for (name, program, good) in [
+        ("layout", program.clone(), true),
+        (
+            "wrong",
+            program + "typedef char wrong[sizeof(lg_plugin) == 1 ? 1 : -1];\n",
+            false,
+        ),
+    ] {
+        let mut said = 0;
+        for (compilers, language, standards, extension) in LANGUAGES {
+            let file = folder.path().join(format!("{name}.{extension}"));
+            std::fs::write(&file, &program).expect("writes");
+            for (compiler, standard) in compilers
+                .iter()
+                .flat_map(|one| standards.iter().map(move |standard| (one, standard)))
+            {
+                let Some((compiled, why)) = compile(compiler, language, standard, &file) else {
+                    continue;
+                };
+                assert_eq!(compiled, good, "{compiler} {standard}: {why}");
+                said += 1;
+            }
+        }
+        assert!(said >= 4, "a C and a C++ compiler, each by two standards");
+    }
+}
+
+type Language = (
+    &'static [&'static str],
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+);
+
+/// Compilers of each language, and the standards to go by.
+const LANGUAGES: [Language; 2] = [
+    (&["gcc", "clang"], "c", &["c99", "c11"], "c"),
+    (&["g++", "clang++"], "c++", &["c++11", "c++17"], "cc"),
+];
+
+/// Whether it takes the file without a word, and what it says; `None` without such a compiler.
+/// Rust needs one of C itself; `LEADGATE_TEST_COMPILERS` in the environment demands all.
+fn compile(
+    compiler: &str,
+    language: &str,
+    standard: &str,
+    file: &std::path::Path,
+) -> Option<(bool, String)> {
+    let output = Command::new(compiler)
+        .args(["-x", language])
+        .arg(format!("-std={standard}"))
         .args([
-            "-std=c11",
             "-Wall",
             "-Wextra",
-            "-Werror",
             "-pedantic",
+            "-Werror",
             "-fsyntax-only",
             "-I",
         ])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/include"))
-        .arg(&file)
-        .output()
-        .expect("a C compiler, which Rust needs as well");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+        .arg(file)
+        .output();
+    match output {
+        Ok(output) => Some((
+            output.status.success(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )),
+        Err(error) => {
+            let demanded = std::env::var_os("LEADGATE_TEST_COMPILERS").is_some();
+            assert!(!demanded, "{compiler}: {error}");
+            None
+        }
+    }
+}
+
+/// What stands between `before` and `after` wherever `before` is followed by it on its line.
+fn found<'a>(text: &'a str, before: &str, after: &str) -> BTreeSet<&'a str> {
+    let lines = text.lines().filter_map(|line| {
+        let (_, rest) = line.split_once(before)?;
+        rest.split_once(after).map(|(name, _)| name)
+    });
+    lines.collect()
+}
+
+#[test]
+fn the_header_the_rust_side_and_the_page_know_the_same_structs_and_extensions() {
+    let ids = found(RUST, "_ID: &str = \"", "\"");
+    assert!(ids.len() >= 6, "{ids:?}");
+    assert_eq!(found(HEADER, "_ID \"", "\""), ids, "header");
+    let listed = found(PAGE, "| `leadgate.", "` |");
+    let listed: Vec<_> = listed.iter().map(|id| format!("leadgate.{id}")).collect();
+    assert_eq!(listed, ids.iter().copied().collect::<Vec<_>>(), "abi.md");
+
+    let rust = found(RUST, "pub struct ", " {");
+    let table = structs();
+    let tested: BTreeSet<_> = table.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(tested.len(), rust.len(), "all of {rust:?} are tested");
+    let header = found(HEADER, "typedef struct ", " {");
+    assert_eq!(header, tested, "header");
+    for (name, size, _) in &table {
+        let row = PAGE
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{name}` |")));
+        let cells: Vec<_> = row.unwrap_or_default().split('|').map(str::trim).collect();
+        let [_, _, in_rust, _, bytes, ..] = cells[..] else {
+            panic!("abi.md has no row of {name}");
+        };
+        assert!(
+            rust.contains(in_rust.trim_matches('`')),
+            "{name}: {in_rust}"
+        );
+        assert_eq!(bytes, size.to_string(), "{name} in abi.md");
+    }
+    let newest = format!("| {}.{} |", abi::ABI_MAJOR, abi::ABI_MINOR);
+    let last = PAGE.lines().rfind(|line| line.starts_with('|'));
+    assert!(last.is_some_and(|row| row.starts_with(&newest)), "{last:?}");
+}
+
+/// Each function of the header says in one form what it demands.
+#[test]
+fn every_function_of_the_header_says_thread_order_blocking_and_ownership() {
+    let mut comment = String::new();
+    let mut functions = 0;
+    let mut open = false;
+    for line in HEADER.lines() {
+        let text = line.trim();
+        if text.starts_with("/*") {
+            comment.clear();
+            open = true;
+        }
+        if open {
+            comment.push_str(text);
+            comment.push('\n');
+            open = !text.ends_with("*/");
+            continue;
+        }
+        if !text.contains("(*") {
+            continue;
+        }
+        functions += 1;
+        let mut rest = comment.as_str();
+        let whose = ["The plugin's. ", "The host's. ", "The caller's "];
+        assert!(
+            whose.iter().any(|who| rest.contains(who)),
+            "{text}\n{comment}"
+        );
+        for part in [
+            "* Thread:    ",
+            "* Called:    ",
+            "* Blocks:    ",
+            "* Ownership: ",
+        ] {
+            let Some((_, behind)) = rest.split_once(part) else {
+                panic!("{part} is missing, or not in its place: {text}\n{comment}");
+            };
+            rest = behind;
+        }
+        comment.clear();
+    }
+    assert_eq!(functions, 21, "all of them were seen");
 }

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use leadgate_tests::{binary, free_port, get, here, output_of, until};
+use leadgate_tests::{binary, free_port, get, here, output, output_of, until};
 use serde_json::Value;
 
 /// The ports in the book and in the projects' configuration.
@@ -108,8 +108,9 @@ fn walk(heading: &str) {
             if let Some(into) = line.strip_prefix("cd ") {
                 folder = folder.join(into);
             } else if line == "leadgate run" {
-                let command = walk.command(&folder, line).spawn().expect("starts");
-                daemon = Some(Running(command));
+                let mut command = walk.command(&folder, line);
+                command.stdout(Stdio::null()).stderr(Stdio::null());
+                daemon = Some(Running(command.spawn().expect("starts")));
                 let admin = ([127, 0, 0, 1], walk.ports[1]).into();
                 until("the daemon is ready", || {
                     get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200)
@@ -176,4 +177,36 @@ fn an_author_walks_from_nothing_to_a_delivered_lead_in_c() {
 #[test]
 fn an_author_walks_from_nothing_to_a_delivered_lead_in_python() {
     walk("Python");
+}
+
+#[test]
+fn what_the_book_configures_is_configuration() {
+    let book = std::fs::read_to_string(here("../plugin-api/README.md")).expect("reads");
+    let blocks: Vec<&str> = book
+        .split("\n```toml\n")
+        .skip(1)
+        .map(|block| block.split("\n```").next().unwrap_or_default())
+        .collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("leadgate.toml");
+        let rest = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+            allow_without_token = true\n[outbox]\npath = \"data\"\n[sources.tmall]\nkind = \"tmall\"\n\
+            path = \"/\"\napp_secret = [\"${ERP_TOKEN}\"]\n";
+        std::fs::write(&file, format!("{rest}{block}\n")).expect("writes");
+        let file = file.to_str().expect("a path");
+        let output = output(
+            &["check", "--json", "--config", file],
+            &[("ERP_TOKEN", "t0psecret")],
+        );
+        let said: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let problems = said["problems"].as_array().expect("problems");
+        // The library of the example is nobody's.
+        let others: Vec<&Value> = problems
+            .iter()
+            .filter(|one| one["severity"] == "error" && one["path"] != "plugins.my-erp.path")
+            .collect();
+        assert!(others.is_empty(), "{block}\n{others:#?}");
+    }
 }

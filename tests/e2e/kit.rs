@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use leadgate_tests::{c_plugin, here, misbehaving, output, output_of};
+use leadgate_tests::{Daemon, Setup, c_plugin, here, misbehaving, output, output_of, until};
 use serde_json::Value;
 
 /// The phone and name of the person of whom the battery's leads tell.
@@ -71,8 +71,9 @@ fn a_library_that_keeps_to_the_contract_is_found_to() {
     let sum = String::from_utf8_lossy(&sum.stdout).into_owned();
     assert_eq!(sum.split(' ').next(), verdict["sha256"].as_str());
     // It was really delivered to, thousands of times.
-    let lines = std::fs::read_to_string(&leads).expect("was written");
-    assert!(lines.lines().count() > 10_000, "{}", lines.lines().count());
+    let lines = std::fs::read(&leads).expect("was written");
+    let lines = lines.split(|byte| *byte == b'\n').count();
+    assert!(lines > 10_000, "{lines}");
     // Without settings, what needs them is not judged, and that is no success.
     let (verdict, output) = check(&library, &[]);
     assert_eq!(
@@ -107,8 +108,11 @@ fn each_kind_of_misbehaviour_is_found_by_its_test_and_named() {
         }
         EXPORT(beyond, create_well, deliver, destroy_well)"#;
     let greedy = r#"#include "plugin.h"
-        static const lg_cancel CANCEL = { sizeof(lg_cancel), 0, NULL };
-        static const void *more(lg_bytes id) { return id.len > 0 ? &CANCEL : NULL; }
+        static void cancel(void *sink, void *ctx) { (void)sink; (void)ctx; }
+        static const lg_cancel CANCEL = { sizeof(lg_cancel), 0, cancel };
+        static const void *more(lg_bytes id) {
+            return id.len >= 16 && memcmp(id.ptr, "leadgate.cancel/1", 16) == 0 ? &CANCEL : NULL;
+        }
         static void deliver(void *sink, const lg_delivery *delivery, lg_done_fn done, void *ctx) {
             (void)sink; (void)delivery;
             taken(done, ctx, "taken");
@@ -235,11 +239,11 @@ fn a_library_that_talks_is_found_out_and_not_repeated() {
     let [stdout, privacy] = ["stdout", "privacy"].map(|id| test(&verdict, id));
     assert_eq!(stdout["status"], "failed", "{verdict:#}");
     assert_eq!(privacy["status"], "failed", "{verdict:#}");
-    for place in ["stdout: phone", "stderr: phone", "log: phone"] {
-        assert!(
-            privacy["details"].to_string().contains(place),
-            "{place}: {privacy:#}"
-        );
+    for place in ["stdout: ", "stderr: ", "log: "] {
+        let details = privacy["details"].as_array().expect("details");
+        let found = details.iter().filter_map(Value::as_str);
+        let found = found.filter(|detail| detail.starts_with(place) && detail.contains("phone"));
+        assert_eq!(found.count(), 1, "{place}: {privacy:#}");
     }
     for person in PERSON {
         assert!(
@@ -268,6 +272,28 @@ fn a_name_that_is_not_there_is_answered_with_those_that_are() {
         assert_ne!(output.status.code(), Some(0));
         assert!(output_of(&output).contains(words), "{}", output_of(&output));
     }
+}
+
+#[test]
+fn a_configuration_with_another_name_is_told_the_right_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("leadgate.toml");
+    let library = c_plugin("GOOD");
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         allow_without_token = true\n[outbox]\npath = \"data\"\n[sources.tmall]\nkind = \"tmall\"\n\
+         path = \"/\"\napp_secret = [\"s3cret-of-tmall\"]\n[plugins.erp]\npath = \"{}\"\n\
+         [sinks.erp]\nplugin = \"erp\"\n",
+        library.display()
+    );
+    std::fs::write(&file, text).expect("writes");
+    let output = run(&["check", "--config", file.to_str().expect("a path")]);
+    let said = output_of(&output)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains("is called c-sink"), "{said}");
 }
 
 #[test]
@@ -349,4 +375,48 @@ fn a_new_project_is_refused_where_it_would_harm() {
         );
     }
     assert!(!folder.path().join("two").exists());
+}
+
+#[test]
+fn the_list_says_where_a_plugin_runs_and_what_holds_it_there() {
+    let library = c_plugin("GOOD");
+    let rest = format!(
+        "[plugins.c-sink]\npath = \"{}\"\nsandbox = {{ write = [\"@FOLDER@\"] }}\n[sinks.lines]\nplugin = \"c-sink\"\n\
+         settings = {{ path = \"@FOLDER@/lines\" }}\n",
+        library.display()
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let rest = rest.replace("@FOLDER@", &folder.path().display().to_string());
+    let daemon = Daemon::start(Setup {
+        rest,
+        ..Setup::default()
+    });
+    daemon.shop().give(1..=1);
+    until("the lead is delivered", || {
+        daemon.stat("/sinks/lines/delivered") == 1
+    });
+    let config = daemon.folder().join("leadgate.toml");
+    let config = config.to_str().expect("a path");
+    let output = run(&["plugin", "list", "--json", "--config", config]);
+    let list: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let all = list.as_array().expect("a list");
+    let found = all
+        .iter()
+        .find(|one| one["name"] == "c-sink")
+        .expect("is listed");
+    assert_eq!(found["isolation"], "process", "{found:#}");
+    assert_eq!(found["sinks"], serde_json::json!(["lines"]));
+    let parts = found["sandbox"].as_array().expect("a sandbox");
+    assert!(
+        parts.iter().any(|part| part["name"] == "no_new_privs"),
+        "{found:#}"
+    );
+    for lang in ["en", "zh"] {
+        let output = run(&["plugin", "list", "--lang", lang, "--config", config]);
+        let said = output_of(&output);
+        assert!(said.contains("no_new_privs"), "{said}");
+        for line in said.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
 }

@@ -22,14 +22,17 @@ mod hostile;
 mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
+mod languages;
 mod kit;
 mod log;
 mod logins;
 mod memory;
 #[cfg(feature = "all-plugins")]
 mod nats;
+mod older_plugins;
 mod operators;
 mod output;
+mod panics;
 mod plugins;
 mod privacy;
 mod quarantine;

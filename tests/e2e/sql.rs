@@ -426,6 +426,75 @@ fn what_takes_too_long_is_cancelled_and_leaves_no_doubt(kind: Kind) {
     );
 }
 
+/// What waits while a statement runs goes together in one transaction, and what of it is refused
+/// costs nothing but itself.
+fn what_waits_goes_in_one_transaction_and_a_bad_row_harms_no_other(kind: Kind) {
+    let database = Database::start(kind);
+    database.sql(&format!(
+        "create table {} (record_id bigint primary key, name varchar(20) not null, tx bigint)",
+        place(kind)
+    ));
+    let tx = match kind {
+        Kind::Postgres => "txid_current()",
+        Kind::MariaDb => "@@in_transaction",
+    };
+    let statement = format!("insert into leads (record_id, name, tx) values (:id, :name, {tx})");
+    let values = "id = \"{{ record_id }}\"\nname = \"{{ name }}\"\n";
+    let config = sink("db", &database.url(), &statement, values, "");
+    let config = config.replace("timeout = \"3s\"", "timeout = \"60s\"\nconcurrency = 16");
+    let daemon = daemon(config);
+    let in_flight = |count| {
+        until("they are under way", || {
+            daemon.stat("/sinks/db/in_flight") == count
+        });
+    };
+    let round = |first: u64, bad: Option<u64>| {
+        let held = lock(&database, kind);
+        daemon.shop().give([first]);
+        in_flight(1);
+        for record in first + 1..first + 12 {
+            let lead = Shop::lead(record);
+            let lead = if bad == Some(record) {
+                lead.replace(NAME, &NAME.repeat(11))
+            } else {
+                lead
+            };
+            push(&daemon, &lead);
+        }
+        in_flight(12);
+        drop(held);
+    };
+    let count = |of: &str| {
+        let counted = database.sql(&format!("select count({of}) from {}", place(kind)));
+        counted.parse::<u64>().expect("a number")
+    };
+
+    round(1, None);
+    delivered(&daemon, 12);
+    assert_eq!(count("*"), 12);
+    // The first went alone, the eleven behind it together.
+    match kind {
+        Kind::Postgres => assert_eq!(count("distinct tx"), 2),
+        Kind::MariaDb => assert_eq!(count("nullif(tx, 0)"), 11),
+    }
+
+    round(101, Some(105));
+    delivered(&daemon, 23);
+    until("the bad one is dead", || daemon.stat("/sinks/db/dead") == 1);
+    assert_eq!(count("*"), 23);
+    let all = deliveries(&daemon, "db");
+    for delivery in &all {
+        let history = delivery["history"].as_array().expect("attempts");
+        assert_eq!(history.len(), 1, "{delivery}");
+        let expected = match delivery["state"].as_str() {
+            Some("delivered") => "delivered",
+            _ => "rejected",
+        };
+        assert_eq!(history[0]["outcome"], expected, "{delivery}");
+    }
+    says_nothing_personal(&daemon);
+}
+
 fn an_answer_that_is_lost_leaves_doubt_and_one_row(kind: Kind) {
     let database = Database::start(kind);
     database.sql(table(kind));
@@ -546,6 +615,7 @@ both!(
     an_encrypted_connection_needs_a_server_that_can_be_trusted,
     what_does_not_fit_is_a_dead_letter_that_says_why,
     what_takes_too_long_is_cancelled_and_leaves_no_doubt,
+    what_waits_goes_in_one_transaction_and_a_bad_row_harms_no_other,
 );
 
 /// Runs `check` or another command over a configuration with this sink.

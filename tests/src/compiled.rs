@@ -48,6 +48,24 @@ pub fn c_plugin(define: &str) -> PathBuf {
     })
 }
 
+/// `plugins/plugin.c` against the header of an older minor version, as it was then.
+///
+/// # Panics
+///
+/// If it does not compile.
+pub fn c_plugin_of(version: &str) -> PathBuf {
+    once(&format!("plugin/libgood-{version}.so"), |library| {
+        let headers = here(&format!("plugins/headers/{version}"));
+        assert!(headers.is_dir(), "there is no header of {version}");
+        let headers = format!("-I{}", headers.display());
+        c(
+            &here("plugins/plugin.c"),
+            library,
+            &["-shared", "-fPIC", "-DGOOD", &headers],
+        );
+    })
+}
+
 /// A plugin in C of `plugins/` with AddressSanitizer, and with this macro defined if any.
 ///
 /// # Panics

@@ -32,7 +32,9 @@ use std::time::{Duration, Instant};
 
 pub use authority::{Authority, Certificate};
 pub use bare::Bare;
-pub use compiled::{another_profile, another_toolchain, c_host, c_plugin, misbehaving, sanitized};
+pub use compiled::{
+    another_profile, another_toolchain, c_host, c_plugin, c_plugin_of, misbehaving, sanitized,
+};
 pub use counts::counted;
 pub use crm::{Behaviour, Clerk, Crm, Received};
 pub use daemon::{Daemon, Ended, free_port};
@@ -42,7 +44,7 @@ pub use kafka::{Kafka, Record};
 pub use load::Load;
 pub use nats::Nats;
 pub use postfix::Postfix;
-pub use program::{binary, library, output, output_of, output_with};
+pub use program::{binary, example, library, output, output_of, output_with};
 pub use rabbit::Rabbit;
 pub use setup::Setup;
 pub use shim::{Errno, Fault};

@@ -19,6 +19,11 @@ pub fn library() -> PathBuf {
     built().join("examples/libmisbehaving.so")
 }
 
+/// The library of the plugin of that name, one of this package's examples.
+pub fn example(name: &str) -> PathBuf {
+    built().join(format!("examples/lib{name}.so"))
+}
+
 /// The folder with what cargo built, in which this program is as well.
 pub(crate) fn built() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();

@@ -156,6 +156,27 @@ impl<'a> Api<'a> {
     }
 }
 
+/// `GET /api/v1` and `path` of the daemon that the configuration names, for a command to which
+/// the answer is a help and not a need: whatever goes wrong, nothing is said.
+pub(super) fn quietly(global: &Global, path: &str) -> Option<Value> {
+    let file = config::locate(global.config.as_deref()).ok()?;
+    let (target, _) = config::load_admin(&file, &Environment::process(), true);
+    let target = target?;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .build()
+        .ok()?;
+    let mut request = client.get(format!("http://{}/api/v1{path}", target.address));
+    if let Some(token) = &target.token {
+        request = request.bearer_auth(token.expose());
+    }
+    runtime().ok()?.block_on(async {
+        let answer = request.send().await.ok()?.error_for_status().ok()?;
+        serde_json::from_str(&answer.text().await.ok()?).ok()
+    })
+}
+
 /// What a problem of the API's says, in the reader's language; an older daemon says it in
 /// English alone.
 pub(super) fn detail(lang: Lang, problem: &Value) -> Option<&str> {

@@ -123,6 +123,7 @@ enum Command {
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
+    crate::telemetry::log::watch_panics();
     out::end(run())
 }
 

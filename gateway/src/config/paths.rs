@@ -272,7 +272,7 @@ mod tests {
             (value, asked)
         };
         let (value, asked) = resolved(serde_json::json!({}));
-        assert_eq!(value, serde_json::json!({ "base": "/etc/leadgate/" }));
+        assert_eq!(value, serde_json::json!({ "base": "/etc/leadgate" }));
         assert_eq!(asked[0], "/sinks/erp/settings");
         let (value, _) = resolved(serde_json::json!({ "base": "/srv" }));
         assert_eq!(value, serde_json::json!({ "base": "/srv" }));

@@ -191,7 +191,7 @@ fn the_examples_of_sinks_are_good() {
         }
         count += 1;
     }
-    assert_eq!(count, 20);
+    assert_eq!(count, 21);
 }
 
 #[test]

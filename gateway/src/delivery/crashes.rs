@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::in_flight::{InFlight, Left};
 use crate::clock::Millis;
 use crate::outbox::{DeliveryId, Outbox, PauseCause, Unavailable};
+use crate::telemetry::log;
 
 /// Name of the file in the outbox's folder.
 const FILE: &str = "crashes.json";
@@ -97,6 +98,10 @@ impl Crashes {
                     ),
                 }
             }
+        }
+        if !self.by_sink.is_empty() {
+            // The next attempt may end this process as well.
+            log::flush();
         }
     }
 }

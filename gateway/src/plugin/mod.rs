@@ -164,16 +164,14 @@ pub enum LoadError {
         why: String,
     },
     /// It is not a plugin of that name.
-    #[error(
-        "{path} does not export `{symbol}`; it is not a leadgate plugin, or its name is not `{name}`"
-    )]
+    #[error("{path} does not export `{symbol}`; {}", exported(.exports))]
     Symbol {
         /// Which file.
         path: PathBuf,
         /// The function looked for.
         symbol: String,
-        /// The plugin's name.
-        name: String,
+        /// Names of the plugins that it does export.
+        exports: Vec<String>,
     },
     /// Its process says no, in words of its own.
     #[error("{0}")]
@@ -194,6 +192,16 @@ pub enum LoadError {
         /// What does not fit.
         why: String,
     },
+}
+
+/// What a library has instead of what was looked for.
+fn exported(names: &[String]) -> String {
+    if names.is_empty() {
+        return "it exports nothing that begins with `leadgate_plugin_`, so it is no plugin"
+            .to_owned();
+    }
+    let names: Vec<_> = names.iter().map(|name| name.replace('_', "-")).collect();
+    format!("the plugin in it is called {}", names.join(", "))
 }
 
 /// Looks at a library's file, its folders and links as before it is loaded.

@@ -58,7 +58,9 @@ fn a_bare_file_name_is_not_looked_for_among_the_systems_libraries() {
 fn built_in_plugins_have_a_schema_and_a_version() {
     let plugins = Plugins::builtin().expect("the built-in plugins fit");
     let names: Vec<_> = plugins.iter().map(|(name, _)| name.to_owned()).collect();
-    let mut expected = vec!["email".to_owned(), "file".to_owned(), "http".to_owned()];
+    let mut expected = ["email", "exec", "file", "http"]
+        .map(str::to_owned)
+        .to_vec();
     let left_out = plugins.left_out();
     let optional = OPTIONAL.iter().map(|name| (*name).to_owned());
     expected.extend(optional.filter(|name| !left_out.contains(name)));

@@ -4,6 +4,7 @@
 //! its own, and a panic is written past tracing, which may be what panicked.
 
 use std::cell::Cell;
+use std::io::Write;
 use std::panic::PanicHookInfo;
 
 use tracing_subscriber::EnvFilter;
@@ -56,10 +57,29 @@ pub fn start(log: &Log) {
             .try_init(),
     };
     let format = log.format;
-    std::panic::set_hook(Box::new(move |panic| panicked(panic, format)));
+    hook(move |panic| panicked(panic, format));
     if let Some(error) = bad {
         tracing::warn!(error = %error, "log filter not understood; using info");
     }
+}
+
+/// Says of a panic only where it was, for commands that have no log. To be called before anything
+/// else: plugins that are linked in leave their panics to the process from then on.
+pub fn watch_panics() {
+    hook(|panic| {
+        let at = panic.location().map(ToString::to_string);
+        let _ = writeln!(
+            std::io::stderr(),
+            "leadgate panicked at {}; this is a bug",
+            at.unwrap_or_default()
+        );
+    });
+}
+
+/// The one panic hook of this process.
+fn hook(told: impl Fn(&PanicHookInfo<'_>) + Send + Sync + 'static) {
+    leadgate_plugin::export::leave_panics_to_the_process();
+    std::panic::set_hook(Box::new(told));
 }
 
 /// Writes what is still to be written, for as long as somebody takes it.

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{AbortRegistration, Abortable};
 
 use super::flight::{self, Done, Flight};
+use super::panics::{self, For};
 use super::read;
 use super::runtime::runtime;
 use crate::{Outcome, Sink, abi};
@@ -27,7 +28,10 @@ pub(super) unsafe extern "C" fn deliver<S: Sink>(
     }));
     match attempt {
         Ok(attempt) => go::<S>(&flight, attempt, registration),
-        Err(_) => flight.end(|_| panicked()),
+        Err(_) => {
+            let outcome = panicked();
+            flight.end(|_| outcome.clone());
+        }
     }
 }
 
@@ -62,7 +66,10 @@ pub(super) unsafe extern "C" fn deliver_batch<S: Sink>(
     }));
     match attempt {
         Ok(attempt) => go::<S>(&flight, attempt, registration),
-        Err(_) => flight.end(|_| panicked()),
+        Err(_) => {
+            let outcome = panicked();
+            flight.end(|_| outcome.clone());
+        }
     }
 }
 
@@ -100,6 +107,7 @@ fn go<S: Sink>(
         }
     };
     let mine = Arc::clone(flight);
+    let attempt = panics::while_polled(For::Sink(flight.sink()), attempt);
     let whole = async move {
         // The attempt and its hold on the sink are dropped in here: before `done`, because the
         // host may destroy the sink right after it.
@@ -112,7 +120,10 @@ fn go<S: Sink>(
                 mine.end(|at| given(at).unwrap_or_else(|| missing(outcomes.len())));
             }
             Ok(Err(_)) => mine.end(|_| flight::cancelled()),
-            Err(_) => mine.end(|_| panicked()),
+            Err(_) => {
+                let outcome = panicked();
+                mine.end(|_| outcome.clone());
+            }
         }
     };
     if S::BLOCKING {
@@ -126,7 +137,7 @@ fn go<S: Sink>(
 }
 
 fn panicked() -> Outcome {
-    Outcome::ambiguous("the plugin panicked").rule("panic")
+    Outcome::ambiguous(panics::said()).rule("panic")
 }
 
 fn missing(given: usize) -> Outcome {

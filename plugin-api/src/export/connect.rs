@@ -4,6 +4,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use super::panics::{self, For};
 use super::runtime::runtime;
 use super::size_of;
 use crate::{Probe, Sink, Step, Stop, abi};
@@ -41,13 +42,14 @@ pub(super) unsafe extern "C" fn connect<S: Sink>(
     ctx: *mut c_void,
 ) -> i32 {
     let teller = Teller { step, ctx };
+    let whom = For::Sink(sink.addr());
     let walked = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the sink is alive until we return.
         let sink = unsafe { &*sink.cast::<S>() };
         let patience = Duration::from_millis(timeout_ms);
         let probe = Probe::new(patience, Box::new(move |step| teller.tell(step)));
         let runtime = runtime().map_err(|_| Stop::Failed)?;
-        runtime.block_on(sink.connect(&probe))
+        runtime.block_on(panics::while_polled(whom, sink.connect(&probe)))
     }));
     match walked {
         Ok(Ok(())) => abi::OK,

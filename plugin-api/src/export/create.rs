@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::host::HostHandle;
+use super::panics::{self, For};
 use super::read;
 use crate::{Host, Problem, Problems, Sink, abi};
 
@@ -31,14 +32,19 @@ pub(super) unsafe extern "C" fn create<S: Sink>(
     // SAFETY: all live until we return, by the contract of `create`.
     let (config, host, report) =
         unsafe { (read::config(config), read::host(host), read::report(report)) };
+    let handle = HostHandle(host);
     let made = guarded(&report, || {
-        let (settings, host) = understood::<S>(&config, Some(HostHandle(host)))?;
-        crate::sink::create::<S>(&settings, host)
+        panics::during(For::Host(handle), || {
+            let (settings, host) = understood::<S>(&config, Some(handle))?;
+            crate::sink::create::<S>(&settings, host)
+        })
     });
     match made {
         Ok(made) => {
+            let made: *mut c_void = Arc::into_raw(Arc::new(made)).cast_mut().cast();
+            panics::lives(made.addr(), handle);
             // SAFETY: `sink` is valid for one write. `destroy` takes the pointer back.
-            unsafe { *sink = Arc::into_raw(Arc::new(made)).cast_mut().cast() };
+            unsafe { *sink = made };
             abi::OK
         }
         Err(code) => code,
@@ -48,9 +54,12 @@ pub(super) unsafe extern "C" fn create<S: Sink>(
 pub(super) unsafe extern "C" fn destroy<S: Sink>(sink: *mut c_void) {
     // A sink whose drop panics is leaked: nothing may unwind into the host.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: `sink` came from `create` and is not used again.
-        drop(unsafe { Arc::from_raw(sink.cast::<S>()) });
+        panics::during(For::Sink(sink.addr()), || {
+            // SAFETY: `sink` came from `create` and is not used again.
+            drop(unsafe { Arc::from_raw(sink.cast::<S>()) });
+        });
     }));
+    panics::is_gone(sink.addr());
 }
 
 /// Runs `body`, reports its problems, and gives the code for the host.
@@ -63,7 +72,18 @@ fn guarded<T>(report: &abi::Report, body: impl FnOnce() -> Result<T, Problems>) 
             }
             Err(abi::FAILED)
         }
-        Err(_) => Err(abi::PANICKED),
+        Err(_) => {
+            if let Some(place) = panics::place() {
+                let problem = Problem::at("", format!("the plugin panicked at {place}"));
+                let help = "this is a bug of the plugin: tell whoever made it";
+                let chinese = (
+                    format!("插件在 {place} 处崩溃"),
+                    "这是插件的缺陷：请联系其开发者",
+                );
+                say(report, &problem.help(help).chinese(chinese.0, chinese.1));
+            }
+            Err(abi::PANICKED)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::panic::catch_unwind;
 use std::sync::OnceLock;
 
-use super::{attempt, create, extension, render, size_of};
+use super::{attempt, create, extension, panics, render, size_of};
 use crate::{Sink, abi};
 
 /// Holds a plugin's static descriptor.
@@ -48,6 +48,7 @@ impl Export {
         symbol: &'static str,
         package: Package,
     ) -> *const abi::Plugin {
+        panics::watch();
         let made = catch_unwind(|| {
             self.0.get_or_init(|| {
                 let name = symbol.strip_prefix(abi::SYMBOL_PREFIX).unwrap_or(symbol);

@@ -45,6 +45,11 @@ impl Flight {
         (flight, registration)
     }
 
+    /// The address of their sink.
+    pub(super) fn sink(&self) -> usize {
+        self.sink
+    }
+
     /// Completes all that is open still, each with the outcome of its place.
     pub(super) fn end(&self, mut outcome: impl FnMut(usize) -> Outcome) {
         let open: Vec<_> = lock(&self.open).iter_mut().map(Option::take).collect();

@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::panics::{self, For};
 use crate::{Health, Sink, abi};
 
 pub(super) unsafe extern "C" fn health<S: Sink>(
@@ -11,10 +12,12 @@ pub(super) unsafe extern "C" fn health<S: Sink>(
     ctx: *mut c_void,
 ) {
     let asked = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the sink is alive until we return.
-        unsafe { &*sink.cast::<S>() }.health()
+        panics::during(For::Sink(sink.addr()), || {
+            // SAFETY: the sink is alive until we return.
+            unsafe { &*sink.cast::<S>() }.health()
+        })
     }));
-    let health = asked.unwrap_or_else(|_| Health::Failed("the plugin panicked".to_owned()));
+    let health = asked.unwrap_or_else(|_| Health::Failed(panics::said()));
     let number = match health {
         Health::Ok => abi::HEALTH_OK,
         Health::Degraded(_) => abi::HEALTH_DEGRADED,

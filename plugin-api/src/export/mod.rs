@@ -13,6 +13,7 @@ mod extension;
 mod flight;
 mod health;
 mod host;
+mod panics;
 mod read;
 mod render;
 mod runtime;
@@ -20,7 +21,9 @@ mod runtime;
 pub use self::descriptor::{Export, Package};
 pub use self::host::HostHandle;
 pub(crate) use self::host::{Keeper, StateHandle};
+pub use self::panics::leave_panics_to_the_process;
 pub use self::read::read_up_to;
+pub(crate) use self::runtime::runtime;
 
 /// Exports a [`Sink`](crate::Sink) as the plugin whose name follows `leadgate_plugin_`.
 ///
@@ -29,6 +32,13 @@ pub use self::read::read_up_to;
 #[macro_export]
 macro_rules! export_sink {
     ($symbol:ident, $sink:ty) => {
+        #[cfg(panic = "abort")]
+        ::core::compile_error!(
+            "a leadgate plugin must be built with `panic = \"unwind\"`, so that a panic costs one \
+             attempt and not the process: remove `panic = \"abort\"` from the profile in Cargo.toml, \
+             or `-C panic=abort` from RUSTFLAGS"
+        );
+
         /// The plugin's descriptor, as the ABI asks for it.
         #[unsafe(no_mangle)]
         pub extern "C" fn $symbol() -> *const $crate::abi::Plugin {

@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::panics::{self, For};
 use super::read;
 use crate::{Sink, abi};
 
@@ -16,10 +17,11 @@ pub(super) unsafe extern "C" fn render<S: Sink>(
         // SAFETY: the text lives until `text` returns, and `ctx` is the host's own.
         unsafe { text(ctx, abi::Bytes::borrow(message.as_bytes())) };
     };
+    let whom = For::Sink(sink.addr());
     let rendered = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the sink is alive and the delivery lives until we return.
         let (sink, delivery) = unsafe { (&*sink.cast::<S>(), read::delivery(delivery)) };
-        sink.render(&delivery)
+        panics::during(whom, || sink.render(&delivery))
     }));
     match rendered {
         Ok(Ok(Some(rendered))) => {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 const WORKERS: usize = 2;
 
 /// The runtime of this library: one for all of its sinks, made at the first attempt.
-pub(super) fn runtime() -> std::io::Result<&'static tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> std::io::Result<&'static tokio::runtime::Runtime> {
     static RUNTIME: OnceLock<std::io::Result<tokio::runtime::Runtime>> = OnceLock::new();
     RUNTIME
         .get_or_init(|| {

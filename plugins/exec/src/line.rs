@@ -1,5 +1,7 @@
 //! The lines that a program gets on its stdin: one for each event, and `cancel` if it wants that.
 
+use std::time::Duration;
+
 use leadgate_plugin::{Delivery, Problem};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -19,6 +21,13 @@ struct Cancel<'a> {
     cancel: &'a str,
 }
 
+/// How long a program has for an attempt. What is left of the host's time is for ending one that
+/// hangs, and for finding out what it had read.
+pub(crate) fn time(delivery: &Delivery) -> Duration {
+    let patience = delivery.patience();
+    patience - (patience / 8).min(Duration::from_millis(250))
+}
+
 /// The line of an event, with its line break.
 pub(crate) fn event(delivery: &Delivery) -> Result<Vec<u8>, Problem> {
     let no_json = |_| Problem::at("", "the event is not JSON");
@@ -26,7 +35,7 @@ pub(crate) fn event(delivery: &Delivery) -> Result<Vec<u8>, Problem> {
     let line = Line {
         id: delivery.id(),
         attempt: delivery.attempt(),
-        timeout_ms: u64::try_from(delivery.patience().as_millis()).unwrap_or(u64::MAX),
+        timeout_ms: u64::try_from(time(delivery).as_millis()).unwrap_or(u64::MAX),
         trace_id: delivery.trace_id(),
         journal: &delivery.journal(),
         event,
@@ -51,8 +60,6 @@ pub(crate) fn cancel(id: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::{Value, json};
 
     use super::*;
@@ -70,7 +77,7 @@ mod tests {
         assert_eq!(
             read,
             json!({
-                "id": "d1", "attempt": 3, "timeout_ms": 9900, "trace_id": "", "journal": "two\nlines",
+                "id": "d1", "attempt": 3, "timeout_ms": 9650, "trace_id": "", "journal": "two\nlines",
                 "event": {"lead": {"name": "a\nb"}, "n": 1.5},
             })
         );

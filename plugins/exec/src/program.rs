@@ -195,7 +195,8 @@ fn scripts(args: &[String], folder: &Path, files: &mut Vec<PathBuf>) -> Problems
             .and_then(|end| end.to_str())
             .is_some_and(|end| SCRIPTS.contains(&end));
         if file.is_file() {
-            if let Err(problem) = protected(&file, &at) {
+            // Other files are what the program works with.
+            if let (true, Err(problem)) = (first || is_script, protected(&file, &at)) {
                 problems.push(problem);
             }
             files.push(file);

@@ -25,44 +25,46 @@ const SYSTEM: [&str; 9] = [
     "/usr/local/lib",
 ];
 
-/// What a program may use of this machine.
+/// What a program may use of this machine, as far as the kernel can hold it to that. The keys are
+/// those of `[plugins.NAME.sandbox]`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SandboxSettings {
-    /// Memory that it may take. Default "1GiB".
+    /// Whether there is any; false leaves only that no privileges are gained. Default true.
+    pub enabled: Option<bool>,
+    /// Memory of each process. Default "1GiB".
     pub memory: Option<ByteSize>,
-    /// Files and connections that it may have open at once. Default 1024.
+    /// Open files and connections of each process. Default 1024.
+    #[schemars(range(min = 64))]
     pub descriptors: Option<u64>,
-    /// Processes that its user may have, leadgate's own included. Default: no limit.
+    /// Processes and threads that leadgate's user may have in all. Default: no limit.
+    #[schemars(range(min = 16))]
     pub processes: Option<u64>,
-    /// Whether it reaches only the files and folders named here and those of the system.
-    /// Default true.
-    pub files: Option<bool>,
-    /// Files and folders that it may read, beside those that its command names.
+    /// Files and folders it may read, beside those that its command names and the system's.
     #[serde(default)]
     #[schemars(extend("items" = json!({"type": "string", "format": "path"})))]
     pub read: Vec<PathBuf>,
-    /// Files and folders that it may read, write, make and remove.
+    /// Files and folders it may read and write.
     #[serde(default)]
     #[schemars(extend("items" = json!({"type": "string", "format": "path"})))]
     pub write: Vec<PathBuf>,
-    /// Files and folders whose programs it may run, beside the system's.
+    /// Files and folders from which it may start programs, beside the system's.
     #[serde(default)]
     #[schemars(extend("items" = json!({"type": "string", "format": "path"})))]
     pub execute: Vec<PathBuf>,
-    /// TCP ports that it may connect to. Default: all.
+    /// TCP ports it may connect to. Default: all.
     pub connect: Option<Vec<u16>>,
-    /// Whether it may connect to sockets that are files, such as a database's. Default false.
+    /// Whether it may connect to sockets that are files, such as a local database's. Default false.
     pub unix_sockets: Option<bool>,
-    /// Whether the kernel refuses what no such program needs: tracing, mounting and the like.
-    /// Default true.
-    pub system_calls: Option<bool>,
 }
 
 impl SandboxSettings {
     /// For a program at `path` whose command names `files`, and that runs in `own` if it has a
     /// folder of its own.
     pub(crate) fn sandbox(&self, path: &Path, files: &[PathBuf], own: Option<&Path>) -> Sandbox {
+        if self.enabled == Some(false) {
+            return Sandbox::open();
+        }
         let mut sandbox = Sandbox::default();
         let Self {
             memory,
@@ -77,9 +79,7 @@ impl SandboxSettings {
         sandbox.descriptors = descriptors.or(sandbox.descriptors);
         sandbox.processes = processes.or(sandbox.processes);
         sandbox.connect = connect.clone().or(sandbox.connect);
-        sandbox.files = self.files.unwrap_or(sandbox.files);
         sandbox.unix_sockets = self.unix_sockets.unwrap_or(sandbox.unix_sockets);
-        sandbox.system_calls = self.system_calls.unwrap_or(sandbox.system_calls);
         sandbox.read.extend(files.iter().cloned());
         sandbox.read.extend(self.read.iter().cloned());
         sandbox.write.extend(self.write.iter().cloned());
@@ -141,5 +141,11 @@ mod tests {
         );
         assert_eq!(sandbox.files, usual.files);
         assert!(sandbox.read.is_empty() && sandbox.write.is_empty());
+        let off: SandboxSettings =
+            serde_json::from_value(serde_json::json!({"enabled": false})).expect("settings");
+        assert_eq!(
+            off.sandbox(Path::new("/bin/sh"), &[], None),
+            Sandbox::open()
+        );
     }
 }

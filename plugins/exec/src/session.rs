@@ -409,9 +409,12 @@ impl Session {
                 message,
                 fields,
             } => {
-                let recent = self.recent.clone();
-                let message = recent.hide(&message);
-                self.tell(level, &message, || hidden(&recent, &fields));
+                // Looked through only if there is room for it: there may be a flood of them.
+                if let Some(left_out) = self.budget.take(Instant::now()) {
+                    let message = self.recent.hide(&message);
+                    let fields = hidden(&self.recent, &fields);
+                    self.write(level, &message, fields, left_out);
+                }
                 Ok(())
             }
         }
@@ -450,10 +453,12 @@ impl Session {
 
     /// Logs, as far as there is room for it.
     fn tell(&mut self, level: Level, message: &str, fields: impl FnOnce() -> Value) {
-        let Some(left_out) = self.budget.take(Instant::now()) else {
-            return;
-        };
-        let mut fields = fields();
+        if let Some(left_out) = self.budget.take(Instant::now()) {
+            self.write(level, message, fields(), left_out);
+        }
+    }
+
+    fn write(&self, level: Level, message: &str, mut fields: Value, left_out: u64) {
         if left_out > 0 && fields.is_object() {
             fields["lines_left_out"] = json!(left_out);
         }

@@ -13,11 +13,13 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::flight::Handing;
+use crate::line;
 use crate::session::{Handle, Manner, Report, Session};
 use crate::start::Starter;
 
-/// What the host waits longer than we do: the rest is for ending a program that hangs.
-const MARGIN: Duration = Duration::from_millis(90);
+/// How long the end of a session is waited for beyond an attempt's time. The host does not wait
+/// so long, and then says itself how the attempt ended.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// Hands attempts to programs.
 pub(crate) struct Supervisor {
@@ -92,7 +94,7 @@ impl Supervisor {
 
     /// One attempt.
     pub(crate) async fn deliver(&self, delivery: &Delivery) -> Outcome {
-        let ends = Instant::now() + delivery.patience();
+        let ends = Instant::now() + line::time(delivery);
         let outcome = if self.manner.once {
             self.deliver_once(delivery, ends).await
         } else {
@@ -144,7 +146,7 @@ impl Supervisor {
             let reason = "the program ended before it could get this lead";
             return Err(Outcome::retry(None, reason).rule("program-ended"));
         }
-        let outcome = timeout_at(ends + MARGIN, outcome).await;
+        let outcome = timeout_at(ends + ENDING, outcome).await;
         drop(waiting);
         match outcome {
             Ok(Ok(outcome)) => Ok(outcome),

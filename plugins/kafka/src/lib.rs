@@ -15,7 +15,7 @@ use leadgate_plugin::{
 };
 
 use crate::cluster::Cluster;
-use crate::producer::{ID, Producer};
+use crate::producer::{Failure, ID, Place, Producer, Record};
 pub use crate::settings::{OptionValue, Settings};
 
 /// The key, if not said.
@@ -41,6 +41,8 @@ impl Sink for KafkaSink {
     type Settings = Settings;
 
     type Parts = Parts;
+
+    const BATCH: usize = 256;
 
     fn prepare(settings: &Settings, host: &Host) -> Result<Parts, Problems> {
         let engine = Engine::new(host.tables().clone());
@@ -89,16 +91,31 @@ impl Sink for KafkaSink {
             .producer
             .produce(key.as_deref(), delivery.id(), &message, delivery.patience())
             .await;
-        let outcome = match produced {
-            Ok(place) => {
-                let receipt = format!("{}[{}]@{}", self.topic, place.partition, place.offset);
-                Outcome::delivered(receipt.clone())
-                    .rule("acknowledged")
-                    .response(receipt)
-            }
-            Err(failure) => classify::outcome(&failure),
-        };
-        outcome.request(format!("produce to {}", self.topic))
+        self.outcome(produced)
+    }
+
+    async fn deliver_batch(&self, deliveries: &[Delivery]) -> Vec<Outcome> {
+        let filled: Vec<_> = deliveries.iter().map(|one| self.fill(one)).collect();
+        let good = deliveries.iter().zip(&filled);
+        let records = good.filter_map(|(delivery, filled)| {
+            let (key, message) = filled.as_ref().ok()?;
+            let (key, id) = (key.as_deref(), delivery.id());
+            Some(Record { key, id, message })
+        });
+        let records: Vec<_> = records.collect();
+        let patience = deliveries.iter().map(Delivery::patience).min();
+        let produced = self
+            .producer
+            .produce_all(&records, patience.unwrap_or_default());
+        let mut produced = produced.await.into_iter();
+        let mut outcomes = Vec::with_capacity(deliveries.len());
+        for filled in &filled {
+            outcomes.extend(match filled {
+                Ok(_) => produced.next().map(|produced| self.outcome(produced)),
+                Err(problem) => Some(Outcome::rejected(problem.to_string()).rule("template")),
+            });
+        }
+        outcomes
     }
 
     async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
@@ -126,6 +143,19 @@ impl Sink for KafkaSink {
 }
 
 impl KafkaSink {
+    fn outcome(&self, produced: Result<Place, Failure>) -> Outcome {
+        let outcome = match produced {
+            Ok(place) => {
+                let receipt = format!("{}[{}]@{}", self.topic, place.partition, place.offset);
+                Outcome::delivered(receipt.clone())
+                    .rule("acknowledged")
+                    .response(receipt)
+            }
+            Err(failure) => classify::outcome(&failure),
+        };
+        outcome.request(format!("produce to {}", self.topic))
+    }
+
     fn fill(&self, delivery: &Delivery) -> Result<(Option<String>, Message), Problem> {
         let context = self.form.context(delivery)?;
         let key = self.key.text(&context);

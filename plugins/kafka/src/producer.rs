@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use leadgate_plugin::template::Message;
 use leadgate_plugin::{Host, Level};
 use rdkafka::client::ClientContext;
@@ -16,7 +17,7 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::metadata::{MetadataBroker, MetadataTopic};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -63,6 +64,14 @@ pub(crate) struct Place {
     pub(crate) offset: i64,
 }
 
+/// What is produced.
+pub(crate) struct Record<'a> {
+    pub(crate) key: Option<&'a str>,
+    /// The delivery's.
+    pub(crate) id: &'a str,
+    pub(crate) message: &'a Message,
+}
+
 /// A cluster, seen by one topic.
 pub(crate) struct Producer {
     pub(crate) cluster: Cluster,
@@ -105,12 +114,53 @@ impl Producer {
         message: &Message,
         patience: Duration,
     ) -> Result<Place, Failure> {
+        let record = Record { key, id, message };
+        let mut all = self.produce_all(&[record], patience).await;
+        all.pop().unwrap_or(Err(Failure::Silent))
+    }
+
+    /// Produces all `records` at once, in any case within `patience`; what became of each.
+    pub(crate) async fn produce_all(
+        &self,
+        records: &[Record<'_>],
+        patience: Duration,
+    ) -> Vec<Result<Place, Failure>> {
         let ends = Instant::now() + patience;
         let known = timeout_at(ends, self.ready(patience, ends)).await;
         let known =
-            known.map_err(|_| Failure::Unreachable("no connection in time".to_owned()))??;
+            known.unwrap_or_else(|_| Err(Failure::Unreachable("no connection in time".to_owned())));
+        let known = match known {
+            Ok(known) => known,
+            Err(failure) => return vec![Err(failure); records.len()],
+        };
+        // All are handed over before the first is waited for: librdkafka sends them together.
+        let handed: Vec<_> = records
+            .iter()
+            .map(|record| self.hand(&known, record))
+            .collect();
+        let results = join_all(handed.into_iter().map(|handed| async {
+            match timeout_at(ends, handed?).await {
+                Ok(Ok(Ok(place))) => Ok(Place {
+                    partition: place.partition,
+                    offset: place.offset,
+                }),
+                Ok(Ok(Err((error, _)))) => Err(known.failure(&error)),
+                // Dropped by librdkafka, or still on its way.
+                Ok(Err(_)) | Err(_) => Err(Failure::Silent),
+            }
+        }));
+        let results = results.await;
+        known
+            .works
+            .store(results.iter().all(Result::is_ok), Ordering::Relaxed);
+        results
+    }
+
+    /// Hands a record to librdkafka.
+    fn hand(&self, known: &Known, record: &Record<'_>) -> Result<DeliveryFuture, Failure> {
+        let Record { key, id, message } = record;
         let mut headers = OwnedHeaders::new_with_capacity(message.headers.len() + 1);
-        let own = [(ID, id)];
+        let own = [(ID, *id)];
         let given = message.headers.iter();
         let given = given.map(|(name, value)| (name.as_str(), value.as_str()));
         for (key, value) in given.chain(own) {
@@ -120,21 +170,9 @@ impl Producer {
         let mut record = FutureRecord::<str, [u8]>::to(&self.topic)
             .payload(&message.body)
             .headers(headers);
-        record.key = key;
-        let result = match known.producer.send_result(record) {
-            Ok(waiting) => match timeout_at(ends, waiting).await {
-                Ok(Ok(Ok(place))) => Ok(Place {
-                    partition: place.partition,
-                    offset: place.offset,
-                }),
-                Ok(Ok(Err((error, _)))) => Err(known.failure(&error)),
-                // Dropped by librdkafka, or still on its way.
-                Ok(Err(_)) | Err(_) => Err(Failure::Silent),
-            },
-            Err((error, _)) => Err(known.failure(&error)),
-        };
-        known.works.store(result.is_ok(), Ordering::Relaxed);
-        result
+        record.key = *key;
+        let handed = known.producer.send_result(record);
+        handed.map_err(|(error, _)| known.failure(&error))
     }
 
     /// Connects, logs in and looks for the topic.

@@ -67,6 +67,41 @@ async fn a_record_arrives_with_key_headers_and_id() {
     assert_eq!(records[1].headers[1], header("leadgate-delivery-id", "d2"));
 }
 
+/// Alone, each record would wait for others until its time is over.
+#[tokio::test]
+async fn a_batch_is_handed_over_at_once_and_a_bad_record_harms_no_other() {
+    let kafka = Kafka::start("leads");
+    let more = json!({
+        "body": {"name": "{{ name }}"},
+        "options": {"batch.num.messages": 3, "linger.ms": 100_000, "message.max.bytes": 1000},
+    });
+    let sink = sink(&kafka, &more);
+    let ids = ["d1", "bad", "d2", "d3"];
+    let timeout = Duration::from_secs(240);
+    let deliveries = ids.map(|id| {
+        let name = if id == "bad" {
+            "三".repeat(1000)
+        } else {
+            "张三".to_owned()
+        };
+        let lead = json!({"name": name, "record_id": 1});
+        let event = json!({"event": "lead.created", "id": "L", "lead": lead});
+        Delivery::new(id, 1, timeout, event.to_string())
+    });
+    let outcomes = sink.deliver_batch(&deliveries);
+    let outcomes = tokio::time::timeout(Duration::from_secs(60), outcomes).await;
+    let outcomes = outcomes.expect("sent as soon as there are three");
+    let kinds: Vec<_> = outcomes.iter().map(|outcome| outcome.kind).collect();
+    let [well, bad] = [OutcomeKind::Delivered, OutcomeKind::Rejected];
+    assert_eq!(kinds, [well, bad, well, well]);
+    assert_eq!(outcomes[1].rule, "kafka-10");
+    let records = kafka.read("leads", 3);
+    for (record, id) in records.iter().zip(["d1", "d2", "d3"]) {
+        let header = ("leadgate-delivery-id".to_owned(), id.to_owned());
+        assert!(record.headers.contains(&header), "{id}");
+    }
+}
+
 #[tokio::test]
 async fn what_librdkafka_repeats_by_itself_adds_nothing() {
     let kafka = Kafka::start("leads");

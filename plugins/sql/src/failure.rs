@@ -42,6 +42,30 @@ impl Failure {
         Self { stage, fault }
     }
 
+    /// Whether what was sent may have been done: the database did not say that it was not.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        match &self.fault {
+            Fault::Refused(refusal) => refusal.state.starts_with("08") || refusal.state == "40003",
+            Fault::Silent | Fault::Lost(_) | Fault::Busy => true,
+        }
+    }
+
+    /// Whether the database undid the whole transaction for the sake of another one.
+    pub(crate) fn is_rolled_back(&self) -> bool {
+        match &self.fault {
+            Fault::Refused(refusal) => matches!(refusal.state.as_str(), "40001" | "40P01"),
+            Fault::Silent | Fault::Lost(_) | Fault::Busy => false,
+        }
+    }
+
+    /// Whether it was ended before it was done, by us or by another.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        match &self.fault {
+            Fault::Refused(refusal) => refusal.state == "57014" || refusal.number == Some(1317),
+            Fault::Silent | Fault::Lost(_) | Fault::Busy => false,
+        }
+    }
+
     /// Whether the connection is as good as before: the database refused these values alone.
     pub(crate) fn is_about_values(&self) -> bool {
         match (&self.stage, &self.fault) {

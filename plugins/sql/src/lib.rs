@@ -24,6 +24,7 @@ use leadgate_plugin::{Delivery, Host, Outcome, Probe, Problem, Problems, Sink, S
 
 use tokio::time::Instant;
 
+use crate::failure::Failure;
 use crate::parts::Parts;
 use crate::server::{Deadline, Server};
 pub use crate::settings::Settings;
@@ -41,6 +42,8 @@ impl Sink for SqlSink {
     type Settings = Settings;
 
     type Parts = Self;
+
+    const BATCH: usize = 64;
 
     fn prepare(settings: &Settings, host: &Host) -> Result<Self, Problems> {
         let parts = Parts::new(settings, host)?;
@@ -62,16 +65,29 @@ impl Sink for SqlSink {
             Ok(values) => values,
             Err(problem) => return Outcome::rejected(problem.to_string()).rule("template"),
         };
-        let request = format!("the statement to {}", self.parts.target.shown());
         let done = self.server.run(&self.parts.statement, &values, &ends).await;
-        let outcome = match done {
-            Ok(count) => {
-                let rows = if count == 1 { "row" } else { "rows" };
-                Outcome::delivered(format!("{count} {rows}")).rule("done")
-            }
-            Err(failure) => classify::outcome(&failure),
-        };
-        outcome.request(request)
+        self.outcome(done)
+    }
+
+    async fn deliver_batch(&self, deliveries: &[Delivery]) -> Vec<Outcome> {
+        let mut rows = Vec::with_capacity(deliveries.len());
+        let mut refused = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let values = self.parts.values(delivery);
+            refused.push(values.map(|values| rows.push(values)).err());
+        }
+        let whole = deliveries.iter().map(Delivery::patience).min();
+        let whole = whole.unwrap_or_default();
+        let done = self.server.run_all(&self.parts.statement, &rows, whole);
+        let mut done = done.await.into_iter();
+        let mut outcomes = Vec::with_capacity(deliveries.len());
+        for problem in refused {
+            outcomes.extend(match problem {
+                Some(problem) => Some(Outcome::rejected(problem.to_string()).rule("template")),
+                None => done.next().map(|done| self.outcome(done)),
+            });
+        }
+        outcomes
     }
 
     async fn connect(&self, probe: &Probe) -> Result<(), Stop> {
@@ -99,6 +115,19 @@ impl Sink for SqlSink {
             let _ = write!(text, "\n:{name} = {value}");
         }
         Ok(Some(text))
+    }
+}
+
+impl SqlSink {
+    fn outcome(&self, done: Result<u64, Failure>) -> Outcome {
+        let outcome = match done {
+            Ok(count) => {
+                let rows = if count == 1 { "row" } else { "rows" };
+                Outcome::delivered(format!("{count} {rows}")).rule("done")
+            }
+            Err(failure) => classify::outcome(&failure),
+        };
+        outcome.request(format!("the statement to {}", self.parts.target.shown()))
     }
 }
 

@@ -6,10 +6,10 @@ use leadgate_plugin::Secret;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, Opts, OptsBuilder, Params, ServerError, SslOpts};
 use serde_json::Value;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::failure::{CHARSET, Failure, Fault, Refusal, Stage, words};
-use crate::server::Deadline;
+use crate::server::{Deadline, Done};
 use crate::statement::Statement;
 use crate::target::{Place, Target};
 use crate::tls::{self, Trust};
@@ -113,6 +113,60 @@ impl Connection {
         answer.map_err(|error| failure(Stage::Execute, &error))
     }
 
+    /// Runs the statement with each of `rows` in one transaction. Gives what became of each,
+    /// `None` for what was not done, and whether the connection is as good as before: the server
+    /// undoes a statement that it refuses, and no other.
+    pub(crate) async fn run_all(
+        &mut self,
+        rows: &[Vec<&Value>],
+        ends: &Deadline,
+    ) -> (Vec<Done>, bool) {
+        let mut all: Vec<Done> = vec![None; rows.len()];
+        if self.say("start transaction", ends).await.is_err() {
+            return (all, false);
+        }
+        let mut good = true;
+        for (at, values) in rows.iter().enumerate() {
+            if Instant::now() >= ends.cancel {
+                break;
+            }
+            let done = self.run(values, ends).await;
+            match &done {
+                Err(failure) if failure.is_rolled_back() => {
+                    forget(&mut all);
+                    return (all, true);
+                }
+                // It was cancelled because the time was over.
+                Err(failure) if failure.is_interrupted() => break,
+                Err(failure) if !matches!(failure.fault, Fault::Refused(_)) => {
+                    doubt(&mut all, failure);
+                    all[at] = Some(done);
+                    return (all, false);
+                }
+                Err(failure) => good &= failure.is_about_values(),
+                Ok(_) => {}
+            }
+            all[at] = Some(done);
+        }
+        match self.say("commit", ends).await {
+            Ok(()) => {}
+            Err(failure) if failure.is_rolled_back() => forget(&mut all),
+            Err(failure) => {
+                doubt(&mut all, &failure);
+                good = false;
+            }
+        }
+        (all, good)
+    }
+
+    async fn say(&mut self, words: &str, ends: &Deadline) -> Result<(), Failure> {
+        let number = self.conn.id();
+        let saying = self.conn.query_drop(words);
+        let said = cancelled_in_time(&self.opts, number, ends, saying).await;
+        let said = said.ok_or_else(|| Failure::new(Stage::Execute, Fault::Silent))?;
+        said.map_err(|error| failure(Stage::Execute, &error))
+    }
+
     pub(crate) async fn answers(&mut self) -> bool {
         self.conn.ping().await.is_ok()
     }
@@ -149,6 +203,20 @@ async fn kill(opts: Opts, number: u32) -> Result<(), Error> {
     let killed = conn.query_drop(format!("kill query {number}")).await;
     goodbye(conn).await;
     killed
+}
+
+/// All that was done is undone.
+fn forget(all: &mut [Done]) {
+    for done in all.iter_mut().filter(|done| matches!(done, Some(Ok(_)))) {
+        *done = None;
+    }
+}
+
+/// All that was done may be undone: a table may be of a kind that knows no transactions.
+fn doubt(all: &mut [Done], failure: &Failure) {
+    for done in all.iter_mut().filter(|done| matches!(done, Some(Ok(_)))) {
+        *done = Some(Err(failure.clone()));
+    }
 }
 
 /// Tables and lists are JSON.

@@ -1,8 +1,10 @@
 //! PostgreSQL: connecting, preparing once, running, and cancelling what takes too long.
 
 use std::error::Error as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{join, join_all};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::{timeout, timeout_at};
@@ -13,7 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::bind::Bound;
 use crate::failure::{Failure, Fault, Refusal, Stage, words};
-use crate::server::Deadline;
+use crate::server::{Deadline, Done};
 use crate::statement::Statement;
 use crate::target::{Place, Target};
 use crate::tls;
@@ -110,6 +112,55 @@ impl Connection {
             .await
             .ok_or_else(|| Failure::new(Stage::Execute, Fault::Silent))?;
         answer.map_err(|error| failure(Stage::Execute, &error, statement, Some(&self.statement)))
+    }
+
+    /// Runs the statement with all `rows` in one transaction, sent together. Gives what became of
+    /// each, `None` for what provably was not done, and whether the connection is as good as
+    /// before: one refusal undoes all.
+    pub(crate) async fn run_all(
+        &mut self,
+        statement: &Statement,
+        rows: &[Vec<&Value>],
+        ends: &Deadline,
+    ) -> (Vec<Done>, bool) {
+        let committing = AtomicBool::new(false);
+        let client = &self.client;
+        let running = async {
+            let rows = rows.iter().map(|values| {
+                let bound: Vec<_> = values.iter().map(|value| Bound(value)).collect();
+                client.execute_raw(&self.statement, bound)
+            });
+            // `join` asks its first part first, so that the rows are sent behind it.
+            let (begun, counts) = join(client.batch_execute("begin"), join_all(rows)).await;
+            begun?;
+            let counts = counts.into_iter().collect::<Result<Vec<_>, _>>()?;
+            committing.store(true, Ordering::Relaxed);
+            client.batch_execute("commit").await?;
+            Ok(counts)
+        };
+        let answer = cancelled_in_time(client, &self.tls, ends, running).await;
+        let committing = committing.load(Ordering::Relaxed);
+        let each = |done: Done| vec![done; rows.len()];
+        match answer {
+            Some(Ok(counts)) => (
+                counts.into_iter().map(|count| Some(Ok(count))).collect(),
+                true,
+            ),
+            Some(Err(error)) => {
+                let failure = failure(Stage::Execute, &error, statement, Some(&self.statement));
+                if committing && failure.is_in_doubt() {
+                    return (each(Some(Err(failure))), false);
+                }
+                let undone = timeout_at(ends.end, client.batch_execute("rollback")).await;
+                (each(None), matches!(undone, Ok(Ok(()))))
+            }
+            // Without a connection the server undoes what was not committed.
+            None if !committing => (each(None), false),
+            None => {
+                let failure = Failure::new(Stage::Execute, Fault::Silent);
+                (each(Some(Err(failure))), false)
+            }
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -6,6 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use leadgate_plugin::Problem;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -47,6 +48,10 @@ impl Deadline {
         }
     }
 }
+
+/// What became of a row in a transaction: how many rows it was about, or a failure of its own;
+/// `None` if it provably was not done and can be done again.
+pub(crate) type Done = Option<Result<u64, Failure>>;
 
 /// A database server.
 pub(crate) struct Server {
@@ -113,6 +118,60 @@ impl Server {
             self.idle().push((connection, Instant::now()));
         } else {
             // The statement is prepared anew, for the tables as they are then.
+            connection.close().await;
+        }
+        done
+    }
+
+    /// Runs `statement` with each of `rows`, in any case within `whole`: together in one
+    /// transaction, and what that left undone one by one. So one that is refused, or waits for a
+    /// lock, costs the others half of their time at most.
+    pub(crate) async fn run_all(
+        &self,
+        statement: &Statement,
+        rows: &[Map<String, Value>],
+        whole: Duration,
+    ) -> Vec<Result<u64, Failure>> {
+        let ends = Deadline::new(whole);
+        let half = Deadline::new(whole / 2);
+        let together = self.together(statement, rows, &half).await;
+        let each = rows.iter().zip(together).map(|(values, done)| async {
+            match done {
+                Some(done) => done,
+                None => self.run(statement, values, &ends).await,
+            }
+        });
+        join_all(each).await
+    }
+
+    /// What became of each row in one transaction.
+    async fn together(
+        &self,
+        statement: &Statement,
+        rows: &[Map<String, Value>],
+        ends: &Deadline,
+    ) -> Vec<Done> {
+        let Ok(Ok(_permit)) = timeout_at(ends.end, self.free.acquire()).await else {
+            return vec![None; rows.len()];
+        };
+        let mut connection = match self.kept(ends).await {
+            Some(connection) => connection,
+            None => match self.connect(statement, ends).await {
+                Ok(connection) => connection,
+                Err(failure) => return vec![Some(Err(failure)); rows.len()],
+            },
+        };
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|values| statement.ordered(values))
+            .collect();
+        let (done, good) = match &mut connection {
+            Connection::Postgres(connection) => connection.run_all(statement, &rows, ends).await,
+            Connection::MySql(connection) => connection.run_all(&rows, ends).await,
+        };
+        if good {
+            self.idle().push((connection, Instant::now()));
+        } else {
             connection.close().await;
         }
         done

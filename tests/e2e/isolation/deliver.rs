@@ -29,12 +29,12 @@ fn costs_its_attempts(plugin: &'static str, fate: &str, words: &[&str], scene: S
         "{plugin}: each fault is told once: {told:#?}"
     );
     for event in &told {
-        let said = event["fields"]["fate"].as_str().expect("words");
+        let said = event["fate"].as_str().expect("words");
         assert!(
             words.iter().any(|word| said.contains(word)),
             "{plugin}: {said}"
         );
-        assert_eq!(event["fields"]["sink"], "bad", "{event}");
+        assert_eq!(event["sink"], "bad", "{event}");
     }
     assert!(stage.daemon.runs(), "{plugin}: the daemon runs");
     assert_eq!(stage.daemon.readiness(), 200, "{plugin}");

@@ -143,8 +143,7 @@ impl Stage {
     fn told(&self) -> Vec<Value> {
         let events = self.daemon.events();
         let told = events.into_iter().filter(|event| {
-            let fields = &event["fields"];
-            fields["plugin"] == self.plugin && fields["fate"].is_string()
+            event["plugin"] == self.plugin && event["fate"].is_string()
         });
         told.collect()
     }

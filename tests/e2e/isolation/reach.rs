@@ -212,7 +212,7 @@ fn what_it_prints_shows_nobody() {
     let events = stage.daemon.events();
     let printed: Vec<_> = events
         .iter()
-        .filter(|event| event["fields"]["plugin"] == "talks" && event["fields"]["sink"] == "bad")
+        .filter(|event| event["plugin"] == "talks" && event["sink"] == "bad")
         .collect();
     assert!(
         !printed.is_empty(),

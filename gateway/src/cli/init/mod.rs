@@ -50,6 +50,10 @@ const TRYOUT: (&str, &str) = (
     include_str!("../../../../config/sinks.d/webhook.toml"),
 );
 
+/// The script that the example of the `exec` plugin runs, as long as nobody names another. It takes
+/// no lead for delivered.
+const SCRIPT: (&str, &str) = ("erp.py", include_str!("erp.py"));
+
 #[derive(clap::Args)]
 #[command(after_help = kinds_help(Lang::En))]
 pub(super) struct Args {
@@ -253,6 +257,11 @@ fn files(folder: &Path, sinks: &[Wanted<'_>], plugins: &Plugins, lang: Lang) -> 
             .iter()
             .map(|sink| file(&sink.path(), sink.text(lang), false)),
     );
+    let (script, text) = SCRIPT;
+    if sinks.iter().any(|sink| sink.runs(script)) {
+        // It may be the merchant's own by now.
+        files.push(file(&format!("sinks.d/{script}"), text.to_owned(), true));
+    }
     files
 }
 
@@ -365,6 +374,27 @@ mod tests {
         }
         let good = wanted(&["slack".to_owned()], &kinds, Lang::En).expect("good");
         assert_eq!(good[0].name, "slack");
+    }
+
+    #[test]
+    fn a_program_is_written_for_who_has_none() {
+        let kinds = kinds::all();
+        let plugins = Plugins::builtin().expect("built in");
+        let written = |sinks: &[Wanted<'_>]| {
+            let files = files(Path::new("."), sinks, &plugins, Lang::En);
+            let script = Path::new("sinks.d/erp.py");
+            files
+                .iter()
+                .any(|file| file.path == script && file.may_stay)
+        };
+        let mut sinks = wanted(&["exec".to_owned()], &kinds, Lang::En).expect("good");
+        assert!(written(&sinks));
+        let own = sink_file::Answer::List(vec!["/srv/erp/take".to_owned()]);
+        sinks[0].answers.insert("command".to_owned(), own);
+        assert!(!written(&sinks));
+        assert!(!written(
+            &wanted(&["slack".to_owned()], &kinds, Lang::En).expect("good")
+        ));
     }
 
     #[test]

@@ -43,6 +43,11 @@ impl Wanted<'_> {
         format!("sinks.d/{}.toml", self.name)
     }
 
+    /// Whether its command runs `script`.
+    pub(super) fn runs(&self, script: &str) -> bool {
+        self.kind.plugin == "exec" && self.text(Lang::En).contains(&quoted(script))
+    }
+
     /// The file's text.
     pub(super) fn text(&self, lang: Lang) -> String {
         let written = lang.pick(

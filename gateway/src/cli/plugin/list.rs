@@ -11,8 +11,10 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::super::{FAILED, Global, check, fail, finish, out};
-use crate::config::{self, Catalogue, Problem, Purpose, Tables};
+use super::super::{FAILED, Global, check, client, fail, finish, out};
+use leadgate_plugin::child::{SandboxReport, State};
+
+use crate::config::{self, Catalogue, Isolation, Problem, Purpose, Tables};
 use crate::lang::Lang;
 use crate::plugin::Plugins;
 use crate::terminal::width;
@@ -42,8 +44,15 @@ struct Listed {
     name: String,
     version: String,
     abi: String,
+    /// Who made it, what it is for, and where more is said; each may be empty.
+    about: [String; 3],
     origin: Origin,
+    /// Where its code runs, and what holds it there.
+    isolation: Isolation,
+    sandbox: Option<SandboxReport>,
     sinks: Vec<String>,
+    /// The processes of its sinks, as the running daemon has them.
+    processes: Vec<Value>,
 }
 
 fn list(global: &Global) -> Result<(), ExitCode> {
@@ -56,38 +65,49 @@ fn list(global: &Global) -> Result<(), ExitCode> {
     // Without a configuration only the built-in ones are there to list.
     let file = check::located(global)?;
     let (mut libraries, mut used) = (BTreeMap::new(), BTreeMap::<String, Vec<String>>::new());
+    let mut processes: Vec<Value> = Vec::new();
     if global.config.is_some() || file.exists() {
         let config = check::load_for(Purpose::Plugins, global, &mut patient)?;
         libraries = config.plugins;
         for (sink, of) in config.sinks {
             used.entry(of.plugin).or_default().push(sink);
         }
+        processes = running(global);
     }
     let mut all: Vec<Listed> = Vec::new();
     let mut add = |name: &str, origin: Origin, plugins: &Plugins| {
         let plugin = plugins.get(name);
+        let about = plugin.map(|plugin| [plugin.vendor(), plugin.description(), plugin.url()]);
+        let library = libraries.get(name);
+        let of_it = processes.iter().filter(|one| one["plugin"] == name);
         all.push(Listed {
             name: name.to_owned(),
             version: plugin.map_or_else(String::new, |plugin| plugin.version().to_owned()),
             abi: plugin.map_or_else(String::new, crate::plugin::Plugin::abi),
+            about: about.unwrap_or_default().map(str::to_owned),
             origin,
+            isolation: library.map_or(Isolation::InProcess, |library| library.isolation),
+            sandbox: plugin.and_then(|plugin| plugin.sandbox().cloned()),
             sinks: used.get(name).cloned().unwrap_or_default(),
+            processes: of_it.cloned().collect(),
         });
     };
     for name in &built_in {
         add(name, Origin::BuiltIn, &patient.plugins);
     }
-    for (name, library) in libraries {
+    for (name, library) in &libraries {
         // A built-in one that runs elsewhere is listed already.
-        let Some(path) = library.path else { continue };
+        let Some(path) = library.path.clone() else {
+            continue;
+        };
         let sha256 = sha256(&path).ok();
-        let failure = patient.failures.remove(&name);
+        let failure = patient.failures.remove(name);
         let origin = Origin::Library {
             path,
             sha256,
             failure,
         };
-        add(&name, origin, &patient.plugins);
+        add(name, origin, &patient.plugins);
     }
     for name in patient.plugins.left_out() {
         add(&name, Origin::LeftOut, &patient.plugins);
@@ -100,6 +120,25 @@ fn list(global: &Global) -> Result<(), ExitCode> {
         outln!("{}", table(&all, global.lang()).trim_end());
     }
     Ok(())
+}
+
+/// The processes of sinks that the running daemon keeps; none if it cannot be asked.
+fn running(global: &Global) -> Vec<Value> {
+    let plugins = client::quietly(global, "/plugins").unwrap_or_default();
+    let items = plugins["items"].as_array().into_iter().flatten();
+    items.flat_map(processes_of).collect()
+}
+
+/// The processes of one plugin in the daemon's answer, each with its plugin and its sink.
+fn processes_of(plugin: &Value) -> Vec<Value> {
+    let sinks = plugin["sinks"].as_array().into_iter().flatten();
+    let processes = sinks.filter_map(|sink| {
+        let mut process = sink["process"].as_object()?.clone();
+        process.insert("plugin".to_owned(), plugin["name"].clone());
+        process.insert("sink".to_owned(), sink["name"].clone());
+        Some(Value::Object(process))
+    });
+    processes.collect()
 }
 
 impl Listed {
@@ -118,6 +157,12 @@ impl Listed {
             "name": self.name,
             "version": known(&self.version),
             "abi": known(&self.abi),
+            "vendor": known(&self.about[0]),
+            "description": known(&self.about[1]),
+            "url": known(&self.about[2]),
+            "isolation": self.isolation.as_str(),
+            "sandbox": self.sandbox.as_ref().map(|report| &report.parts),
+            "processes": self.processes,
             "origin": origin,
             "builtin": origin == "built-in",
             "path": path,
@@ -127,29 +172,113 @@ impl Listed {
         })
     }
 
-    /// What is told below a library's line: where it is, which file, and why not.
+    /// What is told below a plugin's line: which file, by whom, where it runs, how that goes, and
+    /// why not.
     fn notes(&self, lang: Lang) -> Vec<String> {
+        let mut notes = Vec::new();
+        let mut failed = None;
         match &self.origin {
-            Origin::BuiltIn => Vec::new(),
-            Origin::LeftOut => vec![match lang {
+            Origin::BuiltIn => {}
+            Origin::LeftOut => notes.push(match lang {
                 Lang::En => format!("build with --features {}", self.name),
                 Lang::ZhCn => format!("编译时加 --features {}", self.name),
-            }],
+            }),
             Origin::Library {
                 path,
                 sha256,
                 failure,
             } => {
-                let mut notes = vec![path.display().to_string()];
+                notes.push(path.display().to_string());
                 notes.extend(sha256.as_ref().map(|hash| format!("sha256 {hash}")));
-                notes.extend(failure.as_ref().map(|why| match lang {
+                let about = self.about.iter().filter(|about| !about.is_empty());
+                let about: Vec<_> = about.map(String::as_str).collect();
+                if !about.is_empty() {
+                    notes.push(about.join(" · "));
+                }
+                failed = failure.as_ref().map(|why| match lang {
                     Lang::En => format!("cannot be used: {why}"),
                     Lang::ZhCn => format!("无法使用：{why}"),
-                }));
-                notes
+                });
             }
         }
+        let is_library = matches!(self.origin, Origin::Library { .. });
+        match self.isolation {
+            Isolation::Process => {
+                let each = lang.pick("a process for each sink", "每个目的地一个进程");
+                notes.push(match &self.sandbox {
+                    Some(report) => format!("{each} · {}", sandboxed(report, lang)),
+                    None => each.to_owned(),
+                });
+            }
+            Isolation::InProcess if is_library => notes.push(
+                lang.pick(
+                    "in leadgate's own process: a crash of it ends leadgate",
+                    "在 leadgate 进程内：它崩溃则 leadgate 一起结束",
+                )
+                .to_owned(),
+            ),
+            Isolation::InProcess => {}
+        }
+        notes.extend(self.processes.iter().map(|process| lives(process, lang)));
+        notes.extend(failed);
+        notes
     }
+}
+
+/// What holds of a sandbox, and what does not.
+fn sandboxed(report: &SandboxReport, lang: Lang) -> String {
+    let named = |wanted: State| {
+        let parts = report.parts.iter().filter(|part| part.state == wanted);
+        let names: Vec<_> = parts.map(|part| part.name.as_str()).collect();
+        names.join(", ")
+    };
+    let mut text = match named(State::On) {
+        on if on.is_empty() => lang.pick("no sandbox", "没有沙箱").to_owned(),
+        on => match lang {
+            Lang::En => format!("sandbox: {on}"),
+            Lang::ZhCn => format!("沙箱：{on}"),
+        },
+    };
+    for part in report.missing() {
+        let (name, why) = (&part.name, &part.note);
+        text.push_str(&match lang {
+            Lang::En => format!("; without {name} ({why})"),
+            Lang::ZhCn => format!("；没有 {name}（{why}）"),
+        });
+    }
+    text
+}
+
+/// How the process of a sink goes.
+fn lives(process: &Value, lang: Lang) -> String {
+    let text = |key: &str| process[key].as_str().unwrap_or_default();
+    let (sink, state) = (text("sink"), text("state"));
+    let restarts = process["restarts"].as_u64().unwrap_or(0);
+    let shown = match (lang, state) {
+        (Lang::En, _) => state,
+        (_, "running") => "运行中",
+        (_, "starting") => "正在启动",
+        (_, "failed") => "失败，将重新启动",
+        _ => state,
+    };
+    let mut told = match lang {
+        Lang::En => format!("{sink}: {shown}, {restarts} restarts"),
+        Lang::ZhCn => format!("{sink}：{shown}，重启 {restarts} 次"),
+    };
+    if let Some(pid) = process["pid"].as_u64() {
+        told.push_str(&match lang {
+            Lang::En => format!(", process {pid}"),
+            Lang::ZhCn => format!("，进程 {pid}"),
+        });
+    }
+    if !text("fate").is_empty() {
+        let fate = text("fate");
+        told.push_str(&match lang {
+            Lang::En => format!(", last: {fate}"),
+            Lang::ZhCn => format!("，最近一次：{fate}"),
+        });
+    }
+    told
 }
 
 /// A line for each, and indented below what a library is made of.
@@ -290,13 +419,46 @@ impl Catalogue for Patient {
 mod tests {
     use super::*;
 
+    fn sandbox() -> SandboxReport {
+        let parts = json!([
+            { "name": "files", "state": "on", "note": "" },
+            { "name": "network", "state": "off", "note": "" },
+            { "name": "signals", "state": "unavailable", "note": "the kernel has ABI 4" },
+        ]);
+        serde_json::from_value(json!({ "parts": parts })).expect("a report")
+    }
+
+    fn process(sink: &str) -> Value {
+        let answer = json!({
+            "name": "my-erp",
+            "sinks": [
+                { "name": "at rest", "process": null },
+                { "name": sink, "process": { "state": "running", "pid": 4711, "restarts": 2,
+                                             "fate": "it crashed by SIGSEGV" } },
+            ],
+        });
+        let processes = processes_of(&answer);
+        assert_eq!(
+            (processes.len(), &processes[0]["plugin"]),
+            (1, &answer["name"])
+        );
+        processes[0].clone()
+    }
+
     fn listed(name: &str, origin: Origin, sinks: &[&str]) -> Listed {
         Listed {
             name: name.to_owned(),
             version: "0.1.0".to_owned(),
             abi: "1.2".to_owned(),
+            about: ["Shop Ltd.", "", "https://erp.example"].map(str::to_owned),
+            isolation: match origin {
+                Origin::Library { .. } => Isolation::Process,
+                _ => Isolation::InProcess,
+            },
+            sandbox: matches!(origin, Origin::Library { .. }).then(sandbox),
             origin,
             sinks: sinks.iter().map(|sink| (*sink).to_owned()).collect(),
+            processes: sinks.iter().take(1).map(|sink| process(sink)).collect(),
         }
     }
 
@@ -329,11 +491,19 @@ mod tests {
                 "--features sql",
                 "erp",
                 "the system says no",
+                "Shop Ltd. · https://erp.example",
+                "files",
+                "signals",
+                "SIGSEGV",
+                "4711",
             ] {
                 assert!(text.contains(part), "{part}: {text}");
             }
         }
         assert_eq!(all[1].json()["sinks"], json!(["erp"]));
+        assert_eq!(all[1].json()["isolation"], "process");
+        assert_eq!(all[1].json()["processes"][0]["restarts"], 2);
+        assert_eq!(all[1].json()["sandbox"][2]["state"], "unavailable");
         assert_eq!(all[2].json()["error"], "the system says no");
         assert_eq!(all[3].json()["origin"], "left-out");
     }

@@ -27,11 +27,16 @@ static STATE: abi::State = abi::State {
 };
 
 /// This program, also once its file was replaced.
-pub(super) const LAUNCHER: &abi::Launcher = &abi::Launcher {
+const LAUNCHER: &abi::Launcher = &abi::Launcher {
     struct_size: size_of::<abi::Launcher>(),
     reserved: 0,
     program: abi::Bytes::borrow(b"/proc/self/exe"),
 };
+
+/// The launcher, as a plugin gets it.
+pub(super) fn launcher() -> *const c_void {
+    std::ptr::from_ref(LAUNCHER).cast::<c_void>()
+}
 
 pub(super) unsafe extern "C" fn get_extension(ctx: *mut c_void, id: abi::Bytes) -> *const c_void {
     let found = unwinding_ends_here("get_extension", || {
@@ -39,7 +44,7 @@ pub(super) unsafe extern "C" fn get_extension(ctx: *mut c_void, id: abi::Bytes) 
         let (origin, id) = unsafe { (&*ctx.cast::<Origin>(), text(id, 128)) };
         match id.as_str() {
             abi::STATE_ID if origin.state.is_some() => Some(std::ptr::from_ref(&STATE).cast()),
-            abi::LAUNCHER_ID => Some(std::ptr::from_ref(LAUNCHER).cast::<c_void>()),
+            abi::LAUNCHER_ID => Some(launcher()),
             _ => None,
         }
     });

@@ -22,6 +22,7 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -31,7 +32,11 @@ pub use self::descriptor::Plugin;
 pub(super) use self::inherited::close as close_inherited;
 pub use self::sink::Sink;
 use super::LoadError;
+use super::elf;
 use super::file::Held;
+
+/// Bytes of a library that are read for its symbols.
+const LARGEST: u64 = 1 << 30;
 
 /// The functions of the plugins that are linked into this binary, by name.
 const LINKED: &[(&str, abi::DescriptorFn)] = &[
@@ -80,12 +85,23 @@ pub(super) fn open(name: &str, held: Held) -> Result<Plugin, LoadError> {
             LoadError::Symbol {
                 path: path.clone(),
                 symbol: symbol.clone(),
-                name: name.to_owned(),
+                exports: exports(&place),
             }
         })?;
     // SAFETY: called as the contract says; what it points to is static. A library from
     // outside may block in `deliver` whatever it says, so it is called from the blocking pool.
     unsafe { descriptor::describe(name, descriptor(), true) }
+}
+
+/// Names of the plugins that a file exports, if it can be read.
+fn exports(place: &Path) -> Vec<String> {
+    let read = || {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(place).ok()?;
+        file.take(LARGEST).read_to_end(&mut bytes).ok()?;
+        elf::plugins(&bytes)
+    };
+    read().unwrap_or_default()
 }
 
 /// What the linker says, of the file by the name that people know.

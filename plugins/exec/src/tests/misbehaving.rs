@@ -216,7 +216,7 @@ async fn a_program_that_never_starts_well_is_left_alone_for_longer_and_longer() 
     let (_place, sink) = sink_of("exit 7");
     let mut waits = Vec::new();
     for number in 0..6 {
-        let outcome = sink.deliver(&timed(&number.to_string(), 500)).await;
+        let outcome = sink.deliver(&timed(&number.to_string(), 5000)).await;
         assert_eq!(outcome.kind, OutcomeKind::Retry, "{outcome:?}");
         waits.extend(outcome.retry_after.map(|_| outcome.reason));
     }

@@ -8,6 +8,7 @@ mod battery;
 mod made_up;
 mod verdict;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -69,7 +70,7 @@ fn check(global: &Global, args: &Args) -> Result<Verdict, ExitCode> {
         folder: folder.path().to_owned(),
         hidden: person::hidden(),
         in_process: args.in_process,
-        leaks: Vec::new(),
+        leaks: BTreeMap::new(),
         printed: Vec::new(),
         number: 0,
     };
@@ -227,8 +228,8 @@ struct Battery {
     /// Texts that nothing may say.
     hidden: Vec<String>,
     in_process: bool,
-    /// Where something of the person was said.
-    leaks: Vec<Both>,
+    /// Where something of the person was said: what, and in which tests.
+    leaks: BTreeMap<String, (BTreeSet<String>, BTreeSet<&'static str>)>,
     /// Which tests wrote to stdout.
     printed: Vec<&'static str>,
     number: u32,
@@ -370,11 +371,12 @@ impl Battery {
         status
     }
 
+    /// `what` is a place and the name of what was said there.
     fn leak(&mut self, test: &Test, what: &str) {
-        let leak = Both::plain(format!("{} ({})", what, test.id));
-        if !self.leaks.contains(&leak) {
-            self.leaks.push(leak);
-        }
+        let (place, what) = what.split_once(": ").unwrap_or((what, "-"));
+        let (whats, tests) = self.leaks.entry(place.to_owned()).or_default();
+        whats.insert(what.to_owned());
+        tests.insert(test.id);
     }
 
     /// What all tests together wrote.
@@ -382,12 +384,20 @@ impl Battery {
         for test in battery::OUTPUTS {
             let details = match test.id {
                 "stdout" if self.in_process => continue,
-                "stdout" => {
-                    let tests = self.printed.iter();
-                    let tests: Vec<_> = tests.map(|id| Both::plain(*id)).collect();
-                    tests
+                "stdout" if self.printed.is_empty() => Vec::new(),
+                "stdout" => vec![Both::plain(self.printed.join(", "))],
+                _ => {
+                    let leaks = self.leaks.iter().map(|(place, (whats, tests))| {
+                        let whats: Vec<_> = whats.iter().map(String::as_str).collect();
+                        let tests: Vec<_> = tests.iter().copied().collect();
+                        Both::plain(format!(
+                            "{place}: {} ({})",
+                            whats.join(", "),
+                            tests.join(", ")
+                        ))
+                    });
+                    leaks.collect()
                 }
-                _ => self.leaks.clone(),
             };
             let status = if details.is_empty() {
                 Status::Ok

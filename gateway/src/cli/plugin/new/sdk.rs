@@ -57,7 +57,7 @@ fn standalone(manifest: &str, workspace: &str) -> Result<String, String> {
         }
     }
     if let Some(Value::Table(targets)) = manifest.get_mut("target") {
-        for (_, target) in targets.iter_mut() {
+        for (_, target) in targets {
             let Value::Table(target) = target else {
                 continue;
             };
@@ -82,7 +82,7 @@ fn is_shared(value: &Value) -> bool {
 }
 
 fn written_out(dependencies: &mut Table, shared: &Table) -> Result<(), String> {
-    for (name, wanted) in dependencies.iter_mut() {
+    for (name, wanted) in dependencies {
         if !is_shared(wanted) {
             continue;
         }
@@ -91,7 +91,11 @@ fn written_out(dependencies: &mut Table, shared: &Table) -> Result<(), String> {
         };
         let mut whole = match shared.get(name) {
             Some(Value::Table(table)) => table.clone(),
-            Some(version) => Table::from_iter([("version".to_owned(), version.clone())]),
+            Some(version) => {
+                let mut table = Table::new();
+                table.insert("version".to_owned(), version.clone());
+                table
+            }
             None => return Err(format!("the workspace has no {name}")),
         };
         for (key, value) in more {

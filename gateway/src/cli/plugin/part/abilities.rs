@@ -66,8 +66,8 @@ pub(super) fn cancel(subject: &mut Subject<'_>) -> Result<(), Told> {
     }
     // One that was given up before it was started is started all the same, and may run to its
     // end; so each is waited for as long as it may take.
-    let given_up = instance.wait(&numbers, SOON);
-    if !given_up && !instance.wait(&numbers, timeout + GRACE) {
+    let given_up = examiner::wait(&numbers, SOON);
+    if !given_up && !examiner::wait(&numbers, timeout + GRACE) {
         subject.teller.fault(
             "an attempt that was given up was never completed",
             "被放弃的尝试始终没有完成",
@@ -173,7 +173,7 @@ pub(super) fn batch(subject: &mut Subject<'_>) -> Result<(), Told> {
         let numbers: Vec<usize> = (0..count).map(|_| lend()).collect();
         let started = numbers.clone();
         std::thread::spawn(move || instance.start_batch(&batch, &started));
-        if !instance.wait(&numbers, subject.timeout() + GRACE) {
+        if !examiner::wait(&numbers, subject.timeout() + GRACE) {
             let is_done = |number: &&usize| !examiner::became(**number).ended.is_empty();
             let done = numbers.iter().filter(is_done).count();
             subject.teller.fault(

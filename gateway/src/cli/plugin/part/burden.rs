@@ -82,7 +82,7 @@ pub(super) fn memory(subject: &mut Subject<'_>) -> Result<(), Told> {
                     journal: String::new(),
                     timeout,
                 });
-                if !instance.wait(&[number], timeout + Duration::from_secs(5)) {
+                if !examiner::wait(&[number], timeout + Duration::from_secs(5)) {
                     break;
                 }
                 examiner::forget(number);

@@ -94,7 +94,7 @@ fn deliver(subject: &mut Subject<'_>, instance: Instance, event: &Event) -> Resu
     let patience = subject.timeout() + GRACE;
     let given = given(subject, event.event.clone());
     let (numbers, _) = start(&[instance], vec![given], patience);
-    let ended = numbers.len() == 1 && instance.wait(&numbers, patience);
+    let ended = numbers.len() == 1 && examiner::wait(&numbers, patience);
     if !ended {
         let seconds = patience.as_secs();
         subject.teller.fault(
@@ -200,7 +200,7 @@ pub(super) fn outcomes(subject: &mut Subject<'_>) -> Result<(), Told> {
     again.journal = "what an older version of this plugin kept".to_owned();
     let patience = subject.timeout() + GRACE;
     let (numbers, _) = start(&[instance], vec![again], patience);
-    if !instance.wait(&numbers, patience) || numbers.is_empty() {
+    if !examiner::wait(&numbers, patience) || numbers.is_empty() {
         subject.teller.fault(
             "a second attempt with a journal was not completed",
             "带有断点记录的第二次尝试没有完成",
@@ -241,7 +241,7 @@ pub(super) fn concurrency(subject: &mut Subject<'_>) -> Result<(), Told> {
     let all = (0..MANY).map(|_| given(subject, person::event())).collect();
     let patience = subject.timeout() + GRACE;
     let (numbers, longest) = start(&[one, other], all, patience);
-    if numbers.len() < MANY || !one.wait(&numbers, patience) {
+    if numbers.len() < MANY || !examiner::wait(&numbers, patience) {
         let ended = numbers
             .iter()
             .filter(|number| !examiner::became(**number).ended.is_empty())
@@ -278,7 +278,7 @@ pub(super) fn once(subject: &mut Subject<'_>) -> Result<(), Told> {
         let all = (0..8).map(|_| given(subject, person::event())).collect();
         let patience = subject.timeout() + GRACE;
         let (numbers, _) = start(&[instance], all, patience);
-        if numbers.len() < 8 || !instance.wait(&numbers, patience) {
+        if numbers.len() < 8 || !examiner::wait(&numbers, patience) {
             subject
                 .teller
                 .fault("an attempt was not completed", "有尝试没有完成");

@@ -162,20 +162,25 @@ pub(super) fn extensions(subject: &mut Subject<'_>) -> Result<(), Told> {
     let examined = subject.open()?;
     let teller = &mut subject.teller;
     teller.step("asking for extensions", "询问扩展");
-    for id in [
-        "leadgate.no-such-extension/1",
-        "leadgate.connect/",
-        "leadgate.connect/12",
-        "leadgate.connect",
-        "l",
-        "扩展/1",
-    ] {
-        for behind in ["", "\0", "/1 and what does not belong to it"] {
+    let mut unknown = vec![
+        "leadgate.no-such-extension/1".to_owned(),
+        "l".to_owned(),
+        "扩展/1".to_owned(),
+    ];
+    for id in KNOWN {
+        // Of another version, of none, and cut off.
+        unknown.push(format!("{id}2"));
+        unknown.push(id.trim_end_matches('1').to_owned());
+        unknown.push(id.trim_end_matches("/1").to_owned());
+    }
+    for id in &unknown {
+        for behind in ["", "\0", "1", "/1 and what does not belong to it"] {
             if examined.has_extension(id, behind) {
                 teller.fault(
                     format!("it gives something for the unknown extension `{id}`: compare the whole id, by its length"),
                     format!("对未知扩展 `{id}` 返回了内容：请按长度比较整个 id"),
                 );
+                break;
             }
         }
     }

@@ -180,8 +180,7 @@ impl Subject<'_> {
     fn tell_faults(&mut self) {
         let faults = examiner::faults();
         for fault in faults.iter().skip(self.told) {
-            self.teller
-                .tell(&Line::Fault(told::Both::plain(fault.as_str())));
+            self.teller.fault(fault.en.as_str(), fault.zh.as_str());
         }
         self.told = faults.len();
         for log in examiner::take_logs() {

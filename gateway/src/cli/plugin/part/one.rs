@@ -29,7 +29,7 @@ pub(super) fn one(subject: &mut Subject<'_>) -> Result<(), Told> {
         journal: String::new(),
         timeout,
     });
-    if !instance.wait(&[number], timeout) {
+    if !examiner::wait(&[number], timeout) {
         subject.tell_faults();
         subject.teller.fault(
             format!("not completed within {timeout:?}; a gateway counts that as ambiguous"),

@@ -14,8 +14,8 @@ use leadgate_plugin::export::read_up_to;
 
 /// Longest text that is looked at, in bytes; no contract allows as much.
 const LONGEST: usize = 1 << 20;
-/// Log events that are kept.
-const EVENTS: usize = 10_000;
+/// Log events that are kept until they are taken.
+const EVENTS: usize = 200;
 
 /// How a plugin ended an attempt.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,24 @@ pub(crate) struct Logged {
     pub(crate) fields: String,
 }
 
+/// What broke the contract, in English and in Chinese.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// In English.
+    pub(crate) en: String,
+    /// In Chinese.
+    pub(crate) zh: String,
+}
+
+impl Fault {
+    pub(super) fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+        Self {
+            en: en.into(),
+            zh: zh.into(),
+        }
+    }
+}
+
 /// What is known of one attempt.
 #[derive(Default)]
 pub(super) struct Attempt {
@@ -63,8 +81,8 @@ pub(super) struct Book {
     last: usize,
     pub(super) attempts: HashMap<usize, Attempt>,
     pub(super) logs: Vec<Logged>,
-    /// What broke the contract, in words.
-    pub(super) faults: Vec<String>,
+    /// What broke the contract.
+    pub(super) faults: Vec<Fault>,
 }
 
 static BOOK: LazyLock<Mutex<Book>> = LazyLock::new(Mutex::default);
@@ -87,8 +105,7 @@ impl Book {
         number
     }
 
-    pub(super) fn fault(&mut self, fault: impl Into<String>) {
-        let fault = fault.into();
+    pub(super) fn fault(&mut self, fault: Fault) {
         if self.faults.len() < 50 && !self.faults.contains(&fault) {
             self.faults.push(fault);
         }
@@ -96,7 +113,7 @@ impl Book {
 }
 
 /// Waits until each of these attempts is completed; whether they were in time.
-pub(super) fn wait(numbers: &[usize], patience: Duration) -> bool {
+pub(crate) fn wait(numbers: &[usize], patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     let mut book = book();
     loop {
@@ -122,32 +139,40 @@ pub(super) fn wait(numbers: &[usize], patience: Duration) -> bool {
 ///
 /// `bytes` is valid for reading, if its length is one that the contract allows.
 pub(super) unsafe fn text(
-    what: &str,
+    (en, zh): (&str, &str),
     bytes: abi::Bytes,
     limit: usize,
-    faults: &mut Vec<String>,
+    faults: &mut Vec<Fault>,
 ) -> String {
-    if bytes.len == 0 {
+    let long = bytes.len;
+    if long == 0 {
         return String::new();
     }
     if bytes.ptr.is_null() {
-        faults.push(format!("{what} is null, with {} bytes", bytes.len));
+        faults.push(Fault::new(
+            format!("{en} is null, with {long} bytes"),
+            format!("{zh}为空指针，长度却是 {long}"),
+        ));
         return String::new();
     }
-    if bytes.len > LONGEST {
-        faults.push(format!("{what} has {} bytes", bytes.len));
-        return String::new();
+    if long > limit {
+        faults.push(Fault::new(
+            format!("{en} has {long} bytes; {limit} are allowed"),
+            format!("{zh}有 {long} 字节，最多 {limit}"),
+        ));
     }
-    if bytes.len > limit {
-        let long = bytes.len;
-        faults.push(format!("{what} has {long} bytes; {limit} are allowed"));
+    if long > LONGEST {
+        return String::new();
     }
     // SAFETY: by the function's contract.
-    let slice = unsafe { std::slice::from_raw_parts(bytes.ptr, bytes.len) };
+    let slice = unsafe { std::slice::from_raw_parts(bytes.ptr, long) };
     match std::str::from_utf8(slice) {
         Ok(text) => text.to_owned(),
         Err(_) => {
-            faults.push(format!("{what} is not UTF-8"));
+            faults.push(Fault::new(
+                format!("{en} is not UTF-8"),
+                format!("{zh}不是 UTF-8"),
+            ));
             String::from_utf8_lossy(slice).into_owned()
         }
     }
@@ -163,20 +188,29 @@ pub(super) unsafe extern "C" fn done(ctx: *mut c_void, outcome: *const abi::Outc
         book.fault(fault);
     }
     let fault = match book.attempts.get_mut(&ctx.addr()) {
-        None => Some("an attempt was completed that was never started, or long over"),
+        None => Some((
+            "an attempt was completed that was never started, or long over",
+            "完成了从未开始或早已结束的尝试",
+        )),
         Some(attempt) => {
             // What was lent is the plugin's no longer.
             attempt.lent = None;
             attempt.ended.push(ended);
             if attempt.is_over {
-                Some("an attempt was completed after the sink was destroyed")
+                Some((
+                    "an attempt was completed after the sink was destroyed",
+                    "目的地销毁之后又完成了尝试",
+                ))
             } else {
-                (attempt.ended.len() > 1).then_some("an attempt was completed more than once")
+                (attempt.ended.len() > 1).then_some((
+                    "an attempt was completed more than once",
+                    "同一次尝试完成了不止一次",
+                ))
             }
         }
     };
-    if let Some(fault) = fault {
-        book.fault(fault);
+    if let Some((en, zh)) = fault {
+        book.fault(Fault::new(en, zh));
     }
     drop(book);
     CHANGED.notify_all();
@@ -185,15 +219,18 @@ pub(super) unsafe extern "C" fn done(ctx: *mut c_void, outcome: *const abi::Outc
 /// # Safety
 ///
 /// `at` is null or points to a struct of `struct_size` bytes whose texts are valid.
-unsafe fn read(at: *const abi::Outcome, faults: &mut Vec<String>) -> Ended {
+unsafe fn read(at: *const abi::Outcome, faults: &mut Vec<Fault>) -> Ended {
     if at.is_null() {
-        faults.push("an outcome was null".to_owned());
+        faults.push(Fault::new("an outcome was null", "结果为空指针"));
         return Ended::default();
     }
     // SAFETY: the size is the first field.
     let size = unsafe { (&raw const (*at).struct_size).read() };
     if (size as usize) < offset_of!(abi::Outcome, retry_after_ms) {
-        faults.push(format!("an outcome says that it has {size} bytes"));
+        faults.push(Fault::new(
+            format!("an outcome says that it has {size} bytes"),
+            format!("结果自称有 {size} 字节"),
+        ));
         return Ended::default();
     }
     let known = abi::Outcome {
@@ -209,18 +246,31 @@ unsafe fn read(at: *const abi::Outcome, faults: &mut Vec<String>) -> Ended {
     // SAFETY: as large as it says.
     let outcome = unsafe { read_up_to(at, size, known) };
     if !(abi::OUTCOME_DELIVERED..=abi::OUTCOME_AMBIGUOUS).contains(&outcome.kind) {
-        faults.push(format!("there is no outcome of kind {}", outcome.kind));
+        faults.push(Fault::new(
+            format!("there is no outcome of kind {}", outcome.kind),
+            format!("没有编号为 {} 的结果", outcome.kind),
+        ));
     }
     // SAFETY: texts are valid until `done` returns.
     unsafe {
         Ended {
             kind: outcome.kind,
             retry_after_ms: outcome.retry_after_ms,
-            receipt: text("a receipt", outcome.receipt, 4096, faults),
-            reason: text("a reason", outcome.reason, 1024, faults),
-            rule: text("a rule", outcome.rule, 128, faults),
-            request: text("a request's short form", outcome.request, 4096, faults),
-            response: text("a response's short form", outcome.response, 4096, faults),
+            receipt: text(("a receipt", "回执"), outcome.receipt, 4096, faults),
+            reason: text(("a reason", "原因"), outcome.reason, 1024, faults),
+            rule: text(("a rule", "规则"), outcome.rule, 128, faults),
+            request: text(
+                ("a request's short form", "请求摘要"),
+                outcome.request,
+                4096,
+                faults,
+            ),
+            response: text(
+                ("a response's short form", "应答摘要"),
+                outcome.response,
+                4096,
+                faults,
+            ),
         }
     }
 }
@@ -229,14 +279,24 @@ unsafe fn read(at: *const abi::Outcome, faults: &mut Vec<String>) -> Ended {
 pub(super) unsafe extern "C" fn keep(ctx: *mut c_void, journal: abi::Bytes) {
     let mut faults = Vec::new();
     // SAFETY: valid until we return.
-    let journal = unsafe { text("a journal", journal, abi::JOURNAL_MAX, &mut faults) };
+    let journal = unsafe {
+        text(
+            ("a journal", "断点记录"),
+            journal,
+            abi::JOURNAL_MAX,
+            &mut faults,
+        )
+    };
     let mut book = book();
     for fault in faults {
         book.fault(fault);
     }
     match book.attempts.get_mut(&ctx.addr()) {
         Some(attempt) if attempt.ended.is_empty() => attempt.kept.push(journal),
-        _ => book.fault("a journal was kept for an attempt that is not open"),
+        _ => book.fault(Fault::new(
+            "a journal was kept for an attempt that is not open",
+            "为未在进行的尝试保存了断点记录",
+        )),
     }
 }
 
@@ -251,16 +311,27 @@ pub(super) unsafe extern "C" fn log(
     // SAFETY: valid until we return.
     let (message, fields) = unsafe {
         (
-            text("a log message", message, LONGEST, &mut faults),
-            text("a log event's fields", fields, LONGEST, &mut faults),
+            text(("a log message", "日志消息"), message, LONGEST, &mut faults),
+            text(
+                ("a log event's fields", "日志字段"),
+                fields,
+                LONGEST,
+                &mut faults,
+            ),
         )
     };
     let is_object = serde_json::from_str::<serde_json::Map<_, _>>(&fields).is_ok();
     if !fields.trim().is_empty() && !is_object {
-        faults.push("a log event's fields are not a JSON object".to_owned());
+        faults.push(Fault::new(
+            "a log event's fields are not a JSON object",
+            "日志字段不是 JSON 对象",
+        ));
     }
     if !(abi::LOG_ERROR..=abi::LOG_DEBUG).contains(&level) {
-        faults.push(format!("there is no log level {level}"));
+        faults.push(Fault::new(
+            format!("there is no log level {level}"),
+            format!("没有编号为 {level} 的日志级别"),
+        ));
     }
     let mut book = book();
     for fault in faults {
@@ -277,11 +348,12 @@ pub(super) unsafe extern "C" fn log(
 
 /// What a host of ABI 1.0 does not have, and what no plugin of it may therefore call.
 pub(super) mod beyond {
-    use super::{abi, book, c_void};
+    use super::{Fault, abi, book, c_void};
 
     fn called(what: &str) {
-        book().fault(format!(
-            "`{what}` was used although the host's struct_size says that it is not there"
+        book().fault(Fault::new(
+            format!("`{what}` was used although the host's struct_size says that it is not there"),
+            format!("使用了 `{what}`，而宿主的 struct_size 表明没有它"),
         ));
     }
 

@@ -14,7 +14,8 @@ use std::time::Duration;
 use leadgate_plugin::abi;
 use leadgate_plugin::export::read_up_to;
 
-pub(crate) use self::book::{Ended, Logged};
+pub(crate) use self::book::wait;
+pub(crate) use self::book::{Ended, Fault, Logged};
 use self::book::{beyond, book, text};
 
 /// A descriptor, examined before anything else of it is used.
@@ -120,7 +121,14 @@ pub(crate) fn linked(name: &str) -> Result<Examined, String> {
 unsafe extern "C" fn take_text(ctx: *mut c_void, bytes: abi::Bytes) {
     let mut faults = Vec::new();
     // SAFETY: valid until we return.
-    let said = unsafe { text("what render gives", bytes, 1 << 20, &mut faults) };
+    let said = unsafe {
+        text(
+            ("what render gives", "render 的文字"),
+            bytes,
+            1 << 20,
+            &mut faults,
+        )
+    };
     // SAFETY: `ctx` is the list of the `render` that is running on this thread.
     unsafe { &mut *ctx.cast::<Vec<String>>() }.push(said);
     for fault in faults {
@@ -139,9 +147,14 @@ unsafe extern "C" fn problem(
     // SAFETY: `ctx` is the answer of the call that is running, and texts are valid.
     unsafe {
         let said = (
-            text("a problem's path", path, 512, &mut faults),
-            text("a problem's message", message, 2048, &mut faults),
-            text("a problem's help", help, 2048, &mut faults),
+            text(("a problem's path", "问题的路径"), path, 512, &mut faults),
+            text(
+                ("a problem's message", "问题的说明"),
+                message,
+                2048,
+                &mut faults,
+            ),
+            text(("a problem's help", "问题的建议"), help, 2048, &mut faults),
         );
         (*ctx.cast::<Answer>()).problems.push(said);
     }
@@ -159,7 +172,10 @@ unsafe extern "C" fn problem_at(
     help: abi::Bytes,
 ) {
     if start > end {
-        book().fault("a problem ends before it starts");
+        book().fault(Fault::new(
+            "a problem ends before it starts",
+            "问题的终点在起点之前",
+        ));
     }
     // SAFETY: as in `problem`.
     unsafe { problem(ctx, path, message, help) };
@@ -170,7 +186,7 @@ unsafe extern "C" fn take_health(ctx: *mut c_void, health: u32, why: abi::Bytes)
     let mut faults = Vec::new();
     // SAFETY: `ctx` is the list of the `health` that is running, and the text is valid.
     unsafe {
-        let why = text("a health's reason", why, 1024, &mut faults);
+        let why = text(("a health's reason", "状况的原因"), why, 1024, &mut faults);
         (*ctx.cast::<Vec<(u32, String)>>()).push((health, why));
     }
     for fault in faults {
@@ -195,12 +211,12 @@ fn lent(number: usize) -> *const abi::Delivery {
 unsafe extern "C" fn get_extension(_: *mut c_void, id: abi::Bytes) -> *const c_void {
     let mut faults = Vec::new();
     // SAFETY: valid until we return.
-    let id = unsafe { text("an extension's id", id, 128, &mut faults) };
+    let id = unsafe { text(("an extension's id", "扩展的 id"), id, 128, &mut faults) };
     for fault in faults {
         book().fault(fault);
     }
     if id == abi::LAUNCHER_ID {
-        std::ptr::from_ref(super::host::LAUNCHER).cast()
+        super::host::launcher()
     } else {
         std::ptr::null()
     }
@@ -236,7 +252,7 @@ fn config(sink: &str, settings: &str, tables: &str) -> abi::Config {
 }
 
 /// Contracts broken so far, each once.
-pub(crate) fn faults() -> Vec<String> {
+pub(crate) fn faults() -> Vec<Fault> {
     book().faults.clone()
 }
 
@@ -260,7 +276,14 @@ impl Examined {
     pub(crate) fn version(&self) -> String {
         let mut faults = Vec::new();
         // SAFETY: static bytes by the contract of the descriptor.
-        unsafe { text("version", self.plugin.version, 128, &mut faults) }
+        unsafe {
+            text(
+                ("version", "version"),
+                self.plugin.version,
+                128,
+                &mut faults,
+            )
+        }
     }
 
     /// Who made it, what it is for, and where more is said of it.
@@ -275,9 +298,14 @@ impl Examined {
         // SAFETY: static bytes by the contract of the descriptor.
         let about = unsafe {
             [
-                text("vendor", vendor, 256, &mut faults),
-                text("description", description, 1024, &mut faults),
-                text("url", url, 512, &mut faults),
+                text(("vendor", "vendor"), vendor, 256, &mut faults),
+                text(
+                    ("description", "description"),
+                    description,
+                    1024,
+                    &mut faults,
+                ),
+                text(("url", "url"), url, 512, &mut faults),
             ]
         };
         for fault in faults {
@@ -291,7 +319,14 @@ impl Examined {
         let mut faults = Vec::new();
         let schema = self.plugin.settings_schema;
         // SAFETY: static bytes by the contract of the descriptor.
-        unsafe { text("settings_schema", schema, 1 << 20, &mut faults) }
+        unsafe {
+            text(
+                ("settings_schema", "settings_schema"),
+                schema,
+                1 << 20,
+                &mut faults,
+            )
+        }
     }
 
     /// Whether it can check settings, and whether it can show what it sends.
@@ -412,12 +447,18 @@ impl Examined {
         answer.code = code;
         if code != abi::OK {
             if made != unset {
-                book().fault("create refused, and set a sink all the same");
+                book().fault(Fault::new(
+                    "create refused, and set a sink all the same",
+                    "create 拒绝，却仍然设置了目的地",
+                ));
             }
             return Err(answer);
         }
         if made == unset {
-            book().fault("create said that it is done, and set no sink");
+            book().fault(Fault::new(
+                "create said that it is done, and set no sink",
+                "create 表示成功，却没有设置目的地",
+            ));
             return Err(answer);
         }
         Ok(Instance {
@@ -561,11 +602,6 @@ impl Instance {
         // SAFETY: everything lives until `render` returns.
         let code = unsafe { render(self.at, loan.delivery(), take_text, ctx) };
         Some((code, said))
-    }
-
-    /// Waits until each of these attempts is completed; whether they were in time.
-    pub(crate) fn wait(&self, numbers: &[usize], patience: Duration) -> bool {
-        book::wait(numbers, patience)
     }
 
     /// Destroys the sink. All of its attempts must be done.

@@ -75,7 +75,8 @@ impl Sink for MyErpSink {
             Ok(()) => Outcome::delivered("written"),
             Err(error) => {
                 let fields = json!({ "error": error.kind().to_string() });
-                self.host.log(Level::Warn, "the file could not be written", &fields);
+                self.host
+                    .log(Level::Warn, "the file could not be written", &fields);
                 Outcome::retry(None, "the file could not be written").rule("file")
             }
         }
@@ -85,7 +86,10 @@ impl Sink for MyErpSink {
 impl MyErpSink {
     /// Adds a line, in one piece.
     fn add(&self, record: &Value) -> std::io::Result<()> {
-        let mut file = File::options().append(true).create(true).open(&self.parts.path)?;
+        let mut file = File::options()
+            .append(true)
+            .create(true)
+            .open(&self.parts.path)?;
         file.write_all(format!("{record}\n").as_bytes())?;
         file.sync_data()
     }
@@ -95,31 +99,56 @@ leadgate_plugin::export_sink!(leadgate_plugin_my_erp, MyErpSink);
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use leadgate_plugin::{OutcomeKind, Tables, testing};
+    use leadgate_plugin::OutcomeKind;
+    use leadgate_plugin::testing::{self, Recorder};
 
     use super::*;
 
-    fn sink(path: PathBuf, store_id: Option<i64>) -> Result<MyErpSink, Problems> {
-        let settings = Settings { path, store_id };
-        testing::create(&settings, Host::detached("erp", Tables::new()))
+    /// The outcomes of leads of many kinds, and what was written.
+    fn delivered(store_id: Option<i64>) -> (Vec<OutcomeKind>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leads.jsonl");
+        let settings = Settings {
+            path: path.clone(),
+            store_id,
+        };
+        let recorder = Recorder::new("erp");
+        let sink: MyErpSink = testing::create(&settings, recorder.host()).unwrap();
+        let deliver = |delivery| testing::deliver(&sink, &delivery).kind;
+        let outcomes = testing::deliveries().into_iter().map(deliver).collect();
+        assert!(!recorder.shows_a_person());
+        (outcomes, std::fs::read_to_string(path).unwrap_or_default())
     }
 
     #[test]
-    fn a_lead_becomes_a_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("leads.jsonl");
-        let sink = sink(path.clone(), None).unwrap();
-        //
-        let line = std::fs::read_to_string(path).unwrap();
-        assert!(line.contains("d1"), "{line}");
+    fn each_lead_becomes_a_line() {
+        let (outcomes, lines) = delivered(None);
+        assert_eq!(outcomes, [OutcomeKind::Delivered; 4]);
+        assert_eq!(lines.lines().count(), 4);
+        for line in lines.lines() {
+            let line: Value = leadgate_plugin::serde_json::from_str(line).unwrap();
+            assert_eq!(line["record_id"], 371009);
+        }
+    }
+
+    #[test]
+    fn leads_of_other_shops_are_refused() {
+        let (outcomes, lines) = delivered(Some(1));
+        assert_eq!(
+            (outcomes, lines.as_str()),
+            (vec![OutcomeKind::Rejected; 4], "")
+        );
     }
 
     #[test]
     fn a_folder_is_no_file() {
         let folder = tempfile::tempdir().unwrap();
-        let problems = sink(folder.path().to_owned(), None).err().unwrap();
-        assert!(problems.to_string().contains("/path"), "{problems}");
+        let settings = Settings {
+            path: folder.path().to_owned(),
+            store_id: None,
+        };
+        let problems = testing::check::<MyErpSink>(&settings, &Recorder::new("erp").host());
+        let paths: Vec<_> = problems.into_iter().map(|problem| problem.path).collect();
+        assert_eq!(paths, ["/path"]);
     }
 }
