@@ -22,8 +22,8 @@ mod hostile;
 mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
-mod languages;
 mod kit;
+mod languages;
 mod log;
 mod logins;
 mod memory;
