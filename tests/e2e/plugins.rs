@@ -6,10 +6,20 @@ use leadgate_tests::{Crm, Daemon, Setup, c_plugin, library, output, until};
 
 fn sink(name: &str, plugin: &str, path: &Path) -> String {
     format!(
-        "[plugins.{plugin}]\npath = \"{}\"\n[sinks.{name}]\nplugin = \"{plugin}\"\ntimeout = \"500ms\"\n\
+        "[plugins.{plugin}]\npath = \"{}\"\nsandbox = {{ write = [\"{}\"] }}\n[sinks.{name}]\nplugin = \"{plugin}\"\ntimeout = \"500ms\"\n\
          retry = {{ first = \"10ms\", max = \"20ms\", max_attempts = 3, max_age = \"1h\" }}\n\
          breaker = {{ failures = 0 }}\n",
-        path.display()
+        path.display(),
+        // The C sink writes into a folder of the test's there.
+        std::env::temp_dir().display()
+    )
+}
+
+/// What lets the plugin's processes write there, which they may nowhere else.
+fn may_write(plugin: &str, folder: &Path) -> String {
+    format!(
+        "[plugins.{plugin}.sandbox]\nwrite = [\"{}\"]\n",
+        folder.display()
     )
 }
 
@@ -63,7 +73,8 @@ fn a_plugin_in_c_delivers_through_the_header_alone() {
     let library = c_plugin("GOOD");
     let out = folder.path().join("out.jsonl");
     let rest = sink("erp", "c_sink", &library)
-        + &format!("[sinks.erp.settings]\npath = \"{}\"\n", out.display());
+        + &format!("[sinks.erp.settings]\npath = \"{}\"\n", out.display())
+        + &may_write("c_sink", folder.path());
     let daemon = Daemon::start(Setup {
         rest,
         ..Setup::default()
@@ -85,7 +96,8 @@ fn a_plugin_of_an_older_minor_is_loaded_and_delivers() {
     let library = c_plugin("OLDER");
     let out = folder.path().join("out.jsonl");
     let rest = sink("erp", "c_sink", &library)
-        + &format!("[sinks.erp.settings]\npath = \"{}\"\n", out.display());
+        + &format!("[sinks.erp.settings]\npath = \"{}\"\n", out.display())
+        + &may_write("c_sink", folder.path());
     let daemon = Daemon::start(Setup {
         rest,
         ..Setup::default()

@@ -34,7 +34,7 @@ struct Wish {
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Retried {
+struct BulkRetry {
     retried: u64,
     /// Not tried again.
     skipped: u64,
@@ -92,7 +92,7 @@ async fn run(
         return Err(Problem::new(Kind::CountChanged, detail));
     }
     let (began, since) = (admin.clock.now(), admin.clock.monotonic());
-    let mut done = Retried::default();
+    let mut done = BulkRetry::default();
     let mut cursor = None;
     while done.retried + done.skipped < confirmed
         && admin.clock.monotonic().saturating_sub(since) < LONGEST

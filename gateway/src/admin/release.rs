@@ -148,7 +148,7 @@ struct Plan {
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Released {
+struct BulkRelease {
     released: u64,
     /// Of those, what was known as a lead already.
     duplicates: u64,
@@ -245,7 +245,7 @@ async fn run(
         return Err(Problem::new(Kind::CountChanged, detail));
     }
     let since = admin.clock.monotonic();
-    let mut done = Released::default();
+    let mut done = BulkRelease::default();
     let mut left = confirmed;
     for page in ids.chunks(PAGE) {
         if admin.clock.monotonic().saturating_sub(since) >= LONGEST {
