@@ -378,7 +378,7 @@ fn a_new_project_is_refused_where_it_would_harm() {
 }
 
 #[test]
-fn the_list_says_where_a_plugin_runs_and_what_holds_it_there() {
+fn the_list_says_where_a_plugin_runs_and_how_its_process_goes() {
     let library = c_plugin("GOOD");
     let rest = format!(
         "[plugins.c-sink]\npath = \"{}\"\nsandbox = {{ write = [\"@FOLDER@\"] }}\n[sinks.lines]\nplugin = \"c-sink\"\n\
@@ -411,6 +411,10 @@ fn the_list_says_where_a_plugin_runs_and_what_holds_it_there() {
         parts.iter().any(|part| part["name"] == "no_new_privs"),
         "{found:#}"
     );
+    let process = &found["processes"][0];
+    assert_eq!(process["sink"], "lines", "{found:#}");
+    assert_eq!(process["restarts"], 0, "{found:#}");
+    assert!(process["pid"].as_u64().is_some(), "{found:#}");
     for lang in ["en", "zh"] {
         let output = run(&["plugin", "list", "--lang", lang, "--config", config]);
         let said = output_of(&output);
