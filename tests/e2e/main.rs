@@ -16,6 +16,8 @@ mod email;
 mod exec;
 mod faults;
 mod files;
+#[cfg(feature = "all-plugins")]
+mod first_party;
 mod first_steps;
 mod held;
 mod hostile;

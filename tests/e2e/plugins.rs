@@ -15,6 +15,14 @@ fn sink(name: &str, plugin: &str, path: &Path) -> String {
     )
 }
 
+/// What lets the plugin's processes write there, which they may nowhere else.
+fn may_write(plugin: &str, folder: &Path) -> String {
+    format!(
+        "[plugins.{plugin}.sandbox]\nwrite = [\"{}\"]\n",
+        folder.display()
+    )
+}
+
 #[test]
 fn a_panicking_plugin_costs_its_attempts_and_nothing_else() {
     let crm = Crm::start();
@@ -65,7 +73,8 @@ fn a_plugin_in_c_delivers_through_the_header_alone() {
     let library = c_plugin("GOOD");
     let out = folder.path().join("out.jsonl");
     let rest = sink("erp", "c_sink", &library)
-        + &format!("[sinks.erp.settings]\npath = \"{}\"\n", out.display());
+        + &format!("[sinks.erp.settings]\npath = \"{}\"\n", out.display())
+        + &may_write("c_sink", folder.path());
     let daemon = Daemon::start(Setup {
         rest,
         ..Setup::default()
@@ -87,7 +96,8 @@ fn a_plugin_of_an_older_minor_is_loaded_and_delivers() {
     let library = c_plugin("OLDER");
     let out = folder.path().join("out.jsonl");
     let rest = sink("erp", "c_sink", &library)
-        + &format!("[sinks.erp.settings]\npath = \"{}\"\n", out.display());
+        + &format!("[sinks.erp.settings]\npath = \"{}\"\n", out.display())
+        + &may_write("c_sink", folder.path());
     let daemon = Daemon::start(Setup {
         rest,
         ..Setup::default()

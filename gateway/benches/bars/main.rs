@@ -13,6 +13,7 @@ mod delivery;
 mod half_load;
 mod leads;
 mod load;
+mod plugin;
 mod server;
 mod sink;
 mod store;
@@ -40,6 +41,10 @@ impl Scale {
 
 fn main() -> anyhow::Result<()> {
     let part = std::env::args().skip(1).find(|part| part != "--bench");
+    if part.as_deref() == Some("plugin-host") {
+        // Started by this program itself, as the gateway starts itself.
+        return Ok(leadgate::plugin::host(std::env::args_os().skip(2))?);
+    }
     if part.as_deref() == Some("--baseline") {
         return baseline::serve();
     }
@@ -52,6 +57,7 @@ fn main() -> anyhow::Result<()> {
             charset::run()?;
             let rate = accept::run(scale)?;
             store::run(scale)?;
+            plugin::run(scale)?;
             half_load::run(scale, rate)?;
             delivery::run(scale, rate)
         }
@@ -60,10 +66,11 @@ fn main() -> anyhow::Result<()> {
         Some("store") => store::run(scale),
         Some("half-load") => half_load::run(scale, accept::rate(scale)?),
         Some("delivery") => delivery::run(scale, accept::rate(scale)?),
+        Some("plugin") => plugin::run(scale),
         Some("backlog") => backlog::run(scale),
         Some(other) => {
             anyhow::bail!(
-                "no part {other:?}: charset, accept, store, half-load, delivery or backlog"
+                "no part {other:?}: charset, accept, store, plugin, half-load, delivery or backlog"
             )
         }
     }

@@ -12,6 +12,7 @@ mod holds;
 mod leads;
 mod orphans;
 mod params;
+mod plugins;
 mod privacy;
 mod problem;
 mod quarantine;
@@ -80,6 +81,10 @@ pub struct Admin {
     pub loaded_at: Millis,
     /// Sinks that were at work when the last process ended without stopping.
     pub crashes: BTreeMap<String, Crash>,
+    /// All plugins, as they were when the configuration was read.
+    pub plugins: Vec<crate::plugin::Listed>,
+    /// The processes of sinks.
+    pub children: crate::plugin::Children,
     /// All metrics.
     pub metrics: Metrics,
     /// What time it is.
@@ -146,6 +151,7 @@ fn resources() -> Vec<At> {
         at("/leads/search").post(leads::search),
         at("/leads/{id}").get(leads::show),
         at("/leads/{id}/raw").get(leads::raw),
+        at("/plugins").get(plugins::list),
         at("/sinks").get(sinks::list),
         at("/sinks/{name}/pause").post(sinks::pause),
         at("/sinks/{name}/resume").post(sinks::resume),

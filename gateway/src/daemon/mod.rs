@@ -168,6 +168,8 @@ impl Daemon {
                 pushed_at: pushed_at(Arc::clone(&ingress)),
                 revision: config.revision.clone(),
                 loaded_at: clock.now(),
+                plugins: plugins.iter().map(|(_, plugin)| plugin.listed()).collect(),
+                children: children.clone(),
                 metrics: metrics.clone(),
                 crashes,
                 clock: Arc::clone(clock),

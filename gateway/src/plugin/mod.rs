@@ -29,7 +29,7 @@ pub use leadgate_plugin::{Health, Outcome, OutcomeKind};
 
 pub(crate) use self::loader::examiner;
 pub use self::own::Own;
-pub use self::place::{Plugin, Sink};
+pub use self::place::{Listed, Plugin, Sink};
 pub use self::process::{Children, Status};
 use crate::config::{self, Catalogue, Isolation, Problem, Tables};
 
@@ -286,6 +286,10 @@ impl Plugins {
             }
             (Err(error), _) => return Err(error),
         };
+        is_schema(added.schema()).map_err(|why| LoadError::Unfit {
+            name: name.to_owned(),
+            why,
+        })?;
         self.by_name.insert(name.to_owned(), added);
         Ok(())
     }
@@ -344,6 +348,15 @@ impl Catalogue for Plugins {
     fn load(&mut self, name: &str, plugin: &config::Plugin) -> Result<(), String> {
         self.add(name, plugin).map_err(|error| error.to_string())
     }
+}
+
+/// Says what keeps this from being a JSON Schema of settings.
+fn is_schema(schema: &Value) -> Result<(), String> {
+    if !schema.is_object() {
+        return Err("its settings schema is not a JSON object".to_owned());
+    }
+    jsonschema::meta::validate(schema)
+        .map_err(|error| format!("its settings schema is no JSON Schema: {}", error.masked()))
 }
 
 /// Whether a schema of settings has a `preset` that may be `name`.

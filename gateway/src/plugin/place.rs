@@ -257,3 +257,43 @@ impl Sink {
         }
     }
 }
+
+/// What is known of a plugin without it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+    /// The ABI it was built for.
+    pub abi: String,
+    /// Who made it.
+    pub vendor: String,
+    /// What it is for.
+    pub description: String,
+    /// Where more is said of it.
+    pub url: String,
+    /// The library's file.
+    pub path: Option<PathBuf>,
+    /// Where its code runs.
+    pub isolation: &'static str,
+    /// Which parts of the sandbox held when it was described.
+    pub sandbox: Option<SandboxReport>,
+}
+
+impl Plugin {
+    /// What is known of it.
+    pub fn listed(&self) -> Listed {
+        Listed {
+            name: self.name().to_owned(),
+            version: self.version().to_owned(),
+            abi: self.abi(),
+            vendor: self.vendor().to_owned(),
+            description: self.description().to_owned(),
+            url: self.url().to_owned(),
+            path: self.path(),
+            isolation: self.isolation().as_str(),
+            sandbox: self.sandbox().cloned(),
+        }
+    }
+}

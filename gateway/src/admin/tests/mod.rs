@@ -78,6 +78,12 @@ fn desk_with(min_free: u64) -> Desk {
             revision: None,
             loaded_at: 0,
             crashes: BTreeMap::new(),
+            plugins: crate::plugin::Plugins::builtin()
+                .expect("they fit")
+                .iter()
+                .map(|(_, plugin)| plugin.listed())
+                .collect(),
+            children: crate::plugin::Children::default(),
             metrics,
             clock,
             token: Some(Secret::new("token".to_owned())),

@@ -232,21 +232,22 @@ fn sandboxed(report: &SandboxReport, lang: Lang) -> String {
         let names: Vec<_> = parts.map(|part| part.name.as_str()).collect();
         names.join(", ")
     };
-    let mut text = match named(State::On) {
+    let holds = match named(State::On) {
         on if on.is_empty() => lang.pick("no sandbox", "没有沙箱").to_owned(),
         on => match lang {
             Lang::En => format!("sandbox: {on}"),
             Lang::ZhCn => format!("沙箱：{on}"),
         },
     };
-    for part in report.missing() {
+    let missing = report.missing().map(|part| {
         let (name, why) = (&part.name, &part.note);
-        text.push_str(&match lang {
-            Lang::En => format!("; without {name} ({why})"),
-            Lang::ZhCn => format!("；没有 {name}（{why}）"),
-        });
-    }
-    text
+        match lang {
+            Lang::En => format!("without {name} ({why})"),
+            Lang::ZhCn => format!("没有 {name}（{why}）"),
+        }
+    });
+    let all: Vec<String> = std::iter::once(holds).chain(missing).collect();
+    all.join(lang.pick("; ", "；"))
 }
 
 /// How the process of a sink goes.
@@ -261,24 +262,20 @@ fn lives(process: &Value, lang: Lang) -> String {
         (_, "failed") => "失败，将重新启动",
         _ => state,
     };
-    let mut told = match lang {
+    let mut told = vec![match lang {
         Lang::En => format!("{sink}: {shown}, {restarts} restarts"),
         Lang::ZhCn => format!("{sink}：{shown}，重启 {restarts} 次"),
-    };
-    if let Some(pid) = process["pid"].as_u64() {
-        told.push_str(&match lang {
-            Lang::En => format!(", process {pid}"),
-            Lang::ZhCn => format!("，进程 {pid}"),
-        });
-    }
-    if !text("fate").is_empty() {
-        let fate = text("fate");
-        told.push_str(&match lang {
-            Lang::En => format!(", last: {fate}"),
-            Lang::ZhCn => format!("，最近一次：{fate}"),
-        });
-    }
-    told
+    }];
+    told.extend(process["pid"].as_u64().map(|pid| match lang {
+        Lang::En => format!("process {pid}"),
+        Lang::ZhCn => format!("进程 {pid}"),
+    }));
+    let fate = text("fate");
+    told.extend((!fate.is_empty()).then(|| match lang {
+        Lang::En => format!("last: {fate}"),
+        Lang::ZhCn => format!("最近一次：{fate}"),
+    }));
+    told.join(lang.pick(", ", "，"))
 }
 
 /// A line for each, and indented below what a library is made of.

@@ -143,7 +143,11 @@ impl Keeper {
         while !self.closing.load(Ordering::Acquire) {
             let made = match next.take() {
                 Some(made) => made,
-                None => self.make_aside().await,
+                None => tokio::select! {
+                    made = self.make_aside() => made,
+                    // Whatever is being made then ends with this process, at the latest.
+                    () = self.closed() => break,
+                },
             };
             let began = Instant::now();
             let fault = match made {

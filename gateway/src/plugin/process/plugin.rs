@@ -131,7 +131,7 @@ impl Plugin {
             )
         });
         match asked {
-            Ok(Ok(told)) => told.into_iter().map(Problem::from).collect(),
+            Ok(Ok(told)) => self.hinted(told.into_iter().map(Problem::from).collect()),
             Ok(Err(broken)) => vec![problem(&Fault::Contract(broken))],
             Err(fault) => vec![problem(&fault)],
         }
@@ -142,9 +142,25 @@ impl Plugin {
         let keeper = self.keeper(sink, None);
         match keeper.make() {
             Ok(link) => Ok(Sink::new(keeper, self.children.clone(), Ok(link))),
-            Err(NotMade::Problems(problems)) => Err(problems),
+            Err(NotMade::Problems(problems)) => Err(self.hinted(problems)),
             Err(NotMade::Fault(fault)) => Err(vec![problem(&fault)]),
         }
+    }
+
+    /// A plugin that finds a file it must not see can only say that it cannot be opened.
+    fn hinted(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
+        if self.spec.sandbox.files {
+            for one in problems.iter_mut().filter(|one| one.help.is_empty()) {
+                let name = self.name();
+                one.help = format!(
+                    "the plugin's process reaches no files but those in [plugins.{name}.sandbox]: read = [\"…\"], write = [\"…\"]"
+                );
+                one.chinese.help = format!(
+                    "插件进程只能访问 [plugins.{name}.sandbox] 中列出的文件：read = [\"…\"]，write = [\"…\"]"
+                );
+            }
+        }
+        problems
     }
 
     /// Makes a sink that is kept from the start. That its process fails is no reason not to: it
@@ -159,7 +175,7 @@ impl Plugin {
             Ok(link) => Ok(link),
             Err(NotMade::Fault(fault)) if !fault.is_refusal() => Err(fault),
             Err(NotMade::Fault(fault)) => return Err(vec![problem(&fault)]),
-            Err(NotMade::Problems(problems)) => return Err(problems),
+            Err(NotMade::Problems(problems)) => return Err(self.hinted(problems)),
         };
         Ok(Sink::new(keeper, self.children.clone(), made))
     }
