@@ -12,6 +12,7 @@ use serde_json::Value;
 
 /// A lead revision for a sink.
 #[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct Event {
     /// What happened.
     pub event: EventKind,

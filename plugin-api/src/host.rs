@@ -15,6 +15,7 @@ pub type Tables = BTreeMap<String, BTreeMap<String, String>>;
 
 /// How important a log event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Level {
     /// A person must act.
     Error,

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 /// One problem.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// JSON pointer into the settings, e.g. `/headers/x-shop`; empty for the whole.
     pub path: String,
