@@ -1,7 +1,9 @@
 //! The plugin ABI, version 1: the C structs that cross between host and plugin.
 //!
 //! This file and `include/leadgate_plugin.h` say the same thing in two languages; a
-//! test compiles the header and compares sizes and offsets. Fields are only ever
+//! test compiles the header and compares sizes and offsets, and `abi.md` says what may
+//! change. The header says of each function, in one form, its threads, how often and in
+//! which order it is called, whether it blocks, and who owns what. Fields are only ever
 //! appended within a major version, and every struct that may grow starts with (or
 //! contains) its own size, so that either side can tell what the other one knows.
 //!

@@ -107,7 +107,7 @@ fn escaped(text: &str) -> Option<String> {
     Some(escaped)
 }
 
-/// Takes out runs of digits, also grouped ones such as `135-6765 8911`. Dates and UUIDs stay.
+/// Takes out runs of digits, also grouped ones such as `135-6765 8911`. Dates, times and UUIDs stay.
 pub fn without_numbers(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut run = String::new();
@@ -144,10 +144,14 @@ fn end(run: &mut String, kept: &mut String) {
     run.clear();
 }
 
-/// How many bytes at the front of `text` are a UUID or a date, which say nothing of a person.
+/// How many bytes at the front of `text` are a UUID, a date or a time, which say nothing of a person.
 fn stays(text: &str) -> usize {
     // `x` is a hexadecimal digit, `d` a decimal one.
-    const SHAPES: [&str; 2] = ["xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", "20dd-dd-dd"];
+    const SHAPES: [&str; 3] = [
+        "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+        "20dd-dd-dd",
+        "dd:dd:dd",
+    ];
     let bytes = text.as_bytes();
     let fits = |shape: &&&str| {
         let alike = |(shape, byte): (u8, &u8)| match shape {

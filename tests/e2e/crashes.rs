@@ -43,7 +43,7 @@ fn a_library_that_ends_the_daemon_is_named_and_the_second_time_it_starts_paused(
     daemon.restart();
     let log = daemon.log();
     assert_eq!(
-        log.matches("leadgate ended without stopping while this sink was at work")
+        log.matches("while this sink was at work\",\"sink\":\"erp\"")
             .count(),
         2,
         "{log}"

@@ -69,7 +69,13 @@ fn rust_of_another_toolchain_delivers_the_sample_lead() {
         counted("not run: there is no other toolchain (`rustup toolchain list`)");
         return;
     };
-    let sinks = library("rust", "another_profile", &another_profile(Some(&toolchain)));
+    let sinks = library(
+        "rust",
+        "another_profile",
+        &another_profile(Some(&toolchain)),
+    );
     delivered(&sinks, &["rust"]);
-    counted(format!("Rust of the toolchain {toolchain} delivered the sample lead"));
+    counted(format!(
+        "Rust of the toolchain {toolchain} delivered the sample lead"
+    ));
 }

@@ -16,14 +16,16 @@ mod email;
 mod exec;
 mod faults;
 mod files;
+#[cfg(feature = "all-plugins")]
+mod first_party;
 mod first_steps;
 mod held;
 mod hostile;
 mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
-mod languages;
 mod kit;
+mod languages;
 mod log;
 mod logins;
 mod memory;

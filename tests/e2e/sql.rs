@@ -429,6 +429,12 @@ fn what_takes_too_long_is_cancelled_and_leaves_no_doubt(kind: Kind) {
 /// What waits while a statement runs goes together in one transaction, and what of it is refused
 /// costs nothing but itself.
 fn what_waits_goes_in_one_transaction_and_a_bad_row_harms_no_other(kind: Kind) {
+    for isolation in ["in-process", "process"] {
+        waits_together(kind, isolation);
+    }
+}
+
+fn waits_together(kind: Kind, isolation: &str) {
     let database = Database::start(kind);
     database.sql(&format!(
         "create table {} (record_id bigint primary key, name varchar(20) not null, tx bigint)",
@@ -442,7 +448,8 @@ fn what_waits_goes_in_one_transaction_and_a_bad_row_harms_no_other(kind: Kind) {
     let values = "id = \"{{ record_id }}\"\nname = \"{{ name }}\"\n";
     let config = sink("db", &database.url(), &statement, values, "");
     let config = config.replace("timeout = \"3s\"", "timeout = \"60s\"\nconcurrency = 16");
-    let daemon = daemon(config);
+    let plugin = format!("[plugins.sql]\nisolation = \"{isolation}\"\n");
+    let daemon = daemon(plugin + &config);
     let in_flight = |count| {
         until("they are under way", || {
             daemon.stat("/sinks/db/in_flight") == count

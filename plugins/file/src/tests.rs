@@ -91,6 +91,49 @@ async fn a_template_makes_the_line_and_what_it_cannot_make_is_a_dead_letter() {
 }
 
 #[test]
+fn whatever_a_lead_says_it_is_one_line_or_one_row() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("leads");
+    let columns = serde_json::json!([
+        {"name": "name", "value": "{{ name | default('') }}"},
+        {"name": "remark", "value": "{{ remark | default('') }}"},
+    ]);
+    for more in [
+        serde_json::json!({"format": "jsonl"}),
+        serde_json::json!({"format": "csv", "columns": columns}),
+    ] {
+        let mut given = more.clone();
+        given["path"] =
+            serde_json::json!(path.with_extension(more["format"].as_str().expect("a word")));
+        let settings: Settings = serde_json::from_value(given).expect("settings");
+        let recorder = testing::Recorder::new("log");
+        let sink: FileSink = testing::create(&settings, recorder.host()).expect("valid");
+        for delivery in testing::deliveries() {
+            let outcome = testing::deliver(&sink, &delivery);
+            assert_eq!(outcome.rule, "synced", "{outcome:?}");
+            assert!(!testing::shows_a_person(&format!("{outcome:?}")));
+        }
+        let text = std::fs::read_to_string(&settings.path).expect("written");
+        let wanted = if more["format"] == "csv" {
+            // Its line break is inside of quotes, and so is its formula made text.
+            assert!(text.contains("\"'=1+1\"\"'`;'--"), "{text}");
+            5
+        } else {
+            assert!(
+                text.lines()
+                    .all(|line| serde_json::from_str::<leadgate_plugin::Event>(line).is_ok())
+            );
+            4
+        };
+        let lines = text
+            .split_terminator('\n')
+            .filter(|line| !line.starts_with("X-Injected"));
+        assert_eq!(lines.count(), wanted, "{text}");
+        assert!(!recorder.shows_a_person());
+    }
+}
+
+#[test]
 fn a_missing_folder_is_a_problem_of_the_path() {
     let problems =
         testing::check::<FileSink>(&settings("/nowhere/at/all/leads.jsonl".into()), &host());

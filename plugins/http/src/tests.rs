@@ -16,7 +16,7 @@ mod tls;
 mod unread;
 
 use leadgate_plugin::template::Scope;
-use leadgate_plugin::{OutcomeKind, Secret, Tables};
+use leadgate_plugin::{OutcomeKind, Secret, Tables, testing};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -96,6 +96,23 @@ async fn outcome(answer: &'static str) -> Outcome {
         .await;
     served.await.expect("served");
     outcome
+}
+
+#[tokio::test]
+async fn whatever_a_lead_says_it_is_sent_as_it_came_and_stays_out_of_the_outcome() {
+    for delivery in testing::deliveries() {
+        let (url, served) = server("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n").await;
+        let outcome = sink(settings(&url))
+            .expect("valid")
+            .deliver(&delivery)
+            .await;
+        let request = served.await.expect("served");
+        let (head, body) = request.split_once("\r\n\r\n").expect("a body");
+        assert_eq!(body.as_bytes(), delivery.event_bytes());
+        assert!(!head.to_lowercase().contains("x-injected"), "{head}");
+        assert_eq!(outcome.kind, OutcomeKind::Retry, "{outcome:?}");
+        assert!(!testing::shows_a_person(&format!("{outcome:?}")));
+    }
 }
 
 #[tokio::test]

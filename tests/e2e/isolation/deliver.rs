@@ -70,3 +70,64 @@ faults! {
     an_exit_at_once: "exits_at_once", "exited", ["exited with 3"];
     texts_that_are_nowhere: "returns_wild_pointers", "crashed", ["SIGSEGV"];
 }
+
+/// Nobody waits longer than the sink's `timeout`; a while later the child is ended.
+#[test]
+fn no_end() {
+    costs_its_attempts("hangs_in_deliver", "hung", &["did not"], SHORT);
+}
+
+/// The same of a child that is idle: what it has been given is never given back.
+#[test]
+fn no_completion() {
+    costs_its_attempts("never_completes", "hung", &["did not"], SHORT);
+}
+
+const SHORT: Scene<'static> = Scene {
+    plugin: "",
+    sink: "timeout = \"500ms\"",
+    settings: "",
+    environment: &[],
+};
+
+/// What is wrong with single outcomes ends no child: a kind of garbage in each of six attempts, a
+/// completion that comes twice, too late, or when the sink goes.
+#[test]
+fn outcomes_that_are_none_cost_an_attempt_and_no_child() {
+    for (plugin, settings) in [
+        ("returns_garbage", "faulty_attempts = 6"),
+        ("completes_twice", ""),
+        ("completes_late", ""),
+        ("completes_after_destroy", ""),
+    ] {
+        let scene = Scene { settings, ..SHORT };
+        let mut stage = Stage::set(plugin, scene);
+        stage.give(3);
+        stage.others_have_all();
+        stage.all_are_delivered();
+        assert!(stage.faults().is_empty(), "{plugin}: {:?}", stage.faults());
+        stage.nothing_personal_is_shown();
+        assert_eq!(stage.daemon.terminate(), Some(0), "{plugin}");
+        let told = stage.daemon.events().into_iter().filter(|event| {
+            event["level"] == "ERROR"
+                && event["message"]
+                    .to_string()
+                    .contains("completed an attempt")
+        });
+        let told = told.count();
+        // One that comes when the sink goes may find nobody who could tell it.
+        let expected = match plugin {
+            "completes_twice" => told > 0,
+            "completes_after_destroy" => true,
+            _ => told == 0,
+        };
+        assert!(
+            expected,
+            "{plugin}: {told} were told:\n{}",
+            stage.daemon.log()
+        );
+        counted(format!(
+            "{plugin}: 3 leads delivered, {told} completions dropped, no child lost"
+        ));
+    }
+}

@@ -142,9 +142,9 @@ impl Stage {
     /// The events of the log that name the fault.
     fn told(&self) -> Vec<Value> {
         let events = self.daemon.events();
-        let told = events.into_iter().filter(|event| {
-            event["plugin"] == self.plugin && event["fate"].is_string()
-        });
+        let told = events
+            .into_iter()
+            .filter(|event| event["plugin"] == self.plugin && event["fate"].is_string());
         told.collect()
     }
 

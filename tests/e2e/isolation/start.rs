@@ -82,9 +82,7 @@ fn starts_all_the_same(plugin: &'static str, words: &[&str]) {
     });
     let told = || {
         let events = stage.daemon.events().into_iter().filter(|event| {
-            event["level"] != "INFO"
-                && event["plugin"] == plugin
-                && names(&event.to_string())
+            event["level"] != "INFO" && event["plugin"] == plugin && names(&event.to_string())
         });
         events.count()
     };
@@ -129,8 +127,14 @@ faults! {
 fn a_schema_that_is_none_is_named() {
     for (plugin, words) in [
         ("schema_not_json", "its settings schema is not JSON"),
-        ("schema_not_an_object", "the schema of these settings is broken"),
-        ("schema_not_a_schema", "the schema of these settings is broken"),
+        (
+            "schema_not_an_object",
+            "the schema of these settings is broken",
+        ),
+        (
+            "schema_not_a_schema",
+            "the schema of these settings is broken",
+        ),
         ("schema_too_large", "its settings schema"),
     ] {
         let (code, said) = checked(plugin, Scene::default());

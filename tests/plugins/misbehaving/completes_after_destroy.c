@@ -1,4 +1,4 @@
-/* Says how each attempt ended, and says it again after the sink is gone. */
+/* Says how each attempt ended, and says it again while the sink goes and after it is gone. */
 #include "plugin.h"
 
 #include <pthread.h>
@@ -24,6 +24,9 @@ static void *late(void *nothing) {
 
 static void destroy(void *sink) {
     pthread_t thread;
+    if (last_done != NULL) {
+        taken(last_done, last_ctx, "late");
+    }
     if (last_done != NULL && pthread_create(&thread, NULL, late, NULL) == 0) {
         pthread_detach(thread);
     }

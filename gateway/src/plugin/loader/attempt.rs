@@ -59,7 +59,7 @@ impl Sink {
         }
     }
 
-    /// Starts an attempt on this thread, under a number that no other attempt of this process
+    /// Starts an attempt on this thread, or has it wait for the next batch, under a number that no other attempt of this process
     /// has; `done` is told how it ended, once. For a process that has no sink but this one.
     pub(in crate::plugin) fn begin(
         &self,
@@ -73,14 +73,29 @@ impl Sink {
             number,
             gate: Arc::default(),
         };
-        let done = Done::Told(Box::new(done));
+        let Some(conductor) = &self.instance.conductor else {
+            let done = Done::Told(Box::new(done));
+            CALLS.open(number, Open { lent, done });
+            start.run(&self.instance);
+            return;
+        };
+        let told = Arc::clone(conductor);
+        let done = Done::Told(Box::new(move |outcome| {
+            done(outcome);
+            told.ended(number);
+        }));
         CALLS.open(number, Open { lent, done });
-        start.run(&self.instance);
+        conductor.conduct(start, &self.instance);
     }
 
     /// Tells the plugin that nobody waits for that attempt any more. At most once for each.
     pub(in crate::plugin) fn cancel(&self, number: u64) {
-        if let Some(cancel) = self.instance.functions.more.cancel {
+        let conductor = self.instance.conductor.as_ref();
+        if conductor.is_some_and(|conductor| conductor.withdraw(number)) {
+            if let Some(call) = CALLS.close(number) {
+                let _ = call.done.send(Own::Unstarted.outcome());
+            }
+        } else if let Some(cancel) = self.instance.functions.more.cancel {
             // SAFETY: the sink lives, and the plugin takes a number it does not know.
             unsafe { cancel(self.instance.at, ctx_of(number)) };
         }
@@ -249,6 +264,10 @@ impl Start {
     /// Whether somebody waits for it still. Then it must be run.
     pub(super) fn pass(&self) -> bool {
         self.gate.pass()
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     fn run(self, instance: &Instance) {

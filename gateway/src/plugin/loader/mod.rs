@@ -9,6 +9,7 @@
 
 mod attempt;
 mod batch;
+mod conductor;
 mod create;
 mod descriptor;
 pub(crate) mod examiner;

@@ -11,6 +11,7 @@ use leadgate_plugin::{Health, Secret, abi};
 use super::super::mask::Masks;
 use super::super::{Call, Connected, Step};
 use super::batch::Collector;
+use super::conductor::Conductor;
 use super::create::unexplained;
 use super::descriptor::Functions;
 use super::extension;
@@ -36,6 +37,8 @@ pub(super) struct Instance {
     pub(super) blocking: bool,
     /// Of a plugin that takes batches.
     pub(super) collector: Option<Collector>,
+    /// The same, where attempts are begun on threads that may block.
+    pub(super) conductor: Option<Arc<Conductor>>,
     /// Held while it is asked how it is.
     asked: Arc<tokio::sync::Mutex<()>>,
     /// Attempts that timed out and that the plugin has not completed since.
@@ -55,6 +58,10 @@ impl Instance {
             functions,
             blocking,
             collector: functions.more.batch.map(|batch| Collector::new(batch.max)),
+            conductor: functions
+                .more
+                .batch
+                .map(|batch| Arc::new(Conductor::new(batch.max))),
             asked: Arc::default(),
             abandoned: AtomicIsize::new(0),
         }

@@ -40,7 +40,11 @@ impl Sink for Ledger {
             Ok(event) => event,
             Err(problem) => return Outcome::rejected(problem.to_string()),
         };
-        let line = format!("{} {}\n", event.id, String::from_utf8_lossy(delivery.event_bytes()));
+        let line = format!(
+            "{} {}\n",
+            event.id,
+            String::from_utf8_lossy(delivery.event_bytes())
+        );
         if let Err(error) = ledger.0.write_all(line.as_bytes()) {
             return Outcome::retry(None, error.to_string());
         }

@@ -197,7 +197,7 @@ pub(super) fn outcomes(subject: &mut Subject<'_>) -> Result<(), Told> {
         .step("delivering a second attempt", "投递第二次尝试");
     let mut again = given(subject, person::event());
     again.attempt = 2;
-    again.journal = "what an older version of this plugin kept".to_owned();
+    "what an older version of this plugin kept".clone_into(&mut again.journal);
     let patience = subject.timeout() + GRACE;
     let (numbers, _) = start(&[instance], vec![again], patience);
     if !examiner::wait(&numbers, patience) || numbers.is_empty() {

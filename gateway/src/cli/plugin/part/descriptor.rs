@@ -28,7 +28,7 @@ pub(super) fn descriptor(subject: &mut Subject<'_>) -> Result<(), Told> {
     let examined = subject.open()?;
     let (version, about) = (examined.version(), examined.about());
     let abi = format!("{}.{}", abi::ABI_MAJOR, examined.minor());
-    let teller = &mut subject.teller;
+    let teller = &mut *subject.teller;
     if version.trim().is_empty() {
         teller.fault("it has no version", "没有版本号");
     }
@@ -81,7 +81,7 @@ pub(super) fn scan(subject: &mut Subject<'_>) -> Result<(), Told> {
 
 pub(super) fn schema(subject: &mut Subject<'_>) -> Result<(), Told> {
     let examined = subject.open()?;
-    let teller = &mut subject.teller;
+    let teller = &mut *subject.teller;
     teller.step("reading the schema", "读取 schema");
     let schema: Value = match serde_json::from_str(&examined.schema()) {
         Ok(schema) => schema,
@@ -160,7 +160,7 @@ fn refuses_unknown(error: &jsonschema::ValidationError<'_>) -> bool {
 
 pub(super) fn extensions(subject: &mut Subject<'_>) -> Result<(), Told> {
     let examined = subject.open()?;
-    let teller = &mut subject.teller;
+    let teller = &mut *subject.teller;
     teller.step("asking for extensions", "询问扩展");
     let mut unknown = vec![
         "leadgate.no-such-extension/1".to_owned(),

@@ -153,7 +153,7 @@ fn faults(
     answer: &Answer,
     settings: &Value,
 ) {
-    let teller = &mut subject.teller;
+    let teller = &mut *subject.teller;
     match answer.code {
         abi::OK => return,
         abi::FAILED => {}

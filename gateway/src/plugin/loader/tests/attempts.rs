@@ -85,7 +85,7 @@ unsafe extern "C" fn health(_: *mut c_void, say: abi::HealthFn, ctx: *mut c_void
             ctx,
             abi::HEALTH_DEGRADED,
             abi::Bytes::borrow(b"look at hunter22"),
-        )
+        );
     };
 }
 
@@ -298,4 +298,59 @@ async fn health_is_what_the_plugin_says_without_secrets_and_silence_is_a_failure
     assert_eq!(said, Some(Health::Degraded("look at ***".to_owned())));
     let silent = says(Some(silence)).health().await;
     assert!(matches!(silent, Some(Health::Failed(_))), "{silent:?}");
+}
+
+#[test]
+fn where_there_is_no_runtime_what_waits_goes_together_too_and_can_be_withdrawn() {
+    let (sink, fake) = sink(batches(8));
+    let (tell, told) = std::sync::mpsc::channel();
+    // Numbers beyond those of the other tests.
+    let first = 1 << 40;
+    let begin = |at: u64, id: &str| {
+        let tell = tell.clone();
+        let done = move |outcome: Outcome| tell.send((at, outcome)).expect("waits");
+        sink.begin(first + at, call(id, LONG), done);
+    };
+    let ends = std::time::Instant::now() + Duration::from_secs(60);
+    let until = |is: &dyn Fn() -> bool| {
+        while !is() {
+            assert!(std::time::Instant::now() < ends);
+            std::thread::yield_now();
+        }
+    };
+    std::thread::scope(|scope| {
+        // This thread conducts until nothing waits.
+        let conducts = scope.spawn(|| begin(0, "a"));
+        until(&|| fake.calls().len() == 1);
+        for (at, id) in [(1, "b"), (2, "c"), (3, "d")] {
+            begin(at, id);
+        }
+        assert_eq!(fake.calls(), [["a"]], "the others wait");
+        sink.cancel(first + 2);
+        let (at, outcome) = told.recv().expect("told");
+        assert_eq!((at, outcome.rule.as_str()), (2, Own::Unstarted.rule()));
+        fake.done("a");
+        until(&|| fake.calls().len() == 2);
+        assert_eq!(fake.calls()[1], ["b", "d"]);
+        sink.cancel(first + 3);
+        let cancelled = fake.cancelled.lock().expect("not poisoned").clone();
+        assert_eq!(
+            cancelled.len(),
+            1,
+            "one that is under way is the plugin's to end"
+        );
+        fake.done("d");
+        assert!(!conducts.is_finished(), "b is under way");
+        fake.done("b");
+        conducts.join().expect("ends");
+    });
+    let ended: Vec<_> = told
+        .try_iter()
+        .map(|(at, outcome)| (at, outcome.receipt))
+        .collect();
+    let ended: Vec<_> = ended
+        .iter()
+        .map(|(at, receipt)| (*at, receipt.as_str()))
+        .collect();
+    assert_eq!(ended, [(0, "a"), (3, "d"), (1, "b")]);
 }

@@ -170,6 +170,9 @@ static const lg_plugin PLUGIN = {
     .create = create,
     .deliver = deliver,
     .destroy = destroy,
+    /* What `leadgate plugin list` shows: who made it and what it is for. */
+    .vendor = TEXT("Me"),
+    .description = TEXT("Hands leads to my ERP"),
 };
 
 __attribute__((visibility("default"))) const lg_plugin *leadgate_plugin_my_erp(void);
