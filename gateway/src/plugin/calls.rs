@@ -29,13 +29,13 @@ pub(super) enum Done {
 }
 
 impl Done {
-    /// Tells it; gives the outcome back if nobody waits any more.
-    pub(super) fn send(self, outcome: Outcome) -> Result<(), Outcome> {
+    /// Tells it, and whether anybody waited still.
+    pub(super) fn send(self, outcome: Outcome) -> bool {
         match self {
-            Self::Waits(waiting) => waiting.send(outcome),
+            Self::Waits(waiting) => waiting.send(outcome).is_ok(),
             Self::Told(tell) => {
                 tell(outcome);
-                Ok(())
+                true
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::config::{Isolation, Problem};
 pub struct Plugin(Place);
 
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "there are few of them")]
 enum Place {
     Here {
         plugin: loader::Plugin,

@@ -329,7 +329,7 @@ unsafe extern "C" fn done(ctx: *mut c_void, outcome: *const abi::Outcome) {
         };
         // SAFETY: valid until we return, by the contract of `done`.
         let outcome = unsafe { outcome::read(outcome) };
-        if call.done.send(outcome).is_err() {
+        if !call.done.send(outcome) {
             // Nobody waits any more: how it ended was recorded when it was given up.
             let instance = &call.lent.lent().instance;
             instance.abandoned.fetch_sub(1, Ordering::Relaxed);

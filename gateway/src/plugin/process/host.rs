@@ -230,10 +230,9 @@ impl Host {
             let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
             let taken = reader.take(|frame| (frame.number, self.wish(frame)));
             let others = self.waiting.fetch_sub(1, Ordering::SeqCst) - 1;
-            let (number, wish) = match taken {
-                Ok((number, Some(wish))) => (number, wish),
+            let Ok((number, Some(wish))) = taken else {
                 // The gateway is gone, or is not what it should be.
-                Ok((_, None)) | Err(_) => std::process::exit(0),
+                std::process::exit(0)
             };
             if matches!(wish, Wish::Ping) {
                 self.writer

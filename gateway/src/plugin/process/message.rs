@@ -44,6 +44,7 @@ pub(in crate::plugin) struct Described {
 
 /// A sink's configuration.
 #[derive(Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the key's own name")]
 pub(super) struct Settings {
     pub(super) sink: String,
     pub(super) settings: Value,

@@ -131,7 +131,7 @@ impl Plugin {
             )
         });
         match asked {
-            Ok(Ok(told)) => self.hinted(told.into_iter().map(Problem::from).collect()),
+            Ok(Ok(told)) => told.into_iter().map(Problem::from).collect(),
             Ok(Err(broken)) => vec![problem(&Fault::Contract(broken))],
             Err(fault) => vec![problem(&fault)],
         }
