@@ -1,8 +1,6 @@
 //! leadgate's own plugins on the road of every other: from a library, in a process of their own,
 //! to real counterparts.
 
-use std::path::Path;
-
 use leadgate_tests::{
     Crm, Daemon, Database, Kafka, Kind, Nats, Rabbit, SAMPLE, SUCCESS, Setup, example, until,
 };
@@ -10,8 +8,13 @@ use serde_json::{Value, json};
 
 /// A daemon whose sink `out` has the plugin from the library, and the settings.
 fn daemon(plugin: &str, settings: &str) -> Daemon {
+    allowed(plugin, "", settings)
+}
+
+/// The same, with more that its process may do.
+fn allowed(plugin: &str, sandbox: &str, settings: &str) -> Daemon {
     let rest = format!(
-        "[plugins.lib-{plugin}]\npath = \"{}\"\n[sinks.out]\nplugin = \"lib-{plugin}\"\ntimeout = \"5s\"\n\
+        "[plugins.lib-{plugin}]\npath = \"{}\"\n{sandbox}\n[sinks.out]\nplugin = \"lib-{plugin}\"\ntimeout = \"5s\"\n\
          retry = {{ first = \"50ms\", max = \"200ms\", max_attempts = 1000, max_age = \"1h\" }}\n\
          breaker = {{ failures = 0 }}\n[sinks.out.settings]\n{settings}\n",
         example("first_party").display()
@@ -143,12 +146,12 @@ fn http_sends_from_a_library_in_a_child() {
 fn file_appends_from_a_library_in_a_child() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("leads.jsonl");
-    let daemon = daemon("file", &format!("path = \"{}\"", shown(&path)));
+    let write = format!(
+        "[plugins.lib-file.sandbox]\nwrite = [\"{}\"]",
+        folder.path().display()
+    );
+    let daemon = allowed("file", &write, &format!("path = \"{}\"", path.display()));
     deliver(&daemon);
     let text = std::fs::read_to_string(&path).expect("written");
     assert!(text.contains("张三") && text.lines().count() == 1);
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

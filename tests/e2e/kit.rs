@@ -300,8 +300,9 @@ fn a_configuration_with_another_name_is_told_the_right_one() {
 fn one_lead_is_delivered_without_a_daemon_and_its_end_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = folder.path().join("settings.toml");
-    // A path is seen from the file that names it.
-    std::fs::write(&settings, "path = \"leads.jsonl\"\n").expect("writes");
+    let leads = folder.path().join("leads.jsonl");
+    let text = format!("path = \"{}\"\n", leads.display());
+    std::fs::write(&settings, text).expect("writes");
     let settings = settings.to_str().expect("a path");
     let library = c_plugin("GOOD");
     let library = library.to_str().expect("a path");
@@ -314,6 +315,8 @@ fn one_lead_is_delivered_without_a_daemon_and_its_end_is_told() {
         output_of(&output)
     );
     assert_eq!(said["outcome"]["receipt"], "line");
+    let line = std::fs::read_to_string(&leads).expect("was written");
+    assert_eq!(line.lines().count(), 1);
     assert_eq!(said["logs"][0]["message"], "c sink was made", "{said:#}");
     assert_eq!(output.status.code(), Some(0));
 
@@ -378,7 +381,7 @@ fn a_new_project_is_refused_where_it_would_harm() {
 }
 
 #[test]
-fn the_list_says_where_a_plugin_runs_and_what_holds_it_there() {
+fn the_list_says_where_a_plugin_runs_and_how_its_process_goes() {
     let library = c_plugin("GOOD");
     let rest = format!(
         "[plugins.c-sink]\npath = \"{}\"\nsandbox = {{ write = [\"@FOLDER@\"] }}\n[sinks.lines]\nplugin = \"c-sink\"\n\
@@ -411,6 +414,10 @@ fn the_list_says_where_a_plugin_runs_and_what_holds_it_there() {
         parts.iter().any(|part| part["name"] == "no_new_privs"),
         "{found:#}"
     );
+    let process = &found["processes"][0];
+    assert_eq!(process["sink"], "lines", "{found:#}");
+    assert_eq!(process["restarts"], 0, "{found:#}");
+    assert!(process["pid"].as_u64().is_some(), "{found:#}");
     for lang in ["en", "zh"] {
         let output = run(&["plugin", "list", "--lang", lang, "--config", config]);
         let said = output_of(&output);

@@ -6,15 +6,19 @@
 //! and nothing else.
 
 mod connect;
+mod end;
 mod flight;
 mod line;
 pub mod lines;
+mod pen;
+mod problem;
 mod program;
 mod recent;
 mod sandbox;
 mod session;
 mod settings;
 mod start;
+mod stderr;
 mod supervisor;
 mod throttle;
 

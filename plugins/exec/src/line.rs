@@ -25,7 +25,7 @@ struct Cancel<'a> {
 /// hangs, and for finding out what it had read.
 pub(crate) fn time(delivery: &Delivery) -> Duration {
     let patience = delivery.patience();
-    patience - (patience / 8).min(Duration::from_millis(250))
+    patience.saturating_sub((patience / 8).min(Duration::from_millis(250)))
 }
 
 /// The line of an event, with its line break.

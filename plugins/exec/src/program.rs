@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
-use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use leadgate_plugin::child::{Command, Sandbox};
 use leadgate_plugin::{Host, Problem, Problems, Secret, pointer_segment};
 
+use crate::problem;
 use crate::settings::Settings;
 
 /// Where programs are looked for that are named without a `/`; also their `PATH`.
@@ -48,26 +48,26 @@ impl Program {
         let folder = settings.folder.as_ref().or(settings.base.as_ref());
         let folder = folder.map_or(Path::new("/"), PathBuf::as_path).to_owned();
         if !folder.is_dir() {
-            problems.push(no_folder(&folder));
+            problems.push(problem::no_folder(&folder));
         }
         for name in settings.env.keys().filter(|name| !is_variable(name)) {
-            problems.push(no_variable(name));
+            problems.push(problem::no_variable(name));
         }
         for (name, value) in &settings.env {
             if value.expose().contains('\0') {
-                problems.push(nul(format!("/env{}", pointer_segment(name))));
+                problems.push(problem::nul(format!("/env{}", pointer_segment(name))));
             }
         }
         let (name, args) = match settings.command.split_first() {
             Some((name, args)) if !name.trim().is_empty() => (name, args),
             _ => {
-                problems.push(no_command());
+                problems.push(problem::no_command());
                 return Err(problems);
             }
         };
         for (number, part) in settings.command.iter().enumerate() {
             if part.contains('\0') {
-                problems.push(nul(format!("/command/{number}")));
+                problems.push(problem::nul(format!("/command/{number}")));
             }
         }
         let path = find(name, &folder, PATH).map_err(|problem| problems.push(problem));
@@ -133,7 +133,7 @@ fn find(name: &str, folder: &Path, path: &str) -> Result<PathBuf, Problem> {
     let at = "/command/0";
     if name.contains('/') {
         let file = folder.join(name);
-        let found = std::fs::metadata(&file).map_err(|error| missing(&file, &error))?;
+        let found = std::fs::metadata(&file).map_err(|error| problem::missing(&file, &error))?;
         runs(&file, &found)?;
         return protected(&file, at).map(|()| file);
     }
@@ -148,7 +148,7 @@ fn find(name: &str, folder: &Path, path: &str) -> Result<PathBuf, Problem> {
             Err(problem) => refused = refused.or(Some(problem)),
         }
     }
-    Err(refused.unwrap_or_else(|| not_found(name, folder, path)))
+    Err(refused.unwrap_or_else(|| problem::not_found(name, folder, path)))
 }
 
 /// Whether it is a program that we may start.
@@ -201,7 +201,7 @@ fn scripts(args: &[String], folder: &Path, files: &mut Vec<PathBuf>) -> Problems
             }
             files.push(file);
         } else if first && is_script {
-            problems.push(no_script(at, &file, arg));
+            problems.push(problem::no_script(at, &file, arg));
         }
         first = false;
     }
@@ -210,30 +210,21 @@ fn scripts(args: &[String], folder: &Path, files: &mut Vec<PathBuf>) -> Problems
 
 /// Whether only root and we can change the file and the folders on the way to it.
 fn protected(file: &Path, at: &str) -> Result<(), Problem> {
-    let real = std::fs::canonicalize(file).map_err(|error| unreadable(file, &error, at))?;
+    let real =
+        std::fs::canonicalize(file).map_err(|error| problem::unreadable(file, &error, at))?;
     for (depth, place) in real.ancestors().enumerate() {
-        let found = std::fs::metadata(place).map_err(|error| unreadable(place, &error, at))?;
+        let found =
+            std::fs::metadata(place).map_err(|error| problem::unreadable(place, &error, at))?;
         let us = rustix::process::geteuid().as_raw();
         if found.uid() != 0 && found.uid() != us {
-            return Err(foreign(place, found.uid(), at));
+            return Err(problem::foreign(place, found.uid(), at));
         }
         let sticky = depth > 0 && found.mode() & STICKY != 0;
         if found.mode() & OTHERS != 0 && !sticky {
-            return Err(writable(place, at));
+            return Err(problem::writable(place, at));
         }
     }
     Ok(())
-}
-
-fn no_command() -> Problem {
-    Problem::at("/command", "it names no program")
-        .help("write the program and its arguments: [\"python3\", \"erp.py\"]")
-        .chinese("没有写程序", "请写程序及其参数：[\"python3\", \"erp.py\"]")
-}
-
-fn nul(at: String) -> Problem {
-    Problem::at(at, "a program cannot be given a text with a NUL in it")
-        .chinese("传给程序的文本不能含 NUL 字符", "")
 }
 
 fn is_variable(name: &str) -> bool {
@@ -241,92 +232,6 @@ fn is_variable(name: &str) -> bool {
     !name.is_empty()
         && name.chars().all(good)
         && !name.starts_with(|first: char| first.is_ascii_digit())
-}
-
-fn no_variable(name: &str) -> Problem {
-    Problem::at(
-        format!("/env{}", pointer_segment(name)),
-        "not a name that an environment variable can have",
-    )
-    .help("letters, digits and `_`, such as ERP_TOKEN")
-    .chinese(
-        "不能作为环境变量名",
-        "只能用字母、数字和 `_`，例如 ERP_TOKEN",
-    )
-}
-
-fn no_folder(folder: &Path) -> Problem {
-    let shown = folder.display();
-    Problem::at("/folder", format!("the folder {shown} does not exist"))
-        .help("make it, or name another")
-        .chinese(format!("文件夹 {shown} 不存在"), "请创建，或写其他文件夹")
-}
-
-fn missing(file: &Path, error: &io::Error) -> Problem {
-    if error.kind() != io::ErrorKind::NotFound {
-        return unreadable(file, error, "/command/0");
-    }
-    let shown = file.display();
-    Problem::at("/command/0", format!("{shown} does not exist"))
-        .help("a path is relative to the folder of the file that names it")
-        .chinese(
-            format!("{shown} 不存在"),
-            "相对路径以写它的文件所在文件夹为准",
-        )
-}
-
-fn not_found(name: &str, folder: &Path, path: &str) -> Problem {
-    let message = format!("there is no program `{name}` in {path}");
-    let chinese = format!("在 {path} 中没有程序 `{name}`");
-    let problem = Problem::at("/command/0", message);
-    if folder.join(name).is_file() {
-        return problem
-            .help(format!("one beside the configuration is \"./{name}\""))
-            .chinese(chinese, format!("配置旁边的程序请写 \"./{name}\""));
-    }
-    problem
-        .help("install it, or write its whole path")
-        .chinese(chinese, "请安装，或写完整路径")
-}
-
-fn no_script(at: String, file: &Path, arg: &str) -> Problem {
-    let shown = file.display();
-    Problem::at(at, format!("{shown} does not exist"))
-        .help(format!(
-            "the program runs in the folder of the file that names it, or in `folder`; `{arg}` is looked for there"
-        ))
-        .chinese(
-            format!("{shown} 不存在"),
-            format!("程序在写它的文件所在文件夹（或 `folder`）中运行，`{arg}` 在那里查找"),
-        )
-}
-
-fn unreadable(file: &Path, error: &io::Error, at: &str) -> Problem {
-    let shown = file.display();
-    Problem::at(at, format!("{shown}: {error}")).chinese(format!("{shown}：{error}"), "")
-}
-
-fn writable(place: &Path, at: &str) -> Problem {
-    let shown = place.display();
-    Problem::at(at, format!("{shown} can be changed by other users"))
-        .help(format!("run `chmod go-w {shown}`"))
-        .chinese(
-            format!("其他用户可以修改 {shown}"),
-            format!("请运行 `chmod go-w {shown}`"),
-        )
-}
-
-fn foreign(place: &Path, owner: u32, at: &str) -> Problem {
-    let shown = place.display();
-    Problem::at(
-        at,
-        format!("{shown} belongs to user {owner}, who could change it"),
-    )
-    .help("it must belong to root or to the user that runs leadgate")
-    .chinese(
-        format!("{shown} 属于用户 {owner}，该用户可以修改它"),
-        "它必须属于 root 或运行 leadgate 的用户",
-    )
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn the_words_of_the_last_leads_are_hidden_and_their_number_is_bounded() {
         let recent = Recent::default();
-        for number in 0..LEADS + 1 {
+        for number in 0..=LEADS {
             recent.add(format!(r#"{{"lead":{{"name":"person-{number:03}"}}}}"#).as_bytes());
         }
         assert_eq!(

@@ -4,26 +4,26 @@
 //! ends attempts whose time is over, and ends itself by the first [`End`] there is. Whatever the
 //! end, the program and all in its group are gone afterwards, and every attempt has its outcome.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use leadgate_plugin::child::{Child, Exit, LAUNCHED, Limits, Line, Stream, follow};
+use leadgate_plugin::child::{Child, Exit};
 use leadgate_plugin::{Host, Level, Outcome};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use crate::end::End;
 use crate::flight::{Cost, Fit, Flight, Handing};
 use crate::line;
 use crate::lines::{Answer, Breach, Decoder, Said};
+use crate::pen::Pen;
 use crate::recent::Recent;
 use crate::start::{Running, Starter, Unread};
+use crate::stderr::Stderr;
 use crate::throttle::Throttle;
 
 /// Attempts that one program may have at once.
@@ -36,8 +36,6 @@ const FLOOD: usize = 16 << 20;
 const KILL: Duration = Duration::from_secs(2);
 /// How long what a program wrote before it ended may take to be read.
 const AFTERWARDS: Duration = Duration::from_millis(300);
-/// Longest text of a program's own in a reason, in characters.
-const LAST: usize = 300;
 
 /// How a session is.
 #[derive(Clone, Copy, Debug)]
@@ -67,63 +65,6 @@ pub(crate) struct Report {
     pub(crate) reason: String,
 }
 
-/// Why a session ends.
-#[derive(Debug)]
-enum End {
-    /// Nobody needs it any more.
-    Closed,
-    /// The program ended.
-    Exited(Exit),
-    /// It closed its stdout.
-    ClosedOutput,
-    /// It wrote what is no answer.
-    Breach(Breach),
-    /// It answered what it was not asked.
-    WrongId,
-    /// It wrote without end, and no answer.
-    Flood,
-    /// It said nothing for a whole attempt.
-    Silence,
-    /// It read nothing for a whole attempt.
-    Deaf,
-    /// It had one attempt, whose time is over.
-    Overdue,
-    /// A pipe failed.
-    Pipe(io::Error),
-}
-
-impl End {
-    fn rule(&self) -> &'static str {
-        match self {
-            Self::Closed | Self::Exited(_) | Self::Pipe(_) => "program-ended",
-            Self::ClosedOutput => "closed-stdout",
-            Self::Breach(breach) => breach.rule(),
-            Self::WrongId => "wrong-id",
-            Self::Flood => "too-much-output",
-            Self::Silence => "silence",
-            Self::Deaf => "not-read",
-            Self::Overdue => "timeout",
-        }
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => formatter.write_str("it was ended"),
-            Self::Exited(exit) => write!(formatter, "it {exit}"),
-            Self::ClosedOutput => formatter.write_str("it closed its stdout"),
-            Self::Breach(breach) => write!(formatter, "{breach}"),
-            Self::WrongId => formatter.write_str("it answered with an id that it did not get"),
-            Self::Flood => formatter.write_str("it wrote 16 MiB without an answer"),
-            Self::Silence => formatter.write_str("it wrote nothing for a whole attempt"),
-            Self::Deaf => formatter.write_str("it read nothing for a whole attempt"),
-            Self::Overdue => formatter.write_str("it gave no answer in time"),
-            Self::Pipe(error) => write!(formatter, "its pipe failed: {error}"),
-        }
-    }
-}
-
 /// What happens next.
 enum Event {
     Came(Option<Handing>),
@@ -132,68 +73,6 @@ enum Event {
     Exited(Exit),
     TimeIsOver,
     SomebodyLeft,
-}
-
-/// Lines to write.
-#[derive(Default)]
-struct Pen {
-    /// With the id of the event, if it is one.
-    lines: VecDeque<(Option<String>, Vec<u8>)>,
-    /// Bytes of the first that are written.
-    done: usize,
-    /// Bytes that were written in all.
-    written: u64,
-}
-
-impl Pen {
-    fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
-    fn add(&mut self, id: Option<String>, line: Vec<u8>) {
-        self.lines.push_back((id, line));
-    }
-
-    fn rest(&self) -> &[u8] {
-        self.lines
-            .front()
-            .map_or(&[], |(_, line)| &line[self.done..])
-    }
-
-    /// Leaves out lines that were not begun and whose event nobody waits for.
-    fn skip(&mut self, flight: &Flight) {
-        let mut begun = self.done > 0;
-        self.lines.retain(|(id, _)| {
-            let kept = begun || id.as_ref().is_none_or(|id| flight.waits(id));
-            begun = false;
-            kept
-        });
-    }
-
-    fn wrote(&mut self, length: usize, flight: &mut Flight) {
-        if self.done == 0
-            && let Some((Some(id), _)) = self.lines.front()
-        {
-            flight.hand(id, self.written);
-        }
-        self.written += length as u64;
-        self.done += length;
-        if self
-            .lines
-            .front()
-            .is_some_and(|(_, line)| line.len() == self.done)
-        {
-            self.lines.pop_front();
-            self.done = 0;
-        }
-    }
-}
-
-/// What a program wrote to its stderr.
-struct Stderr {
-    last: Arc<Mutex<String>>,
-    /// Ends when all of it was read.
-    over: oneshot::Receiver<()>,
 }
 
 /// A running program with what it has to do.
@@ -343,7 +222,7 @@ impl Session {
     }
 
     fn cancel(&mut self, id: &str) {
-        if self.manner.cancel && self.pen.lines.len() < OPEN {
+        if self.manner.cancel && self.pen.len() < OPEN {
             self.pen.add(None, line::cancel(id));
         }
     }
@@ -537,49 +416,6 @@ impl Session {
             _ => (Level::Warn, "a program ended"),
         };
         self.host.log(level, message, &fields);
-    }
-}
-
-impl Stderr {
-    fn follow(
-        stderr: OwnedFd,
-        child: &Child,
-        starter: Arc<Starter>,
-        host: &Host,
-        recent: &Recent,
-    ) -> Self {
-        let (over, is_over) = oneshot::channel::<()>();
-        let last = Arc::new(Mutex::new(String::new()));
-        let (kept, host, recent) = (Arc::clone(&last), host.clone(), recent.clone());
-        let each = move |_: Stream, line: Line| {
-            // Rung by being dropped with this function, when all is read.
-            let _ = &over;
-            if let Some(report) = line.text.strip_prefix(LAUNCHED) {
-                return starter.tell_sandbox(report, &host);
-            }
-            let text: String = recent.hide(&line.text).chars().take(LAST).collect();
-            let mut fields = json!({"line": text});
-            if line.dropped > 0 {
-                fields["lines_left_out"] = json!(line.dropped);
-            }
-            if !text.trim().is_empty() {
-                *kept.lock().unwrap_or_else(PoisonError::into_inner) = text.trim().to_owned();
-            }
-            host.log(Level::Info, "a program wrote to stderr", &fields);
-        };
-        let streams = vec![(Stream::Error, stderr)];
-        // Without a thread its stderr is closed; it runs all the same.
-        let _ = follow(streams, Limits::default(), child.ended(), each);
-        Self {
-            last,
-            over: is_over,
-        }
-    }
-
-    /// The last line, without what leads say.
-    fn last(&self) -> String {
-        let last = self.last.lock();
-        last.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::sandbox::SandboxSettings;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The program and its arguments, such as ["python3", "erp.py"]. A program without a `/` is
+    /// The program and its arguments, such as `["python3", "erp.py"]`. A program without a `/` is
     /// looked for in /usr/local/bin, /usr/bin and /bin. No shell reads it.
     #[schemars(length(min = 1))]
     pub command: Vec<String>,
@@ -33,7 +33,7 @@ pub struct Settings {
     #[schemars(extend("format" = "path", "x-default-path" = "."))]
     pub base: Option<PathBuf>,
     /// Arguments with which `leadgate check --connect` runs the program instead of starting it as
-    /// for leads, such as ["--check"]: exit status 0 says that all is well.
+    /// for leads, such as `["--check"]`: exit status 0 says that all is well.
     pub check: Option<Vec<String>>,
     /// Tells the program `{"cancel":"ID"}` when nobody waits for that answer any more.
     #[serde(default)]

@@ -47,8 +47,9 @@ impl Place {
 
     fn settings(&self, more: Value) -> Settings {
         let mut settings = json!({"command": ["./program"], "folder": self.path()});
-        let more = more.as_object().cloned().unwrap_or_default();
-        settings.as_object_mut().expect("a table").extend(more);
+        if let Value::Object(more) = more {
+            settings.as_object_mut().expect("a table").extend(more);
+        }
         serde_json::from_value(settings).expect("fits the schema")
     }
 

@@ -69,7 +69,7 @@ impl Fault {
 #[derive(Default)]
 pub(super) struct Attempt {
     /// Kept until the plugin completes it.
-    pub(super) lent: Option<super::Loan>,
+    pub(super) lent: Option<super::instance::Loan>,
     pub(super) ended: Vec<Ended>,
     pub(super) kept: Vec<String>,
     /// Whether its sink was destroyed.
@@ -93,7 +93,7 @@ pub(super) fn book() -> MutexGuard<'static, Book> {
 }
 
 impl Book {
-    pub(super) fn begin(&mut self, loan: impl FnOnce(usize) -> super::Loan) -> usize {
+    pub(super) fn begin(&mut self, loan: impl FnOnce(usize) -> super::instance::Loan) -> usize {
         self.last += 1;
         let number = self.last;
         let lent = Some(loan(number));

@@ -5,6 +5,8 @@
 //! the process that it is called in: whoever does not trust the plugin calls it in a child.
 
 mod book;
+mod heard;
+mod instance;
 
 use std::ffi::c_void;
 use std::mem::offset_of;
@@ -17,6 +19,8 @@ use leadgate_plugin::export::read_up_to;
 pub(crate) use self::book::wait;
 pub(crate) use self::book::{Ended, Fault, Logged};
 use self::book::{beyond, book, text};
+use self::heard::{config, get_extension, report, small};
+pub(crate) use self::instance::Instance;
 
 /// A descriptor, examined before anything else of it is used.
 #[derive(Clone, Copy)]
@@ -115,140 +119,6 @@ pub(crate) fn linked(name: &str) -> Result<Examined, String> {
         read_up_to(at, (*at).struct_size, super::descriptor::NOTHING)
     };
     Ok(Examined { plugin })
-}
-
-/// Takes the text of a `render`.
-unsafe extern "C" fn take_text(ctx: *mut c_void, bytes: abi::Bytes) {
-    let mut faults = Vec::new();
-    // SAFETY: valid until we return.
-    let said = unsafe {
-        text(
-            ("what render gives", "render 的文字"),
-            bytes,
-            1 << 20,
-            &mut faults,
-        )
-    };
-    // SAFETY: `ctx` is the list of the `render` that is running on this thread.
-    unsafe { &mut *ctx.cast::<Vec<String>>() }.push(said);
-    for fault in faults {
-        book().fault(fault);
-    }
-}
-
-/// Takes a problem.
-unsafe extern "C" fn problem(
-    ctx: *mut c_void,
-    path: abi::Bytes,
-    message: abi::Bytes,
-    help: abi::Bytes,
-) {
-    let mut faults = Vec::new();
-    // SAFETY: `ctx` is the answer of the call that is running, and texts are valid.
-    unsafe {
-        let said = (
-            text(("a problem's path", "问题的路径"), path, 512, &mut faults),
-            text(
-                ("a problem's message", "问题的说明"),
-                message,
-                2048,
-                &mut faults,
-            ),
-            text(("a problem's help", "问题的建议"), help, 2048, &mut faults),
-        );
-        (*ctx.cast::<Answer>()).problems.push(said);
-    }
-    for fault in faults {
-        book().fault(fault);
-    }
-}
-
-unsafe extern "C" fn problem_at(
-    ctx: *mut c_void,
-    path: abi::Bytes,
-    start: u64,
-    end: u64,
-    message: abi::Bytes,
-    help: abi::Bytes,
-) {
-    if start > end {
-        book().fault(Fault::new(
-            "a problem ends before it starts",
-            "问题的终点在起点之前",
-        ));
-    }
-    // SAFETY: as in `problem`.
-    unsafe { problem(ctx, path, message, help) };
-}
-
-/// Takes how a sink is.
-unsafe extern "C" fn take_health(ctx: *mut c_void, health: u32, why: abi::Bytes) {
-    let mut faults = Vec::new();
-    // SAFETY: `ctx` is the list of the `health` that is running, and the text is valid.
-    unsafe {
-        let why = text(("a health's reason", "状况的原因"), why, 1024, &mut faults);
-        (*ctx.cast::<Vec<(u32, String)>>()).push((health, why));
-    }
-    for fault in faults {
-        book().fault(fault);
-    }
-}
-
-/// An attempt's number as the plugin gets it.
-fn ctx_of(number: usize) -> *mut c_void {
-    std::ptr::without_provenance_mut(number)
-}
-
-/// Where the delivery of an open attempt is.
-fn lent(number: usize) -> *const abi::Delivery {
-    let book = book();
-    let attempt = book.attempts.get(&number);
-    let loan = attempt.and_then(|attempt| attempt.lent.as_ref());
-    loan.map_or(std::ptr::null(), Loan::delivery)
-}
-
-/// Of the host's extensions the examiner has the launcher, by which programs get their sandbox.
-unsafe extern "C" fn get_extension(_: *mut c_void, id: abi::Bytes) -> *const c_void {
-    let mut faults = Vec::new();
-    // SAFETY: valid until we return.
-    let id = unsafe { text(("an extension's id", "扩展的 id"), id, 128, &mut faults) };
-    for fault in faults {
-        book().fault(fault);
-    }
-    if id == abi::LAUNCHER_ID {
-        super::host::launcher()
-    } else {
-        std::ptr::null()
-    }
-}
-
-fn report(answer: &mut Answer, age: Age) -> abi::Report {
-    let mut report = abi::Report {
-        struct_size: super::size_of::<abi::Report>(),
-        reserved: 0,
-        ctx: std::ptr::from_mut(answer).cast(),
-        problem: Some(problem),
-        problem_at: Some(problem_at),
-    };
-    if age == Age::First {
-        report.struct_size = small(offset_of!(abi::Report, problem_at));
-        report.problem_at = Some(beyond::problem_at);
-    }
-    report
-}
-
-fn small(size: usize) -> u32 {
-    u32::try_from(size).unwrap_or(u32::MAX)
-}
-
-fn config(sink: &str, settings: &str, tables: &str) -> abi::Config {
-    abi::Config {
-        struct_size: super::size_of::<abi::Config>(),
-        reserved: 0,
-        sink: abi::Bytes::borrow(sink.as_bytes()),
-        settings: abi::Bytes::borrow(settings.as_bytes()),
-        tables: abi::Bytes::borrow(tables.as_bytes()),
-    }
 }
 
 /// Contracts broken so far, each once.
@@ -466,155 +336,6 @@ impl Examined {
             plugin: self.plugin,
             age,
         })
-    }
-}
-
-/// A sink that was made. It is destroyed by [`Instance::destroy`] only.
-#[derive(Clone, Copy)]
-pub(crate) struct Instance {
-    at: *mut c_void,
-    plugin: abi::Plugin,
-    age: Age,
-}
-
-// SAFETY: the ABI demands that a sink may be used from any thread, several at once.
-unsafe impl Send for Instance {}
-// SAFETY: as above.
-unsafe impl Sync for Instance {}
-
-/// What a plugin borrows during an attempt.
-pub(super) struct Loan(*mut Lent);
-
-// SAFETY: the one owner of what it points to, which may go from thread to thread.
-unsafe impl Send for Loan {}
-
-struct Lent {
-    delivery: abi::Delivery,
-    _given: Given,
-}
-
-impl Loan {
-    fn new(given: Given, number: usize, age: Age) -> Self {
-        let mut delivery = abi::Delivery {
-            struct_size: super::size_of::<abi::Delivery>(),
-            attempt: given.attempt.max(1),
-            timeout_ms: u64::try_from(given.timeout.as_millis()).unwrap_or(u64::MAX),
-            id: abi::Bytes::borrow(given.id.as_bytes()),
-            event: abi::Bytes::borrow(&given.event),
-            trace_id: abi::Bytes::borrow(b"4bf92f3577b34da6a3ce929d0e0e4736"),
-            journal: abi::Bytes::borrow(given.journal.as_bytes()),
-            keep: Some(book::keep),
-            keep_ctx: ctx_of(number),
-        };
-        if age == Age::First {
-            delivery.struct_size = small(offset_of!(abi::Delivery, journal));
-            // Read all the same, this would be a text without a place.
-            delivery.journal = abi::Bytes {
-                ptr: std::ptr::null(),
-                len: 7,
-            };
-            delivery.keep = Some(beyond::keep);
-        }
-        let lent = Lent {
-            delivery,
-            _given: given,
-        };
-        Self(Box::into_raw(Box::new(lent)))
-    }
-
-    fn delivery(&self) -> *const abi::Delivery {
-        // SAFETY: made by `new` and freed only by `drop`; no reference is made.
-        unsafe { &raw const (*self.0).delivery }
-    }
-}
-
-impl Drop for Loan {
-    fn drop(&mut self) {
-        // SAFETY: made by `Box::into_raw` in `new`, and dropped once.
-        drop(unsafe { Box::from_raw(self.0) });
-    }
-}
-
-impl Instance {
-    /// Makes an attempt that is not started yet; gives its number.
-    pub(crate) fn lend(&self, given: Given) -> usize {
-        book().begin(|number| Loan::new(given, number, self.age))
-    }
-
-    /// Starts an attempt on this thread. A plugin may block here.
-    pub(crate) fn start(&self, number: usize) {
-        let at = lent(number);
-        if let Some(deliver) = self.plugin.deliver {
-            // SAFETY: the delivery lives until `done` is called with this number.
-            unsafe { deliver(self.at, at, book::done, ctx_of(number)) };
-        }
-    }
-
-    /// Makes and starts an attempt on this thread; gives its number.
-    pub(crate) fn deliver(&self, given: Given) -> usize {
-        let number = self.lend(given);
-        self.start(number);
-        number
-    }
-
-    /// Starts several attempts in one call, if the plugin has the extension.
-    pub(crate) fn start_batch(&self, batch: &abi::Batch, numbers: &[usize]) {
-        let deliveries: Vec<_> = numbers.iter().map(|number| lent(*number)).collect();
-        let ctxs: Vec<_> = numbers.iter().map(|number| ctx_of(*number)).collect();
-        if let Some(deliver_batch) = batch.deliver_batch {
-            // SAFETY: both arrays live until it returns, each delivery until its own `done`.
-            unsafe {
-                deliver_batch(
-                    self.at,
-                    deliveries.as_ptr(),
-                    ctxs.as_ptr(),
-                    numbers.len(),
-                    book::done,
-                );
-            };
-        }
-    }
-
-    /// Gives an attempt up.
-    pub(crate) fn cancel(&self, cancel: &abi::Cancel, number: usize) {
-        if let Some(cancel) = cancel.cancel {
-            // SAFETY: the sink is alive; an unknown ctx changes nothing.
-            unsafe { cancel(self.at, ctx_of(number)) };
-        }
-    }
-
-    /// How the sink is: each answer, of which there must be one.
-    pub(crate) fn health(&self, health: &abi::Health) -> Vec<(u32, String)> {
-        let mut said: Vec<(u32, String)> = Vec::new();
-        if let Some(health) = health.health {
-            // SAFETY: all of it lives until `health` returns.
-            unsafe { health(self.at, take_health, (&raw mut said).cast()) };
-        }
-        said
-    }
-
-    /// What deliver would send; what it gave, and its code. `None` if it cannot tell.
-    pub(crate) fn render(&self, given: Given) -> Option<(i32, Vec<String>)> {
-        let render = self.plugin.render?;
-        let loan = Loan::new(given, 0, self.age);
-        let mut said: Vec<String> = Vec::new();
-        let ctx = (&raw mut said).cast();
-        // SAFETY: everything lives until `render` returns.
-        let code = unsafe { render(self.at, loan.delivery(), take_text, ctx) };
-        Some((code, said))
-    }
-
-    /// Destroys the sink. All of its attempts must be done.
-    pub(crate) fn destroy(self, attempts: &[usize]) {
-        for number in attempts {
-            if let Some(attempt) = book().attempts.get_mut(number) {
-                attempt.is_over = true;
-            }
-        }
-        if let Some(destroy) = self.plugin.destroy {
-            // SAFETY: made by `create`, and not used again by whoever keeps to this contract.
-            unsafe { destroy(self.at) };
-        }
     }
 }
 

@@ -85,7 +85,7 @@ unsafe extern "C" fn health(_: *mut c_void, say: abi::HealthFn, ctx: *mut c_void
             ctx,
             abi::HEALTH_DEGRADED,
             abi::Bytes::borrow(b"look at hunter22"),
-        )
+        );
     };
 }
 
