@@ -129,11 +129,11 @@ fn a_schema_that_is_none_is_named() {
         ("schema_not_json", "its settings schema is not JSON"),
         (
             "schema_not_an_object",
-            "the schema of these settings is broken",
+            "its settings schema is not a JSON object",
         ),
         (
             "schema_not_a_schema",
-            "the schema of these settings is broken",
+            "its settings schema is no JSON Schema",
         ),
         ("schema_too_large", "its settings schema"),
     ] {
