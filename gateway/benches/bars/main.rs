@@ -45,6 +45,10 @@ fn main() -> anyhow::Result<()> {
         // Started by this program itself, as the gateway starts itself.
         return Ok(leadgate::plugin::host(std::env::args_os().skip(2))?);
     }
+    if part.as_deref() == Some("sandboxed") {
+        // The same for a program of another hand.
+        return Err(leadgate::plugin::launch(std::env::args_os().skip(2)).into());
+    }
     if part.as_deref() == Some("--baseline") {
         return baseline::serve();
     }

@@ -1,5 +1,5 @@
-//! What it costs that a plugin runs in a process of its own: one attempt after the other, at a
-//! plugin that answers at once, here and there in turns.
+//! What it costs that a plugin runs in a process of its own, or is a program for `exec`: one
+//! attempt after the other, at what answers at once, in turns.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,28 +20,34 @@ const MORE: f64 = 30.0;
 
 pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let library = compile(folder.path())?;
+    let library = compile(folder.path(), "plugin.c", &["-shared", "-fPIC"])?;
+    let program = compile(folder.path(), "program.c", &[])?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let (here, _one) = sink(&library, Isolation::InProcess)?;
         let (there, children) = sink(&library, Isolation::Process)?;
+        let exec = exec(&program)?;
         for size in [1024, 16 * 1024] {
-            let (mut inside, mut outside) = (Vec::new(), Vec::new());
+            let (mut inside, mut outside, mut lines) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..TURNS {
                 let attempts = scale.of(ATTEMPTS).max(50);
                 measure(&here, size, attempts, &mut inside).await?;
                 measure(&there, size, attempts, &mut outside).await?;
+                measure(&exec, size, attempts, &mut lines).await?;
             }
             let (inside, outside) = (Figures::of(inside), Figures::of(outside));
+            let lines = Figures::of(lines);
             println!("\nan attempt at a plugin that answers at once, {size} bytes");
             println!("  in process   {inside}");
             println!("  in a process {outside}");
+            println!("  exec         {lines}");
             let more = outside.median - inside.median;
             println!(
-                "  ratio of the medians {:.1}",
-                outside.median / inside.median
+                "  ratios of the medians to that in process: in a process {:.1}, exec {:.1}",
+                outside.median / inside.median,
+                lines.median / inside.median
             );
             if size == 1024 {
                 Bar::AtMost(MORE).judge("more at the median, in a process", more, " µs");
@@ -49,26 +55,27 @@ pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
                 println!("  more at the median, in a process {more:>19.2} µs");
             }
         }
-        drop((here, there));
+        drop((here, there, exec));
         children.children().close().await;
         anyhow::Ok(())
     })
 }
 
-/// A plugin in C, so that nothing of Rust's is measured.
-fn compile(folder: &Path) -> anyhow::Result<PathBuf> {
+/// In C, so that nothing of Rust's is measured.
+fn compile(folder: &Path, source: &str, flags: &[&str]) -> anyhow::Result<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let library = folder.join("libbar.so");
+    let made = folder.join(source).with_extension("bin");
     let compiled = std::process::Command::new("cc")
-        .args(["-O2", "-shared", "-fPIC", "-I"])
+        .args(["-O2", "-I"])
         .arg(here.join("../plugin-api/include"))
-        .arg(here.join("benches/bars/plugin.c"))
+        .args(flags)
+        .arg(here.join("benches/bars").join(source))
         .arg("-o")
-        .arg(&library)
+        .arg(&made)
         .status()
         .context("a C compiler, which Rust needs as well")?;
-    ensure!(compiled.success(), "the plugin does not compile");
-    Ok(library)
+    ensure!(compiled.success(), "{source} does not compile");
+    Ok(made)
 }
 
 fn sink(library: &Path, isolation: Isolation) -> anyhow::Result<(Sink, Plugins)> {
@@ -90,6 +97,21 @@ fn sink(library: &Path, isolation: Isolation) -> anyhow::Result<(Sink, Plugins)>
     let made = plugin.create_with(&of, None);
     let sink = made.map_err(|problems| anyhow!("{problems:?}"))?;
     Ok((sink.masking(&[]).kept(), plugins))
+}
+
+/// The linked plugin that runs `program`, in its sandbox.
+fn exec(program: &Path) -> anyhow::Result<Sink> {
+    let plugins = Plugins::builtin()?;
+    let (settings, tables) = (serde_json::json!({ "command": [program] }), Tables::new());
+    let of = SinkConfig {
+        name: "exec",
+        settings: &settings,
+        tables: &tables,
+    };
+    let plugin = plugins.get("exec").context("is linked in")?;
+    let made = plugin.create_with(&of, None);
+    let sink = made.map_err(|problems| anyhow!("{problems:?}"))?;
+    Ok(sink.masking(&[]).kept())
 }
 
 async fn measure(

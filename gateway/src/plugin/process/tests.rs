@@ -18,7 +18,11 @@ use crate::config::{Isolation, Tables};
 #[test]
 #[ignore = "the other side of the tests here"]
 fn host() {
-    super::host::serve().expect("serves");
+    let input = rustix::fs::fstat(std::io::stdin()).expect("has an input");
+    // Nobody is there to be served where all tests are run that are ignored.
+    if rustix::fs::FileType::from_raw_mode(input.st_mode) == rustix::fs::FileType::Socket {
+        super::host::serve().expect("serves");
+    }
 }
 
 /// Compiles one of the plugins that misbehave.
