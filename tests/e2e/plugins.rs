@@ -6,12 +6,10 @@ use leadgate_tests::{Crm, Daemon, Setup, c_plugin, library, output, until};
 
 fn sink(name: &str, plugin: &str, path: &Path) -> String {
     format!(
-        "[plugins.{plugin}]\npath = \"{}\"\nsandbox = {{ write = [\"{}\"] }}\n[sinks.{name}]\nplugin = \"{plugin}\"\ntimeout = \"500ms\"\n\
+        "[plugins.{plugin}]\npath = \"{}\"\n[sinks.{name}]\nplugin = \"{plugin}\"\ntimeout = \"500ms\"\n\
          retry = {{ first = \"10ms\", max = \"20ms\", max_attempts = 3, max_age = \"1h\" }}\n\
          breaker = {{ failures = 0 }}\n",
-        path.display(),
-        // The C sink writes into a folder of the test's there.
-        std::env::temp_dir().display()
+        path.display()
     )
 }
 
