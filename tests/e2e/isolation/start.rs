@@ -147,6 +147,17 @@ fn a_schema_that_is_none_is_named() {
     }
 }
 
+/// What it needs and nobody has is said when it is looked at, in the linker's own words.
+#[test]
+fn a_function_that_is_nowhere_is_named_before_a_lead_comes() {
+    let (code, said) = checked("lacks_a_function", Scene::default());
+    assert_eq!(code, Some(78), "{said}");
+    assert!(
+        said.contains("undefined symbol: a_function_that_no_library_has"),
+        "{said}"
+    );
+}
+
 /// A sink that was well when the daemon started, and whose every restart fails, until what makes
 /// it fail is gone.
 #[test]

@@ -28,6 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use leadgate_plugin::abi;
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 pub use self::descriptor::Plugin;
 pub(super) use self::inherited::close as close_inherited;
@@ -64,13 +65,14 @@ pub(super) fn linked() -> Result<Vec<Plugin>, LoadError> {
     plugins.collect()
 }
 
-/// Loads a library for good.
+/// Loads a library for good, with all that it needs: what is missing is said now, and not by a
+/// crash at the first lead. Nothing of it is there for another library to bind to.
 pub(super) fn open(name: &str, held: Held) -> Result<Plugin, LoadError> {
     let place = held.place();
     // SAFETY: loading runs the library's initialisers. The merchant named this file in the
     // configuration. What is loaded is the descriptor that was looked at: only root and we can
     // change that file, and its hash was compared if one was given.
-    let library = unsafe { libloading::Library::new(&place) };
+    let library = unsafe { Library::open(Some(&place), RTLD_NOW | RTLD_LOCAL) };
     let library = library.map_err(|error| LoadError::Open {
         path: held.path().to_owned(),
         why: reason(&error, &place, held.path()),
