@@ -34,6 +34,7 @@ pub struct Event {
 
 /// What happened to a lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub enum EventKind {
     /// Its first revision.
     #[serde(rename = "lead.created")]
@@ -81,7 +82,8 @@ macro_rules! lead {
         /// Descriptions are those of the platform's document. What coded values mean is not
         /// published; `labels` holds what the merchant's tables say.
         #[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-        pub struct Lead {
+        #[non_exhaustive]
+pub struct Lead {
             $(#[doc = $about] pub $name: Option<$kind>,)*
             /// Fields that the document does not name, as they came.
             pub other: BTreeMap<String, Value>,
