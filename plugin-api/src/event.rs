@@ -83,7 +83,7 @@ macro_rules! lead {
         /// published; `labels` holds what the merchant's tables say.
         #[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
         #[non_exhaustive]
-pub struct Lead {
+        pub struct Lead {
             $(#[doc = $about] pub $name: Option<$kind>,)*
             /// Fields that the document does not name, as they came.
             pub other: BTreeMap<String, Value>,
