@@ -94,13 +94,16 @@ __attribute__((constructor)) static void start(void) {
     }
 }
 
-/* The name below the store, "" for the store itself, NULL for anything else. */
+/* The name below the store, "" for the store itself, NULL for anything else. What notes the
+ * attempts that run is in its folder and none of it: no promise rests on that file. */
 static const char *inside(const char *path) {
     if (store == NULL || path == NULL || strncmp(path, store, store_length) != 0)
         return NULL;
     path += store_length;
     if (*path == '\0')
         return path;
+    if (strcmp(path, "/in-flight") == 0)
+        return NULL;
     return *path == '/' ? path + 1 : NULL;
 }
 
