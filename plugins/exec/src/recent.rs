@@ -12,16 +12,18 @@ const BYTES: usize = 4 << 20;
 
 /// The events that a program got last. Clones are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Recent(Arc<Mutex<Events>>);
+pub(crate) struct Recent(Arc<Mutex<Leads>>);
 
 #[derive(Default)]
-struct Events {
+struct Leads {
     events: VecDeque<Vec<u8>>,
     bytes: usize,
+    /// What they say, once it was looked for: a program writes many lines between two leads.
+    redactor: Option<Redactor>,
 }
 
 impl Recent {
-    fn lock(&self) -> MutexGuard<'_, Events> {
+    fn lock(&self) -> MutexGuard<'_, Leads> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -29,6 +31,7 @@ impl Recent {
         let mut recent = self.lock();
         recent.bytes += event.len();
         recent.events.push_back(event.to_vec());
+        recent.redactor = None;
         while recent.events.len() > LEADS || (recent.bytes > BYTES && recent.events.len() > 1) {
             let oldest = recent.events.pop_front().unwrap_or_default();
             recent.bytes -= oldest.len();
@@ -37,8 +40,12 @@ impl Recent {
 
     /// `text` without what these leads say and without long numbers.
     pub(crate) fn hide(&self, text: &str) -> String {
-        let redactor = Redactor::of_events(self.lock().events.iter().map(Vec::as_slice));
-        redactor.text(text)
+        let mut recent = self.lock();
+        let Leads {
+            events, redactor, ..
+        } = &mut *recent;
+        let made = || Redactor::of_events(events.iter().map(Vec::as_slice));
+        redactor.get_or_insert_with(made).text(text)
     }
 }
 

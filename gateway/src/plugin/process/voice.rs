@@ -5,7 +5,7 @@
 //! are known waits for them, up to a bound.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use leadgate_plugin::abi;
 use leadgate_plugin::child::{Line, Stream};
@@ -35,6 +35,9 @@ pub(super) struct Voice {
 struct Recent {
     events: VecDeque<Arc<Vec<u8>>>,
     bytes: usize,
+    /// The texts of these events, once they were looked for: a program that prints much prints
+    /// many lines between two leads.
+    masks: Option<Arc<Masks>>,
 }
 
 struct Said {
@@ -74,9 +77,10 @@ impl Voice {
 
     /// An attempt with that event begins.
     pub(super) fn hears(&self, event: Arc<Vec<u8>>) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.recent();
         recent.bytes += event.len();
         recent.events.push_back(event);
+        recent.masks = None;
         while recent.events.len() > RECENT || recent.bytes > RECENT_BYTES {
             let Some(oldest) = recent.events.pop_front() else {
                 break;
@@ -146,29 +150,52 @@ impl Voice {
     }
 
     /// The texts of the leads on their way.
-    fn leads(&self) -> Masks {
-        let events: Vec<_> = {
-            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            recent.events.iter().cloned().collect()
-        };
-        let mut texts = Vec::new();
-        for event in events {
-            let Ok(event) = serde_json::from_slice::<Value>(&event) else {
-                continue;
-            };
-            collect(&event["lead"], &mut texts);
-            // What came, which may hold what the lead has in another form.
-            if let Some(raw) = event["raw"]
-                .as_str()
-                .and_then(|raw| serde_json::from_str(raw).ok())
-            {
-                collect(&raw, &mut texts);
+    fn leads(&self) -> Arc<Masks> {
+        let (events, newest) = {
+            let recent = self.recent();
+            if let Some(masks) = &recent.masks {
+                return Arc::clone(masks);
             }
+            let events: Vec<_> = recent.events.iter().cloned().collect();
+            (events, recent.events.back().cloned())
+        };
+        // Not under the lock: an attempt that begins meanwhile does not wait for it.
+        let masks = Arc::new(masks_of(&events));
+        let mut recent = self.recent();
+        let same = match (recent.events.back(), &newest) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            (None, None) => true,
+            _ => false,
+        };
+        if same {
+            recent.masks = Some(Arc::clone(&masks));
         }
-        texts.sort_unstable();
-        texts.dedup();
-        Masks::of_leads(texts.iter().map(String::as_str))
+        masks
     }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn masks_of(events: &[Arc<Vec<u8>>]) -> Masks {
+    let mut texts = Vec::new();
+    for event in events {
+        let Ok(event) = serde_json::from_slice::<Value>(event) else {
+            continue;
+        };
+        collect(&event["lead"], &mut texts);
+        // What came, which may hold what the lead has in another form.
+        if let Some(raw) = event["raw"]
+            .as_str()
+            .and_then(|raw| serde_json::from_str(raw).ok())
+        {
+            collect(&raw, &mut texts);
+        }
+    }
+    texts.sort_unstable();
+    texts.dedup();
+    Masks::of_leads(texts.iter().map(String::as_str))
 }
 
 /// Digits that a number needs to be somebody's.
