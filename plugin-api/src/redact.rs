@@ -72,7 +72,8 @@ impl Redactor {
     }
 }
 
-fn texts(value: &Value, found: &mut Vec<String>) {
+/// Adds every text in `value`, as it is and trimmed, to `found`.
+pub fn texts(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) => {
             found.push(text.clone());
@@ -109,6 +110,16 @@ fn escaped(text: &str) -> Option<String> {
 
 /// Takes out runs of digits, also grouped ones such as `135-6765 8911`. Dates, times and UUIDs stay.
 pub fn without_numbers(text: &str) -> String {
+    mask_numbers(text, stays)
+}
+
+/// The same, and no date, time or UUID stays if it looks like one.
+pub fn without_any_number(text: &str) -> String {
+    mask_numbers(text, |_| 0)
+}
+
+/// `stays` says how many bytes at the front of a text are no number of a person.
+fn mask_numbers(text: &str, stays: impl Fn(&str) -> usize) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut run = String::new();
     let mut rest = text;

@@ -3,21 +3,8 @@
 
 use std::process::Command;
 
-use leadgate_tests::{Crm, Daemon, Setup, Shop, binary, misbehaving, output_with, until};
+use leadgate_tests::{Crm, Daemon, Setup, Shop, binary, misbehaving, until};
 use serde_json::Value;
-
-/// Runs a command against the daemon's configuration, whether it runs or not.
-fn run(daemon: &Daemon, args: &[&str]) -> (i32, String, String) {
-    let config = daemon.folder().join("leadgate.toml");
-    let config = ["--config", config.to_str().expect("text")];
-    let output = output_with(&[args, &config].concat(), &[], "");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.code().unwrap_or(-1),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
 
 #[test]
 fn a_library_that_ends_the_daemon_is_named_and_the_second_time_it_starts_paused() {
@@ -57,7 +44,7 @@ fn a_library_that_ends_the_daemon_is_named_and_the_second_time_it_starts_paused(
         daemon.stat("/sinks/crm/delivered") == 5
     });
     assert!(crm.taken() >= 5);
-    let (code, list, _) = run(&daemon, &["sink", "list", "--json"]);
+    let (code, list, _) = daemon.command(&["sink", "list", "--json"]);
     assert_eq!(code, 0);
     let list: Value = serde_json::from_str(&list).expect("JSON");
     let items = list["items"].as_array().expect("items");
@@ -81,14 +68,14 @@ fn a_library_that_ends_the_daemon_is_named_and_the_second_time_it_starts_paused(
         ("en", "erp: at work when leadgate crashed, 2 in a row"),
         ("zh-CN", "erp：leadgate 崩溃时正在投递，已连续 2 次"),
     ] {
-        let (_, table, _) = run(&daemon, &["--lang", lang, "sink", "list"]);
+        let (_, table, _) = daemon.command(&["--lang", lang, "sink", "list"]);
         assert!(table.contains(words), "{table}");
     }
 
     // A stop that is whole ends the row.
     assert_eq!(daemon.terminate(), Some(0));
     daemon.restart();
-    let list = run(&daemon, &["sink", "list", "--json"]).1;
+    let list = daemon.command(&["sink", "list", "--json"]).1;
     assert!(!list.contains("in_a_row"), "{list}");
     assert!(daemon.runs(), "still paused, by its cause");
     assert_eq!(daemon.stat("/sinks/erp/pending"), 5);
@@ -106,7 +93,7 @@ fn a_kill_under_load_pauses_nothing() {
     until("all are delivered", || {
         daemon.stat("/sinks/crm/delivered") == 15
     });
-    let list = run(&daemon, &["sink", "list", "--json"]).1;
+    let list = daemon.command(&["sink", "list", "--json"]).1;
     let list: Value = serde_json::from_str(&list).expect("JSON");
     assert_eq!(list["items"][0]["paused"], false, "{list}");
     assert!(!daemon.log().contains("sink starts paused"));
@@ -117,23 +104,23 @@ fn a_sink_of_a_stopped_outbox_is_paused_with_a_note_and_resumed() {
     let crm = Crm::start();
     let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
     assert_eq!(daemon.terminate(), Some(0));
-    let (code, said, error) = run(&daemon, &["sink", "pause", "crm", "--note", "CRM 今晚迁移"]);
+    let (code, said, error) = daemon.command(&["sink", "pause", "crm", "--note", "CRM 今晚迁移"]);
     assert_eq!(code, 0, "{error}");
     assert!(said.contains("the daemon is stopped"), "{said}");
-    let (code, _, error) = run(&daemon, &["sink", "pause", "cmr"]);
+    let (code, _, error) = daemon.command(&["sink", "pause", "cmr"]);
     assert_eq!(code, 1);
     assert!(error.contains("there is no sink `cmr`"), "{error}");
     let long = "长".repeat(201);
-    let (code, _, error) = run(&daemon, &["sink", "pause", "crm", "--note", &long]);
+    let (code, _, error) = daemon.command(&["sink", "pause", "crm", "--note", &long]);
     assert_eq!(code, 2, "{error}");
 
     daemon.restart();
     daemon.shop().give(1..=2);
-    let (_, table, _) = run(&daemon, &["sink", "list"]);
+    let (_, table, _) = daemon.command(&["sink", "list"]);
     assert!(table.contains("crm: paused, CRM 今晚迁移"), "{table}");
     assert_eq!(crm.taken(), 0);
     assert_eq!(daemon.terminate(), Some(0));
-    let (code, said, error) = run(&daemon, &["sink", "resume", "crm"]);
+    let (code, said, error) = daemon.command(&["sink", "resume", "crm"]);
     assert_eq!(code, 0, "{error}");
     assert!(said.contains("ended: the pause"), "{said}");
     daemon.restart();

@@ -1,24 +1,11 @@
 //! Operators: what goes wrong, found and repaired with the commands, as a person would.
 
-use leadgate_tests::{Behaviour, Crm, Daemon, SAMPLE, SUCCESS, Setup, output, output_with, until};
+use leadgate_tests::{Behaviour, Crm, Daemon, SAMPLE, SUCCESS, Setup, output, until};
 use serde_json::Value;
-
-/// Runs a command against a daemon; gives exit code, stdout and stderr.
-fn run(daemon: &Daemon, args: &[&str], stdin: &str) -> (i32, String, String) {
-    let config = daemon.folder().join("leadgate.toml");
-    let config = ["--config", config.to_str().expect("text")];
-    let output = output_with(&[args, &config].concat(), &[], stdin);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.code().unwrap_or(-1),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
 
 /// A command that must succeed, with `--json`.
 fn json(daemon: &Daemon, args: &[&str]) -> Value {
-    let (code, stdout, stderr) = run(daemon, &[args, &["--json"]].concat(), "");
+    let (code, stdout, stderr) = daemon.command_with(&[args, &["--json"]].concat(), "");
     assert_eq!(code, 0, "{args:?}: {stderr}");
     serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("not JSON: {stdout}"))
 }
@@ -46,7 +33,7 @@ fn dead_letters_are_seen_retried_one_by_one_and_together_or_given_up() {
     let list = json(&daemon, &["outbox", "deliveries", "--sink", "crm", "--all"]);
     let ids = ids(&list);
     assert_eq!(ids.len(), 6);
-    let (code, table, _) = run(&daemon, &["outbox", "deliveries", "--lang", "zh-CN"], "");
+    let (code, table, _) = daemon.command_with(&["outbox", "deliveries", "--lang", "zh-CN"], "");
     let rows = table
         .lines()
         .filter(|line| ids.iter().any(|id| line.starts_with(id)));
@@ -56,7 +43,7 @@ fn dead_letters_are_seen_retried_one_by_one_and_together_or_given_up() {
         "{table}"
     );
     assert!(!table.contains("13567658911") && !table.contains("张三"));
-    let (code, shown, _) = run(&daemon, &["outbox", "show", &ids[0]], "");
+    let (code, shown, _) = daemon.command_with(&["outbox", "show", &ids[0]], "");
     assert_eq!(code, 0);
     assert!(shown.contains("the destination answered 400"), "{shown}");
 
@@ -70,7 +57,7 @@ fn dead_letters_are_seen_retried_one_by_one_and_together_or_given_up() {
         json(&daemon, &["outbox", "show", &ids[0]])["state"],
         "delivered"
     );
-    let (code, _, stderr) = run(&daemon, &["outbox", "retry", &ids[0]], "");
+    let (code, _, stderr) = daemon.command_with(&["outbox", "retry", &ids[0]], "");
     assert_eq!(code, 1);
     assert!(stderr.contains("force"), "{stderr}");
     json(&daemon, &["outbox", "retry", &ids[0], "--force"]);
@@ -80,10 +67,10 @@ fn dead_letters_are_seen_retried_one_by_one_and_together_or_given_up() {
         json(&daemon, &["outbox", "cancel", &ids[1]])["state"],
         "cancelled"
     );
-    assert_eq!(run(&daemon, &["outbox", "cancel", &ids[1]], "").0, 1);
+    assert_eq!(daemon.command_with(&["outbox", "cancel", &ids[1]], "").0, 1);
 
     let bulk = ["outbox", "retry", "--sink", "crm", "--state", "dead"];
-    let (code, stdout, stderr) = run(&daemon, &bulk, "");
+    let (code, stdout, stderr) = daemon.command_with(&bulk, "");
     assert_eq!((code, stdout.as_str()), (2, ""));
     assert!(
         stderr.contains("4 dead letters") && stderr.contains("--yes"),
@@ -104,7 +91,7 @@ fn dead_letters_are_seen_retried_one_by_one_and_together_or_given_up() {
 fn a_paused_sink_stays_paused_over_a_restart_and_delivers_when_resumed() {
     let crm = Crm::start();
     let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
-    let (code, stdout, _) = run(&daemon, &["sink", "pause", "crm"], "");
+    let (code, stdout, _) = daemon.command_with(&["sink", "pause", "crm"], "");
     assert_eq!((code, stdout.as_str()), (0, "crm: paused\n"));
     daemon.shop().give(1..4);
     assert_eq!(daemon.terminate(), Some(0));
@@ -112,7 +99,7 @@ fn a_paused_sink_stays_paused_over_a_restart_and_delivers_when_resumed() {
     let sinks = json(&daemon, &["sink", "list"]);
     assert_eq!(sinks["items"][0]["paused"], true, "{sinks}");
     assert_eq!(sinks["items"][0]["pending"], 3);
-    let (_, table, _) = run(&daemon, &["sink", "list"], "");
+    let (_, table, _) = daemon.command_with(&["sink", "list"], "");
     assert!(table.contains("yes"), "{table}");
     let metrics = daemon.admin("/metrics").body;
     assert!(metrics.contains("leadgate_sink_paused{sink=\"crm\"} 1"));
@@ -121,7 +108,7 @@ fn a_paused_sink_stays_paused_over_a_restart_and_delivers_when_resumed() {
     until("all are delivered", || {
         daemon.stat("/sinks/crm/delivered") == 3
     });
-    let (code, _, stderr) = run(&daemon, &["sink", "pause", "cmr"], "");
+    let (code, _, stderr) = daemon.command_with(&["sink", "pause", "cmr"], "");
     assert_eq!(code, 1);
     assert!(stderr.contains("did you mean `crm`?"), "{stderr}");
 }
@@ -135,7 +122,7 @@ fn a_lead_is_found_by_its_phone_which_stays_off_the_command_line_and_the_log() {
         daemon.stat("/sinks/crm/delivered") == 1
     });
     let find = ["leads", "find", "--phone", "-", "--json"];
-    let (code, stdout, stderr) = run(&daemon, &find, "135 6765 8911\n");
+    let (code, stdout, stderr) = daemon.command_with(&find, "135 6765 8911\n");
     assert_eq!(code, 0, "{stderr}");
     let found: Value = serde_json::from_str(&stdout).expect("JSON");
     let lead = ids(&found).remove(0);
@@ -149,13 +136,15 @@ fn a_lead_is_found_by_its_phone_which_stays_off_the_command_line_and_the_log() {
         assert_eq!(ids(&found), [lead.as_str()], "{by:?}");
     }
     assert_eq!(
-        run(&daemon, &["leads", "find", "--openid", "none"], "").0,
+        daemon
+            .command_with(&["leads", "find", "--openid", "none"], "")
+            .0,
         1
     );
-    assert_eq!(run(&daemon, &["leads", "find"], "").0, 2);
+    assert_eq!(daemon.command_with(&["leads", "find"], "").0, 2);
     assert_eq!(ids(&json(&daemon, &["leads", "list"])), [lead.as_str()]);
 
-    let (code, masked, _) = run(&daemon, &["leads", "show", &lead], "");
+    let (code, masked, _) = daemon.command_with(&["leads", "show", &lead], "");
     assert_eq!(code, 0);
     assert!(
         masked.contains("135****8911") && masked.contains("delivered"),
@@ -165,7 +154,7 @@ fn a_lead_is_found_by_its_phone_which_stays_off_the_command_line_and_the_log() {
         !masked.contains("13567658911") && !masked.contains("张三"),
         "{masked}"
     );
-    let (_, revealed, _) = run(&daemon, &["leads", "show", &lead, "--reveal"], "");
+    let (_, revealed, _) = daemon.command_with(&["leads", "show", &lead, "--reveal"], "");
     assert!(
         revealed.contains("13567658911") && revealed.contains("张三"),
         "{revealed}"
@@ -192,12 +181,12 @@ fn what_is_in_quarantine_is_looked_at_and_released_or_discarded() {
     let list = json(&daemon, &["quarantine", "list"]);
     let ids = ids(&list);
     assert_eq!(list["items"][0]["reason"], "stale", "{list}");
-    let (_, hidden, _) = run(&daemon, &["quarantine", "show", &ids[0]], "");
+    let (_, hidden, _) = daemon.command_with(&["quarantine", "show", &ids[0]], "");
     assert!(
         hidden.contains("stale") && !hidden.contains("13567658911"),
         "{hidden}"
     );
-    let (_, shown, _) = run(&daemon, &["quarantine", "show", &ids[0], "--reveal"], "");
+    let (_, shown, _) = daemon.command_with(&["quarantine", "show", &ids[0], "--reveal"], "");
     assert!(shown.contains("13567658911"), "{shown}");
 
     let released = json(&daemon, &["quarantine", "release", &ids[0]]);
@@ -206,10 +195,12 @@ fn what_is_in_quarantine_is_looked_at_and_released_or_discarded() {
         daemon.stat("/sinks/crm/delivered") == 1
     });
     assert_eq!(crm.received()[0].record_id(), 371_009);
-    let (code, _, stderr) = run(&daemon, &["quarantine", "release", &ids[0]], "");
+    let (code, _, stderr) = daemon.command_with(&["quarantine", "release", &ids[0]], "");
     assert_eq!(code, 1, "{stderr}");
     assert_eq!(
-        run(&daemon, &["quarantine", "discard", &ids[1], "--yes"], "").0,
+        daemon
+            .command_with(&["quarantine", "discard", &ids[1], "--yes"], "")
+            .0,
         0
     );
     assert_eq!(daemon.stat("/leads/in_quarantine"), 0);

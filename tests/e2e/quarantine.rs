@@ -1,22 +1,10 @@
 //! The quarantine: what a stranger cannot do to it, and what a person can do with it.
 
-use leadgate_tests::{Crm, Daemon, SAMPLE, SUCCESS, Setup, Wire, output_with, until};
+use leadgate_tests::{Crm, Daemon, SAMPLE, SUCCESS, Setup, Wire, until};
 use serde_json::Value;
 
-fn run(daemon: &Daemon, args: &[&str]) -> (i32, String, String) {
-    let config = daemon.folder().join("leadgate.toml");
-    let config = ["--config", config.to_str().expect("text")];
-    let output = output_with(&[args, &config].concat(), &[], "");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.code().unwrap_or(-1),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
-
 fn json(daemon: &Daemon, args: &[&str]) -> Value {
-    let (code, stdout, stderr) = run(daemon, &[args, &["--json"]].concat());
+    let (code, stdout, stderr) = daemon.command(&[args, &["--json"]].concat());
     assert_eq!(code, 0, "{args:?}: {stderr}");
     serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("not JSON: {stdout}"))
 }
@@ -100,7 +88,7 @@ fn beyond_its_ceiling_a_source_gets_the_failure_answer_and_is_counted() {
     let metrics = daemon.metrics();
     let line = "leadgate_ingest_requests_total{result=\"quarantine_full\",source=\"shop\"} 7";
     assert!(metrics.contains(line), "{metrics}");
-    let (_, _, said) = run(&daemon, &["quarantine", "list"]);
+    let (_, _, said) = daemon.command(&["quarantine", "list"]);
     assert!(said.contains("7 more pushes were not kept"), "{said}");
     assert_eq!(daemon.log().matches("quarantine is full").count(), 1);
     assert_eq!(
@@ -113,7 +101,7 @@ fn beyond_its_ceiling_a_source_gets_the_failure_answer_and_is_counted() {
     assert_eq!(seen(&daemon), (Some(3), 7.into()), "the count is durable");
     let id = json(&daemon, &["quarantine", "list"])["items"][0]["id"].clone();
     let id = id.as_str().expect("an id");
-    assert_eq!(run(&daemon, &["quarantine", "discard", id, "--yes"]).0, 0);
+    assert_eq!(daemon.command(&["quarantine", "discard", id, "--yes"]).0, 0);
     let more = stale(
         &daemon,
         "{\"phone\":\"13800138000\"}",
@@ -169,7 +157,7 @@ fn a_wrong_clock_is_one_alarm_and_all_its_pushes_are_released_at_once() {
         "--source",
         "shop",
     ];
-    let (code, _, said) = run(&daemon, &bulk);
+    let (code, _, said) = daemon.command(&bulk);
     assert_eq!(code, 2, "no terminal to ask on: {said}");
     assert!(said.contains("12 pushes"), "{said}");
     assert_eq!(daemon.stat("/leads/in_quarantine"), 13);
@@ -182,7 +170,7 @@ fn a_wrong_clock_is_one_alarm_and_all_its_pushes_are_released_at_once() {
         daemon.stat("/sinks/crm/delivered") == 12
     });
     assert_eq!(daemon.stat("/leads/in_quarantine"), 1);
-    assert_eq!(run(&daemon, &["quarantine", "release"]).0, 2, "of what?");
+    assert_eq!(daemon.command(&["quarantine", "release"]).0, 2, "of what?");
 }
 
 #[test]
@@ -192,13 +180,13 @@ fn a_push_by_which_nobody_can_be_reached_is_not_released_blindly() {
     assert_eq!(daemon.shop().push("[1,2]").expect("answered").body, SUCCESS);
     let list = json(&daemon, &["quarantine", "list"]);
     let id = list["items"][0]["id"].as_str().expect("an id").to_owned();
-    let (_, shown, _) = run(&daemon, &["quarantine", "show", &id]);
+    let (_, shown, _) = daemon.command(&["quarantine", "show", &id]);
     assert!(shown.contains("nobody could be reached"), "{shown}");
-    let (code, _, said) = run(&daemon, &["quarantine", "release", &id]);
+    let (code, _, said) = daemon.command(&["quarantine", "release", &id]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("for the sinks: crm"), "{said}");
     assert_eq!(
-        run(&daemon, &["quarantine", "discard", &id]).0,
+        daemon.command(&["quarantine", "discard", &id]).0,
         2,
         "it asks"
     );
@@ -216,7 +204,7 @@ fn a_push_by_which_nobody_can_be_reached_is_not_released_blindly() {
     );
     assert_eq!(daemon.stat("/leads/in_quarantine"), 1);
     assert!(crm.received().is_empty());
-    let (code, _, said) = run(&daemon, &["quarantine", "release", &id, "--yes"]);
+    let (code, _, said) = daemon.command(&["quarantine", "release", &id, "--yes"]);
     assert_eq!(code, 0, "{said}");
     until("it is delivered", || {
         daemon.stat("/sinks/crm/delivered") == 1

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::program::output_with;
 use crate::setup::{SECRET, Setup};
 use crate::shop::Shop;
 use crate::{Answer, get, until};
@@ -150,6 +151,32 @@ impl Daemon {
     /// A shop that pushes to it.
     pub fn shop(&self) -> Shop {
         Shop::new(self.public, "/tmall/leads", SECRET)
+    }
+
+    /// Runs a command on its configuration, whether it runs or not: exit code, stdout, stderr.
+    ///
+    /// # Panics
+    ///
+    /// If the command does not run.
+    pub fn command(&self, args: &[&str]) -> (i32, String, String) {
+        self.command_with(args, "")
+    }
+
+    /// The same with something on stdin.
+    ///
+    /// # Panics
+    ///
+    /// If the command does not run.
+    pub fn command_with(&self, args: &[&str], stdin: &str) -> (i32, String, String) {
+        let config = self.folder().join("leadgate.toml");
+        let config = ["--config", config.to_str().expect("text")];
+        let output = output_with(&[args, &config].concat(), &[], stdin);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code().unwrap_or(-1),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
     }
 
     /// Asks the admin listener, with the token; again if a busy machine breaks a connection off.

@@ -48,20 +48,7 @@ pub fn load_settings(
         problems: &mut problems,
     };
     let settings = build.settings(plugin, plugin, &given, &Tables::new(), catalogue);
-    document.without_followers(&mut problems);
-    advice::join(&mut problems);
-    for one in &mut problems {
-        if one.place.is_none() && one.file.is_none() {
-            one.file = Some(file.clone());
-        }
-    }
-    let (sources, places) = document.into_places();
-    let report = Report {
-        diagnostics: problems,
-        sources,
-        places,
-        notes: Vec::new(),
-    };
+    let report = Report::of(document, problems, &file);
     let settings = (!report.has_errors()).then(|| Alone {
         settings,
         secrets: secrets.unwrap_or_default(),

@@ -142,14 +142,8 @@ pub fn load_for(
         revision,
         ..built
     };
-    document.without_followers(&mut problems);
-    advice::join(&mut problems);
-    for one in &mut problems {
-        // What is missing is missing from the main file.
-        if one.place.is_none() && one.file.is_none() {
-            one.file = Some(file.clone());
-        }
-    }
+    let mut report = Report::of(document, problems, &file);
+    let problems = &mut report.diagnostics;
     if purpose != Purpose::Everything {
         // Advice about the whole is for those who see the whole.
         problems.retain(|one| one.severity == Severity::Error);
@@ -159,18 +153,30 @@ pub fn load_for(
             .as_ref()
             .map(|place| (place.file, place.range.start))
     });
-    let (sources, places) = document.into_places();
-    let report = Report {
-        diagnostics: problems,
-        sources,
-        places,
-        notes: Vec::new(),
-    };
     let good = !report.has_errors();
     (good.then_some(config), report)
 }
 
 impl Report {
+    /// What is said of `document`, once all of it was looked at; what is missing is missing from
+    /// `file`.
+    fn of(document: Document, mut problems: Vec<Diagnostic>, file: &Path) -> Self {
+        document.without_followers(&mut problems);
+        advice::join(&mut problems);
+        for one in &mut problems {
+            if one.place.is_none() && one.file.is_none() {
+                one.file = Some(file.to_owned());
+            }
+        }
+        let (sources, places) = document.into_places();
+        Self {
+            diagnostics: problems,
+            sources,
+            places,
+            notes: Vec::new(),
+        }
+    }
+
     /// Adds what this machine has to say to a good configuration: its outbox, its ports.
     pub fn look_around(&mut self, config: &Config) {
         machine::look(config, self);

@@ -60,7 +60,7 @@ macro_rules! export_sink {
     clippy::cast_possible_truncation,
     reason = "ABI structs are small, checked when this is compiled"
 )]
-const fn size_of<T>() -> u32 {
+pub const fn size_of<T>() -> u32 {
     let size = std::mem::size_of::<T>();
     assert!(size < 1 << 16, "ABI structs are small");
     size as u32

@@ -7,14 +7,13 @@
 use std::sync::OnceLock;
 
 use leadgate_plugin::Secret;
+use leadgate_plugin::redact::{texts, without_any_number};
 use serde_json::{Map, Value};
 
 /// Longest text that is kept of an answer, in bytes.
 const KEPT: usize = 1024;
 /// Entries of a list that are kept.
 const ENTRIES: usize = 3;
-/// Digits in a row, not counting what groups them, that are taken for a number of a person.
-const DIGITS: usize = 10;
 
 /// Fields that say what went wrong, in lower case and without `_`.
 const FIELDS: [&str; 20] = [
@@ -76,7 +75,7 @@ impl<'a> Redactor<'a> {
 
     /// `text` without what must be hidden, at most [`KEPT`] bytes.
     pub(crate) fn text(&self, text: &str) -> String {
-        cut(without_numbers(&self.hide(text)))
+        cut(without_any_number(&self.hide(text)))
     }
 
     /// `text` without what the lead and the settings say: enough for an id, which may be a
@@ -146,47 +145,6 @@ impl<'a> Redactor<'a> {
 fn cut(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(KEPT));
     text
-}
-
-fn texts(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::String(text) => {
-            found.push(text.clone());
-            let trimmed = text.trim();
-            if trimmed != text {
-                found.push(trimmed.to_owned());
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
-        Value::Object(fields) => fields.values().for_each(|field| texts(field, found)),
-        _ => {}
-    }
-}
-
-/// Takes out runs of digits, also grouped ones such as `135-6765 8911`.
-fn without_numbers(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut run = String::new();
-    let end = |run: &mut String, kept: &mut String| {
-        if run.chars().filter(char::is_ascii_digit).count() >= DIGITS {
-            let tail = run.len() - run.trim_end_matches([' ', '-']).len();
-            kept.push_str("***");
-            kept.push_str(&run[run.len() - tail..]);
-        } else {
-            kept.push_str(run);
-        }
-        run.clear();
-    };
-    for letter in text.chars() {
-        if letter.is_ascii_digit() || (!run.is_empty() && matches!(letter, ' ' | '-')) {
-            run.push(letter);
-        } else {
-            end(&mut run, &mut kept);
-            kept.push(letter);
-        }
-    }
-    end(&mut run, &mut kept);
-    kept
 }
 
 #[cfg(test)]

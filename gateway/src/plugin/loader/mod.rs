@@ -28,6 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use leadgate_plugin::abi;
+use leadgate_plugin::export::size_of;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 pub use self::descriptor::Plugin;
@@ -147,15 +148,4 @@ unsafe fn text(bytes: abi::Bytes, limit: usize) -> String {
     // SAFETY: by the function's contract; never more than the plugin lent.
     let slice = unsafe { std::slice::from_raw_parts(bytes.ptr, bytes.len.min(limit)) };
     String::from_utf8_lossy(slice).into_owned()
-}
-
-/// The size of an ABI struct, as the structs say it.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "ABI structs are small, checked when this is compiled"
-)]
-const fn size_of<T>() -> u32 {
-    let size = std::mem::size_of::<T>();
-    assert!(size < 1 << 16, "ABI structs are small");
-    size as u32
 }

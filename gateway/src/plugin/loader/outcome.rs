@@ -9,6 +9,18 @@ use leadgate_plugin::export::read_up_to;
 use super::super::{Outcome, OutcomeKind, Own};
 use super::text;
 
+/// An outcome of which nothing is known.
+pub(super) const NOTHING: abi::Outcome = abi::Outcome {
+    struct_size: 0,
+    kind: 0,
+    retry_after_ms: -1,
+    receipt: abi::Bytes::EMPTY,
+    reason: abi::Bytes::EMPTY,
+    rule: abi::Bytes::EMPTY,
+    request: abi::Bytes::EMPTY,
+    response: abi::Bytes::EMPTY,
+};
+
 /// Copies an outcome.
 ///
 /// # Safety
@@ -25,18 +37,8 @@ pub(super) unsafe fn read(at: *const abi::Outcome) -> Outcome {
     if (size as usize) < offset_of!(abi::Outcome, retry_after_ms) {
         return Own::Unreadable.outcome();
     }
-    let known = abi::Outcome {
-        struct_size: 0,
-        kind: 0,
-        retry_after_ms: -1,
-        receipt: abi::Bytes::EMPTY,
-        reason: abi::Bytes::EMPTY,
-        rule: abi::Bytes::EMPTY,
-        request: abi::Bytes::EMPTY,
-        response: abi::Bytes::EMPTY,
-    };
     // SAFETY: as large as it says.
-    let outcome = unsafe { read_up_to(at, size, known) };
+    let outcome = unsafe { read_up_to(at, size, NOTHING) };
     // SAFETY: texts are valid until `done` returns.
     unsafe {
         let mut read = Outcome::new(

@@ -14,7 +14,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::super::{Call, Health, Keep, Outcome};
-use super::frame::{Delivery, Kind, write};
+use super::frame::{Kind, write};
+use super::message;
 
 /// What waits to be written, at most: more than this many bytes are a process that does not read.
 const UNSENT: usize = 64 << 20;
@@ -105,14 +106,7 @@ impl Live {
     /// Sends an attempt. Gives its number and what is told of its end.
     pub(super) fn begin(&self, call: &Call, deadline: Instant) -> (u64, oneshot::Receiver<End>) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let delivery = Delivery {
-            attempt: call.attempt,
-            timeout_ms: u64::try_from(call.timeout.as_millis()).unwrap_or(u64::MAX),
-            id: &call.id,
-            event: &call.event,
-            trace_id: &call.trace_id,
-            journal: &call.journal,
-        };
+        let delivery = message::delivery(call);
         let mut frame = Vec::with_capacity(call.event.len() + call.journal.len() + 256);
         write(&mut frame, Kind::Deliver, number, |out| delivery.write(out));
         let (done, end) = oneshot::channel();

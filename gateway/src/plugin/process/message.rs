@@ -7,9 +7,21 @@ use leadgate_plugin::child::{Sandbox, SandboxReport};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::{Connected, Health, Outcome, OutcomeKind, Step};
-use super::frame::{Broken, Ended, Kind, write};
+use super::super::{Call, Connected, Health, Outcome, OutcomeKind, Step};
+use super::frame::{Broken, Delivery, Ended, Kind, write};
 use crate::config::Problem;
+
+/// An attempt, or a look at one, as its frame has it.
+pub(super) fn delivery(call: &Call) -> Delivery<'_> {
+    Delivery {
+        attempt: call.attempt,
+        timeout_ms: u64::try_from(call.timeout.as_millis()).unwrap_or(u64::MAX),
+        id: &call.id,
+        event: &call.event,
+        trace_id: &call.trace_id,
+        journal: &call.journal,
+    }
+}
 
 /// Which plugin a child is for.
 #[derive(Debug, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use super::super::mask::Masks;
 use super::super::{Call, Connected, Health, Outcome, Step};
 use super::children::Children;
 use super::fault::Fault;
-use super::frame::{Delivery, Kind, write};
+use super::frame::{Kind, write};
 use super::keeper::{Keeper, NotMade};
 use super::link::Link;
 use super::message::{self, WalkEnd, Walked};
@@ -93,14 +93,7 @@ impl Sink {
 
     /// What `deliver` would send; `None` if the plugin cannot tell. Blocks.
     pub fn render(&self, call: &Call) -> Result<Option<String>, String> {
-        let delivery = Delivery {
-            attempt: call.attempt,
-            timeout_ms: u64::try_from(call.timeout.as_millis()).unwrap_or(u64::MAX),
-            id: &call.id,
-            event: &call.event,
-            trace_id: &call.trace_id,
-            journal: &call.journal,
-        };
+        let delivery = message::delivery(call);
         let voice = self.0.keeper.voice();
         voice.hears(Arc::new(call.event.clone()));
         let rendered = self.ask(|link| {

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use leadgate_plugin::abi;
 use leadgate_plugin::export::read_up_to;
 
+use super::super::outcome;
+
 /// Longest text that is looked at, in bytes; no contract allows as much.
 const LONGEST: usize = 1 << 20;
 /// Log events that are kept until they are taken.
@@ -233,18 +235,8 @@ unsafe fn read(at: *const abi::Outcome, faults: &mut Vec<Fault>) -> Ended {
         ));
         return Ended::default();
     }
-    let known = abi::Outcome {
-        struct_size: 0,
-        kind: 0,
-        retry_after_ms: -1,
-        receipt: abi::Bytes::EMPTY,
-        reason: abi::Bytes::EMPTY,
-        rule: abi::Bytes::EMPTY,
-        request: abi::Bytes::EMPTY,
-        response: abi::Bytes::EMPTY,
-    };
     // SAFETY: as large as it says.
-    let outcome = unsafe { read_up_to(at, size, known) };
+    let outcome = unsafe { read_up_to(at, size, outcome::NOTHING) };
     if !(abi::OUTCOME_DELIVERED..=abi::OUTCOME_AMBIGUOUS).contains(&outcome.kind) {
         faults.push(Fault::new(
             format!("there is no outcome of kind {}", outcome.kind),
