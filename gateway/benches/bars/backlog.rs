@@ -10,7 +10,9 @@ use std::time::Instant;
 use leadgate::clock::{Clock, SystemClock};
 use leadgate::lead::Lead;
 use leadgate::outbox::sled::SledOutbox;
-use leadgate::outbox::{Arrival, Intake as _, Outbox as _, PauseCause, Route};
+use leadgate::outbox::{
+    Arrival, Intake as _, Maintenance as _, Operations as _, PauseCause, Route,
+};
 
 use crate::bar::Bar;
 use crate::load::{Load, Measured};

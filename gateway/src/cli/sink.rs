@@ -13,7 +13,7 @@ use super::words::Words;
 use super::{FAILED, Global, USAGE, fail, finish, held, out, running, runtime};
 use crate::config::Config;
 use crate::delivery::LONGEST_TRIAL;
-use crate::outbox::{Outbox, PAUSE_NOTE, PauseCause, Queue};
+use crate::outbox::{Maintenance, Operations, PAUSE_NOTE, PauseCause, Queue};
 
 #[derive(Subcommand)]
 pub(super) enum Command {

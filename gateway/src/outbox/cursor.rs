@@ -5,14 +5,14 @@ use super::Filter;
 /// A list that is read page by page.
 #[derive(Clone, Copy, Debug)]
 pub enum Paged<'a> {
-    /// [`super::Outbox::leads`]
+    /// [`super::Operations::leads`]
     Leads,
-    /// [`super::Outbox::unrouted`]
+    /// [`super::Operations::unrouted`]
     Unrouted,
-    /// [`super::Outbox::quarantined_pushes`]
+    /// [`super::Operations::quarantined_pushes`]
     Quarantine,
-    /// [`super::Outbox::deliveries`] that pass a filter.
+    /// [`super::Operations::deliveries`] that pass a filter.
     Deliveries(&'a Filter),
-    /// [`super::Outbox::rekey`], which goes through everything.
+    /// [`super::Maintenance::rekey`], which goes through everything.
     Rekey,
 }

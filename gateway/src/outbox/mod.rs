@@ -1,9 +1,11 @@
 //! The outbox: the durable store of leads and deliveries, and the only place where
 //! receiving and delivering meet.
 //!
-//! [`Outbox`] is the seam between the gateway and a storage engine, [`Intake`] and [`Queue`]
-//! the parts that receiving and delivery see; [`sled`] is the embedded engine. What an engine promises is
-//! written at the traits' methods. Knows nothing of HTTP, routes or plugins.
+//! [`Outbox`] is the seam between the gateway and a storage engine, split by who asks:
+//! [`Intake`] is what receiving sees, [`Queue`] delivery, [`Operations`] the operators,
+//! [`Maintenance`] upkeep. [`state`] says what a change does to leads and deliveries, whatever
+//! the engine; [`sled`] is the embedded engine. What an engine promises is written at the
+//! traits' methods. Knows nothing of HTTP, routes or plugins.
 
 mod arrival;
 mod belief;
@@ -13,6 +15,7 @@ mod export;
 mod ids;
 mod pause;
 pub mod sled;
+pub mod state;
 mod stored;
 mod totals;
 mod upkeep;
@@ -132,8 +135,8 @@ pub trait Queue: Send + Sync + 'static {
     fn pause_of(&self, sink: &str) -> Option<Pause>;
 }
 
-/// A durable store of leads and deliveries.
-pub trait Outbox: Intake + Queue {
+/// The side of the store that operators see: what is there, and what they decide about it.
+pub trait Operations: Send + Sync + 'static {
     /// Counts since the store was made, kept with every commit; cheap.
     fn totals(&self) -> Totals;
 
@@ -211,6 +214,16 @@ pub trait Outbox: Intake + Queue {
         cause: Option<PauseCause>,
     ) -> BoxFuture<'static, Result<(), Unavailable>>;
 
+    /// Whether `cursor` can be the `next` of a page of this list. Whatever else comes as a
+    /// cursor is a mistake of the caller's, not damage.
+    fn continues(&self, of: Paged<'_>, cursor: &str) -> bool;
+
+    /// Leads that no sink ever wanted, newest first.
+    fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable>;
+}
+
+/// The side of the store that keeps it well: retention, time, copies, keys, health.
+pub trait Maintenance: Send + Sync + 'static {
     /// Seals again what is not sealed with the current key, looking at no more than `limit`
     /// records beyond `from`. What was done stays done, so a run that was cut short is simply
     /// begun again. Reads the disk: call it from a blocking thread.
@@ -233,13 +246,6 @@ pub trait Outbox: Intake + Queue {
     /// Writes a backup that only this engine restores: the state at its end, while writing goes
     /// on. Blocks as long as `to` does: call it from a blocking thread.
     fn backup(&self, to: &mut dyn std::io::Write) -> Result<BackedUp, UpkeepError>;
-
-    /// Whether `cursor` can be the `next` of a page of this list. Whatever else comes as a
-    /// cursor is a mistake of the caller's, not damage.
-    fn continues(&self, of: Paged<'_>, cursor: &str) -> bool;
-
-    /// Leads that no sink ever wanted, newest first.
-    fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable>;
 
     /// What is known of the time. Cheap.
     fn time(&self) -> Timekeeping;
@@ -289,3 +295,8 @@ pub trait Outbox: Intake + Queue {
     /// Writes what is queued, stops, and makes all of it durable. Later calls are refused.
     fn close(&self);
 }
+
+/// A durable store of leads and deliveries.
+pub trait Outbox: Intake + Queue + Operations + Maintenance {}
+
+impl<T: Intake + Queue + Operations + Maintenance> Outbox for T {}

@@ -10,7 +10,7 @@ use super::super::{FAILED, Global, client, fail, runtime};
 use super::progress::{Progress, size};
 use super::target::{self, Daemon, Place};
 use crate::lang::Lang;
-use crate::outbox::{Outbox, sled};
+use crate::outbox::{Maintenance, sled};
 
 pub(super) fn backup(
     global: &Global,

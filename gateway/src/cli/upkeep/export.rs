@@ -10,7 +10,7 @@ use super::super::{FAILED, Global, client, fail, out, runtime};
 use super::target::{self, Daemon, Place, configuration};
 use super::{plain_text, print_counts};
 use crate::admin::Disclosed;
-use crate::outbox::{EXPORT_VERSION, ExportHeader, Exported, Imported, Outbox, sled};
+use crate::outbox::{EXPORT_VERSION, ExportHeader, Exported, Imported, Maintenance, sled};
 
 /// Lines stored in one commit.
 const LINES: usize = 200;

@@ -9,7 +9,7 @@ use super::print_counts;
 use super::progress::Progress;
 use super::target::{self, Place};
 use crate::lang::counted;
-use crate::outbox::Outbox;
+use crate::outbox::Maintenance;
 
 /// Records looked at in one step.
 const STEP: usize = 1_000;

@@ -1,6 +1,6 @@
 //! The embedded engine: sled 0.34 as one tree, written by one committer thread.
 //!
-//! Promises what [`Outbox`] promises. Reads go straight to sled from any thread; all writes
+//! Promises what [`super::Outbox`] promises. Reads go straight to sled from any thread; all writes
 //! go through the [`committer`]. Claims are memory ([`claims`]): a delivery in flight is a
 //! waiting one on disk, so that a crash repeats it.
 
@@ -73,10 +73,10 @@ pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::{
     Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,
-    Exported, Filter, Find, Finish, History, Imported, Intake, LeadId, Listed, Outbox, Page, Paged,
-    Pause, PauseCause, QuarantineCount, QuarantineId, Quarantined, QuarantinedPush, Queue, Refusal,
-    Repair, Repaired, Resealed, Retention, StoredLead, StoredQuarantinedPush, Swept, Timekeeping,
-    Totals, Unavailable, UpkeepError, Wanted,
+    Exported, Filter, Find, Finish, History, Imported, Intake, LeadId, Listed, Maintenance,
+    Operations, Page, Paged, Pause, PauseCause, QuarantineCount, QuarantineId, Quarantined,
+    QuarantinedPush, Queue, Refusal, Repair, Repaired, Resealed, Retention, StoredLead,
+    StoredQuarantinedPush, Swept, Timekeeping, Totals, Unavailable, UpkeepError, Wanted,
 };
 use crate::clock::{Clock, Millis, SystemClock};
 
@@ -192,7 +192,7 @@ impl Queue for SledOutbox {
     }
 }
 
-impl Outbox for SledOutbox {
+impl Operations for SledOutbox {
     fn totals(&self) -> Totals {
         self.shared.totals()
     }
@@ -317,6 +317,16 @@ impl Outbox for SledOutbox {
         .boxed()
     }
 
+    fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable> {
+        Ok(self.reader.unrouted(after, limit)?)
+    }
+
+    fn continues(&self, of: Paged<'_>, cursor: &str) -> bool {
+        self.reader.continues(of, cursor)
+    }
+}
+
+impl Maintenance for SledOutbox {
     fn rekey(&self, from: Option<&str>, limit: usize) -> Result<Resealed, Unavailable> {
         let (stale, next) = self.reader.stale(from, limit)?;
         let resealed = stale.len() as u64;
@@ -341,10 +351,6 @@ impl Outbox for SledOutbox {
 
     fn backup(&self, to: &mut dyn Write) -> Result<BackedUp, UpkeepError> {
         self.write_backup(to)
-    }
-
-    fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable> {
-        Ok(self.reader.unrouted(after, limit)?)
     }
 
     fn time(&self) -> Timekeeping {
@@ -399,10 +405,6 @@ impl Outbox for SledOutbox {
         swept.dead_letters = gone.iter().sum();
         swept.next = next;
         Ok(swept)
-    }
-
-    fn continues(&self, of: Paged<'_>, cursor: &str) -> bool {
-        self.reader.continues(of, cursor)
     }
 
     fn fault(&self) -> Option<String> {

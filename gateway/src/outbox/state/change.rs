@@ -1,0 +1,139 @@
+//! Changes: what somebody wants done to the store, and what became of it.
+
+use std::sync::Arc;
+
+use super::record::Tag;
+use crate::clock::Millis;
+use crate::config::Ceiling;
+use crate::outbox::{
+    Accepted, DeliveryId, Finish, LeadId, PauseCause, QuarantineId, Quarantined, Repair, Repaired,
+    Retention, Route, Timekeeping,
+};
+
+/// What somebody wants.
+pub enum Change {
+    /// A lead was pushed.
+    Accept(NewLead),
+    /// A push is to be kept aside.
+    Quarantine(NewQuarantined),
+    /// An attempt ended.
+    Finish(Finish),
+    /// A plugin keeps something between attempts of a claimed delivery.
+    Keep {
+        /// The sink.
+        sink: Arc<str>,
+        /// The delivery.
+        id: DeliveryId,
+        /// What it keeps.
+        journal: String,
+    },
+    /// A person decided about a delivery.
+    Repair {
+        /// Which.
+        id: DeliveryId,
+        /// What.
+        repair: Repair,
+        /// When.
+        now: Millis,
+    },
+    /// A person says which lead a quarantined push is.
+    Release {
+        /// The push.
+        id: QuarantineId,
+        /// The lead.
+        lead: NewLead,
+    },
+    /// A person throws a quarantined push away, or its time is over.
+    Discard(QuarantineId),
+    /// A person wants everything of a lead gone.
+    Erase(LeadId),
+    /// A lead leaves if its time is over.
+    Expire {
+        /// The lead.
+        lead: LeadId,
+        /// How long what is kept.
+        keep: Retention,
+        /// The time it is.
+        now: Millis,
+    },
+    /// A sink is paused, or resumed.
+    Pause {
+        /// The sink.
+        sink: Arc<str>,
+        /// Why; `None` resumes it.
+        cause: Option<PauseCause>,
+        /// The time it is.
+        now: Millis,
+    },
+    /// A sink's plugin keeps a value, or forgets it.
+    SinkState {
+        /// The sink.
+        sink: Arc<str>,
+        /// Its name.
+        key: String,
+        /// The value.
+        value: Option<Vec<u8>>,
+    },
+    /// What is known of the time.
+    Time(Timekeeping),
+}
+
+/// What became of a [`Change`]: the variant that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Of `Accept`.
+    Accepted(Accepted),
+    /// Of `Quarantine`.
+    Quarantined(Quarantined),
+    /// Of `Finish`, `Keep`, `Pause`, `Time`.
+    Noted,
+    /// Of `Repair`.
+    Repaired(Repaired),
+    /// Of `Release`; `None` if the push is not there any more.
+    Released(Option<Accepted>),
+    /// Of `Discard`, `Erase`: `false` if it is not there, or has an attempt under way. Of
+    /// `SinkState`: `false` if there are too many already.
+    Did(bool),
+    /// Of `Expire`: with how many dead letters; `None` if its time is not over.
+    Expired(Option<u64>),
+}
+
+/// A lead on its way into the store, encoded by the thread that received it.
+#[derive(Clone)]
+pub struct NewLead {
+    /// Name of the source.
+    pub source: Arc<str>,
+    /// Its identity.
+    pub identity: Tag,
+    /// Hash of the normal form.
+    pub content: [u8; 32],
+    /// The sender's modification time.
+    pub modified_at: Option<Millis>,
+    /// When it was received.
+    pub received_at: Millis,
+    /// From when its deliveries count: `received_at`, but for what was in quarantine.
+    pub now: Millis,
+    /// What it is found by.
+    pub finds: Vec<Tag>,
+    /// The sinks that want it.
+    pub routes: Vec<Route>,
+    /// What was pushed, encoded and sealed.
+    pub body: Vec<u8>,
+}
+
+/// A quarantined push on its way into the store.
+#[derive(Clone)]
+pub struct NewQuarantined {
+    /// Name of the source.
+    pub source: Arc<str>,
+    /// Of its signature, and of its content.
+    pub tags: [Tag; 2],
+    /// Bytes that it counts for.
+    pub size: u64,
+    /// When it was received.
+    pub received_at: Millis,
+    /// How much of its source may be kept.
+    pub ceiling: Ceiling,
+    /// What was pushed, encoded and sealed.
+    pub body: Vec<u8>,
+}

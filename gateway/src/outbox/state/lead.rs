@@ -1,0 +1,170 @@
+//! A lead as the store knows it without reading what was pushed: its revisions and its
+//! deliveries. Nothing in it is personal.
+
+use serde::{Deserialize, Serialize};
+
+use super::Record;
+use crate::clock::Millis;
+use crate::outbox::{Budget, DeathReason, Delivery, DeliveryId, Freshness, State};
+
+/// A lead. The order of `deliveries` is the order in which they were made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lead {
+    /// Name of the source.
+    pub source: String,
+    /// Latest `modified_at` of any revision.
+    pub modified_at: Option<Millis>,
+    /// Oldest first; their numbers ascend.
+    pub revisions: Vec<Revision>,
+    /// All that were ever made for it.
+    pub deliveries: Vec<DeliveryHead>,
+}
+
+/// One revision, without what was pushed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// 1 for the first.
+    pub number: u32,
+    /// Hash of the normal form.
+    pub content: [u8; 32],
+    /// The sender's modification time.
+    pub modified_at: Option<Millis>,
+    /// Came after a newer one: kept, never delivered.
+    pub history: bool,
+    /// When it was received.
+    pub received_at: Millis,
+    /// When it was pushed last.
+    pub pushed_at: Millis,
+}
+
+/// A delivery without its attempts' texts and its plugin's step record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryHead {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Name of the sink.
+    pub sink: String,
+    /// Which revision.
+    pub revision: u32,
+    /// When it was made.
+    pub created_at: Millis,
+    /// Where it stands.
+    pub state: State,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// From where attempts and age are counted.
+    pub budget: Budget,
+    /// The dead letter in whose place it was made.
+    pub fallback_of: Option<DeliveryId>,
+    /// The failure group of its last attempt, if it is dead or waits for a retry.
+    pub failure: Option<FailureKey>,
+}
+
+/// Names a failure group of a sink: a keyed hash of the rule and the normalised reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FailureKey(pub [u8; 8]);
+
+/// In which list a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Never tried.
+    Pending,
+    /// Tried before.
+    Retrying,
+    /// Behind an earlier revision.
+    Behind,
+    /// The destination has it.
+    Delivered,
+    /// A newer revision took its place.
+    Superseded,
+    /// Given up by a person.
+    Cancelled,
+    /// A dead letter.
+    Dead(DeathReason),
+}
+
+impl DeliveryHead {
+    /// In which list it stands.
+    pub const fn class(&self) -> Class {
+        match self.state {
+            State::Waiting { .. } if self.attempts > 0 => Class::Retrying,
+            State::Waiting { .. } => Class::Pending,
+            State::Behind => Class::Behind,
+            State::Delivered { .. } => Class::Delivered,
+            State::Superseded { .. } => Class::Superseded,
+            State::Cancelled { .. } => Class::Cancelled,
+            State::Dead { reason, .. } => Class::Dead(reason),
+        }
+    }
+
+    /// Whether it is tried for the first time.
+    pub const fn freshness(&self) -> Freshness {
+        if self.attempts == 0 && self.budget.since <= self.created_at {
+            Freshness::Fresh
+        } else {
+            Freshness::Again
+        }
+    }
+
+    /// Of a whole delivery.
+    pub fn of(id: DeliveryId, delivery: &Delivery, failure: Option<FailureKey>) -> Self {
+        Self {
+            id,
+            sink: delivery.sink.clone(),
+            revision: delivery.revision,
+            created_at: delivery.created_at,
+            state: delivery.state.clone(),
+            attempts: delivery.attempts,
+            budget: delivery.budget,
+            fallback_of: delivery.fallback_of,
+            failure,
+        }
+    }
+}
+
+impl Lead {
+    /// The lead after a record of it; `None` in and out is a lead that is not there. Records of
+    /// other things leave it as it is. The order of a delivery's records and of its revision does
+    /// not matter, as long as the last record of each comes last: cleaning moves records.
+    pub fn apply(lead: Option<Self>, record: &Record) -> Option<Self> {
+        match record {
+            Record::Revision {
+                source, revision, ..
+            } => {
+                let mut lead = lead.unwrap_or_default();
+                lead.source.clone_from(source);
+                lead.modified_at = lead.modified_at.max(revision.modified_at);
+                match lead
+                    .revisions
+                    .binary_search_by_key(&revision.number, |one| one.number)
+                {
+                    Ok(at) => lead.revisions[at] = revision.clone(),
+                    Err(at) => lead.revisions.insert(at, revision.clone()),
+                }
+                Some(lead)
+            }
+            Record::Pushed { revision, at, .. } => {
+                let mut lead = lead?;
+                let mut known = lead.revisions.iter_mut();
+                if let Some(one) = known.find(|one| one.number == *revision) {
+                    one.pushed_at = one.pushed_at.max(*at);
+                }
+                Some(lead)
+            }
+            Record::Delivery { delivery, .. } => {
+                let mut lead = lead.unwrap_or_default();
+                match lead.deliveries.iter_mut().find(|one| one.id == delivery.id) {
+                    Some(known) => known.clone_from(delivery),
+                    None => lead.deliveries.push(delivery.clone()),
+                }
+                Some(lead)
+            }
+            Record::LeadGone { .. } => None,
+            Record::Quarantined { .. }
+            | Record::QuarantineGone { .. }
+            | Record::QuarantineCount { .. }
+            | Record::Paused { .. }
+            | Record::SinkState { .. } => lead,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Records: what is different after a change. A record says how something is now, not how it
+//! came to be so.
+
+use serde::{Deserialize, Serialize};
+
+use super::lead::{DeliveryHead, Revision};
+use crate::clock::Millis;
+use crate::outbox::{Attempt, LeadId, Pause, QuarantineCount, QuarantineId};
+
+/// What something can be looked up by: its kind, then 16 bytes of a keyed hash.
+pub type Tag = [u8; 17];
+
+/// One fact. Not `Debug`: what was pushed is in it.
+#[derive(Clone)]
+pub enum Record {
+    /// A revision of a lead, with what was pushed.
+    Revision {
+        /// The lead.
+        lead: LeadId,
+        /// Name of its source.
+        source: String,
+        /// The lead's identity.
+        identity: Tag,
+        /// Which revision.
+        revision: Revision,
+        /// What it is found by, without the identity.
+        finds: Vec<Tag>,
+        /// What was pushed, as the engine encoded and sealed it.
+        body: Vec<u8>,
+    },
+    /// A revision was pushed again, at that time.
+    Pushed {
+        /// The lead.
+        lead: LeadId,
+        /// Its revision.
+        revision: u32,
+        /// When.
+        at: Millis,
+    },
+    /// A delivery of a lead as it stands now.
+    Delivery {
+        /// The lead.
+        lead: LeadId,
+        /// It.
+        delivery: DeliveryHead,
+        /// Its attempts and step record; `None` if they are what they were.
+        details: Option<Details>,
+    },
+    /// A lead left with everything that is stored of it.
+    LeadGone {
+        /// The lead.
+        lead: LeadId,
+        /// Because a person said so: not even its old files may keep it.
+        erased: bool,
+    },
+    /// A push was quarantined.
+    Quarantined {
+        /// Its id.
+        id: QuarantineId,
+        /// What is known of it without reading it.
+        head: QuarantineHead,
+        /// What was pushed, as the engine encoded and sealed it.
+        body: Vec<u8>,
+    },
+    /// A push left quarantine.
+    QuarantineGone {
+        /// Its id.
+        id: QuarantineId,
+    },
+    /// How much of a source is in quarantine.
+    QuarantineCount {
+        /// Name of the source.
+        source: String,
+        /// How much.
+        count: QuarantineCount,
+    },
+    /// A sink was paused, or resumed.
+    Paused {
+        /// Name of the sink.
+        sink: String,
+        /// Its pause, if it is paused.
+        pause: Option<Pause>,
+    },
+    /// What a sink's plugin keeps under a name.
+    SinkState {
+        /// Name of the sink.
+        sink: String,
+        /// The name.
+        key: String,
+        /// What it keeps; `None` if nothing any more.
+        value: Option<Vec<u8>>,
+    },
+}
+
+/// What a delivery keeps beside its head.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Details {
+    /// The last attempts, oldest first.
+    pub history: Vec<Attempt>,
+    /// What the sink's plugin keeps between attempts.
+    pub journal: String,
+}
+
+/// A quarantined push without what was pushed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuarantineHead {
+    /// Name of the source.
+    pub source: String,
+    /// Bytes that it counts for.
+    pub size: u64,
+    /// When it was received.
+    pub received_at: Millis,
+    /// Of its signature and of its content: an equal push is a duplicate.
+    pub tags: [Tag; 2],
+}
+
+impl Record {
+    /// The lead that it is of, if it is of one.
+    pub const fn lead(&self) -> Option<LeadId> {
+        match self {
+            Self::Revision { lead, .. }
+            | Self::Pushed { lead, .. }
+            | Self::Delivery { lead, .. }
+            | Self::LeadGone { lead, .. } => Some(*lead),
+            _ => None,
+        }
+    }
+}
