@@ -13,6 +13,7 @@ mod cursor;
 mod delivery;
 mod export;
 mod ids;
+pub mod next;
 mod pause;
 pub mod sled;
 pub mod state;
