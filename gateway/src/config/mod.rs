@@ -43,12 +43,16 @@ pub use advice::{CHAT_RATE, CHATS};
 pub use alone::{Alone, load_settings};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use locate::{Untrusted, examine, locate};
-pub use model::*;
+pub use model::{
+    Admin, Breaker, Ceiling, Config, Isolation, Log, LogFormat, OnAmbiguous, OnUpdate, Outbox,
+    Plugin, QuarantinePolicy, Rate, Retry, Server, Sink, Source, SourceKind, Tmall,
+};
 pub use purpose::Purpose;
 pub use resolve::Environment;
 pub use revision::Revision;
 pub use schema::schema;
 
+use crate::lead::Tables;
 use self::diagnostic::Text;
 use self::document::Document;
 
