@@ -52,9 +52,9 @@ pub use resolve::Environment;
 pub use revision::Revision;
 pub use schema::schema;
 
-use crate::lead::Tables;
 use self::diagnostic::Text;
 use self::document::Document;
+use crate::lead::Tables;
 
 /// A problem that a plugin found in its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
