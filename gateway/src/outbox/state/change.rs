@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::record::Tag;
 use crate::clock::Millis;
 use crate::config::Ceiling;
@@ -118,7 +120,7 @@ pub struct NewLead {
     /// The sinks that want it.
     pub routes: Vec<Route>,
     /// What was pushed, encoded and sealed.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// A quarantined push on its way into the store.
@@ -135,5 +137,5 @@ pub struct NewQuarantined {
     /// How much of its source may be kept.
     pub ceiling: Ceiling,
     /// What was pushed, encoded and sealed.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
