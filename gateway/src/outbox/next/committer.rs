@@ -86,13 +86,9 @@ impl Committer {
     fn other(&mut self, job: Job) {
         match job {
             Job::Change(change, promise) => self.commit(vec![(change, promise)]),
-            Job::Move(places, reseal, promise) => {
-                let moved = self.move_records(&places, reseal);
+            Job::Move(places, promise) => {
+                let moved = self.move_records(&places);
                 self.answer(promise, moved);
-            }
-            Job::Load(some, promise) => {
-                let loaded = self.load(some);
-                self.answer(promise, loaded);
             }
             Job::Remove(segments, promise) => {
                 let removed = self.remove(&segments);
