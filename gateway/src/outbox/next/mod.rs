@@ -1,4 +1,8 @@
 //! The embedded engine, as it is becoming: a journal that is the only truth, an index on sled
 //! that can be thrown away, and files by which leads are found.
 
+pub mod body;
+pub mod codec;
+pub mod journal;
 pub mod place;
+pub mod record;
