@@ -84,6 +84,11 @@ impl Cleaner {
         Ok(dead.map(|(_, segment)| segment))
     }
 
+    /// Returns when nothing that left is in these segments any more.
+    pub(super) fn wipe(&self, segments: &[u32]) -> Result<(), Unavailable> {
+        segments.iter().try_for_each(|segment| self.clean(*segment).map(drop))
+    }
+
     /// Moves what counts in a segment, and removes it. Returns when its file is gone.
     pub(super) fn clean(&self, segment: u32) -> Result<Moved, Unavailable> {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,7 @@
 //! index made anew is the one that was.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::catalog::Catalog;
 use super::find::{self, Finds};
@@ -39,17 +40,23 @@ impl Publishing {
     /// Looks at what a record is of, unless that is known; to be called before [`Self::take`]
     /// in a replay.
     pub(super) fn look(&mut self, catalog: &Catalog, record: &Record) -> Result<(), IndexFault> {
-        if let Some(id) = record.lead()
-            && !self.leads.contains_key(&id)
-        {
-            let was = catalog.lead(id)?;
-            self.leads.insert(id, (was.clone(), was));
+        if let Some(id) = record.lead() {
+            self.look_at(catalog, id)?;
         }
         if let Record::Quarantined { id, .. } | Record::QuarantineGone { id } = record
-            && !self.quarantined.contains_key(id)
+            && let Entry::Vacant(vacant) = self.quarantined.entry(*id)
         {
             let was = catalog.quarantined(*id)?;
-            self.quarantined.insert(*id, (was.clone(), was));
+            vacant.insert((was.clone(), was));
+        }
+        Ok(())
+    }
+
+    /// Looks at a lead, unless that is known.
+    pub(super) fn look_at(&mut self, catalog: &Catalog, id: LeadId) -> Result<(), IndexFault> {
+        if let Entry::Vacant(vacant) = self.leads.entry(id) {
+            let was = catalog.lead(id)?;
+            vacant.insert((was.clone(), was));
         }
         Ok(())
     }
@@ -71,8 +78,7 @@ impl Publishing {
     }
 
     /// Takes a record that lies at `place`.
-    pub(super) fn take(&mut self, record: &Record, place: Place, finds: &Finds) {
-        add_tags(record, place, finds);
+    pub(super) fn take(&mut self, record: &Record, place: Place) {
         if let Some(id) = record.lead() {
             let (_, is) = self.leads.entry(id).or_default();
             *is = Indexed::take(is.take(), record, place);
@@ -81,6 +87,23 @@ impl Publishing {
             let (_, is) = self.quarantined.entry(*id).or_default();
             *is = IndexedQuarantine::take(is.take(), record, place);
         }
+    }
+
+    /// These segments hold bytes of the lead, too.
+    pub(super) fn hold(&mut self, lead: LeadId, segments: &[u32]) {
+        if let Some((_, Some(is))) = self.leads.get_mut(&lead) {
+            is.hold(segments);
+        }
+    }
+
+    /// A lead as it is.
+    pub(super) fn lead(&self, id: LeadId) -> Option<&Indexed> {
+        self.leads.get(&id).and_then(|(_, is)| is.as_ref())
+    }
+
+    /// A quarantined push as it is.
+    pub(super) fn quarantined(&self, id: QuarantineId) -> Option<&IndexedQuarantine> {
+        self.quarantined.get(&id).and_then(|(_, is)| is.as_ref())
     }
 
     /// Shows all of it at once, as the journal is up to `sequence`.

@@ -56,7 +56,7 @@ pub(super) struct Made {
 
 /// Why an index was not made.
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+pub(super) enum Failed {
     #[error(transparent)]
     Index(#[from] IndexFault),
     #[error(transparent)]
@@ -144,6 +144,7 @@ impl Rebuild {
                 }
             }
             replay.show()?;
+            // Nothing that comes now brings a revision of a lead that is known.
             if self.syncing.synced().saturating_sub(replay.sequence) <= LEFT {
                 return Ok(Some(Made {
                     catalog: replay.catalog,
@@ -227,11 +228,17 @@ impl Replay {
         for (place, bytes) in frame.records() {
             let entry = self.codec.clear(bytes);
             let entry = entry.map_err(|error| Failed::Record(error.to_string()))?;
-            let Entry::Record { record, .. } = entry else {
-                continue;
-            };
-            self.publishing.look(&self.catalog, &record)?;
-            self.publishing.take(&record, place);
+            match entry {
+                Entry::Record { record, .. } => {
+                    self.publishing.look(&self.catalog, &record)?;
+                    self.publishing.take(&record, place);
+                }
+                Entry::Holds { lead, segments } => {
+                    self.publishing.look_at(&self.catalog, lead)?;
+                    self.publishing.hold(lead, &segments);
+                }
+                _ => continue,
+            }
             self.taken += 1;
         }
         self.sequence = frame.sequence;
@@ -252,10 +259,8 @@ impl Replay {
                 self.leftovers.remove(&lead);
             }
         }
-        if self.sequence > self.catalog.index.put_up_to() {
-            publishing.publish(&self.catalog, self.sequence)?;
-            self.catalog.index.wait_for_room();
-        }
+        publishing.publish(&self.catalog, self.sequence)?;
+        self.catalog.index.wait_for_room();
         Ok(())
     }
 

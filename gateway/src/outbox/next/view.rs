@@ -7,10 +7,10 @@ use std::collections::HashMap;
 
 use super::bodies::Bodies;
 use super::catalog::Catalog;
+use super::codec::Standing;
 use super::find::{self, Finds};
 use super::index::IndexFault;
 use super::indexed::{Indexed, IndexedQuarantine};
-use super::standing::Standing;
 use crate::outbox::state::{Details, Fault, Lead, QuarantineHead, Tag, View};
 use crate::outbox::{DeliveryId, LeadId, Pause, QuarantineCount, QuarantineId};
 
@@ -69,6 +69,13 @@ impl<'a> Seen<'a> {
         let found = self.index(self.catalog()?.lead(id))?;
         self.leads.borrow_mut().insert(id, found.clone());
         Ok(found)
+    }
+
+    /// The segments that hold bytes of a quarantined push that was looked at.
+    pub(super) fn segments_of(&self, id: QuarantineId) -> Vec<u32> {
+        let known = self.quarantined.borrow();
+        let known = known.get(&id).and_then(Option::as_ref);
+        known.map(|known| known.segments.clone()).unwrap_or_default()
     }
 
     fn found(&self, tag: &Tag) -> Result<Vec<uuid::Uuid>, Fault> {
