@@ -175,10 +175,8 @@ impl Codec {
     }
 
     fn arrived_lead(&self, raw: &Raw<'_>, depth: Depth) -> Result<Entry, Unreadable> {
-        let (
-            (source, identity, content, modified_at),
-            (received_at, now, finds, sinks),
-        ) = whole(raw.clear)?;
+        let ((source, identity, content, modified_at), (received_at, now, finds, sinks)) =
+            whole(raw.clear)?;
         let (source, sinks): (String, Vec<String>) = (source, sinks);
         let length = record::number(raw.sealed, 0).ok_or(Unreadable::Damaged)?;
         let (body, failed) = raw.sealed[LENGTH..]

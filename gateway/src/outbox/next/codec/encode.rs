@@ -115,7 +115,10 @@ impl Codec {
             index_key,
             deferred,
         } = standing;
-        let pauses: Vec<_> = pauses.iter().map(|(sink, one)| (sink, one.encode())).collect();
+        let pauses: Vec<_> = pauses
+            .iter()
+            .map(|(sink, one)| (sink, one.encode()))
+            .collect();
         let clear = (self.store, manifest, gone);
         write(out, kind::OPENING, &clear, |out| {
             self.seal(&place::standing(self.store), out, |out| {
@@ -171,12 +174,7 @@ fn plain<T: Serialize>(out: &mut Vec<u8>, kind: u8, clear: &T) {
     write(out, kind, clear, |_| {});
 }
 
-fn write<T: Serialize>(
-    out: &mut Vec<u8>,
-    kind: u8,
-    clear: &T,
-    sealed: impl FnOnce(&mut Vec<u8>),
-) {
+fn write<T: Serialize>(out: &mut Vec<u8>, kind: u8, clear: &T, sealed: impl FnOnce(&mut Vec<u8>)) {
     record::write(out, kind, kind::VERSION, |out| put(out, clear), sealed);
 }
 

@@ -41,6 +41,21 @@ impl Codec {
         self.store
     }
 
+    /// Whether a record is about segments: an opening, a closing, a removal.
+    pub(super) fn is_about_segments(record: &[u8]) -> bool {
+        let raw = record::parse(record);
+        raw.is_some_and(|raw| {
+            matches!(raw.kind, kind::OPENING | kind::CLOSING | kind::SEGMENT_GONE)
+        })
+    }
+
+    /// The store that an opening is of, without a key.
+    pub(super) fn store_of(opening: &[u8]) -> Option<StoreId> {
+        let raw = record::parse(opening).filter(|raw| raw.kind == kind::OPENING)?;
+        let (store, _) = postcard::take_from_bytes(raw.clear).ok()?;
+        Some(store)
+    }
+
     /// What was pushed of a lead, encoded and sealed.
     pub fn seal_lead(&self, body: &LeadBody<'_>, identity: &Tag, content: &[u8; 32]) -> Bytes {
         let place = place::lead(identity, content);

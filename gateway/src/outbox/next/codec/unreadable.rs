@@ -34,7 +34,7 @@ pub enum Unreadable {
 
 impl Unreadable {
     /// In both languages; what encryption says stays as it is.
-    pub(crate) fn text(&self) -> Text {
+    pub fn text(&self) -> Text {
         let zh = match self {
             Self::Newer { version, known, .. } => format!(
                 "记录的版本为 {version}，此 leadgate 最高只能读取版本 {known}；\
