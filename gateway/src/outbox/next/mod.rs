@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod codec;
+pub mod index;
 pub mod journal;
 pub mod place;
 pub mod record;
