@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod codec;
+pub mod find;
 pub mod index;
 pub mod journal;
 pub mod place;
