@@ -6,6 +6,7 @@
 //! ([`Effects`]). Records are all that an engine needs to keep: whoever applies them in order
 //! with [`Lead::apply`] comes to the same leads, at once or after a restart.
 
+mod apply;
 mod change;
 mod lead;
 mod record;
