@@ -1,4 +1,23 @@
 //! The embedded engine, as it is becoming: a journal that is the only truth, an index on sled
 //! that can be thrown away, and files by which leads are found.
 
+pub mod catalog;
+pub mod claims;
+pub mod due;
+pub mod indexed;
+pub mod keys;
+pub mod map;
+pub mod names;
 pub mod place;
+pub mod project;
+pub mod reader;
+
+use super::state::Fault;
+
+/// Something in the index is not what was put there.
+fn unreadable(what: &str) -> Fault {
+    Fault::Record(format!(
+        "{what} in the outbox's index cannot be read; stop leadgate and run `leadgate outbox \
+         rebuild`"
+    ))
+}
