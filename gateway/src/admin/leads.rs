@@ -15,7 +15,7 @@ use super::params::{Body, Params, guess, id};
 use super::problem::{Kind, LEAD, Problem};
 use super::{Admin, privacy, reading, rfc3339};
 use crate::lang::Text;
-use crate::outbox::{Find, FindBy, History, LeadId, Paged, StoredLead};
+use crate::outbox::{Find, FindBy, History, LeadFilter, LeadId, Paged, StoredLead};
 
 /// Leads on a page, or found by one value, at most.
 const MOST: usize = 100;
@@ -80,7 +80,11 @@ pub(super) async fn list(
         let page = if unrouted {
             admin.outbox.unrouted(cursor.as_deref(), limit)?
         } else {
-            admin.outbox.leads(cursor.as_deref(), limit)?
+            let newest = LeadFilter {
+                newest_first: true,
+                ..LeadFilter::default()
+            };
+            admin.outbox.leads(&newest, cursor.as_deref(), limit)?
         };
         Ok::<_, Problem>((summaries(admin, &page.items)?, page.next))
     });

@@ -141,7 +141,7 @@ pub(super) async fn take(
         }
         Ok(Ok((source, _))) => (source, Verdict::failed("timeout", "error")),
         Err(_) => (
-            Arc::clone(at.group.first()),
+            Arc::clone(at.sources.first()),
             Verdict::failed("timeout", "error"),
         ),
     };
@@ -159,7 +159,7 @@ pub(super) async fn take(
 /// Verifies and reads, and gives what is to be stored to the store, which encodes it at once.
 fn judge(ingress: &Ingress, at: &At<'_>, request: &Request<'_>) -> (Arc<dyn Source>, Judged) {
     let received_at = request.received_at;
-    let (source, reading) = at.group.read(request);
+    let (source, reading) = at.sources.read(request);
     let judged = match reading {
         Reading::Lead(push) => {
             let pushed_at = push.pushed_at;

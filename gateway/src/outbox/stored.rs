@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Delivery, DeliveryId, LeadId, QuarantineId, StateName};
+use super::{DeathReason, Delivery, DeliveryId, FailureGroupId, LeadId, QuarantineId, StateName};
 use crate::clock::Millis;
 
 /// A lead revision as stored.
@@ -50,9 +50,47 @@ pub struct Filter {
     pub before: Option<Millis>,
     /// Made at or after.
     pub since: Option<Millis>,
+    /// Of a lead of this source.
+    pub source: Option<String>,
+    /// Dead for this reason.
+    pub reason: Option<DeathReason>,
+    /// In a failure group of this rule.
+    pub rule: Option<String>,
+    /// In this failure group, of whatever sink.
+    pub group: Option<FailureGroupId>,
+    /// Waiting, or dead, for a sink that is not configured any more.
+    pub orphaned: bool,
+    /// The newest first, rather than the oldest.
+    pub newest_first: bool,
 }
 
-/// A page of a list, oldest first.
+/// Which leads to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeadFilter {
+    /// Of this source.
+    pub source: Option<String>,
+    /// First pushed at or after.
+    pub since: Option<Millis>,
+    /// First pushed before.
+    pub before: Option<Millis>,
+    /// The newest first, rather than the oldest.
+    pub newest_first: bool,
+}
+
+/// How many deliveries of a source for a sink stand in a state now.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SinkCount {
+    /// Name of the sink.
+    pub sink: String,
+    /// Name of the source.
+    pub source: String,
+    /// The state; what is in flight counts as what it was before, pending or retrying.
+    pub state: StateName,
+    /// How many; never 0.
+    pub count: u64,
+}
+
+/// A page of a list.
 #[derive(Debug)]
 pub struct Page<T> {
     /// What is on it. May be fewer than asked for, even none, although `next` is set:

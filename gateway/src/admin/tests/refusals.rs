@@ -1,6 +1,7 @@
 //! Who and what is refused, and how it is said.
 
 use actix_web::http::header::ALLOW;
+use leadgate_plugin::hex;
 
 use super::*;
 
@@ -198,13 +199,6 @@ async fn a_cursor_of_another_list_or_of_nobody_is_a_bad_parameter() {
         assert_ne!(page["items"], second["items"], "{list}");
         cursors.push((list, next));
     }
-    let hex = |bytes: &[u8]| {
-        bytes.iter().fold(String::new(), |mut text, byte| {
-            use std::fmt::Write;
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    };
     let foreign = [
         hex(b"m/index-key"),
         hex(b"m/totals"),
