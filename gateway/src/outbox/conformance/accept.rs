@@ -4,14 +4,14 @@
 use futures_util::future::join_all;
 
 use super::engine::Engine;
-use super::pushes::{all, arrival, claims, lead_for, lead_of, quarantined};
+use super::pushes::{all, arrival, claims, lead_for, lead_of, newest, quarantined};
 use super::subject::Subject;
 use crate::outbox::{
     Accepted, Arrival, DeathReason, Filter, Find, FindBy, Intake, LeadId, Maintenance, Operations,
     Quarantined, QuarantinedPush, Route,
 };
 
-pub async fn an_accepted_lead_is_due_at_once_and_survives_reopening<E: Engine>() {
+pub(super) async fn an_accepted_lead_is_due_at_once_and_survives_reopening<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     let accepted = outbox.accept(arrival(1, 1)).await.expect("accepted");
     assert!(matches!(
@@ -56,7 +56,7 @@ async fn is_whole<E: Engine>(outbox: &Subject<E>, record: u64, id: LeadId) {
     assert_eq!(again, known);
 }
 
-pub async fn what_was_acknowledged_is_there_after_a_crash_with_all_that_belongs_to_it<
+pub(super) async fn what_was_acknowledged_is_there_after_a_crash_with_all_that_belongs_to_it<
     E: Engine,
 >() {
     const LEADS: u64 = 100;
@@ -81,7 +81,7 @@ pub async fn what_was_acknowledged_is_there_after_a_crash_with_all_that_belongs_
     assert_eq!(outbox.totals().duplicate, LEADS);
 }
 
-pub async fn what_nobody_was_told_of_is_there_whole_or_not_at_all<E: Engine>() {
+pub(super) async fn what_nobody_was_told_of_is_there_whole_or_not_at_all<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     let mut pushes = (0..400)
         .map(|record| tokio::spawn(outbox.accept(findable(record))))
@@ -91,7 +91,7 @@ pub async fn what_nobody_was_told_of_is_there_whole_or_not_at_all<E: Engine>() {
     outbox.crash();
     let known = lead_of(first.expect("accepted"));
     is_whole(&outbox, 0, known).await;
-    let leads = all(|after| outbox.leads(after, 100).expect("reads"));
+    let leads = all(|after| outbox.leads(&newest(), after, 100).expect("reads"));
     assert!(leads.contains(&known));
     assert_eq!(outbox.totals().leads, leads.len() as u64);
     let mut found = 0;
@@ -105,7 +105,7 @@ pub async fn what_nobody_was_told_of_is_there_whole_or_not_at_all<E: Engine>() {
     assert_eq!(found, leads.len(), "what is listed is found");
 }
 
-pub async fn equal_content_is_a_duplicate_also_inside_one_group_and_against_old_revisions<
+pub(super) async fn equal_content_is_a_duplicate_also_inside_one_group_and_against_old_revisions<
     E: Engine,
 >() {
     let outbox = Subject::<E>::new();
@@ -122,7 +122,7 @@ pub async fn equal_content_is_a_duplicate_also_inside_one_group_and_against_old_
     assert_eq!(outbox.totals().duplicate, 8);
 }
 
-pub async fn an_older_modification_is_kept_as_history_and_not_delivered<E: Engine>() {
+pub(super) async fn an_older_modification_is_kept_as_history_and_not_delivered<E: Engine>() {
     let outbox = Subject::<E>::new();
     let mut newer = arrival(1, 1);
     newer.modified_at = Some(2_000);
@@ -141,7 +141,7 @@ pub async fn an_older_modification_is_kept_as_history_and_not_delivered<E: Engin
     assert!(outbox.lead(lead, 2).expect("readable").is_some());
 }
 
-pub async fn a_condition_that_failed_makes_a_dead_letter<E: Engine>() {
+pub(super) async fn a_condition_that_failed_makes_a_dead_letter<E: Engine>() {
     let outbox = Subject::<E>::new();
     let mut lead = arrival(1, 1);
     lead.routes = vec![Route {
@@ -155,7 +155,7 @@ pub async fn a_condition_that_failed_makes_a_dead_letter<E: Engine>() {
     assert_eq!(told.reason, "bad value", "a person sees why");
 }
 
-pub async fn large_bodies_come_back_whole<E: Engine>() {
+pub(super) async fn large_bodies_come_back_whole<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     for record in 0..40 {
         let mut lead = arrival(record, 1);
@@ -171,7 +171,7 @@ pub async fn large_bodies_come_back_whole<E: Engine>() {
     assert!(due.iter().all(|claim| claim.lead.lead.len() == 300_008));
 }
 
-pub async fn bytes_that_are_no_text_are_kept_beside_the_text<E: Engine>() {
+pub(super) async fn bytes_that_are_no_text_are_kept_beside_the_text<E: Engine>() {
     let outbox = Subject::<E>::new();
     let mut lead = arrival(1, 1);
     lead.original = Some(b"\xd5\xc5\xc8\xfd\xff".to_vec());
@@ -184,7 +184,7 @@ pub async fn bytes_that_are_no_text_are_kept_beside_the_text<E: Engine>() {
     );
 }
 
-pub async fn the_same_push_is_quarantined_once<E: Engine>() {
+pub(super) async fn the_same_push_is_quarantined_once<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     let first = QuarantinedPush {
         query: "a=1".to_owned(),
@@ -212,11 +212,17 @@ pub async fn the_same_push_is_quarantined_once<E: Engine>() {
     assert_eq!((totals.quarantined, totals.duplicate), (1, 2));
 }
 
-pub async fn a_lead_for_a_sink_that_is_not_there_is_refused_and_nothing_of_it_stays<E: Engine>() {
+pub(super) async fn a_lead_for_a_sink_that_is_not_there_is_refused_and_nothing_of_it_stays<
+    E: Engine,
+>() {
     let outbox = Subject::<E>::new();
     let wrong = lead_for(1, "shop", &["crm", "nobody"]);
     assert!(outbox.accept(wrong).await.is_err());
-    assert_eq!(outbox.fault(), None, "a wrong name is no fault of the store");
+    assert_eq!(
+        outbox.fault(),
+        None,
+        "a wrong name is no fault of the store"
+    );
     let totals = outbox.totals();
     assert_eq!((totals.leads, totals.accepted), (0, 0));
     assert!(claims(&*outbox, 1_000).is_empty());

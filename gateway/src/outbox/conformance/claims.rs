@@ -8,7 +8,7 @@ use super::pushes::{arrival, claims, claims_of, finish, lead_for};
 use super::subject::Subject;
 use crate::outbox::{Arrival, DeliveryId, Freshness, Intake, Queue, State, Wanted};
 
-pub async fn what_is_claimed_is_not_given_again_until_it_is_given_back<E: Engine>() {
+pub(super) async fn what_is_claimed_is_not_given_again_until_it_is_given_back<E: Engine>() {
     let outbox = Subject::<E>::new();
     for record in 0..3 {
         outbox.accept(arrival(record, 1)).await.expect("accepted");
@@ -29,7 +29,7 @@ pub async fn what_is_claimed_is_not_given_again_until_it_is_given_back<E: Engine
     assert!(outbox.claim("nobody", 1_000, 1).is_err());
 }
 
-pub async fn a_crash_gives_all_claims_back<E: Engine>() {
+pub(super) async fn a_crash_gives_all_claims_back<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     for record in 0..3 {
         outbox.accept(arrival(record, 1)).await.expect("accepted");
@@ -44,7 +44,9 @@ pub async fn a_crash_gives_all_claims_back<E: Engine>() {
     assert_eq!(before.len(), 3);
 }
 
-pub async fn a_backlog_of_one_source_does_not_starve_the_fresh_leads_of_another<E: Engine>() {
+pub(super) async fn a_backlog_of_one_source_does_not_starve_the_fresh_leads_of_another<
+    E: Engine,
+>() {
     let outbox = Subject::<E>::new();
     for record in 0..50 {
         outbox
@@ -67,7 +69,7 @@ pub async fn a_backlog_of_one_source_does_not_starve_the_fresh_leads_of_another<
     assert_eq!(due.next, Some(1_000), "more of the backlog is due");
 }
 
-pub async fn with_more_sources_than_a_page_holds_each_has_its_turn<E: Engine>() {
+pub(super) async fn with_more_sources_than_a_page_holds_each_has_its_turn<E: Engine>() {
     let outbox = Subject::<E>::new();
     for record in 0..12 {
         let source = format!("shop{}", record % 6);
@@ -82,7 +84,7 @@ pub async fn with_more_sources_than_a_page_holds_each_has_its_turn<E: Engine>() 
     assert_eq!(served.len(), 6, "{served:?}");
 }
 
-pub async fn the_newest_are_claimed_first_where_that_is_wanted<E: Engine>() {
+pub(super) async fn the_newest_are_claimed_first_where_that_is_wanted<E: Engine>() {
     let outbox = Subject::<E>::new();
     for record in 0..8 {
         let lead = Arrival {
@@ -110,7 +112,7 @@ pub async fn the_newest_are_claimed_first_where_that_is_wanted<E: Engine>() {
     assert!(at(again).is_empty(), "none was tried before");
 }
 
-pub async fn one_delivery_is_claimed_by_its_id_due_or_not<E: Engine>() {
+pub(super) async fn one_delivery_is_claimed_by_its_id_due_or_not<E: Engine>() {
     let outbox = Subject::<E>::new();
     outbox.accept(arrival(1, 1)).await.expect("accepted");
     let claim = claims(&*outbox, 1_000).remove(0);
@@ -126,7 +128,9 @@ pub async fn one_delivery_is_claimed_by_its_id_due_or_not<E: Engine>() {
     assert!(outbox.claim_one("crm", unknown).expect("reads").is_none());
 }
 
-pub async fn a_newer_revision_is_an_update_only_if_the_sink_was_given_the_older<E: Engine>() {
+pub(super) async fn a_newer_revision_is_an_update_only_if_the_sink_was_given_the_older<
+    E: Engine,
+>() {
     let outbox = Subject::<E>::new();
     let to = |content: u8, sinks: &[&str]| Arrival {
         content: [content; 32],
@@ -153,7 +157,7 @@ pub async fn a_newer_revision_is_an_update_only_if_the_sink_was_given_the_older<
     assert!(!only[0].update, "this sink has not seen the lead yet");
 }
 
-pub async fn a_lane_is_woken_when_something_becomes_due<E: Engine>() {
+pub(super) async fn a_lane_is_woken_when_something_becomes_due<E: Engine>() {
     let outbox = Subject::<E>::new();
     let (crm, mail) = (outbox.arrivals("crm"), outbox.arrivals("mail"));
     let woken = |lane: std::sync::Arc<tokio::sync::Notify>| async move {

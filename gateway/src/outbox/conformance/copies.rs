@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::engine::{Engine, Setup};
-use super::pushes::{arrival, back_up, claims, dump, finish, lead_for, lead_of, quarantined};
+use super::pushes::{
+    arrival, back_up, claims, dump, finish, lead_for, lead_of, newest, quarantined,
+};
 use super::sink_state::{keep, kept};
 use super::subject::{Subject, blocking};
 use crate::outbox::{
@@ -17,7 +19,7 @@ use crate::outbox::{
 use crate::seal::OutboxKey;
 
 fn leads(outbox: &impl Operations) -> BTreeSet<LeadId> {
-    let page = outbox.leads(None, 100_000).expect("reads");
+    let page = outbox.leads(&newest(), None, 100_000).expect("reads");
     page.items.into_iter().collect()
 }
 
@@ -87,7 +89,7 @@ async fn load(
     (left, ever)
 }
 
-pub async fn a_backup_under_load_is_the_state_at_its_end<E: Engine>() {
+pub(super) async fn a_backup_under_load_is_the_state_at_its_end<E: Engine>() {
     let outbox = Subject::<E>::new();
     let (before, _) = load(outbox.share(), 0..300).await;
     let writing = tokio::spawn(load(outbox.share(), 300..MEANWHILE));
@@ -137,7 +139,7 @@ fn restored<E: Engine>(backup: &Path) -> Subject<E> {
     Subject::at(engine, setup)
 }
 
-pub async fn a_damaged_backup_is_refused<E: Engine>() {
+pub(super) async fn a_damaged_backup_is_refused<E: Engine>() {
     let outbox = Subject::<E>::new();
     load(outbox.share(), 0..20).await;
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -161,7 +163,7 @@ pub async fn a_damaged_backup_is_refused<E: Engine>() {
     assert!(!refused(&whole));
 }
 
-pub async fn a_backup_holds_what_is_standing<E: Engine>() {
+pub(super) async fn a_backup_holds_what_is_standing<E: Engine>() {
     let outbox = Subject::<E>::new();
     assert!(keep(&*outbox, "crm", "token", Some("kept")).await);
     let note = PauseCause::Person("the CRM moves".to_owned());
@@ -189,7 +191,7 @@ pub async fn a_backup_holds_what_is_standing<E: Engine>() {
     assert_eq!(known, Ok(Quarantined::Duplicate));
 }
 
-pub async fn what_was_exported_is_imported_as_it_was<E: Engine>() {
+pub(super) async fn what_was_exported_is_imported_as_it_was<E: Engine>() {
     let key = OutboxKey::generate();
     let mut outbox = Subject::<E>::with(Setup::sealed_with(&[key]));
     let find = Find::new(FindBy::Phone, "13567658911");
@@ -259,7 +261,7 @@ pub async fn what_was_exported_is_imported_as_it_was<E: Engine>() {
     own.expect("it has that key already");
 }
 
-pub async fn an_export_that_cannot_be_written_says_so<E: Engine>() {
+pub(super) async fn an_export_that_cannot_be_written_says_so<E: Engine>() {
     let outbox = Subject::<E>::new();
     for record in 0..3 {
         outbox.accept(arrival(record, 1)).await.expect("accepted");

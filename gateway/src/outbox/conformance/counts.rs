@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::engine::Engine;
 use super::pushes::{
-    all, arrival, claims, claims_of, dead, finish, lead_for, lead_of, quarantined, route,
+    all, arrival, claims, claims_of, dead, finish, lead_for, lead_of, newest, quarantined, route,
 };
 use super::subject::Subject;
 use crate::config::Ceiling;
 use crate::outbox::{
-    Arrival, DeathReason, Filter, Intake, Operations, Quarantined, QuarantinedPush, Queue, Repair,
+    Arrival, DeathReason, Filter, Intake, Operations, Quarantined, QuarantinedPush, Repair,
     Repaired, Route, SinkTotals, State, StateName, Totals,
 };
 
@@ -18,7 +18,7 @@ const PAGE: usize = 3;
 
 /// What can be counted again, counted through the lists.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Counted {
+pub(super) struct Counted {
     leads: u64,
     unrouted: u64,
     in_quarantine: u64,
@@ -28,7 +28,7 @@ pub struct Counted {
 
 impl Counted {
     /// As the lists show it.
-    pub fn lists(outbox: &impl Operations) -> Self {
+    pub(super) fn lists(outbox: &impl Operations) -> Self {
         let filter = Filter::default();
         let listed = all(|after| outbox.deliveries(&filter, after, PAGE).expect("reads"));
         let mut sinks = BTreeMap::new();
@@ -54,7 +54,7 @@ impl Counted {
             assert_eq!(of_state.len(), expected, "listed as {}", state.as_str());
         }
         sinks.retain(|_, counts| *counts != Default::default());
-        let leads = all(|after| outbox.leads(after, PAGE).expect("reads"));
+        let leads = all(|after| outbox.leads(&newest(), after, PAGE).expect("reads"));
         assert!(leads.is_sorted_by(|a, b| a > b), "newest first, none twice");
         let unrouted = all(|after| outbox.unrouted(after, PAGE).expect("reads"));
         assert!(unrouted.is_sorted_by(|a, b| a > b), "newest first");
@@ -75,7 +75,7 @@ impl Counted {
     }
 
     /// As the counts say.
-    pub fn totals(totals: Totals) -> Self {
+    pub(super) fn totals(totals: Totals) -> Self {
         let sink = |(name, sink): (String, SinkTotals)| {
             let mut dead = sink.dead;
             dead.retain(|_, count| *count > 0);
@@ -93,11 +93,11 @@ impl Counted {
 }
 
 /// The counts are what the lists show.
-pub fn recount(outbox: &impl Operations) {
+pub(super) fn recount(outbox: &impl Operations) {
     assert_eq!(Counted::lists(outbox), Counted::totals(outbox.totals()));
 }
 
-pub async fn counts_are_a_recount_after_every_kind_of_change_and_after_a_crash<E: Engine>() {
+pub(super) async fn counts_are_a_recount_after_every_kind_of_change_and_after_a_crash<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     for record in 0..5 {
         let lead = lead_for(record, "shop", &["crm", "mail", "once"]);
@@ -134,7 +134,10 @@ pub async fn counts_are_a_recount_after_every_kind_of_change_and_after_a_crash<E
     let force = Repair::Retry { force: true };
     assert_eq!(repaired(crm[1].id, force).await, Ok(Repaired::Done));
     recount(&*outbox);
-    assert_eq!(repaired(crm[1].id, Repair::Cancel).await, Ok(Repaired::Done));
+    assert_eq!(
+        repaired(crm[1].id, Repair::Cancel).await,
+        Ok(Repaired::Done)
+    );
     recount(&*outbox);
     assert_eq!(repaired(crm[2].id, force).await, Ok(Repaired::Done));
     recount(&*outbox);
@@ -152,7 +155,7 @@ pub async fn counts_are_a_recount_after_every_kind_of_change_and_after_a_crash<E
     assert_eq!(sinks(&outbox)["crm"].cancelled, 1);
 }
 
-pub async fn a_source_fills_its_part_of_quarantine_and_the_rest_is_counted<E: Engine>() {
+pub(super) async fn a_source_fills_its_part_of_quarantine_and_the_rest_is_counted<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     let few = |body: &[u8], at| QuarantinedPush {
         received_at: at,

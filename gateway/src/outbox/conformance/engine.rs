@@ -11,21 +11,21 @@ use crate::telemetry::metrics::{Metrics, OutboxMetrics};
 
 /// How a store is opened.
 #[derive(Clone)]
-pub struct Setup {
+pub(super) struct Setup {
     /// Arrivals that may wait.
-    pub queue: usize,
+    pub(super) queue: usize,
     /// Keys that seal records, the current one first.
-    pub keys: Vec<OutboxKey>,
+    pub(super) keys: Vec<OutboxKey>,
     /// All configured sinks.
-    pub sinks: Vec<SinkPolicy>,
+    pub(super) sinks: Vec<SinkPolicy>,
     /// Bytes that must stay free on the disk.
-    pub min_free: u64,
+    pub(super) min_free: u64,
     /// Where the store measures.
-    pub metrics: OutboxMetrics,
+    pub(super) metrics: OutboxMetrics,
 }
 
 /// The sinks of [`Setup::default`] with their policies: one of each kind of `on_update`.
-pub const SINKS: [(&str, OnUpdate, Option<&str>); 3] = [
+pub(super) const SINKS: [(&str, OnUpdate, Option<&str>); 3] = [
     ("crm", OnUpdate::Each, None),
     ("mail", OnUpdate::Supersede, None),
     ("once", OnUpdate::Ignore, Some("mail")),
@@ -50,7 +50,7 @@ impl Default for Setup {
 
 impl Setup {
     /// With these keys.
-    pub fn sealed_with(keys: &[OutboxKey]) -> Self {
+    pub(super) fn sealed_with(keys: &[OutboxKey]) -> Self {
         Self {
             keys: keys.to_vec(),
             ..Self::default()
@@ -60,7 +60,7 @@ impl Setup {
 
 /// A part of a store that writes.
 #[derive(Clone, Copy, Debug)]
-pub enum Writer {
+pub(super) enum Writer {
     /// Makes a commit of what was asked.
     Committer,
     /// Makes commits durable and tells those who wait.
@@ -68,7 +68,7 @@ pub enum Writer {
 }
 
 /// A place for a store: what is there is there after the store was closed, or crashed.
-pub trait Engine: Sized + Send + Sync + 'static {
+pub(super) trait Engine: Sized + Send + Sync + 'static {
     /// Its store.
     type Store: Outbox;
 

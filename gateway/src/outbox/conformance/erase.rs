@@ -1,7 +1,7 @@
 //! Promise 8: erased means gone: from every list, count and index, also after a crash.
 
 use super::engine::Engine;
-use super::pushes::{all, arrival, claims, dead, dump, finish, lead_for, lead_of};
+use super::pushes::{all, arrival, claims, dead, dump, finish, lead_for, lead_of, newest};
 use super::subject::{Subject, blocking};
 use crate::outbox::{
     Accepted, Arrival, Filter, Find, FindBy, Intake, LeadId, Operations, Queue, Repair, Repaired,
@@ -39,7 +39,10 @@ fn is_gone<E: Engine>(outbox: &Subject<E>, gone: LeadId, left: LeadId) {
     assert!(outbox.lead(gone, 1).expect("reads").is_none());
     assert!(outbox.history(gone).expect("reads").is_none());
     assert_eq!(outbox.find(&find(), 9), Ok(vec![left]));
-    assert_eq!(outbox.leads(None, 9).expect("reads").items, [left]);
+    assert_eq!(
+        outbox.leads(&newest(), None, 9).expect("reads").items,
+        [left]
+    );
     let filter = Filter::default();
     let listed = all(|after| outbox.deliveries(&filter, after, 2).expect("reads"));
     assert_eq!(listed.len(), 4);
@@ -52,7 +55,7 @@ fn is_gone<E: Engine>(outbox: &Subject<E>, gone: LeadId, left: LeadId) {
     assert_eq!(blocking(|| dump(&**outbox)).len(), 1);
 }
 
-pub async fn an_erased_lead_is_in_no_list_no_count_and_no_index<E: Engine>() {
+pub(super) async fn an_erased_lead_is_in_no_list_no_count_and_no_index<E: Engine>() {
     let outbox = Subject::<E>::new();
     let (lead, left) = fill(&outbox).await;
     let history = outbox.history(lead).expect("reads").expect("is there");
@@ -73,7 +76,7 @@ pub async fn an_erased_lead_is_in_no_list_no_count_and_no_index<E: Engine>() {
     );
 }
 
-pub async fn a_lead_is_not_erased_under_an_attempt<E: Engine>() {
+pub(super) async fn a_lead_is_not_erased_under_an_attempt<E: Engine>() {
     let outbox = Subject::<E>::new();
     let lead = lead_of(outbox.accept(arrival(1, 1)).await.expect("accepted"));
     let claim = claims(&*outbox, 1_000).remove(0);
@@ -84,7 +87,7 @@ pub async fn a_lead_is_not_erased_under_an_attempt<E: Engine>() {
     assert!(claims(&*outbox, 1_000).is_empty());
 }
 
-pub async fn what_was_erased_stays_erased_after_a_crash<E: Engine>() {
+pub(super) async fn what_was_erased_stays_erased_after_a_crash<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     let (lead, left) = fill(&outbox).await;
     assert_eq!(outbox.erase(lead).await, Ok(true));

@@ -8,11 +8,11 @@ use super::pushes::{arrival, lead_of};
 use super::subject::{Subject, blocking};
 use crate::outbox::{Intake, Maintenance, Operations, PauseCause};
 
-pub async fn a_panic_of_the_committer_is_a_fault_in_words<E: Engine>() {
+pub(super) async fn a_panic_of_the_committer_is_a_fault_in_words<E: Engine>() {
     after_a_panic_of::<E>(Writer::Committer).await;
 }
 
-pub async fn a_panic_of_the_syncer_is_a_fault_in_words<E: Engine>() {
+pub(super) async fn a_panic_of_the_syncer_is_a_fault_in_words<E: Engine>() {
     after_a_panic_of::<E>(Writer::Syncer).await;
 }
 
@@ -58,7 +58,7 @@ async fn after_a_panic_of<E: Engine>(writer: Writer) {
     lead_of(after.expect("a new process may"));
 }
 
-pub async fn a_store_that_is_closed_has_no_fault_and_takes_nothing<E: Engine>() {
+pub(super) async fn a_store_that_is_closed_has_no_fault_and_takes_nothing<E: Engine>() {
     let outbox = Subject::<E>::new();
     outbox.accept(arrival(1, 1)).await.expect("accepted");
     blocking(|| outbox.share().close());
@@ -68,7 +68,7 @@ pub async fn a_store_that_is_closed_has_no_fault_and_takes_nothing<E: Engine>() 
     blocking(|| outbox.share().close());
 }
 
-pub async fn a_store_that_is_open_is_not_opened_again<E: Engine>() {
+pub(super) async fn a_store_that_is_open_is_not_opened_again<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     let second = blocking(|| outbox.engine.open(&outbox.setup).err());
     let second = second.expect("refused");

@@ -7,7 +7,7 @@ use super::subject::Subject;
 use crate::clock::Millis;
 use crate::outbox::{Intake, Operations, Queue, State};
 
-pub async fn a_delivery_moves_from_waiting_to_retry_to_done_and_counts_follow<E: Engine>() {
+pub(super) async fn a_delivery_moves_from_waiting_to_retry_to_done_and_counts_follow<E: Engine>() {
     let outbox = Subject::<E>::new();
     outbox.accept(arrival(1, 1)).await.expect("accepted");
     let first = claims(&*outbox, 1_000).remove(0);
@@ -30,7 +30,7 @@ pub async fn a_delivery_moves_from_waiting_to_retry_to_done_and_counts_follow<E:
     assert_eq!((stored.attempts, stored.history.len()), (2, 2));
 }
 
-pub async fn finishing_twice_changes_nothing<E: Engine>() {
+pub(super) async fn finishing_twice_changes_nothing<E: Engine>() {
     let outbox = Subject::<E>::new();
     outbox.accept(arrival(1, 1)).await.expect("accepted");
     let claim = claims(&*outbox, 1_000).remove(0);
@@ -43,7 +43,7 @@ pub async fn finishing_twice_changes_nothing<E: Engine>() {
     );
 }
 
-pub async fn a_crash_repeats_attempts_and_loses_no_delivery<E: Engine>() {
+pub(super) async fn a_crash_repeats_attempts_and_loses_no_delivery<E: Engine>() {
     const LEADS: u64 = 60;
     let mut outbox = Subject::<E>::new();
     for record in 0..LEADS {
@@ -71,7 +71,7 @@ pub async fn a_crash_repeats_attempts_and_loses_no_delivery<E: Engine>() {
     assert_eq!(outbox.totals().sinks["crm"].waiting, 1);
 }
 
-pub async fn a_dead_letter_goes_to_the_fallback_once<E: Engine>() {
+pub(super) async fn a_dead_letter_goes_to_the_fallback_once<E: Engine>() {
     let outbox = Subject::<E>::new();
     outbox
         .accept(lead_for(1, "shop", &["once"]))
@@ -86,7 +86,9 @@ pub async fn a_dead_letter_goes_to_the_fallback_once<E: Engine>() {
     assert_eq!(outbox.totals().sinks["once"].dead_letters(), 1);
 }
 
-pub async fn a_step_record_is_there_after_a_crash_and_ended_deliveries_take_none<E: Engine>() {
+pub(super) async fn a_step_record_is_there_after_a_crash_and_ended_deliveries_take_none<
+    E: Engine,
+>() {
     let mut outbox = Subject::<E>::new();
     outbox.accept(arrival(1, 1)).await.expect("accepted");
     let claim = claims(&*outbox, 2_000).remove(0);

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const QUIET_WITHIN: Duration = Duration::from_secs(60);
 
 /// A folder of an engine.
-pub struct Folder {
+pub(super) struct Folder {
     all: TempDir,
     /// Crashes so far: each has its folder.
     crashes: Mutex<u32>,
@@ -23,7 +23,7 @@ pub struct Folder {
 
 impl Folder {
     /// An empty place; the folder of the store is not made yet.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             all: tempfile::tempdir().expect("a temporary folder"),
             crashes: Mutex::new(0),
@@ -31,13 +31,13 @@ impl Folder {
     }
 
     /// The folder of the store.
-    pub fn store(&self) -> PathBuf {
+    pub(super) fn store(&self) -> PathBuf {
         let crashes = *self.crashes.lock().unwrap_or_else(PoisonError::into_inner);
         self.all.path().join(format!("store{crashes}"))
     }
 
     /// Keeps the store as it is on disk now, then lets `store` go.
-    pub fn crash<T>(&self, store: T) {
+    pub(super) fn crash<T>(&self, store: T) {
         let from = self.store();
         *self.crashes.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         let to = self.store();
@@ -56,7 +56,7 @@ impl Folder {
     }
 
     /// The contents of all files.
-    pub fn bytes(&self) -> Vec<Vec<u8>> {
+    pub(super) fn bytes(&self) -> Vec<Vec<u8>> {
         let files = files(&self.store()).into_iter();
         files
             .map(|file| std::fs::read(file).expect("reads"))

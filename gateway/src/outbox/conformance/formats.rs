@@ -2,13 +2,13 @@
 //! stays as it is.
 
 use super::engine::Engine;
-use super::pushes::{arrival, claims, dump};
+use super::pushes::{arrival, claims, dump, newest};
 use super::subject::{Subject, blocking};
 use crate::outbox::{
     EXPORT_VERSION, Exported, Find, FindBy, Intake, Maintenance, Operations, StateName,
 };
 
-pub async fn a_newer_format_is_refused_and_not_touched<E: Engine>() {
+pub(super) async fn a_newer_format_is_refused_and_not_touched<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     outbox.accept(arrival(1, 1)).await.expect("accepted");
     outbox.close();
@@ -45,17 +45,20 @@ const VERSION_1: [&str; 2] = [
       "fingerprint":"0404040404040404040404040404040404040404040404040404040404040404"}}"#,
 ];
 
-pub async fn an_export_of_version_1_is_imported<E: Engine>() {
+pub(super) async fn an_export_of_version_1_is_imported<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     assert_eq!(outbox.export_header().leadgate_export, EXPORT_VERSION);
     let lines = VERSION_1.map(|line| serde_json::from_str::<Exported>(line).expect("reads"));
     let done = blocking(|| outbox.load(lines.to_vec())).expect("loads");
     assert_eq!((done.leads, done.deliveries, done.quarantined), (1, 1, 1));
     outbox.crash();
-    let leads = outbox.leads(None, 9).expect("reads").items;
+    let leads = outbox.leads(&newest(), None, 9).expect("reads").items;
     let history = outbox.history(leads[0]).expect("reads").expect("is there");
     assert_eq!(history.revisions[0].lead, "{\"a\":1}");
-    assert_eq!(history.revisions[0].original.as_deref(), Some(&[0xff, 1][..]));
+    assert_eq!(
+        history.revisions[0].original.as_deref(),
+        Some(&[0xff, 1][..])
+    );
     assert_eq!(history.deliveries[0].state, StateName::Dead);
     assert_eq!(history.deliveries[0].delivery.history[0].reason, "no");
     assert_eq!(outbox.totals().sinks["crm"].dead_letters(), 1);

@@ -3,11 +3,11 @@
 use futures_util::future::join_all;
 
 use super::engine::{Engine, Setup};
-use super::pushes::{arrival, lead_of};
+use super::pushes::{arrival, lead_of, newest};
 use super::subject::Subject;
 use crate::outbox::{Intake, Operations, Refusal};
 
-pub async fn a_full_queue_refuses_at_once<E: Engine>() {
+pub(super) async fn a_full_queue_refuses_at_once<E: Engine>() {
     let outbox = Subject::<E>::with(Setup {
         queue: 1,
         ..Setup::default()
@@ -25,7 +25,7 @@ pub async fn a_full_queue_refuses_at_once<E: Engine>() {
     assert!(later.is_ok(), "there is room again");
 }
 
-pub async fn those_who_come_together_are_committed_together<E: Engine>() {
+pub(super) async fn those_who_come_together_are_committed_together<E: Engine>() {
     const TOGETHER: u64 = 1_000;
     let outbox = Subject::<E>::new();
     let before = outbox.setup.metrics.commit_duration.get_sample_count();
@@ -44,7 +44,7 @@ pub async fn those_who_come_together_are_committed_together<E: Engine>() {
     }
 }
 
-pub async fn commits_follow_each_other_in_the_order_of_their_answers<E: Engine>() {
+pub(super) async fn commits_follow_each_other_in_the_order_of_their_answers<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     let mut last = None;
     for record in 0..50 {
@@ -55,7 +55,7 @@ pub async fn commits_follow_each_other_in_the_order_of_their_answers<E: Engine>(
     outbox.reopen();
     // Ids go on behind those of before.
     let lead = lead_of(outbox.accept(arrival(50, 1)).await.expect("accepted"));
-    let page = outbox.leads(None, 60).expect("reads");
+    let page = outbox.leads(&newest(), None, 60).expect("reads");
     assert_eq!(page.items.len(), 51);
     assert!(page.items.contains(&lead));
 }

@@ -12,6 +12,7 @@ mod copies;
 mod counts;
 mod engine;
 mod erase;
+mod failures;
 mod faults;
 mod finish;
 mod folder;
@@ -27,4 +28,5 @@ mod subject;
 mod suite;
 mod unrouted;
 
+mod memory;
 mod sled;

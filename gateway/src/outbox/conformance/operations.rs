@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::engine::{Engine, Setup};
-use super::pushes::{all, arrival, claims, claims_of, dead, finish, lead_for, quarantined};
+use super::pushes::{all, arrival, claims, claims_of, dead, finish, lead_for, newest, quarantined};
 use super::subject::Subject;
 use crate::outbox::{
     Accepted, Announced, Arrival, Belief, DeathReason, DeliveryId, Filter, Intake, Maintenance,
@@ -11,7 +11,7 @@ use crate::outbox::{
     StateName, Timekeeping,
 };
 
-pub async fn lists_page_through_all_and_filter_by_sink_state_and_age<E: Engine>() {
+pub(super) async fn lists_page_through_all_and_filter_by_sink_state_and_age<E: Engine>() {
     let outbox = Subject::<E>::new();
     for record in 0..7 {
         let mut lead = lead_for(record, "shop", &["crm", "mail"]);
@@ -53,8 +53,10 @@ pub async fn lists_page_through_all_and_filter_by_sink_state_and_age<E: Engine>(
         ..none()
     };
     assert!(outbox.deliveries(&unknown, None, 9).is_err());
-    let page = outbox.leads(None, 5).expect("reads");
-    let rest = outbox.leads(page.next.as_deref(), 5).expect("reads");
+    let page = outbox.leads(&newest(), None, 5).expect("reads");
+    let rest = outbox
+        .leads(&newest(), page.next.as_deref(), 5)
+        .expect("reads");
     assert_eq!(
         (page.items.len(), rest.items.len(), rest.next),
         (5, 2, None)
@@ -62,7 +64,7 @@ pub async fn lists_page_through_all_and_filter_by_sink_state_and_age<E: Engine>(
     assert!(page.items[0] > page.items[1], "newest first");
 }
 
-pub async fn a_page_is_continued_by_its_own_list_only<E: Engine>() {
+pub(super) async fn a_page_is_continued_by_its_own_list_only<E: Engine>() {
     let outbox = Subject::<E>::new();
     for record in 0..4 {
         let sinks: &[&str] = if record < 2 { &["crm", "mail"] } else { &[] };
@@ -76,7 +78,7 @@ pub async fn a_page_is_continued_by_its_own_list_only<E: Engine>() {
         ..Filter::default()
     };
     let next = |next: Option<String>| next.expect("there is more");
-    let leads = next(outbox.leads(None, 1).expect("reads").next);
+    let leads = next(outbox.leads(&newest(), None, 1).expect("reads").next);
     let unrouted = next(outbox.unrouted(None, 1).expect("reads").next);
     let aside = next(outbox.quarantined_pushes(None, 1).expect("reads").next);
     let due = next(outbox.deliveries(&crm, None, 1).expect("reads").next);
@@ -103,7 +105,7 @@ pub async fn a_page_is_continued_by_its_own_list_only<E: Engine>() {
     assert!(!outbox.continues(Paged::Deliveries(&mail), &due));
 }
 
-pub async fn a_retried_dead_letter_starts_with_a_fresh_budget<E: Engine>() {
+pub(super) async fn a_retried_dead_letter_starts_with_a_fresh_budget<E: Engine>() {
     let outbox = Subject::<E>::new();
     outbox.accept(arrival(1, 1)).await.expect("accepted");
     let claim = claims(&*outbox, 1_000).remove(0);
@@ -134,7 +136,7 @@ pub async fn a_retried_dead_letter_starts_with_a_fresh_budget<E: Engine>() {
     );
 }
 
-pub async fn a_pause_outlives_a_crash_and_a_resume_wakes_the_lane<E: Engine>() {
+pub(super) async fn a_pause_outlives_a_crash_and_a_resume_wakes_the_lane<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     outbox
         .pause("crm", Some(PauseCause::Crashes(2)))
@@ -170,7 +172,7 @@ pub async fn a_pause_outlives_a_crash_and_a_resume_wakes_the_lane<E: Engine>() {
     assert!(!outbox.paused("crm"));
 }
 
-pub async fn a_quarantined_push_is_released_as_a_lead_or_discarded_and_may_come_again<
+pub(super) async fn a_quarantined_push_is_released_as_a_lead_or_discarded_and_may_come_again<
     E: Engine,
 >() {
     let mut outbox = Subject::<E>::new();
@@ -219,7 +221,7 @@ pub async fn a_quarantined_push_is_released_as_a_lead_or_discarded_and_may_come_
     );
 }
 
-pub async fn what_is_known_of_the_time_outlives_a_crash<E: Engine>() {
+pub(super) async fn what_is_known_of_the_time_outlives_a_crash<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     let time = Timekeeping {
         belief: Belief::of(77_000),
@@ -245,7 +247,7 @@ pub async fn what_is_known_of_the_time_outlives_a_crash<E: Engine>() {
     assert_eq!((outbox.time(), outbox.latest()), (time, 80_000));
 }
 
-pub async fn deliveries_of_a_sink_that_is_gone_stay_and_are_not_retried<E: Engine>() {
+pub(super) async fn deliveries_of_a_sink_that_is_gone_stay_and_are_not_retried<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     for record in 0..2 {
         let lead = lead_for(record, "shop", &["mail"]);

@@ -7,12 +7,12 @@ use leadgate_plugin::OutcomeKind;
 use crate::clock::Millis;
 use crate::config::Ceiling;
 use crate::outbox::{
-    Accepted, Arrival, Attempt, Claim, DeathReason, Exported, Finish, LeadId, Maintenance, Page,
-    QuarantinedPush, Queue, Route, State,
+    Accepted, Arrival, Attempt, Claim, DeathReason, Exported, Finish, LeadFilter, LeadId,
+    Maintenance, Page, QuarantinedPush, Queue, Route, State,
 };
 
 /// A lead for `crm`.
-pub fn arrival(record: u64, content: u8) -> Arrival {
+pub(super) fn arrival(record: u64, content: u8) -> Arrival {
     let mut identity = [0; 32];
     identity[..8].copy_from_slice(&record.to_be_bytes());
     Arrival {
@@ -34,7 +34,7 @@ pub fn arrival(record: u64, content: u8) -> Arrival {
 }
 
 /// A lead for `sinks` from `source`.
-pub fn lead_for(record: u64, source: &str, sinks: &[&str]) -> Arrival {
+pub(super) fn lead_for(record: u64, source: &str, sinks: &[&str]) -> Arrival {
     Arrival {
         source: source.into(),
         routes: sinks.iter().map(|sink| route(sink)).collect(),
@@ -43,7 +43,7 @@ pub fn lead_for(record: u64, source: &str, sinks: &[&str]) -> Arrival {
 }
 
 /// To a sink that wants it.
-pub fn route(sink: &str) -> Route {
+pub(super) fn route(sink: &str) -> Route {
     Route {
         sink: sink.into(),
         failed: None,
@@ -51,7 +51,7 @@ pub fn route(sink: &str) -> Route {
 }
 
 /// A push that nobody can read.
-pub fn quarantined(body: &[u8]) -> QuarantinedPush {
+pub(super) fn quarantined(body: &[u8]) -> QuarantinedPush {
     QuarantinedPush {
         source: "shop".into(),
         reason: "unparsable",
@@ -66,7 +66,7 @@ pub fn quarantined(body: &[u8]) -> QuarantinedPush {
 }
 
 /// The lead that was made or got a revision.
-pub fn lead_of(accepted: Accepted) -> LeadId {
+pub(super) fn lead_of(accepted: Accepted) -> LeadId {
     match accepted {
         Accepted::New { lead, .. } => lead,
         other => panic!("nothing new: {other:?}"),
@@ -74,7 +74,7 @@ pub fn lead_of(accepted: Accepted) -> LeadId {
 }
 
 /// The end of a claim's next attempt.
-pub fn attempt(claim: &Claim, state: State, now: Millis) -> Finish {
+pub(super) fn attempt(claim: &Claim, state: State, now: Millis) -> Finish {
     let State::Waiting { due_at } = claim.delivery.state else {
         panic!("a claim waits")
     };
@@ -103,7 +103,7 @@ pub fn attempt(claim: &Claim, state: State, now: Millis) -> Finish {
 }
 
 /// A dead letter.
-pub const fn dead(at: Millis) -> State {
+pub(super) const fn dead(at: Millis) -> State {
     State::Dead {
         at,
         reason: DeathReason::Rejected,
@@ -111,24 +111,32 @@ pub const fn dead(at: Millis) -> State {
 }
 
 /// Ends the attempt of a claim.
-pub async fn finish(outbox: &impl Queue, claim: &Claim, state: State) {
+pub(super) async fn finish(outbox: &impl Queue, claim: &Claim, state: State) {
     let finish = outbox.finish(attempt(claim, state, 5));
     finish.await.expect("the store takes the end of an attempt");
 }
 
 /// What is due for `crm`, claimed.
-pub fn claims(outbox: &impl Queue, now: Millis) -> Vec<Claim> {
+pub(super) fn claims(outbox: &impl Queue, now: Millis) -> Vec<Claim> {
     claims_of(outbox, "crm", now)
 }
 
 /// What is due for a sink, claimed.
-pub fn claims_of(outbox: &impl Queue, sink: &str, now: Millis) -> Vec<Claim> {
+pub(super) fn claims_of(outbox: &impl Queue, sink: &str, now: Millis) -> Vec<Claim> {
     let due = outbox.claim(sink, now, 100).expect("the store reads");
     due.deliveries
 }
 
+/// All leads, the newest first.
+pub(super) fn newest() -> LeadFilter {
+    LeadFilter {
+        newest_first: true,
+        ..LeadFilter::default()
+    }
+}
+
 /// All of a list, read in pages.
-pub fn all<T>(mut page: impl FnMut(Option<&str>) -> Page<T>) -> Vec<T> {
+pub(super) fn all<T>(mut page: impl FnMut(Option<&str>) -> Page<T>) -> Vec<T> {
     let (mut items, mut after) = (Vec::new(), None::<String>);
     loop {
         let next = page(after.as_deref());
@@ -141,7 +149,7 @@ pub fn all<T>(mut page: impl FnMut(Option<&str>) -> Page<T>) -> Vec<T> {
 }
 
 /// Everything that is stored, as an export writes it.
-pub fn dump(outbox: &impl Maintenance) -> Vec<String> {
+pub(super) fn dump(outbox: &impl Maintenance) -> Vec<String> {
     let mut lines = Vec::new();
     let dumped = outbox.dump(&mut |line: Exported| {
         lines.push(serde_json::to_string(&line).expect("writes"));
@@ -152,7 +160,7 @@ pub fn dump(outbox: &impl Maintenance) -> Vec<String> {
 }
 
 /// Writes a backup to a file. Blocks.
-pub fn back_up(outbox: &impl Maintenance, file: &Path) {
+pub(super) fn back_up(outbox: &impl Maintenance, file: &Path) {
     let mut to = std::fs::File::create(file).expect("makes the file");
     outbox.backup(&mut to).expect("backs up");
 }

@@ -8,12 +8,12 @@ use crate::outbox::{
 };
 use crate::seal::OutboxKey;
 
-pub const PHONE: &str = "13567658911";
-pub const NAME: &str = "张三丰";
+pub(super) const PHONE: &str = "13567658911";
+pub(super) const NAME: &str = "张三丰";
 
 /// A lead, a dead letter with its answer, and a quarantined push, all about one person; and what
 /// a plugin and a person noted.
-pub async fn fill<E: Engine>(outbox: &Subject<E>) -> LeadId {
+pub(super) async fn fill<E: Engine>(outbox: &Subject<E>) -> LeadId {
     let mut lead = arrival(1, 1);
     lead.lead = format!("{{\"name\":\"{NAME}\",\"phone\":\"{PHONE}\"}}");
     lead.raw = format!("{NAME} {PHONE}");
@@ -40,7 +40,7 @@ pub async fn fill<E: Engine>(outbox: &Subject<E>) -> LeadId {
 }
 
 /// How often the person shows in what is stored.
-pub fn traces<E: Engine>(outbox: &Subject<E>) -> usize {
+pub(super) fn traces<E: Engine>(outbox: &Subject<E>) -> usize {
     let times = |bytes: &[u8], what: &[u8]| {
         let windows = bytes.windows(what.len());
         windows.filter(|window| *window == what).count()
@@ -52,7 +52,7 @@ pub fn traces<E: Engine>(outbox: &Subject<E>) -> usize {
     each.sum()
 }
 
-pub async fn what_is_stored_shows_nothing_of_a_person_when_there_is_a_key<E: Engine>() {
+pub(super) async fn what_is_stored_shows_nothing_of_a_person_when_there_is_a_key<E: Engine>() {
     let mut plain = Subject::<E>::new();
     fill(&plain).await;
     plain.close();
@@ -72,7 +72,7 @@ pub async fn what_is_stored_shows_nothing_of_a_person_when_there_is_a_key<E: Eng
     assert_eq!(traces(&outbox), 0);
 }
 
-pub async fn a_new_key_seals_old_records_again_and_then_the_old_one_can_go<E: Engine>() {
+pub(super) async fn a_new_key_seals_old_records_again_and_then_the_old_one_can_go<E: Engine>() {
     let (old, new) = (OutboxKey::generate(), OutboxKey::generate());
     let mut outbox = Subject::<E>::new();
     let lead = fill(&outbox).await;
@@ -113,7 +113,7 @@ pub async fn a_new_key_seals_old_records_again_and_then_the_old_one_can_go<E: En
     assert_eq!(kept, Some(format!("{NAME} {PHONE}").into_bytes()));
 }
 
-pub async fn a_sealed_store_does_not_open_without_its_key_and_says_which<E: Engine>() {
+pub(super) async fn a_sealed_store_does_not_open_without_its_key_and_says_which<E: Engine>() {
     let key = OutboxKey::generate();
     let id = key.id().to_string();
     let mut outbox = Subject::<E>::with(Setup::sealed_with(std::slice::from_ref(&key)));

@@ -4,18 +4,23 @@ use super::engine::Engine;
 use super::subject::Subject;
 use crate::outbox::{Maintenance, SINK_STATE_KEYS};
 
-pub async fn keep(outbox: &impl Maintenance, sink: &str, key: &str, value: Option<&str>) -> bool {
+pub(super) async fn keep(
+    outbox: &impl Maintenance,
+    sink: &str,
+    key: &str,
+    value: Option<&str>,
+) -> bool {
     let value = value.map(|text| text.as_bytes().to_vec());
     let kept = outbox.keep_sink_state(sink, key, value).await;
     kept.expect("the store takes it")
 }
 
-pub fn kept(outbox: &impl Maintenance, sink: &str, key: &str) -> Option<String> {
+pub(super) fn kept(outbox: &impl Maintenance, sink: &str, key: &str) -> Option<String> {
     let value = outbox.sink_state(sink, key).expect("reads");
     value.map(|bytes| String::from_utf8(bytes).expect("text"))
 }
 
-pub async fn a_value_outlives_a_crash_belongs_to_one_sink_and_can_be_forgotten<E: Engine>() {
+pub(super) async fn a_value_outlives_a_crash_belongs_to_one_sink_and_can_be_forgotten<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     assert!(keep(&*outbox, "crm", "token", Some("one")).await);
     assert!(keep(&*outbox, "crm", "token", Some("two")).await);
@@ -34,7 +39,7 @@ pub async fn a_value_outlives_a_crash_belongs_to_one_sink_and_can_be_forgotten<E
     assert_eq!(outbox.fault(), None);
 }
 
-pub async fn a_sink_keeps_so_many_values_and_no_more<E: Engine>() {
+pub(super) async fn a_sink_keeps_so_many_values_and_no_more<E: Engine>() {
     let outbox = Subject::<E>::new();
     for number in 0..SINK_STATE_KEYS {
         assert!(keep(&*outbox, "crm", &format!("k{number}"), Some("v")).await);

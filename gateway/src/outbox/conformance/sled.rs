@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::engine::{Engine, Setup, Writer};
 use super::folder::Folder;
 use super::suite::{sealed, suite};
-use crate::outbox::sled::{self, Options, SledOutbox, suite as inside};
 use crate::outbox::ExportHeader;
+use crate::outbox::sled::{self, Options, SledOutbox, tests::inside};
 
 /// Memory for cached pages.
 const CACHE: usize = 16 << 20;
@@ -47,12 +47,13 @@ impl Engine for Sled {
     }
 
     fn verify(&self, setup: &Setup) -> Vec<String> {
-        // One that runs was verified as it was opened.
-        let Ok(verdict) = sled::verify(&self.0.store(), &setup.keys, CACHE) else {
-            return Vec::new();
-        };
-        let problems = verdict.problems.iter();
-        problems.map(|problem| problem.what.to_string()).collect()
+        match sled::verify(&self.0.store(), &setup.keys, CACHE) {
+            Ok(verdict) => {
+                let problems = verdict.problems.iter();
+                problems.map(|problem| problem.what.to_string()).collect()
+            }
+            Err(error) => vec![error.to_string()],
+        }
     }
 
     fn adopt(&self, setup: &Setup, header: &ExportHeader) -> Result<(), String> {

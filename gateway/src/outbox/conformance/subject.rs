@@ -6,27 +6,27 @@ use std::sync::Arc;
 use super::engine::{Engine, Setup, Writer};
 
 /// A store and the place where it is kept.
-pub struct Subject<E: Engine> {
+pub(super) struct Subject<E: Engine> {
     /// The place.
-    pub engine: E,
+    pub(super) engine: E,
     /// How it is opened the next time.
-    pub setup: Setup,
+    pub(super) setup: Setup,
     store: Option<Arc<E::Store>>,
 }
 
 impl<E: Engine> Subject<E> {
     /// A new store with [`Setup::default`].
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(Setup::default())
     }
 
     /// A new store.
-    pub fn with(setup: Setup) -> Self {
+    pub(super) fn with(setup: Setup) -> Self {
         Self::at(E::new(), setup)
     }
 
     /// The store that is kept there.
-    pub fn at(engine: E, setup: Setup) -> Self {
+    pub(super) fn at(engine: E, setup: Setup) -> Self {
         let mut subject = Self {
             engine,
             setup,
@@ -37,37 +37,37 @@ impl<E: Engine> Subject<E> {
     }
 
     /// Opens it, after [`Self::close`].
-    pub fn open(&mut self) {
+    pub(super) fn open(&mut self) {
         let opened = blocking(|| self.engine.open(&self.setup));
         self.store = Some(Arc::new(opened.expect("the store opens")));
     }
 
     /// Closes it.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         let store = self.take();
         blocking(|| self.engine.close(store));
     }
 
     /// Closes it and opens it again.
-    pub fn reopen(&mut self) {
+    pub(super) fn reopen(&mut self) {
         self.close();
         self.open();
     }
 
     /// Opens it again after a crash.
-    pub fn crash(&mut self) {
+    pub(super) fn crash(&mut self) {
         let store = self.take();
         blocking(|| self.engine.crash(store));
         self.open();
     }
 
     /// The store, to be used by several. All must be gone before it is closed.
-    pub fn share(&self) -> Arc<E::Store> {
+    pub(super) fn share(&self) -> Arc<E::Store> {
         Arc::clone(self.store.as_ref().expect("open"))
     }
 
     /// Lets a part of it panic.
-    pub fn panic(&self, writer: Writer) {
+    pub(super) fn panic(&self, writer: Writer) {
         self.engine.panic(&self.share(), writer);
     }
 
@@ -86,7 +86,7 @@ impl<E: Engine> Deref for Subject<E> {
 }
 
 /// Does what may block where blocking is not allowed.
-pub fn blocking<T: Send>(what: impl FnOnce() -> T + Send) -> T {
+pub(super) fn blocking<T: Send>(what: impl FnOnce() -> T + Send) -> T {
     let done = std::thread::scope(|scope| scope.spawn(what).join());
     done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -5,6 +5,7 @@
 macro_rules! run {
     ($engine:ty; $($file:ident { $($test:ident)+ })+) => { $(
         mod $file {
+            use super::*;
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
@@ -79,6 +80,12 @@ macro_rules! suite {
                 counts_are_a_recount_after_every_kind_of_change_and_after_a_crash
                 a_source_fills_its_part_of_quarantine_and_the_rest_is_counted
             }
+            failures {
+                what_failed_alike_is_one_group_and_follows_every_change
+                deliveries_are_listed_by_group_rule_reason_and_source
+                what_is_stored_is_counted_by_sink_source_and_state
+                deliveries_of_a_sink_that_is_gone_are_listed_as_orphaned
+            }
             unrouted {
                 a_lead_that_no_sink_wants_is_counted_and_listed_page_by_page
                 a_re_push_of_a_lead_without_any_delivery_is_routed_again_once
@@ -113,6 +120,20 @@ macro_rules! suite {
     };
 }
 
+/// What an engine promises that keeps its lists in order: format 4 reads them state by state.
+macro_rules! ordered {
+    ($engine:ty) => {
+        mod ordered {
+            use super::*;
+            crate::outbox::conformance::suite::run! { $engine;
+                failures {
+                    lists_are_in_the_order_of_time_whatever_is_in_them
+                }
+            }
+        }
+    };
+}
+
 /// What an engine promises whose bytes lie on a disk that someone may take.
 macro_rules! sealed {
     ($engine:ty) => {
@@ -126,4 +147,4 @@ macro_rules! sealed {
     };
 }
 
-pub(super) use {run, sealed, suite};
+pub(super) use {ordered, run, sealed, suite};

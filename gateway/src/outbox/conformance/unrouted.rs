@@ -20,7 +20,7 @@ async fn accept(outbox: &impl Intake, arrival: Arrival) -> Accepted {
     outbox.accept(arrival).await.expect("accepted")
 }
 
-pub async fn a_lead_that_no_sink_wants_is_counted_and_listed_page_by_page<E: Engine>() {
+pub(super) async fn a_lead_that_no_sink_wants_is_counted_and_listed_page_by_page<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     accept(&*outbox, arrival(1, 1)).await;
     for record in 2..=6 {
@@ -37,7 +37,7 @@ pub async fn a_lead_that_no_sink_wants_is_counted_and_listed_page_by_page<E: Eng
     assert_eq!((outbox.totals().unrouted, listed(&*outbox)), (5, newest));
 }
 
-pub async fn a_re_push_of_a_lead_without_any_delivery_is_routed_again_once<E: Engine>() {
+pub(super) async fn a_re_push_of_a_lead_without_any_delivery_is_routed_again_once<E: Engine>() {
     let outbox = Subject::<E>::new();
     let lead = lead_of(accept(&*outbox, unwanted(1, 1)).await);
     let again = accept(&*outbox, unwanted(1, 1)).await;
@@ -54,7 +54,7 @@ pub async fn a_re_push_of_a_lead_without_any_delivery_is_routed_again_once<E: En
     assert_eq!(outbox.totals().leads, 1);
 }
 
-pub async fn a_newer_revision_that_a_sink_wants_takes_the_lead_off_the_list<E: Engine>() {
+pub(super) async fn a_newer_revision_that_a_sink_wants_takes_the_lead_off_the_list<E: Engine>() {
     let outbox = Subject::<E>::new();
     accept(&*outbox, unwanted(1, 1)).await;
     accept(&*outbox, unwanted(1, 2)).await;
@@ -66,7 +66,7 @@ pub async fn a_newer_revision_that_a_sink_wants_takes_the_lead_off_the_list<E: E
     assert!(matches!(older, Accepted::Duplicate { revision: 1, .. }));
 }
 
-pub async fn content_older_than_what_is_known_is_not_routed_again<E: Engine>() {
+pub(super) async fn content_older_than_what_is_known_is_not_routed_again<E: Engine>() {
     let outbox = Subject::<E>::new();
     let modified = |content, at, routes: &Arrival| Arrival {
         modified_at: Some(at),
@@ -81,7 +81,7 @@ pub async fn content_older_than_what_is_known_is_not_routed_again<E: Engine>() {
     assert!(matches!(newest, Accepted::Routed { revision: 2, .. }));
 }
 
-pub async fn an_erased_lead_is_not_counted_any_more<E: Engine>() {
+pub(super) async fn an_erased_lead_is_not_counted_any_more<E: Engine>() {
     let outbox = Subject::<E>::new();
     let lead = lead_of(accept(&*outbox, unwanted(1, 1)).await);
     assert!(outbox.erase(lead).await.expect("erases"));
