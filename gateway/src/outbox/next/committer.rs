@@ -16,20 +16,22 @@ use tokio::sync::mpsc;
 use uuid::ContextV7;
 
 use super::bodies::Bodies;
-use super::catalog::{Catalog, Current};
 use super::codec::{Entry, Standing};
+use super::current::{Catalog, Current};
 use super::defer::Deferred;
 use super::find::Finds;
+use super::index::IndexFault;
 use super::job::{Job, Promise, Telling, telling};
 use super::journal::{Batch, Journal};
-use super::publish::Publishing;
+use super::place::Place;
+use super::publish::{Publishing, add_tags};
 use super::rebuild::Rebuild;
 use super::shared::{Shared, WRITER_ENDED};
 use super::syncer::Written;
 use super::vault::{FAILURE, Vault};
 use super::view::Seen;
-use crate::outbox::state::{Change, Done, Effects, Fault, Ground, Sinks, State};
-use crate::outbox::{Totals, Unavailable};
+use crate::outbox::state::{Change, Done, Effects, Fault, Ground, Record, Sinks, State};
+use crate::outbox::{LeadId, Totals, Unavailable};
 
 /// Jobs in one frame at most: enough that a slow disk is shared by all who wait for it, few
 /// enough that nobody waits long for the others' turn.
@@ -57,6 +59,22 @@ pub(super) struct Committer {
     pub(super) ids: ContextV7,
 }
 
+/// What a group writes beside its records.
+struct Aside<'a> {
+    /// Segments that hold bytes of a lead, too.
+    held: Vec<(LeadId, Vec<u32>)>,
+    /// Where pushes stood that are accepted now.
+    settled: &'a [Place],
+}
+
+/// The lead that a push became, or was.
+fn lead_of(done: &Done) -> Option<LeadId> {
+    match done {
+        Done::Accepted(accepted) | Done::Released(Some(accepted)) => accepted.lead(),
+        _ => None,
+    }
+}
+
 /// A change and who waits for what becomes of it.
 pub(super) type Wanted = (Change, Promise<Done>);
 
@@ -65,8 +83,7 @@ impl Committer {
     pub(super) fn run(mut self) {
         let mut jobs = Vec::with_capacity(GROUP);
         self.look();
-        self.settle();
-        while self.jobs.blocking_recv_many(&mut jobs, GROUP) > 0 {
+        while self.next(&mut jobs) {
             let mut group = Vec::with_capacity(jobs.len());
             for job in jobs.drain(..) {
                 match job {
@@ -79,20 +96,33 @@ impl Committer {
             }
             self.commit(group);
             self.look();
+            self.settle();
         }
         self.end();
+    }
+
+    /// Waits for jobs, unless there is other work; `false` if no more will come.
+    fn next(&mut self, jobs: &mut Vec<Job>) -> bool {
+        if !self.has_to_settle() {
+            return self.jobs.blocking_recv_many(jobs, GROUP) > 0;
+        }
+        while jobs.len() < GROUP {
+            match self.jobs.try_recv() {
+                Ok(job) => jobs.push(job),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                // What is deferred stays so.
+                Err(mpsc::error::TryRecvError::Disconnected) => return !jobs.is_empty(),
+            }
+        }
+        true
     }
 
     fn other(&mut self, job: Job) {
         match job {
             Job::Change(change, promise) => self.commit(vec![(change, promise)]),
-            Job::Move(places, reseal, promise) => {
-                let moved = self.move_records(&places, reseal);
+            Job::Move(places, promise) => {
+                let moved = self.move_records(&places);
                 self.answer(promise, moved);
-            }
-            Job::Load(some, promise) => {
-                let loaded = self.load(some);
-                self.answer(promise, loaded);
             }
             Job::Remove(segments, promise) => {
                 let removed = self.remove(&segments);
@@ -130,11 +160,12 @@ impl Committer {
             }
             return;
         }
-        if self.current.get().is_none() {
+        // In the order in which they came: those that were deferred are first.
+        if self.current.get().is_none() || self.has_to_settle() {
             self.commit_without_index(group);
             return;
         }
-        if let Err(group) = self.decide(group) {
+        if let Err(group) = self.decide(group, &[]) {
             // The index failed under it, and nothing was written.
             self.look();
             self.commit_without_index(group);
@@ -142,7 +173,12 @@ impl Committer {
     }
 
     /// Gives the group back if the index failed before anything was written.
-    fn decide(&mut self, group: Vec<Wanted>) -> Result<(), Vec<Wanted>> {
+    /// `settled` says where the first of them stood.
+    pub(super) fn decide(
+        &mut self,
+        group: Vec<Wanted>,
+        settled: &[Place],
+    ) -> Result<(), Vec<Wanted>> {
         let Some(catalog) = self.current.get() else {
             return Err(group);
         };
@@ -166,20 +202,29 @@ impl Committer {
         let mut outcomes = Vec::with_capacity(group.len());
         for (change, _) in &group {
             outcomes.push(state.apply(change));
-            if seen.failed.borrow().is_some() {
+            if seen.failed() {
                 break;
             }
         }
         let effects = state.into_effects();
-        if let Some(fault) = seen.failed.take() {
+        if seen.failed() {
             self.shared.claims.unreserve(&effects.reserved);
-            catalog.index.fail(fault);
             return Err(group);
         }
         let mut told: Vec<Telling> = Vec::with_capacity(group.len());
-        for ((_, promise), outcome) in group.into_iter().zip(outcomes) {
+        // Leads of which bytes lie elsewhere, too.
+        let mut held = Vec::new();
+        for (at, ((change, promise), outcome)) in group.into_iter().zip(outcomes).enumerate() {
             match outcome {
-                Ok(done) => told.push(telling(promise, done)),
+                Ok(done) => {
+                    if let (Some(lead), Some(place)) = (lead_of(&done), settled.get(at)) {
+                        held.push((lead, vec![place.segment]));
+                    }
+                    if let (Some(lead), Change::Release { id, .. }) = (lead_of(&done), &change) {
+                        held.push((lead, seen.segments_of(*id)));
+                    }
+                    told.push(telling(promise, done));
+                }
                 Err(fault) => {
                     let error = Unavailable(fault.to_string());
                     if !matches!(fault, Fault::Sink(_)) {
@@ -191,7 +236,8 @@ impl Committer {
         }
         let publishing = Publishing::of(seen);
         drop(standing);
-        self.write(&catalog, effects, publishing, told, began);
+        let aside = Aside { held, settled };
+        self.write(&catalog, effects, publishing, told, aside, began);
         Ok(())
     }
 
@@ -202,6 +248,7 @@ impl Committer {
         effects: Effects,
         mut publishing: Publishing,
         told: Vec<Telling>,
+        aside: Aside<'_>,
         began: Instant,
     ) {
         let Effects {
@@ -217,18 +264,27 @@ impl Committer {
             let segments = publishing.segments_of(record);
             self.batch.record(&codec, record, &segments);
         }
+        for (lead, segments) in &aside.held {
+            let (lead, segments) = (*lead, segments.clone());
+            self.batch.entry(&codec, &Entry::Holds { lead, segments });
+        }
+        for place in aside.settled {
+            self.batch.entry(&codec, &Entry::Settled(*place));
+        }
         let outcome = self.append(totals).and_then(|appended| {
             let Some((sequence, places)) = appended else {
                 return Ok(None);
             };
             for (record, place) in records.iter().zip(&places) {
-                publishing.take(record, *place, &self.finds);
+                add_tags(record, *place, &self.finds);
+                publishing.take(record, *place);
                 self.note(record);
             }
-            // A broken index is seen at the next look; the journal has it all.
-            if let Err(fault) = publishing.publish(catalog, sequence) {
-                catalog.index.fail(fault);
+            for (lead, segments) in &aside.held {
+                publishing.hold(*lead, segments);
             }
+            self.note_settled(aside.settled);
+            self.publish(publishing, catalog, sequence);
             Ok(Some(sequence))
         });
         self.shared.claims.unreserve(&reserved);
@@ -252,11 +308,19 @@ impl Committer {
         }
     }
 
+    /// Shows what is different; an index that cannot take it is made anew: the journal has it
+    /// all.
+    pub(super) fn publish(&self, publishing: Publishing, catalog: &Catalog, sequence: u64) {
+        if let Err(fault) = publishing.publish(catalog, sequence) {
+            catalog.index.fail(IndexFault::Damaged(fault.to_string()));
+        }
+    }
+
     /// Appends the batch with the counts after it; nothing if it is empty and they are the same.
     pub(super) fn append(
         &mut self,
         totals: Totals,
-    ) -> Result<Option<(u64, Vec<super::place::Place>)>, Unavailable> {
+    ) -> Result<Option<(u64, Vec<Place>)>, Unavailable> {
         let changed = totals != self.totals;
         if !changed && self.batch.is_empty() {
             return Ok(None);
@@ -278,7 +342,10 @@ impl Committer {
             self.finds.close(closed);
         }
         if changed {
-            let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+            let mut standing = self
+                .standing
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             standing.totals.clone_from(&totals);
             drop(standing);
             self.totals = totals;
@@ -287,15 +354,23 @@ impl Committer {
     }
 
     /// Keeps in memory what stands in no index.
-    fn note(&self, record: &crate::outbox::state::Record) {
-        use crate::outbox::state::Record;
+    pub(super) fn note(&self, record: &Record) {
         if matches!(
             record,
             Record::Paused { .. } | Record::SinkState { .. } | Record::QuarantineCount { .. }
         ) {
-            let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+            let mut standing = self
+                .standing
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             standing.take_record(record);
         }
+    }
+
+    /// What is to stand in the opening of a segment.
+    pub(super) fn standing(&self) -> Standing {
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        standing.clone()
     }
 
     pub(super) fn hand_over(&self, group: Written) {
@@ -352,6 +427,5 @@ impl Committer {
         if let Some(catalog) = self.current.get() {
             catalog.index.close();
         }
-        self.finds.end();
     }
 }

@@ -5,17 +5,19 @@
 //! attempts wait in memory: each was claimed, so there are few, and losing one repeats an
 //! attempt. Everything else is refused, with how far the index is.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use super::codec::{Arrived, Entry};
+use super::bodies::Arrived;
+use super::codec::Entry;
 use super::committer::{Committer, Wanted};
-use super::job::{Telling, telling};
+use super::job::{Promise, Telling, telling};
 use super::place::Place;
 use super::rebuild::Made;
 use super::syncer::Written;
 use super::view::Seen;
+use crate::config::Ceiling;
 use crate::outbox::state::{Change, Done, Ground, Record, State};
 use crate::outbox::{Accepted, Quarantined, Unavailable};
 
@@ -74,13 +76,12 @@ impl Committer {
                 Change::Accept(lead) => {
                     totals.latest = totals.latest.max(lead.received_at);
                     arrived.push(self.batch.len());
-                    self.batch.entry(&codec, &Entry::Arrived(Arrived::Lead(lead)));
+                    self.batch.entry(&codec, &Entry::ArrivedLead(lead));
                     told.push(telling(promise, Done::Accepted(Accepted::Deferred)));
                 }
                 Change::Quarantine(push) => {
                     arrived.push(self.batch.len());
-                    self.batch
-                        .entry(&codec, &Entry::Arrived(Arrived::Quarantined(push)));
+                    self.batch.entry(&codec, &Entry::ArrivedPush(push));
                     told.push(telling(promise, Done::Quarantined(Quarantined::Deferred)));
                 }
                 change @ (Change::Pause { .. } | Change::SinkState { .. } | Change::Time(_)) => {
@@ -120,7 +121,7 @@ impl Committer {
                     told,
                     totals: self.totals.clone(),
                     sequence,
-                    wake: std::collections::BTreeSet::new(),
+                    wake: BTreeSet::new(),
                     ended: Vec::new(),
                     began,
                 });
@@ -182,18 +183,22 @@ impl Committer {
 
     /// Accepts some of what was deferred, if there is an index.
     pub(super) fn settle(&mut self) {
-        if !self.deferred.is_pending() || self.shared.fault().is_some() {
+        if !self.has_to_settle() {
             return;
         }
-        let Some(catalog) = self.current.get() else {
-            return;
-        };
         let places: Vec<Place> = self.deferred.pushes.iter().take(SETTLED).copied().collect();
         let mut changes = Vec::with_capacity(places.len());
         for place in &places {
             match self.bodies.arrived(*place) {
                 Ok(Arrived::Lead(lead)) => changes.push((*place, Change::Accept(lead))),
-                Ok(Arrived::Quarantined(push)) => changes.push((*place, Change::Quarantine(push))),
+                Ok(Arrived::Quarantined(mut push)) => {
+                    // It was acknowledged: it may no longer be too much.
+                    push.ceiling = Ceiling {
+                        max_entries: u64::MAX,
+                        max_bytes: u64::MAX,
+                    };
+                    changes.push((*place, Change::Quarantine(push)));
+                }
                 // It stays where it is, for `salvage`; the others go on.
                 Err(error) => tracing::error!(
                     error = %error,
@@ -203,11 +208,34 @@ impl Committer {
                 ),
             }
         }
-        if self.decide_deferred(&catalog, &changes) {
-            self.deferred.pushes.drain(..places.len());
-            if !self.deferred.is_pending() {
-                tracing::info!("deferred pushes were accepted");
-            }
+        let (found, changes): (Vec<Place>, Vec<Change>) = changes.into_iter().unzip();
+        let group = changes
+            .into_iter()
+            .map(|change| (change, Promise::new(None).0));
+        if self.decide(group.collect(), &found).is_err() {
+            // The index failed: the next one is given them again.
+            return;
         }
+        self.deferred.pushes.drain(..places.len());
+        if !self.deferred.is_pending() {
+            tracing::info!("deferred pushes were accepted");
+        }
+    }
+
+    /// Whether pushes that were deferred can be accepted.
+    pub(super) fn has_to_settle(&self) -> bool {
+        self.deferred.is_pending() && self.shared.fault().is_none() && self.current.get().is_some()
+    }
+
+    /// They need not be read again.
+    pub(super) fn note_settled(&self, settled: &[Place]) {
+        if settled.is_empty() {
+            return;
+        }
+        let mut standing = self
+            .standing
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        standing.deferred.retain(|place| !settled.contains(place));
     }
 }

@@ -1,14 +1,11 @@
 //! Jobs: what the committer is asked to do, and who waits for the answer.
 
-use std::sync::Arc;
-
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::load::Loading;
 use super::place::Place;
 use super::rebuild::Made;
+use crate::outbox::Unavailable;
 use crate::outbox::state::{Change, Done};
-use crate::outbox::{Imported, Unavailable};
 
 /// In the committer's queue.
 pub(super) enum Job {
@@ -17,14 +14,14 @@ pub(super) enum Job {
     /// Records of a segment are to be written once more at the journal's end, those of them
     /// that still count.
     Move(Vec<Place>, Promise<Moved>),
-    /// What another store exported.
-    Load(Vec<Loading>, Promise<Imported>),
     /// Segments hold nothing that counts any more: they are removed. Gives those that are gone.
     Remove(Vec<u32>, Promise<Vec<u32>>),
     /// The open segment is closed, and another one begun.
     Roll(Promise<()>),
-    /// The index was made anew.
+    /// An index was made.
     Made(Box<Made>),
+    /// The journal is on disk as far as it was written.
+    Synced,
     /// Look at what is broken.
     Look,
     /// Take no more; what is queued is still written.
@@ -73,6 +70,3 @@ pub(super) type Telling = Box<dyn FnOnce(Result<(), &Unavailable>) + Send>;
 pub(super) fn telling<T: Send + 'static>(promise: Promise<T>, gave: T) -> Telling {
     Box::new(move |outcome| promise.tell(outcome.map(|()| gave).map_err(Clone::clone)))
 }
-
-/// The name of a sink or source, shared.
-pub(super) type Name = Arc<str>;

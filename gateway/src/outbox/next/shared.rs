@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -16,7 +16,7 @@ use crate::outbox::{LeadId, Pause, Timekeeping, Totals, Unavailable};
 use crate::telemetry::metrics::OutboxMetrics;
 
 /// Why nothing is accepted once a thread that writes has ended by itself.
-const WRITER_ENDED: &str = "the outbox's writer stopped by an error inside leadgate; what was \
+pub(super) const WRITER_ENDED: &str = "the outbox's writer stopped by an error inside leadgate; what was \
     acknowledged is safe; restart leadgate";
 
 /// How far the making of an index is.
@@ -26,6 +26,14 @@ pub(super) struct Progress {
     pub(super) read: u64,
     /// All of them.
     pub(super) of: u64,
+}
+
+/// The making of an index.
+#[derive(Clone, Debug, Default)]
+struct Making {
+    progress: Progress,
+    /// Why the last try failed.
+    failed: Option<String>,
 }
 
 /// Counts, the fault if there is one, and who waits for what.
@@ -50,7 +58,7 @@ pub(super) struct Shared {
     /// Whether it was said that a write hangs.
     hung: AtomicBool,
     /// What is made anew, if the index is.
-    making: Mutex<Option<Progress>>,
+    making: Mutex<Option<Making>>,
     metrics: OutboxMetrics,
 }
 
@@ -133,13 +141,58 @@ impl Shared {
         }
     }
 
-    /// How far the index is made, if it is being made.
-    pub(super) fn making(&self) -> Option<Progress> {
-        *self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How far the index is made; `None` once it is.
+    pub(super) fn set_making(&self, progress: Option<Progress>) {
+        let mut making = self.making();
+        // Why it failed the last time is said until it is made.
+        let failed = making.take().and_then(|making| making.failed);
+        *making = progress.map(|progress| Making { progress, failed });
     }
 
-    pub(super) fn set_making(&self, progress: Option<Progress>) {
-        *self.making.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    /// The index was not made, for that reason, and is tried again.
+    pub(super) fn set_making_failed(&self, why: &str) {
+        let mut making = self.making();
+        making.get_or_insert_default().failed = Some(why.to_owned());
+    }
+
+    /// That there is no index for now.
+    pub(super) fn is_making(&self) -> Unavailable {
+        let making = self.making().clone().unwrap_or_default();
+        let Progress { read, of } = making.progress;
+        let percent = (read * 100).checked_div(of).unwrap_or(0).min(100);
+        Unavailable(match making.failed {
+            Some(why) => format!(
+                "the outbox's index was not made: {why}; it is tried again, pushes are taken meanwhile"
+            ),
+            None => format!(
+                "the outbox makes its index anew ({percent} %); pushes are taken meanwhile, ask again in a while"
+            ),
+        })
+    }
+
+    /// Why no index is made, if that fails.
+    pub(super) fn making_failed(&self) -> Option<String> {
+        let failed = self
+            .making()
+            .as_ref()
+            .is_some_and(|making| making.failed.is_some());
+        failed.then(|| self.is_making().0)
+    }
+
+    fn making(&self) -> MutexGuard<'_, Option<Making>> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the threads were told to end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Lets every lane look again.
+    pub(super) fn wake_all(&self) {
+        self.lanes
+            .values()
+            .for_each(|lane| lane.arrivals.notify_one());
     }
 
     pub(super) fn fault(&self) -> Option<String> {

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use super::job::Telling;
+use tokio::sync::mpsc;
+
+use super::job::{Job, Telling};
 use super::journal::Syncing;
 use super::shared::Shared;
 use crate::outbox::{DeliveryId, Totals, Unavailable};
@@ -36,6 +38,8 @@ pub(super) struct Syncer {
     pub(super) written: Receiver<Written>,
     pub(super) journal: Syncing,
     pub(super) shared: Arc<Shared>,
+    /// The committer's queue; weak, so that it ends.
+    pub(super) jobs: mpsc::WeakSender<Job>,
 }
 
 impl Syncer {
@@ -51,7 +55,9 @@ impl Syncer {
     fn sync(&mut self, groups: Vec<Written>) {
         let outcome = match self.shared.fault() {
             Some(fault) => Err(Unavailable(fault)),
-            None => self.pass(&groups).inspect_err(|error| self.shared.fail(error)),
+            None => self
+                .pass(&groups)
+                .inspect_err(|error| self.shared.fail(error)),
         };
         for group in groups {
             if outcome.is_ok() {
@@ -65,14 +71,21 @@ impl Syncer {
                 group.wake.iter().for_each(|sink| self.shared.wake(sink));
             }
         }
+        // Where the committer has nothing else to do, it notes how far the disk is.
+        if outcome.is_ok()
+            && let Some(jobs) = self.jobs.upgrade()
+        {
+            let _ = jobs.try_send(Job::Synced);
+        }
     }
 
     fn pass(&mut self, groups: &[Written]) -> Result<(), Unavailable> {
-        let Some(last) = groups.iter().rev().find_map(|group| group.sequence) else {
+        if groups.iter().all(|group| group.sequence.is_none()) {
             return Ok(());
-        };
-        let shared = Arc::clone(&self.shared);
-        let synced = shared.syncing.over(|| self.journal.sync(last));
-        synced.map_err(|error| Unavailable(error.to_string()))
+        }
+        let synced = self.shared.syncing.over(|| self.journal.sync());
+        synced
+            .map_err(|error| Unavailable(error.to_string()))
+            .map(drop)
     }
 }
