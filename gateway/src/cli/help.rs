@@ -220,7 +220,7 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     (
         "leads find",
         "phone",
-        "手机号，写法不限；用 - 从标准输入读取，不留在命令历史中",
+        "手机号，写法不限，或其后四位；用 - 从标准输入读取，不留在命令历史中",
     ),
     (
         "leads find",

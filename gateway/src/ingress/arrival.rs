@@ -41,6 +41,7 @@ fn finds(lead: &Lead) -> Vec<Find> {
         (FindBy::OrderNum, lead.order_num.as_deref()),
         (FindBy::Nick, lead.taobao_nick.as_deref()),
         (FindBy::Openid, lead.openid.as_deref()),
+        (FindBy::PhoneEnd, lead.phone.as_deref()),
     ]
     .into_iter()
     .filter_map(|(field, value)| Some(Find::new(field, value?)))

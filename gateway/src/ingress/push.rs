@@ -264,6 +264,10 @@ async fn store(
             tracing::debug!(source, lead = %lead, revision, "push of a lead that no sink had wanted was routed");
             Verdict::success("accepted")
         }
+        Ok(Accepted::Deferred) => {
+            tracing::debug!(source, "push was kept until the outbox has its index again");
+            Verdict::success("accepted")
+        }
         Err(refusal) => not_stored(ingress, source, &refusal),
     }
 }
@@ -276,8 +280,8 @@ async fn set_aside(
 ) -> Verdict {
     let tally = &ingress.state.tally;
     match kept.await {
-        Ok(Quarantined::New(id)) => {
-            tracing::debug!(source, reason, quarantine = %id, "push quarantined");
+        Ok(kept @ (Quarantined::New(_) | Quarantined::Deferred)) => {
+            tracing::debug!(source, reason, ?kept, "push quarantined");
             tally.quarantined(source, reason, pushed_at, received_at);
             Verdict::success(result_of(reason))
         }

@@ -100,6 +100,7 @@ async fn what_cannot_be_meant_is_refused_with_a_hint() {
         ("/leads/search", "{}", 400),
         ("/leads/search", r#"{"by":"phone","value":" "}"#, 400),
         ("/leads/search", r#"{"by":"phone","value":"1","x":1}"#, 400),
+        ("/leads/search", r#"{"by":"phone_end","value":"911"}"#, 400),
         ("/sinks/cmr/pause", "", 404),
         ("/sinks/crm/retry-dead", "", 400),
         (

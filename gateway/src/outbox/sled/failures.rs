@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::key::{self, SinkNumber};
 use super::list::Reader;
 use super::record::{self, Unreadable};
+use crate::outbox::failure::normalised;
 use crate::outbox::{
     Attempt, Delivery, DeliveryId, FailureGroup, FailureGroupId, Filter, Listed, SinkCount, State,
     StateName,
@@ -152,17 +153,4 @@ fn failure(delivery: &Delivery) -> Option<&Attempt> {
         _ => false,
     };
     failing.then(|| delivery.history.last()).flatten()
-}
-
-/// Words with a digit in them say which, not why.
-fn normalised(reason: &str) -> String {
-    let word = |word: &str| -> String {
-        if word.bytes().any(|byte| byte.is_ascii_digit()) {
-            "#".to_owned()
-        } else {
-            word.to_owned()
-        }
-    };
-    let words: Vec<String> = reason.split_whitespace().map(word).collect();
-    words.join(" ")
 }
