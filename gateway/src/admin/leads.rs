@@ -115,12 +115,14 @@ pub(super) async fn search(
             Text::new("`by` is unknown", "`by` 的值未知").and(&guess),
         ));
     };
-    let find = Find::new(by, &search.value);
+    let find = Find::asked(by, &search.value);
+    let by = find.field;
     if find.value.is_empty() {
-        return Err(Problem::new(
-            Kind::BadBody,
-            ("`value` is empty", "`value` 为空"),
-        ));
+        let detail = match by {
+            FindBy::PhoneEnd => ("`value` has no four digits", "`value` 不足四位数字"),
+            _ => ("`value` is empty", "`value` 为空"),
+        };
+        return Err(Problem::new(Kind::BadBody, detail));
     }
     let read = reading(&admin, move |admin| {
         let ids = admin.outbox.find(&find, MOST)?;

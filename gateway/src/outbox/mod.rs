@@ -14,11 +14,13 @@ mod delivery;
 mod export;
 mod failure;
 mod ids;
+mod list;
 pub mod next;
 mod pause;
 pub mod sled;
 pub mod state;
 mod stored;
+mod stored_lead;
 mod totals;
 mod upkeep;
 
@@ -42,11 +44,10 @@ pub use export::{
 };
 pub use failure::{FailureGroup, FailureGroupId, NotAGroup};
 pub use ids::{DeliveryId, LeadId, QuarantineId};
+pub use list::{Filter, History, LeadFilter, Listed, Page, SinkCount};
 pub use pause::{PAUSE_NOTE, Pause, PauseCause};
-pub use stored::{
-    Expiring, Filter, History, LeadFilter, Listed, Page, QuarantineCount, Resealed, Retention,
-    SinkCount, StoredLead, StoredQuarantinedPush, Swept,
-};
+pub use stored::{Expiring, QuarantineCount, Resealed, Retention, StoredQuarantinedPush, Swept};
+pub use stored_lead::StoredLead;
 pub use totals::{SinkTotals, Totals};
 pub use upkeep::{
     BackedUp, Imported, PROBLEMS_LISTED, Problem, Restored, Salvaged, UpkeepError, Verdict,
