@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outbox::next::place::Place;
 use crate::outbox::state::{NewLead, NewQuarantined, Record};
-use crate::outbox::{Pause, QuarantineCount, Totals};
+use crate::outbox::{LeadId, Pause, QuarantineCount, Totals};
 use crate::seal::IndexKey;
 
 /// One thing that is kept. Not `Debug`: what was pushed is in it.
@@ -34,6 +34,13 @@ pub enum Entry {
     ArrivedPush(NewQuarantined),
     /// What had arrived at that place was judged.
     Settled(Place),
+    /// These segments hold bytes of a lead, too: an erasure must reach them.
+    Holds {
+        /// The lead.
+        lead: LeadId,
+        /// Their numbers.
+        segments: Vec<u32>,
+    },
 }
 
 /// What a segment begins with: all that must be known without reading the ones before.
