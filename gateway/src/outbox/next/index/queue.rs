@@ -90,7 +90,7 @@ impl Queue {
     pub(super) fn push(&self, sequence: u64, steps: Vec<Step>) {
         let bytes = steps.iter().map(Step::bytes).sum();
         let mut state = self.state();
-        debug_assert!(sequence > state.last, "sequences rise");
+        debug_assert!(sequence >= state.last, "sequences do not fall");
         state.last = sequence;
         if state.ended {
             // Nobody will apply it: it stays visible, and takes no more room here.
