@@ -437,7 +437,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_normalised_to_a_bounded_one_and_stays_as_it_is_then(text in "\\PC{0,400}") {
+        fn any_text_is_normalised_to_a_bounded_one(text in "\\PC{0,400}") {
             let once = normalise(&text);
             prop_assert!(once.chars().count() <= NORMALISED);
         }
