@@ -92,11 +92,12 @@ pub use {schemars, serde, serde_json};
 pub use tokio::task::spawn_blocking;
 
 /// Bytes as lower-case hexadecimal digits.
-#[cfg(feature = "template")]
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+///
+/// ```
+/// assert_eq!(leadgate_plugin::hex(&[0x0a, 0xff]), "0aff");
+/// ```
+pub fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = digits.map(|half| char::from(b"0123456789abcdef"[usize::from(half)]));
+    digits.collect()
 }

@@ -131,6 +131,7 @@ fn a_lead_is_found_by_its_phone_which_stays_off_the_command_line_and_the_log() {
         ["--record-id", "1"],
         ["--order-num", "100000"],
         ["--nick", "张三淘宝"],
+        ["--phone", "8911"],
     ] {
         let found = json(&daemon, &[&["leads", "find"][..], &by].concat());
         assert_eq!(ids(&found), [lead.as_str()], "{by:?}");

@@ -160,6 +160,7 @@ pub(crate) fn arrival(number: usize, lead: &Lead, raw: String) -> Arrival {
         (FindBy::OrderNum, lead.order_num.clone()),
         (FindBy::Nick, lead.taobao_nick.clone()),
         (FindBy::Openid, lead.openid.clone()),
+        (FindBy::PhoneEnd, lead.phone.clone()),
     ];
     Arrival {
         source: "shop".into(),

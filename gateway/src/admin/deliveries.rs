@@ -159,6 +159,7 @@ pub(super) async fn list(
         state,
         before: params.ago("older_than", now)?,
         since: params.ago("newer_than", now)?,
+        ..Filter::default()
     };
     let limit = params.limit(MOST)?;
     let cursor = admin.cursor(&params, Paged::Deliveries(&filter))?;

@@ -15,7 +15,7 @@ use super::params::{Body, Params, guess, id};
 use super::problem::{Kind, LEAD, Problem};
 use super::{Admin, privacy, reading, rfc3339};
 use crate::lang::Text;
-use crate::outbox::{Find, FindBy, History, LeadId, Paged, StoredLead};
+use crate::outbox::{Find, FindBy, History, LeadFilter, LeadId, Paged, StoredLead};
 
 /// Leads on a page, or found by one value, at most.
 const MOST: usize = 100;
@@ -80,7 +80,11 @@ pub(super) async fn list(
         let page = if unrouted {
             admin.outbox.unrouted(cursor.as_deref(), limit)?
         } else {
-            admin.outbox.leads(cursor.as_deref(), limit)?
+            let newest = LeadFilter {
+                newest_first: true,
+                ..LeadFilter::default()
+            };
+            admin.outbox.leads(&newest, cursor.as_deref(), limit)?
         };
         Ok::<_, Problem>((summaries(admin, &page.items)?, page.next))
     });
@@ -111,12 +115,14 @@ pub(super) async fn search(
             Text::new("`by` is unknown", "`by` 的值未知").and(&guess),
         ));
     };
-    let find = Find::new(by, &search.value);
+    let find = Find::asked(by, &search.value);
+    let by = find.field;
     if find.value.is_empty() {
-        return Err(Problem::new(
-            Kind::BadBody,
-            ("`value` is empty", "`value` 为空"),
-        ));
+        let detail = match by {
+            FindBy::PhoneEnd => ("`value` has no four digits", "`value` 不足四位数字"),
+            _ => ("`value` is empty", "`value` 为空"),
+        };
+        return Err(Problem::new(Kind::BadBody, detail));
     }
     let read = reading(&admin, move |admin| {
         let ids = admin.outbox.find(&find, MOST)?;

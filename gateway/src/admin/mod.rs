@@ -42,8 +42,9 @@ use self::params::Params;
 use self::problem::{Kind, Problem};
 use self::resources::{At, at};
 use crate::clock::{Clock, Millis};
-use crate::config::{Revision, Tables};
+use crate::config::Revision;
 use crate::delivery::{Crash, Sinks};
+use crate::lead::Tables;
 use crate::outbox::{Arrival, Outbox, Paged, StoredQuarantinedPush};
 use crate::telemetry::metrics::Metrics;
 

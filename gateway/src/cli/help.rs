@@ -39,7 +39,7 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("quarantine release", "将隔离的推送作为客资放行并投递"),
     ("quarantine discard", "永久删除隔离区中的一条推送"),
     ("sink", "查看、暂停、恢复、测试目的地，或充当一个"),
-    ("sink list", "列出目的地及其待处理数量"),
+    ("sink list", "列出目的地及其待投递数量"),
     ("sink pause", "暂停目的地，重启后仍暂停，直到恢复"),
     (
         "sink resume",
@@ -194,7 +194,7 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     (
         "leads find",
         "phone",
-        "手机号，写法不限；用 - 从标准输入读取，不留在命令历史中",
+        "手机号，写法不限，或其后四位；用 - 从标准输入读取，不留在命令历史中",
     ),
     (
         "leads find",

@@ -25,7 +25,7 @@ pub(super) enum Command {
 #[derive(clap::Args)]
 #[group(id = "by", required = true, multiple = false, args = ["phone", "record_id", "order_num", "nick", "openid"])]
 pub(super) struct Find {
-    /// Phone, however it is written; - reads it from stdin and keeps it out of the shell's history
+    /// Phone, however it is written, or its last four digits; - reads it from stdin and keeps it out of the shell's history
     #[arg(long, value_name = "PHONE", allow_hyphen_values = true)]
     phone: Option<String>,
     /// Record id at Tmall; - reads it from stdin

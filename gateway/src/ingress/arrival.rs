@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::config::Tables;
 use crate::lead::Lead;
+use crate::lead::Tables;
 use crate::outbox::{Arrival, Find, FindBy};
 use crate::route::Routes;
 use crate::source::Push;
@@ -41,6 +41,7 @@ fn finds(lead: &Lead) -> Vec<Find> {
         (FindBy::OrderNum, lead.order_num.as_deref()),
         (FindBy::Nick, lead.taobao_nick.as_deref()),
         (FindBy::Openid, lead.openid.as_deref()),
+        (FindBy::PhoneEnd, lead.phone.as_deref()),
     ]
     .into_iter()
     .filter_map(|(field, value)| Some(Find::new(field, value?)))

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{LeadId, QuarantineId};
 use crate::clock::Millis;
 use crate::config::Ceiling;
+use crate::lead::mask;
 
 /// A verified lead on its way into the store. Not `Debug`: it is personal data.
 #[derive(Clone)]
@@ -56,12 +57,34 @@ impl Find {
     /// a Chinese mobile is the same however it is written.
     pub fn new(field: FindBy, value: &str) -> Self {
         let value = value.trim();
-        let phone = (field == FindBy::Phone)
-            .then(|| crate::lead::Phone::parse(value))
-            .flatten();
-        let value = phone.map_or_else(|| value.to_owned(), |phone| phone.as_str().to_owned());
+        let value = match field {
+            FindBy::Phone => crate::lead::Phone::parse(value)
+                .map_or_else(|| value.to_owned(), |phone| phone.as_str().to_owned()),
+            FindBy::PhoneEnd => phone_end(value).unwrap_or_default(),
+            _ => value.to_owned(),
+        };
         Self { field, value }
     }
+
+    /// Of what a person asks for: a phone of exactly four digits is the end of one.
+    pub fn asked(field: FindBy, value: &str) -> Self {
+        let digits = |text: &str| text.chars().all(|letter| mask::digit(letter).is_some());
+        let value = value.trim();
+        if field == FindBy::Phone && value.chars().count() == END && digits(value) {
+            return Self::new(FindBy::PhoneEnd, value);
+        }
+        Self::new(field, value)
+    }
+}
+
+/// Digits that people know a phone by.
+const END: usize = 4;
+
+/// The last four digits of a phone, however it is written.
+fn phone_end(phone: &str) -> Option<String> {
+    let digits: String = phone.chars().filter_map(mask::digit).collect();
+    let start = digits.len().checked_sub(END)?;
+    Some(digits[start..].to_owned())
 }
 
 /// The fields by which leads can be found.
@@ -78,16 +101,19 @@ pub enum FindBy {
     Nick,
     /// `openid`
     Openid,
+    /// The last four digits of `phone`.
+    PhoneEnd,
 }
 
 impl FindBy {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Phone,
         Self::RecordId,
         Self::OrderNum,
         Self::Nick,
         Self::Openid,
+        Self::PhoneEnd,
     ];
 
     /// Its name in the API and on the command line.
@@ -98,6 +124,7 @@ impl FindBy {
             Self::OrderNum => "order_num",
             Self::Nick => "nick",
             Self::Openid => "openid",
+            Self::PhoneEnd => "phone_end",
         }
     }
 }
@@ -138,6 +165,20 @@ pub enum Accepted {
         /// The revision that has this content.
         revision: u32,
     },
+    /// Kept as it came: whether it is new is seen when the store's index has been made anew.
+    Deferred,
+}
+
+impl Accepted {
+    /// The lead, if it is known already.
+    pub const fn lead(&self) -> Option<LeadId> {
+        match self {
+            Self::New { lead, .. } | Self::Duplicate { lead, .. } | Self::Routed { lead, .. } => {
+                Some(*lead)
+            }
+            Self::Deferred => None,
+        }
+    }
 }
 
 /// An authentic push that could not be read.
@@ -173,6 +214,8 @@ pub enum Quarantined {
     Duplicate,
     /// Not kept, only counted: as much of its source as may be is kept already.
     Full,
+    /// Kept as it came: whether it is new is seen when the store's index has been made anew.
+    Deferred,
 }
 
 /// Why an arrival was not taken.
@@ -193,3 +236,39 @@ pub enum Refusal {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the outbox is unavailable: {0}")]
 pub struct Unavailable(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_has_its_last_four_digits_however_it_is_written() {
+        for (phone, end) in [
+            ("13567658911", "8911"),
+            ("+86 135-6765-8911", "8911"),
+            ("１３５６７６５８９１１", "8911"),
+            ("0571-88157888", "7888"),
+            (" 8911 ", "8911"),
+            ("911", ""),
+            ("", ""),
+        ] {
+            let find = Find::new(FindBy::PhoneEnd, phone);
+            assert_eq!(find.value, end, "{phone}");
+        }
+    }
+
+    #[test]
+    fn exactly_four_digits_ask_for_the_end_of_a_phone_and_nothing_else_does() {
+        for (field, value, meant) in [
+            (FindBy::Phone, "8911", FindBy::PhoneEnd),
+            (FindBy::Phone, " ８９１１\n", FindBy::PhoneEnd),
+            (FindBy::Phone, "13567658911", FindBy::Phone),
+            (FindBy::Phone, "58911", FindBy::Phone),
+            (FindBy::Phone, "a911", FindBy::Phone),
+            (FindBy::OrderNum, "8911", FindBy::OrderNum),
+            (FindBy::PhoneEnd, "13567658911", FindBy::PhoneEnd),
+        ] {
+            assert_eq!(Find::asked(field, value).field, meant, "{value}");
+        }
+    }
+}

@@ -124,6 +124,13 @@ async fn leads_are_found_by_phone_and_masked_until_revealed() {
         assert_eq!(found["items"][0]["sinks"]["crm"], "pending");
         assert!(!found.to_string().contains("张"), "{found}");
     }
+    for (by, end) in [("phone", "8911"), ("phone_end", "8911"), ("phone", "8912")] {
+        let body = json!({"by": by, "value": end});
+        let (status, found) = desk.post("/leads/search", &body).await;
+        assert_eq!(status, 200);
+        let items = found["items"].as_array().expect("a list").len();
+        assert_eq!(items, usize::from(end == "8911"), "{by} {end}");
+    }
     let body = json!({"by": "phone", "value": "13800000000"});
     assert_eq!(
         desk.post("/leads/search", &body).await.1["items"],

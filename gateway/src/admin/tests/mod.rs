@@ -113,7 +113,9 @@ fn arrival(record: u64, received_at: Millis) -> Arrival {
         labels: "{}".to_owned(),
         raw: text,
         original: None,
-        finds: vec![Find::new(FindBy::Phone, "135 6765 8911")],
+        finds: [FindBy::Phone, FindBy::PhoneEnd]
+            .map(|field| Find::new(field, "135 6765 8911"))
+            .to_vec(),
         routes: vec![Route {
             sink: "crm".into(),
             failed: None,

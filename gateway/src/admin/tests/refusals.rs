@@ -1,6 +1,7 @@
 //! Who and what is refused, and how it is said.
 
 use actix_web::http::header::ALLOW;
+use leadgate_plugin::hex;
 
 use super::*;
 
@@ -83,6 +84,7 @@ async fn what_cannot_be_meant_is_refused_with_a_hint() {
         ("/leads/search", "{}", 400),
         ("/leads/search", r#"{"by":"phone","value":" "}"#, 400),
         ("/leads/search", r#"{"by":"phone","value":"1","x":1}"#, 400),
+        ("/leads/search", r#"{"by":"phone_end","value":"911"}"#, 400),
         ("/sinks/cmr/pause", "", 404),
         ("/sinks/crm/retry-dead", "", 400),
         (
@@ -198,13 +200,6 @@ async fn a_cursor_of_another_list_or_of_nobody_is_a_bad_parameter() {
         assert_ne!(page["items"], second["items"], "{list}");
         cursors.push((list, next));
     }
-    let hex = |bytes: &[u8]| {
-        bytes.iter().fold(String::new(), |mut text, byte| {
-            use std::fmt::Write;
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    };
     let foreign = [
         hex(b"m/index-key"),
         hex(b"m/totals"),

@@ -197,3 +197,48 @@ pub struct LoadedQuarantined {
     /// What was pushed, encoded and sealed.
     pub body: Bytes,
 }
+
+/// Invariant: [`super::State::apply`] answers each change with the variant that belongs to it.
+const OTHER: &str = "a change was answered with what belongs to another one";
+
+impl Done {
+    /// Of `Accept`.
+    pub fn accepted(self) -> Accepted {
+        match self {
+            Self::Accepted(accepted) => accepted,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `Quarantine`.
+    pub fn quarantined(self) -> Quarantined {
+        match self {
+            Self::Quarantined(quarantined) => quarantined,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `Repair`.
+    pub fn repaired(self) -> Repaired {
+        match self {
+            Self::Repaired(repaired) => repaired,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `Release`.
+    pub fn released(self) -> Option<Accepted> {
+        match self {
+            Self::Released(released) => released,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `Discard`, `Erase`, `SinkState`, `LoadLead`, `LoadQuarantined`.
+    pub fn did(self) -> bool {
+        match self {
+            Self::Did(did) => did,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+}

@@ -23,6 +23,7 @@
 //! revision of a lead.
 
 mod accept;
+mod apply;
 mod change;
 mod commit;
 mod counts;
