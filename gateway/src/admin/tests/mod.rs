@@ -17,8 +17,8 @@ use crate::delivery::Dispatcher;
 use crate::lead::{Lead, SAMPLE};
 use crate::outbox::sled::{Options, SledOutbox};
 use crate::outbox::{
-    Accepted, Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue,
-    Route, SinkPolicy, State,
+    Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue, Route,
+    SinkPolicy, State,
 };
 use crate::plugin::OutcomeKind;
 
@@ -167,11 +167,8 @@ impl Desk {
     async fn accept(&self, record: u64) -> LeadId {
         let now = self.admin.clock.now();
         let accepted = self.admin.outbox.accept(arrival(record, now)).await;
-        match accepted.expect("accepted") {
-            Accepted::New { lead, .. }
-            | Accepted::Duplicate { lead, .. }
-            | Accepted::Routed { lead, .. } => lead,
-        }
+        let lead = accepted.expect("accepted").lead();
+        lead.expect("an index is there")
     }
 
     fn claim(&self) -> Vec<Claim> {
