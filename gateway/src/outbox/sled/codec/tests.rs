@@ -234,6 +234,10 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
             offset: number,
             length: 3,
         }),
+        Entry::Holds {
+            lead,
+            segments: vec![1, number],
+        },
     ]
 }
 
@@ -307,7 +311,8 @@ fn shown(entry: &Entry) -> String {
             format!("{source} {tags:?} {size} {received_at} {ceiling:?} {body:?}")
         }
         Entry::Settled(place) => format!("settled {place:?}"),
-        _ => "nothing more".to_owned(),
+        Entry::Holds { lead, segments } => format!("holds {lead} {segments:?}"),
+        Entry::Closing => "closing".to_owned(),
     }
 }
 
