@@ -92,11 +92,23 @@ pub use {schemars, serde, serde_json};
 pub use tokio::task::spawn_blocking;
 
 /// Bytes as lower-case hexadecimal digits.
-#[cfg(feature = "template")]
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+///
+/// ```
+/// assert_eq!(leadgate_plugin::hex(&[0x0a, 0xff]), "0aff");
+/// ```
+pub fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = digits.map(|half| char::from(b"0123456789abcdef"[usize::from(half)]));
+    digits.collect()
+}
+
+/// The bytes that [`hex`] wrote; `None` for what is not pairs of hexadecimal digits.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let pairs = (0..text.len()).step_by(2);
+    pairs
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+        .collect()
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
-use leadgate::config::{self, Isolation, Tables};
+use leadgate::config::{self, Isolation};
+use leadgate::lead::Tables;
 use leadgate::plugin::{Call, OutcomeKind, Plugins, Sink, SinkConfig};
 use leadgate_plugin::child::Sandbox;
 

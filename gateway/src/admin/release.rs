@@ -91,6 +91,8 @@ pub(super) async fn release(
             (lead, revision, false)
         }
         Accepted::Duplicate { lead, revision } => (lead, revision, true),
+        // It was in quarantine and is none the less not known: the store is at fault.
+        Accepted::Deferred => return Err(no_such(id)),
     };
     tracing::info!(quarantine = %id, %lead, revision, duplicate, "push was released from quarantine");
     Ok(HttpResponse::Ok().json(json!({

@@ -88,7 +88,7 @@ const fn sentences(reason: HoldReason) -> (&'static str, &'static str, &'static 
             RESUME,
         ),
         HoldReason::Destination => ("the destination asked for a wait", "对方要求等待", RESUME),
-        HoldReason::Rate => ("the sink's rate", "目的地限速", "到时自动继续，或调高 rate"),
+        HoldReason::Rate => ("the sink's rate", "目的地限流", "到时自动继续，或调高 rate"),
         HoldReason::Slots => (
             "all slots of the sink are taken",
             "目的地并发已满",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, coded, column};
-use super::upkeep::target::{self, Place};
+use super::upkeep::target::{self, Store};
 use super::words::Words;
 use super::{FAILED, Global, USAGE, fail, finish, held, out, running, runtime};
 use crate::config::Config;
@@ -169,13 +169,13 @@ fn notes(global: &Global, sink: &Value) -> Vec<String> {
 /// Pauses with a note, or resumes without.
 fn set(global: &Global, named: &Named, note: Option<&String>) -> Result<(), ExitCode> {
     let answer = match target::find(global, &named.target)? {
-        Place::Daemon(_) => {
+        Store::Daemon(_) => {
             let verb = if note.is_some() { "pause" } else { "resume" };
             let path = format!("/sinks/{}/{verb}", encoded(&named.name));
             let body = note.map_or_else(|| json!({}), |note| json!({ "note": note }));
             Api::of(global, &named.target)?.post(&path, &body)?
         }
-        Place::Folder(config) => set_in(global, &config, &named.name, note)?,
+        Store::Folder(config) => set_in(global, &config, &named.name, note)?,
     };
     if global.json {
         out::json(&answer);

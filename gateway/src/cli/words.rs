@@ -124,7 +124,7 @@ const fn hold(reason: HoldReason) -> &'static str {
         HoldReason::Paused => "暂停",
         HoldReason::Breaker => "熔断",
         HoldReason::Destination => "对方要求等待",
-        HoldReason::Rate => "限速",
+        HoldReason::Rate => "限流",
         HoldReason::Slots => "并发已满",
         HoldReason::Order => "等待前版",
         HoldReason::Backoff => "等待重试",

@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::build::Build;
 use super::diagnostic::{Diagnostic, Text};
 use super::document::Document;
-use super::{Catalogue, Environment, Purpose, Report, Tables, absolute, advice, resolve, secrets};
+use super::{Catalogue, Environment, Purpose, Report, absolute, advice, resolve, secrets};
+use crate::lead::Tables;
 
 /// Settings of one sink.
 pub struct Alone {

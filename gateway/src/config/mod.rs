@@ -43,7 +43,10 @@ pub use advice::{CHAT_RATE, CHATS};
 pub use alone::{Alone, load_settings};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use locate::{Untrusted, examine, locate};
-pub use model::*;
+pub use model::{
+    Admin, Breaker, Ceiling, Config, Isolation, Log, LogFormat, OnAmbiguous, OnUpdate, Outbox,
+    Plugin, QuarantinePolicy, Rate, Retry, Server, Sink, Source, SourceKind, Tmall,
+};
 pub use purpose::Purpose;
 pub use resolve::Environment;
 pub use revision::Revision;
@@ -51,6 +54,7 @@ pub use schema::schema;
 
 use self::diagnostic::Text;
 use self::document::Document;
+use crate::lead::Tables;
 
 /// A problem that a plugin found in its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]

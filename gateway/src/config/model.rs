@@ -29,7 +29,7 @@ pub struct Config {
     /// `[plugins.NAME]`
     pub plugins: BTreeMap<String, Plugin>,
     /// `[tables.NAME]`: code → label; `default` and `label` are entries like the others.
-    pub tables: Tables,
+    pub tables: crate::lead::Tables,
     /// What the files were that it was read from; `None` if they could not be read for that.
     pub revision: Option<super::Revision>,
 }
@@ -40,9 +40,6 @@ impl Config {
         self.sink_secrets.get(sink).map_or(&[], Vec::as_slice)
     }
 }
-
-/// Lookup tables: table name → code → label.
-pub type Tables = BTreeMap<String, BTreeMap<String, String>>;
 
 /// The public listener.
 #[derive(Clone, Debug)]

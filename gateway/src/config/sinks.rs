@@ -10,8 +10,9 @@ use super::build::{Build, SECOND, entries};
 use super::diagnostic::Text;
 use super::document::pointer;
 use super::schema::{Examined, dotted, examine, guess, nearest, rename};
-use super::{Breaker, Catalogue, Problem, Retry, Sink, Tables, raw};
+use super::{Breaker, Catalogue, Problem, Retry, Sink, raw};
 use super::{address, advice, fallback, http_advice, paths};
+use crate::lead::Tables;
 
 impl Build<'_> {
     pub(super) fn sinks(

@@ -31,7 +31,7 @@ use crate::outbox::sled::{OpenError, Options, SledOutbox};
 use crate::outbox::{Outbox, Queue, SinkPolicy};
 use crate::plugin::{Children, Plugins, SinkConfig};
 use crate::route::Routes;
-use crate::source::{Kept, Registry};
+use crate::source::{RawPush, Registry};
 use crate::telemetry::metrics::Metrics;
 
 /// Connections the kernel may hold for us before we take them.
@@ -280,7 +280,7 @@ fn health(outbox: &Arc<dyn Outbox>, wanted: u64) -> Arc<dyn Fn() -> Health + Sen
 fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
     Arc::new(move |quarantined| {
         let source = ingress.sources.named(&quarantined.source)?;
-        let push = source.release(Kept {
+        let push = source.release(RawPush {
             query: &quarantined.query,
             content_type: &quarantined.content_type,
             body: &quarantined.body,
@@ -297,11 +297,14 @@ fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
 /// When a push in quarantine was sent, as its source reads it.
 fn pushed_at(ingress: Arc<Ingress>) -> Arc<PushedAt> {
     Arc::new(move |quarantined| {
-        ingress.sources.named(&quarantined.source)?.pushed_at(Kept {
-            query: &quarantined.query,
-            content_type: &quarantined.content_type,
-            body: &quarantined.body,
-        })
+        ingress
+            .sources
+            .named(&quarantined.source)?
+            .pushed_at(RawPush {
+                query: &quarantined.query,
+                content_type: &quarantined.content_type,
+                body: &quarantined.body,
+            })
     })
 }
 

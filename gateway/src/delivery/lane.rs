@@ -90,7 +90,7 @@ impl Named {
 }
 
 /// Where a lane stands.
-struct Place {
+struct Standing {
     /// Claimed and not started.
     prefetch: Prefetch,
     /// When to ask the outbox again for what is fresh, and for what is tried again.
@@ -104,7 +104,7 @@ struct Place {
     said: Option<Hold>,
 }
 
-impl Place {
+impl Standing {
     fn ask_at(&mut self, freshness: Freshness) -> &mut Option<Millis> {
         match freshness {
             Freshness::Fresh => &mut self.ask_fresh_at,
@@ -192,7 +192,7 @@ impl Lane {
     pub(super) async fn run(self, mut phase: watch::Receiver<Phase>) {
         let arrivals = self.outbox.arrivals(&self.sender.name);
         let mut attempts = JoinSet::new();
-        let mut place = Place {
+        let mut standing = Standing {
             prefetch: Prefetch::default(),
             ask_fresh_at: Some(0),
             ask_again_at: Some(0),
@@ -202,39 +202,39 @@ impl Lane {
         };
         while *phase.borrow_and_update() == Phase::Running {
             while attempts.try_join_next().is_some() {}
-            self.say(&mut place);
-            if self.hasten(&mut place).await {
+            self.say(&mut standing);
+            if self.hasten(&mut standing).await {
                 continue;
             }
             let decision = self.decision(attempts.len());
-            self.watch_throttle(decision, &mut place);
+            self.watch_throttle(decision, &mut standing);
             let page = self.page(decision);
             if page == 0 {
-                self.give_back(&mut place);
-            } else if self.refill(page, &mut place).await {
+                self.give_back(&mut standing);
+            } else if self.refill(page, &mut standing).await {
                 continue;
             }
             if matches!(decision, Decision::Start | Decision::Probe)
-                && self.start_next(decision, &mut place, &mut attempts, &phase)
+                && self.start_next(decision, &mut standing, &mut attempts, &phase)
             {
                 continue;
             }
-            let sleep = self.sleep(decision, page, &place);
+            let sleep = self.sleep(decision, page, &standing);
             tokio::select! {
                 () = arrivals.notified() => {
-                    place.ask_now();
-                    place.arrived = true;
+                    standing.ask_now();
+                    standing.arrived = true;
                 }
                 // A retry may be due before what the last page said.
-                () = self.changed.notified() => place.ask_now(),
-                () = self.named.asked.notified() => place.ask_now(),
+                () = self.changed.notified() => standing.ask_now(),
+                () = self.named.asked.notified() => standing.ask_now(),
                 () = tokio::time::sleep(sleep) => {
-                    if sleep == LONGEST_SLEEP { place.ask_now(); }
+                    if sleep == LONGEST_SLEEP { standing.ask_now(); }
                 }
                 _ = phase.changed() => {}
             }
         }
-        self.give_back(&mut place);
+        self.give_back(&mut standing);
         while attempts.join_next().await.is_some() {}
         self.sender.health.sum_up_at_last(self.clock.monotonic());
     }
@@ -264,13 +264,13 @@ impl Lane {
         }
     }
 
-    fn sleep(&self, decision: Decision, page: usize, place: &Place) -> Duration {
-        let lacks = |freshness| place.prefetch.lacks(freshness);
+    fn sleep(&self, decision: Decision, page: usize, standing: &Standing) -> Duration {
+        let lacks = |freshness| standing.prefetch.lacks(freshness);
         let openings = self.admission.openings();
         let until_asked = || {
-            let fresh = place.ask_fresh_at.filter(|_| lacks(Freshness::Fresh));
+            let fresh = standing.ask_fresh_at.filter(|_| lacks(Freshness::Fresh));
             // What may not be tried again now may be when an attempt ends.
-            let again = place
+            let again = standing
                 .ask_again_at
                 .filter(|_| openings.again && lacks(Freshness::Again));
             fresh.into_iter().chain(again).min().map(|at| {
@@ -280,10 +280,10 @@ impl Lane {
         };
         let wait = match decision {
             Decision::Shut(wait) => {
-                let early = self.admission.early_probe().filter(|_| place.arrived);
+                let early = self.admission.early_probe().filter(|_| standing.arrived);
                 wait.into_iter().chain(early.map(|(left, _)| left)).min()
             }
-            Decision::Wait(wait) if page == 0 || !place.prefetch.is_empty() => Some(wait),
+            Decision::Wait(wait) if page == 0 || !standing.prefetch.is_empty() => Some(wait),
             // All slots are taken: `changed` says when one is free.
             Decision::Full => None,
             _ => openings
@@ -302,7 +302,7 @@ impl Lane {
 
     /// Makes the next attempt a probe before its time, if a person asks for one or a lead came
     /// that is newer than the last one. `true` if something was claimed for it.
-    async fn hasten(&self, place: &mut Place) -> bool {
+    async fn hasten(&self, standing: &mut Standing) -> bool {
         if self.outbox.paused(&self.sender.name) {
             return false;
         }
@@ -314,24 +314,24 @@ impl Lane {
                 let name = self.name();
                 let claimed = self.read(move |outbox| outbox.claim_one(&name, id)).await;
                 if let Ok(Some(claim)) = claimed {
-                    place.prefetch.name(claim);
+                    standing.prefetch.name(claim);
                 }
                 return true;
             }
         }
-        if !place.arrived || !matches!(self.admission.decision(), Decision::Shut(_)) {
+        if !standing.arrived || !matches!(self.admission.decision(), Decision::Shut(_)) {
             return false;
         }
         let Some((Duration::ZERO, waits)) = self.admission.early_probe() else {
             return false;
         };
-        place.arrived = false;
+        standing.arrived = false;
         let since = self
             .steady
             .due(self.outbox.latest())
             .saturating_sub(millis(waits));
-        self.claim(Freshness::Fresh, 1, true, place).await;
-        if place.prefetch.newest().is_some_and(|at| at >= since) {
+        self.claim(Freshness::Fresh, 1, true, standing).await;
+        if standing.prefetch.newest().is_some_and(|at| at >= since) {
             self.admission.hasten();
             return true;
         }
@@ -339,28 +339,28 @@ impl Lane {
     }
 
     /// Claims what is lacking and may be due; whether it asked.
-    async fn refill(&self, page: usize, place: &mut Place) -> bool {
+    async fn refill(&self, page: usize, standing: &mut Standing) -> bool {
         let now = self.steady.due(self.outbox.latest());
         let openings = self.admission.openings();
-        if openings.newest_first && place.arrived {
+        if openings.newest_first && standing.arrived {
             // What came now goes before what was claimed.
-            let given_back = place.prefetch.clear_fresh();
+            let given_back = standing.prefetch.clear_fresh();
             self.outbox.unclaim(&self.sender.name, &given_back);
-            place.ask_fresh_at = Some(0);
-            place.arrived = false;
+            standing.ask_fresh_at = Some(0);
+            standing.arrived = false;
         }
         for freshness in [Freshness::Fresh, Freshness::Again] {
             // What may not start is left to others.
             let wanted = freshness == Freshness::Fresh || openings.again;
             if wanted
-                && place.prefetch.lacks(freshness)
-                && place.ask_at(freshness).is_some_and(|at| at <= now)
+                && standing.prefetch.lacks(freshness)
+                && standing.ask_at(freshness).is_some_and(|at| at <= now)
             {
                 let fresh = freshness == Freshness::Fresh;
                 // What hangs would keep its page from people and newer revisions for long.
                 let limit = if fresh || !openings.hangs { page } else { 1 };
                 let newest = openings.newest_first && fresh;
-                self.claim(freshness, limit, newest, place).await;
+                self.claim(freshness, limit, newest, standing).await;
                 return true;
             }
         }
@@ -368,7 +368,13 @@ impl Lane {
     }
 
     /// Claims the next page.
-    async fn claim(&self, freshness: Freshness, limit: usize, newest: bool, place: &mut Place) {
+    async fn claim(
+        &self,
+        freshness: Freshness,
+        limit: usize,
+        newest: bool,
+        standing: &mut Standing,
+    ) {
         let name = self.name();
         let now = self.steady.due(self.outbox.latest());
         let wanted = Wanted {
@@ -385,12 +391,12 @@ impl Lane {
                 for (id, error) in &due.damaged {
                     tracing::error!(sink, delivery = %id, error = error.0, "delivery could not be read; it is left alone");
                 }
-                place.prefetch.extend(freshness, due.deliveries);
-                *place.ask_at(freshness) = due.next;
+                standing.prefetch.extend(freshness, due.deliveries);
+                *standing.ask_at(freshness) = due.next;
             }
             Err(error) => {
                 tracing::error!(sink, error = error.0, "outbox could not be read");
-                *place.ask_at(freshness) = Some(now.saturating_add(millis(READ_AGAIN)));
+                *standing.ask_at(freshness) = Some(now.saturating_add(millis(READ_AGAIN)));
             }
         }
     }
@@ -407,20 +413,20 @@ impl Lane {
     }
 
     /// Holds no claims any more.
-    fn give_back(&self, place: &mut Place) {
-        if !place.prefetch.is_empty() {
+    fn give_back(&self, standing: &mut Standing) {
+        if !standing.prefetch.is_empty() {
             self.outbox
-                .unclaim(&self.sender.name, &place.prefetch.clear());
-            place.ask_now();
+                .unclaim(&self.sender.name, &standing.prefetch.clear());
+            standing.ask_now();
         }
     }
 
     /// Says that the destination's wait began or ended, and what is due to be summed up.
-    fn say(&self, place: &mut Place) {
+    fn say(&self, standing: &mut Standing) {
         let sink = &*self.sender.name;
         self.sender.health.sum_up(self.clock.monotonic());
         let asked = self.admission.asked();
-        match (place.said, asked) {
+        match (standing.said, asked) {
             (None, Some(hold)) => tracing::warn!(
                 sink,
                 seconds = hold
@@ -434,24 +440,24 @@ impl Lane {
             }
             (None, None) | (Some(_), Some(_)) => {}
         }
-        place.said = asked;
+        standing.said = asked;
     }
 
     /// Measures how long what is claimed waits for the throttle.
-    fn watch_throttle(&self, decision: Decision, place: &mut Place) {
+    fn watch_throttle(&self, decision: Decision, standing: &mut Standing) {
         match decision {
-            Decision::Wait(_) if place.prefetch.is_empty() => {}
+            Decision::Wait(_) if standing.prefetch.is_empty() => {}
             Decision::Wait(_) => {
-                place
+                standing
                     .held_since
                     .get_or_insert_with(|| self.clock.monotonic());
             }
             Decision::Start | Decision::Probe | Decision::Full | Decision::Shut(_) => {
-                if let Some(since) = place.held_since.take() {
+                if let Some(since) = standing.held_since.take() {
                     let held = self.clock.monotonic().saturating_sub(since);
                     self.sender
                         .metrics
-                        .rate_limit_wait
+                        .throttle_wait
                         .with_label_values(&[&*self.sender.name])
                         .inc_by(held.as_secs_f64());
                 }
@@ -463,7 +469,7 @@ impl Lane {
     fn start_next(
         &self,
         decision: Decision,
-        place: &mut Place,
+        standing: &mut Standing,
         attempts: &mut JoinSet<()>,
         phase: &watch::Receiver<Phase>,
     ) -> bool {
@@ -473,14 +479,14 @@ impl Lane {
             now: self.steady.due(self.outbox.latest()),
             failed: &|lead| self.admission.failed(lead),
         };
-        let Some((claim, work)) = place.prefetch.next(&pick) else {
+        let Some((claim, work)) = standing.prefetch.next(&pick) else {
             return false;
         };
         match self.admission.start(claim.delivery.lead, work) {
             Some(running) => self.start(claim, running, attempts, phase),
             None => {
                 self.outbox.unclaim(&self.sender.name, &[claim.id]);
-                place.ask_now();
+                standing.ask_now();
             }
         }
         true

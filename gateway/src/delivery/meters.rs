@@ -24,7 +24,7 @@ impl DeliveryMetrics {
         self.latency.with_label_values(&[sink]);
         self.circuit_open.with_label_values(&[sink]);
         self.paused.with_label_values(&[sink]);
-        self.rate_limit_wait.with_label_values(&[sink]);
+        self.throttle_wait.with_label_values(&[sink]);
         self.last_delivered.with_label_values(&[sink]);
     }
 }

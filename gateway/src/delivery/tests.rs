@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::config::{Breaker, OnAmbiguous, OnUpdate, Retry, Tables};
+use crate::config::{Breaker, OnAmbiguous, OnUpdate, Retry};
+use crate::lead::Tables;
 use crate::outbox::sled::{Options, SledOutbox};
 use crate::outbox::{Arrival, Outbox, Route, SinkPolicy};
 use crate::plugin::{Plugins, SinkConfig};

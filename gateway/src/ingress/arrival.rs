@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::config::Tables;
 use crate::lead::Lead;
+use crate::lead::Tables;
 use crate::outbox::{Arrival, Find, FindBy};
 use crate::route::Routes;
 use crate::source::Push;

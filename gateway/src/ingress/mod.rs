@@ -70,7 +70,7 @@ pub struct Ingress {
     /// Where leads go.
     pub outbox: Arc<dyn Intake>,
     /// The merchant's labels.
-    pub tables: config::Tables,
+    pub tables: crate::lead::Tables,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Whether pushes are refused, and since when.
@@ -254,7 +254,7 @@ async fn serve_one(
     if asks && !stray::may_be_signed(request) {
         // A probe of whether somebody is there, not a push: what a push without a signature
         // would get, and not counted as one.
-        let source = at.group.first();
+        let source = at.sources.first();
         ingress.state.tally.count(source.name(), "probe");
         return render(source.answer(crate::source::Answer::Refused));
     }
@@ -302,7 +302,7 @@ fn not_read(ingress: &Ingress, at: &At<'_>, unread: Unread) -> HttpResponse {
             "the body could not be read",
         ),
         Unread::NoMemory => {
-            let source = at.group.first();
+            let source = at.sources.first();
             let tally = &ingress.state.tally;
             tally.say(What::NoMemory, source.name(), "", String::new);
             tally.count(source.name(), "overloaded");
@@ -310,7 +310,7 @@ fn not_read(ingress: &Ingress, at: &At<'_>, unread: Unread) -> HttpResponse {
             return closing(render(source.answer(answer)));
         }
     };
-    let source = at.group.first().name();
+    let source = at.sources.first().name();
     let tally = &ingress.state.tally;
     tally.say(What::Unread, source, reason, String::new);
     tally.count(source, "unread");

@@ -141,7 +141,7 @@ pub(super) async fn take(
         }
         Ok(Ok((source, _))) => (source, Verdict::failed("timeout", "error")),
         Err(_) => (
-            Arc::clone(at.group.first()),
+            Arc::clone(at.sources.first()),
             Verdict::failed("timeout", "error"),
         ),
     };
@@ -159,7 +159,7 @@ pub(super) async fn take(
 /// Verifies and reads, and gives what is to be stored to the store, which encodes it at once.
 fn judge(ingress: &Ingress, at: &At<'_>, request: &Request<'_>) -> (Arc<dyn Source>, Judged) {
     let received_at = request.received_at;
-    let (source, reading) = at.group.read(request);
+    let (source, reading) = at.sources.read(request);
     let judged = match reading {
         Reading::Lead(push) => {
             let pushed_at = push.pushed_at;
@@ -264,6 +264,10 @@ async fn store(
             tracing::debug!(source, lead = %lead, revision, "push of a lead that no sink had wanted was routed");
             Verdict::success("accepted")
         }
+        Ok(Accepted::Deferred) => {
+            tracing::debug!(source, "push was kept until the outbox has its index again");
+            Verdict::success("accepted")
+        }
         Err(refusal) => not_stored(ingress, source, &refusal),
     }
 }
@@ -276,8 +280,8 @@ async fn set_aside(
 ) -> Verdict {
     let tally = &ingress.state.tally;
     match kept.await {
-        Ok(Quarantined::New(id)) => {
-            tracing::debug!(source, reason, quarantine = %id, "push quarantined");
+        Ok(kept @ (Quarantined::New(_) | Quarantined::Deferred)) => {
+            tracing::debug!(source, reason, ?kept, "push quarantined");
             tally.quarantined(source, reason, pushed_at, received_at);
             Verdict::success(result_of(reason))
         }

@@ -59,9 +59,9 @@ async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_jso
     let ingress = Arc::new(Ingress {
         sources: Registry::new(&sources, &server),
         state: State::new(&sources, &server, &Metrics::new().ingest),
-        routes: Routes::new(sinks.iter(), &config::Tables::new()).expect("no routes"),
+        routes: Routes::new(sinks.iter(), &crate::lead::Tables::new()).expect("no routes"),
         outbox: Arc::new(Broken(broken)),
-        tables: config::Tables::new(),
+        tables: crate::lead::Tables::new(),
         clock: Arc::new(SystemClock),
         refusing: Arc::default(),
         health: Arc::new(Health::default),

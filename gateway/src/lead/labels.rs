@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::Lead;
+use super::Tables;
 use super::fields::Value;
-use crate::config::Tables;
 
 /// Entries of a table that are no codes.
 const DEFAULT: &str = "default";

@@ -21,6 +21,7 @@ pub use event::{Event, EventKind};
 pub use fields::{FIELDS, Lead};
 pub use identity::{Identity, Merchant};
 pub use json::Json;
+pub use leadgate_plugin::Tables;
 pub use phone::Phone;
 pub use read::Unreadable;
 pub use sample::{Sample, TEST_NAME, TEST_PHONE};

@@ -4,9 +4,9 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::Tables;
 use super::{Event, EventKind, Lead, SAMPLE, Unreadable};
 use crate::clock::Millis;
-use crate::config::Tables;
 
 /// What a test lead is called, for whoever finds it at the destination.
 pub const TEST_NAME: &str = "测试客资 leadgate test";

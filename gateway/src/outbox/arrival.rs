@@ -165,6 +165,20 @@ pub enum Accepted {
         /// The revision that has this content.
         revision: u32,
     },
+    /// Kept as it came: whether it is new is seen when the store's index has been made anew.
+    Deferred,
+}
+
+impl Accepted {
+    /// The lead, if it is known already.
+    pub const fn lead(&self) -> Option<LeadId> {
+        match self {
+            Self::New { lead, .. } | Self::Duplicate { lead, .. } | Self::Routed { lead, .. } => {
+                Some(*lead)
+            }
+            Self::Deferred => None,
+        }
+    }
 }
 
 /// An authentic push that could not be read.
@@ -200,6 +214,8 @@ pub enum Quarantined {
     Duplicate,
     /// Not kept, only counted: as much of its source as may be is kept already.
     Full,
+    /// Kept as it came: whether it is new is seen when the store's index has been made anew.
+    Deferred,
 }
 
 /// Why an arrival was not taken.

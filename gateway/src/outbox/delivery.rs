@@ -170,7 +170,7 @@ impl State {
 }
 
 /// What an operator calls a delivery's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StateName {
     /// Never tried yet.

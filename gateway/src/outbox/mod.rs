@@ -9,15 +9,20 @@
 
 mod arrival;
 mod belief;
+#[cfg(test)]
+mod conformance;
 mod cursor;
 mod delivery;
 mod export;
+mod failure;
 mod ids;
+mod list;
 pub mod next;
 mod pause;
 pub mod sled;
 pub mod state;
 mod stored;
+mod stored_lead;
 mod totals;
 mod upkeep;
 
@@ -39,12 +44,12 @@ pub use export::{
     EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
     ExportedQuarantinedPush, ExportedRevision,
 };
+pub use failure::{FailureGroup, FailureGroupId, NotAGroup};
 pub use ids::{DeliveryId, LeadId, QuarantineId};
+pub use list::{Filter, History, LeadFilter, Listed, Page, SinkCount};
 pub use pause::{PAUSE_NOTE, Pause, PauseCause};
-pub use stored::{
-    Expiring, Filter, History, Listed, Page, QuarantineCount, Resealed, Retention, StoredLead,
-    StoredQuarantinedPush, Swept,
-};
+pub use stored::{Expiring, QuarantineCount, Resealed, Retention, StoredQuarantinedPush, Swept};
+pub use stored_lead::StoredLead;
 pub use totals::{SinkTotals, Totals};
 pub use upkeep::{
     BackedUp, Imported, PROBLEMS_LISTED, Problem, Restored, Salvaged, UpkeepError, Verdict,
@@ -150,7 +155,9 @@ pub trait Operations: Send + Sync + 'static {
     /// One delivery with its attempts.
     fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Unavailable>;
 
-    /// Deliveries that pass `filter`, oldest first. `after` is the `next` of the page before.
+    /// Deliveries that pass all of `filter`, by the time they were made. `after` is the `next`
+    /// of the page before, of the same filter. What stays as it is meanwhile is on exactly one
+    /// page.
     fn deliveries(
         &self,
         filter: &Filter,
@@ -169,8 +176,23 @@ pub trait Operations: Send + Sync + 'static {
     /// Leads with this value, oldest first, at most `limit`.
     fn find(&self, find: &Find, limit: usize) -> Result<Vec<LeadId>, Unavailable>;
 
-    /// Leads by the time of their first push, newest first.
-    fn leads(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable>;
+    /// Leads that pass all of `filter`, by the time of their first push.
+    fn leads(
+        &self,
+        filter: &LeadFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<LeadId>, Unavailable>;
+
+    /// The failure groups that anything is in, of one sink or of all, the largest first.
+    fn failure_groups(
+        &self,
+        sink: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<FailureGroup>, Unavailable>;
+
+    /// How many deliveries are stored now, by sink, source and state, in that order.
+    fn counts(&self) -> Result<Vec<SinkCount>, Unavailable>;
 
     /// A lead with its revisions and deliveries.
     fn history(&self, id: LeadId) -> Result<Option<History>, Unavailable>;

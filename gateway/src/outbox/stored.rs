@@ -1,88 +1,11 @@
-//! What is stored of a lead and of a quarantined push, and how it is looked for.
+//! What is stored of a quarantined push, and how long what is kept.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Delivery, DeliveryId, LeadId, QuarantineId, StateName};
+use super::{LeadId, QuarantineId};
 use crate::clock::Millis;
-
-/// A lead revision as stored.
-#[derive(Clone)]
-pub struct StoredLead {
-    /// The lead.
-    pub id: LeadId,
-    /// Its revision.
-    pub revision: u32,
-    /// Name of the source.
-    pub source: String,
-    /// When it was received.
-    pub received_at: Millis,
-    /// The event's `lead` object (JSON).
-    pub lead: String,
-    /// The event's `labels` object (JSON).
-    pub labels: String,
-    /// The body as text.
-    pub raw: String,
-    /// The body byte for byte, where it is not `raw`.
-    pub original: Option<Vec<u8>>,
-}
-
-impl fmt::Debug for StoredLead {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Personal data stays out of any log.
-        formatter
-            .debug_struct("StoredLead")
-            .field("id", &self.id)
-            .field("revision", &self.revision)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Which deliveries to list.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Of this sink.
-    pub sink: Option<String>,
-    /// In this state.
-    pub state: Option<StateName>,
-    /// Made before.
-    pub before: Option<Millis>,
-    /// Made at or after.
-    pub since: Option<Millis>,
-}
-
-/// A page of a list, oldest first.
-#[derive(Debug)]
-pub struct Page<T> {
-    /// What is on it. May be fewer than asked for, even none, although `next` is set:
-    /// how much one page reads is bounded.
-    pub items: Vec<T>,
-    /// Where the next page begins, if there is one. Opaque.
-    pub next: Option<String>,
-}
-
-/// A delivery in a list.
-#[derive(Clone, Debug)]
-pub struct Listed {
-    /// Its id.
-    pub id: DeliveryId,
-    /// It.
-    pub delivery: Delivery,
-    /// What an operator calls its state.
-    pub state: StateName,
-}
-
-/// A lead with all that is stored of it.
-#[derive(Debug)]
-pub struct History {
-    /// The lead.
-    pub id: LeadId,
-    /// Its revisions, oldest first.
-    pub revisions: Vec<StoredLead>,
-    /// Its deliveries, by revision.
-    pub deliveries: Vec<Listed>,
-}
 
 /// A quarantined push, as listed.
 #[derive(Clone)]

@@ -13,9 +13,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use leadgate_plugin::hex;
 use sha2::{Digest, Sha256};
 
-use super::{LoadError, hex};
+use super::LoadError;
 
 /// Symbolic links on one way, at most.
 const LINKS: usize = 40;

@@ -10,11 +10,11 @@ mod calls;
 pub(crate) mod elf;
 mod events;
 mod file;
+mod isolation;
 #[allow(unreachable_pub, reason = "`place` passes it on, under its own names")]
 mod loader;
 mod mask;
 mod own;
-mod place;
 #[doc(hidden)]
 pub mod process;
 
@@ -27,11 +27,12 @@ use serde_json::Value;
 
 pub use leadgate_plugin::{Health, Outcome, OutcomeKind};
 
+pub use self::isolation::{Listed, Plugin, Sink};
 pub(crate) use self::loader::examiner;
 pub use self::own::Own;
-pub use self::place::{Listed, Plugin, Sink};
 pub use self::process::{Children, Status};
-use crate::config::{self, Catalogue, Isolation, Problem, Tables};
+use crate::config::{self, Catalogue, Isolation, Problem};
+use crate::lead::Tables;
 
 /// Serves a plugin in this process until standard input ends; `args` are those behind the
 /// command's name.
@@ -222,7 +223,7 @@ impl Plugins {
         let linked = loader::linked()?;
         let by_name = linked
             .into_iter()
-            .map(|plugin| (plugin.name().to_owned(), Plugin::here(plugin, None)))
+            .map(|plugin| (plugin.name().to_owned(), Plugin::in_process(plugin, None)))
             .collect();
         Ok(Self {
             by_name,
@@ -271,13 +272,13 @@ impl Plugins {
         let added = match (opened, library) {
             (Ok(first), Some((path, sha256))) if plugin.isolation == Isolation::InProcess => {
                 let here = loader::open(name, file::Held::open(path, sha256)?)?;
-                Plugin::here(here, Some(first))
+                Plugin::in_process(here, Some(first))
             }
-            (Ok(there), _) => Plugin::there(there),
+            (Ok(there), _) => Plugin::process(there),
             (Err(LoadError::Process { .. }), Some(library))
                 if self.patient && plugin.isolation == Isolation::Process =>
             {
-                Plugin::there(process::Plugin::unknown(
+                Plugin::process(process::Plugin::unknown(
                     name,
                     library,
                     &plugin.sandbox,
@@ -381,16 +382,6 @@ fn has_preset(schema: &Value, name: &str) -> bool {
             })
     }
     names(schema, &schema["properties"]["preset"], name, 8)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            use std::fmt::Write;
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

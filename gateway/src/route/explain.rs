@@ -15,7 +15,7 @@ const DEEPEST: usize = 8;
 
 /// What became of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decision {
     /// It holds.
     Yes,
     /// It does not.
@@ -32,7 +32,7 @@ pub struct Part {
     /// As it is written.
     pub text: String,
     /// What became of it.
-    pub verdict: Verdict,
+    pub decision: Decision,
     /// The values of the names in it, if it has no parts.
     pub values: Vec<(String, Value)>,
     /// What `and` or `or` joins in it.
@@ -59,10 +59,10 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn part(&self, text: &str, condition: &Condition, depth: usize) -> Part {
-        let verdict = match condition.holds(self.lead, self.source) {
-            Ok(true) => Verdict::Yes,
-            Ok(false) => Verdict::No,
-            Err(error) => Verdict::Failed(error.to_string()),
+        let decision = match condition.holds(self.lead, self.source) {
+            Ok(true) => Decision::Yes,
+            Ok(false) => Decision::No,
+            Err(error) => Decision::Failed(error.to_string()),
         };
         let parts = self.parts(text, depth);
         let values = if parts.is_empty() {
@@ -72,7 +72,7 @@ impl Asked<'_> {
         };
         Part {
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
-            verdict,
+            decision,
             values,
             parts,
         }
@@ -94,11 +94,11 @@ impl Asked<'_> {
             if decided {
                 part.skip();
             }
-            decided |= match (&part.verdict, joint) {
-                (Verdict::Failed(_), _) | (Verdict::No, Joint::And) | (Verdict::Yes, Joint::Or) => {
-                    true
-                }
-                (Verdict::Yes | Verdict::No | Verdict::NotReached, _) => false,
+            decided |= match (&part.decision, joint) {
+                (Decision::Failed(_), _)
+                | (Decision::No, Joint::And)
+                | (Decision::Yes, Joint::Or) => true,
+                (Decision::Yes | Decision::No | Decision::NotReached, _) => false,
             };
             parts.push(part);
         }
@@ -128,27 +128,27 @@ impl Asked<'_> {
 
 impl Part {
     fn skip(&mut self) {
-        self.verdict = Verdict::NotReached;
+        self.decision = Decision::NotReached;
         self.values.clear();
         self.parts.iter_mut().for_each(Self::skip);
     }
 
     /// As JSON: `{text, holds, error, values, parts}`; `holds` is null where it is not known.
     pub fn json(&self) -> Value {
-        let holds = match self.verdict {
-            Verdict::Yes => Some(true),
-            Verdict::No => Some(false),
-            Verdict::Failed(_) | Verdict::NotReached => None,
+        let holds = match self.decision {
+            Decision::Yes => Some(true),
+            Decision::No => Some(false),
+            Decision::Failed(_) | Decision::NotReached => None,
         };
-        let error = match &self.verdict {
-            Verdict::Failed(why) => Some(why),
+        let error = match &self.decision {
+            Decision::Failed(why) => Some(why),
             _ => None,
         };
         let values: serde_json::Map<_, _> = self.values.iter().cloned().collect();
         json!({
             "text": self.text,
             "holds": holds,
-            "reached": self.verdict != Verdict::NotReached,
+            "reached": self.decision != Decision::NotReached,
             "error": error,
             "values": values,
             "parts": self.parts.iter().map(Self::json).collect::<Vec<_>>(),
@@ -159,16 +159,16 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Tables;
+    use crate::lead::Tables;
 
     /// One line for each part, deeper ones behind more dots.
     fn lines(when: &str) -> Vec<String> {
         fn add(part: &Part, depth: usize, lines: &mut Vec<String>) {
-            let verdict = match &part.verdict {
-                Verdict::Yes => "yes",
-                Verdict::No => "no",
-                Verdict::Failed(_) => "failed",
-                Verdict::NotReached => "-",
+            let decision = match &part.decision {
+                Decision::Yes => "yes",
+                Decision::No => "no",
+                Decision::Failed(_) => "failed",
+                Decision::NotReached => "-",
             };
             let values: Vec<_> = part
                 .values
@@ -176,7 +176,7 @@ mod tests {
                 .map(|(name, value)| format!(" {name}={value}"))
                 .collect();
             let dots = ".".repeat(depth);
-            lines.push(format!("{dots}{verdict} {}{}", part.text, values.concat()));
+            lines.push(format!("{dots}{decision} {}{}", part.text, values.concat()));
             for part in &part.parts {
                 add(part, depth + 1, lines);
             }

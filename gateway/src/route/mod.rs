@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use leadgate_plugin::template::{Condition, Engine, TemplateError};
 
-pub use self::explain::{Part, Verdict, explain};
-use crate::config::{Sink, Tables};
+pub use self::explain::{Decision, Part, explain};
+use crate::config::Sink;
 use crate::lead::Lead;
+use crate::lead::Tables;
 use crate::outbox::Route;
 
 /// All routes, in the order of the sinks' names.

@@ -4,7 +4,7 @@
 //! it was sealed, so keys can be rotated: the first key of the [`Keyring`] seals, all of them
 //! open. Without a key records stay as they are, and both kinds may lie side by side.
 //! Protects what is stored from being read; what was sealed cannot be changed or moved to
-//! another room unnoticed. Knows nothing of what records mean, nor of the engine.
+//! another place unnoticed. Knows nothing of what records mean, nor of the engine.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -12,7 +12,7 @@
 //! | 4 | id of the key, big endian |
 //! | 24 | nonce |
 //! | n | the record, encrypted |
-//! | 16 | tag; it also covers the number of the room |
+//! | 16 | tag; it also covers the place, the bytes that say what the record is of |
 
 mod index;
 mod key;
@@ -48,7 +48,7 @@ pub enum SealError {
     /// Its key is none of ours.
     #[error("encrypted with key {0}, which is not configured; add it to outbox.key")]
     UnknownKey(KeyId),
-    /// It is not what was sealed, or not in the room it was sealed for.
+    /// It is not what was sealed, or not at the place it was sealed for.
     #[error("an encrypted record is damaged")]
     Damaged,
 }
@@ -67,33 +67,36 @@ impl Keyring {
         self.keys.first().map(|(id, _)| *id)
     }
 
-    /// Seals a record for `room`; gives it back as it is if there is no key.
-    pub fn seal(&self, room: u8, plain: &[u8]) -> Vec<u8> {
-        let Some((id, cipher)) = self.keys.first() else {
-            return unsealed(plain).to_owned();
-        };
+    /// Seals a record for `place`; gives it back as it is if there is no key.
+    pub fn seal(&self, place: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(plain.len() + OVERHEAD);
-        bytes.resize(HEADER, 0);
         bytes.extend_from_slice(plain);
-        encrypt(room, *id, cipher, bytes)
+        self.seal_vec(place, bytes)
     }
 
     /// [`Keyring::seal`] in the memory of the record itself, which should have room for
     /// [`OVERHEAD`] more bytes.
-    pub fn seal_vec(&self, room: u8, mut plain: Vec<u8>) -> Vec<u8> {
-        let Some((id, cipher)) = self.keys.first() else {
-            unsealed(&plain);
-            return plain;
-        };
-        let length = plain.len();
-        plain.reserve_exact(OVERHEAD);
-        plain.resize(length + HEADER, 0);
-        plain.copy_within(..length, HEADER);
-        encrypt(room, *id, cipher, plain)
+    pub fn seal_vec(&self, place: &[u8], mut plain: Vec<u8>) -> Vec<u8> {
+        self.seal_tail(place, &mut plain, 0);
+        plain
     }
 
-    /// The record that was sealed for `room`; a plain one as it is.
-    pub fn open<'a>(&self, room: u8, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, SealError> {
+    /// [`Keyring::seal`] of the record that `bytes` ends with from `start` on, where it lies.
+    pub fn seal_tail(&self, place: &[u8], bytes: &mut Vec<u8>, start: usize) {
+        unsealed(&bytes[start..]);
+        let Some((id, cipher)) = self.keys.first() else {
+            return;
+        };
+        let end = bytes.len();
+        bytes.reserve(OVERHEAD);
+        bytes.resize(end + HEADER, 0);
+        bytes.copy_within(start..end, start + HEADER);
+        let tag = encrypt(place, *id, cipher, &mut bytes[start..]);
+        bytes.extend_from_slice(&tag);
+    }
+
+    /// The record that was sealed for `place`; a plain one as it is.
+    pub fn open<'a>(&self, place: &[u8], bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, SealError> {
         if is_plain(bytes) {
             return Ok(Cow::Borrowed(bytes));
         }
@@ -109,7 +112,7 @@ impl Keyring {
         let mut plain = vec![0; body.len()];
         let buffer = InOutBuf::new(body, &mut plain).map_err(|_| SealError::Damaged)?;
         cipher
-            .decrypt_inout_detached(&XNonce::from(*nonce), &[room], buffer, &Tag::from(*tag))
+            .decrypt_inout_detached(&XNonce::from(*nonce), place, buffer, &Tag::from(*tag))
             .map_err(|_| SealError::Damaged)?;
         Ok(Cow::Owned(plain))
     }
@@ -139,19 +142,17 @@ pub fn key_of(bytes: &[u8]) -> Option<KeyId> {
     rest.first_chunk().map(|id| KeyId::from_be_bytes(*id))
 }
 
-/// Writes the header and the tag around the record that lies behind the header's place.
-fn encrypt(room: u8, id: KeyId, cipher: &XChaCha20Poly1305, mut bytes: Vec<u8>) -> Vec<u8> {
+/// Writes the header before the record that lies behind the header's place, and gives the tag.
+fn encrypt(place: &[u8], id: KeyId, cipher: &XChaCha20Poly1305, bytes: &mut [u8]) -> Tag {
     let mut nonce = [0; NONCE];
     random(&mut nonce);
     bytes[0] = SEALED;
     bytes[1..HEADER - NONCE].copy_from_slice(&id.to_be_bytes());
     bytes[HEADER - NONCE..HEADER].copy_from_slice(&nonce);
     let body = InOutBuf::from(&mut bytes[HEADER..]);
-    let tag = cipher
-        .encrypt_inout_detached(&XNonce::from(nonce), &[room], body)
-        .expect("a record is shorter than the 256 GiB that one nonce can encrypt");
-    bytes.extend_from_slice(&tag);
-    bytes
+    cipher
+        .encrypt_inout_detached(&XNonce::from(nonce), place, body)
+        .expect("a record is shorter than the 256 GiB that one nonce can encrypt")
 }
 
 /// Random bytes straight from the kernel: a generator of our own would be faster by less than

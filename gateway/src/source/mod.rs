@@ -8,7 +8,7 @@ pub mod tmall;
 
 use bytes::Bytes;
 
-pub use registry::{At, Group, Registry};
+pub use registry::{At, PathSources, Registry};
 
 use crate::clock::Millis;
 use crate::lead::Lead;
@@ -96,7 +96,7 @@ pub struct Quarantinable {
 
 /// A quarantined push, for a person who says that it is a lead.
 #[derive(Clone, Copy)]
-pub struct Kept<'a> {
+pub struct RawPush<'a> {
     /// The raw query string.
     pub query: &'a str,
     /// The raw content type.
@@ -138,7 +138,7 @@ pub struct Reply {
 
 /// How surely a request is meant for a source; the surest of a path reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Claim {
+pub enum Fit {
     /// It is for someone else, or cannot be read at all.
     None,
     /// It does not say for whom it is.
@@ -157,14 +157,14 @@ pub trait Source: Send + Sync {
     fn name(&self) -> &str;
     /// Whether the request is meant for this source, when several share a path. Says
     /// nothing about authenticity: [`Source::read`] alone decides.
-    fn claim(&self, request: &Request<'_>) -> Claim;
+    fn fit(&self, request: &Request<'_>) -> Fit;
     /// Verifies and reads a push.
     fn read(&self, request: &Request<'_>) -> Reading;
     /// Reads a quarantined push that a person releases; it was verified when it came. Of one
     /// that cannot be read the text is the lead ([`Lead::unread`]).
-    fn release(&self, kept: Kept<'_>) -> Push;
-    /// When a push that was kept aside was sent, by the sender's clock.
-    fn pushed_at(&self, kept: Kept<'_>) -> Option<Millis>;
+    fn release(&self, raw: RawPush<'_>) -> Push;
+    /// When a quarantined push was sent, by the sender's clock.
+    fn pushed_at(&self, raw: RawPush<'_>) -> Option<Millis>;
     /// How this kind of sender is answered.
     fn answer(&self, answer: Answer) -> Reply;
 }

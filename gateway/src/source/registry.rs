@@ -9,7 +9,7 @@ use crate::config;
 
 /// All sources, by the path they listen on.
 pub struct Registry {
-    groups: HashMap<String, Group>,
+    by_path: HashMap<String, PathSources>,
 }
 
 impl Registry {
@@ -23,27 +23,27 @@ impl Registry {
     }
 
     fn build(sources: &BTreeMap<String, config::Source>, statuses: Statuses) -> Self {
-        let mut groups: HashMap<String, Group> = HashMap::new();
+        let mut by_path: HashMap<String, PathSources> = HashMap::new();
         for (name, source) in sources {
             let built: Arc<dyn Source> = match &source.kind {
                 config::SourceKind::Tmall(tmall) => Arc::new(Tmall::new(name, tmall, statuses)),
             };
-            if let Some(group) = groups.get_mut(&source.path) {
-                group.others.push(built);
+            if let Some(sources) = by_path.get_mut(&source.path) {
+                sources.others.push(built);
             } else {
-                let group = Group {
+                let sources = PathSources {
                     first: built,
                     others: Vec::new(),
                 };
-                groups.insert(source.path.clone(), group);
+                by_path.insert(source.path.clone(), sources);
             }
         }
-        Self { groups }
+        Self { by_path }
     }
 
     /// The source of that name.
     pub fn named(&self, name: &str) -> Option<&Arc<dyn Source>> {
-        let mut all = self.groups.values().flat_map(Group::all);
+        let mut all = self.by_path.values().flat_map(PathSources::all);
         all.find(|source| source.name() == name)
     }
 
@@ -51,14 +51,14 @@ impl Registry {
     /// at the end: what is pushed there is as authentic, because no path is signed, and would
     /// else be lost for ever.
     pub fn at(&self, path: &str) -> Option<At<'_>> {
-        let exact = self.groups.get_key_value(path);
+        let exact = self.by_path.get_key_value(path);
         let found = exact.or_else(|| match path.strip_suffix('/') {
-            Some(shorter) => self.groups.get_key_value(shorter),
-            None => self.groups.get_key_value(&format!("{path}/")),
+            Some(shorter) => self.by_path.get_key_value(shorter),
+            None => self.by_path.get_key_value(&format!("{path}/")),
         });
-        let (configured, group) = found?;
+        let (configured, sources) = found?;
         Some(At {
-            group,
+            sources,
             configured,
             exact: exact.is_some(),
         })
@@ -68,12 +68,12 @@ impl Registry {
     /// listens. Asks a few sources at most: strangers send as well.
     pub fn whose(&self, request: &Request<'_>) -> Option<(&Arc<dyn Source>, &str)> {
         let mut all: Vec<_> = self
-            .groups
+            .by_path
             .iter()
-            .flat_map(|(path, group)| group.all().map(move |source| (source, path.as_str())))
+            .flat_map(|(path, sources)| sources.all().map(move |source| (source, path.as_str())))
             .collect();
         // The surest first, so that those that are asked are the right ones.
-        all.sort_by_cached_key(|(source, _)| std::cmp::Reverse(source.claim(request)));
+        all.sort_by_cached_key(|(source, _)| std::cmp::Reverse(source.fit(request)));
         all.truncate(SOURCES_ASKED);
         let authentic =
             |source: &Arc<dyn Source>| !matches!(source.read(request), Reading::Refused(_));
@@ -88,7 +88,7 @@ const SOURCES_ASKED: usize = 4;
 #[derive(Clone, Copy)]
 pub struct At<'a> {
     /// The sources there.
-    pub group: &'a Group,
+    pub sources: &'a PathSources,
     /// Their path, as it is configured.
     pub configured: &'a str,
     /// Whether the request came exactly there.
@@ -96,12 +96,12 @@ pub struct At<'a> {
 }
 
 /// The sources of one path, at least one.
-pub struct Group {
+pub struct PathSources {
     first: Arc<dyn Source>,
     others: Vec<Arc<dyn Source>>,
 }
 
-impl Group {
+impl PathSources {
     /// The first of the sources, by name.
     pub fn first(&self) -> &Arc<dyn Source> {
         &self.first
@@ -123,11 +123,11 @@ impl Group {
         if self.others.is_empty() {
             return &self.first;
         }
-        let mut best = (self.first.claim(request), &self.first);
+        let mut best = (self.first.fit(request), &self.first);
         for source in &self.others {
-            let claim = source.claim(request);
-            if claim > best.0 {
-                best = (claim, source);
+            let fit = source.fit(request);
+            if fit > best.0 {
+                best = (fit, source);
             }
         }
         best.1
@@ -173,7 +173,7 @@ mod tests {
             body: SAMPLE.as_bytes(),
         });
         let header = |name: &str| (name == "content-type").then_some(push.content_type.as_bytes());
-        let (source, reading) = registry.at("/leads")?.group.read(&Request {
+        let (source, reading) = registry.at("/leads")?.sources.read(&Request {
             method: "POST",
             query: &push.query,
             header: &header,
@@ -209,7 +209,7 @@ mod tests {
         let registry = registry(&[("one", "/leads", None), ("two", "/shop/", None)]);
         let found = |path: &str| {
             let at = registry.at(path)?;
-            Some((at.group.first().name().to_owned(), at.exact))
+            Some((at.sources.first().name().to_owned(), at.exact))
         };
         assert_eq!(found("/leads"), Some(("one".to_owned(), true)));
         assert_eq!(found("/leads/"), Some(("one".to_owned(), false)));

@@ -13,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::accept::Accepting;
-use super::writer;
+use super::{panics, writer};
 use crate::config::{Log, LogFormat};
 use crate::terminal;
 
@@ -76,10 +76,14 @@ pub fn watch_panics() {
     });
 }
 
-/// The one panic hook of this process.
+/// The one panic hook of this process. What is caught and reported by somebody is not told of.
 fn hook(told: impl Fn(&PanicHookInfo<'_>) + Send + Sync + 'static) {
     leadgate_plugin::export::leave_panics_to_the_process();
-    std::panic::set_hook(Box::new(told));
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panics::expected() {
+            told(panic);
+        }
+    }));
 }
 
 /// Writes what is still to be written, for as long as somebody takes it.

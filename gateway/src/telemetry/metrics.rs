@@ -93,7 +93,7 @@ pub struct DeliveryMetrics {
     /// 1 while a person has paused the sink, by sink. Set at each scrape.
     pub paused: IntGaugeVec,
     /// Time that deliveries which were due waited for the sink's throttle, by sink.
-    pub rate_limit_wait: CounterVec,
+    pub throttle_wait: CounterVec,
     /// When the sink last took a delivery, by sink; 0 before the first.
     pub last_delivered: GaugeVec,
     /// 1 while that holds the sink back, by sink and reason. Set at each scrape.
@@ -265,7 +265,7 @@ impl Metrics {
                     "1 while a person has paused the sink.",
                     &["sink"],
                 ),
-                rate_limit_wait: must(CounterVec::new(
+                throttle_wait: must(CounterVec::new(
                     Opts::new(
                         "leadgate_sink_rate_limit_wait_seconds_total",
                         "Time in which deliveries were due and waited for the sink's rate or for a destination that throttles.",
@@ -358,7 +358,7 @@ impl Metrics {
             Box::new(delivery.dead_letters.clone()),
             Box::new(delivery.circuit_open.clone()),
             Box::new(delivery.paused.clone()),
-            Box::new(delivery.rate_limit_wait.clone()),
+            Box::new(delivery.throttle_wait.clone()),
             Box::new(delivery.last_delivered.clone()),
             Box::new(delivery.held.clone()),
             Box::new(delivery.held_until.clone()),

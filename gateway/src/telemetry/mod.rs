@@ -3,4 +3,5 @@
 pub mod accept;
 pub mod log;
 pub mod metrics;
+pub mod panics;
 mod writer;

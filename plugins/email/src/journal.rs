@@ -77,15 +77,9 @@ impl Journal {
 }
 
 fn hash(delivery: &str, address: &Address) -> String {
-    use std::fmt::Write;
     let address: &str = address.as_ref();
     let digest = Sha256::digest(format!("{delivery}\n{address}"));
-    digest[..LENGTH]
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    leadgate_plugin::hex(&digest[..LENGTH])
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use leadgate_plugin::template::{Context, Engine, Scope, TemplateError, Tree};
-use leadgate_plugin::{Problem, Secret};
+use leadgate_plugin::{Problem, Secret, hex};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -254,12 +254,7 @@ fn boundary(parts: &[(String, String)]) -> String {
             hash.update(content);
         }
         let digest = hash.clone().finalize();
-        let boundary = digest[..16]
-            .iter()
-            .fold("leadgate-".to_owned(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            });
+        let boundary = format!("leadgate-{}", hex(&digest[..16]));
         if !parts.iter().any(|(_, content)| content.contains(&boundary)) {
             return boundary;
         }

@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use leadgate_plugin::template::{Context, Engine, Scope};
-use leadgate_plugin::{Delivery, Outcome, Problem};
+use leadgate_plugin::{Delivery, Outcome, Problem, hex};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
@@ -335,9 +335,7 @@ pub(crate) fn message(all: &[Delivery]) -> Delivery {
         hash.update([0]);
     }
     let hash = hash.finalize();
-    let id = hash[..16].iter().fold(String::from("digest-"), |id, byte| {
-        id + &format!("{byte:02x}")
-    });
+    let id = format!("digest-{}", hex(&hash[..16]));
     let first = &all[0];
     Delivery::new(id, first.attempt(), first.timeout(), first.event_bytes())
 }

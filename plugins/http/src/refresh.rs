@@ -4,7 +4,7 @@
 //! What they gave last is kept by the host, with a hash of the configured token it came from:
 //! with another one configured it is forgotten.
 
-use leadgate_plugin::{Host, Level, Secret, State};
+use leadgate_plugin::{Host, Level, Secret, State, hex};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -103,13 +103,7 @@ fn origin(sink: &str, configured: &Secret) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    hash.finalize()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            use std::fmt::Write;
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hex(&hash.finalize())
 }
 
 #[cfg(test)]

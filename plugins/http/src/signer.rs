@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use leadgate_plugin::template::{self, Context, Engine, Scope, Template};
-use leadgate_plugin::{Problem, Secret};
+use leadgate_plugin::{Problem, Secret, hex};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use sha2::{Sha256, Sha512};
@@ -304,14 +304,6 @@ fn sha512(key: &[u8], message: &[u8]) -> Vec<u8> {
     let mut mac = Hmac::<Sha512>::new_from_slice(key).expect("any length is a key");
     mac.update(message);
     mac.finalize().into_bytes().to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Who and what is refused, and how it is said.
 
 use actix_web::http::header::ALLOW;
+use leadgate_plugin::hex;
 
 use super::*;
 
@@ -62,7 +63,23 @@ async fn what_cannot_be_meant_is_refused_with_a_hint() {
         ("/deliveries?state=deed", 400, "did you mean `dead`?"),
         ("/deliveries?sink=cmr", 400, "did you mean `crm`?"),
         ("/deliveries?limit=501", 400, "1 to 500"),
-        ("/deliveries?older_than=soon", 400, "not a duration"),
+        ("/deliveries?since=soon", 400, "`since` is a time such as"),
+        ("/deliveries?since=1h&until=2h", 400, "not before"),
+        (
+            "/deliveries?reason=rejekted",
+            400,
+            "did you mean `rejected`?",
+        ),
+        ("/deliveries?group=17", 400, "16 hex digits"),
+        ("/deliveries?source=shp", 400, "did you mean `shop`?"),
+        ("/deliveries?order=new", 400, "there are: oldest, newest"),
+        ("/leads?source=shp", 400, "did you mean `shop`?"),
+        (
+            "/leads?unrouted=true&source=shop",
+            400,
+            "`unrouted` lists all",
+        ),
+        ("/failure-groups?sink=cmr", 400, "did you mean `crm`?"),
         ("/deliveries?cursor=nonsense", 400, "cursor"),
         ("/deliveries/17", 400, "no UUID"),
         ("/stats?all=true", 400, "takes none"),
@@ -199,13 +216,6 @@ async fn a_cursor_of_another_list_or_of_nobody_is_a_bad_parameter() {
         assert_ne!(page["items"], second["items"], "{list}");
         cursors.push((list, next));
     }
-    let hex = |bytes: &[u8]| {
-        bytes.iter().fold(String::new(), |mut text, byte| {
-            use std::fmt::Write;
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    };
     let foreign = [
         hex(b"m/index-key"),
         hex(b"m/totals"),

@@ -14,8 +14,8 @@ use super::part::told::{Both, Line, Request};
 use super::part::{self, Part};
 use super::subject::{self, Subject};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Tables;
 use crate::lang::Lang;
+use crate::lead::Tables;
 use crate::lead::{SAMPLE, Sample};
 
 /// Largest file with a lead, in bytes; a push is smaller.

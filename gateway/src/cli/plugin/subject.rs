@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use leadgate_plugin::hex;
 use sha2::{Digest, Sha256};
 
 use super::super::{FAILED, Global, USAGE, fail};
@@ -140,12 +141,6 @@ pub(super) fn name(text: &str) -> Result<String, String> {
                 .to_owned(),
         )
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let digits = digits.map(|half| char::from(b"0123456789abcdef"[usize::from(half)]));
-    digits.collect()
 }
 
 /// Says that something cannot be used as it was asked for.

@@ -19,7 +19,7 @@ use super::{FAILED, Global, fail, out};
 use crate::config::{Purpose, Revision};
 use crate::lang::Lang;
 use crate::plugin::Plugins;
-use crate::route::{Part, Verdict};
+use crate::route::{Decision, Part};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -136,16 +136,16 @@ fn say_whether_it_runs(global: &Global, api: &Api<'_>, files: Option<&Revision>)
 
 impl Route {
     fn failure(&self) -> Option<&str> {
-        match &self.part.as_ref()?.verdict {
-            Verdict::Failed(why) => Some(why),
-            Verdict::Yes | Verdict::No | Verdict::NotReached => None,
+        match &self.part.as_ref()?.decision {
+            Decision::Failed(why) => Some(why),
+            Decision::Yes | Decision::No | Decision::NotReached => None,
         }
     }
 
     fn is_wanted(&self) -> bool {
         self.part
             .as_ref()
-            .is_none_or(|part| part.verdict == Verdict::Yes)
+            .is_none_or(|part| part.decision == Decision::Yes)
     }
 
     fn json(&self) -> Value {
@@ -164,12 +164,12 @@ impl Route {
                 "wants every lead (it has no `when`)",
                 "接收所有客资（没有 when 条件）",
             ),
-            Some(part) => match part.verdict {
-                Verdict::Yes => lang.pick("wants this lead", "接收这条客资"),
-                Verdict::No | Verdict::NotReached => {
+            Some(part) => match part.decision {
+                Decision::Yes => lang.pick("wants this lead", "接收这条客资"),
+                Decision::No | Decision::NotReached => {
                     lang.pick("does not want this lead", "不接收这条客资")
                 }
-                Verdict::Failed(_) => lang.pick(
+                Decision::Failed(_) => lang.pick(
                     "cannot tell, so the delivery would be a dead letter",
                     "无法判断，投递将成为死信",
                 ),
@@ -184,11 +184,11 @@ impl Route {
 }
 
 fn add(part: &Part, depth: usize, lang: Lang, text: &mut String) {
-    let (verdict, why) = match &part.verdict {
-        Verdict::Yes => (lang.pick("yes", "是"), ""),
-        Verdict::No => (lang.pick("no", "否"), ""),
-        Verdict::Failed(why) => (lang.pick("failed", "出错"), why.as_str()),
-        Verdict::NotReached => (lang.pick("not reached", "未判断"), ""),
+    let (decision, why) = match &part.decision {
+        Decision::Yes => (lang.pick("yes", "是"), ""),
+        Decision::No => (lang.pick("no", "否"), ""),
+        Decision::Failed(why) => (lang.pick("failed", "出错"), why.as_str()),
+        Decision::NotReached => (lang.pick("not reached", "未判断"), ""),
     };
     let values = part.values.iter().map(|(name, value)| {
         let value = match value {
@@ -207,7 +207,7 @@ fn add(part: &Part, depth: usize, lang: Lang, text: &mut String) {
     };
     let indent = "  ".repeat(depth);
     // Writing into a text does not fail.
-    let _ = writeln!(text, "{indent}{verdict}: {}{notes}", part.text);
+    let _ = writeln!(text, "{indent}{decision}: {}{notes}", part.text);
     for part in &part.parts {
         add(part, depth + 1, lang, text);
     }

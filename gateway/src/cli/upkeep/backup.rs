@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use super::super::{FAILED, Global, client, fail, runtime};
 use super::progress::{Progress, size};
-use super::target::{self, Daemon, Place};
+use super::target::{self, Daemon, Store};
 use crate::lang::Lang;
 use crate::outbox::{Maintenance, sled};
 
@@ -25,11 +25,11 @@ pub(super) fn backup(
     let place = target::find(global, target)?;
     let part = Part::make(to).map_err(|error| failed(&error))?;
     match place {
-        Place::Daemon(daemon) => {
+        Store::Daemon(daemon) => {
             let runtime = runtime().map_err(|error| failed(&error))?;
             runtime.block_on(fetch(global, &daemon, &part.file))?;
         }
-        Place::Folder(config) => {
+        Store::Folder(config) => {
             let outbox = target::open(&config, &[])?;
             let made = outbox.backup(&mut Told::new(global, &part.file));
             outbox.close();

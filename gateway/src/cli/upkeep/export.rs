@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::super::{FAILED, Global, client, fail, out, runtime};
-use super::target::{self, Daemon, Place, configuration};
+use super::target::{self, Daemon, Store, configuration};
 use super::{plain_text, print_counts};
 use crate::admin::Disclosed;
 use crate::outbox::{EXPORT_VERSION, ExportHeader, Exported, Imported, Maintenance, sled};
@@ -19,11 +19,11 @@ pub(super) fn export(global: &Global, target: &client::Target) -> Result<ExitCod
     let place = target::find(global, target)?;
     errln!("{}", plain_text(global.lang()));
     match place {
-        Place::Daemon(daemon) => {
+        Store::Daemon(daemon) => {
             let runtime = runtime().map_err(|error| fail(error, FAILED))?;
             runtime.block_on(fetch(global, &daemon))?;
         }
-        Place::Folder(config) => {
+        Store::Folder(config) => {
             let outbox = target::open(&config, &[])?;
             let mut out = BufWriter::new(out::Data);
             let done = crate::admin::write_export(&outbox, &mut out, &mut Disclosed::default());

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::{FAILED, Global, client, fail, runtime};
 use super::print_counts;
 use super::progress::Progress;
-use super::target::{self, Place};
+use super::target::{self, Store};
 use crate::lang::counted;
 use crate::outbox::Maintenance;
 
@@ -18,7 +18,7 @@ pub(super) fn run(global: &Global, target: &client::Target) -> Result<ExitCode, 
     let mut total = 0;
     let mut progress = Progress::new(global);
     match target::find(global, target)? {
-        Place::Daemon(daemon) => {
+        Store::Daemon(daemon) => {
             let runtime = runtime().map_err(|error| fail(error, FAILED))?;
             let mut from = Value::Null;
             loop {
@@ -36,7 +36,7 @@ pub(super) fn run(global: &Global, target: &client::Target) -> Result<ExitCode, 
                 }
             }
         }
-        Place::Folder(config) => {
+        Store::Folder(config) => {
             let outbox = target::open(&config, &[])?;
             let mut from = None;
             loop {

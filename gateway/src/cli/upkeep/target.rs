@@ -12,7 +12,7 @@ use crate::outbox::sled::{Options, SledOutbox, in_use};
 use crate::telemetry::metrics::Metrics;
 
 /// Where the outbox is.
-pub(in crate::cli) enum Place {
+pub(in crate::cli) enum Store {
     /// Behind a daemon's API.
     Daemon(Daemon),
     /// In a folder that nobody has.
@@ -35,16 +35,16 @@ fn load(global: &Global, purpose: Purpose<'_>) -> Result<Config, ExitCode> {
 }
 
 /// Decides by the one rule of these commands.
-pub(in crate::cli) fn find(global: &Global, target: &client::Target) -> Result<Place, ExitCode> {
+pub(in crate::cli) fn find(global: &Global, target: &client::Target) -> Result<Store, ExitCode> {
     if target.url.is_none() {
         // A running daemon has the key; this command needs it only without one.
         let folder = load(global, Purpose::OutboxFolder)?.outbox.path;
         if !in_use(&folder) {
-            return Ok(Place::Folder(Box::new(configuration(global)?)));
+            return Ok(Store::Folder(Box::new(configuration(global)?)));
         }
     }
     let address = client::resolve(global, target)?;
-    Ok(Place::Daemon(Daemon { address }))
+    Ok(Store::Daemon(Daemon { address }))
 }
 
 /// Opens the folder's store. `more` are sinks that are not configured.

@@ -220,7 +220,7 @@ async fn a_destination_that_throttles_holds_the_whole_sink_and_no_breaker_opens(
     let waited = scene
         .metrics
         .delivery
-        .rate_limit_wait
+        .throttle_wait
         .with_label_values(&["crm"]);
     assert!((59.0..61.0).contains(&waited.get()), "{}", waited.get());
     scene.dispatcher.stop(seconds(1)).await;

@@ -17,9 +17,9 @@ use super::record::{self, LeadRecord, QuarantineRecord, Unreadable};
 use super::vault::Vault;
 use crate::clock::Millis;
 use crate::outbox::{
-    Delivery, DeliveryId, Expiring, Filter, History, LeadId, Listed, Page, Paged, Pause,
-    QuarantineCount, QuarantineId, Retention, State, StateName, StoredLead, StoredQuarantinedPush,
-    Totals,
+    Delivery, DeliveryId, Expiring, Filter, History, LeadFilter, LeadId, Listed, Page, Paged,
+    Pause, QuarantineCount, QuarantineId, Retention, State, StateName, StoredLead,
+    StoredQuarantinedPush, Totals,
 };
 
 /// Records looked at for one page of a list, at most.
@@ -135,7 +135,7 @@ impl Reader {
         }
     }
 
-    /// Grouped by room and sink, oldest first in each.
+    /// Grouped by room and sink, in the order of time in each.
     pub(super) fn deliveries(
         &self,
         filter: &Filter,
@@ -148,34 +148,50 @@ impl Reader {
             None => self.sinks.by_number.keys().copied().collect(),
         };
         numbers.sort_unstable();
-        let rooms = rooms(filter);
         let after = after.and_then(decode_cursor);
         let mut page = Page {
             items: Vec::new(),
             next: None,
         };
         let mut looked_at = 0;
-        for (room, number) in rooms
+        let mut prefixes: Vec<Vec<u8>> = rooms(filter)
             .iter()
-            .flat_map(|room| numbers.iter().map(|n| (*room, *n)))
-        {
-            let prefix = key::room(room, number);
-            let from = match &after {
-                Some(after) if prefix.as_slice() < &after[..prefix.len().min(after.len())] => {
-                    continue;
-                }
-                Some(after) if after.starts_with(&prefix) => Bound::Excluded(after.clone()),
-                _ => Bound::Included(prefix.clone()),
+            .flat_map(|room| numbers.iter().map(|number| key::room(*room, *number)))
+            .collect();
+        if filter.newest_first {
+            prefixes.reverse();
+        }
+        // Pages before have come to the end of all prefixes before this one.
+        let begun = after.as_ref().and_then(|after| {
+            let begun = prefixes.iter().position(|one| after.starts_with(one))?;
+            Some((begun, after.clone()))
+        });
+        let (begun, mut from) = match begun {
+            Some((begun, key)) => (begun, Some(key)),
+            None => (0, None),
+        };
+        for prefix in &prefixes[begun..] {
+            let mut low = Bound::Included(prefix.clone());
+            let mut high = Bound::Included([prefix.as_slice(), &[0xff; 16]].concat());
+            if let Some(key) = from.take() {
+                *(if filter.newest_first {
+                    &mut high
+                } else {
+                    &mut low
+                }) = Bound::Excluded(key);
+            }
+            let range = self.tree.range((low, high));
+            let entries: Box<dyn Iterator<Item = _>> = if filter.newest_first {
+                Box::new(range.rev())
+            } else {
+                Box::new(range)
             };
-            for entry in self.tree.range((from, Bound::Unbounded)) {
+            for entry in entries {
                 let (key, bytes) = entry?;
-                if !key.starts_with(&prefix) {
-                    break;
-                }
                 looked_at += 1;
                 let id = key::delivery_at_end(&key).ok_or(Unreadable::Damaged)?;
                 let listed = listed(id, record::open(&self.vault, &bytes)?, claims);
-                if passes(filter, &listed) {
+                if self.passes(filter, &listed) {
                     page.items.push(listed);
                 }
                 if page.items.len() == limit || looked_at == LOOKED_AT {
@@ -192,24 +208,64 @@ impl Reader {
         Ok(found.into_iter().map(LeadId).collect())
     }
 
-    /// Newest first.
-    pub(super) fn leads(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Fault> {
-        let mut before = after
-            .and_then(decode_cursor)
-            .unwrap_or_else(|| vec![key::LEAD + 1]);
-        let mut items = Vec::new();
-        let mut next = None;
-        while let Some(entry) = self.tree.range([key::LEAD].as_slice()..&before).next_back() {
-            let (key, _) = entry?;
-            let id = LeadId(key::id_after_room(&key).ok_or(Unreadable::Damaged)?);
-            before = key::lead_revisions(id);
-            items.push(id);
-            if items.len() == limit {
-                next = Some(encode_cursor(&before));
+    pub(super) fn leads(
+        &self,
+        filter: &LeadFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<LeadId>, Fault> {
+        let after = after.and_then(decode_cursor);
+        let (mut low, mut high) = (vec![key::LEAD], vec![key::LEAD + 1]);
+        match after {
+            Some(after) if filter.newest_first => high = after,
+            Some(after) => low = [after.as_slice(), &[0xff; 7]].concat(),
+            None => {}
+        }
+        let mut page = Page {
+            items: Vec::new(),
+            next: None,
+        };
+        for _ in 0..LOOKED_AT.max(limit) {
+            let mut range = self.tree.range(low.as_slice()..high.as_slice()).keys();
+            let entry = if filter.newest_first {
+                range.next_back()
+            } else {
+                range.next()
+            };
+            let Some(entry) = entry else {
+                page.next = None;
+                break;
+            };
+            let id = LeadId(key::id_after_room(&entry?).ok_or(Unreadable::Damaged)?);
+            let key = key::lead_revisions(id);
+            page.next = Some(encode_cursor(&key));
+            if self.is_wanted(filter, id)? {
+                page.items.push(id);
+            }
+            if page.items.len() == limit {
                 break;
             }
+            if filter.newest_first {
+                high = key;
+            } else {
+                low = [key.as_slice(), &[0xff; 7]].concat();
+            }
         }
-        Ok(Page { items, next })
+        Ok(page)
+    }
+
+    fn is_wanted(&self, filter: &LeadFilter, id: LeadId) -> Result<bool, Fault> {
+        let at = created_at(id);
+        if filter.since.is_some_and(|since| at < since)
+            || filter.before.is_some_and(|before| at >= before)
+        {
+            return Ok(false);
+        }
+        let Some(source) = &filter.source else {
+            return Ok(true);
+        };
+        let lead = self.lead(id, 0)?;
+        Ok(lead.is_some_and(|lead| lead.source == *source))
     }
 
     /// Those that no sink ever wanted, newest first.
@@ -457,13 +513,6 @@ fn rooms(filter: &Filter) -> &'static [u8] {
         Some(StateName::Delivered | StateName::Superseded | StateName::Cancelled) => &[key::DONE],
         Some(_) => &[key::WAITING],
     }
-}
-
-fn passes(filter: &Filter, one: &Listed) -> bool {
-    let made = one.delivery.created_at;
-    filter.state.is_none_or(|state| state == one.state)
-        && filter.before.is_none_or(|before| made < before)
-        && filter.since.is_none_or(|since| made >= since)
 }
 
 /// A cursor is a key in hex: opaque to callers, checked by use as a bound only.

@@ -14,6 +14,7 @@ mod committer;
 mod due;
 mod dump;
 mod engine;
+mod failures;
 mod fault;
 mod finish;
 mod group;
@@ -73,10 +74,11 @@ pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::{
     Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,
-    Exported, Filter, Find, Finish, History, Imported, Intake, LeadId, Listed, Maintenance,
-    Operations, Page, Paged, Pause, PauseCause, QuarantineCount, QuarantineId, Quarantined,
-    QuarantinedPush, Queue, Refusal, Repair, Repaired, Resealed, Retention, StoredLead,
-    StoredQuarantinedPush, Swept, Timekeeping, Totals, Unavailable, UpkeepError, Wanted,
+    Exported, FailureGroup, Filter, Find, Finish, History, Imported, Intake, LeadFilter, LeadId,
+    Listed, Maintenance, Operations, Page, Paged, Pause, PauseCause, QuarantineCount, QuarantineId,
+    Quarantined, QuarantinedPush, Queue, Refusal, Repair, Repaired, Resealed, Retention, SinkCount,
+    StoredLead, StoredQuarantinedPush, Swept, Timekeeping, Totals, Unavailable, UpkeepError,
+    Wanted,
 };
 use crate::clock::{Clock, Millis, SystemClock};
 
@@ -232,8 +234,25 @@ impl Operations for SledOutbox {
         Ok(self.reader.find(&self.tag(find), limit)?)
     }
 
-    fn leads(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable> {
-        Ok(self.reader.leads(after, limit)?)
+    fn leads(
+        &self,
+        filter: &LeadFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<LeadId>, Unavailable> {
+        Ok(self.reader.leads(filter, after, limit)?)
+    }
+
+    fn failure_groups(
+        &self,
+        sink: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<FailureGroup>, Unavailable> {
+        Ok(self.reader.failure_groups(sink, limit)?)
+    }
+
+    fn counts(&self) -> Result<Vec<SinkCount>, Unavailable> {
+        Ok(self.reader.counts()?)
     }
 
     fn history(&self, id: LeadId) -> Result<Option<History>, Unavailable> {
@@ -487,4 +506,4 @@ impl SledOutbox {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::outbox) mod tests;

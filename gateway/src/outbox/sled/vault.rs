@@ -28,12 +28,12 @@ impl Vault {
         let keyring = Keyring::new(keys);
         let index = match tree.get(key::INDEX_KEY)? {
             Some(bytes) => {
-                let plain = keyring.open(ROOM, &bytes).map_err(Unreadable::from)?;
+                let plain = keyring.open(&[ROOM], &bytes).map_err(Unreadable::from)?;
                 IndexKey::from_bytes(record::decode(&plain)?)
             }
             None => IndexKey::generate(),
         };
-        let sealed = keyring.seal_vec(ROOM, record::encode(index.as_bytes()));
+        let sealed = keyring.seal_vec(&[ROOM], record::encode(index.as_bytes()));
         tree.insert(key::INDEX_KEY, sealed)?;
         Ok(Self { keyring, index })
     }
@@ -46,13 +46,13 @@ impl Vault {
     pub(super) fn replace_index_key(&self, tree: &Tree, index: &IndexKey) -> Result<(), Fault> {
         let sealed = self
             .keyring
-            .seal_vec(ROOM, record::encode(index.as_bytes()));
+            .seal_vec(&[ROOM], record::encode(index.as_bytes()));
         tree.insert(key::INDEX_KEY, sealed)?;
         Ok(())
     }
 
     pub(super) fn seal(&self, room: u8, plain: Vec<u8>) -> Vec<u8> {
-        self.keyring.seal_vec(room, plain)
+        self.keyring.seal_vec(&[room], plain)
     }
 
     pub(super) fn unseal<'a>(
@@ -60,7 +60,7 @@ impl Vault {
         room: u8,
         bytes: &'a [u8],
     ) -> Result<Cow<'a, [u8]>, Unreadable> {
-        Ok(self.keyring.open(room, bytes)?)
+        Ok(self.keyring.open(&[room], bytes)?)
     }
 
     /// Whether a record that begins with `bytes` is sealed as it would be now.

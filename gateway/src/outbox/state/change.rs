@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::record::Tag;
+use bytes::Bytes;
+
+use super::lead::DeliveryHead;
+use super::record::{Details, QuarantineHead, Tag};
 use crate::clock::Millis;
 use crate::config::Ceiling;
 use crate::outbox::{
@@ -76,6 +79,10 @@ pub enum Change {
     },
     /// What is known of the time.
     Time(Timekeeping),
+    /// Another store exported a lead.
+    LoadLead(LoadedLead),
+    /// Another store exported a quarantined push.
+    LoadQuarantined(LoadedQuarantined),
 }
 
 /// What became of a [`Change`]: the variant that belongs to it.
@@ -92,7 +99,8 @@ pub enum Done {
     /// Of `Release`; `None` if the push is not there any more.
     Released(Option<Accepted>),
     /// Of `Discard`, `Erase`: `false` if it is not there, or has an attempt under way. Of
-    /// `SinkState`: `false` if there are too many already.
+    /// `SinkState`: `false` if there are too many already. Of `LoadLead`, `LoadQuarantined`:
+    /// `false` if it is there already.
     Did(bool),
     /// Of `Expire`: with how many dead letters; `None` if its time is not over.
     Expired(Option<u64>),
@@ -118,7 +126,7 @@ pub struct NewLead {
     /// The sinks that want it.
     pub routes: Vec<Route>,
     /// What was pushed, encoded and sealed.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// A quarantined push on its way into the store.
@@ -135,5 +143,102 @@ pub struct NewQuarantined {
     /// How much of its source may be kept.
     pub ceiling: Ceiling,
     /// What was pushed, encoded and sealed.
-    pub body: Vec<u8>,
+    pub body: Bytes,
+}
+
+/// A lead of another store.
+#[derive(Clone)]
+pub struct LoadedLead {
+    /// Its id.
+    pub id: LeadId,
+    /// Name of the source.
+    pub source: Arc<str>,
+    /// Oldest first; their numbers ascend.
+    pub revisions: Vec<LoadedRevision>,
+    /// In the order in which they were made.
+    pub deliveries: Vec<LoadedDelivery>,
+}
+
+/// A revision of another store's lead.
+#[derive(Clone)]
+pub struct LoadedRevision {
+    /// 1 for the first.
+    pub number: u32,
+    /// The lead's identity.
+    pub identity: Tag,
+    /// Hash of the normal form.
+    pub content: [u8; 32],
+    /// The sender's modification time.
+    pub modified_at: Option<Millis>,
+    /// When it was received.
+    pub received_at: Millis,
+    /// What it is found by, without the identity.
+    pub finds: Vec<Tag>,
+    /// What was pushed, encoded and sealed.
+    pub body: Bytes,
+}
+
+/// A delivery of another store's lead. Its failure group is made anew.
+#[derive(Clone)]
+pub struct LoadedDelivery {
+    /// It.
+    pub head: DeliveryHead,
+    /// Its attempts and step record.
+    pub details: Details,
+}
+
+/// A quarantined push of another store.
+#[derive(Clone)]
+pub struct LoadedQuarantined {
+    /// Its id.
+    pub id: QuarantineId,
+    /// What is known of it without reading it.
+    pub head: QuarantineHead,
+    /// What was pushed, encoded and sealed.
+    pub body: Bytes,
+}
+
+/// Invariant: [`super::State::apply`] answers each change with the variant that belongs to it.
+const OTHER: &str = "a change was answered with what belongs to another one";
+
+impl Done {
+    /// Of `Accept`.
+    pub fn accepted(self) -> Accepted {
+        match self {
+            Self::Accepted(accepted) => accepted,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `Quarantine`.
+    pub fn quarantined(self) -> Quarantined {
+        match self {
+            Self::Quarantined(quarantined) => quarantined,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `Repair`.
+    pub fn repaired(self) -> Repaired {
+        match self {
+            Self::Repaired(repaired) => repaired,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `Release`.
+    pub fn released(self) -> Option<Accepted> {
+        match self {
+            Self::Released(released) => released,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `Discard`, `Erase`, `SinkState`, `LoadLead`, `LoadQuarantined`.
+    pub fn did(self) -> bool {
+        match self {
+            Self::Did(did) => did,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
 }

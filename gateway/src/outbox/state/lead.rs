@@ -3,7 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Record;
 use crate::clock::Millis;
 use crate::outbox::{Budget, DeathReason, Delivery, DeliveryId, Freshness, State};
 
@@ -118,53 +117,6 @@ impl DeliveryHead {
             budget: delivery.budget,
             fallback_of: delivery.fallback_of,
             failure,
-        }
-    }
-}
-
-impl Lead {
-    /// The lead after a record of it; `None` in and out is a lead that is not there. Records of
-    /// other things leave it as it is. The order of a delivery's records and of its revision does
-    /// not matter, as long as the last record of each comes last: cleaning moves records.
-    pub fn apply(lead: Option<Self>, record: &Record) -> Option<Self> {
-        match record {
-            Record::Revision {
-                source, revision, ..
-            } => {
-                let mut lead = lead.unwrap_or_default();
-                lead.source.clone_from(source);
-                lead.modified_at = lead.modified_at.max(revision.modified_at);
-                match lead
-                    .revisions
-                    .binary_search_by_key(&revision.number, |one| one.number)
-                {
-                    Ok(at) => lead.revisions[at] = revision.clone(),
-                    Err(at) => lead.revisions.insert(at, revision.clone()),
-                }
-                Some(lead)
-            }
-            Record::Pushed { revision, at, .. } => {
-                let mut lead = lead?;
-                let mut known = lead.revisions.iter_mut();
-                if let Some(one) = known.find(|one| one.number == *revision) {
-                    one.pushed_at = one.pushed_at.max(*at);
-                }
-                Some(lead)
-            }
-            Record::Delivery { delivery, .. } => {
-                let mut lead = lead.unwrap_or_default();
-                match lead.deliveries.iter_mut().find(|one| one.id == delivery.id) {
-                    Some(known) => known.clone_from(delivery),
-                    None => lead.deliveries.push(delivery.clone()),
-                }
-                Some(lead)
-            }
-            Record::LeadGone { .. } => None,
-            Record::Quarantined { .. }
-            | Record::QuarantineGone { .. }
-            | Record::QuarantineCount { .. }
-            | Record::Paused { .. }
-            | Record::SinkState { .. } => lead,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Records: what is different after a change. A record says how something is now, not how it
 //! came to be so.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::lead::{DeliveryHead, Revision};
@@ -26,7 +27,7 @@ pub enum Record {
         /// What it is found by, without the identity.
         finds: Vec<Tag>,
         /// What was pushed, as the engine encoded and sealed it.
-        body: Vec<u8>,
+        body: Bytes,
     },
     /// A revision was pushed again, at that time.
     Pushed {
@@ -60,7 +61,7 @@ pub enum Record {
         /// What is known of it without reading it.
         head: QuarantineHead,
         /// What was pushed, as the engine encoded and sealed it.
-        body: Vec<u8>,
+        body: Bytes,
     },
     /// A push left quarantine.
     QuarantineGone {

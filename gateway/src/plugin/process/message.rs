@@ -60,7 +60,7 @@ pub(in crate::plugin) struct Described {
 pub(super) struct Settings {
     pub(super) sink: String,
     pub(super) settings: Value,
-    pub(super) tables: crate::config::Tables,
+    pub(super) tables: crate::lead::Tables,
     /// Whether it keeps anything from one run to the next.
     pub(super) state: bool,
 }

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::super::{Call, Connected, LoadError, Plugins, SinkConfig, SinkState};
 use super::{Children, Plugin, Status};
-use crate::config::{Isolation, Tables};
+use crate::config::Isolation;
+use crate::lead::Tables;
 
 /// The other side: not a test.
 #[test]

@@ -36,7 +36,7 @@ use self::content::{Body, Content};
 use self::params::Params;
 use self::refusal::Refusal;
 use self::signature::{SIGN, Signed};
-use super::{Answer, Claim, Kept, Push, Quarantinable, Reading, Reply, Request, Source, Statuses};
+use super::{Answer, Fit, Push, Quarantinable, RawPush, Reading, Reply, Request, Source, Statuses};
 use crate::clock::Millis;
 use crate::config::{self, QuarantinePolicy};
 use crate::lead::{Identity, Lead, Merchant, time};
@@ -105,16 +105,16 @@ impl Tmall {
         }
     }
 
-    fn claim_of(&self, query: &Params<'_>) -> Claim {
+    fn fit_of(&self, query: &Params<'_>) -> Fit {
         let Some(own) = self.settings.app_key.as_deref() else {
-            return Claim::Anyone;
+            return Fit::Anyone;
         };
         match (query.get("target_appkey"), query.get("app_key")) {
-            (Some(addressee), _) if addressee == own => Claim::Addressee,
-            (_, Some(sender)) if sender == own => Claim::Sender,
+            (Some(addressee), _) if addressee == own => Fit::Addressee,
+            (_, Some(sender)) if sender == own => Fit::Sender,
             // Nobody outside knows that either must be there; the signature decides.
-            (None, None) => Claim::Unaddressed,
-            _ => Claim::None,
+            (None, None) => Fit::Unaddressed,
+            _ => Fit::None,
         }
     }
 
@@ -131,7 +131,7 @@ impl Tmall {
         if !signature::is_one(sign) {
             return Err(Refusal::WrongSign);
         }
-        if self.claim_of(&query) == Claim::None {
+        if self.fit_of(&query) == Fit::None {
             return Err(Refusal::AppKey);
         }
         let list = (request.header)("top-sign-list").unwrap_or_default();
@@ -231,10 +231,10 @@ impl Source for Tmall {
         &self.name
     }
 
-    fn claim(&self, request: &Request<'_>) -> Claim {
+    fn fit(&self, request: &Request<'_>) -> Fit {
         let charset = content_type(request).and_then(content::charset);
         let query = charset.and_then(|charset| Params::query(request.query, charset));
-        query.map_or(Claim::None, |query| self.claim_of(&query))
+        query.map_or(Fit::None, |query| self.fit_of(&query))
     }
 
     fn read(&self, request: &Request<'_>) -> Reading {
@@ -242,19 +242,19 @@ impl Source for Tmall {
             .unwrap_or_else(|refusal| Reading::Refused(refusal.reason()))
     }
 
-    fn release(&self, kept: Kept<'_>) -> Push {
-        let header = |name: &str| (name == "content-type").then_some(kept.content_type.as_bytes());
+    fn release(&self, raw: RawPush<'_>) -> Push {
+        let header = |name: &str| (name == "content-type").then_some(raw.content_type.as_bytes());
         let request = Request {
-            method: if kept.body.is_empty() { "GET" } else { "POST" },
-            query: kept.query,
+            method: if raw.body.is_empty() { "GET" } else { "POST" },
+            query: raw.query,
             header: &header,
-            body: Bytes::copy_from_slice(kept.body),
+            body: Bytes::copy_from_slice(raw.body),
             received_at: 0,
         };
         // All of this could be read when the push was verified; if it cannot any more, the
         // text is still there.
         let (kind, charset) =
-            kind(request.method, kept.content_type).unwrap_or((Kind::Text, Charset::Utf8));
+            kind(request.method, raw.content_type).unwrap_or((Kind::Text, Charset::Utf8));
         let (text, _) = charset.decode(&request.body);
         let form = match kind {
             Kind::Form => Params::form(&text, charset).unwrap_or_default(),
@@ -262,20 +262,20 @@ impl Source for Tmall {
         };
         let authentic = Authentic {
             request: &request,
-            content_type: kept.content_type,
-            query: Params::query(kept.query, charset).unwrap_or_default(),
+            content_type: raw.content_type,
+            query: Params::query(raw.query, charset).unwrap_or_default(),
             form,
             text: &text,
             kind,
         };
-        let unread = |_| Lead::unread(if text.is_empty() { kept.query } else { &text });
+        let unread = |_| Lead::unread(if text.is_empty() { raw.query } else { &text });
         let lead = authentic.lead().unwrap_or_else(unread);
         self.push(&authentic, lead)
     }
 
-    fn pushed_at(&self, kept: Kept<'_>) -> Option<Millis> {
-        let charset = content::charset(kept.content_type).unwrap_or(Charset::Utf8);
-        let query = Params::query(kept.query, charset).ok()?;
+    fn pushed_at(&self, raw: RawPush<'_>) -> Option<Millis> {
+        let charset = content::charset(raw.content_type).unwrap_or(Charset::Utf8);
+        let query = Params::query(raw.query, charset).ok()?;
         query.get("timestamp").and_then(time::parse_gmt8)
     }
 

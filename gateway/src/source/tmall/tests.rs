@@ -222,7 +222,7 @@ fn what_is_authentic_but_unreadable_is_quarantined_whole() {
 #[test]
 fn what_a_person_releases_is_read_as_it_would_have_been_or_kept_as_text() {
     let release = |sent: &Sent| {
-        source(&settings(SECRET)).release(Kept {
+        source(&settings(SECRET)).release(RawPush {
             query: &sent.query,
             content_type: &sent.content_type,
             body: &sent.body,
@@ -362,22 +362,22 @@ fn a_push_is_taken_for_the_application_it_names() {
     assert_eq!(verdict(&Sent::json(SAMPLE).read_by(&own("1"))), "app_key");
     let between = "target_appkey=1&app_key=2&timestamp=2026-11-24+02:55:15&record_id=1";
     let unaddressed = "timestamp=2026-11-24+02:55:15&record_id=1";
-    for (query, app_key, claim) in [
-        (between, Some("1"), Claim::Addressee),
-        (between, Some("2"), Claim::Sender),
-        (between, Some("3"), Claim::None),
-        (between, None, Claim::Anyone),
-        (unaddressed, Some("1"), Claim::Unaddressed),
-        (unaddressed, None, Claim::Anyone),
+    for (query, app_key, fit) in [
+        (between, Some("1"), Fit::Addressee),
+        (between, Some("2"), Fit::Sender),
+        (between, Some("3"), Fit::None),
+        (between, None, Fit::Anyone),
+        (unaddressed, Some("1"), Fit::Unaddressed),
+        (unaddressed, None, Fit::Anyone),
     ] {
         let settings = config::Tmall {
             app_key: app_key.map(Into::into),
             ..settings(SECRET)
         };
         let sent = Sent::params("GET", query, "");
-        assert_eq!(sent.with(|request| source(&settings).claim(request)), claim);
+        assert_eq!(sent.with(|request| source(&settings).fit(request)), fit);
         let taken = verdict(&sent.read_by(&settings)) == "lead";
-        assert_eq!(taken, claim != Claim::None);
+        assert_eq!(taken, fit != Fit::None);
     }
 }
 

@@ -211,7 +211,7 @@ impl config::Catalogue for Known<'_> {
         (plugin == self.name).then(|| self.schema.clone())
     }
 
-    fn check(&self, _: &str, _: &str, _: &Value, _: &config::Tables) -> Vec<config::Problem> {
+    fn check(&self, _: &str, _: &str, _: &Value, _: &crate::lead::Tables) -> Vec<config::Problem> {
         // The child asks the plugin itself.
         Vec::new()
     }

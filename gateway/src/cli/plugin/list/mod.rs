@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::super::{FAILED, Global, check, client, fail, finish, out};
-use crate::config::{self, Catalogue, Isolation, Problem, Purpose, Tables};
+use crate::config::{self, Catalogue, Isolation, Problem, Purpose};
+use crate::lead::Tables;
 use crate::plugin::Plugins;
 
 pub(super) fn run(global: &Global) -> ExitCode {

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::Tables;
+use crate::lead::Tables;
 use crate::lead::{SAMPLE, Sample, TEST_NAME, TEST_PHONE};
 
 /// Under which name a part tells that something of the person was said.

@@ -7,7 +7,7 @@ use crate::outbox::Find;
 
 fn leads(outbox: &SledOutbox) -> BTreeSet<LeadId> {
     outbox
-        .leads(None, 100_000)
+        .leads(&crate::outbox::LeadFilter::default(), None, 100_000)
         .expect("reads")
         .items
         .into_iter()

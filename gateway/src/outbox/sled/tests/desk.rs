@@ -142,8 +142,14 @@ async fn lists_page_through_all_and_filter_by_sink_state_and_age() {
         }),
         8
     );
-    let page = outbox.leads(None, 5).expect("reads");
-    let rest = outbox.leads(page.next.as_deref(), 5).expect("reads");
+    let newest = crate::outbox::LeadFilter {
+        newest_first: true,
+        ..Default::default()
+    };
+    let page = outbox.leads(&newest, None, 5).expect("reads");
+    let rest = outbox
+        .leads(&newest, page.next.as_deref(), 5)
+        .expect("reads");
     assert_eq!(
         (page.items.len(), rest.items.len(), rest.next),
         (5, 2, None)

@@ -1,5 +1,5 @@
-//! Places: a plugin's code runs here, or in processes of its own; what uses plugins does not see
-//! which.
+//! Isolation: a plugin's code runs in this process, or in processes of its own; what uses plugins
+//! does not see which.
 //!
 //! A library that is to run here is still described, checked and asked for a sink in a process
 //! first: what ends that one would end this.
@@ -17,155 +17,155 @@ use crate::config::{Isolation, Problem};
 
 /// A plugin that can be used. Clones are the same plugin.
 #[derive(Clone)]
-pub struct Plugin(Place);
+pub struct Plugin(Isolated);
 
 #[derive(Clone)]
 #[expect(clippy::large_enum_variant, reason = "there are few of them")]
-enum Place {
-    Here {
+enum Isolated {
+    InProcess {
         plugin: loader::Plugin,
         /// The same in processes, to try everything there first.
         first: Option<process::Plugin>,
     },
-    There(process::Plugin),
+    Process(process::Plugin),
 }
 
 impl Plugin {
-    pub(super) fn here(plugin: loader::Plugin, first: Option<process::Plugin>) -> Self {
-        Self(Place::Here { plugin, first })
+    pub(super) fn in_process(plugin: loader::Plugin, first: Option<process::Plugin>) -> Self {
+        Self(Isolated::InProcess { plugin, first })
     }
 
-    pub(super) fn there(plugin: process::Plugin) -> Self {
-        Self(Place::There(plugin))
+    pub(super) fn process(plugin: process::Plugin) -> Self {
+        Self(Isolated::Process(plugin))
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         match &self.0 {
-            Place::Here { plugin, .. } => plugin.name(),
-            Place::There(plugin) => plugin.name(),
+            Isolated::InProcess { plugin, .. } => plugin.name(),
+            Isolated::Process(plugin) => plugin.name(),
         }
     }
 
     /// Its own version.
     pub fn version(&self) -> &str {
         match &self.0 {
-            Place::Here { plugin, .. } => plugin.version(),
-            Place::There(plugin) => &plugin.described().version,
+            Isolated::InProcess { plugin, .. } => plugin.version(),
+            Isolated::Process(plugin) => &plugin.described().version,
         }
     }
 
     /// The ABI it was built for, e.g. `1.0`.
     pub fn abi(&self) -> String {
         match &self.0 {
-            Place::Here { plugin, .. } => plugin.abi(),
-            Place::There(plugin) => plugin.described().abi.clone(),
+            Isolated::InProcess { plugin, .. } => plugin.abi(),
+            Isolated::Process(plugin) => plugin.described().abi.clone(),
         }
     }
 
     /// Who made it; may be empty.
     pub fn vendor(&self) -> &str {
         match &self.0 {
-            Place::Here { plugin, .. } => plugin.vendor(),
-            Place::There(plugin) => &plugin.described().vendor,
+            Isolated::InProcess { plugin, .. } => plugin.vendor(),
+            Isolated::Process(plugin) => &plugin.described().vendor,
         }
     }
 
     /// What it is for, in a sentence; may be empty.
     pub fn description(&self) -> &str {
         match &self.0 {
-            Place::Here { plugin, .. } => plugin.description(),
-            Place::There(plugin) => &plugin.described().description,
+            Isolated::InProcess { plugin, .. } => plugin.description(),
+            Isolated::Process(plugin) => &plugin.described().description,
         }
     }
 
     /// Where more is said of it; may be empty.
     pub fn url(&self) -> &str {
         match &self.0 {
-            Place::Here { plugin, .. } => plugin.url(),
-            Place::There(plugin) => &plugin.described().url,
+            Isolated::InProcess { plugin, .. } => plugin.url(),
+            Isolated::Process(plugin) => &plugin.described().url,
         }
     }
 
     /// Whether its code came from a library, and is not linked in.
     pub fn is_library(&self) -> bool {
         match &self.0 {
-            Place::Here { plugin, .. } => plugin.is_library(),
-            Place::There(plugin) => plugin.path().is_some(),
+            Isolated::InProcess { plugin, .. } => plugin.is_library(),
+            Isolated::Process(plugin) => plugin.path().is_some(),
         }
     }
 
     /// The library's file, as the configuration named it.
     pub fn path(&self) -> Option<PathBuf> {
         match &self.0 {
-            Place::Here { first, .. } => first.as_ref()?.path(),
-            Place::There(plugin) => plugin.path(),
+            Isolated::InProcess { first, .. } => first.as_ref()?.path(),
+            Isolated::Process(plugin) => plugin.path(),
         }
     }
 
     /// Where its code runs.
     pub fn isolation(&self) -> Isolation {
         match &self.0 {
-            Place::Here { .. } => Isolation::InProcess,
-            Place::There(_) => Isolation::Process,
+            Isolated::InProcess { .. } => Isolation::InProcess,
+            Isolated::Process(_) => Isolation::Process,
         }
     }
 
     /// Which parts of the sandbox held when it was described; none for one that runs here.
     pub fn sandbox(&self) -> Option<&SandboxReport> {
         match &self.0 {
-            Place::Here { .. } => None,
-            Place::There(plugin) => Some(&plugin.described().sandbox),
+            Isolated::InProcess { .. } => None,
+            Isolated::Process(plugin) => Some(&plugin.described().sandbox),
         }
     }
 
     /// JSON Schema of its settings.
     pub fn schema(&self) -> &Value {
         match &self.0 {
-            Place::Here { plugin, .. } => plugin.schema(),
-            Place::There(plugin) => plugin.schema(),
+            Isolated::InProcess { plugin, .. } => plugin.schema(),
+            Isolated::Process(plugin) => plugin.schema(),
         }
     }
 
     /// What it can beyond delivering: `check`, `render`, and the ids of its extensions.
     pub fn abilities(&self) -> Vec<String> {
         match &self.0 {
-            Place::Here { plugin, .. } => {
+            Isolated::InProcess { plugin, .. } => {
                 plugin.abilities().into_iter().map(str::to_owned).collect()
             }
-            Place::There(plugin) => plugin.described().abilities.clone(),
+            Isolated::Process(plugin) => plugin.described().abilities.clone(),
         }
     }
 
     /// Deliveries that it takes in one call, if it takes several.
     pub fn batch(&self) -> Option<usize> {
         match &self.0 {
-            Place::Here { plugin, .. } => plugin.batch(),
-            Place::There(plugin) => plugin.described().batch,
+            Isolated::InProcess { plugin, .. } => plugin.batch(),
+            Isolated::Process(plugin) => plugin.described().batch,
         }
     }
 
     /// What is wrong with these settings beyond the schema; nothing is opened.
     pub fn check(&self, sink: &SinkConfig<'_>) -> Vec<Problem> {
         match &self.0 {
-            Place::Here {
+            Isolated::InProcess {
                 first: Some(first), ..
             }
-            | Place::There(first) => first.check(sink),
-            Place::Here { plugin, .. } => plugin.check(sink),
+            | Isolated::Process(first) => first.check(sink),
+            Isolated::InProcess { plugin, .. } => plugin.check(sink),
         }
     }
 
     /// Makes a sink for a look: it keeps nothing from one run to the next.
     pub fn create(&self, sink: &SinkConfig<'_>) -> Result<Sink, Vec<Problem>> {
         match &self.0 {
-            Place::Here { plugin, first } => {
+            Isolated::InProcess { plugin, first } => {
                 if let Some(first) = first {
                     drop(first.create(sink)?);
                 }
-                plugin.create(sink).map(SinkPlace::Here).map(Sink)
+                plugin.create(sink).map(IsolatedSink::InProcess).map(Sink)
             }
-            Place::There(plugin) => plugin.create(sink).map(SinkPlace::There).map(Sink),
+            Isolated::Process(plugin) => plugin.create(sink).map(IsolatedSink::Process).map(Sink),
         }
     }
 
@@ -178,16 +178,16 @@ impl Plugin {
         state: Option<Arc<dyn SinkState>>,
     ) -> Result<Sink, Vec<Problem>> {
         match &self.0 {
-            Place::Here { plugin, first } => {
+            Isolated::InProcess { plugin, first } => {
                 if let Some(first) = first {
                     drop(first.create(sink)?);
                 }
                 let made = plugin.create_with(sink, state);
-                made.map(SinkPlace::Here).map(Sink)
+                made.map(IsolatedSink::InProcess).map(Sink)
             }
-            Place::There(plugin) => {
+            Isolated::Process(plugin) => {
                 let made = plugin.create_with(sink, state)?;
-                Ok(Sink(SinkPlace::There(made)))
+                Ok(Sink(IsolatedSink::Process(made)))
             }
         }
     }
@@ -195,12 +195,12 @@ impl Plugin {
 
 /// One configured instance of a plugin. Clones are the same instance.
 #[derive(Clone)]
-pub struct Sink(SinkPlace);
+pub struct Sink(IsolatedSink);
 
 #[derive(Clone)]
-enum SinkPlace {
-    Here(loader::Sink),
-    There(process::Sink),
+enum IsolatedSink {
+    InProcess(loader::Sink),
+    Process(process::Sink),
 }
 
 impl Sink {
@@ -208,8 +208,8 @@ impl Sink {
     #[must_use]
     pub fn masking(self, secrets: &[Secret]) -> Self {
         Self(match self.0 {
-            SinkPlace::Here(sink) => SinkPlace::Here(sink.masking(secrets)),
-            SinkPlace::There(sink) => SinkPlace::There(sink.masking(secrets)),
+            IsolatedSink::InProcess(sink) => IsolatedSink::InProcess(sink.masking(secrets)),
+            IsolatedSink::Process(sink) => IsolatedSink::Process(sink.masking(secrets)),
         })
     }
 
@@ -217,7 +217,7 @@ impl Sink {
     /// its first attempt on. Must be called inside a tokio runtime.
     #[must_use]
     pub fn kept(self) -> Self {
-        if let SinkPlace::There(sink) = &self.0 {
+        if let IsolatedSink::Process(sink) = &self.0 {
             sink.keep();
         }
         self
@@ -227,8 +227,8 @@ impl Sink {
     /// not complete it in time; a late completion is dropped.
     pub async fn deliver(&self, call: Call) -> Outcome {
         match &self.0 {
-            SinkPlace::Here(sink) => sink.deliver(call).await,
-            SinkPlace::There(sink) => sink.deliver(call).await,
+            IsolatedSink::InProcess(sink) => sink.deliver(call).await,
+            IsolatedSink::Process(sink) => sink.deliver(call).await,
         }
     }
 
@@ -236,16 +236,16 @@ impl Sink {
     /// tell.
     pub async fn health(&self) -> Option<Health> {
         match &self.0 {
-            SinkPlace::Here(sink) => sink.health().await,
-            SinkPlace::There(sink) => sink.health().await,
+            IsolatedSink::InProcess(sink) => sink.health().await,
+            IsolatedSink::Process(sink) => sink.health().await,
         }
     }
 
     /// What `deliver` would send; `None` if the plugin cannot tell.
     pub fn render(&self, call: Call) -> Result<Option<String>, String> {
         match &self.0 {
-            SinkPlace::Here(sink) => sink.render(call),
-            SinkPlace::There(sink) => sink.render(&call),
+            IsolatedSink::InProcess(sink) => sink.render(call),
+            IsolatedSink::Process(sink) => sink.render(&call),
         }
     }
 
@@ -253,8 +253,8 @@ impl Sink {
     /// `timeout` if the plugin keeps to it.
     pub fn connect(&self, timeout: Duration, each: &mut dyn FnMut(Step)) -> Connected {
         match &self.0 {
-            SinkPlace::Here(sink) => sink.connect(timeout, each),
-            SinkPlace::There(sink) => sink.connect(timeout, each),
+            IsolatedSink::InProcess(sink) => sink.connect(timeout, each),
+            IsolatedSink::Process(sink) => sink.connect(timeout, each),
         }
     }
 }

@@ -1,0 +1,88 @@
+//! Lists: which leads and deliveries an operator asks for, and the pages they come in.
+
+use super::stored_lead::StoredLead;
+use super::{DeathReason, Delivery, DeliveryId, FailureGroupId, LeadId, StateName};
+use crate::clock::Millis;
+
+/// Which deliveries to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this sink.
+    pub sink: Option<String>,
+    /// In this state.
+    pub state: Option<StateName>,
+    /// Made before.
+    pub before: Option<Millis>,
+    /// Made at or after.
+    pub since: Option<Millis>,
+    /// Of a lead of this source.
+    pub source: Option<String>,
+    /// Dead for this reason.
+    pub reason: Option<DeathReason>,
+    /// In a failure group of this rule.
+    pub rule: Option<String>,
+    /// In this failure group, of whatever sink.
+    pub group: Option<FailureGroupId>,
+    /// Waiting, or dead, for a sink that is not configured any more.
+    pub orphaned: bool,
+    /// The newest first, rather than the oldest.
+    pub newest_first: bool,
+}
+
+/// Which leads to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeadFilter {
+    /// Of this source.
+    pub source: Option<String>,
+    /// First pushed at or after.
+    pub since: Option<Millis>,
+    /// First pushed before.
+    pub before: Option<Millis>,
+    /// The newest first, rather than the oldest.
+    pub newest_first: bool,
+}
+
+/// How many deliveries of a source for a sink stand in a state now.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SinkCount {
+    /// Name of the sink.
+    pub sink: String,
+    /// Name of the source.
+    pub source: String,
+    /// The state; what is in flight counts as what it was before, pending or retrying.
+    pub state: StateName,
+    /// How many; never 0.
+    pub count: u64,
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// What is on it. May be fewer than asked for, even none, although `next` is set:
+    /// how much one page reads is bounded.
+    pub items: Vec<T>,
+    /// Where the next page begins, if there is one. Opaque.
+    pub next: Option<String>,
+}
+
+/// A delivery in a list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its id.
+    pub id: DeliveryId,
+    /// It.
+    pub delivery: Delivery,
+    /// What an operator calls its state.
+    pub state: StateName,
+}
+
+/// A lead with all that is stored of it.
+#[derive(Debug)]
+pub struct History {
+    /// The lead.
+    pub id: LeadId,
+    /// Its revisions, oldest first.
+    pub revisions: Vec<StoredLead>,
+    /// Its deliveries, by revision.
+    pub deliveries: Vec<Listed>,
+}

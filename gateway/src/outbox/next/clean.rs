@@ -1,0 +1,172 @@
+//! Cleaning: segments that are mostly dead are written anew in small steps, and removed.
+//!
+//! A record that counts is moved to the journal's end by the committer; then nothing in the
+//! segment counts, and its file goes. An erasure cleans the segments of its lead at once.
+//!
+//! Space: while a segment is cleaned, at most what still counts in it is there twice.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::bodies::Bodies;
+use super::current::Current;
+use super::job::{Job, Moved, Promise};
+use super::place::Place;
+use super::shared::Shared;
+use crate::outbox::Unavailable;
+
+/// Records in one step at most, so that pushes that come meanwhile wait little.
+const STEP: usize = 256;
+/// Bytes in one step, about.
+const STEP_BYTES: u64 = 1 << 20;
+/// A segment of which less than one in so many bytes counts is cleaned.
+const MOSTLY: u64 = 2;
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Cleans segments.
+#[derive(Clone)]
+pub(super) struct Cleaner {
+    pub(super) jobs: mpsc::WeakSender<Job>,
+    pub(super) bodies: Arc<Bodies>,
+    pub(super) current: Arc<Current>,
+    pub(super) shared: Arc<Shared>,
+    /// One segment at a time.
+    pub(super) one: Arc<Mutex<()>>,
+}
+
+impl Cleaner {
+    /// Runs until the store closes.
+    pub(super) fn run(self) {
+        let mut slept = Duration::ZERO;
+        while !self.shared.is_closing() && self.shared.fault().is_none() {
+            // Short naps, so that closing does not wait.
+            let nap = Duration::from_millis(100);
+            std::thread::sleep(nap);
+            slept += nap;
+            self.watch();
+            if slept < INTERVAL {
+                continue;
+            }
+            slept = Duration::ZERO;
+            match self.mostly_dead() {
+                Ok(Some(segment)) => match self.clean(segment) {
+                    Ok(moved) => tracing::debug!(
+                        segment,
+                        records = moved.records,
+                        bytes = moved.bytes,
+                        "outbox segment was cleaned"
+                    ),
+                    Err(error) => {
+                        tracing::warn!(segment, error = error.0, "outbox segment was not cleaned");
+                    }
+                },
+                Ok(None) => {}
+                Err(error) => tracing::warn!(error = error.0, "outbox was not looked through"),
+            }
+        }
+    }
+
+    /// An index that broke while nothing is written is seen, too.
+    fn watch(&self) {
+        if self
+            .current
+            .get()
+            .is_some_and(|catalog| catalog.index.fault().is_some())
+            && let Some(jobs) = self.jobs.upgrade()
+        {
+            let _ = jobs.try_send(Job::Look);
+        }
+    }
+
+    /// The closed segment of which the smallest part counts, if that is little.
+    fn mostly_dead(&self) -> Result<Option<u32>, Unavailable> {
+        let Some(catalog) = self.current.get() else {
+            return Ok(None);
+        };
+        let mut dead: Option<(u64, u32)> = None;
+        for facts in self.bodies.journal().facts() {
+            let live = catalog.live(facts.number);
+            let live = live.map_err(|error| Unavailable(error.to_string()))?.bytes;
+            if live < facts.bytes / MOSTLY && dead.is_none_or(|(least, _)| live < least) {
+                dead = Some((live, facts.number));
+            }
+        }
+        Ok(dead.map(|(_, segment)| segment))
+    }
+
+    /// Returns when nothing that left is in these segments any more.
+    pub(super) fn wipe(&self, segments: &[u32]) -> Result<(), Unavailable> {
+        segments
+            .iter()
+            .try_for_each(|segment| self.clean(*segment).map(drop))
+    }
+
+    /// Moves what counts in a segment, and removes it. Returns when its file is gone.
+    pub(super) fn clean(&self, segment: u32) -> Result<Moved, Unavailable> {
+        let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = self.bodies.journal();
+        if segment == reader.open_segment().number {
+            self.ask(Job::Roll)?;
+        }
+        if reader.facts().iter().all(|facts| facts.number != segment) {
+            // Somebody else has cleaned it.
+            return Ok(Moved::default());
+        }
+        let unavailable = |error: &dyn std::fmt::Display| Unavailable(error.to_string());
+        let mut all = Moved::default();
+        let mut places = Vec::new();
+        let mut bytes = 0;
+        let frames = reader.scan(segment, 0);
+        for frame in frames.map_err(|error| unavailable(&error))? {
+            let frame = frame.map_err(|error| unavailable(&error))?;
+            for (place, _) in frame.records() {
+                places.push(place);
+                bytes += u64::from(place.length);
+            }
+            if places.len() >= STEP || bytes >= STEP_BYTES {
+                bytes = 0;
+                self.step(&mut all, std::mem::take(&mut places))?;
+            }
+        }
+        self.step(&mut all, places)?;
+        let catalog = self.current.get().ok_or_else(|| self.shared.is_making())?;
+        let checked = catalog.index.checkpoint();
+        checked.map_err(|error| unavailable(&error))?;
+        drop(catalog);
+        let gone = self.ask(|promise| Job::Remove(vec![segment], promise))?;
+        if gone.is_empty() {
+            return Err(Unavailable(format!(
+                "segment {segment} still holds what counts"
+            )));
+        }
+        Ok(all)
+    }
+
+    fn step(&self, all: &mut Moved, places: Vec<Place>) -> Result<(), Unavailable> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        // In several jobs, should one frame have held many.
+        for places in places.chunks(STEP) {
+            let places = places.to_vec();
+            let moved = self.ask(|promise| Job::Move(places, promise))?;
+            all.records += moved.records;
+            all.bytes += moved.bytes;
+        }
+        Ok(())
+    }
+
+    fn ask<T>(&self, job: impl FnOnce(Promise<T>) -> Job) -> Result<T, Unavailable> {
+        let (promise, answer) = Promise::new(None);
+        let jobs = self.jobs.upgrade().ok_or_else(|| self.shared.given_up())?;
+        jobs.blocking_send(job(promise))
+            .map_err(|_| self.shared.given_up())?;
+        drop(jobs);
+        answer
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(self.shared.given_up()))
+    }
+}

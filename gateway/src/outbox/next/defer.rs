@@ -1,0 +1,241 @@
+//! Deferring: what is taken while there is no index.
+//!
+//! A push is durable and acknowledged then, but nobody can say yet whether it is new. It stands
+//! in the journal as it came, and is accepted, in order, once the index is whole. Ends of
+//! attempts wait in memory: each was claimed, so there are few, and losing one repeats an
+//! attempt. Everything else is refused, with how far the index is.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use super::bodies::Arrived;
+use super::codec::Entry;
+use super::committer::{Committer, Wanted};
+use super::job::{Promise, Telling, telling};
+use super::place::Place;
+use super::rebuild::Made;
+use super::syncer::Written;
+use super::view::Seen;
+use crate::config::Ceiling;
+use crate::outbox::state::{Change, Done, Ground, Record, State};
+use crate::outbox::{Accepted, Quarantined, Unavailable};
+
+/// Deferred pushes that are accepted in one frame.
+const SETTLED: usize = 256;
+/// Ends of attempts that are held, at most.
+const HELD: usize = 4096;
+
+/// What waits for an index.
+#[derive(Default)]
+pub(super) struct Deferred {
+    /// Where pushes stand, oldest first.
+    pushes: VecDeque<Place>,
+    /// Ends of attempts.
+    held: Vec<Wanted>,
+}
+
+impl Deferred {
+    pub(super) fn new(pushes: Vec<Place>) -> Self {
+        Self {
+            pushes: pushes.into(),
+            held: Vec::new(),
+        }
+    }
+
+    /// Whether pushes are still to be accepted.
+    pub(super) fn is_pending(&self) -> bool {
+        !self.pushes.is_empty()
+    }
+}
+
+impl Committer {
+    /// Sees to it that there is an index, or that one is being made.
+    pub(super) fn look(&mut self) {
+        if let Some(catalog) = self.current.get() {
+            let Some(fault) = catalog.index.fault() else {
+                return;
+            };
+            tracing::error!(reason = %fault, "outbox index became unusable; it is made anew from the journal, and pushes are taken meanwhile");
+            self.current.set(None);
+        }
+        self.rebuild.start();
+    }
+
+    /// Commits what can be without an index.
+    pub(super) fn commit_without_index(&mut self, group: Vec<Wanted>) {
+        let began = Instant::now();
+        let codec = Arc::clone(self.journal.codec());
+        let mut told: Vec<Telling> = Vec::new();
+        // Where in the batch the pushes are.
+        let mut arrived = Vec::new();
+        let mut standing = Vec::new();
+        let mut totals = self.totals.clone();
+        for (change, promise) in group {
+            match change {
+                Change::Accept(lead) => {
+                    totals.latest = totals.latest.max(lead.received_at);
+                    arrived.push(self.batch.len());
+                    self.batch.entry(&codec, &Entry::ArrivedLead(lead));
+                    told.push(telling(promise, Done::Accepted(Accepted::Deferred)));
+                }
+                Change::Quarantine(push) => {
+                    arrived.push(self.batch.len());
+                    self.batch.entry(&codec, &Entry::ArrivedPush(push));
+                    told.push(telling(promise, Done::Quarantined(Quarantined::Deferred)));
+                }
+                change @ (Change::Pause { .. } | Change::SinkState { .. } | Change::Time(_)) => {
+                    standing.push((change, promise));
+                }
+                change @ (Change::Finish(_) | Change::Keep { .. })
+                    if self.deferred.held.len() < HELD =>
+                {
+                    self.deferred.held.push((change, promise));
+                }
+                _ => promise.tell(Err(self.shared.is_making())),
+            }
+        }
+        let records = self.stand(standing, &mut totals, &mut told);
+        for record in &records {
+            self.batch.record(&codec, record, &[]);
+        }
+        match self.append(totals) {
+            Err(error) => {
+                self.shared.fail(&error);
+                told.into_iter().for_each(|tell| tell(Err(&error)));
+            }
+            Ok(appended) => {
+                let (sequence, places) = appended.unzip();
+                let places = places.unwrap_or_default();
+                let came: Vec<Place> = arrived.iter().map(|at| places[*at]).collect();
+                for record in &records {
+                    self.note(record);
+                }
+                self.standing
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .deferred
+                    .extend(&came);
+                self.deferred.pushes.extend(came);
+                self.hand_over(Written {
+                    told,
+                    totals: self.totals.clone(),
+                    sequence,
+                    wake: BTreeSet::new(),
+                    ended: Vec::new(),
+                    began,
+                });
+            }
+        }
+    }
+
+    /// Decides what needs no index.
+    fn stand(
+        &self,
+        changes: Vec<Wanted>,
+        totals: &mut crate::outbox::Totals,
+        told: &mut Vec<Telling>,
+    ) -> Vec<Record> {
+        if changes.is_empty() {
+            return Vec::new();
+        }
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let seen = Seen::new(None, &self.finds, &self.bodies, &standing);
+        let hash = |parts: &[&[u8]]| self.vault.index(super::vault::FAILURE, parts);
+        let ground = Ground {
+            view: &seen,
+            sinks: &self.sinks,
+            ids: &self.ids,
+            holds: &self.shared.claims,
+            hash: &hash,
+        };
+        let mut state = State::new(ground, totals.clone());
+        for (change, promise) in changes {
+            match state.apply(&change) {
+                Ok(done) => told.push(telling(promise, done)),
+                Err(fault) => promise.tell(Err(Unavailable(fault.to_string()))),
+            }
+        }
+        let effects = state.into_effects();
+        *totals = effects.totals;
+        effects.records
+    }
+
+    /// An index was made: what the journal got meanwhile is added, and what waited goes on.
+    pub(super) fn made(&mut self, made: Made) {
+        let catalog = match self.rebuild.finish(made, &self.journal, &self.totals) {
+            Ok(catalog) => catalog,
+            Err(error) => {
+                tracing::error!(error = error.0, "outbox index was not made");
+                return;
+            }
+        };
+        self.current.set(Some(catalog));
+        self.shared.set_making(None);
+        tracing::info!(
+            deferred = self.deferred.pushes.len(),
+            "outbox index was made"
+        );
+        let held = std::mem::take(&mut self.deferred.held);
+        self.commit(held);
+        self.shared.wake_all();
+    }
+
+    /// Accepts some of what was deferred, if there is an index.
+    pub(super) fn settle(&mut self) {
+        if !self.has_to_settle() {
+            return;
+        }
+        let places: Vec<Place> = self.deferred.pushes.iter().take(SETTLED).copied().collect();
+        let mut changes = Vec::with_capacity(places.len());
+        for place in &places {
+            match self.bodies.arrived(*place) {
+                Ok(Arrived::Lead(lead)) => changes.push((*place, Change::Accept(lead))),
+                Ok(Arrived::Quarantined(mut push)) => {
+                    // It was acknowledged: it may no longer be too much.
+                    push.ceiling = Ceiling {
+                        max_entries: u64::MAX,
+                        max_bytes: u64::MAX,
+                    };
+                    changes.push((*place, Change::Quarantine(push)));
+                }
+                // It stays where it is, for `salvage`; the others go on.
+                Err(error) => tracing::error!(
+                    error = %error,
+                    segment = place.segment,
+                    offset = place.offset,
+                    "a deferred push cannot be read"
+                ),
+            }
+        }
+        let (found, changes): (Vec<Place>, Vec<Change>) = changes.into_iter().unzip();
+        let group = changes
+            .into_iter()
+            .map(|change| (change, Promise::new(None).0));
+        if self.decide(group.collect(), &found).is_err() {
+            // The index failed: the next one is given them again.
+            return;
+        }
+        self.deferred.pushes.drain(..places.len());
+        if !self.deferred.is_pending() {
+            tracing::info!("deferred pushes were accepted");
+        }
+    }
+
+    /// Whether pushes that were deferred can be accepted.
+    pub(super) fn has_to_settle(&self) -> bool {
+        self.deferred.is_pending() && self.shared.fault().is_none() && self.current.get().is_some()
+    }
+
+    /// They need not be read again.
+    pub(super) fn note_settled(&self, settled: &[Place]) {
+        if settled.is_empty() {
+            return;
+        }
+        let mut standing = self
+            .standing
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        standing.deferred.retain(|place| !settled.contains(place));
+    }
+}

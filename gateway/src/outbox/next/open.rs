@@ -1,0 +1,395 @@
+//! Opening: a folder becomes a store that runs, or an error says why not.
+//!
+//! Only the newest segment is read, and what the index has not applied. An index that cannot be
+//! used never keeps a store from opening: it is made anew while pushes are taken.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+
+use tokio::sync::{Semaphore, mpsc};
+use uuid::{ContextV7, Uuid};
+
+use super::bodies::Bodies;
+use super::clean::Cleaner;
+use super::codec::{Entry, Standing, Unreadable};
+use super::committer::Committer;
+use super::current::{self, Catalog, Current};
+use super::defer::Deferred;
+use super::find::Finds;
+use super::journal::{self, Batch, Disk, Journal, JournalError, Reader as Segments, Recovered};
+use super::lock::Lock;
+use super::place::Place;
+use super::publish::{add_tags, tags_of};
+use super::reader::GroupTexts;
+use super::reads::Reads;
+use super::rebuild::{Failed, Rebuild, Replay};
+use super::shared::Shared;
+use super::space::Space;
+use super::syncer::Syncer;
+use super::vault::Vault;
+use super::{SledOutbox, index, key_file};
+use crate::outbox::SinkPolicy;
+use crate::outbox::state::{KnownSink, Sinks, Tag};
+use crate::seal::{IndexKey, Keyring, OutboxKey};
+use crate::telemetry::metrics::OutboxMetrics;
+
+/// Room in the queue beyond arrivals, for ends of attempts.
+const FINISHES: usize = 1024;
+/// Groups that may be written and not yet on disk.
+const AHEAD: usize = 16;
+
+/// How to open a store.
+pub struct Options<'a> {
+    /// Folder of the store; made if it is not there.
+    pub path: &'a Path,
+    /// Arrivals that may wait for the committer.
+    pub queue: usize,
+    /// Memory for cached pages of the index, in bytes.
+    pub cache: usize,
+    /// Keys that seal records: the first one for new records, all for reading. None leaves
+    /// new records plain.
+    pub keys: &'a [OutboxKey],
+    /// All configured sinks.
+    pub sinks: Vec<SinkPolicy>,
+    /// Bytes that must stay free on the disk; below, nothing is accepted.
+    pub min_free: u64,
+    /// Where commits are measured.
+    pub metrics: OutboxMetrics,
+}
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("the outbox {0} is in use by another leadgate; stop it first")]
+    InUse(PathBuf),
+    /// It was written by a newer leadgate.
+    #[error("the outbox {path} is of a newer leadgate ({why}); use the leadgate that wrote it")]
+    Newer {
+        /// Which store.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// It was written by an older leadgate, whose format this one does not read.
+    #[error(
+        "the outbox {0} was written by an older leadgate; with that one, write it out by `leadgate outbox export`, then `leadgate outbox import` it here into a new folder"
+    )]
+    Older(PathBuf),
+    /// Its journal is damaged. It was not touched.
+    #[error(
+        "the outbox {path} is damaged: {why}; see `leadgate outbox verify`, then restore a backup or save what is whole with `leadgate outbox salvage`"
+    )]
+    Damaged {
+        /// Which store.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// Anything else.
+    #[error("the outbox {path} cannot be opened: {why}")]
+    Broken {
+        /// Which store.
+        path: PathBuf,
+        /// What went wrong.
+        why: String,
+    },
+}
+
+impl SledOutbox {
+    /// Opens or makes the store and starts its threads.
+    pub fn open(options: Options<'_>) -> Result<Self, OpenError> {
+        let path = options.path.to_owned();
+        let broken = |why: String| OpenError::Broken {
+            path: path.clone(),
+            why,
+        };
+        let failed = |error: std::io::Error| broken(error.to_string());
+        std::fs::create_dir_all(&path).map_err(failed)?;
+        private(&path).map_err(failed)?;
+        let lock = Lock::take(&path).map_err(failed)?;
+        let lock = lock.ok_or_else(|| OpenError::InUse(path.clone()))?;
+        refuse_older(&path)?;
+        let (journal, recovered) = open_journal(&path, options.keys)?;
+        key_file::note(&path, options.keys).map_err(failed)?;
+        let segments = journal.reader();
+        let closed: Vec<u32> = segments.facts().iter().map(|facts| facts.number).collect();
+        let finds = Finds::open(&path.join("journal"), &closed, {
+            let segments = Arc::clone(&segments);
+            move |segment| tags(&segments, segment)
+        });
+        let finds = Arc::new(finds.map_err(failed)?);
+        let standing =
+            newest(&segments, &recovered, &finds).map_err(|error| refusal(&path, &error))?;
+        if recovered.created {
+            // Of another journal, whatever it is.
+            index::delete(&path.join("index")).map_err(failed)?;
+        }
+        let catalog = open_catalog(&path, options.cache, &segments, recovered.last_sequence)
+            .map_err(|error| refusal(&path, &error))?;
+        let vault = Arc::new(Vault {
+            codec: Arc::clone(journal.codec()),
+            index: standing.index_key.clone(),
+        });
+        let sinks = Arc::new(known(options.sinks, &standing, catalog.as_ref()));
+        let lanes = sinks
+            .keys()
+            .map(|name| (Arc::clone(name), standing.pause(name)));
+        let shared = Arc::new(Shared::new(
+            standing.totals.clone(),
+            lanes,
+            Space::new(&path, options.min_free),
+            options.metrics,
+        ));
+        let bodies = Arc::new(Bodies::new(Arc::clone(&segments)));
+        let current = Arc::new(Current::new(catalog.map(Arc::new)));
+        let (jobs, queue) = mpsc::channel(options.queue + FINISHES);
+        let cleaner = Cleaner {
+            jobs: jobs.downgrade(),
+            bodies: Arc::clone(&bodies),
+            current: Arc::clone(&current),
+            shared: Arc::clone(&shared),
+            one: Arc::default(),
+        };
+        let reads = Reads {
+            current: Arc::clone(&current),
+            bodies: Arc::clone(&bodies),
+            finds: Arc::clone(&finds),
+            sinks: Arc::clone(&sinks),
+            shared: Arc::clone(&shared),
+            texts: GroupTexts::default(),
+        };
+        // The committer is at most so many groups ahead of the disk.
+        let (written, groups) = std::sync::mpsc::sync_channel(AHEAD);
+        let syncer = Syncer {
+            written: groups,
+            journal: journal.syncing(),
+            shared: Arc::clone(&shared),
+            jobs: jobs.downgrade(),
+        };
+        let syncer = spawn("syncer", &shared, move || syncer.run()).map_err(failed)?;
+        let rebuild = Rebuild {
+            folder: path.clone(),
+            cache: options.cache,
+            reader: segments,
+            syncing: journal.syncing(),
+            shared: Arc::clone(&shared),
+            jobs: jobs.downgrade(),
+            running: Arc::default(),
+        };
+        let deferred = Deferred::new(standing.deferred.clone());
+        let totals = standing.totals.clone();
+        let standing = Arc::new(RwLock::new(standing));
+        let committer = Committer {
+            jobs: queue,
+            journal,
+            batch: Batch::new(),
+            standing: Arc::clone(&standing),
+            sinks,
+            vault: Arc::clone(&vault),
+            bodies,
+            finds,
+            shared: Arc::clone(&shared),
+            current,
+            rebuild,
+            written: Some(written),
+            syncer: Some(syncer),
+            deferred,
+            totals,
+            ids: ContextV7::new(),
+        };
+        let committer = spawn("committer", &shared, move || committer.run()).map_err(failed)?;
+        let cleaning = cleaner.clone();
+        let cleaning = std::thread::Builder::new()
+            .name("cleaner".to_owned())
+            .spawn(move || cleaning.run())
+            .map_err(failed)?;
+        Ok(Self {
+            reads,
+            jobs,
+            room: Arc::new(Semaphore::new(options.queue)),
+            vault,
+            shared,
+            standing,
+            cleaner,
+            threads: Mutex::new(vec![committer, cleaning]),
+            path,
+            _lock: lock,
+        })
+    }
+}
+
+/// A thread without which nothing is written.
+fn spawn(
+    name: &str,
+    shared: &Arc<Shared>,
+    run: impl FnOnce() + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || shared.watched(run))
+}
+
+/// The store holds personal data: nobody but its owner may look.
+pub(super) fn private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+}
+
+/// Stores of before were one sled database.
+pub(super) fn refuse_older(path: &Path) -> Result<(), OpenError> {
+    if path.join("db").exists() && path.join("conf").exists() {
+        return Err(OpenError::Older(path.to_owned()));
+    }
+    Ok(())
+}
+
+pub(super) fn open_journal(
+    path: &Path,
+    keys: &[OutboxKey],
+) -> Result<(Journal, Recovered), OpenError> {
+    let fresh = || Standing::new(IndexKey::generate());
+    let keyring = Keyring::new(keys);
+    let folder = path.join("journal");
+    let options = journal::Options::default();
+    Journal::open(Arc::new(Disk), &folder, keyring, options, fresh)
+        .map_err(|error| refusal(path, &error))
+}
+
+/// Why a journal keeps the store from opening.
+pub(super) fn refusal(path: &Path, error: &JournalError) -> OpenError {
+    let (path, why) = (path.to_owned(), error.to_string());
+    if error.is_damage() {
+        OpenError::Damaged { path, why }
+    } else if error.is_newer() {
+        OpenError::Newer { path, why }
+    } else {
+        OpenError::Broken { path, why }
+    }
+}
+
+/// Reads the newest segment: what stands in no index, and what is found in no file yet.
+fn newest(
+    segments: &Segments,
+    recovered: &Recovered,
+    finds: &Finds,
+) -> Result<Standing, JournalError> {
+    let mut standing = recovered.standing.clone();
+    for frame in segments.scan(recovered.newest, 0)? {
+        let frame = frame?;
+        for (place, bytes) in frame.records() {
+            let entry = segments.codec().clear(bytes);
+            let entry = entry.map_err(|error| not_read(place, error))?;
+            standing.take(&entry, place);
+            if let Entry::Record { record, .. } = &entry {
+                add_tags(record, place, finds);
+            }
+        }
+    }
+    Ok(standing)
+}
+
+/// The index, with all that the journal has; `None` if it is to be made anew.
+fn open_catalog(
+    path: &Path,
+    cache: usize,
+    segments: &Arc<Segments>,
+    last: u64,
+) -> Result<Option<Catalog>, JournalError> {
+    let unusable = |why: &dyn std::fmt::Display| {
+        tracing::warn!(reason = %why, "outbox index cannot be used; it is made anew from the journal, and pushes are taken meanwhile");
+    };
+    let catalog = match current::open(&path.join("index"), cache, segments.codec().store()) {
+        Ok(catalog) => catalog,
+        Err(fault) => {
+            unusable(&fault);
+            return Ok(None);
+        }
+    };
+    let applied = catalog.index.applied();
+    if applied > last {
+        unusable(&"it is ahead of the journal");
+        return Ok(None);
+    }
+    if !covers(segments, applied + 1, last) {
+        unusable(&"it is older than what the journal still has");
+        return Ok(None);
+    }
+    let catalog = Arc::new(catalog);
+    let mut replay = Replay::new(Arc::clone(&catalog), Arc::clone(segments.codec()));
+    match replay.up_to(segments, last) {
+        Ok(()) => {}
+        Err(Failed::Journal(error)) => return Err(error),
+        Err(other) => {
+            unusable(&other);
+            return Ok(None);
+        }
+    }
+    drop(replay);
+    catalog.index.watch_scrub();
+    Ok(Arc::into_inner(catalog))
+}
+
+/// All sinks that are configured, and all that something is known of.
+fn known(policies: Vec<SinkPolicy>, standing: &Standing, catalog: Option<&Catalog>) -> Sinks {
+    let mut names: BTreeSet<String> = standing.totals.sinks.keys().cloned().collect();
+    names.extend(standing.pauses.keys().cloned());
+    names.extend(standing.sink_states.keys().map(|(sink, _)| sink.clone()));
+    names.extend(catalog.into_iter().flat_map(Catalog::sinks));
+    let mut sinks = Sinks::new();
+    let mut add = |name: &str, policy: Option<SinkPolicy>| {
+        let name: Arc<str> = name.into();
+        let sink = KnownSink {
+            name: Arc::clone(&name),
+            policy,
+        };
+        sinks.insert(name, Arc::new(sink));
+    };
+    for name in names {
+        add(&name, None);
+    }
+    for policy in policies {
+        add(&policy.name.clone(), Some(policy));
+    }
+    sinks
+}
+
+/// What a closed segment's records are found by.
+fn tags(segments: &Segments, segment: u32) -> std::io::Result<Vec<(Tag, Uuid)>> {
+    let mut tags = Vec::new();
+    for frame in segments.scan(segment, 0).map_err(std::io::Error::other)? {
+        for (place, bytes) in frame.map_err(std::io::Error::other)?.records() {
+            let entry = segments.codec().clear(bytes);
+            let entry = entry.map_err(|error| std::io::Error::other(not_read(place, error)))?;
+            if let Entry::Record { record, .. } = &entry {
+                tags_of(record, |tag, id| tags.push((*tag, id)));
+            }
+        }
+    }
+    Ok(tags)
+}
+
+fn not_read(place: Place, why: Unreadable) -> JournalError {
+    JournalError::Unreadable {
+        segment: place.segment,
+        why,
+    }
+}
+
+/// Whether the journal still has all frames from `first` to `last`.
+fn covers(segments: &Segments, first: u64, last: u64) -> bool {
+    let mut next = first;
+    for facts in segments
+        .facts()
+        .into_iter()
+        .chain([segments.open_segment()])
+    {
+        if facts.first <= next && next <= facts.last {
+            next = facts.last + 1;
+        }
+    }
+    next > last
+}

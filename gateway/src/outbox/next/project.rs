@@ -1,0 +1,204 @@
+//! Projection: what a commit makes different in the index. Pure, and the only writer of its
+//! keys: what stands in the index is a function of the leads and quarantined pushes there are,
+//! whatever way they came to be so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::indexed::{Indexed, IndexedPush, encode};
+use super::keys::{self, List};
+use super::map::Change;
+use super::names::{Names, Table};
+use super::place::Place;
+use crate::outbox::state::{Class, FailureKey};
+use crate::outbox::{LeadId, QuarantineId, State};
+
+/// The changes of one commit, gathered: of each key from what it was before to what it is after.
+#[derive(Default)]
+pub struct Projection {
+    changes: BTreeMap<Vec<u8>, Values>,
+    counts: BTreeMap<Vec<u8>, Count>,
+}
+
+#[derive(Default)]
+struct Values {
+    old: Option<Vec<u8>>,
+    new: Option<Vec<u8>>,
+}
+
+/// By how much a counter changes: some hold one number, some two.
+enum Count {
+    One(i64),
+    Two([i64; 2]),
+}
+
+/// What a lead puts into the index.
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+impl Projection {
+    /// Of nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A lead was `old` and is `new`.
+    pub fn lead(
+        &mut self,
+        names: &Names,
+        id: LeadId,
+        old: Option<&Indexed>,
+        new: Option<&Indexed>,
+    ) {
+        let before = old.map(|old| self.entries(names, id, old, -1));
+        let after = new.map(|new| self.entries(names, id, new, 1));
+        self.differ(before.unwrap_or_default(), after.unwrap_or_default());
+        let live = |lead: Option<&Indexed>| lead.map(Indexed::live).unwrap_or_default();
+        self.live(&live(old), &live(new));
+    }
+
+    /// A quarantined push was `old` and is `new`.
+    pub fn quarantined(
+        &mut self,
+        id: QuarantineId,
+        old: Option<&IndexedPush>,
+        new: Option<&IndexedPush>,
+    ) {
+        let entry = |push: &IndexedPush| Entries::from([(keys::quarantined(id), encode(push))]);
+        let entries = |push: Option<&IndexedPush>| push.map(entry).unwrap_or_default();
+        self.differ(entries(old), entries(new));
+        let live = |push: Option<&IndexedPush>| push.map(|push| push.place).into_iter().collect();
+        self.live(&live(old), &live(new));
+    }
+
+    /// The changes, by key. `get` says what the index shows before the commit.
+    pub fn changes<E>(
+        self,
+        get: impl Fn(&[u8]) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Vec<Change>, E> {
+        let mut changes: Vec<Change> = self
+            .changes
+            .into_iter()
+            .filter(|(_, values)| values.old != values.new)
+            .map(|(key, Values { old, new })| Change { key, old, new })
+            .collect();
+        for (key, count) in self.counts {
+            let by: &[i64] = match &count {
+                Count::One(by) => std::slice::from_ref(by),
+                Count::Two(by) => by,
+            };
+            if by.iter().all(|by| *by == 0) {
+                continue;
+            }
+            let old = get(&key)?;
+            let new = add(old.as_deref().unwrap_or_default(), by);
+            changes.push(Change { key, old, new });
+        }
+        Ok(changes)
+    }
+
+    /// The entries of a lead, which are counted `by`.
+    fn entries(&mut self, names: &Names, id: LeadId, indexed: &Indexed, by: i64) -> Entries {
+        let lead = &indexed.lead;
+        let source = self.number(&names.sources, &lead.source);
+        let mut entries = Entries::from([(keys::lead(source, id), encode(indexed))]);
+        if lead.deliveries.is_empty() {
+            entries.insert(keys::unrouted(id), source.to_be_bytes().to_vec());
+        }
+        for delivery in &lead.deliveries {
+            let sink = self.number(&names.sinks, &delivery.sink);
+            let list = List::of(sink, source, delivery);
+            entries.insert(list.delivery(delivery.id), id.0.as_bytes().to_vec());
+            if let State::Waiting { due_at } = delivery.state {
+                let queue = keys::queue(&lead.source, delivery.freshness());
+                let key = keys::due(sink, queue, due_at, delivery.id);
+                entries.insert(key, keys::address(source, id));
+            }
+            self.count(keys::count(sink, source, list.class), Count::One(by));
+            if list.group != 0 {
+                let retrying = delivery.class() == Class::Retrying;
+                let by = if retrying { [0, by] } else { [by, 0] };
+                let group = FailureKey(list.group.to_be_bytes());
+                self.count(keys::group(sink, group), Count::Two(by));
+            }
+        }
+        entries
+    }
+
+    fn number(&mut self, table: &Table, name: &str) -> u32 {
+        let (number, change) = table.number_or_new(name);
+        if let Some(Change { key, old, new }) = change {
+            self.changes.insert(key, Values { old, new });
+        }
+        number
+    }
+
+    fn differ(&mut self, before: Entries, mut after: Entries) {
+        for (key, old) in before {
+            let new = after.remove(&key);
+            if new.as_ref() != Some(&old) {
+                self.change(key, Some(old), new);
+            }
+        }
+        for (key, new) in after {
+            self.change(key, None, Some(new));
+        }
+    }
+
+    fn change(&mut self, key: Vec<u8>, old: Option<Vec<u8>>, new: Option<Vec<u8>>) {
+        let values = self.changes.entry(key);
+        values.or_insert(Values { old, new: None }).new = new;
+    }
+
+    fn live(&mut self, before: &BTreeSet<Place>, after: &BTreeSet<Place>) {
+        let mut count = |place: &Place, by: i64| {
+            let bytes = i64::from(place.length) * by;
+            let key = keys::segment(place.segment);
+            self.count(key, Count::Two([bytes, by]));
+        };
+        for place in before.difference(after) {
+            count(place, -1);
+        }
+        for place in after.difference(before) {
+            count(place, 1);
+        }
+    }
+
+    fn count(&mut self, key: Vec<u8>, by: Count) {
+        match (self.counts.get_mut(&key), by) {
+            (Some(Count::One(sum)), Count::One(by)) => *sum += by,
+            (Some(Count::Two(sums)), Count::Two(by)) => {
+                sums[0] += by[0];
+                sums[1] += by[1];
+            }
+            // Invariant: a room of counters holds one kind; so this is the first of its key.
+            (_, by) => {
+                self.counts.insert(key, by);
+            }
+        }
+    }
+}
+
+/// A counter after a change; `None` if nothing is left to count.
+fn add(old: &[u8], by: &[i64]) -> Option<Vec<u8>> {
+    let old = numbers(old);
+    let new = by.iter().enumerate().map(|(at, by)| {
+        let old = old.get(at).copied().unwrap_or(0);
+        old.saturating_add_signed(*by)
+    });
+    let new: Vec<u64> = new.collect();
+    let bytes = new.iter().flat_map(|number| number.to_be_bytes());
+    new.iter()
+        .any(|number| *number > 0)
+        .then(|| bytes.collect())
+}
+
+/// The numbers of a counter.
+pub fn numbers(value: &[u8]) -> Vec<u64> {
+    let whole = value.chunks_exact(8);
+    whole
+        .map(|bytes| {
+            bytes
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        })
+        .collect()
+}

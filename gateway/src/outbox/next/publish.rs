@@ -1,0 +1,160 @@
+//! Publishing: what records make of the index. The same for a commit and for a replay, so that an
+//! index made anew is the one that was.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use uuid::Uuid;
+
+use super::current::Catalog;
+use super::find::{self, Finds};
+use super::indexed::{Indexed, IndexedPush};
+use super::place::Place;
+use super::project::Projection;
+use super::view::Seen;
+use crate::outbox::state::{Fault, Record, Tag};
+use crate::outbox::{LeadId, QuarantineId};
+
+/// As it was, and as it is.
+type Turned<T> = (Option<T>, Option<T>);
+
+/// Gathers what one frame, or several, change.
+#[derive(Default)]
+pub(super) struct Publishing {
+    leads: HashMap<LeadId, Turned<Indexed>>,
+    quarantined: HashMap<QuarantineId, Turned<IndexedPush>>,
+}
+
+impl Publishing {
+    /// With what a commit has looked at already.
+    pub(super) fn of(seen: Seen<'_>) -> Self {
+        let leads = seen.leads.into_inner().into_iter();
+        let quarantined = seen.quarantined.into_inner().into_iter();
+        Self {
+            leads: leads.map(|(id, was)| (id, (was.clone(), was))).collect(),
+            quarantined: quarantined
+                .map(|(id, was)| (id, (was.clone(), was)))
+                .collect(),
+        }
+    }
+
+    /// Looks at what a record is of, unless that is known; to be called before [`Self::take`]
+    /// in a replay.
+    pub(super) fn look(&mut self, catalog: &Catalog, record: &Record) -> Result<(), Fault> {
+        if let Some(id) = record.lead() {
+            self.look_at(catalog, id)?;
+        }
+        if let Record::Quarantined { id, .. } | Record::QuarantineGone { id } = record
+            && let Entry::Vacant(vacant) = self.quarantined.entry(*id)
+        {
+            let was = catalog.quarantined(*id)?;
+            vacant.insert((was.clone(), was));
+        }
+        Ok(())
+    }
+
+    /// Looks at a lead, unless that is known.
+    pub(super) fn look_at(&mut self, catalog: &Catalog, id: LeadId) -> Result<(), Fault> {
+        if let Entry::Vacant(vacant) = self.leads.entry(id) {
+            let was = catalog.lead(id)?;
+            vacant.insert((was.clone(), was));
+        }
+        Ok(())
+    }
+
+    /// The segments that hold anything of what leaves with this record.
+    pub(super) fn segments_of(&self, record: &Record) -> Vec<u32> {
+        match record {
+            Record::LeadGone { lead, .. } => {
+                let was = self.leads.get(lead).and_then(|(_, is)| is.as_ref());
+                was.map(|was| was.places.segments.clone())
+            }
+            Record::QuarantineGone { id } => {
+                let was = self.quarantined.get(id).and_then(|(_, is)| is.as_ref());
+                was.map(|was| was.segments.clone())
+            }
+            _ => None,
+        }
+        .unwrap_or_default()
+    }
+
+    /// Takes a record that lies at `place`.
+    pub(super) fn take(&mut self, record: &Record, place: Place) {
+        if let Some(id) = record.lead() {
+            let (_, is) = self.leads.entry(id).or_default();
+            *is = Indexed::take(is.take(), record, place);
+        }
+        if let Record::Quarantined { id, .. } | Record::QuarantineGone { id } = record {
+            let (_, is) = self.quarantined.entry(*id).or_default();
+            *is = IndexedPush::take(is.take(), record, place);
+        }
+    }
+
+    /// These segments hold bytes of the lead, too.
+    pub(super) fn hold(&mut self, lead: LeadId, segments: &[u32]) {
+        if let Some((_, Some(is))) = self.leads.get_mut(&lead) {
+            is.hold(segments);
+        }
+    }
+
+    /// A lead as it is.
+    pub(super) fn lead(&self, id: LeadId) -> Option<&Indexed> {
+        self.leads.get(&id).and_then(|(_, is)| is.as_ref())
+    }
+
+    /// A quarantined push as it is.
+    pub(super) fn quarantined(&self, id: QuarantineId) -> Option<&IndexedPush> {
+        self.quarantined.get(&id).and_then(|(_, is)| is.as_ref())
+    }
+
+    /// Shows all of it at once, as the journal is up to `sequence`.
+    pub(super) fn publish(self, catalog: &Catalog, sequence: u64) -> Result<(), Fault> {
+        let mut projection = Projection::new();
+        for (id, (was, is)) in &self.leads {
+            projection.lead(&catalog.names, *id, was.as_ref(), is.as_ref());
+        }
+        for (id, (was, is)) in &self.quarantined {
+            projection.quarantined(*id, was.as_ref(), is.as_ref());
+        }
+        let changes = projection.changes(|key| catalog.index.get(key))?;
+        catalog.index.put(sequence, changes);
+        Ok(())
+    }
+
+    /// Leads that have deliveries and no revision: what is left of leads that are gone.
+    pub(super) fn leftovers(&self) -> impl Iterator<Item = (LeadId, bool)> {
+        self.leads.iter().map(|(id, (_, is))| {
+            let without = is.as_ref().is_some_and(|is| is.lead.revisions.is_empty());
+            (*id, without)
+        })
+    }
+
+    /// Takes a lead away that is only a leftover.
+    pub(super) fn drop_lead(&mut self, id: LeadId) {
+        if let Some((_, is)) = self.leads.get_mut(&id) {
+            *is = None;
+        }
+    }
+}
+
+/// What a record is found by, from now on in the segment where it lies.
+pub(super) fn add_tags(record: &Record, place: Place, finds: &Finds) {
+    tags_of(record, |tag, id| finds.add(place.segment, tag, id));
+}
+
+/// What a record is found by.
+pub(super) fn tags_of(record: &Record, mut each: impl FnMut(&Tag, Uuid)) {
+    match record {
+        Record::Revision {
+            lead,
+            identity,
+            finds,
+            ..
+        } => std::iter::once(identity)
+            .chain(finds)
+            .for_each(|tag| each(tag, lead.0)),
+        Record::Delivery { lead, delivery, .. } => each(&find::delivery_tag(delivery.id), lead.0),
+        Record::Quarantined { id, head, .. } => head.tags.iter().for_each(|tag| each(tag, id.0)),
+        _ => {}
+    }
+}

@@ -1,0 +1,111 @@
+//! Submitting: how jobs get into the committer's queue, and what comes back.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use tokio::sync::mpsc;
+
+use super::SledOutbox;
+use super::job::{Job, Promise};
+use crate::outbox::state::{Change, Done};
+use crate::outbox::{Refusal, Unavailable};
+
+impl SledOutbox {
+    /// Queues an arrival without waiting for room.
+    pub(super) fn arrive(&self, change: Change) -> BoxFuture<'static, Result<Done, Refusal>> {
+        if self.shared.space.short() {
+            return ready(Err(Refusal::NoSpace)).boxed();
+        }
+        // Waiting would only end at the deadline.
+        if let Some(why) = self.shared.hangs() {
+            return ready(Err(Unavailable(why).into())).boxed();
+        }
+        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
+            return ready(Err(Refusal::Full)).boxed();
+        };
+        let (promise, answer) = Promise::new(Some(permit));
+        let shared = Arc::clone(&self.shared);
+        match self.jobs.try_send(Job::Change(change, promise)) {
+            Ok(()) => async move {
+                let answer = answer.await.unwrap_or_else(|_| Err(shared.given_up()));
+                answer.map_err(Refusal::from)
+            }
+            .boxed(),
+            Err(mpsc::error::TrySendError::Full(_)) => ready(Err(Refusal::Full)).boxed(),
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                ready(Err(shared.given_up().into())).boxed()
+            }
+        }
+    }
+
+    /// Queues any other change, waiting for room.
+    pub(super) fn change(&self, change: Change) -> BoxFuture<'static, Result<Done, Unavailable>> {
+        let jobs = self.jobs.clone();
+        let shared = Arc::clone(&self.shared);
+        let (promise, answer) = Promise::new(None);
+        async move {
+            let job = Job::Change(change, promise);
+            jobs.send(job).await.map_err(|_| shared.given_up())?;
+            answer.await.unwrap_or_else(|_| Err(shared.given_up()))
+        }
+        .boxed()
+    }
+
+    /// Queues what `job` makes of a promise, and waits. For a thread that may block.
+    pub(super) fn ask<T>(&self, job: impl FnOnce(Promise<T>) -> Job) -> Result<T, Unavailable> {
+        let (promise, answer) = Promise::new(None);
+        self.jobs
+            .blocking_send(job(promise))
+            .map_err(|_| self.shared.given_up())?;
+        answer
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(self.shared.given_up()))
+    }
+
+    /// Queues all of `changes` at once; what each gave, in order. For a thread that may block.
+    pub(super) fn change_all(&self, changes: Vec<Change>) -> Result<Vec<Done>, Unavailable> {
+        let mut answers = Vec::with_capacity(changes.len());
+        for change in changes {
+            let (promise, answer) = Promise::new(None);
+            self.jobs
+                .blocking_send(Job::Change(change, promise))
+                .map_err(|_| self.shared.given_up())?;
+            answers.push(answer);
+        }
+        let given_up = || Err(self.shared.given_up());
+        let answers = answers.into_iter();
+        answers
+            .map(|answer| answer.blocking_recv().unwrap_or_else(|_| given_up()))
+            .collect()
+    }
+
+    /// Queues all of `changes` at once, so that one that cannot be made does not keep the
+    /// others; what those that were made gave. For a thread that may block.
+    pub(super) fn change_each(
+        &self,
+        changes: impl Iterator<Item = Change>,
+    ) -> Result<Vec<Done>, Unavailable> {
+        let mut answers = Vec::new();
+        for change in changes {
+            let (promise, answer) = Promise::new(None);
+            self.jobs
+                .blocking_send(Job::Change(change, promise))
+                .map_err(|_| self.shared.given_up())?;
+            answers.push(answer);
+        }
+        let mut done = Vec::new();
+        for answer in answers {
+            match answer
+                .blocking_recv()
+                .unwrap_or_else(|_| Err(self.shared.given_up()))
+            {
+                Ok(one) => done.push(one),
+                // The committer has told of the damaged record.
+                Err(_) if self.shared.fault().is_none() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+}
