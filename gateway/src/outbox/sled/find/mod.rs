@@ -4,7 +4,7 @@
 //! segment, also when the damage shows at a look-up, so an answer is never wrong for it. Names
 //! ids of leads that may not be stored any more. Knows keyed hashes and ids, no person.
 //!
-//! In memory: about 50 bytes for each entry of the open segment and of [`TABLES`] closed ones
+//! In memory: 50 to 90 bytes for each entry of the open segment and of [`TABLES`] closed ones
 //! at most whose files are not written yet; about 5 bytes for each identity, fingerprint and
 //! delivery of all others, and some 300 for each segment.
 
@@ -33,7 +33,7 @@ use self::segment::Segment;
 use self::writer::{Job, Shared};
 use crate::outbox::state::Tag;
 
-/// Tables of closed segments that may wait for their files: about 15 MB each.
+/// Tables of closed segments that may wait for their files: some 20 MB each.
 pub const TABLES: usize = 4;
 
 /// Reads all tags of a segment from its records, oldest first.
@@ -95,7 +95,12 @@ impl Finds {
     /// Adds what a segment that is still open has. Nothing is added to a closed one: its file
     /// has all.
     pub fn add(&self, segment: u32, tag: &Tag, id: Uuid) {
-        self.shared.directory.get_or_open(segment).add(tag, id);
+        self.add_all(segment, &[(*tag, id)]);
+    }
+
+    /// As [`Self::add`], of all that a commit has.
+    pub fn add_all(&self, segment: u32, entries: &[(Tag, Uuid)]) {
+        self.shared.directory.get_or_open(segment).add(entries);
     }
 
     /// A segment is closed, and its file will not change any more: its find file is written in

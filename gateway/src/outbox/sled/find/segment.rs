@@ -80,9 +80,9 @@ impl Segment {
         }
     }
 
-    pub(super) fn add(&self, tag: &Tag, id: Uuid) {
+    pub(super) fn add(&self, entries: &[(Tag, Uuid)]) {
         if let State::Open(table) = &mut *lock(&self.state) {
-            table.add(tag, id);
+            entries.iter().for_each(|(tag, id)| table.add(tag, *id));
         }
     }
 

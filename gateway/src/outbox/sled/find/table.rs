@@ -2,7 +2,7 @@
 //!
 //! Hashing in place: entries stand in the order in which they came, a slot names the newest
 //! entry of a tag, and each entry the one before it with the same tag. So a value that all
-//! leads of a segment have in common costs no more than any other. About 50 bytes an entry.
+//! leads of a segment have in common costs no more than any other. 50 to 90 bytes an entry.
 
 use uuid::Uuid;
 
@@ -34,9 +34,7 @@ impl Table {
 
     pub(super) fn of(all: &[(Tag, Uuid)]) -> Self {
         let mut table = Self::new();
-        for (tag, id) in all {
-            table.add(tag, *id);
-        }
+        all.iter().for_each(|(tag, id)| table.add(tag, *id));
         table
     }
 

@@ -524,7 +524,7 @@ fn measured() {
         let found = found.count();
         println!(
             "{name}: {:?} each, {found} of {many}",
-            start.elapsed() / many as u32
+            start.elapsed() / u32::try_from(many).expect("few")
         );
     };
     all("identity, absent", IDENTITY, leads, 100_000);
@@ -534,10 +534,11 @@ fn measured() {
     all("phone, there", 0, leads / 2, 200);
     let entries = entries_of(leads..leads + 35_000);
     let start = Instant::now();
-    for entry in &entries {
-        finds.add(SEGMENTS + 1, entry.tag(), entry.id());
+    for lead in entries.chunks(8) {
+        let lead: Vec<_> = lead.iter().map(|one| (*one.tag(), one.id())).collect();
+        finds.add_all(SEGMENTS + 1, &lead);
     }
-    let many = entries.len() as u32;
+    let many = u32::try_from(entries.len()).expect("few");
     println!(
         "add: {:?} each, {} bytes of table",
         start.elapsed() / many,
