@@ -212,6 +212,10 @@ impl Committer {
         let closed = self.refused(rolled);
         let closed = closed.ok_or_else(|| self.shared.given_up())?;
         self.finds.close(closed);
+        if let Some(catalog) = self.current.get() {
+            // The frames that close and open segments are nothing to it, and count as applied.
+            catalog.index.put(self.journal.last_sequence(), Vec::new());
+        }
         Ok(())
     }
 }

@@ -94,7 +94,7 @@ impl Queue {
     pub(super) fn push(&self, sequence: u64, number: u64, steps: Vec<Step>) {
         let bytes = steps.iter().map(Step::bytes).sum();
         let mut state = self.state();
-        debug_assert!(sequence >= state.last, "sequences never fall");
+        debug_assert!(sequence >= state.last, "sequences do not fall");
         state.last = sequence;
         if state.ended {
             // Nobody will apply it: it stays visible, and takes no more room here.
