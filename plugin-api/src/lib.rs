@@ -101,3 +101,14 @@ pub fn hex(bytes: &[u8]) -> String {
     let digits = digits.map(|half| char::from(b"0123456789abcdef"[usize::from(half)]));
     digits.collect()
 }
+
+/// The bytes that [`hex`] wrote; `None` for what is not pairs of hexadecimal digits.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let pairs = (0..text.len()).step_by(2);
+    pairs
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+        .collect()
+}

@@ -54,8 +54,12 @@ pub struct ExportedRevision {
     pub identity: String,
     /// Whether that came from a record id.
     pub stable: bool,
-    /// Hash of the content, without the index key.
-    pub content: String,
+    /// Hash of the content, without the index key: in exports of version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// Hash of the content, made with the index key.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub keyed_content: String,
     /// The sender's modification time.
     pub modified_at: Option<Millis>,
     /// The sender's id of the request.

@@ -9,6 +9,8 @@
 
 mod arrival;
 mod belief;
+#[cfg(test)]
+mod conformance;
 mod cursor;
 mod delivery;
 mod export;

@@ -167,11 +167,7 @@ impl Desk {
     async fn accept(&self, record: u64) -> LeadId {
         let now = self.admin.clock.now();
         let accepted = self.admin.outbox.accept(arrival(record, now)).await;
-        match accepted.expect("accepted") {
-            Accepted::New { lead, .. }
-            | Accepted::Duplicate { lead, .. }
-            | Accepted::Routed { lead, .. } => lead,
-        }
+        accepted.expect("accepted").lead().expect("it is known")
     }
 
     fn claim(&self) -> Vec<Claim> {

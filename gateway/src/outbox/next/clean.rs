@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::bodies::Bodies;
-use super::catalog::Current;
+use super::current::Current;
 use super::job::{Job, Moved, Promise};
 use super::place::Place;
 use super::shared::Shared;
@@ -46,6 +46,7 @@ impl Cleaner {
             let nap = Duration::from_millis(100);
             std::thread::sleep(nap);
             slept += nap;
+            self.watch();
             if slept < INTERVAL {
                 continue;
             }
@@ -68,13 +69,25 @@ impl Cleaner {
         }
     }
 
+    /// An index that broke while nothing is written is seen, too.
+    fn watch(&self) {
+        if self
+            .current
+            .get()
+            .is_some_and(|catalog| catalog.index.fault().is_some())
+            && let Some(jobs) = self.jobs.upgrade()
+        {
+            let _ = jobs.try_send(Job::Look);
+        }
+    }
+
     /// The closed segment of which the smallest part counts, if that is little.
     fn mostly_dead(&self) -> Result<Option<u32>, Unavailable> {
         let Some(catalog) = self.current.get() else {
             return Ok(None);
         };
         let mut dead: Option<(u64, u32)> = None;
-        for facts in self.bodies.reader().facts() {
+        for facts in self.bodies.journal().facts() {
             let live = catalog.live(facts.number);
             let live = live.map_err(|error| Unavailable(error.to_string()))?.bytes;
             if live < facts.bytes / MOSTLY && dead.is_none_or(|(least, _)| live < least) {
@@ -86,14 +99,16 @@ impl Cleaner {
 
     /// Returns when nothing that left is in these segments any more.
     pub(super) fn wipe(&self, segments: &[u32]) -> Result<(), Unavailable> {
-        segments.iter().try_for_each(|segment| self.clean(*segment).map(drop))
+        segments
+            .iter()
+            .try_for_each(|segment| self.clean(*segment).map(drop))
     }
 
     /// Moves what counts in a segment, and removes it. Returns when its file is gone.
     pub(super) fn clean(&self, segment: u32) -> Result<Moved, Unavailable> {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
-        let reader = self.bodies.reader();
-        if segment == reader.open_segment() {
+        let reader = self.bodies.journal();
+        if segment == reader.open_segment().number {
             self.ask(Job::Roll)?;
         }
         if reader.facts().iter().all(|facts| facts.number != segment) {

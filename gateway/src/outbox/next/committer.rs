@@ -16,10 +16,11 @@ use tokio::sync::mpsc;
 use uuid::ContextV7;
 
 use super::bodies::Bodies;
-use super::catalog::{Catalog, Current};
 use super::codec::{Entry, Standing};
+use super::current::{Catalog, Current};
 use super::defer::Deferred;
 use super::find::Finds;
+use super::index::IndexFault;
 use super::job::{Job, Promise, Telling, telling};
 use super::journal::{Batch, Journal};
 use super::place::Place;
@@ -201,14 +202,13 @@ impl Committer {
         let mut outcomes = Vec::with_capacity(group.len());
         for (change, _) in &group {
             outcomes.push(state.apply(change));
-            if seen.failed.borrow().is_some() {
+            if seen.failed() {
                 break;
             }
         }
         let effects = state.into_effects();
-        if let Some(fault) = seen.failed.take() {
+        if seen.failed() {
             self.shared.claims.unreserve(&effects.reserved);
-            catalog.index.fail(fault);
             return Err(group);
         }
         let mut told: Vec<Telling> = Vec::with_capacity(group.len());
@@ -284,10 +284,7 @@ impl Committer {
                 publishing.hold(*lead, segments);
             }
             self.note_settled(aside.settled);
-            // A broken index is seen at the next look; the journal has it all.
-            if let Err(fault) = publishing.publish(catalog, sequence) {
-                catalog.index.fail(fault);
-            }
+            self.publish(publishing, catalog, sequence);
             Ok(Some(sequence))
         });
         self.shared.claims.unreserve(&reserved);
@@ -308,6 +305,14 @@ impl Committer {
                 // Whoever writes waits, and so do they who queue, until the index has followed.
                 catalog.index.wait_for_room();
             }
+        }
+    }
+
+    /// Shows what is different; an index that cannot take it is made anew: the journal has it
+    /// all.
+    pub(super) fn publish(&self, publishing: Publishing, catalog: &Catalog, sequence: u64) {
+        if let Err(fault) = publishing.publish(catalog, sequence) {
+            catalog.index.fail(IndexFault::Damaged(fault.to_string()));
         }
     }
 
@@ -337,7 +342,10 @@ impl Committer {
             self.finds.close(closed);
         }
         if changed {
-            let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+            let mut standing = self
+                .standing
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             standing.totals.clone_from(&totals);
             drop(standing);
             self.totals = totals;
@@ -351,7 +359,10 @@ impl Committer {
             record,
             Record::Paused { .. } | Record::SinkState { .. } | Record::QuarantineCount { .. }
         ) {
-            let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+            let mut standing = self
+                .standing
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             standing.take_record(record);
         }
     }
@@ -416,6 +427,5 @@ impl Committer {
         if let Some(catalog) = self.current.get() {
             catalog.index.close();
         }
-        self.finds.end();
     }
 }

@@ -9,7 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use super::codec::{Arrived, Entry};
+use super::bodies::Arrived;
+use super::codec::Entry;
 use super::committer::{Committer, Wanted};
 use super::job::{Promise, Telling, telling};
 use super::place::Place;
@@ -75,13 +76,12 @@ impl Committer {
                 Change::Accept(lead) => {
                     totals.latest = totals.latest.max(lead.received_at);
                     arrived.push(self.batch.len());
-                    self.batch.entry(&codec, &Entry::Arrived(Arrived::Lead(lead)));
+                    self.batch.entry(&codec, &Entry::ArrivedLead(lead));
                     told.push(telling(promise, Done::Accepted(Accepted::Deferred)));
                 }
                 Change::Quarantine(push) => {
                     arrived.push(self.batch.len());
-                    self.batch
-                        .entry(&codec, &Entry::Arrived(Arrived::Quarantined(push)));
+                    self.batch.entry(&codec, &Entry::ArrivedPush(push));
                     told.push(telling(promise, Done::Quarantined(Quarantined::Deferred)));
                 }
                 change @ (Change::Pause { .. } | Change::SinkState { .. } | Change::Time(_)) => {
@@ -209,7 +209,9 @@ impl Committer {
             }
         }
         let (found, changes): (Vec<Place>, Vec<Change>) = changes.into_iter().unzip();
-        let group = changes.into_iter().map(|change| (change, Promise::new(None).0));
+        let group = changes
+            .into_iter()
+            .map(|change| (change, Promise::new(None).0));
         if self.decide(group.collect(), &found).is_err() {
             // The index failed: the next one is given them again.
             return;
@@ -230,7 +232,10 @@ impl Committer {
         if settled.is_empty() {
             return;
         }
-        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+        let mut standing = self
+            .standing
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         standing.deferred.retain(|place| !settled.contains(place));
     }
 }

@@ -94,6 +94,13 @@ impl Indexed {
         Some(Self { lead, places })
     }
 
+    /// These segments hold bytes of it, too.
+    pub fn hold(&mut self, segments: &[u32]) {
+        for segment in segments {
+            note(&mut self.places.segments, *segment);
+        }
+    }
+
     /// A delivery of it, and where that is in its order.
     pub fn delivery(&self, id: DeliveryId) -> Option<(&DeliveryHead, DeliveryPlaces)> {
         let all = self.lead.deliveries.iter().zip(&self.places.deliveries);

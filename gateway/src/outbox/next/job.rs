@@ -4,8 +4,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::place::Place;
 use super::rebuild::Made;
-use crate::outbox::state::{Change, Done};
 use crate::outbox::Unavailable;
+use crate::outbox::state::{Change, Done};
 
 /// In the committer's queue.
 pub(super) enum Job {

@@ -2,11 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use leadgate_plugin::hex;
+use leadgate_plugin::unhex;
 
 use super::SledOutbox;
 use super::body::{LeadBody, QuarantineBody};
-use super::keys;
+use super::find;
 use crate::outbox::state::{
     Change, DeliveryHead, Details, Done, LoadedDelivery, LoadedLead, LoadedQuarantined,
     LoadedRevision, QuarantineHead, Tag,
@@ -86,7 +86,7 @@ impl SledOutbox {
         };
         // As a store of before gave it, or without what is never looked at.
         let identity = hash::<32>(&revision.identity)
-            .map(|hash| keys::tag(keys::IDENTITY, &hash))
+            .map(|hash| find::tag(find::IDENTITY, &hash))
             .or_else(|_| hash(&revision.identity))?;
         let finds = revision.finds.iter().map(|tag| hash(tag));
         let body = LeadBody {
@@ -115,17 +115,6 @@ impl SledOutbox {
     ) -> Result<LoadedQuarantined, String> {
         let bytes = STANDARD.decode(&push.body);
         let bytes = bytes.map_err(|_| "its body is not base64".to_owned())?;
-        let content = self.vault.quarantined_content(
-            &push.source,
-            &push.reason,
-            &push.content_type,
-            &push.query,
-            &bytes,
-        );
-        let signed = hash::<32>(&push.fingerprint)
-            .map(|hash| keys::tag(keys::FINGERPRINT, &hash))
-            .or_else(|_| hash::<17>(&push.fingerprint))?;
-        let tags: [Tag; 2] = [signed, keys::tag(keys::FINGERPRINT, &content)];
         let body = QuarantineBody {
             reason: &push.reason,
             request_id: push.request_id.as_deref(),
@@ -133,9 +122,14 @@ impl SledOutbox {
             content_type: &push.content_type,
             body: &bytes,
         };
+        let content = self.vault.quarantined_content(&push.source, &body);
+        let signed = hash::<32>(&push.fingerprint)
+            .map(|hash| find::tag(find::FINGERPRINT, &hash))
+            .or_else(|_| hash::<17>(&push.fingerprint))?;
+        let tags: [Tag; 2] = [signed, find::tag(find::FINGERPRINT, &content)];
         Ok(LoadedQuarantined {
             id: push.id,
-            body: self.vault.codec.seal_quarantined(&body, &tags),
+            body: self.vault.codec.seal_quarantine(&body, &tags),
             head: QuarantineHead {
                 source: push.source.clone(),
                 size: (bytes.len() + push.query.len()) as u64,
@@ -147,6 +141,6 @@ impl SledOutbox {
 }
 
 fn hash<const N: usize>(text: &str) -> Result<[u8; N], String> {
-    let bytes = hex::decode(text).and_then(|bytes| bytes.try_into().ok());
+    let bytes = unhex(text).and_then(|bytes| bytes.try_into().ok());
     bytes.ok_or_else(|| "a hash is damaged".to_owned())
 }

@@ -1,31 +1,11 @@
 //! What reading and projecting see of the index: an ordered map of bytes.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
+pub use super::index::{Change, Order, Pair};
+use super::index::{Index, IndexFault, Range};
 use crate::outbox::state::Fault;
-
-/// One key that changes, from what it was to what it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The key.
-    pub key: Vec<u8>,
-    /// Its value right before.
-    pub old: Option<Vec<u8>>,
-    /// Its value from then on.
-    pub new: Option<Vec<u8>>,
-}
-
-/// In which direction a range is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// The smallest key first.
-    Ascending,
-    /// The greatest key first.
-    Descending,
-}
-
-/// A key with its value.
-pub type Pair = (Vec<u8>, Vec<u8>);
 
 /// An ordered map of bytes. What is put at once is seen at once.
 pub trait Map {
@@ -48,5 +28,34 @@ pub trait Map {
             Bound::Included(&end),
             Order::Ascending,
         )
+    }
+}
+
+/// The entries of a range of the index.
+pub struct Entries<'a>(Range<'a>);
+
+impl Iterator for Entries<'_> {
+    type Item = Result<Pair, Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.0.next()?.map_err(Fault::from))
+    }
+}
+
+impl From<IndexFault> for Fault {
+    fn from(fault: IndexFault) -> Self {
+        Self::Record(fault.to_string())
+    }
+}
+
+impl Map for Arc<Index> {
+    type Range<'a> = Entries<'a>;
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(Index::get(self, key)?)
+    }
+
+    fn range(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order) -> Self::Range<'_> {
+        Entries(Index::range(self, from, to, order))
     }
 }

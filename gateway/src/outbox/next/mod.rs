@@ -1,24 +1,470 @@
-//! The embedded engine, as it is becoming: a journal that is the only truth, an index on sled
+//! The embedded engine: a journal of the store's own that is the only truth, an index on sled
 //! that can be thrown away, and files by which leads are found.
+//!
+//! Promises what [`super::Outbox`] promises. All writes go through the [`committer`], which is
+//! told of them as [`crate::outbox::state::Change`]s; reads go to the index and the journal from
+//! any thread. Claims are memory ([`claims`]): a delivery in flight is a waiting one on disk, so
+//! that a crash repeats it.
 
+mod backup;
+mod bodies;
 pub mod body;
 pub mod catalog;
 pub mod claims;
+mod clean;
 pub mod codec;
+mod committer;
+mod current;
+mod defer;
 pub mod due;
+mod dump;
 pub mod find;
 pub mod index;
 pub mod indexed;
+mod job;
 pub mod journal;
+mod key_file;
 pub mod keys;
+mod load;
+mod lock;
 pub mod map;
+mod moving;
 pub mod names;
+mod open;
 pub mod place;
 pub mod project;
+mod publish;
 pub mod reader;
+mod reads;
+mod rebuild;
 pub mod record;
+mod rekey;
+mod shared;
+mod space;
+mod submit;
+mod syncer;
+mod vault;
+mod view;
+mod watch;
 
-use super::state::Fault;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use futures_util::future::{BoxFuture, ready};
+use futures_util::{FutureExt, TryFutureExt};
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use self::clean::Cleaner;
+use self::codec::Standing;
+use self::job::Job;
+pub use self::key_file::missing_key;
+pub(crate) use self::lock::in_use;
+pub use self::open::{OpenError, Options};
+use self::reads::Reads;
+use self::shared::Shared;
+use self::vault::Vault;
+use super::state::{Change, Done, Fault};
+use super::{
+    Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,
+    Exported, FailureGroup, Filter, Find, Finish, History, Imported, Intake, LeadFilter, LeadId,
+    Listed, Maintenance, Operations, Page, Paged, Pause, PauseCause, QuarantineCount, QuarantineId,
+    Quarantined, QuarantinedPush, Queue, Refusal, Repair, Repaired, Resealed, Retention, SinkCount,
+    StoredLead, StoredQuarantinedPush, Swept, Timekeeping, Totals, Unavailable, UpkeepError,
+    Wanted,
+};
+use crate::clock::{Clock, Millis, SystemClock};
+
+/// An embedded store.
+pub struct SledOutbox {
+    reads: Reads,
+    jobs: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
+    vault: Arc<Vault>,
+    shared: Arc<Shared>,
+    standing: Arc<RwLock<Standing>>,
+    cleaner: Cleaner,
+    /// Until they are closed.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    path: PathBuf,
+    /// Held as long as the store is.
+    _lock: lock::Lock,
+}
+
+impl Intake for SledOutbox {
+    fn accept(&self, arrival: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>> {
+        let lead = self.vault.lead(arrival);
+        let unwanted = lead.routes.is_empty();
+        let shared = Arc::clone(&self.shared);
+        self.arrive(Change::Accept(lead))
+            .map_ok(move |done| {
+                let accepted = done.accepted();
+                if let Accepted::New { lead, .. } = accepted
+                    && unwanted
+                {
+                    shared.note_unrouted(lead);
+                }
+                accepted
+            })
+            .boxed()
+    }
+
+    fn quarantine(
+        &self,
+        quarantined: QuarantinedPush,
+    ) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
+        let push = self.vault.quarantined(&quarantined);
+        self.arrive(Change::Quarantine(push))
+            .map_ok(Done::quarantined)
+            .boxed()
+    }
+}
+
+impl Queue for SledOutbox {
+    fn claim_some(&self, sink: &str, now: Millis, wanted: Wanted) -> Result<Due, Unavailable> {
+        self.reads
+            .ask(|reader| reader.claim_some(sink, now, wanted))
+    }
+
+    fn claim_one(&self, sink: &str, id: DeliveryId) -> Result<Option<Claim>, Unavailable> {
+        self.reads.ask(|reader| reader.claim_one(sink, id))
+    }
+
+    fn unclaim(&self, _sink: &str, ids: &[DeliveryId]) {
+        self.shared.claims.unclaim(ids);
+    }
+
+    fn keep(
+        &self,
+        sink: &str,
+        id: DeliveryId,
+        journal: String,
+    ) -> BoxFuture<'static, Result<(), Unavailable>> {
+        let sink = sink.into();
+        self.change(Change::Keep { sink, id, journal })
+            .map_ok(drop)
+            .boxed()
+    }
+
+    fn finish(&self, finish: Finish) -> BoxFuture<'static, Result<(), Unavailable>> {
+        self.change(Change::Finish(finish)).map_ok(drop).boxed()
+    }
+
+    fn arrivals(&self, sink: &str) -> Arc<Notify> {
+        self.shared.arrivals(sink)
+    }
+
+    fn latest(&self) -> Millis {
+        self.shared.latest()
+    }
+
+    fn believed(&self, now: Millis) -> Millis {
+        self.shared.time().belief.bound(now)
+    }
+
+    fn paused(&self, sink: &str) -> bool {
+        self.shared.paused(sink)
+    }
+
+    fn pause_of(&self, sink: &str) -> Option<Pause> {
+        self.shared.pause_of(sink)
+    }
+}
+
+impl Operations for SledOutbox {
+    fn totals(&self) -> Totals {
+        self.shared.totals()
+    }
+
+    fn oldest(&self, sink: &str) -> Result<Option<Millis>, Unavailable> {
+        self.reads.ask(|reader| reader.oldest(sink))
+    }
+
+    fn lead(&self, id: LeadId, revision: u32) -> Result<Option<StoredLead>, Unavailable> {
+        self.reads.ask(|reader| reader.lead(id, revision))
+    }
+
+    fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Unavailable> {
+        self.reads.ask(|reader| reader.delivery(id))
+    }
+
+    fn deliveries(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Listed>, Unavailable> {
+        self.reads
+            .ask(|reader| reader.deliveries(filter, after, limit))
+    }
+
+    fn failure_groups(
+        &self,
+        sink: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<FailureGroup>, Unavailable> {
+        self.reads.ask(|reader| reader.failure_groups(sink, limit))
+    }
+
+    fn counts(&self) -> Result<Vec<SinkCount>, Unavailable> {
+        self.reads.ask(|reader| reader.counts())
+    }
+
+    fn repair(
+        &self,
+        id: DeliveryId,
+        repair: Repair,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<Repaired, Unavailable>> {
+        self.change(Change::Repair { id, repair, now })
+            .map_ok(Done::repaired)
+            .boxed()
+    }
+
+    fn find(&self, find: &Find, limit: usize) -> Result<Vec<LeadId>, Unavailable> {
+        self.reads
+            .ask(|reader| reader.find(&self.vault.tag(find), limit))
+    }
+
+    fn leads(
+        &self,
+        filter: &LeadFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<LeadId>, Unavailable> {
+        self.reads.ask(|reader| reader.leads(filter, after, limit))
+    }
+
+    fn history(&self, id: LeadId) -> Result<Option<History>, Unavailable> {
+        self.reads.ask(|reader| reader.history(id))
+    }
+
+    fn erase(&self, id: LeadId) -> BoxFuture<'static, Result<bool, Unavailable>> {
+        // Known before the lead is gone: nothing else says where its bytes are.
+        let segments = match self.reads.segments_of(id) {
+            Ok(segments) => segments,
+            Err(error) => return ready(Err(error)).boxed(),
+        };
+        let erased = self.change(Change::Erase(id));
+        let cleaner = self.cleaner.clone();
+        async move {
+            if !erased.await?.did() {
+                return Ok(false);
+            }
+            let cleaned = tokio::task::spawn_blocking(move || cleaner.wipe(&segments)).await;
+            let cleaned = cleaned.map_err(|error| Unavailable(error.to_string()))?;
+            cleaned.map(|()| true)
+        }
+        .boxed()
+    }
+
+    fn quarantined_pushes(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<StoredQuarantinedPush>, Unavailable> {
+        self.reads
+            .ask(|reader| reader.quarantined_pushes(after, limit))
+    }
+
+    fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Unavailable> {
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let counts = standing.quarantine_counts.iter();
+        Ok(counts
+            .map(|(source, count)| (source.clone(), count.clone()))
+            .collect())
+    }
+
+    fn quarantined_push(
+        &self,
+        id: QuarantineId,
+    ) -> Result<Option<StoredQuarantinedPush>, Unavailable> {
+        self.reads.ask(|reader| reader.quarantined_push(id))
+    }
+
+    fn release(
+        &self,
+        id: QuarantineId,
+        arrival: Arrival,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<Option<Accepted>, Refusal>> {
+        // The record keeps when the push came; what is made of it begins now.
+        let lead = crate::outbox::state::NewLead {
+            now,
+            ..self.vault.lead(arrival)
+        };
+        self.arrive(Change::Release { id, lead })
+            .map_ok(Done::released)
+            .boxed()
+    }
+
+    fn discard(&self, id: QuarantineId) -> BoxFuture<'static, Result<bool, Unavailable>> {
+        self.change(Change::Discard(id)).map_ok(Done::did).boxed()
+    }
+
+    fn pause(
+        &self,
+        sink: &str,
+        cause: Option<PauseCause>,
+    ) -> BoxFuture<'static, Result<(), Unavailable>> {
+        let name = sink.to_owned();
+        let (shared, standing) = (Arc::clone(&self.shared), Arc::clone(&self.standing));
+        let paused = self.change(Change::Pause {
+            sink: sink.into(),
+            cause,
+            now: SystemClock.now(),
+        });
+        async move {
+            paused.await?;
+            let standing = standing.read().unwrap_or_else(PoisonError::into_inner);
+            shared.set_pause(&name, standing.pauses.get(&name).cloned());
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn continues(&self, of: Paged<'_>, cursor: &str) -> bool {
+        reader::continues(of, cursor)
+            || (matches!(of, Paged::Rekey) && cursor.parse::<u32>().is_ok())
+    }
+
+    fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable> {
+        self.reads.ask(|reader| reader.unrouted(after, limit))
+    }
+}
+
+impl Maintenance for SledOutbox {
+    fn rekey(&self, from: Option<&str>, _: usize) -> Result<Resealed, Unavailable> {
+        self.rekey_next(from)
+    }
+
+    fn export_header(&self) -> ExportHeader {
+        self.header()
+    }
+
+    fn dump(
+        &self,
+        each: &mut dyn FnMut(Exported) -> std::io::Result<()>,
+    ) -> Result<(), UpkeepError> {
+        self.dump_all(each)
+    }
+
+    fn load(&self, some: Vec<Exported>) -> Result<Imported, UpkeepError> {
+        self.load_all(some)
+    }
+
+    fn backup(&self, to: &mut dyn Write) -> Result<BackedUp, UpkeepError> {
+        self.write_backup(to)
+    }
+
+    fn time(&self) -> Timekeeping {
+        self.shared.time()
+    }
+
+    fn keep_time(&self, time: Timekeeping) -> BoxFuture<'static, Result<(), Unavailable>> {
+        self.shared.set_time(time);
+        self.change(Change::Time(time)).map_ok(drop).boxed()
+    }
+
+    fn expiring(&self, keep: Retention, until: Millis) -> Result<Expiring, Unavailable> {
+        self.reads.ask(|reader| reader.expiring(keep, until))
+    }
+
+    fn sink_state(&self, sink: &str, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
+        if !self.reads.sinks.contains_key(sink) {
+            return Err(Unavailable(format!("sink `{sink}` is not registered")));
+        }
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let key = (sink.to_owned(), key.to_owned());
+        Ok(standing.sink_states.get(&key).cloned())
+    }
+
+    fn keep_sink_state(
+        &self,
+        sink: &str,
+        key: &str,
+        value: Option<Vec<u8>>,
+    ) -> BoxFuture<'static, Result<bool, Unavailable>> {
+        let (sink, key) = (sink.into(), key.to_owned());
+        self.change(Change::SinkState { sink, key, value })
+            .map_ok(Done::did)
+            .boxed()
+    }
+
+    fn sweep(
+        &self,
+        keep: Retention,
+        now: Millis,
+        from: Option<LeadId>,
+        limit: usize,
+    ) -> Result<Swept, Unavailable> {
+        let mut swept = Swept::default();
+        if self.shared.time().belief.ahead().is_some() {
+            return Ok(swept);
+        }
+        if from.is_none() {
+            let old = self
+                .reads
+                .ask(|reader| reader.old_quarantined(keep, now, limit))?;
+            let gone = self.change_each(old.into_iter().map(Change::Discard))?;
+            swept.quarantined = gone
+                .into_iter()
+                .filter(|done| *done == Done::Did(true))
+                .count() as u64;
+        }
+        let (leads, next) = self
+            .reads
+            .ask(|reader| reader.old_leads(keep, now, from, limit))?;
+        let expire = |lead| Change::Expire { lead, keep, now };
+        for done in self.change_each(leads.into_iter().map(expire))? {
+            if let Done::Expired(Some(dead)) = done {
+                swept.leads += 1;
+                swept.dead_letters += dead;
+            }
+        }
+        swept.next = next;
+        Ok(swept)
+    }
+
+    fn fault(&self) -> Option<String> {
+        let fault = self.shared.fault().or_else(|| self.shared.hangs());
+        fault.or_else(|| self.shared.making_failed())
+    }
+
+    fn short_of_space(&self) -> bool {
+        self.shared.space.short()
+    }
+
+    fn size(&self) -> u64 {
+        self.shared.space.size()
+    }
+
+    fn free(&self) -> u64 {
+        self.shared.space.free()
+    }
+
+    fn close(&self) {
+        let threads = self.threads.lock();
+        let threads = std::mem::take(&mut *threads.unwrap_or_else(PoisonError::into_inner));
+        if !threads.is_empty() {
+            self.shared.close();
+            // The queue may be full: wait for room on a thread that may block.
+            let _ = self.jobs.blocking_send(Job::Close);
+            for thread in threads {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Drop for SledOutbox {
+    fn drop(&mut self) {
+        // Without `close` (a panic, a test) the threads end by themselves.
+        self.shared.close();
+        let _ = self.jobs.try_send(Job::Close);
+    }
+}
 
 /// Something in the index is not what was put there.
 fn unreadable(what: &str) -> Fault {
@@ -27,3 +473,6 @@ fn unreadable(what: &str) -> Fault {
          rebuild`"
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::codec::Entry;
 use super::committer::Committer;
+use super::indexed::DeliveryPlaces;
 use super::job::Moved;
 use super::place::Place;
 use super::publish::{Publishing, add_tags};
@@ -29,12 +28,12 @@ impl Committer {
         let mut records = Vec::new();
         let mut moved = HashSet::<DeliveryId>::new();
         for place in places {
-            let bytes = self.bodies.reader().read(*place);
+            let bytes = self.bodies.journal().read(*place);
             let mut bytes = bytes.map_err(|error| unreadable(&error))?;
             if let Some(resealed) = codec.reseal(&bytes).map_err(|error| unreadable(&error))? {
                 bytes = resealed;
             }
-            let entry = codec.decode(&Bytes::from(bytes));
+            let entry = codec.decode(&bytes);
             let Entry::Record { record, segments } = entry.map_err(|error| unreadable(&error))?
             else {
                 continue;
@@ -58,9 +57,7 @@ impl Committer {
             add_tags(record, *place, &self.finds);
             publishing.take(record, *place);
         }
-        if let Err(fault) = publishing.publish(&catalog, sequence) {
-            catalog.index.fail(fault);
-        }
+        self.publish(publishing, &catalog, sequence);
         catalog.index.wait_for_room();
         let moved = Moved {
             records: records.len() as u64,
@@ -91,11 +88,13 @@ impl Committer {
                 let Some(known) = publishing.lead(lead) else {
                     return Ok(None);
                 };
-                if known.places.revision(revision.number) != Some(place) {
+                if !known.live().contains(&place) {
                     return Ok(None);
                 }
                 let current = known.lead.revisions.iter();
-                if let Some(current) = current.into_iter().find(|one| one.number == revision.number)
+                if let Some(current) = current
+                    .into_iter()
+                    .find(|one| one.number == revision.number)
                 {
                     revision.clone_from(current);
                 }
@@ -110,7 +109,7 @@ impl Committer {
             }
             Record::Pushed { lead, revision, at } => {
                 let known = publishing.lead(lead);
-                let counts = known.is_some_and(|known| known.places.pushed(revision) == Some(place));
+                let counts = known.is_some_and(|known| known.live().contains(&place));
                 Ok(counts.then_some((Record::Pushed { lead, revision, at }, Vec::new())))
             }
             Record::Delivery {
@@ -121,7 +120,14 @@ impl Committer {
                 let Some(known) = publishing.lead(lead) else {
                     return Ok(None);
                 };
-                let Some((head, text)) = known.places_of(delivery.id) else {
+                let Some((
+                    current,
+                    DeliveryPlaces {
+                        head,
+                        details: text,
+                    },
+                )) = known.delivery(delivery.id)
+                else {
                     return Ok(None);
                 };
                 if (head != place && text != Some(place)) || !moved.insert(delivery.id) {
@@ -135,12 +141,9 @@ impl Committer {
                     }
                     None => None,
                 };
-                let current = known.lead.deliveries.iter();
-                let current = current.into_iter().find(|one| one.id == delivery.id);
-                let delivery = current.cloned().unwrap_or(delivery);
                 plain(Record::Delivery {
                     lead,
-                    delivery,
+                    delivery: current.clone(),
                     details,
                 })
             }
@@ -166,8 +169,8 @@ impl Committer {
     }
 
     fn exists(&self, segment: u32) -> bool {
-        let reader = self.bodies.reader();
-        segment == reader.open_segment()
+        let reader = self.bodies.journal();
+        segment == reader.open_segment().number
             || reader.facts().iter().any(|facts| facts.number == segment)
     }
 
@@ -178,7 +181,7 @@ impl Committer {
         };
         let codec = Arc::clone(self.journal.codec());
         let mut gone = Vec::new();
-        for facts in self.bodies.reader().facts() {
+        for facts in self.bodies.journal().facts() {
             if !segments.contains(&facts.number) {
                 continue;
             }
@@ -191,10 +194,12 @@ impl Committer {
             self.batch.entry(&codec, &Entry::SegmentGone(facts.number));
             self.append(self.totals.clone())
                 .inspect_err(|error| self.shared.fail(error))?;
+            // Else it would find a segment that is not there.
+            let removed = self.finds.remove(facts.number);
+            removed.map_err(|error| Unavailable(error.to_string()))?;
             let removed = self.journal.remove(facts.number);
             self.refused(removed)
                 .ok_or_else(|| self.shared.given_up())?;
-            self.finds.remove(facts.number);
             gone.push(facts.number);
         }
         Ok(gone)

@@ -9,20 +9,21 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, mpsc};
-use uuid::ContextV7;
+use uuid::{ContextV7, Uuid};
 
 use super::bodies::Bodies;
-use super::catalog::{Catalog, Current};
 use super::clean::Cleaner;
-use super::codec::{Entry, Standing};
+use super::codec::{Entry, Standing, Unreadable};
 use super::committer::Committer;
+use super::current::{self, Catalog, Current};
 use super::defer::Deferred;
 use super::find::Finds;
-use super::job::Job;
 use super::journal::{self, Batch, Disk, Journal, JournalError, Reader as Segments, Recovered};
 use super::lock::Lock;
-use super::publish::add_tags;
-use super::reader::Reader;
+use super::place::Place;
+use super::publish::{add_tags, tags_of};
+use super::reader::GroupTexts;
+use super::reads::Reads;
 use super::rebuild::{Failed, Rebuild, Replay};
 use super::shared::Shared;
 use super::space::Space;
@@ -30,7 +31,7 @@ use super::syncer::Syncer;
 use super::vault::Vault;
 use super::{SledOutbox, index, key_file};
 use crate::outbox::SinkPolicy;
-use crate::outbox::state::{KnownSink, Sinks};
+use crate::outbox::state::{KnownSink, Sinks, Tag};
 use crate::seal::{IndexKey, Keyring, OutboxKey};
 use crate::telemetry::metrics::OutboxMetrics;
 
@@ -65,9 +66,7 @@ pub enum OpenError {
     #[error("the outbox {0} is in use by another leadgate; stop it first")]
     InUse(PathBuf),
     /// It was written by a newer leadgate.
-    #[error(
-        "the outbox {path} is of a newer leadgate ({why}); use the leadgate that wrote it"
-    )]
+    #[error("the outbox {path} is of a newer leadgate ({why}); use the leadgate that wrote it")]
     Newer {
         /// Which store.
         path: PathBuf,
@@ -119,11 +118,11 @@ impl SledOutbox {
         let closed: Vec<u32> = segments.facts().iter().map(|facts| facts.number).collect();
         let finds = Finds::open(&path.join("journal"), &closed, {
             let segments = Arc::clone(&segments);
-            move |segment| segments.tags(segment)
+            move |segment| tags(&segments, segment)
         });
         let finds = Arc::new(finds.map_err(failed)?);
-        let standing = newest(&segments, &recovered, &finds)
-            .map_err(|error| refusal(&path, &error))?;
+        let standing =
+            newest(&segments, &recovered, &finds).map_err(|error| refusal(&path, &error))?;
         if recovered.created {
             // Of another journal, whatever it is.
             index::delete(&path.join("index")).map_err(failed)?;
@@ -134,7 +133,7 @@ impl SledOutbox {
             codec: Arc::clone(journal.codec()),
             index: standing.index_key.clone(),
         });
-        let sinks = Arc::new(known(options.sinks, &standing, catalog.as_deref()));
+        let sinks = Arc::new(known(options.sinks, &standing, catalog.as_ref()));
         let lanes = sinks
             .keys()
             .map(|name| (Arc::clone(name), standing.pause(name)));
@@ -154,13 +153,14 @@ impl SledOutbox {
             shared: Arc::clone(&shared),
             one: Arc::default(),
         };
-        let reader = Reader::new(
-            Arc::clone(&current),
-            Arc::clone(&bodies),
-            Arc::clone(&finds),
-            Arc::clone(&sinks),
-            Arc::clone(&shared),
-        );
+        let reads = Reads {
+            current: Arc::clone(&current),
+            bodies: Arc::clone(&bodies),
+            finds: Arc::clone(&finds),
+            sinks: Arc::clone(&sinks),
+            shared: Arc::clone(&shared),
+            texts: GroupTexts::default(),
+        };
         // The committer is at most so many groups ahead of the disk.
         let (written, groups) = std::sync::mpsc::sync_channel(AHEAD);
         let syncer = Syncer {
@@ -207,7 +207,7 @@ impl SledOutbox {
             .spawn(move || cleaning.run())
             .map_err(failed)?;
         Ok(Self {
-            reader,
+            reads,
             jobs,
             room: Arc::new(Semaphore::new(options.queue)),
             vault,
@@ -255,7 +255,7 @@ pub(super) fn open_journal(
     let keyring = Keyring::new(keys);
     let folder = path.join("journal");
     let options = journal::Options::default();
-    Journal::open(Arc::new(Disk), &folder, &keyring, options, fresh)
+    Journal::open(Arc::new(Disk), &folder, keyring, options, fresh)
         .map_err(|error| refusal(path, &error))
 }
 
@@ -278,11 +278,11 @@ fn newest(
     finds: &Finds,
 ) -> Result<Standing, JournalError> {
     let mut standing = recovered.standing.clone();
-    for frame in segments.scan(recovered.segment, 0)? {
+    for frame in segments.scan(recovered.newest, 0)? {
         let frame = frame?;
         for (place, bytes) in frame.records() {
-            let entry = segments.codec().decode_standing(bytes);
-            let entry = entry.map_err(|error| JournalError::unreadable(place, &error))?;
+            let entry = segments.codec().clear(bytes);
+            let entry = entry.map_err(|error| not_read(place, error))?;
             standing.take(&entry, place);
             if let Entry::Record { record, .. } = &entry {
                 add_tags(record, place, finds);
@@ -302,7 +302,7 @@ fn open_catalog(
     let unusable = |why: &dyn std::fmt::Display| {
         tracing::warn!(reason = %why, "outbox index cannot be used; it is made anew from the journal, and pushes are taken meanwhile");
     };
-    let catalog = match Catalog::open(&path.join("index"), cache, segments.store()) {
+    let catalog = match current::open(&path.join("index"), cache, segments.codec().store()) {
         Ok(catalog) => catalog,
         Err(fault) => {
             unusable(&fault);
@@ -314,7 +314,7 @@ fn open_catalog(
         unusable(&"it is ahead of the journal");
         return Ok(None);
     }
-    if !segments.covers(applied + 1, last) {
+    if !covers(segments, applied + 1, last) {
         unusable(&"it is older than what the journal still has");
         return Ok(None);
     }
@@ -355,4 +355,41 @@ fn known(policies: Vec<SinkPolicy>, standing: &Standing, catalog: Option<&Catalo
         add(&policy.name.clone(), Some(policy));
     }
     sinks
+}
+
+/// What a closed segment's records are found by.
+fn tags(segments: &Segments, segment: u32) -> std::io::Result<Vec<(Tag, Uuid)>> {
+    let mut tags = Vec::new();
+    for frame in segments.scan(segment, 0).map_err(std::io::Error::other)? {
+        for (place, bytes) in frame.map_err(std::io::Error::other)?.records() {
+            let entry = segments.codec().clear(bytes);
+            let entry = entry.map_err(|error| std::io::Error::other(not_read(place, error)))?;
+            if let Entry::Record { record, .. } = &entry {
+                tags_of(record, |tag, id| tags.push((*tag, id)));
+            }
+        }
+    }
+    Ok(tags)
+}
+
+fn not_read(place: Place, why: Unreadable) -> JournalError {
+    JournalError::Unreadable {
+        segment: place.segment,
+        why,
+    }
+}
+
+/// Whether the journal still has all frames from `first` to `last`.
+fn covers(segments: &Segments, first: u64, last: u64) -> bool {
+    let mut next = first;
+    for facts in segments
+        .facts()
+        .into_iter()
+        .chain([segments.open_segment()])
+    {
+        if facts.first <= next && next <= facts.last {
+            next = facts.last + 1;
+        }
+    }
+    next > last
 }

@@ -4,14 +4,15 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::catalog::Catalog;
+use uuid::Uuid;
+
+use super::current::Catalog;
 use super::find::{self, Finds};
-use super::index::IndexFault;
-use super::indexed::{Indexed, IndexedQuarantine};
+use super::indexed::{Indexed, IndexedPush};
 use super::place::Place;
 use super::project::Projection;
 use super::view::Seen;
-use crate::outbox::state::Record;
+use crate::outbox::state::{Fault, Record, Tag};
 use crate::outbox::{LeadId, QuarantineId};
 
 /// As it was, and as it is.
@@ -21,7 +22,7 @@ type Turned<T> = (Option<T>, Option<T>);
 #[derive(Default)]
 pub(super) struct Publishing {
     leads: HashMap<LeadId, Turned<Indexed>>,
-    quarantined: HashMap<QuarantineId, Turned<IndexedQuarantine>>,
+    quarantined: HashMap<QuarantineId, Turned<IndexedPush>>,
 }
 
 impl Publishing {
@@ -39,7 +40,7 @@ impl Publishing {
 
     /// Looks at what a record is of, unless that is known; to be called before [`Self::take`]
     /// in a replay.
-    pub(super) fn look(&mut self, catalog: &Catalog, record: &Record) -> Result<(), IndexFault> {
+    pub(super) fn look(&mut self, catalog: &Catalog, record: &Record) -> Result<(), Fault> {
         if let Some(id) = record.lead() {
             self.look_at(catalog, id)?;
         }
@@ -53,7 +54,7 @@ impl Publishing {
     }
 
     /// Looks at a lead, unless that is known.
-    pub(super) fn look_at(&mut self, catalog: &Catalog, id: LeadId) -> Result<(), IndexFault> {
+    pub(super) fn look_at(&mut self, catalog: &Catalog, id: LeadId) -> Result<(), Fault> {
         if let Entry::Vacant(vacant) = self.leads.entry(id) {
             let was = catalog.lead(id)?;
             vacant.insert((was.clone(), was));
@@ -85,7 +86,7 @@ impl Publishing {
         }
         if let Record::Quarantined { id, .. } | Record::QuarantineGone { id } = record {
             let (_, is) = self.quarantined.entry(*id).or_default();
-            *is = IndexedQuarantine::take(is.take(), record, place);
+            *is = IndexedPush::take(is.take(), record, place);
         }
     }
 
@@ -102,18 +103,18 @@ impl Publishing {
     }
 
     /// A quarantined push as it is.
-    pub(super) fn quarantined(&self, id: QuarantineId) -> Option<&IndexedQuarantine> {
+    pub(super) fn quarantined(&self, id: QuarantineId) -> Option<&IndexedPush> {
         self.quarantined.get(&id).and_then(|(_, is)| is.as_ref())
     }
 
     /// Shows all of it at once, as the journal is up to `sequence`.
-    pub(super) fn publish(self, catalog: &Catalog, sequence: u64) -> Result<(), IndexFault> {
-        let mut projection = Projection::default();
+    pub(super) fn publish(self, catalog: &Catalog, sequence: u64) -> Result<(), Fault> {
+        let mut projection = Projection::new();
         for (id, (was, is)) in &self.leads {
             projection.lead(&catalog.names, *id, was.as_ref(), is.as_ref());
         }
         for (id, (was, is)) in &self.quarantined {
-            projection.quarantined(&catalog.names, *id, was.as_ref(), is.as_ref());
+            projection.quarantined(*id, was.as_ref(), is.as_ref());
         }
         let changes = projection.changes(|key| catalog.index.get(key))?;
         catalog.index.put(sequence, changes);
@@ -138,25 +139,22 @@ impl Publishing {
 
 /// What a record is found by, from now on in the segment where it lies.
 pub(super) fn add_tags(record: &Record, place: Place, finds: &Finds) {
+    tags_of(record, |tag, id| finds.add(place.segment, tag, id));
+}
+
+/// What a record is found by.
+pub(super) fn tags_of(record: &Record, mut each: impl FnMut(&Tag, Uuid)) {
     match record {
         Record::Revision {
             lead,
             identity,
-            finds: tags,
+            finds,
             ..
-        } => {
-            for tag in std::iter::once(identity).chain(tags) {
-                finds.add(place.segment, *tag, lead.0);
-            }
-        }
-        Record::Delivery { lead, delivery, .. } => {
-            finds.add(place.segment, find::delivery_tag(delivery.id), lead.0);
-        }
-        Record::Quarantined { id, head, .. } => {
-            for tag in head.tags {
-                finds.add(place.segment, tag, id.0);
-            }
-        }
+        } => std::iter::once(identity)
+            .chain(finds)
+            .for_each(|tag| each(tag, lead.0)),
+        Record::Delivery { lead, delivery, .. } => each(&find::delivery_tag(delivery.id), lead.0),
+        Record::Quarantined { id, head, .. } => head.tags.iter().for_each(|tag| each(tag, id.0)),
         _ => {}
     }
 }

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::catalog::Catalog;
 use super::codec::{Codec, Entry};
+use super::current::{self, Catalog};
 use super::index::{self, IndexFault};
 use super::job::Job;
 use super::journal::{Frame, Journal, JournalError, Reader, Syncing};
 use super::publish::Publishing;
 use super::shared::{Progress, Shared};
-use crate::outbox::state::Record;
+use crate::outbox::state::{Fault, Record};
 use crate::outbox::{LeadId, Totals, Unavailable};
 
 /// Records that are shown to the index at once.
@@ -61,8 +61,8 @@ pub(super) enum Failed {
     Index(#[from] IndexFault),
     #[error(transparent)]
     Journal(#[from] JournalError),
-    #[error("{0}")]
-    Record(String),
+    #[error(transparent)]
+    Record(#[from] Fault),
     #[error("{0}")]
     Disk(#[from] std::io::Error),
 }
@@ -115,7 +115,7 @@ impl Rebuild {
     fn make(&self) -> Result<Option<Made>, Failed> {
         let folder = self.folder.join("index");
         index::aside(&folder)?;
-        let catalog = Catalog::open(&folder, self.cache, self.reader.store())?;
+        let catalog = current::open(&folder, self.cache, self.reader.codec().store())?;
         let mut replay = Replay::new(Arc::new(catalog), Arc::clone(self.reader.codec()));
         let mut said = Instant::now();
         let mut read = 0;
@@ -125,13 +125,16 @@ impl Rebuild {
             let of = segments.iter().map(|facts| facts.bytes).sum();
             segments.retain(|facts| facts.last > replay.sequence);
             let numbers = segments.iter().map(|facts| facts.number);
-            for number in numbers.chain([self.reader.open_segment()]) {
+            for number in numbers.chain([self.reader.open_segment().number]) {
                 for frame in self.reader.scan(number, replay.sequence + 1)? {
                     let frame = frame?;
                     if frame.sequence > until {
                         break;
                     }
-                    read += frame.bytes();
+                    read += frame
+                        .records()
+                        .map(|(place, _)| u64::from(place.length))
+                        .sum::<u64>();
                     replay.frame(&frame)?;
                     if self.shared.is_closing() {
                         return Ok(None);
@@ -212,7 +215,7 @@ impl Replay {
         let closed = reader.facts().into_iter();
         let closed = closed.filter(|facts| facts.last > self.sequence);
         let numbers: Vec<u32> = closed.map(|facts| facts.number).collect();
-        for number in numbers.into_iter().chain([reader.open_segment()]) {
+        for number in numbers.into_iter().chain([reader.open_segment().number]) {
             for frame in reader.scan(number, self.sequence + 1)? {
                 let frame = frame?;
                 if frame.sequence > last {
@@ -227,7 +230,7 @@ impl Replay {
     fn frame(&mut self, frame: &Frame) -> Result<(), Failed> {
         for (place, bytes) in frame.records() {
             let entry = self.codec.clear(bytes);
-            let entry = entry.map_err(|error| Failed::Record(error.to_string()))?;
+            let entry = entry.map_err(|error| Fault::Record(error.to_string()))?;
             match entry {
                 Entry::Record { record, .. } => {
                     self.publishing.look(&self.catalog, &record)?;

@@ -172,13 +172,11 @@ impl Shared {
 
     /// Why no index is made, if that fails.
     pub(super) fn making_failed(&self) -> Option<String> {
-        let failed = self.making().as_ref().is_some_and(|making| making.failed.is_some());
+        let failed = self
+            .making()
+            .as_ref()
+            .is_some_and(|making| making.failed.is_some());
         failed.then(|| self.is_making().0)
-    }
-
-    /// Whether an index is being made.
-    pub(super) fn is_without_index(&self) -> bool {
-        self.making().is_some()
     }
 
     fn making(&self) -> MutexGuard<'_, Option<Making>> {
@@ -192,7 +190,9 @@ impl Shared {
 
     /// Lets every lane look again.
     pub(super) fn wake_all(&self) {
-        self.lanes.values().for_each(|lane| lane.arrivals.notify_one());
+        self.lanes
+            .values()
+            .for_each(|lane| lane.arrivals.notify_one());
     }
 
     pub(super) fn fault(&self) -> Option<String> {

@@ -63,6 +63,23 @@ impl SledOutbox {
             .unwrap_or_else(|_| Err(self.shared.given_up()))
     }
 
+    /// Queues all of `changes` at once; what each gave, in order. For a thread that may block.
+    pub(super) fn change_all(&self, changes: Vec<Change>) -> Result<Vec<Done>, Unavailable> {
+        let mut answers = Vec::with_capacity(changes.len());
+        for change in changes {
+            let (promise, answer) = Promise::new(None);
+            self.jobs
+                .blocking_send(Job::Change(change, promise))
+                .map_err(|_| self.shared.given_up())?;
+            answers.push(answer);
+        }
+        let given_up = || Err(self.shared.given_up());
+        let answers = answers.into_iter();
+        answers
+            .map(|answer| answer.blocking_recv().unwrap_or_else(|_| given_up()))
+            .collect()
+    }
+
     /// Queues all of `changes` at once, so that one that cannot be made does not keep the
     /// others; what those that were made gave. For a thread that may block.
     pub(super) fn change_each(

@@ -55,7 +55,9 @@ impl Syncer {
     fn sync(&mut self, groups: Vec<Written>) {
         let outcome = match self.shared.fault() {
             Some(fault) => Err(Unavailable(fault)),
-            None => self.pass(&groups).inspect_err(|error| self.shared.fail(error)),
+            None => self
+                .pass(&groups)
+                .inspect_err(|error| self.shared.fail(error)),
         };
         for group in groups {
             if outcome.is_ok() {
@@ -82,6 +84,8 @@ impl Syncer {
             return Ok(());
         }
         let synced = self.shared.syncing.over(|| self.journal.sync());
-        synced.map_err(|error| Unavailable(error.to_string())).map(drop)
+        synced
+            .map_err(|error| Unavailable(error.to_string()))
+            .map(drop)
     }
 }

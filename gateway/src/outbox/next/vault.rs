@@ -5,11 +5,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::body::{LeadBody, QuarantineBody};
 use super::codec::Codec;
-use super::keys;
+use super::find;
 use crate::outbox::state::{NewLead, NewQuarantined, Tag};
 use crate::outbox::{Arrival, Find, QuarantinedPush};
 use crate::seal::IndexKey;
@@ -36,18 +34,10 @@ impl Vault {
     /// A lead as the store takes it.
     pub(super) fn lead(&self, arrival: Arrival) -> NewLead {
         let identity = self.index(IDENTITY, &[&arrival.identity]);
-        let identity = keys::tag(keys::IDENTITY, &identity);
-        let content = self.index(CONTENT, &[&arrival.content]);
+        let identity = find::tag(find::IDENTITY, &identity);
+        let content = self.content(&arrival.content);
         let finds = arrival.finds.iter().map(|find| self.tag(find)).collect();
-        let body = LeadBody {
-            stable: arrival.stable,
-            request_id: arrival.request_id.as_deref(),
-            method: arrival.method.as_deref(),
-            lead: &arrival.lead,
-            labels: &arrival.labels,
-            raw: &arrival.raw,
-            original: arrival.original.as_deref(),
-        };
+        let body = LeadBody::of(&arrival);
         NewLead {
             body: self.codec.seal_lead(&body, &identity, &content),
             source: arrival.source,
@@ -63,23 +53,8 @@ impl Vault {
 
     /// A quarantined push as the store takes it.
     pub(super) fn quarantined(&self, push: &QuarantinedPush) -> NewQuarantined {
-        // What makes two pushes the same however they are signed: everything but the query,
-        // whose request id and timestamp change with every push of the same content. A push
-        // without a body is its query.
-        let content = if push.body.is_empty() {
-            push.query.as_bytes()
-        } else {
-            &push.body
-        };
-        let content = self.index(
-            FINGERPRINT,
-            &[
-                push.source.as_bytes(),
-                push.reason.as_bytes(),
-                push.content_type.as_bytes(),
-                content,
-            ],
-        );
+        let body = QuarantineBody::of(push);
+        let content = self.quarantined_content(&push.source, &body);
         let signed = match push.signature.as_bytes() {
             [] => content,
             signature => self.index(
@@ -87,16 +62,9 @@ impl Vault {
                 &[push.source.as_bytes(), b"signature", signature],
             ),
         };
-        let tags = [signed, content].map(|hash| keys::tag(keys::FINGERPRINT, &hash));
-        let body = QuarantineBody {
-            reason: push.reason,
-            request_id: push.request_id.as_deref(),
-            query: &push.query,
-            content_type: &push.content_type,
-            body: &push.body,
-        };
+        let tags = [signed, content].map(|hash| find::tag(find::FINGERPRINT, &hash));
         NewQuarantined {
-            body: self.codec.seal_quarantined(&body, &tags),
+            body: self.codec.seal_quarantine(&body, &tags),
             source: Arc::clone(&push.source),
             tags,
             size: (push.body.len() + push.query.len()) as u64,
@@ -105,15 +73,29 @@ impl Vault {
         }
     }
 
+    /// What makes two pushes the same however they are signed: everything but the query, whose
+    /// request id and timestamp change with every push of the same content. A push without a
+    /// body is its query.
+    pub(super) fn quarantined_content(&self, source: &str, body: &QuarantineBody<'_>) -> [u8; 32] {
+        let content = match body.body {
+            [] => body.query.as_bytes(),
+            content => content,
+        };
+        let (reason, kind) = (body.reason.as_bytes(), body.content_type.as_bytes());
+        self.index(FINGERPRINT, &[source.as_bytes(), reason, kind, content])
+    }
+
+    /// The keyed hash of a lead's content.
+    pub(super) fn content(&self, content: &[u8; 32]) -> [u8; 32] {
+        self.index(CONTENT, &[content])
+    }
+
     /// What a value is found by.
     pub(super) fn tag(&self, find: &Find) -> Tag {
         let hash = self.index(
             FIND,
             &[find.field.as_str().as_bytes(), find.value.as_bytes()],
         );
-        keys::tag(find.field as u8, &hash)
+        find::tag(find.field as u8, &hash)
     }
 }
-
-/// What nobody has sealed yet.
-pub(super) const NOTHING: Bytes = Bytes::new();

@@ -6,11 +6,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::bodies::Bodies;
-use super::catalog::Catalog;
 use super::codec::Standing;
+use super::current::Catalog;
 use super::find::{self, Finds};
-use super::index::IndexFault;
-use super::indexed::{Indexed, IndexedQuarantine};
+use super::indexed::{Indexed, IndexedPush};
 use crate::outbox::state::{Details, Fault, Lead, QuarantineHead, Tag, View};
 use crate::outbox::{DeliveryId, LeadId, Pause, QuarantineCount, QuarantineId};
 
@@ -26,9 +25,7 @@ pub(super) struct Seen<'a> {
     pub(super) standing: &'a Standing,
     /// What was looked at.
     pub(super) leads: RefCell<HashMap<LeadId, Option<Indexed>>>,
-    pub(super) quarantined: RefCell<HashMap<QuarantineId, Option<IndexedQuarantine>>>,
-    /// Set once the index fails under the commit.
-    pub(super) failed: RefCell<Option<IndexFault>>,
+    pub(super) quarantined: RefCell<HashMap<QuarantineId, Option<IndexedPush>>>,
 }
 
 impl<'a> Seen<'a> {
@@ -45,7 +42,6 @@ impl<'a> Seen<'a> {
             standing,
             leads: RefCell::default(),
             quarantined: RefCell::default(),
-            failed: RefCell::default(),
         }
     }
 
@@ -53,12 +49,10 @@ impl<'a> Seen<'a> {
         self.catalog.ok_or_else(|| Fault::Record(String::new()))
     }
 
-    fn index<T>(&self, read: Result<T, IndexFault>) -> Result<T, Fault> {
-        read.map_err(|fault| {
-            let said = fault.to_string();
-            *self.failed.borrow_mut() = Some(fault);
-            Fault::Record(said)
-        })
+    /// Whether the index is broken: what it says then is no damage of a record.
+    pub(super) fn failed(&self) -> bool {
+        self.catalog
+            .is_some_and(|catalog| catalog.index.fault().is_some())
     }
 
     /// A lead with where its records lie.
@@ -66,7 +60,7 @@ impl<'a> Seen<'a> {
         if let Some(known) = self.leads.borrow().get(&id) {
             return Ok(known.clone());
         }
-        let found = self.index(self.catalog()?.lead(id))?;
+        let found = self.catalog()?.lead(id)?;
         self.leads.borrow_mut().insert(id, found.clone());
         Ok(found)
     }
@@ -75,7 +69,9 @@ impl<'a> Seen<'a> {
     pub(super) fn segments_of(&self, id: QuarantineId) -> Vec<u32> {
         let known = self.quarantined.borrow();
         let known = known.get(&id).and_then(Option::as_ref);
-        known.map(|known| known.segments.clone()).unwrap_or_default()
+        known
+            .map(|known| known.segments.clone())
+            .unwrap_or_default()
     }
 
     fn found(&self, tag: &Tag) -> Result<Vec<uuid::Uuid>, Fault> {
@@ -103,7 +99,7 @@ impl View for Seen<'_> {
 
     fn details(&self, lead: LeadId, delivery: DeliveryId) -> Result<Details, Fault> {
         let indexed = self.indexed(lead)?;
-        let place = indexed.and_then(|indexed| indexed.details(delivery));
+        let place = indexed.and_then(|indexed| indexed.delivery(delivery)?.1.details);
         let Some(place) = place else {
             return Ok(Details::default());
         };
@@ -116,7 +112,7 @@ impl View for Seen<'_> {
         let found = match known {
             Some(known) => known,
             None => {
-                let found = self.index(self.catalog()?.quarantined(id))?;
+                let found = self.catalog()?.quarantined(id)?;
                 self.quarantined.borrow_mut().insert(id, found.clone());
                 found
             }

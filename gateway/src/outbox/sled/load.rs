@@ -111,7 +111,7 @@ impl SledOutbox {
         let original = original.transpose();
         let original = original.map_err(|_| "`original` is not base64".to_owned())?;
         let identity = hex(&revision.identity)?;
-        let content = hex(&revision.content)?;
+        let content = hex(revision.content.as_deref().unwrap_or_default())?;
         let finds: Vec<Tag> = revision
             .finds
             .iter()

@@ -506,4 +506,4 @@ impl SledOutbox {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::outbox) mod tests;

@@ -126,6 +126,10 @@ impl Codec {
                 })
             }
             kind::SETTLED => Entry::Settled(bare(&raw)?),
+            kind::HOLDS => {
+                let (lead, segments) = bare(&raw)?;
+                Entry::Holds { lead, segments }
+            }
             other => return Err(Unreadable::Kind(other)),
         })
     }

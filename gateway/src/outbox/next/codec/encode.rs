@@ -28,6 +28,7 @@ impl Codec {
             Entry::ArrivedLead(lead) => self.encode_arrived_lead(lead, out),
             Entry::ArrivedPush(push) => encode_arrived_push(push, out),
             Entry::Settled(at) => plain(out, kind::SETTLED, at),
+            Entry::Holds { lead, segments } => plain(out, kind::HOLDS, &(lead, segments)),
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outbox::next::place::Place;
 use crate::outbox::state::{NewLead, NewQuarantined, Record};
-use crate::outbox::{Pause, QuarantineCount, Totals};
+use crate::outbox::{LeadId, Pause, QuarantineCount, Totals};
 use crate::seal::IndexKey;
 
 /// One thing that is kept. Not `Debug`: what was pushed is in it.
@@ -34,6 +34,13 @@ pub enum Entry {
     ArrivedPush(NewQuarantined),
     /// What had arrived at that place was judged.
     Settled(Place),
+    /// These segments hold bytes of a lead, too: an erasure must reach them.
+    Holds {
+        /// The lead.
+        lead: LeadId,
+        /// Their numbers.
+        segments: Vec<u32>,
+    },
 }
 
 /// What a segment begins with: all that must be known without reading the ones before.
@@ -43,7 +50,7 @@ pub struct Opening {
     pub store: StoreId,
     /// The segments that exist and are closed, oldest first.
     pub manifest: Vec<SegmentFacts>,
-    /// Those that are to be removed and may still be there; none of them is in the manifest.
+    /// Those of them that are being removed: they may still be there, or not.
     pub gone: Vec<u32>,
     /// Small things as they stand.
     pub standing: Standing,

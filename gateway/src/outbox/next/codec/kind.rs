@@ -16,6 +16,7 @@ pub(super) const SEGMENT_GONE: u8 = 19;
 pub(super) const ARRIVED_LEAD: u8 = 20;
 pub(super) const ARRIVED_PUSH: u8 = 21;
 pub(super) const SETTLED: u8 = 22;
+pub(super) const HOLDS: u8 = 23;
 
 /// Version of every kind.
 pub(super) const VERSION: u8 = 1;

@@ -10,6 +10,7 @@ mod encode;
 mod entry;
 mod kind;
 mod place;
+mod standing;
 mod unreadable;
 
 use std::borrow::Cow;
@@ -87,15 +88,23 @@ impl Codec {
         Ok(self.keyring.open(&place::quarantine(tags), sealed)?)
     }
 
-    /// The whole record again, sealed with the key that seals now; `None` if it is already, or
-    /// if nothing in it is sealed.
-    pub fn reseal(&self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
-        let raw = record::parse(bytes).ok_or(Unreadable::Damaged)?;
+    /// Whether nothing in a record is sealed otherwise than it would be now.
+    pub fn is_current(&self, bytes: &[u8]) -> bool {
+        // What cannot be read is found out by whoever reads it.
+        let Some(raw) = record::parse(bytes) else {
+            return false;
+        };
         let sealed = match raw.kind {
             kind::ARRIVED_LEAD => raw.sealed.get(LENGTH..).unwrap_or_default(),
             _ => raw.sealed,
         };
-        if sealed.is_empty() || self.keyring.is_current(sealed) {
+        sealed.is_empty() || self.keyring.is_current(sealed)
+    }
+
+    /// The whole record again, sealed with the key that seals now; `None` if it is already, or
+    /// if nothing in it is sealed.
+    pub fn reseal(&self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
+        if self.is_current(bytes) {
             return Ok(None);
         }
         let again = |place: &[u8], body: &mut Bytes| -> Result<(), Unreadable> {

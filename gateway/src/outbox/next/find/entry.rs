@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::outbox::DeliveryId;
 use crate::outbox::state::Tag;
 
 /// Kind of tag: a lead's identity. Smaller kinds are fields that a lead is found by.
@@ -10,6 +11,20 @@ pub const IDENTITY: u8 = 0xf0;
 pub const FINGERPRINT: u8 = 0xf1;
 /// Kind of tag: a delivery; the rest of the tag is its id, and the id is its lead's.
 pub const DELIVERY: u8 = 0xf2;
+
+/// The tag of a keyed hash.
+pub fn tag(kind: u8, hash: &[u8; 32]) -> Tag {
+    let mut tag = [kind; 17];
+    tag[1..].copy_from_slice(&hash[..16]);
+    tag
+}
+
+/// The tag by which the lead of a delivery is found.
+pub fn delivery_tag(delivery: DeliveryId) -> Tag {
+    let mut tag = [DELIVERY; 17];
+    tag[1..].copy_from_slice(delivery.0.as_bytes());
+    tag
+}
 
 /// Whether the engine itself looks such tags up, and most often in vain.
 pub(super) const fn is_own(tag: &Tag) -> bool {

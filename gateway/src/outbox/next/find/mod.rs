@@ -28,7 +28,7 @@ use std::thread::JoinHandle;
 use uuid::Uuid;
 
 use self::directory::Directory;
-pub use self::entry::{DELIVERY, FINGERPRINT, IDENTITY};
+pub use self::entry::{DELIVERY, FINGERPRINT, IDENTITY, delivery_tag, tag};
 use self::segment::Segment;
 use self::writer::{Job, Shared};
 use crate::outbox::state::Tag;

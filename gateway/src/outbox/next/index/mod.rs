@@ -174,6 +174,11 @@ impl Index {
         self.0.health.fault()
     }
 
+    /// Breaks the index: whoever reads it saw that it does not hold what was put.
+    pub fn fail(&self, fault: IndexFault) {
+        self.0.health.fail(fault);
+    }
+
     /// For how long a write into sled hangs, if one does. It may still end.
     pub fn hangs(&self) -> Option<Duration> {
         self.0.health.hangs()

@@ -100,6 +100,24 @@ pub enum JournalError {
     TooLong(usize),
 }
 
+impl JournalError {
+    /// Whether something that was durable is not there any more, or not what it was.
+    pub const fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged(_)
+                | Self::Unreadable { .. }
+                | Self::Missing { .. }
+                | Self::Renamed { .. }
+        )
+    }
+
+    /// Whether a newer leadgate wrote it.
+    pub const fn is_newer(&self) -> bool {
+        matches!(self, Self::Newer { .. })
+    }
+}
+
 /// Bytes of a segment that are not what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(

@@ -33,6 +33,26 @@ impl<'a, M: Map> Reader<'a, M> {
         Ok(page)
     }
 
+    /// The ids of quarantined pushes, oldest first.
+    pub fn quarantined_ids(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<QuarantineId>, Fault> {
+        let last = after.and_then(|after| cursor::id(cursor::QUARANTINE, after));
+        let mut merge = self.quarantine(Ids::ALL.after(last, Order::Ascending))?;
+        let mut items = Vec::new();
+        while let Some(merged) = merge.next()? {
+            if items.len() == limit {
+                let last = items.last().map(|QuarantineId(last)| *last);
+                let next = last.map(|last| cursor::of_id(cursor::QUARANTINE, last));
+                return Ok(Page { items, next });
+            }
+            items.push(QuarantineId(merged.id));
+        }
+        Ok(Page { items, next: None })
+    }
+
     /// See [`crate::outbox::Operations::quarantined_push`].
     pub fn quarantined_push(
         &self,

@@ -3,6 +3,7 @@
 mod copies;
 mod damage;
 mod desk;
+pub(in crate::outbox) mod inside;
 mod model;
 mod sealed;
 mod sink_state;

@@ -1,0 +1,281 @@
+//! Copies: backups while writing goes on, exports and imports.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::engine::{Engine, Setup};
+use super::pushes::{
+    arrival, back_up, claims, dump, finish, lead_for, lead_of, newest, quarantined,
+};
+use super::sink_state::{keep, kept};
+use super::subject::{Subject, blocking};
+use crate::outbox::{
+    Accepted, Arrival, Exported, Find, FindBy, Intake, LeadId, Maintenance, Operations, Outbox,
+    PauseCause, Quarantined, QuarantinedPush, Queue, State, UpkeepError,
+};
+use crate::seal::OutboxKey;
+
+fn leads(outbox: &impl Operations) -> BTreeSet<LeadId> {
+    let page = outbox.leads(&newest(), None, 100_000).expect("reads");
+    page.items.into_iter().collect()
+}
+
+/// A file on a disk that is full.
+struct Full;
+
+impl Write for Full {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A file that takes its time: before each of the first pieces something is accepted.
+struct Slow<S> {
+    file: std::fs::File,
+    outbox: Arc<S>,
+    /// How many were accepted, at each piece.
+    seen: Vec<u64>,
+}
+
+/// How many leads are accepted under a backup, at least.
+const MEANWHILE: u64 = 900;
+
+impl<S: Outbox> Write for Slow<S> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let accepted = || self.outbox.totals().accepted;
+        let until = (accepted() + 3).min(MEANWHILE);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while accepted() < until {
+            assert!(Instant::now() < deadline, "nothing is accepted");
+            std::thread::yield_now();
+        }
+        let now = accepted();
+        self.seen.push(now);
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Accepts, delivers and erases; the leads that are left, and all that ever were.
+async fn load(
+    outbox: Arc<impl Outbox>,
+    records: std::ops::Range<u64>,
+) -> (BTreeSet<LeadId>, BTreeSet<LeadId>) {
+    let (mut left, mut ever) = (BTreeSet::new(), BTreeSet::new());
+    for record in records {
+        let lead = outbox.accept(lead_for(record, "shop", &["crm", "mail"]));
+        let lead = lead_of(lead.await.expect("accepted"));
+        left.insert(lead);
+        ever.insert(lead);
+        if record % 3 == 0 {
+            let due = outbox.claim("crm", 2_000, 1).expect("claims");
+            for claim in &due.deliveries {
+                finish(&*outbox, claim, State::Delivered { at: 5 }).await;
+            }
+        }
+        if record % 7 == 0 && outbox.erase(lead).await.expect("erases") {
+            left.remove(&lead);
+        }
+    }
+    (left, ever)
+}
+
+pub(super) async fn a_backup_under_load_is_the_state_at_its_end<E: Engine>() {
+    let outbox = Subject::<E>::new();
+    let (before, _) = load(outbox.share(), 0..300).await;
+    let writing = tokio::spawn(load(outbox.share(), 300..MEANWHILE));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("backup");
+    let backup = tokio::task::spawn_blocking({
+        let (outbox, file) = (outbox.share(), file.clone());
+        move || {
+            let mut to = Slow {
+                file: std::fs::File::create(file).expect("makes the file"),
+                outbox: Arc::clone(&outbox),
+                seen: Vec::new(),
+            };
+            let done = outbox.backup(&mut to).expect("backs up");
+            assert!(to.seen.len() > 3, "it is written in pieces");
+            (leads(&*outbox), done, to.seen[2])
+        }
+    });
+    let (ended, done, seen) = backup.await.expect("no panic");
+    // One that was erased just after the end of the backup is in it.
+    let (_, later) = writing.await.expect("no panic");
+    assert!(done.changes > 0, "there was load: {done:?}");
+    // A broken file fails only itself, and another backup can be made.
+    let failed = blocking(|| outbox.backup(&mut Full));
+    assert!(matches!(failed, Err(UpkeepError::File(_))));
+    blocking(|| back_up(&*outbox, &folder.path().join("another")));
+    load(outbox.share(), 2_000..2_001).await;
+
+    let copy = restored::<E>(&file);
+    let there = leads(&*copy);
+    let known: BTreeSet<LeadId> = ended.union(&later).copied().collect();
+    assert!(before.is_subset(&there) && there.is_subset(&known));
+    let accepted = copy.totals().accepted;
+    assert!(accepted >= seen, "{accepted}: not what came meanwhile");
+    super::counts::recount(&*copy);
+    let again = blocking(|| copy.engine.restore(&file).err());
+    assert!(again.is_some(), "only where nothing is");
+}
+
+/// The store of a backup.
+fn restored<E: Engine>(backup: &Path) -> Subject<E> {
+    let engine = E::new();
+    let restored = blocking(|| engine.restore(backup));
+    restored.expect("restores");
+    let setup = Setup::default();
+    assert_eq!(blocking(|| engine.verify(&setup)), [""; 0]);
+    Subject::at(engine, setup)
+}
+
+pub(super) async fn a_damaged_backup_is_refused<E: Engine>() {
+    let outbox = Subject::<E>::new();
+    load(outbox.share(), 0..20).await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("backup");
+    blocking(|| back_up(&*outbox, &file));
+    let whole = std::fs::read(&file).expect("reads");
+    let refused = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).expect("writes");
+        let engine = E::new();
+        blocking(|| engine.restore(&file)).is_err()
+    };
+    for part in 0..16 {
+        let mut bytes = whole.clone();
+        let at = part * (bytes.len() - 1) / 15;
+        bytes[at] ^= 1;
+        assert!(refused(&bytes), "byte {at} of {}", bytes.len());
+    }
+    for left in [0, 1, whole.len() / 2, whole.len() - 1] {
+        assert!(refused(&whole[..left]), "{left} bytes of {}", whole.len());
+    }
+    assert!(!refused(&whole));
+}
+
+pub(super) async fn a_backup_holds_what_is_standing<E: Engine>() {
+    let outbox = Subject::<E>::new();
+    assert!(keep(&*outbox, "crm", "token", Some("kept")).await);
+    let note = PauseCause::Person("the CRM moves".to_owned());
+    let pause = outbox.pause("mail", Some(note.clone()));
+    pause.await.expect("taken");
+    outbox.quarantine(quarantined(b"{")).await.expect("kept");
+    outbox.accept(arrival(1, 1)).await.expect("accepted");
+    let claim = claims(&*outbox, 1_000).remove(0);
+    let journal = outbox.keep("crm", claim.id, "{\"party\":7}".to_owned());
+    journal.await.expect("kept");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("backup");
+    blocking(|| back_up(&*outbox, &file));
+    let copy = restored::<E>(&file);
+    assert_eq!(kept(&*copy, "crm", "token").as_deref(), Some("kept"));
+    assert_eq!(copy.pause_of("mail").expect("paused").cause, note);
+    assert!(!copy.paused("crm"));
+    assert_eq!(claims(&*copy, 1_000)[0].delivery.journal, "{\"party\":7}");
+    let lines = blocking(|| (dump(&*outbox), dump(&*copy)));
+    assert_eq!(lines.0, lines.1);
+    assert_eq!(outbox.totals(), copy.totals());
+    let known = copy.accept(arrival(1, 1)).await;
+    assert!(matches!(known, Ok(Accepted::Duplicate { revision: 1, .. })));
+    let known = copy.quarantine(quarantined(b"{")).await;
+    assert_eq!(known, Ok(Quarantined::Duplicate));
+}
+
+pub(super) async fn what_was_exported_is_imported_as_it_was<E: Engine>() {
+    let key = OutboxKey::generate();
+    let mut outbox = Subject::<E>::with(Setup::sealed_with(&[key]));
+    let find = Find::new(FindBy::Phone, "13567658911");
+    for record in 0..20 {
+        for revision in 1..=2 {
+            let lead = Arrival {
+                original: Some(vec![0xff, u8::try_from(record).unwrap_or(0)]),
+                finds: vec![find.clone()],
+                ..arrival(record, revision)
+            };
+            outbox.accept(lead).await.expect("accepted");
+        }
+    }
+    let push = |request: &str| QuarantinedPush {
+        request_id: Some(request.to_owned()),
+        ..quarantined(&[0xfe, 1])
+    };
+    outbox.quarantine(push("1")).await.expect("kept");
+    let claim = outbox.claim("crm", 2_000, 1).expect("claims");
+    let ended = State::Delivered { at: 5 };
+    finish(&*outbox, &claim.deliveries[0], ended).await;
+    let header = outbox.export_header();
+    let lines = blocking(|| dump(&*outbox));
+    assert_eq!(lines.len(), 21);
+
+    let engine = E::new();
+    let setup = Setup::default();
+    let adopted = blocking(|| engine.adopt(&setup, &header));
+    adopted.expect("takes the index key");
+    let mut copy = Subject::at(engine, setup);
+    let read = || -> Vec<Exported> {
+        let lines = lines.iter();
+        let lines = lines.map(|line| serde_json::from_str(line).expect("reads"));
+        lines.collect()
+    };
+    let done = blocking(|| copy.load(read())).expect("loads");
+    assert_eq!((done.leads, done.deliveries, done.quarantined), (20, 40, 1));
+    copy.crash();
+    let again = blocking(|| copy.load(read())).expect("loads");
+    assert_eq!(
+        (again.leads, again.leads_known, again.quarantined_known),
+        (0, 20, 1)
+    );
+    let same = blocking(|| dump(&*copy));
+    assert!(same == lines, "ids, states and contents are kept");
+    assert_eq!(copy.find(&find, 100).expect("finds").len(), 20);
+    let known = copy.accept(arrival(3, 2)).await;
+    assert!(matches!(known, Ok(Accepted::Duplicate { revision: 2, .. })));
+    let known = copy.quarantine(push("2")).await;
+    assert_eq!(known, Ok(Quarantined::Duplicate));
+    super::counts::recount(&*copy);
+    let (a, b) = (outbox.totals(), copy.totals());
+    assert_eq!(
+        (a.leads, a.accepted, &a.sinks),
+        (b.leads, b.accepted, &b.sinks)
+    );
+    copy.close();
+    let problems = blocking(|| copy.engine.verify(&copy.setup));
+    assert_eq!(problems, [""; 0]);
+    outbox.close();
+    let unsealed = blocking(|| outbox.engine.adopt(&Setup::default(), &header));
+    assert!(unsealed.is_err(), "another key seals it");
+    let other = Subject::<E>::new().export_header();
+    let with_leads = blocking(|| outbox.engine.adopt(&outbox.setup, &other));
+    assert!(with_leads.is_err(), "it has leads by another index key");
+    let own = blocking(|| outbox.engine.adopt(&outbox.setup, &header));
+    own.expect("it has that key already");
+}
+
+pub(super) async fn an_export_that_cannot_be_written_says_so<E: Engine>() {
+    let outbox = Subject::<E>::new();
+    for record in 0..3 {
+        outbox.accept(arrival(record, 1)).await.expect("accepted");
+    }
+    let mut written = 0;
+    let failed = blocking(|| {
+        outbox.dump(&mut |_| {
+            written += 1;
+            if written == 2 {
+                return Err(std::io::ErrorKind::StorageFull.into());
+            }
+            Ok(())
+        })
+    });
+    assert!(matches!(failed, Err(UpkeepError::File(_))));
+    assert_eq!((written, outbox.fault()), (2, None));
+}

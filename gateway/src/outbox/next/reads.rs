@@ -1,0 +1,61 @@
+//! Reads: what a question to the store needs, put together for each.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::bodies::Bodies;
+use super::current::{Catalog, Current};
+use super::find::Finds;
+use super::index::Index;
+use super::reader::{GroupTexts, Reader, Tags};
+use super::shared::Shared;
+use crate::outbox::state::{Fault, Sinks, Tag};
+use crate::outbox::{LeadId, Unavailable};
+
+/// Everything that reading needs.
+pub(super) struct Reads {
+    pub(super) current: Arc<Current>,
+    pub(super) bodies: Arc<Bodies>,
+    pub(super) finds: Arc<Finds>,
+    pub(super) sinks: Arc<Sinks>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) texts: GroupTexts,
+}
+
+impl Reads {
+    /// Asks the store something; there is no answer while there is no index.
+    pub(super) fn ask<T>(
+        &self,
+        question: impl FnOnce(&Reader<'_, Arc<Index>>) -> Result<T, Fault>,
+    ) -> Result<T, Unavailable> {
+        let catalog = self.catalog()?;
+        let reader = Reader {
+            catalog: &catalog,
+            bodies: &*self.bodies,
+            tags: &*self.finds,
+            sinks: &self.sinks,
+            claims: &self.shared.claims,
+            texts: &self.texts,
+        };
+        question(&reader).map_err(|fault| Unavailable(fault.to_string()))
+    }
+
+    /// The index.
+    pub(super) fn catalog(&self) -> Result<Arc<Catalog>, Unavailable> {
+        self.current.get().ok_or_else(|| self.shared.is_making())
+    }
+
+    /// The segments that hold anything of a lead.
+    pub(super) fn segments_of(&self, id: LeadId) -> Result<Vec<u32>, Unavailable> {
+        let lead = self.catalog()?.lead(id);
+        let lead = lead.map_err(|fault| Unavailable(fault.to_string()))?;
+        Ok(lead.map(|lead| lead.places.segments).unwrap_or_default())
+    }
+}
+
+impl Tags for Finds {
+    fn find(&self, tag: &Tag, limit: usize) -> Result<Vec<Uuid>, Fault> {
+        Finds::find(self, tag, limit).map_err(|error| Fault::Record(error.to_string()))
+    }
+}
