@@ -17,7 +17,7 @@ use crate::delivery::Dispatcher;
 use crate::lead::{Lead, SAMPLE};
 use crate::outbox::sled::{Options, SledOutbox};
 use crate::outbox::{
-    Accepted, Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue,
+    Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue,
     Route, SinkPolicy, State,
 };
 use crate::plugin::OutcomeKind;
