@@ -5,7 +5,6 @@
 //! it. A lead never chooses who sends, and neither addresses nor the password are in any record.
 
 mod classify;
-mod step_record;
 mod letter;
 mod mailbox;
 mod mime;
@@ -14,6 +13,7 @@ mod parts;
 mod redact;
 mod server;
 mod settings;
+mod step_record;
 mod trust;
 
 use std::time::SystemTime;
@@ -22,12 +22,12 @@ use leadgate_plugin::{Delivery, Host, Level, Outcome, Probe, Problem, Problems, 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::step_record::StepRecord;
 use crate::letter::Letter;
 use crate::parts::{Parts, with_local};
 use crate::redact::Redactor;
 use crate::server::{Failure, Fault, Refused, Stage, Taken};
 pub use crate::settings::{Lang, Settings, Tls};
+use crate::step_record::StepRecord;
 
 /// The sink.
 pub struct EmailSink {
@@ -64,7 +64,9 @@ impl Sink for EmailSink {
         );
         let Some(mut record) = StepRecord::read(&delivery.step_record()) else {
             let reason = "what an earlier attempt kept cannot be read: some recipients may have it";
-            return Outcome::ambiguous(reason).rule("step-record").request(request);
+            return Outcome::ambiguous(reason)
+                .rule("step-record")
+                .request(request);
         };
         let outcome = self
             .send(&letter, delivery, &mut record, &redactor, ends)

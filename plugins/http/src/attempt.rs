@@ -16,11 +16,11 @@ use crate::auth::Proof;
 use crate::classify;
 use crate::digest::Digest;
 use crate::failure::failure;
-use crate::step_record::{Done, StepRecord};
 use crate::left;
 use crate::parts::Parts;
 use crate::redact::Redactor;
 use crate::step::{Lack, Step, Values, context};
+use crate::step_record::{Done, StepRecord};
 use crate::token::Token;
 
 /// Less time than this is not enough for another request.

@@ -18,7 +18,6 @@ mod digest;
 mod draft;
 mod endpoint;
 mod failure;
-mod step_record;
 mod jwt;
 mod parts;
 mod preset;
@@ -30,6 +29,7 @@ mod settings;
 mod signer;
 mod slot;
 mod step;
+mod step_record;
 mod token;
 
 use std::time::{Duration, SystemTime};

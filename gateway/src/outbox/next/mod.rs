@@ -43,6 +43,7 @@ mod shared;
 mod space;
 mod submit;
 mod syncer;
+mod unreadable;
 mod vault;
 mod view;
 mod watch;
