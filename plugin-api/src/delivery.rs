@@ -15,17 +15,17 @@ pub struct Delivery {
     pub(crate) timeout: Duration,
     pub(crate) trace_id: String,
     pub(crate) event: Vec<u8>,
-    pub(crate) journal: Journal,
+    pub(crate) step_record: StepRecord,
 }
 
-/// What is kept of a delivery between its attempts. Clones are the same journal.
+/// What is kept of a delivery between its attempts. Clones are the same record.
 #[derive(Clone, Default)]
-pub(crate) struct Journal {
+pub(crate) struct StepRecord {
     text: Arc<Mutex<String>>,
     keeper: Keeper,
 }
 
-impl Journal {
+impl StepRecord {
     pub(crate) fn new(text: String, keeper: Keeper) -> Self {
         Self {
             text: Arc::new(Mutex::new(text)),
@@ -48,7 +48,7 @@ impl Delivery {
             timeout,
             trace_id: String::new(),
             event: event.into(),
-            journal: Journal::default(),
+            step_record: StepRecord::default(),
         }
     }
 
@@ -88,22 +88,22 @@ impl Delivery {
     }
 
     /// What was kept last of this delivery, in this attempt or an earlier one; empty if nothing.
-    pub fn journal(&self) -> String {
-        let text = self.journal.text.lock();
+    pub fn step_record(&self) -> String {
+        let text = self.step_record.text.lock();
         text.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps `journal` with the delivery, instead of what was kept before, so that a later
+    /// Keeps `step_record` with the delivery, instead of what was kept before, so that a later
     /// attempt can go on where this one ends. At most 4 KiB; never a secret. It is on disk soon,
     /// and at the latest with the end of the attempt.
-    pub fn keep(&self, journal: &str) -> Result<(), Problem> {
-        if journal.len() > abi::JOURNAL_MAX {
-            let message = format!("a journal has at most {} bytes", abi::JOURNAL_MAX);
+    pub fn keep(&self, step_record: &str) -> Result<(), Problem> {
+        if step_record.len() > abi::JOURNAL_MAX {
+            let message = format!("a step record has at most {} bytes", abi::JOURNAL_MAX);
             return Err(Problem::at("", message));
         }
-        let text = self.journal.text.lock();
-        journal.clone_into(&mut text.unwrap_or_else(PoisonError::into_inner));
-        self.journal.keeper.keep(journal);
+        let text = self.step_record.text.lock();
+        step_record.clone_into(&mut text.unwrap_or_else(PoisonError::into_inner));
+        self.step_record.keeper.keep(step_record);
         Ok(())
     }
 

@@ -28,7 +28,7 @@
 //! for delivery in testing::deliveries() {
 //!     let outcome = testing::deliver(&sink, &delivery);
 //!     assert_eq!(outcome.kind, OutcomeKind::Delivered);
-//!     assert_eq!(testing::retried(&delivery).journal(), "said");
+//!     assert_eq!(testing::retried(&delivery).step_record(), "said");
 //! }
 //! assert!(recorder.log().iter().all(|logged| logged.message == "said it"));
 //! assert!(!recorder.shows_a_person());
@@ -174,7 +174,7 @@ pub fn retried(delivery: &Delivery) -> Delivery {
         delivery.event_bytes(),
     );
     // As long as it is short enough for one, it is short enough for the other.
-    let _ = next.keep(&delivery.journal());
+    let _ = next.keep(&delivery.step_record());
     next
 }
 

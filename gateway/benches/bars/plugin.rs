@@ -132,7 +132,7 @@ async fn measure(
             timeout: Duration::from_secs(10),
             event: event.clone().into_bytes(),
             trace_id: "0".repeat(32),
-            journal: String::new(),
+            step_record: String::new(),
             keep: None,
         };
         let began = Instant::now();

@@ -53,7 +53,7 @@ impl Sender {
         let began = self.clock.monotonic();
         let trace_id = format!("{:032x}", fastrand::u128(..));
         let number = delivery.attempts.saturating_add(1);
-        let (kept, mut journals) = watch::channel(None);
+        let (kept, mut records) = watch::channel(None);
         // The plugin has it until it completes, which may be long after the timeout.
         let note = self.notes.as_ref();
         let note = note.map(|notes| notes.note(&self.name, id, started_at));
@@ -77,7 +77,7 @@ impl Sender {
             }
             .json(),
             trace_id: trace_id.clone(),
-            journal: delivery.journal.clone(),
+            step_record: delivery.journal.clone(),
             // Only the newest counts: it holds more than the one before.
             keep: Some(Arc::new(move |journal| {
                 let _ = &note;
@@ -85,7 +85,7 @@ impl Sender {
             })),
         };
         let journal = &mut delivery.journal;
-        let mut outcome = self.attempt(id, call, phase, &mut journals, journal).await;
+        let mut outcome = self.attempt(id, call, phase, &mut records, journal).await;
         // No destination holds a delivery for longer than it may.
         outcome.retry_after = outcome
             .retry_after
@@ -158,7 +158,7 @@ impl Sender {
         id: DeliveryId,
         call: Call,
         mut phase: watch::Receiver<Phase>,
-        journals: &mut watch::Receiver<Option<String>>,
+        records: &mut watch::Receiver<Option<String>>,
         journal: &mut String,
     ) -> Outcome {
         let mut attempt = self.sink.deliver(call);
@@ -167,13 +167,13 @@ impl Sender {
         let outcome = loop {
             tokio::select! {
                 outcome = &mut attempt => break outcome,
-                Ok(()) = journals.changed() => {
-                    let kept = journals.borrow_and_update().clone().unwrap_or_default();
+                Ok(()) = records.changed() => {
+                    let kept = records.borrow_and_update().clone().unwrap_or_default();
                     journal.clone_from(&kept);
                     if let Err(error) = self.outbox.keep(&self.name, id, kept).await {
                         tracing::error!(
                             sink = &*self.name, delivery = %id, error = error.0,
-                            "journal of an attempt could not be stored"
+                            "step record of an attempt could not be stored"
                         );
                     }
                 }
@@ -182,7 +182,7 @@ impl Sender {
             }
         };
         // What was kept last, also if the plugin has let go of the attempt since.
-        if let Some(last) = &*journals.borrow() {
+        if let Some(last) = &*records.borrow() {
             journal.clone_from(last);
         }
         outcome

@@ -73,7 +73,7 @@ impl Trial {
             event,
             trace_id: format!("{:032x}", fastrand::u128(..)),
             // It has one attempt only.
-            journal: String::new(),
+            step_record: String::new(),
             keep: None,
         };
         let began = self.clock.monotonic();

@@ -76,12 +76,12 @@ pub struct Call {
     /// 32 hex digits.
     pub trace_id: String,
     /// What the plugin kept of this delivery in an earlier attempt.
-    pub journal: String,
+    pub step_record: String,
     /// Told what the plugin keeps now.
     pub keep: Option<Keep>,
 }
 
-/// Takes a plugin's journal of a delivery, at most [`leadgate_plugin::abi::JOURNAL_MAX`] bytes.
+/// Takes a plugin's step record of a delivery, at most [`leadgate_plugin::abi::JOURNAL_MAX`] bytes.
 /// Does not wait.
 pub type Keep = Arc<dyn Fn(String) + Send + Sync>;
 

@@ -171,7 +171,7 @@ WAY
             timeout: std::time::Duration::from_secs(1),
             event: event.as_bytes().to_vec(),
             trace_id: String::new(),
-            journal: String::new(),
+            step_record: String::new(),
             keep: None,
         };
         let open = sink.render(call()).expect("renders").expect("can");

@@ -101,9 +101,9 @@ impl StateHandle {
     }
 }
 
-type KeepFn = unsafe extern "C" fn(ctx: *mut c_void, journal: abi::Bytes);
+type KeepFn = unsafe extern "C" fn(ctx: *mut c_void, step_record: abi::Bytes);
 
-/// The host's function that keeps a journal; none in a test, or of an older host.
+/// The host's function that keeps a step record; none in a test, or of an older host.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Keeper(pub(super) Option<(KeepFn, *mut c_void)>);
 
@@ -113,10 +113,10 @@ unsafe impl Send for Keeper {}
 unsafe impl Sync for Keeper {}
 
 impl Keeper {
-    pub(crate) fn keep(self, journal: &str) {
+    pub(crate) fn keep(self, step_record: &str) {
         if let Some((keep, ctx)) = self.0 {
             // SAFETY: the bytes live until `keep` returns; after `done` it changes nothing.
-            unsafe { keep(ctx, abi::Bytes::borrow(journal.as_bytes())) };
+            unsafe { keep(ctx, abi::Bytes::borrow(step_record.as_bytes())) };
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::host::Keeper;
-use crate::delivery::Journal;
+use crate::delivery::StepRecord;
 use crate::{Delivery, abi};
 
 /// The report of a host that may know fewer fields: those are null.
@@ -137,7 +137,7 @@ pub(super) unsafe fn delivery(delivery: *const abi::Delivery) -> Delivery {
             timeout: Duration::from_millis(delivery.timeout_ms),
             trace_id: text(delivery.trace_id),
             event: bytes(delivery.event).to_vec(),
-            journal: Journal::new(text(delivery.journal), keeper),
+            step_record: StepRecord::new(text(delivery.journal), keeper),
         }
     }
 }

@@ -217,13 +217,13 @@ fn a_walk_is_told_step_by_step() {
 
 static KEPT: std::sync::Mutex<String> = std::sync::Mutex::new(String::new());
 
-unsafe extern "C" fn keep(_: *mut c_void, journal: abi::Bytes) {
+unsafe extern "C" fn keep(_: *mut c_void, step_record: abi::Bytes) {
     // SAFETY: valid until we return.
-    *KEPT.lock().expect("not poisoned") = unsafe { read::text(journal) };
+    *KEPT.lock().expect("not poisoned") = unsafe { read::text(step_record) };
 }
 
 #[test]
-fn a_journal_is_kept_where_the_host_knows_of_journals() {
+fn a_step_record_is_kept_where_the_host_knows_of_them() {
     let mut delivery = abi::Delivery {
         struct_size: size_of::<abi::Delivery>(),
         attempt: 2,
@@ -237,18 +237,18 @@ fn a_journal_is_kept_where_the_host_knows_of_journals() {
     };
     // SAFETY: the delivery is as large as it says, and its texts are static.
     let read = unsafe { read::delivery(&raw const delivery) };
-    assert_eq!((read.journal().as_str(), read.attempt()), ("before", 2));
+    assert_eq!((read.step_record().as_str(), read.attempt()), ("before", 2));
     read.keep("now").expect("short");
-    assert_eq!(read.journal(), "now");
+    assert_eq!(read.step_record(), "now");
     assert_eq!(*KEPT.lock().expect("not poisoned"), "now");
     let long = "x".repeat(abi::JOURNAL_MAX + 1);
     assert!(read.keep(&long).is_err());
-    assert_eq!(read.journal(), "now");
+    assert_eq!(read.step_record(), "now");
 
     delivery.struct_size = u32::try_from(offset_of!(abi::Delivery, journal)).expect("small");
     // SAFETY: larger than it says.
     let read = unsafe { read::delivery(&raw const delivery) };
-    assert_eq!((read.journal().as_str(), read.id()), ("", "id"));
+    assert_eq!((read.step_record().as_str(), read.id()), ("", "id"));
     read.keep("later").expect("short");
     assert_eq!(*KEPT.lock().expect("not poisoned"), "now", "nobody to tell");
 }

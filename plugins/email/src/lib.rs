@@ -1,11 +1,10 @@
 //! The `email` sink: sends each lead as one message to a mail server.
 //!
 //! [`parts`] understands the settings, [`letter`] makes a message of them and a lead,
-//! [`server`] hands it over, [`classify`] says what came of it, [`journal`] remembers who has
+//! [`server`] hands it over, [`classify`] says what came of it, [`step_record`] remembers who has
 //! it. A lead never chooses who sends, and neither addresses nor the password are in any record.
 
 mod classify;
-mod journal;
 mod letter;
 mod mailbox;
 mod mime;
@@ -14,6 +13,7 @@ mod parts;
 mod redact;
 mod server;
 mod settings;
+mod step_record;
 mod trust;
 
 use std::time::SystemTime;
@@ -22,12 +22,12 @@ use leadgate_plugin::{Delivery, Host, Level, Outcome, Probe, Problem, Problems, 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::journal::Journal;
 use crate::letter::Letter;
 use crate::parts::{Parts, with_local};
 use crate::redact::Redactor;
 use crate::server::{Failure, Fault, Refused, Stage, Taken};
 pub use crate::settings::{Lang, Settings, Tls};
+use crate::step_record::StepRecord;
 
 /// The sink.
 pub struct EmailSink {
@@ -62,12 +62,14 @@ impl Sink for EmailSink {
             letter.to.len(),
             self.parts.server.address()
         );
-        let Some(mut journal) = Journal::read(&delivery.journal()) else {
+        let Some(mut record) = StepRecord::read(&delivery.step_record()) else {
             let reason = "what an earlier attempt kept cannot be read: some recipients may have it";
-            return Outcome::ambiguous(reason).rule("journal").request(request);
+            return Outcome::ambiguous(reason)
+                .rule("step-record")
+                .request(request);
         };
         let outcome = self
-            .send(&letter, delivery, &mut journal, &redactor, ends)
+            .send(&letter, delivery, &mut record, &redactor, ends)
             .await;
         outcome.request(request)
     }
@@ -100,32 +102,32 @@ impl EmailSink {
         &self,
         letter: &Letter,
         delivery: &Delivery,
-        journal: &mut Journal,
+        record: &mut StepRecord,
         redactor: &Redactor,
         ends: Instant,
     ) -> Outcome {
         let id = delivery.id();
         let mut receipt = "taken in an earlier attempt".to_owned();
         loop {
-            let waiting = journal.waiting(id, &letter.to);
+            let waiting = record.waiting(id, &letter.to);
             if waiting.is_empty() {
-                return self.delivered(&receipt, None, letter, delivery, journal);
+                return self.delivered(&receipt, None, letter, delivery, record);
             }
             // Who has it must be kept before anybody else is tried again.
-            let all = !journal.has_room(waiting.len());
+            let all = !record.has_room(waiting.len());
             let taken = match self.parts.server.send(letter, &waiting, all, ends).await {
                 Ok(taken) => taken,
                 Err(Failure {
                     stage: Stage::Recipients,
                     fault: Fault::Answer(code @ 500.., text),
-                }) if !journal.is_empty() => {
+                }) if !record.is_empty() => {
                     let last = format!("{code} {}", redactor.text(&text));
-                    journal.add(id, [], &waiting);
-                    return self.delivered(&receipt, Some(last), letter, delivery, journal);
+                    record.add(id, [], &waiting);
+                    return self.delivered(&receipt, Some(last), letter, delivery, record);
                 }
                 Err(failure) => {
                     let mut outcome = classify::outcome(&failure, redactor);
-                    if !journal.is_empty() {
+                    if !record.is_empty() {
                         outcome.reason = format!(
                             "{}; {} of {} recipients wait for it",
                             outcome.reason,
@@ -141,14 +143,14 @@ impl EmailSink {
                 |refused: &Refused| format!("{} {}", refused.code, redactor.text(&refused.text));
             receipt = format!("{code} {}", redactor.text(&text));
             let refused = told.refused.iter().map(|refused| &refused.recipient);
-            journal.add(id, &told.taken, refused);
+            record.add(id, &told.taken, refused);
             let Some(first) = told.later.first() else {
                 let refused = told.refused.first().map(last);
-                return self.delivered(&receipt, refused, letter, delivery, journal);
+                return self.delivered(&receipt, refused, letter, delivery, record);
             };
-            if delivery.keep(&journal.text()).is_err() {
+            if delivery.keep(&record.text()).is_err() {
                 let reason = "who has the letter could not be kept";
-                return Outcome::ambiguous(reason).rule("journal");
+                return Outcome::ambiguous(reason).rule("step-record");
             }
             if !asks_for_less(first) || Instant::now() >= ends {
                 let reason = format!(
@@ -171,9 +173,9 @@ impl EmailSink {
         last: Option<String>,
         letter: &Letter,
         delivery: &Delivery,
-        journal: &Journal,
+        record: &StepRecord,
     ) -> Outcome {
-        let (refused, all) = (journal.refused(), letter.to.len());
+        let (refused, all) = (record.refused(), letter.to.len());
         if refused == 0 {
             return Outcome::delivered(receipt).rule("taken").response(receipt);
         }

@@ -551,7 +551,7 @@ async fn one_full_mailbox_keeps_the_letter_from_nobody_else_and_gets_it_alone_la
         "1 of 4 recipients are refused for now, the others have it: 452 4.2.2 *** is ***"
     );
     assert!(
-        !delivery.journal().contains("example"),
+        !delivery.step_record().contains("example"),
         "addresses are kept"
     );
     // Still full: nobody gets a second one.
@@ -649,7 +649,7 @@ async fn a_server_with_a_limit_for_a_message_gets_several() {
 }
 
 #[tokio::test]
-async fn a_journal_that_cannot_be_read_is_doubt_and_nobody_gets_a_letter() {
+async fn a_step_record_that_cannot_be_read_is_doubt_and_nobody_gets_a_letter() {
     let server = MailServer::start(|_| None).await;
     let delivery = delivery(event(|_| ()));
     delivery.keep("{\"taken\":[\"00").expect("keeps");

@@ -42,7 +42,7 @@ struct Open {
     handed: Option<u64>,
 }
 
-/// What an answer or a journal was.
+/// What an answer or a step record was.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fit {
     /// It belonged to an attempt that was waiting for it.
@@ -145,11 +145,11 @@ impl Flight {
         Fit::Good
     }
 
-    /// Keeps a journal; false if it is too long.
-    pub(crate) fn keep(&self, id: &str, journal: &str) -> (Fit, bool) {
+    /// Keeps a step record; false if it is too long.
+    pub(crate) fn keep(&self, id: &str, step_record: &str) -> (Fit, bool) {
         let fit = self.fit(id, None);
         let kept = match self.open.get(id).filter(|_| fit == Fit::Good) {
-            Some(open) => open.handing.delivery.keep(journal).is_ok(),
+            Some(open) => open.handing.delivery.keep(step_record).is_ok(),
             None => true,
         };
         (fit, kept)
@@ -439,16 +439,16 @@ mod tests {
     }
 
     #[test]
-    fn journals_are_kept_with_their_delivery() {
+    fn step_records_are_kept_with_their_delivery() {
         let mut flight = Flight::default();
         let _waits = come(&mut flight, "one", 1, 0);
         let delivery = flight.open["one"].handing.delivery.clone();
         assert_eq!(flight.keep("one", "x"), (Fit::Wrong, true));
         flight.hand("one", 0);
         assert_eq!(flight.keep("one", "step 1"), (Fit::Good, true));
-        assert_eq!(delivery.journal(), "step 1");
+        assert_eq!(delivery.step_record(), "step 1");
         assert_eq!(flight.keep("one", &"x".repeat(5000)), (Fit::Good, false));
-        assert_eq!(delivery.journal(), "step 1");
+        assert_eq!(delivery.step_record(), "step 1");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) fn event(delivery: &Delivery) -> Result<Vec<u8>, Problem> {
         attempt: delivery.attempt(),
         timeout_ms: u64::try_from(time(delivery).as_millis()).unwrap_or(u64::MAX),
         trace_id: delivery.trace_id(),
-        journal: &delivery.journal(),
+        journal: &delivery.step_record(),
         event,
     };
     let mut line = serde_json::to_vec(&line).map_err(no_json)?;

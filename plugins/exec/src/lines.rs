@@ -34,8 +34,8 @@ pub enum Said {
     Keep {
         /// Whose.
         id: String,
-        /// The journal.
-        journal: String,
+        /// The step record.
+        step_record: String,
     },
     /// Something for the log.
     Log {
@@ -158,14 +158,14 @@ fn read(line: &[u8]) -> Result<Said, Breach> {
         let id = id_of(&mut object)?;
         return Ok(Said::Answer(Box::new(answer(id, &outcome, object))));
     }
-    if let Some(journal) = object.remove("keep") {
+    if let Some(kept) = object.remove("keep") {
         let id = id_of(&mut object)?;
-        let journal = match journal {
+        let step_record = match kept {
             Value::String(text) => text,
             Value::Null => String::new(),
             other => other.to_string(),
         };
-        return Ok(Said::Keep { id, journal });
+        return Ok(Said::Keep { id, step_record });
     }
     Err(Breach::Meaningless)
 }
@@ -363,11 +363,11 @@ mod tests {
     }
 
     #[test]
-    fn journals_and_log_events_are_told_from_answers() {
-        let kept = |journal: &str| {
+    fn step_records_and_log_events_are_told_from_answers() {
+        let kept = |record: &str| {
             Ok(Said::Keep {
                 id: "a".to_owned(),
-                journal: journal.to_owned(),
+                step_record: record.to_owned(),
             })
         };
         assert_eq!(one(r#"{"id":"a","keep":"step 1"}"#), kept("step 1"));

@@ -274,11 +274,11 @@ impl Session {
         match said.map_err(End::Breach)? {
             Said::Nothing => Ok(()),
             Said::Answer(answer) => self.answer(*answer),
-            Said::Keep { id, journal } => match self.flight.keep(&id, &journal) {
+            Said::Keep { id, step_record } => match self.flight.keep(&id, &step_record) {
                 (Fit::Wrong, _) => Err(End::WrongId),
                 (_, true) => Ok(()),
                 (_, false) => {
-                    let message = "a program's journal is too long and was not kept";
+                    let message = "a program's step record is too long and was not kept";
                     self.tell(Level::Warn, message, || json!({"delivery": id}));
                     Ok(())
                 }

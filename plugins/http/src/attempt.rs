@@ -1,6 +1,6 @@
 //! An attempt: the steps of a delivery, one after the other.
 //!
-//! A step that was taken is journaled before the next one is sent. Any other answer ends the
+//! A step that was taken is kept before the next one is sent. Any other answer ends the
 //! attempt and is its outcome; so is the answer to the last step that was sent.
 
 use std::time::{Duration, SystemTime};
@@ -16,11 +16,11 @@ use crate::auth::Proof;
 use crate::classify;
 use crate::digest::Digest;
 use crate::failure::failure;
-use crate::journal::{Done, Journal};
 use crate::left;
 use crate::parts::Parts;
 use crate::redact::Redactor;
 use crate::step::{Lack, Step, Values, context};
+use crate::step_record::{Done, StepRecord};
 use crate::token::Token;
 
 /// Less time than this is not enough for another request.
@@ -70,14 +70,14 @@ impl Attempt<'_> {
 
     async fn steps(&mut self) -> Outcome {
         let parts = self.parts;
-        let mut journal = Journal::read(&self.delivery.journal());
+        let mut done_before = StepRecord::read(&self.delivery.step_record());
         let mut values = Values::new();
         let mut record = Record::default();
         let mut last = None;
         for (number, step) in parts.steps.iter().enumerate() {
-            if let Some(done) = journal.of(step) {
+            if let Some(done) = done_before.of(step) {
                 values.insert(step.name.clone(), done.values.clone());
-                last = Some(Outcome::delivered(done.receipt.clone()).rule("journal"));
+                last = Some(Outcome::delivered(done.receipt.clone()).rule("step-record"));
                 record.add(step, "done in an earlier attempt", "");
                 continue;
             }
@@ -98,7 +98,7 @@ impl Attempt<'_> {
                 return record.end(step, outcome);
             }
             let (mut outcome, answer) = self.send(step, &lead).await;
-            if outcome.kind == OutcomeKind::Ambiguous && !step.journaled {
+            if outcome.kind == OutcomeKind::Ambiguous && !step.kept {
                 // What only looks can be asked again whatever became of it.
                 outcome.kind = OutcomeKind::Retry;
             }
@@ -120,7 +120,7 @@ impl Attempt<'_> {
                 }
                 // What only looks made nothing and can be asked again.
                 Err(Lack::Unread(why)) => {
-                    let outcome = if step.journaled {
+                    let outcome = if step.kept {
                         Outcome::ambiguous(why)
                     } else {
                         Outcome::retry(None, why)
@@ -128,13 +128,13 @@ impl Attempt<'_> {
                     return record.end(step, outcome.rule(classify::UNREADABLE));
                 }
             };
-            if step.journaled {
+            if step.kept {
                 let done = Done {
                     values: given.clone(),
                     receipt,
                 };
-                journal.add(step, done);
-                self.keep(&journal);
+                done_before.add(step, done);
+                self.keep(&done_before);
             }
             values.insert(step.name.clone(), given);
             last = Some(outcome.rule_of(step));
@@ -150,8 +150,8 @@ impl Attempt<'_> {
         }
     }
 
-    fn keep(&self, journal: &Journal) {
-        if let Err(problem) = self.delivery.keep(&journal.text()) {
+    fn keep(&self, record: &StepRecord) {
+        if let Err(problem) = self.delivery.keep(&record.text()) {
             self.host.log(
                 Level::Warn,
                 "a finished step could not be kept; a retry would repeat it",

@@ -2,7 +2,7 @@
 //!
 //! [`preset`] lays the settings over those of a known destination, [`parts`] understands them,
 //! [`attempt`] goes through the steps: [`request`] makes a request of a step and a lead,
-//! [`answer`] reads what came back, [`classify`] says what it means, [`journal`] remembers what is
+//! [`answer`] reads what came back, [`classify`] says what it means, [`step_record`] remembers what is
 //! done.
 //! Nothing that a lead says can change where the request goes, and nothing that an answer
 //! repeats of the lead is kept.
@@ -18,7 +18,6 @@ mod digest;
 mod draft;
 mod endpoint;
 mod failure;
-mod journal;
 mod jwt;
 mod parts;
 mod preset;
@@ -30,6 +29,7 @@ mod settings;
 mod signer;
 mod slot;
 mod step;
+mod step_record;
 mod token;
 
 use std::time::{Duration, SystemTime};

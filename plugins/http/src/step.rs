@@ -17,7 +17,7 @@ use crate::settings;
 
 /// Longest value that a step gives, as JSON, in bytes.
 const VALUE: usize = 256;
-/// What the journal holds of a step besides its values, in bytes: names and the receipt.
+/// What the step record holds of a step besides its values, in bytes: names and the receipt.
 const AROUND: usize = 320;
 
 /// One request of a delivery.
@@ -28,8 +28,8 @@ pub(crate) struct Step {
     /// Its own, before those of the sink.
     pub(crate) rules: Rules,
     pub(crate) extract: Vec<(String, Template)>,
-    /// Whether a later attempt takes its values from the journal instead of sending it again.
-    pub(crate) journaled: bool,
+    /// Whether a later attempt takes its values from the step record instead of sending it again.
+    pub(crate) kept: bool,
 }
 
 /// When a step is sent.
@@ -59,7 +59,7 @@ impl Step {
             draft,
             rules: Rules::default(),
             extract: Vec::new(),
-            journaled: false,
+            kept: false,
         }
     }
 
@@ -100,7 +100,7 @@ impl Step {
             (Some(draft), Some(rules), Some(when)) if problems.is_empty() => Ok(Self {
                 name: given.name.clone(),
                 when,
-                journaled: given.journal.unwrap_or(draft.method != Method::GET),
+                kept: given.journal.unwrap_or(draft.method != Method::GET),
                 draft,
                 rules,
                 extract,
@@ -174,7 +174,7 @@ pub(crate) fn read(
         let names = one.extract.keys().map(|name| (name.clone(), Value::Null));
         known.insert(one.name.clone(), names.collect());
     }
-    let kept = steps.iter().filter(|step| step.journaled);
+    let kept = steps.iter().filter(|step| step.kept);
     let most: usize = kept
         .map(|step| AROUND + step.extract.len() * (VALUE + 40))
         .sum();

@@ -138,7 +138,7 @@ impl Input {
             timeout: sink.timeout,
             event: self.event.clone(),
             trace_id: String::new(),
-            journal: String::new(),
+            step_record: String::new(),
             keep: None,
         };
         let cannot = global

@@ -54,7 +54,7 @@ pub(super) struct Seen {
     pub(super) at: Duration,
     pub(super) attempt: u32,
     pub(super) event: String,
-    pub(super) journal: String,
+    pub(super) step_record: String,
 }
 
 type Rule = dyn Fn(&Seen) -> Outcome + Send + Sync;
@@ -80,10 +80,10 @@ impl Destination for Arc<Script> {
                 at: self.clock.monotonic(),
                 attempt: call.attempt,
                 event: String::from_utf8(call.event).expect("JSON is text"),
-                journal: call.journal,
+                step_record: call.step_record,
             };
             if let Some(keep) = call.keep {
-                keep(format!("{}{}", seen.journal, call.attempt));
+                keep(format!("{}{}", seen.step_record, call.attempt));
             }
             self.seen.lock().expect("no panics").push(seen.clone());
             if !self.takes.is_zero() {

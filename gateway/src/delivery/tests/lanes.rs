@@ -136,13 +136,13 @@ async fn what_a_plugin_keeps_reaches_its_next_attempts_until_it_is_delivered() {
         })
     });
     scene.delivered(1).await;
-    let journals: Vec<_> = scene
+    let records: Vec<_> = scene
         .script
         .seen()
         .into_iter()
-        .map(|seen| seen.journal)
+        .map(|seen| seen.step_record)
         .collect();
-    assert_eq!(journals, ["", "1", "12"]);
+    assert_eq!(records, ["", "1", "12"]);
     let id = *scene
         .memory
         .deliveries

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::codec::Unreadable;
+use super::unreadable::Unreadable;
 use crate::outbox::{Arrival, QuarantinedPush};
 
 /// What was pushed of a lead. Not `Debug`: it is personal data.

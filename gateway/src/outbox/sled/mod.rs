@@ -45,6 +45,7 @@ mod shared;
 mod space;
 mod submit;
 mod syncer;
+mod unreadable;
 mod vault;
 mod verify;
 mod view;

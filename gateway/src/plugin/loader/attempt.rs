@@ -307,15 +307,15 @@ pub(super) fn ctx_of(number: u64) -> *mut c_void {
     std::ptr::without_provenance_mut(usize::try_from(number).unwrap_or(usize::MAX))
 }
 
-/// Keeps a journal. `ctx` is the attempt's number.
-pub(super) unsafe extern "C" fn keep(ctx: *mut c_void, journal: abi::Bytes) {
+/// Keeps a step record. `ctx` is the attempt's number.
+pub(super) unsafe extern "C" fn keep(ctx: *mut c_void, step_record: abi::Bytes) {
     unwinding_ends_here("keep", || {
         let keep = CALLS.look(ctx.addr() as u64, |lent| lent.lent().call.keep.clone());
         if let Some(Some(keep)) = keep
-            && journal.len <= abi::JOURNAL_MAX
+            && step_record.len <= abi::JOURNAL_MAX
         {
             // SAFETY: valid until we return.
-            keep(unsafe { text(journal, abi::JOURNAL_MAX) });
+            keep(unsafe { text(step_record, abi::JOURNAL_MAX) });
         }
     });
 }

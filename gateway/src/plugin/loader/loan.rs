@@ -61,7 +61,7 @@ impl Lent {
             id: abi::Bytes::borrow(call.id.as_bytes()),
             event: abi::Bytes::borrow(&call.event),
             trace_id: abi::Bytes::borrow(call.trace_id.as_bytes()),
-            journal: abi::Bytes::borrow(call.journal.as_bytes()),
+            journal: abi::Bytes::borrow(call.step_record.as_bytes()),
             keep: Some(keep),
             keep_ctx: ctx_of(number),
         };

@@ -313,7 +313,7 @@ fn what_is_lent_stays_where_it_is_while_the_loan_moves() {
         timeout: Duration::from_secs(1),
         event: b"{}".to_vec(),
         trace_id: String::new(),
-        journal: String::new(),
+        step_record: String::new(),
         keep: None,
     };
     let functions = described(&descriptor(0, FIRST)).expect("fits").functions;

@@ -55,7 +55,7 @@ pub enum Kind {
     Created = 68,
     /// From the child: how an attempt ended.
     Done = 69,
-    /// From the child: the journal of an attempt.
+    /// From the child: the step record of an attempt.
     Keep = 70,
     /// From the child: what would be sent.
     Rendered = 71,
@@ -216,7 +216,7 @@ pub struct Delivery<'a> {
     /// The trace.
     pub trace_id: &'a str,
     /// What was kept.
-    pub journal: &'a str,
+    pub step_record: &'a str,
 }
 
 impl<'a> Delivery<'a> {
@@ -229,7 +229,7 @@ impl<'a> Delivery<'a> {
             id: fields.text()?,
             event: fields.bytes()?,
             trace_id: fields.text()?,
-            journal: fields.text()?,
+            step_record: fields.text()?,
         };
         fields.end()?;
         Ok(delivery)
@@ -243,7 +243,7 @@ impl<'a> Delivery<'a> {
             self.id.as_bytes(),
             self.event,
             self.trace_id.as_bytes(),
-            self.journal.as_bytes(),
+            self.step_record.as_bytes(),
         ] {
             put(out, field);
         }
@@ -354,7 +354,7 @@ mod tests {
         id: "0198",
         event: b"{\"a\":1}",
         trace_id: "t",
-        journal: "",
+        step_record: "",
     };
 
     fn written() -> Vec<u8> {

@@ -285,11 +285,11 @@ impl Host {
             timeout: Duration::from_millis(delivery.timeout_ms),
             event: delivery.event.to_vec(),
             trace_id: delivery.trace_id.to_owned(),
-            journal: delivery.journal.to_owned(),
-            keep: Some(Arc::new(move |journal: String| {
+            step_record: delivery.step_record.to_owned(),
+            keep: Some(Arc::new(move |record: String| {
                 writer.send(|out| {
                     frame::write(out, Kind::Keep, number, |out| {
-                        out.extend_from_slice(journal.as_bytes());
+                        out.extend_from_slice(record.as_bytes());
                     });
                 });
             })),

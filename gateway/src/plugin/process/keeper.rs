@@ -320,12 +320,12 @@ impl Keeper {
                 }
             }
             Kind::Keep => {
-                let journal = std::str::from_utf8(frame.body)
+                let step_record = std::str::from_utf8(frame.body)
                     .ok()
-                    .filter(|journal| journal.len() <= JOURNAL_MAX)
-                    .ok_or(frame::Broken::Body("journal"))?;
+                    .filter(|step_record| step_record.len() <= JOURNAL_MAX)
+                    .ok_or(frame::Broken::Body("step record"))?;
                 if let Some(keep) = live.keep(frame.number) {
-                    keep(journal.to_owned());
+                    keep(step_record.to_owned());
                 }
             }
             Kind::Health => {

@@ -107,7 +107,7 @@ impl Live {
     pub(super) fn begin(&self, call: &Call, deadline: Instant) -> (u64, oneshot::Receiver<End>) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let delivery = message::delivery(call);
-        let mut frame = Vec::with_capacity(call.event.len() + call.journal.len() + 256);
+        let mut frame = Vec::with_capacity(call.event.len() + call.step_record.len() + 256);
         write(&mut frame, Kind::Deliver, number, |out| delivery.write(out));
         let (done, end) = oneshot::channel();
         let mut outgoing = self.outgoing();

@@ -19,7 +19,7 @@ pub(super) fn delivery(call: &Call) -> Delivery<'_> {
         id: &call.id,
         event: &call.event,
         trace_id: &call.trace_id,
-        journal: &call.journal,
+        step_record: &call.step_record,
     }
 }
 

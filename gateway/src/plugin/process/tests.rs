@@ -48,7 +48,7 @@ fn call(number: u32, attempt: u32) -> Call {
         timeout: Duration::from_secs(20),
         event: event(number).to_string().into_bytes(),
         trace_id: "0".repeat(32),
-        journal: String::new(),
+        step_record: String::new(),
         keep: None,
     }
 }

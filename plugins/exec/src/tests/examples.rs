@@ -153,11 +153,11 @@ async fn the_example_in_python_makes_a_customer_once_and_reads_what_the_erp_says
     let outcome = sink.deliver(&first).await;
     is(&outcome, OutcomeKind::Retry, "program");
     assert_eq!(
-        (outcome.reason.as_str(), first.journal().as_str()),
+        (outcome.reason.as_str(), first.step_record().as_str()),
         ("HTTP 503", "4711")
     );
     let second = Delivery::new("a", 2, Duration::from_secs(30), EVENT);
-    second.keep(&first.journal()).expect("short");
+    second.keep(&first.step_record()).expect("short");
     let outcome = sink.deliver(&second).await;
     assert_eq!(
         (outcome.kind, outcome.receipt.as_str()),

@@ -1,4 +1,4 @@
-//! The life of programs: several leads at once, journals, cancelling, environments, ends.
+//! The life of programs: several leads at once, step records, cancelling, environments, ends.
 
 use super::*;
 
@@ -26,9 +26,9 @@ async fn a_journal_is_kept_for_the_next_attempt() {
     );
     let first = delivery("a");
     assert_eq!(sink.deliver(&first).await.kind, OutcomeKind::Retry);
-    assert_eq!(first.journal(), "step 1");
+    assert_eq!(first.step_record(), "step 1");
     let second = Delivery::new("a", 2, Duration::from_secs(30), EVENT);
-    second.keep(&first.journal()).expect("short");
+    second.keep(&first.step_record()).expect("short");
     assert_eq!(sink.deliver(&second).await.receipt, "went-on");
 }
 

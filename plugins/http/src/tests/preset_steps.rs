@@ -77,7 +77,7 @@ async fn a_retry_never_creates_twice() {
         let first = delivery_of("lead.updated");
         one.sink(&server).deliver(&first).await;
         let again = delivery_of("lead.updated");
-        again.keep(&first.journal()).expect("short");
+        again.keep(&first.step_record()).expect("short");
         let outcome = one.sink(&server).deliver(&again).await;
         assert!(gave(&outcome, "26"), "{}: {outcome:?}", one.preset);
         assert_eq!(one.came(&server), one.expected("tlctl"), "{}", one.preset);

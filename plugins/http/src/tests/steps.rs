@@ -125,15 +125,15 @@ async fn a_retry_goes_on_behind_the_steps_that_are_done_and_looks_again() {
     assert!(broken.kind == OutcomeKind::Retry, "{broken:?}");
     assert_eq!(broken.rule, "lead/status-5xx");
     assert!(broken.reason.starts_with("step `lead`: "), "{broken:?}");
-    let journal = first.journal();
+    let record = first.step_record();
     assert!(
-        !journal.contains("look") && !journal.contains("topsecret"),
-        "{journal}"
+        !record.contains("look") && !record.contains("topsecret"),
+        "{record}"
     );
 
     // Another process, with what the gateway kept.
     let second = delivery();
-    second.keep(&journal).expect("short");
+    second.keep(&record).expect("short");
     let done = attempt(&sink(settings).expect("valid"), &second).await;
     let receipt = "9".to_owned();
     assert_eq!(
@@ -330,7 +330,7 @@ fn a_look_shows_every_step_with_stand_ins() {
 }
 
 #[test]
-fn more_than_the_journal_holds_is_refused() {
+fn more_than_the_step_record_holds_is_refused() {
     let steps = |count: usize| {
         let one =
             |number| json!({"name": format!("s{number}"), "extract": {"id": "{{ body.id }}"}});

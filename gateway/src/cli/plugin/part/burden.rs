@@ -79,7 +79,7 @@ pub(super) fn memory(subject: &mut Subject<'_>) -> Result<(), Told> {
                     id: uuid::Uuid::now_v7().to_string(),
                     event: event.clone(),
                     attempt: 1,
-                    journal: String::new(),
+                    step_record: String::new(),
                     timeout,
                 });
                 if !examiner::wait(&[number], timeout + Duration::from_secs(5)) {

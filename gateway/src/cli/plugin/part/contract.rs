@@ -53,7 +53,7 @@ pub(super) fn given(subject: &Subject<'_>, event: Vec<u8>) -> Given {
         id: uuid::Uuid::now_v7().to_string(),
         event,
         attempt: 1,
-        journal: String::new(),
+        step_record: String::new(),
         timeout: subject.timeout(),
     }
 }
@@ -197,12 +197,12 @@ pub(super) fn outcomes(subject: &mut Subject<'_>) -> Result<(), Told> {
         .step("delivering a second attempt", "投递第二次尝试");
     let mut again = given(subject, person::event());
     again.attempt = 2;
-    "what an older version of this plugin kept".clone_into(&mut again.journal);
+    "what an older version of this plugin kept".clone_into(&mut again.step_record);
     let patience = subject.timeout() + GRACE;
     let (numbers, _) = start(&[instance], vec![again], patience);
     if !examiner::wait(&numbers, patience) || numbers.is_empty() {
         subject.teller.fault(
-            "a second attempt with a journal was not completed",
+            "a second attempt with a step record was not completed",
             "带有断点记录的第二次尝试没有完成",
         );
         return Err(Told);

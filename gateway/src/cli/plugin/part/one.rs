@@ -26,7 +26,7 @@ pub(super) fn one(subject: &mut Subject<'_>) -> Result<(), Told> {
         id: uuid::Uuid::now_v7().to_string(),
         event: subject.request.event.clone().into_bytes(),
         attempt: 1,
-        journal: String::new(),
+        step_record: String::new(),
         timeout,
     });
     if !examiner::wait(&[number], timeout) {

@@ -11,7 +11,6 @@ mod entry;
 mod kind;
 mod place;
 mod standing;
-mod unreadable;
 
 use std::borrow::Cow;
 
@@ -22,8 +21,8 @@ use super::record;
 use crate::outbox::state::{Record, Tag};
 use crate::seal::Keyring;
 
+pub use super::unreadable::Unreadable;
 pub use entry::{Entry, Opening, SegmentFacts, Standing, StoreId};
-pub use unreadable::Unreadable;
 
 /// Encodes and decodes the entries of one store.
 pub struct Codec {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::segment;
+use super::naming;
 use crate::lang::Text;
 use crate::outbox::sled::codec::{SegmentFacts, Unreadable};
 
@@ -25,7 +25,7 @@ pub enum JournalError {
     #[error("{0}")]
     Damaged(Damage),
     /// A record is whole and cannot be read.
-    #[error("{}: {why}", segment::name(*.segment))]
+    #[error("{}: {why}", naming::name(*.segment))]
     Unreadable {
         /// Number of the segment.
         segment: u32,
@@ -54,7 +54,7 @@ pub enum JournalError {
     /// A segment with another's name.
     #[error(
         "{} is segment {number} under another name; give it back its name {}",
-        .path.display(), segment::name(*.number)
+        .path.display(), naming::name(*.number)
     )]
     Renamed {
         /// The file.
@@ -122,7 +122,7 @@ impl JournalError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} is damaged at byte {offset}{}; save what is whole with `leadgate outbox salvage`",
-    segment::name(*.segment), in_sequence(*.sequence)
+    naming::name(*.segment), in_sequence(*.sequence)
 )]
 pub struct Damage {
     /// Number of the segment.
@@ -148,7 +148,7 @@ impl JournalError {
             Self::Io { path, source, .. } => format!("读写 {} 失败：{source}", path.display()),
             Self::Damaged(damage) => damage.zh(),
             Self::Unreadable { segment, why } => {
-                return why.text().behind(&format!("{}: ", segment::name(*segment)));
+                return why.text().behind(&format!("{}: ", naming::name(*segment)));
             }
             Self::Foreign { path } => {
                 format!("{} 不是发件箱的日志段；请将其移走", path.display())
@@ -165,7 +165,7 @@ impl JournalError {
             Self::Renamed { path, number } => format!(
                 "{} 是改了名的日志段 {number}；请改回原名 {}",
                 path.display(),
-                segment::name(*number)
+                naming::name(*number)
             ),
             Self::Stray { path } => {
                 format!("{} 不属于此发件箱；请将其移走", path.display())
@@ -197,7 +197,7 @@ impl Damage {
             sequence.map_or_else(String::new, |number| format!("（第 {number} 次写入）"));
         format!(
             "{} 在第 {} 字节处受损{sequence}；请用 `leadgate outbox salvage` 挽救完好的部分",
-            segment::name(self.segment),
+            naming::name(self.segment),
             self.offset
         )
     }

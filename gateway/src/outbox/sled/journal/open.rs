@@ -8,9 +8,9 @@ use super::error::{JournalError, Tried};
 use super::files::Files;
 use super::reader::{self, Reader};
 use super::recovery::{Cut, Recovery};
-use super::segment;
 use super::sync::{Syncing, Target};
 use super::writer::{Journal, NEW, Options, Written, create};
+use super::{naming, segment};
 use crate::outbox::sled::codec::{Codec, SegmentFacts, Standing, StoreId};
 use crate::seal::Keyring;
 
@@ -45,7 +45,7 @@ impl Journal {
         files.make_folder(folder).tried("make", folder)?;
         let mut found = BTreeSet::new();
         for name in files.list(folder).tried("read", folder)? {
-            if let Some(number) = segment::number_of(&name) {
+            if let Some(number) = naming::number_of(&name) {
                 found.insert(number);
             } else if name.ends_with(NEW) {
                 let path = folder.join(name);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::error::{JournalError, Tried};
 use super::files::{Files, OpenFile};
 use super::frame;
+use super::naming;
 use super::scan::{Salvage, Scan, Walk};
 use super::segment::{self, Header};
 use crate::outbox::sled::codec::{Codec, SegmentFacts, StoreId};
@@ -174,7 +175,7 @@ pub fn salvage(
         path: path.to_owned(),
     };
     let name = path.file_name().unwrap_or_default();
-    let number = segment::number_of(&name.to_string_lossy()).ok_or_else(foreign)?;
+    let number = naming::number_of(&name.to_string_lossy()).ok_or_else(foreign)?;
     let file = files.open(path, false).tried("open", path)?;
     let length = file.length().tried("read", path)?;
     let (store, first) = match header(&*file, path) {

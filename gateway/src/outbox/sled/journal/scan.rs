@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::error::JournalError;
 use super::files::OpenFile;
 use super::frame::{self, Frame, Head};
+use super::naming;
 use super::segment::{self, Seed};
 
 /// Read at once, in bytes.
@@ -135,7 +136,7 @@ impl Scan {
 
     fn step(&mut self) -> Result<Option<Frame>, JournalError> {
         while self.at < self.walk.end {
-            let path = segment::name(self.walk.segment);
+            let path = naming::name(self.walk.segment);
             let found = self.walk.at(self.at).map_err(|source| JournalError::Io {
                 what: "read",
                 path: path.into(),

@@ -12,6 +12,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::JournalError;
+use super::naming::{name, number_of};
 use crate::outbox::sled::codec::StoreId;
 use crate::outbox::sled::record::number;
 
@@ -21,7 +22,6 @@ pub(super) const HEADER: usize = 40;
 const MAGIC: &[u8; 6] = b"LGSEG\0";
 /// The format that is written, and the newest that is read.
 const FORMAT: u16 = 5;
-const ENDING: &str = ".seg";
 
 /// What a segment begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,17 +112,6 @@ pub(super) fn seed(store: StoreId, number: u32) -> Seed {
 /// Where a segment is.
 pub(super) fn path(folder: &Path, number: u32) -> PathBuf {
     folder.join(name(number))
-}
-
-/// What a segment's file is called.
-pub fn name(number: u32) -> String {
-    format!("{number:08}{ENDING}")
-}
-
-/// The number of the segment whose file is called so; `None` if it is no segment's name.
-pub(super) fn number_of(name: &str) -> Option<u32> {
-    let number = name.strip_suffix(ENDING)?.parse().ok()?;
-    (number > 0 && self::name(number) == name).then_some(number)
 }
 
 fn file_name(path: &Path) -> String {

@@ -11,6 +11,7 @@ use super::batch::Batch;
 use super::error::{JournalError, Tried};
 use super::files::{Files, OpenFile};
 use super::frame;
+use super::naming;
 use super::reader::Reader;
 use super::segment::{self, Header, Seed};
 use super::sync::{Syncing, Target};
@@ -314,7 +315,7 @@ pub(super) fn create(
     standing: &Standing,
 ) -> Result<Written, JournalError> {
     let path = segment::path(folder, number);
-    let new = folder.join(segment::name(number) + NEW);
+    let new = folder.join(naming::name(number) + NEW);
     let header = Header {
         number,
         first,

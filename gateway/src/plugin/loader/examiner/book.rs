@@ -267,14 +267,14 @@ unsafe fn read(at: *const abi::Outcome, faults: &mut Vec<Fault>) -> Ended {
     }
 }
 
-/// Keeps a journal. `ctx` is the attempt's number.
-pub(super) unsafe extern "C" fn keep(ctx: *mut c_void, journal: abi::Bytes) {
+/// Keeps a step record. `ctx` is the attempt's number.
+pub(super) unsafe extern "C" fn keep(ctx: *mut c_void, step_record: abi::Bytes) {
     let mut faults = Vec::new();
     // SAFETY: valid until we return.
-    let journal = unsafe {
+    let step_record = unsafe {
         text(
-            ("a journal", "断点记录"),
-            journal,
+            ("a step record", "断点记录"),
+            step_record,
             abi::JOURNAL_MAX,
             &mut faults,
         )
@@ -284,9 +284,9 @@ pub(super) unsafe extern "C" fn keep(ctx: *mut c_void, journal: abi::Bytes) {
         book.fault(fault);
     }
     match book.attempts.get_mut(&ctx.addr()) {
-        Some(attempt) if attempt.ended.is_empty() => attempt.kept.push(journal),
+        Some(attempt) if attempt.ended.is_empty() => attempt.kept.push(step_record),
         _ => book.fault(Fault::new(
-            "a journal was kept for an attempt that is not open",
+            "a step record was kept for an attempt that is not open",
             "为未在进行的尝试保存了断点记录",
         )),
     }

@@ -43,7 +43,7 @@ impl Loan {
             id: abi::Bytes::borrow(given.id.as_bytes()),
             event: abi::Bytes::borrow(&given.event),
             trace_id: abi::Bytes::borrow(b"4bf92f3577b34da6a3ce929d0e0e4736"),
-            journal: abi::Bytes::borrow(given.journal.as_bytes()),
+            journal: abi::Bytes::borrow(given.step_record.as_bytes()),
             keep: Some(book::keep),
             keep_ctx: ctx_of(number),
         };

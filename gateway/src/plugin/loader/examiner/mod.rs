@@ -61,7 +61,7 @@ pub(crate) struct Given {
     /// Number of the attempt; 0 is taken for 1.
     pub(crate) attempt: u32,
     /// Kept by an earlier attempt.
-    pub(crate) journal: String,
+    pub(crate) step_record: String,
     /// How long it may take.
     pub(crate) timeout: Duration,
 }

@@ -157,7 +157,7 @@ fn call(id: &str, timeout: Duration) -> Call {
         timeout,
         event: b"{}".to_vec(),
         trace_id: String::new(),
-        journal: String::new(),
+        step_record: String::new(),
         keep: None,
     }
 }

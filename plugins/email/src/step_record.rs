@@ -1,4 +1,4 @@
-//! The journal: which recipients of a delivery have its letter.
+//! The step record: which recipients of a delivery have its letter.
 //!
 //! The gateway keeps it with the delivery. An attempt that follows one in which the server took
 //! the letter for some only goes to the others, so that nobody gets it twice. Addresses are
@@ -15,14 +15,14 @@ const LENGTH: usize = 6;
 
 /// Who is done.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Journal {
+pub(crate) struct StepRecord {
     /// Those who have the letter.
     taken: Vec<String>,
     /// Those whom the server refused for good when others took it.
     refused: Vec<String>,
 }
 
-impl Journal {
+impl StepRecord {
     /// What was kept in earlier attempts. `None` if that cannot be read: then nobody knows who
     /// has the letter.
     pub(crate) fn read(kept: &str) -> Option<Self> {
@@ -87,25 +87,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_journal_fits_what_the_gateway_keeps() {
+    fn a_full_step_record_fits_what_the_gateway_keeps() {
         let addresses: Vec<Address> = (0..MOST)
             .map(|number| format!("a{number}@x.example").parse().expect("an address"))
             .collect();
-        let mut journal = Journal::default();
-        assert!(journal.has_room(MOST));
-        journal.add("d", &addresses, []);
-        assert!(!journal.has_room(1));
-        assert!(journal.text().len() <= 4096, "{}", journal.text().len());
-        assert!(!journal.text().contains("example"));
-        let read = Journal::read(&journal.text()).expect("reads");
-        assert_eq!(read, journal);
+        let mut record = StepRecord::default();
+        assert!(record.has_room(MOST));
+        record.add("d", &addresses, []);
+        assert!(!record.has_room(1));
+        assert!(record.text().len() <= 4096, "{}", record.text().len());
+        assert!(!record.text().contains("example"));
+        let read = StepRecord::read(&record.text()).expect("reads");
+        assert_eq!(read, record);
         assert!(read.waiting("d", &addresses).is_empty());
         assert_eq!(read.waiting("another", &addresses).len(), MOST);
     }
 
     #[test]
     fn what_cannot_be_read_is_not_taken_for_nothing() {
-        assert_eq!(Journal::read(""), Some(Journal::default()));
-        assert_eq!(Journal::read("{\"taken\":[\"0"), None);
+        assert_eq!(StepRecord::read(""), Some(StepRecord::default()));
+        assert_eq!(StepRecord::read("{\"taken\":[\"0"), None);
     }
 }

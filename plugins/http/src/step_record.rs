@@ -1,4 +1,4 @@
-//! The journal: which steps of a delivery are done, and what they gave.
+//! The step record: which steps of a delivery are done, and what they gave.
 //!
 //! The gateway keeps it with the delivery. An attempt that follows one that broke off does not
 //! send those steps again, so that nothing is made twice.
@@ -12,7 +12,7 @@ use crate::step::Step;
 
 /// Steps that are done.
 #[derive(Default, Serialize, Deserialize)]
-pub(crate) struct Journal {
+pub(crate) struct StepRecord {
     done: BTreeMap<String, Done>,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct Done {
     pub(crate) receipt: String,
 }
 
-impl Journal {
+impl StepRecord {
     /// What was kept; nothing if that cannot be read.
     pub(crate) fn read(kept: &str) -> Self {
         serde_json::from_str(kept).unwrap_or_default()
@@ -32,7 +32,7 @@ impl Journal {
     /// What the step gave in an earlier attempt. Nothing if its settings want other values by
     /// now.
     pub(crate) fn of(&self, step: &Step) -> Option<&Done> {
-        let done = self.done.get(&step.name).filter(|_| step.journaled)?;
+        let done = self.done.get(&step.name).filter(|_| step.kept)?;
         let has = |name: &String| done.values.contains_key(name);
         step.extract
             .iter()
