@@ -20,6 +20,7 @@ mod formats;
 mod group_commit;
 mod model;
 mod operations;
+mod order;
 mod pushes;
 mod retention;
 mod sealed;
@@ -27,6 +28,8 @@ mod sink_state;
 mod subject;
 mod suite;
 mod unrouted;
+mod writers;
 
 mod memory;
+mod next;
 mod sled;

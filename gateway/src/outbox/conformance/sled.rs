@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::engine::{Engine, Setup, Writer};
+use super::engine::{Breakable, Copying, Engine, OnDisk, Setup, Writer};
 use super::folder::Folder;
-use super::suite::{sealed, suite};
+use super::suite::{copies, sealed, suite, writers};
 use crate::outbox::ExportHeader;
 use crate::outbox::sled::{self, Options, SledOutbox, tests::inside};
 
@@ -38,14 +38,18 @@ impl Engine for Sled {
         self.0.crash(store);
     }
 
-    fn panic(&self, store: &Arc<SledOutbox>, writer: Writer) {
-        inside::panic(store, matches!(writer, Writer::Committer));
-    }
-
     fn pretend_newer(&self, newer: bool) {
         inside::pretend_newer(&self.0.store(), newer);
     }
+}
 
+impl Breakable for Sled {
+    fn panic(&self, store: &Arc<SledOutbox>, writer: Writer) {
+        inside::panic(store, matches!(writer, Writer::Committer));
+    }
+}
+
+impl Copying for Sled {
     fn verify(&self, setup: &Setup) -> Vec<String> {
         match sled::verify(&self.0.store(), &setup.keys, CACHE) {
             Ok(verdict) => {
@@ -65,11 +69,15 @@ impl Engine for Sled {
         let restored = sled::restore(backup, &self.0.store(), false);
         restored.map(drop).map_err(|error| error.to_string())
     }
+}
 
+impl OnDisk for Sled {
     fn bytes(&self) -> Vec<Vec<u8>> {
         self.0.bytes()
     }
 }
 
 suite!(Sled);
+writers!(Sled);
+copies!(Sled);
 sealed!(Sled);
