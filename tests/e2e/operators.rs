@@ -47,6 +47,33 @@ fn dead_letters_are_seen_retried_one_by_one_and_together_or_given_up() {
     assert_eq!(code, 0);
     assert!(shown.contains("the destination answered 400"), "{shown}");
 
+    let failures = json(&daemon, &["outbox", "failures", "--sink", "crm"]);
+    let group = failures["items"][0]["id"].as_str().expect("a group");
+    assert_eq!(failures["items"][0]["dead"], 6, "{failures}");
+    let (code, table, _) = daemon.command_with(&["outbox", "failures", "--lang", "zh-CN"], "");
+    assert_eq!(code, 0);
+    assert!(table.contains("分组") && table.contains(group), "{table}");
+    for (filter, count) in [
+        (vec!["--group", group, "--order", "newest"], 6),
+        (vec!["--reason", "rejected", "--since", "1h"], 6),
+        (vec!["--source", "shop", "--until", "1h"], 0),
+        (vec!["--orphaned"], 0),
+    ] {
+        let list = json(&daemon, &[&["outbox", "deliveries"], &filter[..]].concat());
+        assert_eq!(
+            list["items"].as_array().map(Vec::len),
+            Some(count),
+            "{filter:?}"
+        );
+    }
+    let nobody = [
+        "outbox", "retry", "--sink", "crm", "--state", "dead", "--group",
+    ];
+    let (code, stdout, said) =
+        daemon.command_with(&[&nobody[..], &["0011223344556677"]].concat(), "");
+    assert_eq!((code, stdout.as_str()), (0, ""), "{said}");
+    assert!(said.contains("0 dead letters of this group"), "{said}");
+
     crm.behave(Behaviour::Take);
     let retried = json(&daemon, &["outbox", "retry", &ids[0]]);
     assert_eq!(retried["id"], ids[0].as_str());
@@ -144,6 +171,10 @@ fn a_lead_is_found_by_its_phone_which_stays_off_the_command_line_and_the_log() {
     );
     assert_eq!(daemon.command_with(&["leads", "find"], "").0, 2);
     assert_eq!(ids(&json(&daemon, &["leads", "list"])), [lead.as_str()]);
+    let of_day = ["leads", "list", "--since", "1d", "--order", "oldest"];
+    assert_eq!(ids(&json(&daemon, &of_day)), [lead.as_str()]);
+    let before = ["leads", "list", "--until", "2020-01-01"];
+    assert!(ids(&json(&daemon, &before)).is_empty());
 
     let (code, masked, _) = daemon.command_with(&["leads", "show", &lead], "");
     assert_eq!(code, 0);

@@ -1,4 +1,4 @@
-//! Bulk: all dead letters of a sink at once, in two steps. The plan says how many they are;
+//! Bulk: all dead letters of a sink, or of one failure group of it, at once, in two steps. The plan says how many they are;
 //! the run takes that number back, so that nobody sets off more than was shown.
 //!
 //! A run goes through the dead letters page by page. Each page shares a few commits, a
@@ -15,12 +15,16 @@ use serde_json::json;
 
 use super::params::{Body, Params};
 use super::problem::{Kind, Problem};
-use super::{Admin, reading};
+use super::{Admin, filters, reading};
 use crate::clock::Millis;
-use crate::outbox::{DeliveryId, Filter, Listed, Page, Repair, Repaired, StateName};
+use crate::outbox::{
+    DeliveryId, FailureGroupId, Filter, Listed, Page, Repair, Repaired, StateName,
+};
 
 /// Deliveries repaired together.
 const PAGE: usize = 100;
+/// Failure groups of a sink that are looked through for one.
+const GROUPS: usize = 10_000;
 /// Ids in a plan.
 const SAMPLE: usize = 5;
 /// Longest run; what is left then is for the next one.
@@ -31,6 +35,15 @@ const LONGEST: Duration = Duration::from_secs(30);
 struct Wish {
     plan: bool,
     confirm_count: Option<u64>,
+    /// Only those of this failure group.
+    group: Option<String>,
+}
+
+/// Which dead letters.
+#[derive(Clone)]
+struct Chosen {
+    sink: String,
+    group: Option<FailureGroupId>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -55,9 +68,11 @@ pub(super) async fn retry_dead(
     let sink = path.into_inner();
     admin.configured_sink(&sink)?;
     let wish: Wish = body.json()?;
+    let group = wish.group.as_deref().map(filters::group).transpose()?;
+    let chosen = Chosen { sink, group };
     match (wish.plan, wish.confirm_count) {
-        (true, None) => plan(&admin, &sink).await,
-        (false, Some(count)) => run(&admin, &sink, count).await,
+        (true, None) => plan(&admin, &chosen).await,
+        (false, Some(count)) => run(&admin, &chosen, count).await,
         _ => Err(Problem::new(
             Kind::BadBody,
             (
@@ -68,22 +83,23 @@ pub(super) async fn retry_dead(
     }
 }
 
-async fn plan(admin: &web::Data<Admin>, sink: &str) -> Result<HttpResponse, Problem> {
-    let page = dead(admin, sink, None, SAMPLE).await?;
+async fn plan(admin: &web::Data<Admin>, chosen: &Chosen) -> Result<HttpResponse, Problem> {
+    let page = dead(admin, chosen, None, SAMPLE).await?;
     let sample: Vec<_> = page.items.iter().map(|one| one.id.to_string()).collect();
     Ok(HttpResponse::Ok().json(json!({
-        "sink": sink,
-        "count": count(admin, sink),
+        "sink": chosen.sink,
+        "group": chosen.group.map(|group| group.to_string()),
+        "count": count(admin, chosen).await?,
         "sample": sample,
     })))
 }
 
 async fn run(
     admin: &web::Data<Admin>,
-    sink: &str,
+    chosen: &Chosen,
     confirmed: u64,
 ) -> Result<HttpResponse, Problem> {
-    let there = count(admin, sink);
+    let there = count(admin, chosen).await?;
     if confirmed != there {
         let detail = (
             format!("{confirmed} were confirmed, but there are {there} now; plan again"),
@@ -97,7 +113,7 @@ async fn run(
     while done.retried + done.skipped < confirmed
         && admin.clock.monotonic().saturating_sub(since) < LONGEST
     {
-        let page = dead(admin, sink, cursor, PAGE).await?;
+        let page = dead(admin, chosen, cursor, PAGE).await?;
         let (ids, died_again): (Vec<_>, Vec<_>) =
             page.items.iter().partition(|one| ended_by(one, began));
         if !died_again.is_empty() {
@@ -118,9 +134,10 @@ async fn run(
             break;
         }
     }
-    done.remaining = count(admin, sink);
+    done.remaining = count(admin, chosen).await?;
     tracing::info!(
-        sink,
+        sink = chosen.sink,
+        group = chosen.group.map(tracing::field::display),
         retried = done.retried,
         skipped = done.skipped,
         remaining = done.remaining,
@@ -129,23 +146,31 @@ async fn run(
     Ok(HttpResponse::Ok().json(done))
 }
 
-fn count(admin: &Admin, sink: &str) -> u64 {
-    let totals = admin.outbox.totals();
-    totals
-        .sinks
-        .get(sink)
-        .map_or(0, crate::outbox::SinkTotals::dead_letters)
+async fn count(admin: &web::Data<Admin>, chosen: &Chosen) -> Result<u64, Problem> {
+    let Some(id) = chosen.group else {
+        let totals = admin.outbox.totals();
+        let sink = totals.sinks.get(&chosen.sink);
+        return Ok(sink.map_or(0, crate::outbox::SinkTotals::dead_letters));
+    };
+    let sink = chosen.sink.clone();
+    reading(admin, move |admin| {
+        let groups = admin.outbox.failure_groups(Some(&sink), GROUPS)?;
+        let group = groups.iter().find(|group| group.id == id);
+        Ok::<_, Problem>(group.map_or(0, |group| group.dead))
+    })
+    .await
 }
 
 async fn dead(
     admin: &web::Data<Admin>,
-    sink: &str,
+    chosen: &Chosen,
     cursor: Option<String>,
     limit: usize,
 ) -> Result<Page<Listed>, Problem> {
     let filter = Filter {
-        sink: Some(sink.to_owned()),
+        sink: Some(chosen.sink.clone()),
         state: Some(StateName::Dead),
+        group: chosen.group,
         ..Filter::default()
     };
     reading(admin, move |admin| {

@@ -8,10 +8,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use leadgate_plugin::OutcomeKind;
 use serde::{Deserialize, Serialize};
 
-use super::params::{Body, Params, guess, id};
+use super::params::{Body, Params, id};
 use super::problem::{DELIVERY, Kind, Problem};
-use super::{Admin, holds, privacy, reading, rfc3339};
-use crate::lang::{Text, counted};
+use super::{Admin, filters, holds, privacy, reading, rfc3339};
+use crate::lang::counted;
 use crate::outbox::{
     Attempt, Delivery, DeliveryId, Filter, Listed, Paged, Repair, Repaired, State, StateName,
 };
@@ -143,30 +143,22 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Problem> {
     let params = Params::of(
         &request,
-        &[
-            "sink",
-            "state",
-            "older_than",
-            "newer_than",
-            "limit",
-            "cursor",
-        ],
+        &[&filters::OF_DELIVERIES[..], &["cursor"]].concat(),
     )?;
-    let now = admin.clock.now();
-    let state = params.text("state").map(state).transpose()?;
-    let filter = Filter {
-        sink: params.text("sink").map(str::to_owned),
-        state,
-        before: params.ago("older_than", now)?,
-        since: params.ago("newer_than", now)?,
-        ..Filter::default()
-    };
+    let filter = filters::deliveries(&params, admin.clock.now())?;
+    page(&admin, &params, filter).await
+}
+
+/// A page of what passes `filter`.
+pub(super) async fn page(
+    admin: &web::Data<Admin>,
+    params: &Params,
+    filter: Filter,
+) -> Result<HttpResponse, Problem> {
     let limit = params.limit(MOST)?;
-    let cursor = admin.cursor(&params, Paged::Deliveries(&filter))?;
-    let page = reading(&admin, move |admin| {
-        if let Some(sink) = &filter.sink {
-            admin.known_sink(sink, Kind::BadParameter)?;
-        }
+    let cursor = admin.cursor(params, Paged::Deliveries(&filter))?;
+    let page = reading(admin, move |admin| {
+        admin.known(filter.sink.as_deref(), filter.source.as_deref())?;
         let page = admin.outbox.deliveries(&filter, cursor.as_deref(), limit)?;
         let items = page.items.iter();
         let items: Vec<_> = items
@@ -176,18 +168,6 @@ pub(super) async fn list(
     });
     let (items, next) = page.await?;
     Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items, "next": next })))
-}
-
-fn state(text: &str) -> Result<StateName, Problem> {
-    let known = StateName::ALL.into_iter();
-    known
-        .clone()
-        .find(|one| one.as_str() == text)
-        .ok_or_else(|| {
-            let guess = guess(text, known.map(StateName::as_str));
-            let unknown = Text::new("`state` is unknown", "`state` 的值未知");
-            Problem::new(Kind::BadParameter, unknown.and(&guess))
-        })
 }
 
 /// `GET /deliveries/{id}`

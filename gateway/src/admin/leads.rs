@@ -1,4 +1,4 @@
-//! Leads: recent ones, search, and one with its revisions and deliveries.
+//! Leads: by time and source, search, and one with its revisions and deliveries.
 //!
 //! Personal data never stands in a URL: what is searched for comes in a body. Lists show
 //! none; one lead shows it masked, unless `reveal=true`, which is logged.
@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::deliveries::Summary;
 use super::params::{Body, Params, guess, id};
 use super::problem::{Kind, LEAD, Problem};
-use super::{Admin, privacy, reading, rfc3339};
+use super::{Admin, filters, privacy, reading, rfc3339};
 use crate::lang::Text;
-use crate::outbox::{Find, FindBy, History, LeadFilter, LeadId, Paged, StoredLead};
+use crate::outbox::{Find, FindBy, History, LeadId, Paged, StoredLead};
 
 /// Leads on a page, or found by one value, at most.
 const MOST: usize = 100;
@@ -67,9 +67,20 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["limit", "cursor", "unrouted"])?;
+    let params = Params::of(
+        &request,
+        &[&filters::OF_LEADS[..], &["cursor", "unrouted"]].concat(),
+    )?;
     let limit = params.limit(MOST)?;
+    let filter = filters::leads(&params, admin.clock.now())?;
     let unrouted = params.flag("unrouted")?;
+    if unrouted && params.any_but(&["limit", "cursor", "unrouted"]) {
+        let detail = (
+            "`unrouted` lists all of them, the newest first: it takes `limit` and `cursor` alone",
+            "`unrouted` 列出全部，最新的在前：只可与 `limit`、`cursor` 同用",
+        );
+        return Err(Problem::new(Kind::BadParameter, detail));
+    }
     let of = if unrouted {
         Paged::Unrouted
     } else {
@@ -80,11 +91,8 @@ pub(super) async fn list(
         let page = if unrouted {
             admin.outbox.unrouted(cursor.as_deref(), limit)?
         } else {
-            let newest = LeadFilter {
-                newest_first: true,
-                ..LeadFilter::default()
-            };
-            admin.outbox.leads(&newest, cursor.as_deref(), limit)?
+            admin.known(None, filter.source.as_deref())?;
+            admin.outbox.leads(&filter, cursor.as_deref(), limit)?
         };
         Ok::<_, Problem>((summaries(admin, &page.items)?, page.next))
     });

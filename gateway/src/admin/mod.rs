@@ -7,6 +7,8 @@
 mod auth;
 mod bulk;
 mod deliveries;
+mod failures;
+mod filters;
 mod guesses;
 mod holds;
 mod leads;
@@ -147,6 +149,7 @@ fn resources() -> Vec<At> {
         at("/deliveries/{id}").get(deliveries::show),
         at("/deliveries/{id}/retry").post(deliveries::retry),
         at("/deliveries/{id}/cancel").post(deliveries::cancel),
+        at("/failure-groups").get(failures::list),
         at("/orphaned").get(orphans::list),
         at("/leads").get(leads::list),
         at("/leads/search").post(leads::search),

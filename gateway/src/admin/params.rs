@@ -3,7 +3,6 @@
 //! error: they may be personal.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
@@ -16,6 +15,7 @@ use uuid::Uuid;
 use super::problem::{Kind, Noun, Problem};
 use crate::clock::Millis;
 use crate::lang::Text;
+use crate::lead::time::parse_gmt8;
 
 /// Items on a page unless asked otherwise.
 const LIMIT: usize = 50;
@@ -110,19 +110,15 @@ impl Params {
         }
     }
 
-    /// A duration before `now`.
-    pub(super) fn ago(&self, name: &str, now: Millis) -> Result<Option<Millis>, Problem> {
-        let Some(text) = self.text(name) else {
-            return Ok(None);
-        };
-        let age = HumanDuration::from_str(text).map_err(|error| {
-            bad((
-                format!("`{name}` is {error}"),
-                format!("`{name}` 不是时长；请写整数加 ms、s、m、h、d 或 w，如 1h"),
-            ))
-        })?;
-        let age = Millis::try_from(age.0.as_millis()).unwrap_or(Millis::MAX);
-        Ok(Some(now.saturating_sub(age)))
+    /// A moment, or how long before `now`.
+    pub(super) fn time(&self, name: &str, now: Millis) -> Result<Option<Millis>, Problem> {
+        let text = self.text(name);
+        text.map(|text| moment(name, text, now)).transpose()
+    }
+
+    /// Whether any others than these are given.
+    pub(super) fn any_but(&self, these: &[&str]) -> bool {
+        self.0.keys().any(|name| !these.contains(&name.as_str()))
     }
 
     /// A whole number.
@@ -155,6 +151,40 @@ pub(super) fn id(text: &str, (en, zh): Noun) -> Result<Uuid, Problem> {
         Problem::new(Kind::BadId, detail)
     };
     Uuid::try_parse(text).map_err(|_| problem())
+}
+
+/// A moment: RFC 3339, `2026-11-26 10:00:00`, which is GMT+8, the same with a zone behind it, a
+/// day alone, which is its beginning, or how long ago, such as `2h`.
+pub(super) fn moment(name: &str, text: &str, now: Millis) -> Result<Millis, Problem> {
+    let day = || parse_gmt8(&format!("{text} 00:00:00"));
+    let ago = || {
+        let age: HumanDuration = text.parse().ok()?;
+        Some(now.saturating_sub(Millis::try_from(age.0.as_millis()).unwrap_or(Millis::MAX)))
+    };
+    let at = || Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond());
+    let found = parse_gmt8(text).or_else(at).or_else(day).or_else(ago);
+    found.ok_or_else(|| {
+        bad((
+            format!(
+                "`{name}` is a time such as 2026-11-26T10:00:00+08:00, \"2026-11-26 10:00:00\" \
+                 or 2026-11-26 (GMT+8), or how long ago, such as 2h"
+            ),
+            format!(
+                "`{name}` 是时间，如 2026-11-26T10:00:00+08:00、\"2026-11-26 10:00:00\" \
+                 或 2026-11-26（东八区），或多久以前，如 2h"
+            ),
+        ))
+    })
+}
+
+/// Whether `text` is one of `all`; the error names those there are.
+pub(super) fn one_of(name: &str, text: &str, all: &[&str]) -> Result<(), Problem> {
+    if all.contains(&text) {
+        return Ok(());
+    }
+    let guess = guess(text, all.iter().copied());
+    let unknown = Text::new(format!("`{name}` is unknown"), format!("`{name}` 的值未知"));
+    Err(bad(unknown.and(&guess)))
 }
 
 /// The name of the known ones that was probably meant, for the end of a message.
@@ -237,12 +267,12 @@ mod tests {
     use super::*;
 
     fn refused(query: &str) -> String {
-        let params = Params::parse(query, &["limit", "cursor", "force", "older_than"]);
+        let params = Params::parse(query, &["limit", "cursor", "force", "since"]);
         let read = params.and_then(|params| {
             params.limit(500)?;
             params.cursor()?;
             params.flag("force")?;
-            params.ago("older_than", 0)?;
+            params.time("since", 0)?;
             Ok(())
         });
         read.err()
@@ -251,7 +281,13 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_said_and_never_ignored() {
-        for good in ["", "limit=1&force=true", "cursor=00ff", "older_than=1h"] {
+        for good in [
+            "",
+            "limit=1&force=true",
+            "cursor=00ff",
+            "since=1h",
+            "since=2026-11-28",
+        ] {
             assert_eq!(refused(good), "", "{good}");
         }
         for (query, part) in [
@@ -262,9 +298,26 @@ mod tests {
             ("cursor=", "`next` of the page before"),
             ("cursor=xy", "`next` of the page before"),
             ("force=yes", "true or false"),
-            ("older_than=1", "`older_than` is not a duration"),
+            ("since=1", "`since` is a time such as"),
         ] {
             assert!(refused(query).contains(part), "{query}: {}", refused(query));
+        }
+    }
+
+    #[test]
+    fn moments_are_times_of_beijing_or_of_their_zone_or_ages() {
+        let day = 1_795_795_200_000;
+        for (text, at) in [
+            ("2026-11-28", day),
+            ("2026-11-28 00:00:00", day),
+            ("2026-11-28T00:00:00Z", day + 8 * 3_600_000),
+            ("2026-11-28T01:00:00+08:00", day + 3_600_000),
+            ("2h", 2_800_000),
+        ] {
+            assert_eq!(moment("since", text, 10_000_000).ok(), Some(at), "{text}");
+        }
+        for wrong in ["", "2026-11-31", "yesterday", "-1h", "2026-11-28 1"] {
+            assert!(moment("since", wrong, 0).is_err(), "{wrong}");
         }
     }
 

@@ -8,12 +8,10 @@ use base64::Engine;
 use serde::Serialize;
 use serde_json::json;
 
-use super::params::{Params, guess, id};
-use super::problem::{Kind, Problem, QUARANTINED};
+use super::params::{Params, id, moment, one_of};
+use super::problem::{Problem, QUARANTINED};
 use super::{Admin, privacy, reading, release, rfc3339};
 use crate::clock::Millis;
-use crate::lang::Text;
-use crate::lead::time::parse_gmt8;
 use crate::outbox::{Paged, QuarantineCount, QuarantineId, StoredQuarantinedPush};
 use crate::source::QUARANTINE_REASONS;
 
@@ -130,7 +128,7 @@ impl Wanted {
         (since, until): (Option<&str>, Option<&str>),
     ) -> Result<Self, Problem> {
         if let Some(reason) = &reason {
-            known("reason", reason, &QUARANTINE_REASONS)?;
+            one_of("reason", reason, &QUARANTINE_REASONS)?;
         }
         if let Some(source) = &source {
             // Of one that is not configured any more there may still be pushes.
@@ -140,14 +138,14 @@ impl Wanted {
             sources.extend(kept);
             sources.sort_unstable();
             sources.dedup();
-            known("source", source, &sources)?;
+            one_of("source", source, &sources)?;
         }
         let now = admin.clock.now();
         Ok(Self {
             reason,
             source,
-            since: since.map(|text| when("since", text, now)).transpose()?,
-            until: until.map(|text| when("until", text, now)).transpose()?,
+            since: since.map(|text| moment("since", text, now)).transpose()?,
+            until: until.map(|text| moment("until", text, now)).transpose()?,
         })
     }
 
@@ -195,39 +193,6 @@ impl Wanted {
             }
         }
     }
-}
-
-/// Whether `text` is one of `all`; the error names those there are.
-fn known(name: &str, text: &str, all: &[&str]) -> Result<(), Problem> {
-    if all.contains(&text) {
-        return Ok(());
-    }
-    let guess = guess(text, all.iter().copied());
-    let unknown = Text::new(format!("`{name}` is unknown"), format!("`{name}` 的值未知"));
-    Err(Problem::new(Kind::BadParameter, unknown.and(&guess)))
-}
-
-/// A moment: RFC 3339, `2026-11-26 10:00:00`, which is GMT+8, the same with a zone behind it,
-/// or how long ago, such as `2h`.
-fn when(name: &str, text: &str, now: Millis) -> Result<Millis, Problem> {
-    let ago = || {
-        let age: leadgate_plugin::HumanDuration = text.parse().ok()?;
-        Some(now.saturating_sub(Millis::try_from(age.0.as_millis()).unwrap_or(Millis::MAX)))
-    };
-    let at = || Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond());
-    parse_gmt8(text).or_else(at).or_else(ago).ok_or_else(|| {
-        let detail = (
-            format!(
-                "`{name}` is a time such as 2026-11-26T10:00:00+08:00 or \"2026-11-26 10:00:00\" \
-                 (GMT+8), or how long ago, such as 2h"
-            ),
-            format!(
-                "`{name}` 是时间，如 2026-11-26T10:00:00+08:00 或 \"2026-11-26 10:00:00\"（东八区），\
-                 或多久以前，如 2h"
-            ),
-        );
-        Problem::new(Kind::BadParameter, detail)
-    })
 }
 
 /// `GET /quarantine`

@@ -2,7 +2,7 @@
 
 use super::words::Words;
 use crate::lang::Lang;
-use crate::outbox::StateName;
+use crate::outbox::{DeathReason, StateName};
 use crate::source::QUARANTINE_REASONS;
 
 /// What each command is for, by its path.
@@ -18,9 +18,16 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ),
     ("outbox", "查看、修复、校验、备份发件箱"),
     ("outbox stats", "各状态的客资与投递数量"),
-    ("outbox deliveries", "列出投递，最早的在前"),
+    ("outbox deliveries", "列出投递：按结果、目的地、来源与时间"),
+    (
+        "outbox failures",
+        "列出失败分组（同一目的地、规则与原因），最大的在前",
+    ),
     ("outbox show", "查看一条投递及其每次尝试"),
-    ("outbox retry", "重新投递一条，或某目的地的全部死信"),
+    (
+        "outbox retry",
+        "重新投递一条，或某目的地、某失败分组的全部死信",
+    ),
     ("outbox cancel", "放弃一条投递"),
     ("outbox orphaned", "列出目的地已不在配置中的投递"),
     ("leads", "查找客资"),
@@ -28,7 +35,7 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
         "leads find",
         "按手机号等查找客资；值放在请求体中，不进入 URL",
     ),
-    ("leads list", "列出客资，最新的在前"),
+    ("leads list", "列出客资，可按来源与时间，最新的在前"),
     ("leads show", "查看一条客资的各版本与投递"),
     ("quarantine", "查看、放行或丢弃被隔离的推送"),
     ("quarantine list", "列出隔离区中的推送，最早的在前"),
@@ -156,15 +163,34 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ),
     ("outbox deliveries", "sink", "只看该目的地"),
     ("outbox deliveries", "state", "只看该状态：{states}"),
+    ("outbox deliveries", "source", "只看该来源的客资"),
+    ("outbox deliveries", "reason", "只看该原因的死信：{deaths}"),
     (
         "outbox deliveries",
-        "older_than",
-        "只看早于此时长之前创建的，如 1h",
+        "rule",
+        "只看因该规则失败的，如 timeout",
     ),
     (
         "outbox deliveries",
-        "newer_than",
-        "只看此时长之内创建的，如 1d",
+        "group",
+        "只看该失败分组，编号见 `outbox failures`",
+    ),
+    (
+        "outbox deliveries",
+        "orphaned",
+        "只看目的地已不在配置中、尚未了结的",
+    ),
+    (
+        "outbox deliveries",
+        "since",
+        "只看此时间及之后创建的，{time}",
+    ),
+    ("outbox deliveries", "until", "只看此时间之前创建的，{time}"),
+    ("outbox failures", "sink", "只看该目的地"),
+    (
+        "outbox retry",
+        "group",
+        "只限该失败分组，编号见 `outbox failures`",
     ),
     ("outbox deliveries", "limit", "最多多少条 [默认：50]"),
     ("outbox deliveries", "all", "全部列出"),
@@ -207,16 +233,8 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("leads show", "reveal", "显示个人信息；守护进程会记录此操作"),
     ("quarantine list", "reason", "只看该原因：{reasons}"),
     ("quarantine list", "source", "只看该来源"),
-    (
-        "quarantine list",
-        "since",
-        "只看此时间及之后接收的，如 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）",
-    ),
-    (
-        "quarantine list",
-        "until",
-        "只看此时间之前接收的，如 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）",
-    ),
+    ("quarantine list", "since", "只看此时间及之后接收的，{time}"),
+    ("quarantine list", "until", "只看此时间之前接收的，{time}"),
     (
         "quarantine show",
         "reveal",
@@ -277,12 +295,12 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     (
         "quarantine release",
         "since",
-        "放行此时间及之后接收的全部，如 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）",
+        "放行此时间及之后接收的全部，{time}",
     ),
     (
         "quarantine release",
         "until",
-        "放行此时间之前接收的全部，如 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）",
+        "放行此时间之前接收的全部，{time}",
     ),
     (
         "quarantine release",
@@ -344,14 +362,9 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("name", "目的地的名字"),
     ("reason", "只看该原因：{reasons}"),
     ("source", "只看该来源"),
-    (
-        "since",
-        "只看此时间及之后接收的，如 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）",
-    ),
-    (
-        "until",
-        "只看此时间之前接收的，如 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）",
-    ),
+    ("since", "只看此时间及之后接收的，{time}"),
+    ("until", "只看此时间之前接收的，{time}"),
+    ("order", "哪些在前：oldest 最早的，newest 最新的"),
     ("reveal", "显示个人信息；守护进程会记录此操作"),
     ("yes", "不再询问"),
     ("force", "仍然执行"),
@@ -372,12 +385,19 @@ fn everywhere(command: clap::Command) -> clap::Command {
     command.mut_subcommands(everywhere)
 }
 
+/// How a time is written.
+const TIME: &str =
+    "如 2026-11-26 或 \"2026-11-26 10:00:00\"（未写时区 Z、+08:00 等即为东八区）或 2h（多久以前）";
+
 /// A help text with the codes that a filter takes, and what they are called in tables.
 fn with_words(help: &'static str) -> String {
     let states = Words::State.listed(&StateName::ALL.map(StateName::as_str));
     let reasons = Words::Quarantine.listed(&QUARANTINE_REASONS);
+    let deaths = Words::Death.listed(&DeathReason::ALL.map(DeathReason::as_str));
     help.replace("{states}", &states)
         .replace("{reasons}", &reasons)
+        .replace("{deaths}", &deaths)
+        .replace("{time}", TIME)
 }
 
 /// Changes the command at a path of one or two names.

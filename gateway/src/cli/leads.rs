@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
+use super::span::Span;
 use super::table::{self, Column, coded, column};
 use super::words::Words;
 use super::{FAILED, Global, fail, finish, out};
@@ -15,7 +16,7 @@ use super::{FAILED, Global, fail, finish, out};
 pub(super) enum Command {
     /// Find leads by a value; it is sent in a body, never in a URL
     Find(Find),
-    /// List leads, newest first
+    /// List leads, by source and time, newest first
     List(Leads),
     /// Show a lead with its revisions and deliveries
     Show(Show),
@@ -45,7 +46,15 @@ pub(super) struct Find {
 }
 
 #[derive(clap::Args)]
-pub(super) struct List {
+pub(super) struct Leads {
+    /// Only of this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    #[command(flatten)]
+    span: Span,
+    /// Only leads that no sink ever wanted
+    #[arg(long, conflicts_with_all = ["source", "since", "until", "order"])]
+    unrouted: bool,
     /// How many at most [default: 50]
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
@@ -54,15 +63,6 @@ pub(super) struct List {
     all: bool,
     #[command(flatten)]
     target: Target,
-}
-
-#[derive(clap::Args)]
-pub(super) struct Leads {
-    /// Only leads that no sink ever wanted
-    #[arg(long)]
-    unrouted: bool,
-    #[command(flatten)]
-    list: List,
 }
 
 #[derive(clap::Args)]
@@ -97,7 +97,7 @@ const DELIVERIES: [Column; 6] = [
 pub(super) fn run(global: &Global, command: Command) -> ExitCode {
     finish(match command {
         Command::Find(find) => search(global, &find),
-        Command::List(leads) => page(global, &leads.list, "/leads", &LEADS, leads.unrouted),
+        Command::List(leads) => list(global, &leads),
         Command::Show(one) => show(global, &one),
     })
 }
@@ -142,19 +142,15 @@ fn search(global: &Global, find: &Find) -> Result<(), ExitCode> {
     Ok(())
 }
 
-fn page(
-    global: &Global,
-    list: &List,
-    path: &str,
-    columns: &[Column],
-    unrouted: bool,
-) -> Result<(), ExitCode> {
-    let limit = if list.all { Some(100) } else { list.limit };
+fn list(global: &Global, args: &Leads) -> Result<(), ExitCode> {
+    let limit = if args.all { Some(100) } else { args.limit };
     let query = Query::default()
+        .with("source", args.source.as_ref())
         .with("limit", limit)
-        .with("unrouted", unrouted.then_some("true"));
-    let answer = Api::of(global, &list.target)?.list(path, &query, list.all)?;
-    table::print_list(global, columns, &answer);
+        .with("unrouted", args.unrouted.then_some("true"));
+    let query = args.span.add_to(query);
+    let answer = Api::of(global, &args.target)?.list("/leads", &query, args.all)?;
+    table::print_list(global, &LEADS, &answer);
     Ok(())
 }
 

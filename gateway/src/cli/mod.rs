@@ -28,6 +28,7 @@ mod render;
 mod run;
 mod running;
 mod sink;
+mod span;
 mod stand_in;
 mod table;
 mod upkeep;

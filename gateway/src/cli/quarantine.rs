@@ -32,7 +32,7 @@ pub(super) struct Which {
     /// Only of this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Only received at or after: a time such as "2026-11-26 10:00:00", which is GMT+8 unless it names another zone (Z, +08:00), or how long ago, such as 2h
+    /// Only received at or after: a time such as "2026-11-26 10:00:00" or 2026-11-26, which is GMT+8 unless it names another zone (Z, +08:00), or how long ago, such as 2h
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Only received before: a time (GMT+8 unless it names another zone), or how long ago

@@ -76,19 +76,6 @@ impl FromStr for FailureGroupId {
     }
 }
 
-/// Words with a digit in them say which, not why.
-pub(super) fn normalised(reason: &str) -> String {
-    let word = |word: &str| -> String {
-        if word.bytes().any(|byte| byte.is_ascii_digit()) {
-            "#".to_owned()
-        } else {
-            word.to_owned()
-        }
-    };
-    let words: Vec<String> = reason.split_whitespace().map(word).collect();
-    words.join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,10 +15,18 @@ async fn lists_page_through_all_and_show_nobody() {
     for (path, count) in [
         ("/deliveries?limit=3", 8),
         ("/deliveries?limit=3&sink=crm&state=dead", 7),
-        ("/deliveries?limit=3&older_than=1h", 0),
-        ("/deliveries?limit=3&newer_than=1h", 8),
+        ("/deliveries?limit=3&until=1h", 0),
+        ("/deliveries?limit=3&since=1h", 8),
+        ("/deliveries?limit=3&order=newest&source=shop", 8),
+        ("/deliveries?limit=3&reason=rejected&rule=status-4xx", 7),
+        ("/deliveries?limit=3&reason=max_age", 0),
+        ("/deliveries?limit=3&source=other", 0),
+        ("/deliveries?limit=3&orphaned=true", 0),
         ("/deliveries?limit=3&sink=mail", 0),
         ("/leads?limit=3", 8),
+        ("/leads?limit=3&order=oldest&source=shop&since=1h", 8),
+        ("/leads?limit=3&until=1h", 0),
+        ("/leads?limit=3&source=other", 0),
     ] {
         let mut seen = Vec::new();
         let mut next = String::new();
@@ -44,6 +52,95 @@ async fn lists_page_through_all_and_show_nobody() {
     assert_eq!(item["reason"], "rejected");
     assert_eq!(item["last_reason"], "the destination refused ***11");
     assert!(item["due_at"].is_null() && item["ended_at"].is_string());
+}
+
+#[actix_web::test]
+async fn lists_come_in_the_order_that_is_asked_for() {
+    let desk = desk();
+    for record in 1..=3 {
+        desk.accept(record).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let ids = async |path: &str| {
+        let list = desk.get(path).await["items"].take();
+        let ids = list.as_array().expect("items").iter();
+        ids.map(|item| item["id"].to_string()).collect::<Vec<_>>()
+    };
+    for (list, oldest, newest) in [
+        ("/deliveries", "/deliveries", "/deliveries?order=newest"),
+        ("/leads", "/leads?order=oldest", "/leads"),
+    ] {
+        let (mut oldest, newest) = (ids(oldest).await, ids(newest).await);
+        assert_eq!(oldest.len(), 3, "{list}");
+        assert!(oldest.is_sorted(), "{list}");
+        oldest.reverse();
+        assert_eq!(oldest, newest, "{list}");
+    }
+}
+
+#[actix_web::test]
+async fn what_fails_alike_is_one_group_that_is_listed_and_retried_together() {
+    let desk = desk();
+    for record in 1..=3 {
+        desk.accept(record).await;
+        let reason = format!("field 1{record} is missing, said 13567658911");
+        desk.end_all_by("status-4xx", &reason, dead).await;
+    }
+    desk.accept(4).await;
+    let other = desk.end_all_by("timeout", "no answer", dead).await[0];
+    desk.accept(5).await;
+    let soon = |at| State::Waiting {
+        due_at: at + 3_600_000,
+    };
+    desk.end_all_by("status-4xx", "field 7 is missing, said x", soon)
+        .await;
+
+    let groups = desk.get("/failure-groups?sink=crm").await;
+    assert!(!groups.to_string().contains("135676"), "{groups}");
+    assert_eq!(groups["more"], false);
+    let all = groups["items"].as_array().expect("items");
+    assert_eq!(all.len(), 3, "{groups}");
+    let largest = &all[0];
+    assert_eq!(largest["rule"], "status-4xx");
+    assert_eq!(
+        (&largest["count"], &largest["dead"], &largest["retrying"]),
+        (&json!(3), &json!(3), &json!(0))
+    );
+    let group = largest["id"].as_str().expect("an id");
+    let list = desk.get(&format!("/deliveries?group={group}")).await;
+    let ids: Vec<_> = list["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|item| &item["id"])
+        .collect();
+    assert_eq!(ids.len(), 3);
+    assert!(ids.contains(&&largest["sample"]));
+    let first = desk.get("/failure-groups?limit=1").await;
+    assert_eq!(
+        (&first["more"], &first["items"][0]["id"]),
+        (&json!(true), &json!(group))
+    );
+
+    let path = "/sinks/crm/retry-dead";
+    let (_, plan) = desk
+        .post(path, &json!({"plan": true, "group": group}))
+        .await;
+    assert_eq!((&plan["count"], &plan["group"]), (&json!(3), &json!(group)));
+    let (status, _) = desk
+        .post(path, &json!({"confirm_count": 4, "group": group}))
+        .await;
+    assert_eq!(status, 409);
+    let (status, run) = desk
+        .post(path, &json!({"confirm_count": 3, "group": group}))
+        .await;
+    assert_eq!(
+        (status, &run["retried"], &run["remaining"]),
+        (200, &json!(3), &json!(0))
+    );
+    let left = desk.get("/deliveries?state=dead").await["items"].take();
+    assert_eq!(left.as_array().map(Vec::len), Some(1));
+    assert_eq!(left[0]["id"], other.to_string());
 }
 
 #[actix_web::test]

@@ -167,11 +167,7 @@ impl Desk {
     async fn accept(&self, record: u64) -> LeadId {
         let now = self.admin.clock.now();
         let accepted = self.admin.outbox.accept(arrival(record, now)).await;
-        match accepted.expect("accepted") {
-            Accepted::New { lead, .. }
-            | Accepted::Duplicate { lead, .. }
-            | Accepted::Routed { lead, .. } => lead,
-        }
+        accepted.expect("accepted").lead().expect("it is known")
     }
 
     fn claim(&self) -> Vec<Claim> {
@@ -182,6 +178,17 @@ impl Desk {
 
     /// Ends an attempt of all that is due.
     async fn end_all(&self, state: impl Fn(Millis) -> State) -> Vec<DeliveryId> {
+        let reason = "the destination refused 13567658911";
+        self.end_all_by("status-4xx", reason, state).await
+    }
+
+    /// The same by that rule, for that reason.
+    async fn end_all_by(
+        &self,
+        rule: &str,
+        reason: &str,
+        state: impl Fn(Millis) -> State,
+    ) -> Vec<DeliveryId> {
         let mut ids = Vec::new();
         for claim in self.claim() {
             let State::Waiting { due_at } = claim.delivery.state else {
@@ -196,8 +203,8 @@ impl Desk {
                 started_at: now,
                 duration_ms: 3,
                 outcome: OutcomeKind::Rejected,
-                rule: "status-4xx".to_owned(),
-                reason: "the destination refused 13567658911".to_owned(),
+                rule: rule.to_owned(),
+                reason: reason.to_owned(),
                 receipt: String::new(),
                 request: "POST /leads".to_owned(),
                 response: "400".to_owned(),

@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::key::{self, SinkNumber};
 use super::list::Reader;
 use super::record::{self, Unreadable};
-use crate::outbox::failure::normalised;
+use crate::outbox::state::normalise;
 use crate::outbox::{
     Attempt, Delivery, DeliveryId, FailureGroup, FailureGroupId, Filter, Listed, SinkCount, State,
     StateName,
@@ -46,7 +46,7 @@ impl Reader {
     }
 
     fn group_of(&self, last: &Attempt) -> FailureGroupId {
-        let reason = normalised(&last.reason);
+        let reason = normalise(&last.reason);
         let parts = [last.rule.as_bytes(), reason.as_bytes()];
         let hash = self.vault.index(FAILURE, &parts);
         let mut id = [0; 8];
@@ -74,7 +74,7 @@ impl Reader {
                     id,
                     sink: delivery.sink.clone(),
                     rule: last.rule.clone(),
-                    reason: normalised(&last.reason),
+                    reason: normalise(&last.reason),
                     dead: 0,
                     retrying: 0,
                     first: delivery.created_at,

@@ -120,7 +120,7 @@ impl Lead {
     }
 
     /// Whether something modified then is older than what is known.
-    fn is_older(&self, modified_at: Option<Millis>) -> bool {
+    pub(super) fn is_older(&self, modified_at: Option<Millis>) -> bool {
         matches!((modified_at, self.modified_at), (Some(this), Some(newest)) if this < newest)
     }
 

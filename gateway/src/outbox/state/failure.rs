@@ -16,10 +16,10 @@ use crate::outbox::{Attempt, LeadId};
 /// Longest normalised reason, in characters.
 pub const NORMALISED: usize = 200;
 
-/// Words behind which a short number is a code.
-const CODE_WORDS: [&str; 14] = [
-    "status", "http", "code", "error", "errno", "err", "answered", "状态", "码", "返回", "代码",
-    "响应", "错误", "应答",
+/// Words behind which a short number is a code; the ends of words too.
+const CODE_WORDS: [&str; 18] = [
+    "status", "http", "code", "error", "errno", "err", "sqlstate", "answered", "returned",
+    "replied", "response", "状态", "码", "返回", "代码", "响应", "错误", "应答",
 ];
 
 /// Longest code, in characters.
@@ -399,6 +399,14 @@ mod tests {
                 "see https://crm.example/help.",
                 "see https://crm.example/help",
             ),
+            (
+                "SQLSTATE 42P01: relation \"leads7\" is not there",
+                "SQLSTATE 42P01: relation \"*\" is not there",
+            ),
+            (
+                "the server replied 550 5.1.1 no such user",
+                "the server replied 550 * no such user",
+            ),
             ("utf8 text in v2 of sha256", "utf8 text in v2 of *"),
             ("retry in 37 s, 3 of 15 left", "retry in * s, * of * left"),
             (
@@ -437,7 +445,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_normalised_to_a_bounded_one_and_stays_as_it_is_then(text in "\\PC{0,400}") {
+        fn any_text_is_normalised_to_a_bounded_one(text in "\\PC{0,400}") {
             let once = normalise(&text);
             prop_assert!(once.chars().count() <= NORMALISED);
         }

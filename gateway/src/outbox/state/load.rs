@@ -14,12 +14,10 @@ impl super::State<'_> {
         if self.identified(&first.identity)?.is_some() || self.lead(lead.id)?.is_some() {
             return Ok(false);
         }
-        let mut newest = None;
         for told in &lead.revisions {
             let modified_at = told.modified_at;
-            let history =
-                matches!((modified_at, newest), (Some(this), Some(newest)) if this < newest);
-            newest = newest.max(modified_at);
+            let known = self.pending.known(lead.id);
+            let history = known.is_some_and(|known| known.is_older(modified_at));
             self.push(Record::Revision {
                 lead: lead.id,
                 source: lead.source.to_string(),

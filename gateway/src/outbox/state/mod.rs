@@ -40,6 +40,8 @@ mod quarantine;
 mod record;
 mod repair;
 mod sink;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use change::{

@@ -3,6 +3,7 @@
 //! A lead is read once and then changed only by applying its records. Whatever else is here
 //! follows from the records too, so that taking back is: forget, and apply what is left.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::lead::Lead;
@@ -80,14 +81,13 @@ impl Pending {
 
     /// A lead as it is now, read if it was not yet.
     pub(super) fn lead(&mut self, view: &dyn View, id: LeadId) -> Result<Option<&Lead>, Fault> {
-        if !self.leads.contains_key(&id) {
+        if let Entry::Vacant(place) = self.leads.entry(id) {
             let lead = view.lead(id)?;
-            let slot = Slot {
+            place.insert(Slot {
                 now: lead.clone(),
                 before: lead,
                 changed: false,
-            };
-            self.leads.insert(id, slot);
+            });
         }
         Ok(self.known(id))
     }

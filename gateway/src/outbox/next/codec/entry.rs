@@ -50,7 +50,7 @@ pub struct Opening {
     pub store: StoreId,
     /// The segments that exist and are closed, oldest first.
     pub manifest: Vec<SegmentFacts>,
-    /// Those that are to be removed and may still be there; none of them is in the manifest.
+    /// Those of them that are being removed: they may still be there, or not.
     pub gone: Vec<u32>,
     /// Small things as they stand.
     pub standing: Standing,

@@ -69,7 +69,7 @@ fn apply(shared: &Shared, taken: &Taken) -> Result<(), IndexFault> {
     }
     if changed {
         batch.insert(stamp::KEY, stamp.encode());
-        shared.tree.apply(batch)?;
+        shared.tree.apply(batch, taken.changes.len())?;
         if let Some(scrub) = &mut held.scrub {
             for (key, (old, new)) in &taken.changes {
                 scrub.changed(key, old.as_deref(), new.as_deref());
@@ -90,7 +90,7 @@ fn flush(shared: &Shared) -> Result<(), IndexFault> {
     let stamp = shared.ledger.held().stamp;
     let mut batch = ::sled::Batch::default();
     batch.insert(stamp::KEY, stamp.encode());
-    shared.tree.apply(batch)?;
+    shared.tree.apply(batch, 1)?;
     shared.tree.flush()?;
     shared.queue.flushed(stamp.applied);
     Ok(())

@@ -145,6 +145,11 @@ impl Frame {
         })
     }
 
+    /// How long it is, its header included.
+    pub fn bytes(&self) -> u64 {
+        padded(HEADER + self.records.len()) as u64
+    }
+
     /// Whether it holds nothing: it only says how far the disk had come.
     pub fn is_watermark(&self) -> bool {
         self.records.is_empty()

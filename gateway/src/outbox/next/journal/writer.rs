@@ -274,7 +274,6 @@ impl Journal {
         self.syncing.sync()?;
         let mut manifest = self.reader.facts();
         manifest.push(facts);
-        manifest.retain(|facts| !self.gone.contains_key(&facts.number));
         let gone: Vec<u32> = self.gone.keys().copied().collect();
         let next = (facts.number + 1, facts.last + 1);
         let open = create(

@@ -8,12 +8,11 @@ use super::merge::{Ids, Merge};
 use super::wanted::{self, Wanted};
 use super::{Reader, named};
 use crate::clock::Millis;
-use crate::outbox::failure::normalised;
 use crate::outbox::next::keys::{self, List, SinkNumber};
 use crate::outbox::next::map::{Map, Order};
 use crate::outbox::next::project::numbers;
 use crate::outbox::next::unreadable;
-use crate::outbox::state::{Class, FailureKey, Fault};
+use crate::outbox::state::{Class, FailureKey, Fault, normalise};
 use crate::outbox::{DeathReason, DeliveryId, FailureGroup, LeadId, SinkCount, StateName};
 
 /// Groups whose names are kept in memory, at most.
@@ -183,7 +182,7 @@ impl<M: Map> Reader<'_, M> {
                 let details = self.bodies.details(lead, id, place)?;
                 text = details.history.last().map(|last| GroupText {
                     rule: last.rule.as_str().into(),
-                    reason: normalised(&last.reason).into(),
+                    reason: normalise(&last.reason).into(),
                 });
             }
             return Ok(Some(Member {

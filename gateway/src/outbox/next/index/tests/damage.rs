@@ -6,22 +6,29 @@ use super::*;
 
 const ENTRIES: u64 = 3_000;
 
-/// An index that was closed once in between, so that part of it is behind a snapshot; and how
-/// it would look after a crash at the end.
+/// Puts of the index that is damaged.
+const PUTS: u64 = 60;
+
+/// What one of the puts changes: what is old is changed and removed all the time, so that sled
+/// moves pages and uses segments again.
+fn put(sequence: u64) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let change = |at: u64| {
+        let number = (sequence * 97 + at * 31) % ENTRIES;
+        let new = (at % 7 > 0).then(|| format!("{sequence} {at} ").repeat(12).into_bytes());
+        (key(number), new)
+    };
+    (0..ENTRIES / 8).map(change).collect()
+}
+
+/// An index that was closed several times in between, so that part of it is behind a snapshot;
+/// and how it would look after a crash at the end.
 fn filled(folder: &Path, crash: bool) -> (PathBuf, Model) {
     let path = folder.join("filled");
     let mut model = Model::new();
     let (mut index, _) = open(&path);
-    for sequence in 1..=30 {
-        let wanted: Vec<_> = (0..ENTRIES / 10)
-            .map(|at| {
-                let number = (sequence * 97 + at * 31) % ENTRIES;
-                let new = (at % 7 > 0).then(|| format!("{sequence} {at} ").repeat(4).into_bytes());
-                (key(number), new)
-            })
-            .collect();
-        index.put(sequence, changes(&mut model, &wanted));
-        if sequence == 15 {
+    for sequence in 1..=PUTS {
+        index.put(sequence, changes(&mut model, &put(sequence)));
+        if sequence % 16 == 0 {
             index.close();
             index = open(&path).0;
         }
@@ -55,6 +62,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 struct Ends {
     right: u32,
     older: u32,
+    empty: u32,
     refused: u32,
     by_reading: u32,
     by_scrub: u32,
@@ -86,11 +94,10 @@ fn judge(folder: &Path, what: &str, history: &BTreeMap<u64, Model>, ends: &mut E
                 !lied,
                 "{what}: wrong content at {applied}, and nobody says so"
             );
-            let newest = history.keys().next_back();
-            if newest == Some(&applied) {
-                ends.right += 1;
-            } else {
-                ends.older += 1;
+            match applied {
+                0 => ends.empty += 1,
+                PUTS => ends.right += 1,
+                _ => ends.older += 1,
             }
         }
         Err(fault) => {
@@ -101,19 +108,12 @@ fn judge(folder: &Path, what: &str, history: &BTreeMap<u64, Model>, ends: &mut E
     }
 }
 
-/// The states that puts left behind, as `filled` makes them.
+/// The states that the puts left behind.
 fn history() -> BTreeMap<u64, Model> {
     let mut model = Model::new();
     let mut history = BTreeMap::from([(0, Model::new())]);
-    for sequence in 1..=30 {
-        let wanted: Vec<_> = (0..ENTRIES / 10)
-            .map(|at| {
-                let number = (sequence * 97 + at * 31) % ENTRIES;
-                let new = (at % 7 > 0).then(|| format!("{sequence} {at} ").repeat(4).into_bytes());
-                (key(number), new)
-            })
-            .collect();
-        changes(&mut model, &wanted);
+    for sequence in 1..=PUTS {
+        changes(&mut model, &put(sequence));
         history.insert(sequence, model.clone());
     }
     history
@@ -124,7 +124,7 @@ fn flipped(crash: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let (whole, model) = filled(folder.path(), crash);
     let history = history();
-    assert_eq!(history.get(&30), Some(&model));
+    assert_eq!(history.get(&PUTS), Some(&model));
     let mut ends = Ends::default();
     let mut flips = 0;
     for file in files(&whole) {

@@ -218,7 +218,7 @@ proptest! {
                 prop_assert_eq!(Some(last), members.iter().map(|one| one.created_at).max());
                 prop_assert_eq!(Some(sample), members.iter().map(|one| one.id).max());
                 prop_assert_eq!(by, rule(id));
-                prop_assert_eq!(why, format!("{} after #", reason(id)));
+                prop_assert_eq!(why, format!("{} after *", reason(id)));
             }
         }
     }

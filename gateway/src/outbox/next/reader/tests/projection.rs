@@ -6,6 +6,7 @@ use super::*;
 use crate::outbox::next::indexed::IndexedPush;
 use crate::outbox::next::keys;
 use crate::outbox::next::project::numbers;
+use crate::outbox::state::Record;
 
 fn counted(tree: &Tree, room: u8) -> BTreeMap<Vec<u8>, Vec<u64>> {
     let entries = tree.entries.borrow();

@@ -1,0 +1,117 @@
+//! Filters: which leads and deliveries a list is asked for. The same parameters mean the same
+//! in every list.
+
+use super::Admin;
+use super::params::{Params, one_of};
+use super::problem::{Kind, Problem};
+use crate::clock::Millis;
+use crate::outbox::{DeathReason, FailureGroupId, Filter, LeadFilter, StateName};
+
+/// What [`deliveries`] understands.
+pub(super) const OF_DELIVERIES: [&str; 11] = [
+    "sink", "source", "state", "reason", "rule", "group", "orphaned", "since", "until", "order",
+    "limit",
+];
+
+/// What [`leads`] understands.
+pub(super) const OF_LEADS: [&str; 5] = ["source", "since", "until", "order", "limit"];
+
+/// Which deliveries; the oldest first unless asked otherwise.
+pub(super) fn deliveries(params: &Params, now: Millis) -> Result<Filter, Problem> {
+    let (since, before) = times(params, now)?;
+    let state = StateName::ALL.map(|one| (one.as_str(), one));
+    let reason = DeathReason::ALL.map(|one| (one.as_str(), one));
+    Ok(Filter {
+        sink: params.text("sink").map(str::to_owned),
+        source: params.text("source").map(str::to_owned),
+        state: named(params, "state", &state)?,
+        reason: named(params, "reason", &reason)?,
+        rule: params.text("rule").map(str::to_owned),
+        group: params.text("group").map(group).transpose()?,
+        orphaned: params.flag("orphaned")?,
+        since,
+        before,
+        newest_first: newest_first(params, false)?,
+    })
+}
+
+/// Which leads; the newest first unless asked otherwise.
+pub(super) fn leads(params: &Params, now: Millis) -> Result<LeadFilter, Problem> {
+    let (since, before) = times(params, now)?;
+    Ok(LeadFilter {
+        source: params.text("source").map(str::to_owned),
+        since,
+        before,
+        newest_first: newest_first(params, true)?,
+    })
+}
+
+/// The name of a failure group.
+pub(super) fn group(text: &str) -> Result<FailureGroupId, Problem> {
+    text.parse().map_err(|_| {
+        let detail = (
+            "`group` is the id of a failure group: 16 hex digits, as `leadgate outbox failures` lists them",
+            "`group` 是失败分组的编号：16 位十六进制数，见 `leadgate outbox failures`",
+        );
+        Problem::new(Kind::BadParameter, detail)
+    })
+}
+
+/// Since when, and before when.
+fn times(params: &Params, now: Millis) -> Result<(Option<Millis>, Option<Millis>), Problem> {
+    let (since, until) = (params.time("since", now)?, params.time("until", now)?);
+    if let (Some(since), Some(until)) = (since, until)
+        && since >= until
+    {
+        let detail = (
+            "no time is both: `since` is not before `until`",
+            "时间范围为空：`since` 不早于 `until`",
+        );
+        return Err(Problem::new(Kind::BadParameter, detail));
+    }
+    Ok((since, until))
+}
+
+fn newest_first(params: &Params, otherwise: bool) -> Result<bool, Problem> {
+    let orders = [("oldest", false), ("newest", true)];
+    Ok(named(params, "order", &orders)?.unwrap_or(otherwise))
+}
+
+/// What a parameter names, which is one of `known`.
+fn named<T: Copy>(params: &Params, name: &str, known: &[(&str, T)]) -> Result<Option<T>, Problem> {
+    let Some(text) = params.text(name) else {
+        return Ok(None);
+    };
+    let names: Vec<&str> = known.iter().map(|(one, _)| *one).collect();
+    one_of(name, text, &names)?;
+    Ok(known
+        .iter()
+        .find(|(one, _)| *one == text)
+        .map(|(_, it)| *it))
+}
+
+impl Admin {
+    /// Refuses names that neither the configuration nor the store knows: a misspelt one must not
+    /// look as if there were nothing. Reads the disk.
+    pub(super) fn known(&self, sink: Option<&str>, source: Option<&str>) -> Result<(), Problem> {
+        if let Some(sink) = sink {
+            self.known_sink(sink, Kind::BadParameter)?;
+        }
+        let Some(source) = source else {
+            return Ok(());
+        };
+        if self.sources.iter().any(|one| one == source) {
+            return Ok(());
+        }
+        let of_it = LeadFilter {
+            source: Some(source.to_owned()),
+            ..LeadFilter::default()
+        };
+        let page = self.outbox.leads(&of_it, None, 1)?;
+        if page.items.is_empty() && page.next.is_none() {
+            let sources: Vec<&str> = self.sources.iter().map(String::as_str).collect();
+            one_of("source", source, &sources)?;
+        }
+        Ok(())
+    }
+}

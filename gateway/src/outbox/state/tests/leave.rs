@@ -1,0 +1,191 @@
+//! What leaves, and what another store brings.
+
+use super::*;
+use crate::outbox::{DAY, Retention};
+
+const KEEP: Retention = Retention {
+    done_ms: 10 * DAY,
+    dead_ms: 20 * DAY,
+    dead_by: Millis::MAX,
+};
+
+fn expire(store: &mut Store, lead: LeadId, now: Millis, keep: Retention) -> Option<u64> {
+    match store.one(Change::Expire { lead, keep, now }) {
+        Done::Expired(expired) => expired,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_erased_lead_is_gone_with_everything_and_new_when_it_comes_again_even_at_once() {
+    let mut store = Store::new();
+    let lead = store.new_lead(push(1, 1, &["crm"]));
+    store.end(lead, "crm", 1, LATER);
+    let done = store.commit(&[
+        Change::Erase(lead),
+        Change::Erase(lead),
+        Change::Accept(push(1, 1, &["crm"])),
+        Change::Accept(push(1, 1, &["crm"])),
+    ]);
+    assert!(matches!(done[0], Ok(Done::Did(true))));
+    assert!(matches!(done[1], Ok(Done::Did(false))));
+    let Ok(Done::Accepted(Accepted::New {
+        lead: again,
+        revision: 1,
+        ..
+    })) = done[2]
+    else {
+        panic!("{done:?}");
+    };
+    assert!(
+        matches!(done[3], Ok(Done::Accepted(Accepted::Duplicate { lead, .. })) if lead == again)
+    );
+    assert!(again != lead && store.memory.leads.len() == 1);
+    assert_eq!(store.memory.bodies.len(), 1);
+    let gone = store
+        .log
+        .iter()
+        .any(|record| matches!(record, Record::LeadGone { erased: true, .. }));
+    assert!(gone);
+}
+
+#[test]
+fn a_lead_that_is_attempted_is_not_erased() {
+    let mut store = Store::new();
+    let lead = store.new_lead(push(1, 1, &["crm", "mail"]));
+    let head = store.claim(lead, "mail", 1);
+    assert_eq!(store.one(Change::Erase(lead)), Done::Did(false));
+    assert!(
+        !store.hands.is_reserved(store.head(lead, "crm", 1).id),
+        "the commit is over"
+    );
+    store.hands.unclaim(&[head.id]);
+    assert_eq!(store.one(Change::Erase(lead)), Done::Did(true));
+}
+
+#[test]
+fn what_is_over_leaves_after_its_time_and_nothing_else_does() {
+    let mut store = Store::new();
+    let done = store.new_lead(push(1, 1, &["crm"]));
+    let dead = store.new_lead(push(2, 1, &["crm", "mail"]));
+    let waits = store.new_lead(push(3, 1, &["crm"]));
+    let unwanted = store.new_lead(push(4, 1, &[]));
+    store.end(done, "crm", 1, DELIVERED);
+    store.end(dead, "crm", 1, DEAD);
+    store.end(dead, "mail", 1, DELIVERED);
+    assert_eq!(expire(&mut store, done, 10 * DAY + 4_999, KEEP), None);
+    assert_eq!(expire(&mut store, done, 10 * DAY + 5_000, KEEP), Some(0));
+    assert_eq!(expire(&mut store, unwanted, 10 * DAY + 999, KEEP), None);
+    assert_eq!(
+        expire(&mut store, unwanted, 10 * DAY + 1_000, KEEP),
+        Some(0)
+    );
+    assert_eq!(expire(&mut store, dead, 20 * DAY, KEEP), None);
+    let untold = Retention {
+        dead_by: 20 * DAY,
+        ..KEEP
+    };
+    assert_eq!(
+        expire(&mut store, dead, 30 * DAY, untold),
+        None,
+        "not announced yet"
+    );
+    assert_eq!(expire(&mut store, dead, 20 * DAY + 5_000, KEEP), Some(1));
+    assert_eq!(
+        expire(&mut store, waits, 900 * DAY, KEEP),
+        None,
+        "however old"
+    );
+    assert_eq!(
+        expire(&mut store, done, 900 * DAY, KEEP),
+        None,
+        "it is not there"
+    );
+    assert_eq!(
+        (store.totals.leads, store.sink("crm").dead_letters()),
+        (1, 0)
+    );
+    assert_eq!(
+        store.sink("crm").delivered,
+        1,
+        "it was delivered all the same"
+    );
+}
+
+#[test]
+fn a_late_revision_keeps_its_lead() {
+    let mut store = Store::new();
+    let lead = store.new_lead(modified(20, push(1, 1, &["crm"])));
+    store.end(lead, "crm", 1, DELIVERED);
+    store.accept(modified(10, at(5 * DAY, push(1, 2, &["crm"]))));
+    assert_eq!(expire(&mut store, lead, 14 * DAY, KEEP), None);
+    assert_eq!(expire(&mut store, lead, 15 * DAY, KEEP), Some(0));
+}
+
+/// A lead of another store with two revisions: the second dead at a sink.
+fn loaded(store: &Store, from: LeadId) -> LoadedLead {
+    let lead = &store.memory.leads[&from];
+    let deliveries = lead.deliveries.iter().map(|head| LoadedDelivery {
+        head: DeliveryHead {
+            failure: None,
+            ..head.clone()
+        },
+        details: store
+            .memory
+            .details
+            .get(&head.id)
+            .cloned()
+            .unwrap_or_default(),
+    });
+    LoadedLead {
+        id: from,
+        source: "shop".into(),
+        revisions: lead
+            .revisions
+            .iter()
+            .map(|revision| LoadedRevision {
+                number: revision.number,
+                identity: tag(0xf0, 1),
+                content: revision.content,
+                modified_at: revision.modified_at,
+                received_at: revision.received_at,
+                finds: vec![tag(0, 1)],
+                body: store.memory.bodies[&(from, revision.number)].clone(),
+            })
+            .collect(),
+        deliveries: deliveries.collect(),
+    }
+}
+
+#[test]
+fn a_lead_of_another_store_is_what_it_was_there_and_is_loaded_once() {
+    let mut old = Store::new();
+    let lead = old.new_lead(modified(20, push(1, 1, &["crm", "mail"])));
+    old.accept(modified(10, push(1, 2, &["crm"])));
+    old.end(lead, "crm", 1, DEAD);
+    old.end(lead, "mail", 1, DELIVERED);
+    let told = loaded(&old, lead);
+    let mut new = Store::new();
+    let done = new.commit(&[
+        Change::LoadLead(told.clone()),
+        Change::LoadLead(told.clone()),
+    ]);
+    assert!(matches!(
+        done[..],
+        [Ok(Done::Did(true)), Ok(Done::Did(false))]
+    ));
+    assert!(new.memory.leads == old.memory.leads);
+    assert!(new.memory.details == old.memory.details && new.memory.bodies == old.memory.bodies);
+    assert_eq!(new.one(Change::LoadLead(told.clone())), Done::Did(false));
+    assert_eq!(
+        new.accept(push(1, 1, &["crm"])),
+        Accepted::Duplicate { lead, revision: 1 }
+    );
+    // Under its id, but another identity.
+    let mut other = told;
+    other
+        .revisions
+        .iter_mut()
+        .for_each(|one| one.identity = tag(0xf0, 2));
+    assert_eq!(new.one(Change::LoadLead(other)), Done::Did(false));
+}
