@@ -92,8 +92,8 @@ pub(super) async fn a_new_key_seals_old_records_again_and_then_the_old_one_can_g
             }
         }
         assert!(
-            resealed >= 4,
-            "a lead, a delivery, a quarantined push and a kept value, not {resealed}"
+            resealed >= 3,
+            "a lead, a delivery and a quarantined push at least, not {resealed}"
         );
         let again = blocking(|| outbox.rekey(None, 1_000)).expect("reads");
         assert_eq!(again.resealed, 0, "a second run finds nothing to do");
