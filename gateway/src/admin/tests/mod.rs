@@ -17,8 +17,8 @@ use crate::delivery::Dispatcher;
 use crate::lead::{Lead, SAMPLE};
 use crate::outbox::sled::{Options, SledOutbox};
 use crate::outbox::{
-    Accepted, Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue,
-    Route, SinkPolicy, State,
+    Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue, Route,
+    SinkPolicy, State,
 };
 use crate::plugin::OutcomeKind;
 

@@ -17,6 +17,7 @@ mod faults;
 mod finish;
 mod folder;
 mod formats;
+mod former;
 mod group_commit;
 mod model;
 mod operations;
@@ -31,5 +32,4 @@ mod unrouted;
 mod writers;
 
 mod memory;
-mod next;
 mod sled;
