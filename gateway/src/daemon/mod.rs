@@ -98,7 +98,7 @@ impl Daemon {
         ingress::make_room(config.server.max_connections).map_err(StartError::Configuration)?;
         let public = bind("server", config.server.listen)?;
         let operators = bind("admin", config.admin.listen)?;
-        let is_new = !config.outbox.path.join("db").exists();
+        let is_new = !config.outbox.path.join("journal").exists();
         let outbox: Arc<dyn Outbox> = Arc::new(SledOutbox::open(Options {
             path: &config.outbox.path,
             queue: config.outbox.queue,

@@ -9,7 +9,7 @@ use super::{Delivery, DeliveryId, LeadId, QuarantineId};
 use crate::clock::Millis;
 
 /// Version of the lines written now.
-pub const EXPORT_VERSION: u32 = 1;
+pub const EXPORT_VERSION: u32 = 2;
 
 /// The first line.
 #[derive(Clone, Serialize, Deserialize)]

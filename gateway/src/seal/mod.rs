@@ -83,8 +83,8 @@ impl Keyring {
 
     /// [`Keyring::seal`] of the record that `bytes` ends with from `start` on, where it lies.
     pub fn seal_tail(&self, place: &[u8], bytes: &mut Vec<u8>, start: usize) {
-        unsealed(&bytes[start..]);
         let Some((id, cipher)) = self.keys.first() else {
+            unsealed(&bytes[start..]);
             return;
         };
         let end = bytes.len();

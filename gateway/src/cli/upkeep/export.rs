@@ -67,8 +67,7 @@ pub(super) fn import(global: &Global, file: &Path) -> Result<ExitCode, ExitCode>
     })
     .map_err(|error| fail(error, FAILED))?;
     let outbox = &config.outbox;
-    sled::adopt(&outbox.path, outbox.cache, &outbox.keys, &header)
-        .map_err(|error| fail(error, FAILED))?;
+    sled::adopt(&outbox.path, &outbox.keys, &header).map_err(|error| fail(error, FAILED))?;
     let sinks: Vec<String> = sinks.into_iter().collect();
     let outbox = target::open(&config, &sinks)?;
     let mut done = Imported::default();
@@ -125,10 +124,10 @@ fn each(
             None => {
                 let first: ExportHeader = serde_json::from_str(&line)
                     .map_err(|_| bad("this is no export of leadgate".to_owned()))?;
-                if first.leadgate_export != EXPORT_VERSION {
+                if !(1..=EXPORT_VERSION).contains(&first.leadgate_export) {
                     let version = first.leadgate_export;
                     return Err(bad(format!(
-                        "exports of version {version} are unknown, this leadgate reads version {EXPORT_VERSION}"
+                        "exports of version {version} are unknown, this leadgate reads up to version {EXPORT_VERSION}"
                     )));
                 }
                 header = Some(first);

@@ -4,19 +4,21 @@
 //! Invariant: a delivery is never claimed and reserved at once. So what is superseded,
 //! cancelled or moved has no attempt under way, and what is attempted is not moved.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::key::{self, QueueTag, SinkNumber};
-use crate::outbox::{DeliveryId, Freshness};
+use super::keys::{self, QueueTag, SinkNumber};
+use crate::outbox::state;
+use crate::outbox::{DeliveryId, Freshness, LeadId};
 
 /// Both kinds of hold on deliveries.
 #[derive(Default)]
-pub(super) struct Claims(Mutex<Holds>);
+pub struct Claims(Mutex<Holds>);
 
 #[derive(Default)]
 struct Holds {
-    claimed: HashSet<DeliveryId>,
+    /// With the lead, so that what is in flight can be listed.
+    claimed: BTreeMap<DeliveryId, LeadId>,
     reserved: HashSet<DeliveryId>,
     /// The queue whose delivery was claimed last, by sink and kind.
     turns: HashMap<(SinkNumber, bool), QueueTag>,
@@ -29,33 +31,40 @@ impl Claims {
     }
 
     /// For an attempt; `false` if someone has it.
-    pub(super) fn claim(&self, id: DeliveryId) -> bool {
+    pub fn claim(&self, id: DeliveryId, lead: LeadId) -> bool {
         let mut holds = self.holds();
-        !holds.reserved.contains(&id) && holds.claimed.insert(id)
+        if holds.reserved.contains(&id) || holds.claimed.contains_key(&id) {
+            return false;
+        }
+        holds.claimed.insert(id, lead);
+        true
     }
 
-    pub(super) fn unclaim(&self, ids: &[DeliveryId]) {
+    /// Gives claims back.
+    pub fn unclaim(&self, ids: &[DeliveryId]) {
         let mut holds = self.holds();
         for id in ids {
             holds.claimed.remove(id);
         }
     }
 
-    pub(super) fn is_claimed(&self, id: DeliveryId) -> bool {
-        self.holds().claimed.contains(&id)
+    /// Whether an attempt is under way.
+    pub fn is_claimed(&self, id: DeliveryId) -> bool {
+        self.holds().claimed.contains_key(&id)
     }
 
-    /// For a change by the committer; `false` if an attempt is under way.
-    pub(super) fn reserve(&self, id: DeliveryId) -> bool {
-        let mut holds = self.holds();
-        if holds.claimed.contains(&id) {
-            return false;
-        }
-        holds.reserved.insert(id);
-        true
+    /// All that are claimed, with their leads, by id.
+    pub fn claimed(&self) -> Vec<(DeliveryId, LeadId)> {
+        let holds = self.holds();
+        holds
+            .claimed
+            .iter()
+            .map(|(id, lead)| (*id, *lead))
+            .collect()
     }
 
-    pub(super) fn unreserve(&self, ids: &[DeliveryId]) {
+    /// Ends the committer's holds.
+    pub fn unreserve(&self, ids: &[DeliveryId]) {
         if ids.is_empty() {
             return;
         }
@@ -66,13 +75,49 @@ impl Claims {
     }
 
     /// The queue whose delivery was claimed last for `sink`.
-    pub(super) fn turn(&self, sink: SinkNumber, freshness: Freshness) -> Option<QueueTag> {
+    pub fn turn(&self, sink: SinkNumber, freshness: Freshness) -> Option<QueueTag> {
         let turn = (sink, freshness == Freshness::Again);
         self.holds().turns.get(&turn).copied()
     }
 
-    pub(super) fn set_turn(&self, sink: SinkNumber, queue: QueueTag) {
-        let again = key::freshness(queue) == Freshness::Again;
+    /// Notes which queue was served last for `sink`.
+    pub fn set_turn(&self, sink: SinkNumber, queue: QueueTag) {
+        let again = keys::freshness(queue) == Freshness::Again;
         self.holds().turns.insert((sink, again), queue);
+    }
+}
+
+impl state::Holds for Claims {
+    fn reserve(&self, id: DeliveryId) -> bool {
+        let mut holds = self.holds();
+        if holds.claimed.contains_key(&id) {
+            return false;
+        }
+        holds.reserved.insert(id);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::state::Holds as _;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_delivery_is_never_claimed_and_reserved_at_once() {
+        let claims = Claims::default();
+        let (one, other) = (
+            DeliveryId(Uuid::from_u128(1)),
+            DeliveryId(Uuid::from_u128(2)),
+        );
+        let lead = LeadId(Uuid::from_u128(9));
+        assert!(claims.claim(one, lead) && !claims.claim(one, lead));
+        assert!(!claims.reserve(one), "an attempt is under way");
+        assert!(claims.reserve(other) && !claims.claim(other, lead));
+        assert_eq!(claims.claimed(), [(one, lead)]);
+        claims.unreserve(&[other]);
+        claims.unclaim(&[one]);
+        assert!(claims.reserve(one) && claims.claim(other, lead));
     }
 }

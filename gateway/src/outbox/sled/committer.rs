@@ -1,164 +1,431 @@
 //! The committer: the one thread that writes.
 //!
-//! It drains what has gathered in the queue, writes it as one atomic batch, and hands the
+//! It drains what has gathered in the queue, lets [`crate::outbox::state`] decide, writes what is
+//! different as one frame of the journal, shows it to readers through the index, and hands the
 //! group to the [`super::syncer`], which makes it durable and answers. At low load a group is
-//! one job and its latency one barrier; nothing ever waits for a timer.
+//! one job and its latency one sync; nothing ever waits for a timer.
+//!
+//! Without an index it goes on taking pushes: see [`super::defer`].
 
 use std::sync::mpsc::{SendError, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 use uuid::ContextV7;
 
-use super::fault::{Fault, WRITER_ENDED, said};
-use super::group::{Ground, Group, Sinks};
-use super::index::{Compactor, Index};
-use super::job::{Job, Step};
-use super::key;
-use super::record;
-use super::shared::Shared;
-use super::syncer::Applied;
-use super::vault::Vault;
-use super::writes::Written;
-use crate::outbox::{Totals, Unavailable};
+use super::bodies::Bodies;
+use super::codec::{Entry, Standing};
+use super::current::{Catalog, Current};
+use super::defer::Deferred;
+use super::find::Finds;
+use super::index::IndexFault;
+use super::job::{Job, Promise, Telling, telling};
+use super::journal::{Batch, Journal};
+use super::place::Place;
+use super::publish::{Publishing, add_tags};
+use super::rebuild::Rebuild;
+use super::shared::{Shared, WRITER_ENDED};
+use super::syncer::Written;
+use super::vault::{FAILURE, Vault};
+use super::view::Seen;
+use crate::outbox::state::{Change, Done, Effects, Fault, Ground, Record, Sinks, State};
+use crate::outbox::{LeadId, Totals, Unavailable};
 
-/// Jobs in one commit at most. sled frees what a batch replaced only when the batch is over:
-/// with a thousand leads in a batch it grew by gigabytes.
-const GROUP: usize = 64;
+/// Jobs in one frame at most: enough that a slow disk is shared by all who wait for it, few
+/// enough that nobody waits long for the others' turn.
+const GROUP: usize = 1024;
 
 /// The thread's state.
 pub(super) struct Committer {
     pub(super) jobs: mpsc::Receiver<Job>,
-    pub(super) tree: ::sled::Tree,
+    pub(super) journal: Journal,
+    pub(super) batch: Batch,
+    pub(super) standing: Arc<RwLock<Standing>>,
     pub(super) sinks: Arc<Sinks>,
     pub(super) vault: Arc<Vault>,
-    pub(super) index: Arc<RwLock<Index>>,
-    pub(super) compactor: Compactor,
+    pub(super) bodies: Arc<Bodies>,
+    pub(super) finds: Arc<Finds>,
     pub(super) shared: Arc<Shared>,
+    pub(super) current: Arc<Current>,
+    pub(super) rebuild: Rebuild,
+    /// Gone once the syncer is to end.
+    pub(super) written: Option<SyncSender<Written>>,
+    pub(super) syncer: Option<JoinHandle<()>>,
+    pub(super) deferred: Deferred,
     /// Counts after the last group.
     pub(super) totals: Totals,
-    pub(super) applied: SyncSender<Applied>,
+    pub(super) ids: ContextV7,
 }
+
+/// What a group writes beside its records.
+struct Aside<'a> {
+    /// Segments that hold bytes of a lead, too.
+    held: Vec<(LeadId, Vec<u32>)>,
+    /// Where pushes stood that are accepted now.
+    settled: &'a [Place],
+}
+
+/// The lead that a push became, or was.
+fn lead_of(done: &Done) -> Option<LeadId> {
+    match done {
+        Done::Accepted(accepted) | Done::Released(Some(accepted)) => accepted.lead(),
+        _ => None,
+    }
+}
+
+/// A change and who waits for what becomes of it.
+pub(super) type Wanted = (Change, Promise<Done>);
 
 impl Committer {
     /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
-        let ids = ContextV7::new();
         let mut jobs = Vec::with_capacity(GROUP);
-        while self.jobs.blocking_recv_many(&mut jobs, GROUP) > 0 {
-            let mut steps = Vec::with_capacity(jobs.len());
+        self.look();
+        while self.next(&mut jobs) {
+            let mut group = Vec::with_capacity(jobs.len());
             for job in jobs.drain(..) {
                 match job {
-                    Job::Write(step) => steps.push(step),
-                    Job::Close => {
-                        self.shared.close();
-                        self.jobs.close();
+                    Job::Change(change, promise) => group.push((change, promise)),
+                    job => {
+                        self.commit(std::mem::take(&mut group));
+                        self.other(job);
                     }
                 }
             }
-            if !steps.is_empty() {
-                self.commit(steps, &ids);
+            self.commit(group);
+            self.look();
+            self.settle();
+        }
+        self.end();
+    }
+
+    /// Waits for jobs, unless there is other work; `false` if no more will come.
+    fn next(&mut self, jobs: &mut Vec<Job>) -> bool {
+        if !self.has_to_settle() {
+            return self.jobs.blocking_recv_many(jobs, GROUP) > 0;
+        }
+        while jobs.len() < GROUP {
+            match self.jobs.try_recv() {
+                Ok(job) => jobs.push(job),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                // What is deferred stays so.
+                Err(mpsc::error::TryRecvError::Disconnected) => return !jobs.is_empty(),
+            }
+        }
+        true
+    }
+
+    fn other(&mut self, job: Job) {
+        match job {
+            Job::Change(change, promise) => self.commit(vec![(change, promise)]),
+            Job::Move(places, promise) => {
+                let moved = self.move_records(&places);
+                self.answer(promise, moved);
+            }
+            Job::Remove(segments, promise) => {
+                let removed = self.remove(&segments);
+                promise.tell(removed);
+            }
+            Job::Roll(promise) => {
+                let rolled = self.roll();
+                promise.tell(rolled);
+            }
+            Job::Made(made) => self.made(*made),
+            Job::Synced => {
+                // Only where nothing else follows at once: the next frame says as much.
+                if self.jobs.is_empty() && self.shared.fault().is_none() {
+                    let marked = self.journal.watermark();
+                    self.refused(marked);
+                }
+            }
+            Job::Look => {}
+            Job::Close => {
+                self.shared.close();
+                self.jobs.close();
             }
         }
     }
 
-    fn commit(&mut self, steps: Vec<Box<dyn Step>>, ids: &ContextV7) {
-        if let Some(fault) = self.shared.fault() {
-            let fault = Unavailable(fault);
-            steps.into_iter().for_each(|step| step.tell(Err(&fault)));
+    /// Decides, writes and shows a group.
+    pub(super) fn commit(&mut self, group: Vec<Wanted>) {
+        if group.is_empty() {
             return;
         }
-        let began = Instant::now();
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let on = Ground {
-            sinks: &self.sinks,
-            ids,
-            vault: &self.vault,
-            claims: &self.shared.claims,
-            index: &index,
-        };
-        let mut group = Group::new(on, &self.tree, self.totals.clone());
-        let mut told = Vec::with_capacity(steps.len());
-        let mut fault: Option<Fault> = None;
-        for mut step in steps {
-            if fault.is_some() {
-                told.push(step);
-                continue;
+        if let Some(fault) = self.shared.fault() {
+            let fault = Unavailable(fault);
+            for (_, promise) in group {
+                promise.tell(Err(fault.clone()));
             }
-            match group.run(|group| step.write(group)) {
-                Ok(()) => told.push(step),
-                Err(error) if error.is_final() => {
-                    fault = Some(error);
-                    told.push(step);
+            return;
+        }
+        // In the order in which they came: those that were deferred are first.
+        if self.current.get().is_none() || self.has_to_settle() {
+            self.commit_without_index(group);
+            return;
+        }
+        if let Err(group) = self.decide(group, &[]) {
+            // The index failed under it, and nothing was written.
+            self.look();
+            self.commit_without_index(group);
+        }
+    }
+
+    /// Gives the group back if the index failed before anything was written.
+    /// `settled` says where the first of them stood.
+    pub(super) fn decide(
+        &mut self,
+        group: Vec<Wanted>,
+        settled: &[Place],
+    ) -> Result<(), Vec<Wanted>> {
+        let Some(catalog) = self.current.get() else {
+            return Err(group);
+        };
+        let began = Instant::now();
+        let standing = Arc::clone(&self.standing);
+        let standing = standing.read().unwrap_or_else(PoisonError::into_inner);
+        let (finds, bodies) = (Arc::clone(&self.finds), Arc::clone(&self.bodies));
+        let seen = Seen::new(Some(&catalog), &finds, &bodies, &standing);
+        let vault = Arc::clone(&self.vault);
+        let hash = |parts: &[&[u8]]| vault.index(FAILURE, parts);
+        let shared = Arc::clone(&self.shared);
+        let sinks = Arc::clone(&self.sinks);
+        let ground = Ground {
+            view: &seen,
+            sinks: &sinks,
+            ids: &self.ids,
+            holds: &shared.claims,
+            hash: &hash,
+        };
+        let mut state = State::new(ground, self.totals.clone());
+        let mut outcomes = Vec::with_capacity(group.len());
+        for (change, _) in &group {
+            outcomes.push(state.apply(change));
+            if seen.failed() {
+                break;
+            }
+        }
+        let effects = state.into_effects();
+        if seen.failed() {
+            self.shared.claims.unreserve(&effects.reserved);
+            return Err(group);
+        }
+        let mut told: Vec<Telling> = Vec::with_capacity(group.len());
+        // Leads of which bytes lie elsewhere, too.
+        let mut held = Vec::new();
+        for (at, ((change, promise), outcome)) in group.into_iter().zip(outcomes).enumerate() {
+            match outcome {
+                Ok(done) => {
+                    if let (Some(lead), Some(place)) = (lead_of(&done), settled.get(at)) {
+                        held.push((lead, vec![place.segment]));
+                    }
+                    if let (Some(lead), Change::Release { id, .. }) = (lead_of(&done), &change) {
+                        held.push((lead, seen.segments_of(*id)));
+                    }
+                    told.push(telling(promise, done));
                 }
-                Err(error) => {
-                    let error = Unavailable::from(error);
-                    tracing::error!(error = error.0, "a record in the outbox is damaged");
-                    step.tell(Err(&error));
+                Err(fault) => {
+                    let error = Unavailable(fault.to_string());
+                    if !matches!(fault, Fault::Sink(_)) {
+                        tracing::error!(error = error.0, "a record in the outbox is damaged");
+                    }
+                    promise.tell(Err(error));
                 }
             }
         }
-        let Group {
-            mut writes,
+        let publishing = Publishing::of(seen);
+        drop(standing);
+        let aside = Aside { held, settled };
+        self.write(&catalog, effects, publishing, told, aside, began);
+        Ok(())
+    }
+
+    /// Writes what is different and shows it.
+    fn write(
+        &mut self,
+        catalog: &Catalog,
+        effects: Effects,
+        mut publishing: Publishing,
+        told: Vec<Telling>,
+        aside: Aside<'_>,
+        began: Instant,
+    ) {
+        let Effects {
+            records,
             totals,
             wake,
             reserved,
             ended,
             ..
-        } = group;
-        let changes = writes.take_entries();
-        let planned = match fault {
-            Some(fault) => Err(fault),
-            None => {
-                index.log(&changes, |key, value| writes.put(key, value));
-                self.compactor.work(&index, &mut writes, changes.len())
-            }
-        };
-        let changed = !writes.is_empty() || totals != self.totals;
-        writes.put(key::TOTALS.to_vec(), record::encode(&totals));
-        let written = writes.end();
-        drop(index);
-        let applied = match planned {
-            Err(fault) => Err(fault.into()),
-            Ok(_) if !changed => Ok(()),
-            Ok(flips) => self.apply(&written).map(|()| {
-                let index = self.index.write();
-                let mut index = index.unwrap_or_else(PoisonError::into_inner);
-                index.publish(changes, flips);
-            }),
-        };
-        self.shared.claims.unreserve(&reserved);
-        if let Err(error) = applied {
-            self.shared.fail(&error);
-            told.into_iter().for_each(|step| step.tell(Err(&error)));
-            return;
+        } = effects;
+        let codec = Arc::clone(self.journal.codec());
+        for record in &records {
+            let segments = publishing.segments_of(record);
+            self.batch.record(&codec, record, &segments);
         }
-        self.totals.clone_from(&totals);
-        let group = Applied {
-            steps: told,
-            totals,
-            changed,
-            wake,
-            ended,
-            began,
-        };
-        // The syncer ends after this thread, unless it failed: then nobody makes this durable.
-        if let Err(SendError(group)) = self.applied.send(group) {
-            let error = Unavailable(WRITER_ENDED.to_owned());
-            self.shared.fail(&error);
-            group
-                .steps
-                .into_iter()
-                .for_each(|step| step.tell(Err(&error)));
+        for (lead, segments) in &aside.held {
+            let (lead, segments) = (*lead, segments.clone());
+            self.batch.entry(&codec, &Entry::Holds { lead, segments });
+        }
+        for place in aside.settled {
+            self.batch.entry(&codec, &Entry::Settled(*place));
+        }
+        let outcome = self.append(totals).and_then(|appended| {
+            let Some((sequence, places)) = appended else {
+                return Ok(None);
+            };
+            for (record, place) in records.iter().zip(&places) {
+                add_tags(record, *place, &self.finds);
+                publishing.take(record, *place);
+                self.note(record);
+            }
+            for (lead, segments) in &aside.held {
+                publishing.hold(*lead, segments);
+            }
+            self.note_settled(aside.settled);
+            self.publish(publishing, catalog, sequence);
+            Ok(Some(sequence))
+        });
+        self.shared.claims.unreserve(&reserved);
+        match outcome {
+            Err(error) => {
+                self.shared.fail(&error);
+                told.into_iter().for_each(|tell| tell(Err(&error)));
+            }
+            Ok(sequence) => {
+                self.hand_over(Written {
+                    told,
+                    totals: self.totals.clone(),
+                    sequence,
+                    wake,
+                    ended,
+                    began,
+                });
+                // Whoever writes waits, and so do they who queue, until the index has followed.
+                catalog.index.wait_for_room();
+            }
         }
     }
 
-    fn apply(&self, written: &Written) -> Result<(), Unavailable> {
-        let applying = || self.tree.apply_batch(written.batch());
-        let applied = self.shared.applying.over(applying);
-        applied.map_err(|error| Unavailable(said(&error)))?;
-        self.shared.tap.batch(written.pairs());
-        Ok(())
+    /// Shows what is different; an index that cannot take it is made anew: the journal has it
+    /// all.
+    pub(super) fn publish(&self, publishing: Publishing, catalog: &Catalog, sequence: u64) {
+        if let Err(fault) = publishing.publish(catalog, sequence) {
+            catalog.index.fail(IndexFault::Damaged(fault.to_string()));
+        }
+    }
+
+    /// Appends the batch with the counts after it; nothing if it is empty and they are the same.
+    pub(super) fn append(
+        &mut self,
+        totals: Totals,
+    ) -> Result<Option<(u64, Vec<Place>)>, Unavailable> {
+        let changed = totals != self.totals;
+        if !changed && self.batch.is_empty() {
+            return Ok(None);
+        }
+        let codec = Arc::clone(self.journal.codec());
+        if changed {
+            self.batch.entry(&codec, &Entry::Totals(totals.clone()));
+        }
+        let standing = Arc::clone(&self.standing);
+        let before = move || {
+            let standing = standing.read().unwrap_or_else(PoisonError::into_inner);
+            standing.clone()
+        };
+        let shared = Arc::clone(&self.shared);
+        let (journal, batch) = (&mut self.journal, &mut self.batch);
+        let appended = shared.writing.over(|| journal.append(batch, &before));
+        let appended = appended.map_err(|error| Unavailable(error.to_string()))?;
+        if let Some(closed) = appended.rolled {
+            self.finds.close(closed);
+        }
+        if changed {
+            let mut standing = self
+                .standing
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            standing.totals.clone_from(&totals);
+            drop(standing);
+            self.totals = totals;
+        }
+        Ok(Some((appended.sequence, appended.places)))
+    }
+
+    /// Keeps in memory what stands in no index.
+    pub(super) fn note(&self, record: &Record) {
+        if matches!(
+            record,
+            Record::Paused { .. } | Record::SinkState { .. } | Record::QuarantineCount { .. }
+        ) {
+            let mut standing = self
+                .standing
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            standing.take_record(record);
+        }
+    }
+
+    /// What is to stand in the opening of a segment.
+    pub(super) fn standing(&self) -> Standing {
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        standing.clone()
+    }
+
+    pub(super) fn hand_over(&self, group: Written) {
+        let unsent = match &self.written {
+            Some(written) => match written.send(group) {
+                Ok(()) => return,
+                Err(SendError(group)) => group,
+            },
+            None => group,
+        };
+        // The syncer ends after this thread, unless it failed: then nobody makes this durable.
+        let error = Unavailable(WRITER_ENDED.to_owned());
+        self.shared.fail(&error);
+        unsent.told.into_iter().for_each(|tell| tell(Err(&error)));
+    }
+
+    /// Tells what an own step of the store gave, once it is on disk.
+    fn answer<T: Send + 'static>(
+        &self,
+        promise: Promise<T>,
+        gave: Result<(T, Option<u64>), Unavailable>,
+    ) {
+        match gave {
+            Ok((gave, sequence)) => self.hand_over(Written {
+                told: vec![telling(promise, gave)],
+                totals: self.totals.clone(),
+                sequence,
+                wake: std::collections::BTreeSet::new(),
+                ended: Vec::new(),
+                began: Instant::now(),
+            }),
+            Err(error) => promise.tell(Err(error)),
+        }
+    }
+
+    /// A failed write is final.
+    pub(super) fn refused<T>(&self, done: Result<T, super::journal::JournalError>) -> Option<T> {
+        done.inspect_err(|error| self.shared.fail(&Unavailable(error.to_string())))
+            .ok()
+    }
+
+    /// Everything that was answered is on disk; the rest is tidying up.
+    fn end(mut self) {
+        self.written = None;
+        if let Some(syncer) = self.syncer.take()
+            && syncer.join().is_err()
+        {
+            return;
+        }
+        if self.shared.fault().is_none() {
+            let closed = self.journal.close();
+            self.refused(closed);
+        }
+        if let Some(catalog) = self.current.get() {
+            catalog.index.close();
+        }
     }
 }

@@ -2,60 +2,54 @@
 
 use std::ops::Bound;
 
-use uuid::Uuid;
-
-use super::claims::Claims;
-use super::fault::Fault;
-use super::group::KnownSink;
-use super::key::{self, QueueTag, SinkNumber};
-use super::list::Reader;
-use super::record::{self, Unreadable};
+use super::indexed::Indexed;
+use super::keys::{self, QueueTag, SinkNumber, SourceNumber};
+use super::map::{Map, Order, Pair};
+use super::reader::Reader;
+use super::unreadable;
 use crate::clock::Millis;
-use crate::outbox::{Claim, Delivery, DeliveryId, Due, State, Unavailable, Wanted};
+use crate::outbox::state::{DeliveryHead, Fault};
+use crate::outbox::{Claim, DeliveryId, Due, LeadId, State, Unavailable, Wanted};
 
 /// The due entries of one source for one sink, in the order in which they are wanted.
-struct SourceQueue {
+struct SourceQueue<'a> {
     tag: QueueTag,
-    keys: Box<dyn Iterator<Item = ::sled::Result<::sled::IVec>>>,
+    entries: Box<dyn Iterator<Item = Result<Pair, Fault>> + 'a>,
 }
 
-impl Reader {
+impl<M: Map> Reader<'_, M> {
     /// See [`crate::outbox::Queue::claim_some`].
-    pub(super) fn claim(
-        &self,
-        sink: &str,
-        now: Millis,
-        wanted: Wanted,
-        claims: &Claims,
-    ) -> Result<Due, Fault> {
-        let sink = self.sinks.named(sink)?;
+    pub fn claim_some(&self, sink: &str, now: Millis, wanted: Wanted) -> Result<Due, Fault> {
         let mut due = Due::default();
+        let Some(sink) = self.sink_number(sink)? else {
+            // Nothing was ever made for it.
+            return Ok(due);
+        };
         if wanted.newest {
             let newest = wanted.limit.saturating_sub(1).max(1);
-            self.take(&sink, now, wanted, newest, claims, &mut due)?;
+            self.take(sink, now, wanted, newest, &mut due)?;
         }
         let oldest = Wanted {
             newest: false,
             ..wanted
         };
-        self.take(&sink, now, oldest, wanted.limit, claims, &mut due)?;
+        self.take(sink, now, oldest, wanted.limit, &mut due)?;
         Ok(due)
     }
 
     /// Claims until there are `limit`.
     fn take(
         &self,
-        sink: &KnownSink,
+        sink: SinkNumber,
         now: Millis,
         wanted: Wanted,
         limit: usize,
-        claims: &Claims,
         due: &mut Due,
     ) -> Result<(), Fault> {
-        let mut queues = self.queues(sink.number, now, wanted)?;
+        let mut queues = self.queues(sink, now, wanted)?;
         // Behind the source that was served last: with more sources than a page holds, each
         // still has its turn.
-        if let Some(last) = claims.turn(sink.number, wanted.freshness) {
+        if let Some(last) = self.claims.turn(sink, wanted.freshness) {
             let next = queues.partition_point(|queue| queue.tag <= last);
             queues.rotate_left(next);
         }
@@ -63,26 +57,28 @@ impl Reader {
             let mut left = Vec::with_capacity(queues.len());
             for mut queue in queues {
                 // One of each source in turn.
-                while let Some(entry) = queue.keys.next() {
-                    let (_, at, id) = key::read_due(&entry?).ok_or(Unreadable::Damaged)?;
+                while let Some(entry) = queue.entries.next() {
+                    let (key, value) = entry?;
+                    let (_, at, id) = keys::read_due(&key).ok_or_else(lie)?;
                     if at > now || due.deliveries.len() >= limit {
                         due.next = Some(due.next.map_or(at, |next| next.min(at)));
                         break;
                     }
-                    if !claims.claim(id) {
+                    let (source, lead) = keys::read_address(&value).ok_or_else(lie)?;
+                    if !self.claims.claim(id, lead) {
                         continue;
                     }
-                    match self.claimed(sink, id, Some(at)) {
+                    match self.claimed(source, lead, id, Some(at)) {
                         Ok(Some(claim)) => {
                             due.deliveries.push(claim);
-                            claims.set_turn(sink.number, queue.tag);
+                            self.claims.set_turn(sink, queue.tag);
                             left.push(queue);
                             break;
                         }
                         // It moved between the scan and the claim: its entry is as good as gone.
-                        Ok(None) => claims.unclaim(&[id]),
+                        Ok(None) => self.claims.unclaim(&[id]),
                         // Claimed for good, so that it is said once and not read again.
-                        Err(fault) => due.damaged.push((id, Unavailable::from(fault))),
+                        Err(fault) => due.damaged.push((id, Unavailable(fault.to_string()))),
                     }
                 }
             }
@@ -98,101 +94,99 @@ impl Reader {
         sink: SinkNumber,
         now: Millis,
         wanted: Wanted,
-    ) -> Result<Vec<SourceQueue>, Fault> {
-        let prefix = key::due_of(sink);
+    ) -> Result<Vec<SourceQueue<'_>>, Fault> {
+        let index = &self.catalog.index;
+        let end = [keys::due_of(sink).as_slice(), &[0xff; 28]].concat();
         let mut queues = Vec::new();
-        let mut from = Bound::Included(prefix.clone());
-        while let Some(first) = self.tree.range((from, Bound::Unbounded)).keys().next() {
-            let first = first?;
-            if !first.starts_with(&prefix) {
+        let mut from = keys::due_of(sink);
+        loop {
+            let (low, high) = (Bound::Included(&*from), Bound::Included(&*end));
+            let Some(first) = index.range(low, high, Order::Ascending).next() else {
                 break;
-            }
-            let (tag, _, _) = key::read_due(&first).ok_or(Unreadable::Damaged)?;
-            let of_queue = key::due_in(sink, tag);
-            from = Bound::Excluded([of_queue.as_slice(), &[0xff; 25]].concat());
-            if key::freshness(tag) != wanted.freshness {
+            };
+            let (tag, _, _) = keys::read_due(&first?.0).ok_or_else(lie)?;
+            let of_queue = keys::due_in(sink, tag);
+            // Times are positive, so nothing of the queue is behind this.
+            from = [of_queue.as_slice(), &[0xff; 24]].concat();
+            if keys::freshness(tag) != wanted.freshness {
                 continue;
             }
-            let keys: Box<dyn Iterator<Item = _>> = if wanted.newest {
-                let end = key::due_at(sink, tag, now.saturating_add(1));
-                Box::new(self.tree.range(of_queue..end).keys().rev())
+            let entries: Box<dyn Iterator<Item = _>> = if wanted.newest {
+                let due = keys::due_at(sink, tag, now.saturating_add(1));
+                let (low, high) = (Bound::Included(&*of_queue), Bound::Excluded(&*due));
+                Box::new(index.range(low, high, Order::Descending))
             } else {
-                Box::new(self.tree.scan_prefix(of_queue).keys())
+                let (low, high) = (Bound::Included(&*of_queue), Bound::Excluded(&*from));
+                Box::new(index.range(low, high, Order::Ascending))
             };
-            queues.push(SourceQueue { tag, keys });
+            queues.push(SourceQueue { tag, entries });
         }
         Ok(queues)
     }
 
     /// See [`crate::outbox::Queue::claim_one`].
-    pub(super) fn claim_one(
-        &self,
-        sink: &str,
-        id: DeliveryId,
-        claims: &Claims,
-    ) -> Result<Option<Claim>, Fault> {
-        let sink = self.sinks.named(sink)?;
-        if !claims.claim(id) {
+    pub fn claim_one(&self, sink: &str, id: DeliveryId) -> Result<Option<Claim>, Fault> {
+        self.sink_number(sink)?;
+        let Some((source, indexed, lead)) = self.of_delivery(id)? else {
+            return Ok(None);
+        };
+        let its = indexed
+            .delivery(id)
+            .is_some_and(|(one, _)| one.sink == sink);
+        if !its || !self.claims.claim(id, lead) {
             return Ok(None);
         }
-        let claimed = self.claimed(&sink, id, None);
+        // Read again: it may have moved before it was claimed.
+        let claimed = self.claimed(source, lead, id, None);
         if !matches!(claimed, Ok(Some(_))) {
-            claims.unclaim(&[id]);
+            self.claims.unclaim(&[id]);
         }
         claimed
     }
 
     fn claimed(
         &self,
-        sink: &KnownSink,
+        source: SourceNumber,
+        lead: LeadId,
         id: DeliveryId,
         due: Option<Millis>,
     ) -> Result<Option<Claim>, Fault> {
-        let Some(delivery) = self.kept(key::WAITING, sink.number, id)? else {
+        let Some(indexed) = self.catalog.lead_in(source, lead)? else {
             return Ok(None);
         };
-        match (&delivery.state, due) {
+        let Some((head, _)) = indexed.delivery(id) else {
+            return Ok(None);
+        };
+        match (&head.state, due) {
             (State::Waiting { .. }, None) => {}
-            (State::Waiting { due_at }, Some(due)) if *due_at == due => {}
+            // Times before 1970 stand in keys as 1970.
+            (State::Waiting { due_at }, Some(due)) if (*due_at).max(0) == due => {}
             _ => return Ok(None),
         }
-        let lead = self
-            .lead(delivery.lead, delivery.revision)?
-            .ok_or(Unreadable::Damaged)?;
-        let update = self.was_given_before(&delivery, sink.number)?;
+        let update = was_given_before(&indexed, head);
+        let revision = self.revision(lead, &indexed, head.revision)?;
+        let revision = revision.ok_or_else(|| {
+            Fault::Record(format!(
+                "revision {} of lead {lead}, which delivery {id} is of, is not stored",
+                head.revision
+            ))
+        })?;
         Ok(Some(Claim {
             id,
-            delivery,
-            lead,
+            delivery: self.whole(lead, &indexed, id)?.ok_or_else(lie)?,
+            lead: revision,
             update,
         }))
     }
+}
 
-    /// Whether the sink has an earlier revision of the delivery's lead.
-    fn was_given_before(&self, delivery: &Delivery, sink: SinkNumber) -> Result<bool, Fault> {
-        if delivery.revision == 1 {
-            return Ok(false);
-        }
-        let first = key::order(delivery.lead, sink, 0);
-        let this = key::order(delivery.lead, sink, delivery.revision);
-        for entry in self.tree.range(first..this).rev() {
-            let (_, id) = entry?;
-            let id = DeliveryId(Uuid::from_slice(&id).map_err(|_| Unreadable::Damaged)?);
-            if let Some(earlier) = self.kept(key::DONE, sink, id)?
-                && matches!(earlier.state, State::Delivered { .. })
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
+/// Whether the sink has an earlier revision of the delivery's lead.
+fn was_given_before(indexed: &Indexed, this: &DeliveryHead) -> bool {
+    let earlier = |one: &&DeliveryHead| one.sink == this.sink && one.revision < this.revision;
+    let mut given = indexed.lead.deliveries.iter().filter(earlier);
+    given.any(|one| matches!(one.state, State::Delivered { .. }))
+}
 
-    pub(super) fn oldest(&self, sink: &str) -> Result<Option<Millis>, Fault> {
-        let number = self.sinks.named(sink)?.number;
-        let prefix = key::room(key::WAITING, number);
-        let Some(entry) = self.tree.scan_prefix(prefix).next() else {
-            return Ok(None);
-        };
-        Ok(Some(record::open(&self.vault, &entry?.1)?.created_at))
-    }
+fn lie() -> Fault {
+    unreadable("what is due")
 }

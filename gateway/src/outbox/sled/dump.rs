@@ -1,121 +1,179 @@
 //! Dumping: everything that is stored, as exported lines.
 
+use std::io;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use leadgate_plugin::hex;
 
 use super::SledOutbox;
-use super::fault::Fault;
-use super::key;
-use super::list::{Reader, encode_cursor};
-use super::record::{self, LeadRecord, QuarantineRecord, Unreadable};
-use super::survey::sink_at;
-use super::whole::{Whole, gather};
+use super::bodies::NotRead;
+use super::indexed::Indexed;
+use crate::outbox::state::Record;
 use crate::outbox::{
-    EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
-    ExportedQuarantinedPush, ExportedRevision, LeadId, QuarantineId, Unavailable, UpkeepError,
+    Delivery, EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
+    ExportedQuarantinedPush, ExportedRevision, LeadFilter, LeadId, QuarantineId, Unavailable,
+    UpkeepError,
 };
 
-type Each<'a> = &'a mut dyn FnMut(Exported) -> std::io::Result<()>;
+/// Leads that are listed at once.
+const LISTED: usize = 500;
+
+type Each<'a> = &'a mut dyn FnMut(Exported) -> io::Result<()>;
 
 impl SledOutbox {
     pub(super) fn header(&self) -> ExportHeader {
         ExportHeader {
             leadgate_export: EXPORT_VERSION,
-            index_key: encode_cursor(self.vault.index_key().as_bytes()),
+            index_key: hex(self.vault.index.as_bytes()),
         }
     }
 
     pub(super) fn dump_all(&self, each: Each<'_>) -> Result<(), UpkeepError> {
-        // Where the lines go may fail in the middle of a walk through the tree.
-        let mut broken = None;
-        let walked = self.reader.dump(&mut |line| {
-            each(line).map_err(|error| {
-                broken = Some(error);
-                Fault::from(Unreadable::Damaged)
-            })
-        });
-        match (broken, walked) {
-            (Some(error), _) => Err(UpkeepError::File(error)),
-            (None, walked) => Ok(walked.map_err(Unavailable::from)?),
-        }
-    }
-}
-
-impl Reader {
-    fn dump(&self, each: &mut dyn FnMut(Exported) -> Result<(), Fault>) -> Result<(), Fault> {
-        let mut open: Option<ExportedLead> = None;
-        gather(&self.tree, key::LEAD, |whole| {
-            let id = key::id_after_room(&whole.name).map(LeadId);
-            let id = id.ok_or(Unreadable::Damaged)?;
-            let revision = self.exported(&whole)?;
-            match &mut open {
-                Some(lead) if lead.id == id => lead.revisions.push(revision),
-                _ => {
-                    let next = ExportedLead {
-                        id,
-                        revisions: vec![revision],
-                        deliveries: Vec::new(),
-                    };
-                    if let Some(lead) = open.replace(next) {
-                        each(self.with_deliveries(lead)?)?;
-                    }
+        let filter = LeadFilter::default();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self
+                .reads
+                .ask(|reader| reader.leads(&filter, after.as_deref(), LISTED))?;
+            for id in page.items {
+                if let Some(lead) = self.exported(id)? {
+                    each(Exported::Lead(lead))?;
                 }
             }
-            Ok(())
-        })?;
-        if let Some(lead) = open {
-            each(self.with_deliveries(lead)?)?;
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
         }
-        gather(&self.tree, key::QUARANTINE, |whole| {
-            each(Exported::Quarantined(self.exported_quarantined(&whole)?))
-        })
+        loop {
+            let page = self
+                .reads
+                .ask(|reader| reader.quarantined_ids(after.as_deref(), LISTED))?;
+            for id in page.items {
+                if let Some(push) = self.exported_quarantined(id)? {
+                    each(Exported::Quarantined(push))?;
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
     }
 
-    fn with_deliveries(&self, mut lead: ExportedLead) -> Result<Exported, Fault> {
-        lead.deliveries = self
-            .deliveries_of(lead.id)?
-            .into_iter()
-            .map(|(id, delivery)| ExportedDelivery { id, delivery })
-            .collect();
-        Ok(Exported::Lead(lead))
+    fn exported(&self, id: LeadId) -> Result<Option<ExportedLead>, Unavailable> {
+        let unavailable =
+            |error: &dyn std::fmt::Display| Unavailable(format!("lead {id}: {error}"));
+        let indexed = self.reads.catalog()?.lead(id);
+        // It may have left since it was listed.
+        let Some(indexed) = indexed.map_err(|error| unavailable(&error))? else {
+            return Ok(None);
+        };
+        let revisions = self.revisions(&indexed);
+        Ok(Some(ExportedLead {
+            id,
+            revisions: revisions.map_err(|error| unavailable(&error))?,
+            deliveries: self
+                .deliveries_of(id, &indexed)
+                .map_err(|error| unavailable(&error))?,
+        }))
     }
 
-    fn exported(&self, whole: &Whole) -> Result<ExportedRevision, Fault> {
-        let bytes = self.vault.unseal(key::LEAD, &whole.bytes)?;
-        let lead: LeadRecord<'_> = record::decode(&bytes)?;
-        Ok(ExportedRevision {
-            revision: sink_at(&whole.name, 17).ok_or(Unreadable::Damaged)?,
-            source: lead.source.to_owned(),
-            received_at: lead.received_at,
-            identity: encode_cursor(&lead.identity),
-            stable: lead.stable,
-            content: Some(encode_cursor(&lead.content)),
-            keyed_content: String::new(),
-            modified_at: lead.modified_at,
-            request_id: lead.request_id.map(str::to_owned),
-            method: lead.method.map(str::to_owned),
-            lead: lead.lead.to_owned(),
-            labels: lead.labels.to_owned(),
-            raw: lead.raw.to_owned(),
-            original: lead.original.map(|bytes| STANDARD.encode(bytes)),
-            finds: lead.finds.iter().map(|tag| encode_cursor(tag)).collect(),
-        })
+    fn revisions(&self, indexed: &Indexed) -> Result<Vec<ExportedRevision>, NotRead> {
+        let mut revisions = Vec::with_capacity(indexed.places.revisions.len());
+        for (number, place) in &indexed.places.revisions {
+            let exported = self.reads.bodies.revision(*place, |record, body| {
+                let Record::Revision {
+                    source,
+                    identity,
+                    revision,
+                    finds,
+                    ..
+                } = record
+                else {
+                    return None;
+                };
+                Some(ExportedRevision {
+                    revision: *number,
+                    source: source.clone(),
+                    received_at: revision.received_at,
+                    identity: hex(identity),
+                    stable: body.stable,
+                    content: None,
+                    keyed_content: hex(&revision.content),
+                    modified_at: revision.modified_at,
+                    request_id: body.request_id.map(str::to_owned),
+                    method: body.method.map(str::to_owned),
+                    lead: body.lead.to_owned(),
+                    labels: body.labels.to_owned(),
+                    raw: body.raw.to_owned(),
+                    original: body.original.map(|bytes| STANDARD.encode(bytes)),
+                    finds: finds.iter().map(|tag| hex(tag)).collect(),
+                })
+            })?;
+            revisions.extend(exported);
+        }
+        Ok(revisions)
     }
 
-    fn exported_quarantined(&self, whole: &Whole) -> Result<ExportedQuarantinedPush, Fault> {
-        let id = key::id_after_room(&whole.name).map(QuarantineId);
-        let bytes = self.vault.unseal(key::QUARANTINE, &whole.bytes)?;
-        let quarantined: QuarantineRecord<'_> = record::decode(&bytes)?;
-        Ok(ExportedQuarantinedPush {
-            id: id.ok_or(Unreadable::Damaged)?,
-            source: quarantined.source.to_owned(),
-            reason: quarantined.reason.to_owned(),
-            received_at: quarantined.received_at,
-            request_id: quarantined.request_id.map(str::to_owned),
-            query: quarantined.query.to_owned(),
-            content_type: quarantined.content_type.to_owned(),
-            body: STANDARD.encode(quarantined.body),
-            fingerprint: encode_cursor(&quarantined.fingerprint),
+    fn deliveries_of(
+        &self,
+        id: LeadId,
+        indexed: &Indexed,
+    ) -> Result<Vec<ExportedDelivery>, NotRead> {
+        let all = indexed
+            .lead
+            .deliveries
+            .iter()
+            .zip(&indexed.places.deliveries);
+        all.map(|(head, places)| {
+            let details = places.details.map(|place| self.reads.bodies.details(place));
+            let details = details.transpose()?.unwrap_or_default();
+            Ok(ExportedDelivery {
+                id: head.id,
+                delivery: Delivery {
+                    sink: head.sink.clone(),
+                    source: indexed.lead.source.clone(),
+                    lead: id,
+                    revision: head.revision,
+                    created_at: head.created_at,
+                    state: head.state.clone(),
+                    attempts: head.attempts,
+                    budget: head.budget,
+                    fallback_of: head.fallback_of,
+                    history: details.history,
+                    journal: details.journal,
+                },
+            })
         })
+        .collect()
+    }
+
+    fn exported_quarantined(
+        &self,
+        id: QuarantineId,
+    ) -> Result<Option<ExportedQuarantinedPush>, Unavailable> {
+        let unavailable =
+            |error: &dyn std::fmt::Display| Unavailable(format!("quarantined push {id}: {error}"));
+        let indexed = self.reads.catalog()?.quarantined(id);
+        let Some(indexed) = indexed.map_err(|error| unavailable(&error))? else {
+            return Ok(None);
+        };
+        let read =
+            self.reads
+                .bodies
+                .quarantined(indexed.place, |head, body| ExportedQuarantinedPush {
+                    id,
+                    source: head.source.clone(),
+                    reason: body.reason.to_owned(),
+                    received_at: head.received_at,
+                    request_id: body.request_id.map(str::to_owned),
+                    query: body.query.to_owned(),
+                    content_type: body.content_type.to_owned(),
+                    body: STANDARD.encode(body.body),
+                    fingerprint: hex(&head.tags[0]),
+                });
+        read.map(Some).map_err(|error| unavailable(&error))
     }
 }

@@ -1,77 +1,72 @@
-//! Jobs: what the committer is asked to write, and who waits for the answer.
-//!
-//! A job writes into the group first and answers only when told whether the group is on disk.
+//! Jobs: what the committer is asked to do, and who waits for the answer.
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::fault::Fault;
-use super::group::Group;
+use super::place::Place;
+use super::rebuild::Made;
 use crate::outbox::Unavailable;
+use crate::outbox::state::{Change, Done};
 
 /// In the committer's queue.
 pub(super) enum Job {
-    /// To be written.
-    Write(Box<dyn Step>),
+    /// To be decided and written.
+    Change(Change, Promise<Done>),
+    /// Records of a segment are to be written once more at the journal's end, those of them
+    /// that still count.
+    Move(Vec<Place>, Promise<Moved>),
+    /// Segments hold nothing that counts any more: they are removed. Gives those that are gone.
+    Remove(Vec<u32>, Promise<Vec<u32>>),
+    /// The open segment is closed, and another one begun.
+    Roll(Promise<()>),
+    /// An index was made.
+    Made(Box<Made>),
+    /// The journal is on disk as far as it was written.
+    Synced,
+    /// Look at what is broken.
+    Look,
     /// Take no more; what is queued is still written.
     Close,
 }
 
-/// Where a result goes.
-pub(super) type Answer<T> = oneshot::Receiver<Result<T, Unavailable>>;
-
-/// One thing to write.
-pub(super) trait Step: Send {
-    /// Writes into the group.
-    fn write(&mut self, group: &mut Group<'_>) -> Result<(), Fault>;
-    /// Tells whoever waits, once it is known whether the group is on disk. Whoever stopped
-    /// waiting (a push past its deadline) does not need to be told.
-    fn tell(self: Box<Self>, outcome: Result<(), &Unavailable>);
+/// What moving did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// Records that were written once more.
+    pub(super) records: u64,
+    /// Bytes of them.
+    pub(super) bytes: u64,
 }
 
-impl Job {
-    /// A job that does `write` and answers what that gave.
-    pub(super) fn new<T, F>(permit: Option<OwnedSemaphorePermit>, write: F) -> (Self, Answer<T>)
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
-    {
-        let (promise, answer) = oneshot::channel();
-        let step = Once {
-            write: Some(write),
-            gave: None,
-            promise,
-            _permit: permit,
-        };
-        (Self::Write(Box::new(step)), answer)
-    }
-}
-
-struct Once<T, F> {
-    write: Option<F>,
-    gave: Option<T>,
-    promise: oneshot::Sender<Result<T, Unavailable>>,
+/// Who waits for an answer. Whoever stopped waiting (a push past its deadline) does not need to
+/// be told.
+pub(super) struct Promise<T> {
+    to: oneshot::Sender<Result<T, Unavailable>>,
     /// A place in the queue, free again once this is told.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl<T, F> Step for Once<T, F>
-where
-    T: Send,
-    F: FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send,
-{
-    fn write(&mut self, group: &mut Group<'_>) -> Result<(), Fault> {
-        if let Some(write) = self.write.take() {
-            self.gave = Some(write(group)?);
-        }
-        Ok(())
+/// Where a result comes.
+pub(super) type Answer<T> = oneshot::Receiver<Result<T, Unavailable>>;
+
+impl<T> Promise<T> {
+    pub(super) fn new(permit: Option<OwnedSemaphorePermit>) -> (Self, Answer<T>) {
+        let (to, answer) = oneshot::channel();
+        let promise = Self {
+            to,
+            _permit: permit,
+        };
+        (promise, answer)
     }
 
-    fn tell(self: Box<Self>, outcome: Result<(), &Unavailable>) {
-        let answer = match (outcome, self.gave) {
-            (Ok(()), Some(gave)) => Ok(gave),
-            (Ok(()), None) => Err(Unavailable("the job was not written".to_owned())),
-            (Err(error), _) => Err(error.clone()),
-        };
-        let _ = self.promise.send(answer);
+    pub(super) fn tell(self, outcome: Result<T, Unavailable>) {
+        let _ = self.to.send(outcome);
     }
+}
+
+/// Something that is told once it is known whether it is on disk.
+pub(super) type Telling = Box<dyn FnOnce(Result<(), &Unavailable>) + Send>;
+
+/// Tells `gave`, if it is on disk.
+pub(super) fn telling<T: Send + 'static>(promise: Promise<T>, gave: T) -> Telling {
+    Box::new(move |outcome| promise.tell(outcome.map(|()| gave).map_err(Clone::clone)))
 }

@@ -1,77 +1,77 @@
-//! The embedded engine: sled 0.34 as one tree, written by one committer thread.
+//! The embedded engine: a journal of the store's own that is the only truth, an index on sled
+//! that can be thrown away, and files by which leads are found.
 //!
-//! Promises what [`super::Outbox`] promises. Reads go straight to sled from any thread; all writes
-//! go through the [`committer`]. Claims are memory ([`claims`]): a delivery in flight is a
-//! waiting one on disk, so that a crash repeats it.
+//! Promises what [`super::Outbox`] promises. All writes go through the [`committer`], which is
+//! told of them as [`crate::outbox::state::Change`]s; reads go to the index and the journal from
+//! any thread. Claims are memory ([`claims`]): a delivery in flight is a waiting one on disk, so
+//! that a crash repeats it.
 
-mod accept;
-mod archive;
+mod adopt;
 mod backup;
-mod barrier;
-mod claims;
-mod closed;
+mod bodies;
+pub mod body;
+pub mod catalog;
+pub mod claims;
+mod clean;
+pub mod codec;
 mod committer;
-mod due;
+mod current;
+mod defer;
+pub mod due;
 mod dump;
-mod engine;
-mod failures;
-mod fault;
-mod finish;
-mod group;
-mod index;
+pub mod find;
+pub mod index;
+pub mod indexed;
 mod job;
-mod judge;
-mod key;
+pub mod journal;
 mod key_file;
-mod leave;
-mod list;
+pub mod keys;
 mod load;
-mod log;
-mod mark;
-mod mend;
+mod lock;
+pub mod map;
+mod moving;
+pub mod names;
 mod open;
-mod page;
-mod record;
-mod recover;
-mod repair;
-mod reseal;
-mod restored;
+pub mod place;
+pub mod project;
+mod publish;
+pub mod reader;
+mod reads;
+mod rebuild;
+pub mod record;
+mod rekey;
+mod restore;
 mod shared;
-mod sink_state;
 mod space;
 mod submit;
-mod survey;
 mod syncer;
-mod tap;
-mod upkeep;
+mod unreadable;
 mod vault;
+mod verify;
+mod view;
 mod watch;
-mod whole;
-mod words;
-mod writes;
 
 use std::io::Write;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use futures_util::{FutureExt, TryFutureExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-use self::accept::{EncodedLead, EncodedQuarantinedPush};
-pub use self::backup::{check, restore};
-pub(crate) use self::engine::in_use;
-use self::index::Tag;
+pub use self::adopt::adopt;
+use self::clean::Cleaner;
+use self::codec::Standing;
 use self::job::Job;
 pub use self::key_file::missing_key;
-use self::list::Reader;
-pub use self::load::adopt;
+pub(crate) use self::lock::in_use;
 pub use self::open::{OpenError, Options};
-use self::record::{LeadRecord, QuarantineRecord};
+use self::reads::Reads;
+pub use self::restore::{check, restore};
 use self::shared::Shared;
-pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
+pub use self::verify::{salvage, verify};
+use super::state::{Change, Done, Fault};
 use super::{
     Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,
     Exported, FailureGroup, Filter, Find, Finish, History, Imported, Intake, LeadFilter, LeadId,
@@ -82,32 +82,35 @@ use super::{
 };
 use crate::clock::{Clock, Millis, SystemClock};
 
-/// A sled store.
+/// An embedded store.
 pub struct SledOutbox {
-    reader: Reader,
+    reads: Reads,
     jobs: mpsc::Sender<Job>,
     room: Arc<Semaphore>,
     vault: Arc<Vault>,
     shared: Arc<Shared>,
-    /// Of the committer and the syncer, until they are closed.
+    standing: Arc<RwLock<Standing>>,
+    cleaner: Cleaner,
+    /// Until they are closed.
     threads: Mutex<Vec<JoinHandle<()>>>,
-    path: PathBuf,
-    /// Keeps the lock on the folder until everything else is gone.
-    _db: ::sled::Db,
+    /// Held as long as the store is.
+    _lock: lock::Lock,
 }
 
 impl Intake for SledOutbox {
     fn accept(&self, arrival: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>> {
-        let lead = self.encode(arrival);
+        let lead = self.vault.lead(arrival);
         let unwanted = lead.routes.is_empty();
         let shared = Arc::clone(&self.shared);
-        self.arrive(move |group| group.accept(&lead))
-            .inspect_ok(move |accepted| {
+        self.arrive(Change::Accept(lead))
+            .map_ok(move |done| {
+                let accepted = done.accepted();
                 if let Accepted::New { lead, .. } = accepted
                     && unwanted
                 {
-                    shared.note_unrouted(*lead);
+                    shared.note_unrouted(lead);
                 }
+                accepted
             })
             .boxed()
     }
@@ -116,43 +119,21 @@ impl Intake for SledOutbox {
         &self,
         quarantined: QuarantinedPush,
     ) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
-        let mut record = QuarantineRecord {
-            source: &quarantined.source,
-            reason: quarantined.reason,
-            received_at: quarantined.received_at,
-            request_id: quarantined.request_id.as_deref(),
-            query: &quarantined.query,
-            content_type: &quarantined.content_type,
-            body: &quarantined.body,
-            fingerprint: [0; 32],
-        };
-        let content = record.content(&self.vault);
-        record.fingerprint = match quarantined.signature.as_bytes() {
-            [] => content,
-            signature => self.vault.index(
-                FINGERPRINT,
-                &[quarantined.source.as_bytes(), b"signature", signature],
-            ),
-        };
-        let encoded = EncodedQuarantinedPush {
-            tags: [record.fingerprint, content].map(|hash| key::tag(key::FINGERPRINT, &hash)),
-            size: record.size(),
-            record: record::seal(&self.vault, key::QUARANTINE, &record),
-            source: Arc::clone(&quarantined.source),
-            received_at: quarantined.received_at,
-            ceiling: quarantined.ceiling,
-        };
-        self.arrive(move |group| group.quarantine(&encoded))
+        let push = self.vault.quarantined(&quarantined);
+        self.arrive(Change::Quarantine(push))
+            .map_ok(Done::quarantined)
+            .boxed()
     }
 }
 
 impl Queue for SledOutbox {
     fn claim_some(&self, sink: &str, now: Millis, wanted: Wanted) -> Result<Due, Unavailable> {
-        Ok(self.reader.claim(sink, now, wanted, &self.shared.claims)?)
+        self.reads
+            .ask(|reader| reader.claim_some(sink, now, wanted))
     }
 
     fn claim_one(&self, sink: &str, id: DeliveryId) -> Result<Option<Claim>, Unavailable> {
-        Ok(self.reader.claim_one(sink, id, &self.shared.claims)?)
+        self.reads.ask(|reader| reader.claim_one(sink, id))
     }
 
     fn unclaim(&self, _sink: &str, ids: &[DeliveryId]) {
@@ -165,12 +146,14 @@ impl Queue for SledOutbox {
         id: DeliveryId,
         journal: String,
     ) -> BoxFuture<'static, Result<(), Unavailable>> {
-        let sink = sink.to_owned();
-        self.write(move |group| group.keep_journal(&sink, id, journal))
+        let sink = sink.into();
+        self.change(Change::Keep { sink, id, journal })
+            .map_ok(drop)
+            .boxed()
     }
 
     fn finish(&self, finish: Finish) -> BoxFuture<'static, Result<(), Unavailable>> {
-        self.write(move |group| group.finish(finish))
+        self.change(Change::Finish(finish)).map_ok(drop).boxed()
     }
 
     fn arrivals(&self, sink: &str) -> Arc<Notify> {
@@ -200,15 +183,15 @@ impl Operations for SledOutbox {
     }
 
     fn oldest(&self, sink: &str) -> Result<Option<Millis>, Unavailable> {
-        Ok(self.reader.oldest(sink)?)
+        self.reads.ask(|reader| reader.oldest(sink))
     }
 
     fn lead(&self, id: LeadId, revision: u32) -> Result<Option<StoredLead>, Unavailable> {
-        Ok(self.reader.lead(id, revision)?)
+        self.reads.ask(|reader| reader.lead(id, revision))
     }
 
     fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Unavailable> {
-        Ok(self.reader.delivery(id)?)
+        self.reads.ask(|reader| reader.delivery(id))
     }
 
     fn deliveries(
@@ -217,8 +200,20 @@ impl Operations for SledOutbox {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Listed>, Unavailable> {
-        let claims = &self.shared.claims;
-        Ok(self.reader.deliveries(filter, after, limit, claims)?)
+        self.reads
+            .ask(|reader| reader.deliveries(filter, after, limit))
+    }
+
+    fn failure_groups(
+        &self,
+        sink: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<FailureGroup>, Unavailable> {
+        self.reads.ask(|reader| reader.failure_groups(sink, limit))
+    }
+
+    fn counts(&self) -> Result<Vec<SinkCount>, Unavailable> {
+        self.reads.ask(|reader| reader.counts())
     }
 
     fn repair(
@@ -227,11 +222,14 @@ impl Operations for SledOutbox {
         repair: Repair,
         now: Millis,
     ) -> BoxFuture<'static, Result<Repaired, Unavailable>> {
-        self.write(move |group| group.repair(id, repair, now))
+        self.change(Change::Repair { id, repair, now })
+            .map_ok(Done::repaired)
+            .boxed()
     }
 
     fn find(&self, find: &Find, limit: usize) -> Result<Vec<LeadId>, Unavailable> {
-        Ok(self.reader.find(&self.tag(find), limit)?)
+        self.reads
+            .ask(|reader| reader.find(&self.vault.tag(find), limit))
     }
 
     fn leads(
@@ -240,27 +238,30 @@ impl Operations for SledOutbox {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<LeadId>, Unavailable> {
-        Ok(self.reader.leads(filter, after, limit)?)
-    }
-
-    fn failure_groups(
-        &self,
-        sink: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<FailureGroup>, Unavailable> {
-        Ok(self.reader.failure_groups(sink, limit)?)
-    }
-
-    fn counts(&self) -> Result<Vec<SinkCount>, Unavailable> {
-        Ok(self.reader.counts()?)
+        self.reads.ask(|reader| reader.leads(filter, after, limit))
     }
 
     fn history(&self, id: LeadId) -> Result<Option<History>, Unavailable> {
-        Ok(self.reader.history(id, &self.shared.claims)?)
+        self.reads.ask(|reader| reader.history(id))
     }
 
     fn erase(&self, id: LeadId) -> BoxFuture<'static, Result<bool, Unavailable>> {
-        self.write(move |group| group.erase(id))
+        // Known before the lead is gone: nothing else says where its bytes are.
+        let segments = match self.reads.segments_of(id) {
+            Ok(segments) => segments,
+            Err(error) => return ready(Err(error)).boxed(),
+        };
+        let erased = self.change(Change::Erase(id));
+        let cleaner = self.cleaner.clone();
+        async move {
+            if !erased.await?.did() {
+                return Ok(false);
+            }
+            let cleaned = tokio::task::spawn_blocking(move || cleaner.wipe(&segments)).await;
+            let cleaned = cleaned.map_err(|error| Unavailable(error.to_string()))?;
+            cleaned.map(|()| true)
+        }
+        .boxed()
     }
 
     fn quarantined_pushes(
@@ -268,18 +269,23 @@ impl Operations for SledOutbox {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<StoredQuarantinedPush>, Unavailable> {
-        Ok(self.reader.quarantined_pushes(after, limit)?)
+        self.reads
+            .ask(|reader| reader.quarantined_pushes(after, limit))
     }
 
     fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Unavailable> {
-        Ok(self.reader.quarantine_counts()?)
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let counts = standing.quarantine_counts.iter();
+        Ok(counts
+            .map(|(source, count)| (source.clone(), count.clone()))
+            .collect())
     }
 
     fn quarantined_push(
         &self,
         id: QuarantineId,
     ) -> Result<Option<StoredQuarantinedPush>, Unavailable> {
-        Ok(self.reader.quarantined_push(id)?)
+        self.reads.ask(|reader| reader.quarantined_push(id))
     }
 
     fn release(
@@ -289,20 +295,17 @@ impl Operations for SledOutbox {
         now: Millis,
     ) -> BoxFuture<'static, Result<Option<Accepted>, Refusal>> {
         // The record keeps when the push came; what is made of it begins now.
-        let lead = EncodedLead {
-            received_at: now,
-            ..self.encode(arrival)
+        let lead = crate::outbox::state::NewLead {
+            now,
+            ..self.vault.lead(arrival)
         };
-        self.arrive(move |group| {
-            if !group.discard(id)? {
-                return Ok(None);
-            }
-            group.accept(&lead).map(Some)
-        })
+        self.arrive(Change::Release { id, lead })
+            .map_ok(Done::released)
+            .boxed()
     }
 
     fn discard(&self, id: QuarantineId) -> BoxFuture<'static, Result<bool, Unavailable>> {
-        self.write(move |group| group.discard(id))
+        self.change(Change::Discard(id)).map_ok(Done::did).boxed()
     }
 
     fn pause(
@@ -311,46 +314,34 @@ impl Operations for SledOutbox {
         cause: Option<PauseCause>,
     ) -> BoxFuture<'static, Result<(), Unavailable>> {
         let name = sink.to_owned();
-        let shared = Arc::clone(&self.shared);
-        let since = shared.pause_of(sink).map(|pause| pause.since);
-        let since = since.unwrap_or_else(|| SystemClock.now());
-        let pause = cause.map(|cause| Pause { since, cause });
-        let write = self.write({
-            let (name, pause) = (name.clone(), pause.clone());
-            move |group| {
-                let known = group.on.sinks.named(&name)?;
-                if let Some(pause) = pause {
-                    let pause = pause.encode();
-                    group.writes.put(key::paused(&known.name), pause.as_slice());
-                } else {
-                    group.writes.remove(key::paused(&known.name));
-                }
-                Ok(())
-            }
+        let (shared, standing) = (Arc::clone(&self.shared), Arc::clone(&self.standing));
+        let paused = self.change(Change::Pause {
+            sink: sink.into(),
+            cause,
+            now: SystemClock.now(),
         });
         async move {
-            write.await?;
-            shared.set_pause(&name, pause);
+            paused.await?;
+            let standing = standing.read().unwrap_or_else(PoisonError::into_inner);
+            shared.set_pause(&name, standing.pauses.get(&name).cloned());
             Ok(())
         }
         .boxed()
     }
 
-    fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable> {
-        Ok(self.reader.unrouted(after, limit)?)
+    fn continues(&self, of: Paged<'_>, cursor: &str) -> bool {
+        reader::continues(of, cursor)
+            || (matches!(of, Paged::Rekey) && cursor.parse::<u32>().is_ok())
     }
 
-    fn continues(&self, of: Paged<'_>, cursor: &str) -> bool {
-        self.reader.continues(of, cursor)
+    fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable> {
+        self.reads.ask(|reader| reader.unrouted(after, limit))
     }
 }
 
 impl Maintenance for SledOutbox {
-    fn rekey(&self, from: Option<&str>, limit: usize) -> Result<Resealed, Unavailable> {
-        let (stale, next) = self.reader.stale(from, limit)?;
-        let resealed = stale.len() as u64;
-        self.write_and_wait(move |group| stale.iter().try_for_each(|name| group.reseal(name)))?;
-        Ok(Resealed { resealed, next })
+    fn rekey(&self, from: Option<&str>, _: usize) -> Result<Resealed, Unavailable> {
+        self.rekey_next(from)
     }
 
     fn export_header(&self) -> ExportHeader {
@@ -378,18 +369,20 @@ impl Maintenance for SledOutbox {
 
     fn keep_time(&self, time: Timekeeping) -> BoxFuture<'static, Result<(), Unavailable>> {
         self.shared.set_time(time);
-        self.write(move |group| {
-            group.totals.time = time;
-            Ok(())
-        })
+        self.change(Change::Time(time)).map_ok(drop).boxed()
     }
 
     fn expiring(&self, keep: Retention, until: Millis) -> Result<Expiring, Unavailable> {
-        Ok(self.reader.expiring(keep, until)?)
+        self.reads.ask(|reader| reader.expiring(keep, until))
     }
 
     fn sink_state(&self, sink: &str, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
-        Ok(self.reader.sink_state(sink, key)?)
+        if !self.reads.sinks.contains_key(sink) {
+            return Err(Unavailable(format!("sink `{sink}` is not registered")));
+        }
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let key = (sink.to_owned(), key.to_owned());
+        Ok(standing.sink_states.get(&key).cloned())
     }
 
     fn keep_sink_state(
@@ -398,8 +391,10 @@ impl Maintenance for SledOutbox {
         key: &str,
         value: Option<Vec<u8>>,
     ) -> BoxFuture<'static, Result<bool, Unavailable>> {
-        let (sink, key) = (sink.to_owned(), key.to_owned());
-        self.write(move |group| group.keep_sink_state(&sink, &key, value))
+        let (sink, key) = (sink.into(), key.to_owned());
+        self.change(Change::SinkState { sink, key, value })
+            .map_ok(Done::did)
+            .boxed()
     }
 
     fn sweep(
@@ -414,20 +409,32 @@ impl Maintenance for SledOutbox {
             return Ok(swept);
         }
         if from.is_none() {
-            let old = self.reader.old_quarantined(keep, now, limit)?;
-            let gone = self.write_each(old, |group, id| Ok(group.discard(id)?.then_some(())))?;
-            swept.quarantined = gone.len() as u64;
+            let old = self
+                .reads
+                .ask(|reader| reader.old_quarantined(keep, now, limit))?;
+            let gone = self.change_each(old.into_iter().map(Change::Discard))?;
+            swept.quarantined = gone
+                .into_iter()
+                .filter(|done| *done == Done::Did(true))
+                .count() as u64;
         }
-        let (leads, next) = self.reader.old_leads(keep, now, from, limit)?;
-        let gone = self.write_each(leads, move |group, id| group.expire(id, keep, now))?;
-        swept.leads = gone.len() as u64;
-        swept.dead_letters = gone.iter().sum();
+        let (leads, next) = self
+            .reads
+            .ask(|reader| reader.old_leads(keep, now, from, limit))?;
+        let expire = |lead| Change::Expire { lead, keep, now };
+        for done in self.change_each(leads.into_iter().map(expire))? {
+            if let Done::Expired(Some(dead)) = done {
+                swept.leads += 1;
+                swept.dead_letters += dead;
+            }
+        }
         swept.next = next;
         Ok(swept)
     }
 
     fn fault(&self) -> Option<String> {
-        self.shared.fault().or_else(|| self.shared.hangs())
+        let fault = self.shared.fault().or_else(|| self.shared.hangs());
+        fault.or_else(|| self.shared.making_failed())
     }
 
     fn short_of_space(&self) -> bool {
@@ -449,13 +456,8 @@ impl Maintenance for SledOutbox {
             self.shared.close();
             // The queue may be full: wait for room on a thread that may block.
             let _ = self.jobs.blocking_send(Job::Close);
-            let failed = threads.into_iter().filter_map(|thread| thread.join().err());
-            let failed = failed.count();
-            if failed == 0
-                && self.shared.fault().is_none()
-                && let Err(error) = closed::leave(&self.path)
-            {
-                tracing::warn!(error = %error, "outbox was not marked as closed whole");
+            for thread in threads {
+                let _ = thread.join();
             }
         }
     }
@@ -463,47 +465,19 @@ impl Maintenance for SledOutbox {
 
 impl Drop for SledOutbox {
     fn drop(&mut self) {
-        // Without `close` (a panic, a test) the thread ends by itself once `jobs` is gone.
+        // Without `close` (a panic, a test) the threads end by themselves.
         self.shared.close();
         let _ = self.jobs.try_send(Job::Close);
     }
 }
 
-/// What is hashed for the indexes, so that equal values of different kinds differ.
-const IDENTITY: u8 = 1;
-const CONTENT: u8 = 2;
-const FIND: u8 = 3;
-const FINGERPRINT: u8 = 4;
-
-impl SledOutbox {
-    fn encode(&self, arrival: Arrival) -> EncodedLead {
-        let identity = self.vault.index(IDENTITY, &[&arrival.identity]);
-        let finds: Vec<Tag> = arrival.finds.iter().map(|find| self.tag(find)).collect();
-        let record = record::seal(
-            &self.vault,
-            key::LEAD,
-            &LeadRecord::of(&arrival, identity, finds.clone()),
-        );
-        EncodedLead {
-            record,
-            source: arrival.source,
-            identity,
-            content: self.vault.index(CONTENT, &[&arrival.content]),
-            modified_at: arrival.modified_at,
-            received_at: arrival.received_at,
-            finds,
-            routes: arrival.routes,
-        }
-    }
-
-    fn tag(&self, find: &Find) -> Tag {
-        let hash = self.vault.index(
-            FIND,
-            &[find.field.as_str().as_bytes(), find.value.as_bytes()],
-        );
-        key::tag(find.field as u8, &hash)
-    }
+/// Something in the index is not what was put there.
+fn unreadable(what: &str) -> Fault {
+    Fault::Record(format!(
+        "{what} in the outbox's index cannot be read; stop leadgate and run `leadgate outbox \
+         rebuild`"
+    ))
 }
 
 #[cfg(test)]
-pub(in crate::outbox) mod tests;
+mod tests;

@@ -1,33 +1,44 @@
 //! Opening: a folder becomes a store that runs, or an error says why not.
+//!
+//! Only the newest segment is read, and what the index has not applied. An index that cannot be
+//! used never keeps a store from opening: it is made anew while pushes are taken.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, mpsc};
+use uuid::{ContextV7, Uuid};
 
-use super::barrier::Barrier;
+use super::bodies::Bodies;
+use super::clean::Cleaner;
+use super::codec::{Entry, Standing, Unreadable};
 use super::committer::Committer;
-use super::fault::Fault;
-use super::group::{KnownSink, Sinks};
-use super::index::Index;
-use super::key::{self, SinkNumber};
-use super::list::Reader;
-use super::mark::{self, Mark};
+use super::current::{self, Catalog, Current};
+use super::defer::Deferred;
+use super::find::Finds;
+use super::journal::{self, Batch, Disk, Journal, JournalError, Reader as Segments, Recovered};
+use super::lock::Lock;
+use super::place::Place;
+use super::publish::{add_tags, tags_of};
+use super::reader::GroupTexts;
+use super::reads::Reads;
+use super::job::Job;
+use super::rebuild::{Failed, Rebuild, Replay};
 use super::shared::Shared;
 use super::space::Space;
 use super::syncer::Syncer;
 use super::vault::Vault;
-use super::{SledOutbox, engine, judge, key_file};
+use super::{SledOutbox, index, key_file};
 use crate::outbox::SinkPolicy;
-use crate::seal::OutboxKey;
+use crate::outbox::state::{KnownSink, Record, Sinks, Tag};
+use crate::seal::{IndexKey, Keyring, OutboxKey};
 use crate::telemetry::metrics::OutboxMetrics;
 
-/// Format of the store written now.
-pub(super) const FORMAT: u32 = 4;
 /// Room in the queue beyond arrivals, for ends of attempts.
 const FINISHES: usize = 1024;
-/// Groups that may be in the tree and not yet on disk.
+/// Groups that may be written and not yet on disk.
 const AHEAD: usize = 16;
 
 /// How to open a store.
@@ -36,7 +47,7 @@ pub struct Options<'a> {
     pub path: &'a Path,
     /// Arrivals that may wait for the committer.
     pub queue: usize,
-    /// Memory for cached pages, in bytes.
+    /// Memory for cached pages of the index, in bytes.
     pub cache: usize,
     /// Keys that seal records: the first one for new records, all for reading. None leaves
     /// new records plain.
@@ -56,26 +67,19 @@ pub enum OpenError {
     #[error("the outbox {0} is in use by another leadgate; stop it first")]
     InUse(PathBuf),
     /// It was written by a newer leadgate.
-    #[error(
-        "the outbox {path} has format {found}, this leadgate knows up to {FORMAT}; use the newer leadgate that wrote it"
-    )]
+    #[error("the outbox {path} is of a newer leadgate ({why}); use the leadgate that wrote it")]
     Newer {
         /// Which store.
         path: PathBuf,
-        /// Its format.
-        found: u32,
+        /// What was found.
+        why: String,
     },
-    /// It was written by an older leadgate whose format this one does not read.
+    /// It was written by an older leadgate, whose format this one does not read.
     #[error(
-        "the outbox {path} has format {found}, this leadgate reads format {FORMAT}; let the leadgate that wrote it deliver what waits, then start with a new folder"
+        "the outbox {0} was written by an older leadgate; with that one, write it out by `leadgate outbox export`, then `leadgate outbox import` it here into a new folder"
     )]
-    Older {
-        /// Which store.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-    },
-    /// Its file is damaged. It was not touched.
+    Older(PathBuf),
+    /// Its journal is damaged. It was not touched.
     #[error(
         "the outbox {path} is damaged: {why}; see `leadgate outbox verify`, then restore a backup or save what is whole with `leadgate outbox salvage`"
     )]
@@ -96,99 +100,145 @@ pub enum OpenError {
 }
 
 impl SledOutbox {
-    /// Opens or makes the store and starts its committer.
+    /// Opens or makes the store and starts its threads.
     pub fn open(options: Options<'_>) -> Result<Self, OpenError> {
         let path = options.path.to_owned();
         let broken = |why: String| OpenError::Broken {
             path: path.clone(),
             why,
         };
-        std::fs::create_dir_all(&path).map_err(|error| broken(error.to_string()))?;
-        private(&path).map_err(|error| broken(error.to_string()))?;
-        let db = engine::open(&path, options.cache)?;
-        let tree: ::sled::Tree = (*db).clone();
-        check_format(&tree, &path)?;
-        let sinks = register(&tree, options.sinks).map_err(|error| broken(error.to_string()))?;
-        let sinks = Arc::new(sinks);
-        let broken_store = |fault: Fault| broken(fault.to_string());
-        let vault = Arc::new(Vault::open(&tree, options.keys).map_err(broken_store)?);
-        key_file::note(&path, options.keys).map_err(|error| broken(error.to_string()))?;
-        let barrier = Barrier::open(&path).map_err(|error| broken(error.to_string()))?;
-        barrier
-            .pass(&tree)
-            .map_err(|error| broken(error.to_string()))?;
-        let (index, compactor) = Index::open(&tree).map_err(broken_store)?;
-        let reader = Reader {
-            tree: tree.clone(),
-            sinks: Arc::clone(&sinks),
-            vault: Arc::clone(&vault),
-            index: Arc::new(RwLock::new(index)),
-        };
-        let totals = reader.totals().map_err(broken_store)?;
-        if let Some(missing) = mark::missing(&path, &totals) {
-            return Err(OpenError::Damaged {
-                path,
-                why: judge::missing(missing),
-            });
-        }
-        let mark = Mark::open(&path).map_err(|error| broken(error.to_string()))?;
-        let lanes = sinks.by_name.keys().map(|name| {
-            let pause = reader.pause(name)?;
-            Ok((Arc::clone(name), pause))
+        let failed = |error: std::io::Error| broken(error.to_string());
+        std::fs::create_dir_all(&path).map_err(failed)?;
+        private(&path).map_err(failed)?;
+        let lock = Lock::take(&path).map_err(failed)?;
+        let lock = lock.ok_or_else(|| OpenError::InUse(path.clone()))?;
+        refuse_older(&path)?;
+        let (journal, recovered) = open_journal(&path, options.keys)?;
+        key_file::note(&path, options.keys).map_err(failed)?;
+        let segments = journal.reader();
+        let closed: Vec<u32> = segments.facts().iter().map(|facts| facts.number).collect();
+        let finds = Finds::open(&path.join("journal"), &closed, {
+            let segments = Arc::clone(&segments);
+            move |segment| tags(&segments, segment)
         });
-        let lanes = lanes.collect::<Result<Vec<_>, Fault>>();
+        let finds = Arc::new(finds.map_err(failed)?);
+        let standing = standing(&segments, &recovered, |record, place| {
+            add_tags(record, place, &finds);
+        })
+        .map_err(|error| refusal(&path, &error))?;
+        if recovered.created {
+            // Of another journal, whatever it is.
+            index::delete(&path.join("index")).map_err(failed)?;
+        }
+        let catalog = open_catalog(&path, options.cache, &segments, recovered.last_sequence)
+            .map_err(|error| refusal(&path, &error))?;
+        let vault = Arc::new(Vault {
+            codec: Arc::clone(journal.codec()),
+            index: standing.index_key.clone(),
+        });
+        let sinks = Arc::new(known(options.sinks, &standing, catalog.as_ref()));
+        let lanes = sinks
+            .keys()
+            .map(|name| (Arc::clone(name), standing.pause(name)));
         let shared = Arc::new(Shared::new(
-            totals.clone(),
-            lanes.map_err(broken_store)?.into_iter(),
+            standing.totals.clone(),
+            lanes,
             Space::new(&path, options.min_free),
-            Some(mark),
             options.metrics,
         ));
+        let bodies = Arc::new(Bodies::new(Arc::clone(&segments)));
+        let current = Arc::new(Current::new(catalog.map(Arc::new)));
         let (jobs, queue) = mpsc::channel(options.queue + FINISHES);
-        // The committer is at most so many groups ahead of the disk.
-        let (applied, groups) = std::sync::mpsc::sync_channel(AHEAD);
-        let syncer = Syncer {
-            applied: groups,
-            tree: tree.clone(),
-            barrier,
+        let cleaner = Cleaner {
+            jobs: jobs.downgrade(),
+            bodies: Arc::clone(&bodies),
+            current: Arc::clone(&current),
             shared: Arc::clone(&shared),
+            one: Arc::default(),
         };
+        let reads = Reads {
+            current: Arc::clone(&current),
+            bodies: Arc::clone(&bodies),
+            finds: Arc::clone(&finds),
+            sinks: Arc::clone(&sinks),
+            shared: Arc::clone(&shared),
+            texts: GroupTexts::default(),
+        };
+        // The committer is at most so many groups ahead of the disk.
+        let (written, groups) = std::sync::mpsc::sync_channel(AHEAD);
+        let syncer = Syncer {
+            written: groups,
+            journal: journal.syncing(),
+            shared: Arc::clone(&shared),
+            jobs: jobs.downgrade(),
+        };
+        let syncer = spawn("syncer", &shared, move || syncer.run()).map_err(failed)?;
+        // Weak, so that the queue ends.
+        let queued = jobs.downgrade();
+        let rebuild = Rebuild {
+            folder: path.clone(),
+            cache: options.cache,
+            reader: segments,
+            syncing: journal.syncing(),
+            shared: Arc::clone(&shared),
+            made: Arc::new(move |made| {
+                if let Some(jobs) = queued.upgrade() {
+                    let _ = jobs.blocking_send(Job::Made(Box::new(made)));
+                }
+            }),
+            running: Arc::default(),
+        };
+        let deferred = Deferred::new(standing.deferred.clone());
+        let totals = standing.totals.clone();
+        let standing = Arc::new(RwLock::new(standing));
         let committer = Committer {
             jobs: queue,
-            tree,
+            journal,
+            batch: Batch::new(),
+            standing: Arc::clone(&standing),
             sinks,
             vault: Arc::clone(&vault),
-            index: Arc::clone(&reader.index),
-            compactor,
+            bodies,
+            finds,
             shared: Arc::clone(&shared),
+            current,
+            rebuild,
+            written: Some(written),
+            syncer: Some(syncer),
+            deferred,
             totals,
-            applied,
+            ids: ContextV7::new(),
         };
-        let syncer = std::thread::Builder::new()
-            .name("syncer".to_owned())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || shared.watched(|| syncer.run())
-            })
-            .map_err(|error| broken(error.to_string()))?;
-        let committer = std::thread::Builder::new()
-            .name("committer".to_owned())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || shared.watched(|| committer.run())
-            })
-            .map_err(|error| broken(error.to_string()))?;
+        let committer = spawn("committer", &shared, move || committer.run()).map_err(failed)?;
+        let cleaning = cleaner.clone();
+        let cleaning = std::thread::Builder::new()
+            .name("cleaner".to_owned())
+            .spawn(move || cleaning.run())
+            .map_err(failed)?;
         Ok(Self {
-            reader,
+            reads,
             jobs,
             room: Arc::new(Semaphore::new(options.queue)),
             vault,
             shared,
-            threads: Mutex::new(vec![committer, syncer]),
-            path,
-            _db: db,
+            standing,
+            cleaner,
+            threads: Mutex::new(vec![committer, cleaning]),
+            _lock: lock,
         })
     }
+}
+
+/// A thread without which nothing is written.
+fn spawn(
+    name: &str,
+    shared: &Arc<Shared>,
+    run: impl FnOnce() + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || shared.watched(run))
 }
 
 /// The store holds personal data: nobody but its owner may look.
@@ -197,78 +247,158 @@ pub(super) fn private(path: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
 }
 
-pub(super) fn check_format(tree: &::sled::Tree, path: &Path) -> Result<(), OpenError> {
-    let broken = |why: String| OpenError::Broken {
-        path: path.to_owned(),
-        why,
-    };
-    match tree
-        .get(key::FORMAT)
-        .map_err(|error| broken(error.to_string()))?
-    {
-        None if tree.is_empty() => {
-            tree.insert(key::FORMAT, &FORMAT.to_be_bytes())
-                .map_err(|error| broken(error.to_string()))?;
-            Ok(())
-        }
-        None => Err(broken(
-            "the folder holds a sled database that is not an outbox".to_owned(),
-        )),
-        Some(bytes) => match bytes.as_ref().try_into().map(u32::from_be_bytes) {
-            Ok(FORMAT) => Ok(()),
-            Ok(found) if found > FORMAT => Err(OpenError::Newer {
-                path: path.to_owned(),
-                found,
-            }),
-            Ok(found) => Err(OpenError::Older {
-                path: path.to_owned(),
-                found,
-            }),
-            _ => Err(broken("its format number is damaged".to_owned())),
-        },
+/// Stores of before were one sled database.
+pub(super) fn refuse_older(path: &Path) -> Result<(), OpenError> {
+    if path.join("db").exists() && path.join("conf").exists() {
+        return Err(OpenError::Older(path.to_owned()));
+    }
+    Ok(())
+}
+
+pub(super) fn open_journal(
+    path: &Path,
+    keys: &[OutboxKey],
+) -> Result<(Journal, Recovered), OpenError> {
+    let fresh = || Standing::new(IndexKey::generate());
+    let keyring = Keyring::new(keys);
+    let folder = path.join("journal");
+    let options = journal::Options::default();
+    Journal::open(Arc::new(Disk), &folder, keyring, options, fresh)
+        .map_err(|error| refusal(path, &error))
+}
+
+/// Why a journal keeps the store from opening.
+pub(super) fn refusal(path: &Path, error: &JournalError) -> OpenError {
+    let (path, why) = (path.to_owned(), error.to_string());
+    if error.is_damage() {
+        OpenError::Damaged { path, why }
+    } else if error.is_newer() {
+        OpenError::Newer { path, why }
+    } else {
+        OpenError::Broken { path, why }
     }
 }
 
-/// Gives each sink a number that it keeps for the life of the store.
-pub(super) fn register(tree: &::sled::Tree, policies: Vec<SinkPolicy>) -> ::sled::Result<Sinks> {
-    let mut next: SinkNumber = 0;
-    let mut known: HashMap<String, (SinkNumber, Option<SinkPolicy>)> = HashMap::new();
-    for entry in tree.scan_prefix(b"s") {
-        let (key, number) = entry?;
-        let number = number
-            .as_ref()
-            .try_into()
-            .map_or(0, SinkNumber::from_be_bytes);
-        next = next.max(number + 1);
-        let name = String::from_utf8_lossy(&key[1..]).into_owned();
-        known.insert(name, (number, None));
+/// Reads the newest segment: what stands in no index, and what is found in no file yet.
+/// `each` is given what else is in it.
+pub(super) fn standing(
+    segments: &Segments,
+    recovered: &Recovered,
+    mut each: impl FnMut(&Record, Place),
+) -> Result<Standing, JournalError> {
+    let mut standing = recovered.standing.clone();
+    for frame in segments.scan(recovered.newest, 0)? {
+        let frame = frame?;
+        for (place, bytes) in frame.records() {
+            let entry = segments.codec().clear(bytes);
+            let entry = entry.map_err(|error| not_read(place, error))?;
+            standing.take(&entry, place);
+            if let Entry::Record { record, .. } = &entry {
+                each(record, place);
+            }
+        }
+    }
+    Ok(standing)
+}
+
+/// The index, with all that the journal has; `None` if it is to be made anew.
+fn open_catalog(
+    path: &Path,
+    cache: usize,
+    segments: &Arc<Segments>,
+    last: u64,
+) -> Result<Option<Catalog>, JournalError> {
+    let unusable = |why: &dyn std::fmt::Display| {
+        tracing::warn!(reason = %why, "outbox index cannot be used; it is made anew from the journal, and pushes are taken meanwhile");
+    };
+    let catalog = match current::open(&path.join("index"), cache, segments.codec().store()) {
+        Ok(catalog) => catalog,
+        Err(fault) => {
+            unusable(&fault);
+            return Ok(None);
+        }
+    };
+    let applied = catalog.index.applied();
+    if applied > last {
+        unusable(&"it is ahead of the journal");
+        return Ok(None);
+    }
+    if !covers(segments, applied + 1, last) {
+        unusable(&"it is older than what the journal still has");
+        return Ok(None);
+    }
+    let catalog = Arc::new(catalog);
+    let mut replay = Replay::new(Arc::clone(&catalog), Arc::clone(segments.codec()));
+    match replay.up_to(segments, last) {
+        Ok(()) => {}
+        Err(Failed::Journal(error)) => return Err(error),
+        Err(other) => {
+            unusable(&other);
+            return Ok(None);
+        }
+    }
+    drop(replay);
+    catalog.index.watch_scrub();
+    Ok(Arc::into_inner(catalog))
+}
+
+/// All sinks that are configured, and all that something is known of.
+fn known(policies: Vec<SinkPolicy>, standing: &Standing, catalog: Option<&Catalog>) -> Sinks {
+    let mut names: BTreeSet<String> = standing.totals.sinks.keys().cloned().collect();
+    names.extend(standing.pauses.keys().cloned());
+    names.extend(standing.sink_states.keys().map(|(sink, _)| sink.clone()));
+    names.extend(catalog.into_iter().flat_map(Catalog::sinks));
+    let mut sinks = Sinks::new();
+    let mut add = |name: &str, policy: Option<SinkPolicy>| {
+        let name: Arc<str> = name.into();
+        let sink = KnownSink {
+            name: Arc::clone(&name),
+            policy,
+        };
+        sinks.insert(name, Arc::new(sink));
+    };
+    for name in names {
+        add(&name, None);
     }
     for policy in policies {
-        if !known.contains_key(&policy.name) {
-            tree.insert(key::sink(&policy.name), &next.to_be_bytes())?;
-            known.insert(policy.name.clone(), (next, None));
-            next += 1;
-        }
-        if let Some((_, known)) = known.get_mut(&policy.name) {
-            *known = Some(policy);
+        add(&policy.name.clone(), Some(policy));
+    }
+    sinks
+}
+
+/// What a closed segment's records are found by.
+fn tags(segments: &Segments, segment: u32) -> std::io::Result<Vec<(Tag, Uuid)>> {
+    let mut tags = Vec::new();
+    for frame in segments.scan(segment, 0).map_err(std::io::Error::other)? {
+        for (place, bytes) in frame.map_err(std::io::Error::other)?.records() {
+            let entry = segments.codec().clear(bytes);
+            let entry = entry.map_err(|error| std::io::Error::other(not_read(place, error)))?;
+            if let Entry::Record { record, .. } = &entry {
+                tags_of(record, |tag, id| tags.push((*tag, id)));
+            }
         }
     }
-    let all: Vec<Arc<KnownSink>> = known
+    Ok(tags)
+}
+
+fn not_read(place: Place, why: Unreadable) -> JournalError {
+    JournalError::Unreadable {
+        segment: place.segment,
+        why,
+    }
+}
+
+/// Whether the journal still has all frames from `first` to `last`.
+fn covers(segments: &Segments, first: u64, last: u64) -> bool {
+    let mut next = first;
+    for facts in segments
+        .facts()
         .into_iter()
-        .map(|(name, (number, policy))| {
-            let name = name.into();
-            Arc::new(KnownSink {
-                number,
-                name,
-                policy,
-            })
-        })
-        .collect();
-    Ok(Sinks {
-        by_name: all
-            .iter()
-            .map(|sink| (Arc::clone(&sink.name), Arc::clone(sink)))
-            .collect(),
-        by_number: all.into_iter().map(|sink| (sink.number, sink)).collect(),
-    })
+        .chain([segments.open_segment()])
+    {
+        if facts.first <= next && next <= facts.last {
+            next = facts.last + 1;
+        }
+    }
+    next > last
 }

@@ -3,20 +3,38 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::claims::Claims;
-use super::fault::WRITER_ENDED;
-use super::mark::Mark;
 use super::space::Space;
-use super::tap::Tap;
 use super::watch::Watch;
 use crate::clock::Millis;
 use crate::outbox::{LeadId, Pause, Timekeeping, Totals, Unavailable};
 use crate::telemetry::metrics::OutboxMetrics;
+
+/// Why nothing is accepted once a thread that writes has ended by itself.
+pub(super) const WRITER_ENDED: &str = "the outbox's writer stopped by an error inside leadgate; what was \
+    acknowledged is safe; restart leadgate";
+
+/// How far the making of an index is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// Bytes of the journal that were read.
+    pub(super) read: u64,
+    /// All of them.
+    pub(super) of: u64,
+}
+
+/// The making of an index.
+#[derive(Clone, Debug, Default)]
+struct Making {
+    progress: Progress,
+    /// Why the last try failed.
+    failed: Option<String>,
+}
 
 /// Counts, the fault if there is one, and who waits for what.
 pub(super) struct Shared {
@@ -34,13 +52,13 @@ pub(super) struct Shared {
     lanes: HashMap<Arc<str>, LaneSignals>,
     pub(super) claims: Claims,
     pub(super) space: Space,
-    pub(super) tap: Tap,
-    /// Over the committer's writes into the tree, and the syncer's barrier.
-    pub(super) applying: Watch,
+    /// Over the committer's writes, and the syncer's barrier.
+    pub(super) writing: Watch,
     pub(super) syncing: Watch,
     /// Whether it was said that a write hangs.
     hung: AtomicBool,
-    mark: Option<Mark>,
+    /// What is made anew, if the index is.
+    making: Mutex<Option<Making>>,
     metrics: OutboxMetrics,
 }
 
@@ -56,7 +74,6 @@ impl Shared {
         totals: Totals,
         sinks: impl Iterator<Item = (Arc<str>, Option<Pause>)>,
         space: Space,
-        mark: Option<Mark>,
         metrics: OutboxMetrics,
     ) -> Self {
         let signals = |pause: Option<Pause>| LaneSignals {
@@ -74,11 +91,10 @@ impl Shared {
             lanes: sinks.map(|(name, pause)| (name, signals(pause))).collect(),
             claims: Claims::default(),
             space,
-            tap: Tap::default(),
-            applying: Watch::default(),
+            writing: Watch::default(),
             syncing: Watch::default(),
             hung: AtomicBool::new(false),
-            mark,
+            making: Mutex::default(),
             metrics,
         }
     }
@@ -89,11 +105,6 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-
-    /// Notes a commit that is on disk.
-    pub(super) fn mark(&self, totals: &Totals) -> std::io::Result<()> {
-        self.mark.as_ref().map_or(Ok(()), |mark| mark.note(totals))
     }
 
     pub(super) fn committed(&self, totals: Totals, took: Duration) {
@@ -128,6 +139,60 @@ impl Shared {
                 "no sink wanted a lead; it is stored, and `leadgate leads list --unrouted` lists all such leads"
             );
         }
+    }
+
+    /// How far the index is made; `None` once it is.
+    pub(super) fn set_making(&self, progress: Option<Progress>) {
+        let mut making = self.making();
+        // Why it failed the last time is said until it is made.
+        let failed = making.take().and_then(|making| making.failed);
+        *making = progress.map(|progress| Making { progress, failed });
+    }
+
+    /// The index was not made, for that reason, and is tried again.
+    pub(super) fn set_making_failed(&self, why: &str) {
+        let mut making = self.making();
+        making.get_or_insert_default().failed = Some(why.to_owned());
+    }
+
+    /// That there is no index for now.
+    pub(super) fn is_making(&self) -> Unavailable {
+        let making = self.making().clone().unwrap_or_default();
+        let Progress { read, of } = making.progress;
+        let percent = (read * 100).checked_div(of).unwrap_or(0).min(100);
+        Unavailable(match making.failed {
+            Some(why) => format!(
+                "the outbox's index was not made: {why}; it is tried again, pushes are taken meanwhile"
+            ),
+            None => format!(
+                "the outbox makes its index anew ({percent} %); pushes are taken meanwhile, ask again in a while"
+            ),
+        })
+    }
+
+    /// Why no index is made, if that fails.
+    pub(super) fn making_failed(&self) -> Option<String> {
+        let failed = self
+            .making()
+            .as_ref()
+            .is_some_and(|making| making.failed.is_some());
+        failed.then(|| self.is_making().0)
+    }
+
+    fn making(&self) -> MutexGuard<'_, Option<Making>> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the threads were told to end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Lets every lane look again.
+    pub(super) fn wake_all(&self) {
+        self.lanes
+            .values()
+            .for_each(|lane| lane.arrivals.notify_one());
     }
 
     pub(super) fn fault(&self) -> Option<String> {
@@ -170,7 +235,7 @@ impl Shared {
 
     /// That a write hangs, if one does; said in the log once for each time.
     pub(super) fn hangs(&self) -> Option<String> {
-        let taken = self.applying.hangs().or_else(|| self.syncing.hangs());
+        let taken = self.writing.hangs().or_else(|| self.syncing.hangs());
         let known = self.hung.swap(taken.is_some(), Ordering::Relaxed);
         let seconds = taken?.as_secs();
         if !known {

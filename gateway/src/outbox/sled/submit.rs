@@ -7,17 +7,13 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::sync::mpsc;
 
 use super::SledOutbox;
-use super::fault::Fault;
-use super::group::Group;
-use super::job::Job;
+use super::job::{Job, Promise};
+use crate::outbox::state::{Change, Done};
 use crate::outbox::{Refusal, Unavailable};
 
 impl SledOutbox {
-    /// Queues the write of an arrival without waiting for room.
-    pub(super) fn arrive<T: Send + 'static>(
-        &self,
-        write: impl FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, Refusal>> {
+    /// Queues an arrival without waiting for room.
+    pub(super) fn arrive(&self, change: Change) -> BoxFuture<'static, Result<Done, Refusal>> {
         if self.shared.space.short() {
             return ready(Err(Refusal::NoSpace)).boxed();
         }
@@ -28,9 +24,9 @@ impl SledOutbox {
         let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
             return ready(Err(Refusal::Full)).boxed();
         };
-        let (job, answer) = Job::new(Some(permit), write);
+        let (promise, answer) = Promise::new(Some(permit));
         let shared = Arc::clone(&self.shared);
-        match self.jobs.try_send(job) {
+        match self.jobs.try_send(Job::Change(change, promise)) {
             Ok(()) => async move {
                 let answer = answer.await.unwrap_or_else(|_| Err(shared.given_up()));
                 answer.map_err(Refusal::from)
@@ -43,47 +39,58 @@ impl SledOutbox {
         }
     }
 
-    /// Queues any other write, waiting for room.
-    pub(super) fn write<T: Send + 'static>(
-        &self,
-        write: impl FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, Unavailable>> {
+    /// Queues any other change, waiting for room.
+    pub(super) fn change(&self, change: Change) -> BoxFuture<'static, Result<Done, Unavailable>> {
         let jobs = self.jobs.clone();
         let shared = Arc::clone(&self.shared);
-        let (job, answer) = Job::new(None, write);
+        let (promise, answer) = Promise::new(None);
         async move {
+            let job = Job::Change(change, promise);
             jobs.send(job).await.map_err(|_| shared.given_up())?;
             answer.await.unwrap_or_else(|_| Err(shared.given_up()))
         }
         .boxed()
     }
 
-    /// [`Self::write`] for a thread that may block.
-    pub(super) fn write_and_wait<T: Send + 'static>(
-        &self,
-        write: impl FnOnce(&mut Group<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Unavailable> {
-        let (job, answer) = Job::new(None, write);
+    /// Queues what `job` makes of a promise, and waits. For a thread that may block.
+    pub(super) fn ask<T>(&self, job: impl FnOnce(Promise<T>) -> Job) -> Result<T, Unavailable> {
+        let (promise, answer) = Promise::new(None);
         self.jobs
-            .blocking_send(job)
+            .blocking_send(job(promise))
             .map_err(|_| self.shared.given_up())?;
         answer
             .blocking_recv()
             .unwrap_or_else(|_| Err(self.shared.given_up()))
     }
 
-    /// A job for each of `ids`, so that one damaged record does not keep the others; what those
-    /// gave that did something. For a thread that may block.
-    pub(super) fn write_each<I: Copy + Send + 'static, T: Send + 'static>(
-        &self,
-        ids: Vec<I>,
-        write: impl Fn(&mut Group<'_>, I) -> Result<Option<T>, Fault> + Copy + Send + 'static,
-    ) -> Result<Vec<T>, Unavailable> {
-        let mut answers = Vec::with_capacity(ids.len());
-        for id in ids {
-            let (job, answer) = Job::new(None, move |group| write(group, id));
+    /// Queues all of `changes` at once; what each gave, in order. For a thread that may block.
+    pub(super) fn change_all(&self, changes: Vec<Change>) -> Result<Vec<Done>, Unavailable> {
+        let mut answers = Vec::with_capacity(changes.len());
+        for change in changes {
+            let (promise, answer) = Promise::new(None);
             self.jobs
-                .blocking_send(job)
+                .blocking_send(Job::Change(change, promise))
+                .map_err(|_| self.shared.given_up())?;
+            answers.push(answer);
+        }
+        let given_up = || Err(self.shared.given_up());
+        let answers = answers.into_iter();
+        answers
+            .map(|answer| answer.blocking_recv().unwrap_or_else(|_| given_up()))
+            .collect()
+    }
+
+    /// Queues all of `changes` at once, so that one that cannot be made does not keep the
+    /// others; what those that were made gave. For a thread that may block.
+    pub(super) fn change_each(
+        &self,
+        changes: impl Iterator<Item = Change>,
+    ) -> Result<Vec<Done>, Unavailable> {
+        let mut answers = Vec::new();
+        for change in changes {
+            let (promise, answer) = Promise::new(None);
+            self.jobs
+                .blocking_send(Job::Change(change, promise))
                 .map_err(|_| self.shared.given_up())?;
             answers.push(answer);
         }
@@ -93,7 +100,7 @@ impl SledOutbox {
                 .blocking_recv()
                 .unwrap_or_else(|_| Err(self.shared.given_up()))
             {
-                Ok(did) => done.extend(did),
+                Ok(one) => done.push(one),
                 // The committer has told of the damaged record.
                 Err(_) if self.shared.fault().is_none() => {}
                 Err(error) => return Err(error),

@@ -1,74 +1,101 @@
-//! The vault: how records and index values become bytes that tell a thief nothing.
+//! The vault: how what is pushed becomes records and tags that tell a thief nothing.
 //!
-//! Records are sealed with the merchant's key. Indexes are hashed with a key of the store's
-//! own, which is itself a sealed record, so that a new key does not change the indexes.
+//! Bodies are sealed with the merchant's key. What is looked up by is hashed with a key of the
+//! store's own, which is itself sealed, so that a new key does not change the hashes.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
-use ::sled::Tree;
+use super::body::{LeadBody, QuarantineBody};
+use super::codec::Codec;
+use super::find;
+use crate::outbox::state::{NewLead, NewQuarantined, Tag};
+use crate::outbox::{Arrival, Find, QuarantinedPush};
+use crate::seal::IndexKey;
 
-use super::fault::Fault;
-use super::key;
-use super::record::{self, Unreadable};
-use crate::seal::{IndexKey, Keyring, OutboxKey};
+/// What is hashed, so that equal values of different kinds differ.
+const IDENTITY: u8 = 1;
+const CONTENT: u8 = 2;
+const FIND: u8 = 3;
+const FINGERPRINT: u8 = 4;
+/// Names failure groups.
+pub(super) const FAILURE: u8 = 5;
 
-/// What the index key is sealed for.
-const ROOM: u8 = b'm';
-
-/// Seals and opens records, and hashes what is looked up by.
+/// Seals, and hashes what is looked up by.
 pub(super) struct Vault {
-    keyring: Keyring,
-    index: IndexKey,
+    pub(super) codec: Arc<Codec>,
+    pub(super) index: IndexKey,
 }
 
 impl Vault {
-    /// Opens the vault of a store, or makes it. What is written here is not durable before
-    /// the next barrier. Fails if the store was sealed with a key that is not among `keys`.
-    pub(super) fn open(tree: &Tree, keys: &[OutboxKey]) -> Result<Self, Fault> {
-        let keyring = Keyring::new(keys);
-        let index = match tree.get(key::INDEX_KEY)? {
-            Some(bytes) => {
-                let plain = keyring.open(&[ROOM], &bytes).map_err(Unreadable::from)?;
-                IndexKey::from_bytes(record::decode(&plain)?)
-            }
-            None => IndexKey::generate(),
-        };
-        let sealed = keyring.seal_vec(&[ROOM], record::encode(index.as_bytes()));
-        tree.insert(key::INDEX_KEY, sealed)?;
-        Ok(Self { keyring, index })
-    }
-
-    pub(super) fn index_key(&self) -> &IndexKey {
-        &self.index
-    }
-
-    /// Puts another index key into a store that has nothing to look up yet.
-    pub(super) fn replace_index_key(&self, tree: &Tree, index: &IndexKey) -> Result<(), Fault> {
-        let sealed = self
-            .keyring
-            .seal_vec(&[ROOM], record::encode(index.as_bytes()));
-        tree.insert(key::INDEX_KEY, sealed)?;
-        Ok(())
-    }
-
-    pub(super) fn seal(&self, room: u8, plain: Vec<u8>) -> Vec<u8> {
-        self.keyring.seal_vec(&[room], plain)
-    }
-
-    pub(super) fn unseal<'a>(
-        &self,
-        room: u8,
-        bytes: &'a [u8],
-    ) -> Result<Cow<'a, [u8]>, Unreadable> {
-        Ok(self.keyring.open(&[room], bytes)?)
-    }
-
-    /// Whether a record that begins with `bytes` is sealed as it would be now.
-    pub(super) fn is_current(&self, bytes: &[u8]) -> bool {
-        self.keyring.is_current(bytes)
-    }
-
     pub(super) fn index(&self, domain: u8, parts: &[&[u8]]) -> [u8; 32] {
         self.index.hash(domain, parts)
+    }
+
+    /// A lead as the store takes it.
+    pub(super) fn lead(&self, arrival: Arrival) -> NewLead {
+        let identity = self.index(IDENTITY, &[&arrival.identity]);
+        let identity = find::tag(find::IDENTITY, &identity);
+        let content = self.content(&arrival.content);
+        let finds = arrival.finds.iter().map(|find| self.tag(find)).collect();
+        let body = LeadBody::of(&arrival);
+        NewLead {
+            body: self.codec.seal_lead(&body, &identity, &content),
+            source: arrival.source,
+            identity,
+            content,
+            modified_at: arrival.modified_at,
+            received_at: arrival.received_at,
+            now: arrival.received_at,
+            finds,
+            routes: arrival.routes,
+        }
+    }
+
+    /// A quarantined push as the store takes it.
+    pub(super) fn quarantined(&self, push: &QuarantinedPush) -> NewQuarantined {
+        let body = QuarantineBody::of(push);
+        let content = self.quarantined_content(&push.source, &body);
+        let signed = match push.signature.as_bytes() {
+            [] => content,
+            signature => self.index(
+                FINGERPRINT,
+                &[push.source.as_bytes(), b"signature", signature],
+            ),
+        };
+        let tags = [signed, content].map(|hash| find::tag(find::FINGERPRINT, &hash));
+        NewQuarantined {
+            body: self.codec.seal_quarantine(&body, &tags),
+            source: Arc::clone(&push.source),
+            tags,
+            size: (push.body.len() + push.query.len()) as u64,
+            received_at: push.received_at,
+            ceiling: push.ceiling,
+        }
+    }
+
+    /// What makes two pushes the same however they are signed: everything but the query, whose
+    /// request id and timestamp change with every push of the same content. A push without a
+    /// body is its query.
+    pub(super) fn quarantined_content(&self, source: &str, body: &QuarantineBody<'_>) -> [u8; 32] {
+        let content = match body.body {
+            [] => body.query.as_bytes(),
+            content => content,
+        };
+        let (reason, kind) = (body.reason.as_bytes(), body.content_type.as_bytes());
+        self.index(FINGERPRINT, &[source.as_bytes(), reason, kind, content])
+    }
+
+    /// The keyed hash of a lead's content.
+    pub(super) fn content(&self, content: &[u8; 32]) -> [u8; 32] {
+        self.index(CONTENT, &[content])
+    }
+
+    /// What a value is found by.
+    pub(super) fn tag(&self, find: &Find) -> Tag {
+        let hash = self.index(
+            FIND,
+            &[find.field.as_str().as_bytes(), find.value.as_bytes()],
+        );
+        find::tag(find.field as u8, &hash)
     }
 }

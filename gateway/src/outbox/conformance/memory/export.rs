@@ -63,7 +63,8 @@ fn revisions(
             received_at: one.received_at,
             identity: to_hex(&body.identity),
             stable: body.stable,
-            content: to_hex(&one.content),
+            content: None,
+            keyed_content: to_hex(&one.content),
             modified_at: one.modified_at,
             request_id: body.request_id,
             method: body.method,
@@ -132,7 +133,7 @@ fn loaded(lead: ExportedLead) -> Result<Change, String> {
         Ok(LoadedRevision {
             number: one.revision,
             identity: identity_tag(&body.identity),
-            content: hex(&one.content)?,
+            content: hex(&one.keyed_content)?,
             modified_at: one.modified_at,
             received_at: one.received_at,
             finds: body.finds.clone(),

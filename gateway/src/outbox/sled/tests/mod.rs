@@ -1,14 +1,8 @@
 //! The engine's promises, against a real store in a temporary folder.
 
-mod copies;
-mod damage;
 mod desk;
-pub(in crate::outbox) mod inside;
 mod model;
 mod sealed;
-mod sink_state;
-mod unrouted;
-mod writers;
 
 use futures_util::future::join_all;
 use tempfile::TempDir;
@@ -354,61 +348,6 @@ async fn a_second_daemon_is_refused_by_name() {
     let _first = open(&folder);
     let second = try_open(&folder, 1).err().expect("refused");
     assert!(matches!(second, OpenError::InUse(_)), "{second}");
-}
-
-#[test]
-fn a_newer_format_is_refused() {
-    let folder = folder();
-    {
-        let db = ::sled::open(folder.path().join("store")).expect("opens");
-        db.insert(key::FORMAT, &7_u32.to_be_bytes())
-            .expect("writes");
-        db.flush().expect("flushes");
-    }
-    let error = try_open(&folder, 1).err().expect("refused");
-    assert!(
-        matches!(error, OpenError::Newer { found: 7, .. }),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_foreign_sled_database_is_refused() {
-    let folder = folder();
-    {
-        let db = ::sled::open(folder.path().join("store")).expect("opens");
-        db.insert(b"other", b"thing").expect("writes");
-        db.flush().expect("flushes");
-    }
-    let error = try_open(&folder, 1).err().expect("refused");
-    assert!(error.to_string().contains("not an outbox"), "{error}");
-}
-
-#[tokio::test]
-async fn a_delivery_that_cannot_be_read_does_not_hold_up_the_others() {
-    let folder = folder();
-    let outbox = open(&folder);
-    outbox.accept(arrival(1, 1)).await.expect("accepted");
-    outbox.accept(arrival(2, 2)).await.expect("accepted");
-    let mut both = claims(&outbox, 1_000);
-    outbox.unclaim("crm", &[both[1].id]);
-    let first = both.remove(0);
-    outbox
-        .reader
-        .tree
-        .insert(
-            key::delivery(
-                key::WAITING,
-                outbox.reader.sinks.named("crm").expect("a sink").number,
-                first.id,
-            ),
-            &[9, 9],
-        )
-        .expect("damages");
-    outbox.unclaim("crm", &[first.id]);
-    let due = outbox.claim("crm", 1_000, 100).expect("readable");
-    assert_eq!((due.deliveries.len(), due.damaged.len()), (1, 1));
-    assert_eq!(due.damaged[0].0, first.id);
 }
 
 #[tokio::test]

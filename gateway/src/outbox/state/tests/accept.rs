@@ -260,6 +260,17 @@ fn of_several_leads_with_one_identity_the_last_that_is_left_goes_on() {
     store.memory.found.insert(tag(0xf0, 1), vec![lead, gone]);
     let again = store.accept(push(1, 1, &[]));
     assert_eq!(again, Accepted::Duplicate { lead, revision: 1 });
+    // Two that are left, as after an import into a store of before.
+    let later = store.new_lead(at(6, push(2, 1, &[])));
+    store.memory.found.insert(tag(0xf0, 1), vec![later, lead]);
+    let again = store.accept(push(1, 1, &[]));
+    assert_eq!(
+        again,
+        Accepted::Duplicate {
+            lead: later,
+            revision: 1
+        }
+    );
 }
 
 #[test]

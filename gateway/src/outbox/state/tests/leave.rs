@@ -181,11 +181,44 @@ fn a_lead_of_another_store_is_what_it_was_there_and_is_loaded_once() {
         new.accept(push(1, 1, &["crm"])),
         Accepted::Duplicate { lead, revision: 1 }
     );
-    // Under its id, but another identity.
-    let mut other = told;
-    other
-        .revisions
-        .iter_mut()
-        .for_each(|one| one.identity = tag(0xf0, 2));
+    // Under its id, but another identity; and the other way round.
+    let mut other = told.clone();
+    let revisions = other.revisions.iter_mut();
+    revisions.for_each(|one| one.identity = tag(0xf0, 2));
     assert_eq!(new.one(Change::LoadLead(other)), Done::Did(false));
+    let other = LoadedLead {
+        id: LeadId(uuid::Uuid::max()),
+        ..told
+    };
+    assert_eq!(new.one(Change::LoadLead(other)), Done::Did(false));
+}
+
+#[test]
+fn a_lead_that_was_just_loaded_can_be_repaired_in_the_same_commit() {
+    let mut old = Store::new();
+    let lead = old.new_lead(push(1, 1, &["crm"]));
+    old.end(lead, "crm", 1, DEAD);
+    let head = old.head(lead, "crm", 1);
+    let repair = |repair| Change::Repair {
+        id: head.id,
+        repair,
+        now: 7_000,
+    };
+    let mut new = Store::new();
+    let done = new.commit(&[
+        Change::LoadLead(loaded(&old, lead)),
+        repair(Repair::Cancel),
+        repair(RETRY),
+    ]);
+    for one in &done[1..] {
+        assert!(
+            matches!(one, Ok(Done::Repaired(Repaired::Done))),
+            "{done:?}"
+        );
+    }
+    let again = new.head(lead, "crm", 1);
+    assert_eq!(
+        (again.class(), again.failure),
+        (Class::Retrying, head.failure)
+    );
 }

@@ -443,8 +443,7 @@ impl Both {
                         self.ids.insert(record, lead);
                     }
                 }
-                (Ok(Done::Noted), None) => {}
-                (Err(Fault::Sink(_)), Some((_, None))) => {}
+                (Ok(Done::Noted), None) | (Err(Fault::Sink(_)), Some((_, None))) => {}
                 (done, expected) => panic!("{done:?}, not {expected:?}"),
             }
         }

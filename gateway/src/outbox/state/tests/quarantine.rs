@@ -136,6 +136,21 @@ fn a_release_that_fails_leaves_the_push_in_quarantine() {
     assert!(matches!(&done[0], Err(Fault::Sink(name)) if name == "nobody"));
     assert_eq!((store.totals.in_quarantine, store.totals.leads), (1, 0));
     assert_eq!(store.memory.quarantine_counts["shop"].entries, 1);
+    // Nor do the changes behind it in its commit see anything of it.
+    let done = store.commit(&[
+        Change::Release {
+            id,
+            lead: push(9, 9, &["nobody"]),
+        },
+        Change::Quarantine(odd(1, 1)),
+        Change::Discard(id),
+    ]);
+    assert!(done[0].is_err());
+    assert!(matches!(
+        done[1],
+        Ok(Done::Quarantined(Quarantined::Duplicate))
+    ));
+    assert!(matches!(done[2], Ok(Done::Did(true))));
 }
 
 #[test]

@@ -1,0 +1,261 @@
+//! Bytes as entries.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::entry::{Opening, Standing};
+use super::{Codec, Entry, LENGTH, Unreadable, kind, place};
+use crate::config::Ceiling;
+use crate::outbox::sled::record::{self, Raw};
+use crate::outbox::state::{Details, NewLead, NewQuarantined, Record};
+use crate::outbox::{Pause, Route};
+use crate::seal::IndexKey;
+
+/// How much of a record is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Without what was pushed and without the attempts of deliveries.
+    Clear,
+    /// All of it. What was pushed stays sealed.
+    Whole,
+}
+
+impl Codec {
+    /// Reads a record. What was pushed stays sealed in it, for [`Codec::open_lead`] and
+    /// [`Codec::open_quarantine`].
+    pub fn decode(&self, bytes: &[u8]) -> Result<Entry, Unreadable> {
+        self.read(bytes, Depth::Whole)
+    }
+
+    /// Reads a record but for what is large: bodies are empty, and a delivery's details, if
+    /// the record has any, are empty too. Opens no seal but those of pauses, sink states,
+    /// failed routes and openings, which are few.
+    pub fn clear(&self, bytes: &[u8]) -> Result<Entry, Unreadable> {
+        self.read(bytes, Depth::Clear)
+    }
+
+    fn read(&self, bytes: &[u8], depth: Depth) -> Result<Entry, Unreadable> {
+        let raw = record::parse(bytes).ok_or(Unreadable::Damaged)?;
+        if raw.version != kind::VERSION {
+            return Err(versions(&raw));
+        }
+        let body = |sealed: &[u8]| match depth {
+            Depth::Clear => Bytes::new(),
+            Depth::Whole => Bytes::copy_from_slice(sealed),
+        };
+        let kept = |record| Entry::Record {
+            record,
+            segments: Vec::new(),
+        };
+        Ok(match raw.kind {
+            kind::REVISION => {
+                let (lead, source, identity, revision, finds) = whole(raw.clear)?;
+                kept(Record::Revision {
+                    lead,
+                    source,
+                    identity,
+                    revision,
+                    finds,
+                    body: body(raw.sealed),
+                })
+            }
+            kind::PUSHED => {
+                let (lead, revision, at) = bare(&raw)?;
+                kept(Record::Pushed { lead, revision, at })
+            }
+            kind::DELIVERY => kept(self.delivery(&raw, depth)?),
+            kind::LEAD_GONE => {
+                let (lead, erased, segments) = bare(&raw)?;
+                Entry::Record {
+                    record: Record::LeadGone { lead, erased },
+                    segments,
+                }
+            }
+            kind::QUARANTINED => {
+                let (id, head) = whole(raw.clear)?;
+                kept(Record::Quarantined {
+                    id,
+                    head,
+                    body: body(raw.sealed),
+                })
+            }
+            kind::QUARANTINE_GONE => {
+                let (id, segments) = bare(&raw)?;
+                Entry::Record {
+                    record: Record::QuarantineGone { id },
+                    segments,
+                }
+            }
+            kind::QUARANTINE_COUNT => {
+                let (source, count) = bare(&raw)?;
+                kept(Record::QuarantineCount { source, count })
+            }
+            kind::PAUSED => {
+                let sink: String = whole(raw.clear)?;
+                let pause = self.unseal(&place::pause(&sink), raw.sealed)?;
+                let pause = pause.map(|plain| Pause::decode(&plain));
+                kept(Record::Paused { sink, pause })
+            }
+            kind::SINK_STATE => {
+                let (sink, key): (String, String) = whole(raw.clear)?;
+                let value = self.unseal(&place::sink_state(&sink, &key), raw.sealed)?;
+                kept(Record::SinkState { sink, key, value })
+            }
+            kind::TOTALS => Entry::Totals(bare(&raw)?),
+            kind::OPENING => Entry::Opening(self.opening(&raw)?),
+            kind::CLOSING => {
+                let () = bare(&raw)?;
+                Entry::Closing
+            }
+            kind::SEGMENT_GONE => Entry::SegmentGone(bare(&raw)?),
+            kind::ARRIVED_LEAD => self.arrived_lead(&raw, depth)?,
+            kind::ARRIVED_PUSH => {
+                let (source, tags, size, received_at, ceiling) = whole(raw.clear)?;
+                let source: String = source;
+                let (max_entries, max_bytes) = ceiling;
+                Entry::ArrivedPush(NewQuarantined {
+                    source: source.into(),
+                    tags,
+                    size,
+                    received_at,
+                    ceiling: Ceiling {
+                        max_entries,
+                        max_bytes,
+                    },
+                    body: body(raw.sealed),
+                })
+            }
+            kind::SETTLED => Entry::Settled(bare(&raw)?),
+            kind::HOLDS => {
+                let (lead, segments) = bare(&raw)?;
+                Entry::Holds { lead, segments }
+            }
+            other => return Err(Unreadable::Kind(other)),
+        })
+    }
+
+    fn delivery(&self, raw: &Raw<'_>, depth: Depth) -> Result<Record, Unreadable> {
+        let (lead, delivery): (_, crate::outbox::state::DeliveryHead) = whole(raw.clear)?;
+        let details = match depth {
+            Depth::Clear => (!raw.sealed.is_empty()).then(Details::default),
+            Depth::Whole => match self.unseal(&place::details(lead, delivery.id), raw.sealed)? {
+                Some(plain) => {
+                    let (history, journal) = whole(&plain)?;
+                    Some(Details { history, journal })
+                }
+                None => None,
+            },
+        };
+        Ok(Record::Delivery {
+            lead,
+            delivery,
+            details,
+        })
+    }
+
+    fn opening(&self, raw: &Raw<'_>) -> Result<Opening, Unreadable> {
+        let (store, manifest, gone) = whole(raw.clear)?;
+        let plain = self
+            .unseal(&place::standing(store), raw.sealed)?
+            .ok_or(Unreadable::Damaged)?;
+        let (totals, pauses, sink_states, quarantine_counts, index_key, deferred) = whole(&plain)?;
+        let pauses: Vec<(String, Vec<u8>)> = pauses;
+        let pauses = pauses.into_iter();
+        Ok(Opening {
+            store,
+            manifest,
+            gone,
+            standing: Standing {
+                totals,
+                pauses: pauses
+                    .map(|(sink, pause)| (sink, Pause::decode(&pause)))
+                    .collect(),
+                sink_states,
+                quarantine_counts,
+                index_key: IndexKey::from_bytes(index_key),
+                deferred,
+            },
+        })
+    }
+
+    fn arrived_lead(&self, raw: &Raw<'_>, depth: Depth) -> Result<Entry, Unreadable> {
+        let ((source, identity, content, modified_at), (received_at, now, finds, sinks)) =
+            whole(raw.clear)?;
+        let (source, sinks): (String, Vec<String>) = (source, sinks);
+        let length = record::number(raw.sealed, 0).ok_or(Unreadable::Damaged)?;
+        let (body, failed) = raw.sealed[LENGTH..]
+            .split_at_checked(length as usize)
+            .ok_or(Unreadable::Damaged)?;
+        let failed = self
+            .unseal(&place::routes(&identity, &content), failed)?
+            .ok_or(Unreadable::Damaged)?;
+        let failed: Vec<Option<String>> = whole(&failed)?;
+        if failed.len() != sinks.len() {
+            return Err(Unreadable::Damaged);
+        }
+        let routes = sinks.into_iter().zip(failed);
+        Ok(Entry::ArrivedLead(NewLead {
+            source: source.into(),
+            identity,
+            content,
+            modified_at,
+            received_at,
+            now,
+            finds,
+            routes: routes
+                .map(|(sink, failed)| Route {
+                    sink: sink.into(),
+                    failed,
+                })
+                .collect(),
+            body: match depth {
+                Depth::Clear => Bytes::new(),
+                Depth::Whole => Bytes::copy_from_slice(body),
+            },
+        }))
+    }
+
+    /// What stands behind the version of a sealed part; `None` if there is no such part.
+    fn unseal(&self, place: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
+        if sealed.is_empty() {
+            return Ok(None);
+        }
+        let plain = self.keyring.open(place, sealed)?;
+        match plain.split_first() {
+            Some((&kind::VERSION, rest)) => Ok(Some(rest.to_vec())),
+            Some((&version, _)) if version > kind::VERSION => Err(newer(version)),
+            _ => Err(Unreadable::Damaged),
+        }
+    }
+}
+
+/// What a record without a sealed part says.
+fn bare<'a, T: Deserialize<'a>>(raw: &Raw<'a>) -> Result<T, Unreadable> {
+    if !raw.sealed.is_empty() {
+        return Err(Unreadable::Damaged);
+    }
+    whole(raw.clear)
+}
+
+fn whole<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unreadable> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(Unreadable::Damaged),
+    }
+}
+
+fn versions(raw: &Raw<'_>) -> Unreadable {
+    if raw.version > kind::VERSION {
+        newer(raw.version)
+    } else {
+        Unreadable::Damaged
+    }
+}
+
+fn newer(version: u8) -> Unreadable {
+    Unreadable::Newer {
+        what: "record",
+        version,
+        known: kind::VERSION,
+    }
+}

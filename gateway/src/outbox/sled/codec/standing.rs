@@ -1,0 +1,64 @@
+//! Small things that stand in no index: how they are after an entry, and what is asked of them.
+
+use super::{Entry, Standing};
+use crate::outbox::sled::place::Place;
+use crate::outbox::state::Record;
+use crate::outbox::{Pause, QuarantineCount};
+
+impl Standing {
+    /// As they are after an entry that lies at `place`: the same live and in a recovery.
+    pub fn take(&mut self, entry: &Entry, place: Place) {
+        match entry {
+            Entry::Record { record, .. } => self.take_record(record),
+            Entry::Totals(totals) => self.totals.clone_from(totals),
+            Entry::ArrivedLead(_) | Entry::ArrivedPush(_) => self.deferred.push(place),
+            Entry::Settled(place) => self.deferred.retain(|one| one != place),
+            Entry::Opening(_) | Entry::Closing | Entry::SegmentGone(_) | Entry::Holds { .. } => {}
+        }
+    }
+
+    /// As they are after a record.
+    pub fn take_record(&mut self, record: &Record) {
+        match record {
+            Record::Paused { sink, pause } => match pause {
+                Some(pause) => {
+                    self.pauses.insert(sink.clone(), pause.clone());
+                }
+                None => {
+                    self.pauses.remove(sink);
+                }
+            },
+            Record::SinkState { sink, key, value } => {
+                let name = (sink.clone(), key.clone());
+                match value {
+                    Some(value) => self.sink_states.insert(name, value.clone()),
+                    None => self.sink_states.remove(&name),
+                };
+            }
+            Record::QuarantineCount { source, count } => {
+                self.quarantine_counts.insert(source.clone(), count.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// Since when, and why, a sink is paused.
+    pub fn pause(&self, sink: &str) -> Option<Pause> {
+        self.pauses.get(sink).cloned()
+    }
+
+    /// How much of a source is in quarantine.
+    pub fn quarantine_count(&self, source: &str) -> QuarantineCount {
+        let count = self.quarantine_counts.get(source);
+        count.cloned().unwrap_or_default()
+    }
+
+    /// The names under which a sink's plugin keeps something.
+    pub fn sink_state_keys(&self, sink: &str) -> Vec<String> {
+        let states = self.sink_states.keys();
+        states
+            .filter(|(of, _)| of == sink)
+            .map(|(_, key)| key.clone())
+            .collect()
+    }
+}
