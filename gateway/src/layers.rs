@@ -109,7 +109,7 @@ fn folders(within: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Files of a folder that its README.md does not name.
+/// Files of a folder, but for tests, that its README.md does not name.
 fn unnamed(folder: &Path) -> Vec<String> {
     let readme = std::fs::read_to_string(folder.join("README.md")).unwrap_or_default();
     let mut all = vec![folder.to_owned()];
@@ -126,7 +126,10 @@ fn unnamed(folder: &Path) -> Vec<String> {
         let named = readme
             .split(|letter: char| !letter.is_alphanumeric() && !"/._-".contains(letter))
             .any(|word| word.trim_end_matches('.') == name);
-        if path.is_file() && name != "README.md" && !named {
+        let is_test = name
+            .split('/')
+            .any(|part| part == "tests" || part == "tests.rs");
+        if path.is_file() && !is_test && name != "README.md" && !named {
             files.push(name);
         }
     }
@@ -230,6 +233,7 @@ fn a_file_that_the_readme_leaves_out_is_seen() {
     };
     std::fs::create_dir(folder.path().join("journal")).expect("makes it");
     write("frame.rs", "");
+    write("tests.rs", "");
     write("journal/mod.rs", "");
     write("README.md", "| `journal/mod.rs` | |\n| `old_frame.rs` |");
     assert_eq!(unnamed(folder.path()), ["frame.rs"]);

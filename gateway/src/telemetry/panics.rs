@@ -43,7 +43,7 @@ mod tests {
     fn a_caught_panic_is_an_error_and_expected_only_in_there() {
         assert!(!expected());
         let inner = caught(|| {
-            let nested = caught(|| expected());
+            let nested = caught(expected);
             assert_eq!(nested, Ok(true));
             assert!(expected(), "the outer one goes on");
             std::panic::resume_unwind(Box::new("gone".to_owned()));

@@ -80,7 +80,7 @@ fn apply(shared: &Shared, taken: &Taken) -> Result<(), IndexFault> {
     held.stamp = stamp;
     drop(held);
     let keys = taken.changes.keys();
-    shared.overlay_mut().forget(keys, taken.sequence);
+    shared.overlay_mut().forget(keys, taken.number);
     shared.queue.applied(taken.sequence, taken.bytes);
     Ok(())
 }

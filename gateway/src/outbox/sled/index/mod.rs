@@ -33,7 +33,7 @@ pub use view::{Range, View};
 
 use applier::Ledger;
 use health::Health;
-use overlay::{Bytes, Overlay};
+use overlay::{Bytes, Known, Overlay};
 use queue::{BOUND, Closing, Queue};
 use tree::Tree;
 
@@ -118,9 +118,9 @@ impl Index {
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexFault> {
         let pending = self.0.overlay().get(key);
         match pending {
-            Some(value) => Ok(value),
+            Known::Here(value) => Ok(value),
             // What is not pending is in sled: an entry leaves the overlay only afterwards.
-            None => self.0.tree.get(key),
+            Known::Below => self.0.tree.get(key),
         }
     }
 
@@ -138,15 +138,15 @@ impl Index {
     }
 
     /// Makes changes visible, all at once. They are applied to sled later, after those of
-    /// earlier puts; sequences rise. Nothing waits here: see [`Index::wait_for_room`]. An index
+    /// earlier puts; sequences never fall. Nothing waits here: see [`Index::wait_for_room`]. An index
     /// that is broken takes nothing any more.
     pub fn put(&self, sequence: u64, changes: Vec<Change>) {
         if self.fault().is_some() {
             return;
         }
         let mut overlay = self.0.overlay_mut();
-        let steps = overlay.put(sequence, changes);
-        self.0.queue.push(sequence, steps);
+        let steps = overlay.put(changes);
+        self.0.queue.push(sequence, overlay.puts(), steps);
     }
 
     /// Waits while more is on its way into sled than may be. A broken index lets everybody go.

@@ -23,6 +23,14 @@ pub(super) struct Step {
     pub(super) new: Option<Bytes>,
 }
 
+/// What the overlay knows of a key.
+pub(super) enum Known {
+    /// Its value, or that it has none.
+    Here(Option<Vec<u8>>),
+    /// Nothing: it is as in sled.
+    Below,
+}
+
 #[derive(Default)]
 pub(super) struct Overlay {
     pending: BTreeMap<Bytes, Pending>,
@@ -34,8 +42,8 @@ pub(super) struct Overlay {
 
 struct Pending {
     new: Option<Bytes>,
-    /// The last put that changed it.
-    sequence: u64,
+    /// The last put that changed it, by [`Overlay::puts`].
+    put: u64,
 }
 
 /// What a view must see instead of what is there now.
@@ -51,7 +59,7 @@ pub(super) type Layer = (Vec<(Vec<u8>, Option<Vec<u8>>)>, bool);
 
 impl Overlay {
     /// Makes a put visible. What the applier needs of it is returned.
-    pub(super) fn put(&mut self, sequence: u64, changes: Vec<Change>) -> Vec<Step> {
+    pub(super) fn put(&mut self, changes: Vec<Change>) -> Vec<Step> {
         self.puts += 1;
         let mut steps = Vec::with_capacity(changes.len());
         for change in changes {
@@ -60,13 +68,13 @@ impl Overlay {
             // What is pending is known better than what was said.
             let old = match self.pending.get_mut(&key) {
                 Some(pending) => {
-                    pending.sequence = sequence;
+                    pending.put = self.puts;
                     std::mem::replace(&mut pending.new, new.clone())
                 }
                 None => {
                     let pending = Pending {
                         new: new.clone(),
-                        sequence,
+                        put: self.puts,
                     };
                     self.pending.insert(Arc::clone(&key), pending);
                     change.old.map(Into::into)
@@ -80,13 +88,13 @@ impl Overlay {
         steps
     }
 
-    /// Forgets what a batch up to a sequence brought into sled.
+    /// Forgets what a batch up to that put brought into sled.
     pub(super) fn forget<'a>(&mut self, keys: impl Iterator<Item = &'a Bytes>, up_to: u64) {
         for key in keys {
             if self
                 .pending
                 .get(key)
-                .is_some_and(|pending| pending.sequence <= up_to)
+                .is_some_and(|pending| pending.put <= up_to)
             {
                 self.pending.remove(key);
             }
@@ -98,9 +106,11 @@ impl Overlay {
     }
 
     /// What is pending for a key.
-    pub(super) fn get(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
-        let pending = self.pending.get(key)?;
-        Some(owned(pending.new.as_ref()))
+    pub(super) fn get(&self, key: &[u8]) -> Known {
+        match self.pending.get(key) {
+            Some(pending) => Known::Here(owned(pending.new.as_ref())),
+            None => Known::Below,
+        }
     }
 
     /// Begins a view of what is there now, between the bounds.
@@ -120,14 +130,10 @@ impl Overlay {
     }
 
     /// What a view sees of a key, if that is not what is in sled.
-    pub(super) fn seen(
-        &self,
-        view: u64,
-        key: &[u8],
-    ) -> Result<Option<Option<Vec<u8>>>, IndexFault> {
+    pub(super) fn seen(&self, view: u64, key: &[u8]) -> Result<Known, IndexFault> {
         let view = self.view(view)?;
         Ok(match view.before.get(key) {
-            Some(before) => Some(owned(before.as_ref())),
+            Some(before) => Known::Here(owned(before.as_ref())),
             None => self.get(key),
         })
     }

@@ -58,6 +58,8 @@ pub(super) enum Closing {
 
 struct Put {
     sequence: u64,
+    /// Which one it was, by [`super::overlay::Overlay::puts`].
+    number: u64,
     bytes: usize,
     steps: Vec<Step>,
 }
@@ -65,6 +67,8 @@ struct Put {
 /// Puts that are applied at once, by key: what was there before the first and is after the last.
 pub(super) struct Taken {
     pub(super) sequence: u64,
+    /// The last one of them.
+    pub(super) number: u64,
     pub(super) bytes: usize,
     pub(super) changes: BTreeMap<Bytes, (Option<Bytes>, Option<Bytes>)>,
 }
@@ -87,7 +91,7 @@ impl Queue {
     }
 
     /// To be called under the overlay's lock, so that puts stand here in their order.
-    pub(super) fn push(&self, sequence: u64, steps: Vec<Step>) {
+    pub(super) fn push(&self, sequence: u64, number: u64, steps: Vec<Step>) {
         let bytes = steps.iter().map(Step::bytes).sum();
         let mut state = self.state();
         debug_assert!(sequence >= state.last, "sequences do not fall");
@@ -99,6 +103,7 @@ impl Queue {
         state.bytes += bytes;
         state.puts.push_back(Put {
             sequence,
+            number,
             bytes,
             steps,
         });
@@ -220,6 +225,7 @@ impl State {
     fn take(&mut self) -> Taken {
         let mut taken = Taken {
             sequence: self.applied,
+            number: 0,
             bytes: 0,
             changes: BTreeMap::new(),
         };
@@ -227,11 +233,12 @@ impl State {
             && let Some(put) = self.puts.pop_front()
         {
             taken.sequence = put.sequence;
+            taken.number = put.number;
             taken.bytes += put.bytes;
             for step in put.steps {
                 let change = taken.changes.entry(step.key);
                 change
-                    .and_modify(|(_, new)| *new = step.new.clone())
+                    .and_modify(|(_, new)| new.clone_from(&step.new))
                     .or_insert((step.old, step.new));
             }
         }

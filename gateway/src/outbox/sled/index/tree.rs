@@ -222,10 +222,8 @@ impl Tree {
 fn guarded<T>(work: impl FnOnce() -> ::sled::Result<T>) -> Result<T, IndexFault> {
     match caught(work) {
         Ok(done) => done.map_err(|error| meaning(&error)),
-        Err(words) => {
-            tracing::debug!(words, "sled panicked");
-            Err(IndexFault::Damaged(GAVE_UP.to_owned()))
-        }
+        // What a panic says may quote what is stored.
+        Err(_) => Err(IndexFault::Damaged(GAVE_UP.to_owned())),
     }
 }
 
@@ -263,4 +261,31 @@ fn drop_half_snapshots(folder: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_call_is_a_fault_that_lets_waiting_readers_go() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let health = Arc::<Health>::default();
+        let opened = Tree::open(folder.path(), 1 << 20, Arc::clone(&health));
+        let (tree, stamp) = opened.expect("opens");
+        assert_eq!(stamp, None);
+        std::thread::scope(|scope| {
+            // A batch is under way, so that a reader has to wait.
+            let batch = tree.db.write().expect("nobody else has it");
+            let reader = scope.spawn(|| tree.get(b"a"));
+            let panicked: Result<(), _> =
+                tree.called(batch.as_ref(), |_| panic!("a person's name"));
+            let fault = panicked.expect_err("it panicked");
+            assert_eq!(fault, IndexFault::Damaged(GAVE_UP.to_owned()));
+            assert_eq!(reader.join().expect("ends"), Err(fault));
+            drop(batch);
+        });
+        assert_eq!(tree.get(b"a"), Err(IndexFault::Damaged(GAVE_UP.to_owned())));
+        tree.close();
+    }
 }

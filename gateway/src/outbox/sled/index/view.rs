@@ -7,7 +7,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::fault::IndexFault;
-use super::overlay::{Overlay, merge};
+use super::overlay::{Known, Overlay, merge};
 use super::{Order, Pair, Shared};
 
 /// Entries that are read at once: few at first, as who looks for what is due wants the first.
@@ -48,11 +48,14 @@ impl<'a> View<'a> {
         let (over, below) = view.stable(
             |overlay| overlay.seen(view.number, key),
             |over| match over {
-                Some(_) => Ok(None),
-                None => view.shared.tree.get(key),
+                Known::Here(_) => Ok(None),
+                Known::Below => view.shared.tree.get(key),
             },
         )?;
-        Ok(over.unwrap_or(below))
+        Ok(match over {
+            Known::Here(value) => value,
+            Known::Below => below,
+        })
     }
 
     /// The entries between two bounds, `from` being the lower one whatever the order.

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use super::error::{JournalError, Tried};
 use super::files::Files;
-use super::naming;
 use super::reader::{self, Reader};
 use super::recovery::{Cut, Recovery};
-use super::segment;
 use super::sync::{Syncing, Target};
 use super::writer::{Journal, NEW, Options, Written, create};
+use super::{naming, segment};
 use crate::outbox::sled::codec::{Codec, SegmentFacts, Standing, StoreId};
 use crate::seal::Keyring;
 

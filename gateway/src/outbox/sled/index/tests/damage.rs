@@ -14,7 +14,8 @@ const PUTS: u64 = 60;
 fn put(sequence: u64) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     let change = |at: u64| {
         let number = (sequence * 97 + at * 31) % ENTRIES;
-        let new = (at % 7 > 0).then(|| format!("{sequence} {at} ").repeat(12).into_bytes());
+        let new =
+            (!at.is_multiple_of(7)).then(|| format!("{sequence} {at} ").repeat(12).into_bytes());
         (key(number), new)
     };
     (0..ENTRIES / 8).map(change).collect()

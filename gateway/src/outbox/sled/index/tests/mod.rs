@@ -250,3 +250,19 @@ fn a_second_index_in_the_same_folder_is_refused() {
     drop(index);
     open(folder.path());
 }
+
+#[test]
+fn two_puts_of_one_sequence_are_both_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("index");
+    let (index, _) = open(&path);
+    let mut model = Model::new();
+    for round in 0..200_u8 {
+        let change = [(key(1), Some(vec![round])), (key(u64::from(round)), None)];
+        index.put(0, changes(&mut model, &change));
+        assert_eq!(content(&index), Ok(model.clone()));
+    }
+    index.close();
+    let (index, applied) = open(&path);
+    assert_eq!((applied, content(&index)), (0, Ok(model)));
+}
