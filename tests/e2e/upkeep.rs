@@ -101,7 +101,6 @@ fn an_index_is_made_anew_by_hand_or_by_the_daemon_and_nothing_is_lost() {
         (&5.into(), &5.into(), &5.into()),
         "{report}"
     );
-    succeeded(&outbox(&daemon, &["verify"]));
 
     std::fs::remove_dir_all(&index).expect("it was made again");
     crm.behave(Behaviour::Take);
