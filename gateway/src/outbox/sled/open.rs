@@ -16,8 +16,9 @@ use super::clean::Cleaner;
 use super::codec::{Entry, Standing, Unreadable};
 use super::committer::Committer;
 use super::current::{self, Catalog, Current};
-use super::defer::Deferred;
+use super::deferred::Deferred;
 use super::find::Finds;
+use super::job::Job;
 use super::journal::{self, Batch, Disk, Journal, JournalError, Reader as Segments, Recovered};
 use super::lock::Lock;
 use super::place::Place;
@@ -172,13 +173,19 @@ impl SledOutbox {
             jobs: jobs.downgrade(),
         };
         let syncer = spawn("syncer", &shared, move || syncer.run()).map_err(failed)?;
+        // Weak, so that the queue ends.
+        let queued = jobs.downgrade();
         let rebuild = Rebuild {
             folder: path.clone(),
             cache: options.cache,
             reader: segments,
             syncing: journal.syncing(),
             shared: Arc::clone(&shared),
-            jobs: jobs.downgrade(),
+            made: Arc::new(move |made| {
+                if let Some(jobs) = queued.upgrade() {
+                    let _ = jobs.blocking_send(Job::Made(Box::new(made)));
+                }
+            }),
             running: Arc::default(),
         };
         let deferred = Deferred::new(standing.deferred.clone());
