@@ -1,7 +1,5 @@
 //! The engine's promises, against a real store in a temporary folder.
 
-
-
 mod desk;
 mod model;
 mod sealed;
