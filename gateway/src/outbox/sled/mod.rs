@@ -46,8 +46,8 @@ mod space;
 mod submit;
 mod syncer;
 mod unreadable;
+mod upkeep;
 mod vault;
-mod verify;
 mod view;
 mod watch;
 
@@ -70,8 +70,8 @@ use self::reads::Reads;
 pub use self::rebuild::forget_index;
 pub use self::restore::{check, restore};
 use self::shared::Shared;
+pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
-pub use self::verify::{salvage, verify};
 use super::state::{Change, Done, Fault};
 use super::{
     Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,
