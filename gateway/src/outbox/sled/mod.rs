@@ -50,8 +50,8 @@ mod space;
 mod submit;
 mod syncer;
 mod unreadable;
+mod upkeep;
 mod vault;
-mod verify;
 mod view;
 mod watch;
 
@@ -74,8 +74,8 @@ pub use self::open::{OpenError, Options};
 use self::reads::Reads;
 pub use self::restore::{check, restore};
 use self::shared::Shared;
+pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
-pub use self::verify::{salvage, verify};
 use super::state::{Change, Done, Fault};
 use super::{
     Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,

@@ -367,7 +367,7 @@ fn known(policies: Vec<SinkPolicy>, standing: &Standing, catalog: Option<&Catalo
 }
 
 /// What a closed segment's records are found by.
-fn tags(segments: &Segments, segment: u32) -> std::io::Result<Vec<(Tag, Uuid)>> {
+pub(super) fn tags(segments: &Segments, segment: u32) -> std::io::Result<Vec<(Tag, Uuid)>> {
     let mut tags = Vec::new();
     for frame in segments.scan(segment, 0).map_err(std::io::Error::other)? {
         for (place, bytes) in frame.map_err(std::io::Error::other)?.records() {
@@ -389,7 +389,7 @@ fn not_read(place: Place, why: Unreadable) -> JournalError {
 }
 
 /// Whether the journal still has all frames from `first` to `last`.
-fn covers(segments: &Segments, first: u64, last: u64) -> bool {
+pub(super) fn covers(segments: &Segments, first: u64, last: u64) -> bool {
     let mut next = first;
     for facts in segments
         .facts()
