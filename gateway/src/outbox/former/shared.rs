@@ -107,10 +107,6 @@ impl Shared {
     }
 
     #[cfg(test)]
-    pub(super) fn metrics(&self) -> &OutboxMetrics {
-        &self.metrics
-    }
-
     pub(super) fn time(&self) -> Timekeeping {
         *self.time.lock().unwrap_or_else(PoisonError::into_inner)
     }
