@@ -45,16 +45,17 @@ pub(super) enum Command {
     /// Write a consistent backup, while the daemon runs or not
     #[command(after_help = RULE)]
     Backup {
-        /// File to write; must not be there
-        #[arg(long, value_name = "FILE")]
+        /// File to write, which must not be there; or a folder (ending in / if it is new), to
+        /// which only what is new since its last backup is copied
+        #[arg(long, value_name = "PATH")]
         to: PathBuf,
         #[command(flatten)]
         target: client::Target,
     },
     /// Make an outbox of a backup
     Restore {
-        /// The backup
-        #[arg(long, value_name = "FILE")]
+        /// The backup: a file or a folder
+        #[arg(long, value_name = "PATH")]
         from: PathBuf,
         /// Folder of the new outbox: empty or not there
         #[arg(long, value_name = "FOLDER")]

@@ -129,6 +129,11 @@ impl Committer {
                 let rolled = self.roll();
                 promise.tell(rolled);
             }
+            Job::Snapshot(copied, promise) => {
+                let snapshot = self.snapshot(&copied);
+                let last = Some(self.journal.last_sequence());
+                self.answer(promise, snapshot.map(|snapshot| (snapshot, last)));
+            }
             Job::Made(made) => self.made(*made),
             Job::Synced => {
                 // Only where nothing else follows at once: the next frame says as much.

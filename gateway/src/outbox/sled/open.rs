@@ -223,6 +223,7 @@ impl SledOutbox {
             shared,
             standing,
             cleaner,
+            sums: super::backup::Sums::default(),
             threads: Mutex::new(vec![committer, cleaning]),
             _lock: lock,
         })
