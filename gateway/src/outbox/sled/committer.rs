@@ -60,11 +60,11 @@ pub(super) struct Committer {
 }
 
 /// What a group writes beside its records.
-struct Aside<'a> {
+struct Aside {
     /// Segments that hold bytes of a lead, too.
     held: Vec<(LeadId, Vec<u32>)>,
     /// Where pushes stood that are accepted now.
-    settled: &'a [Place],
+    settled: Vec<Place>,
 }
 
 /// The lead that a push became, or was.
@@ -214,9 +214,12 @@ impl Committer {
         let mut told: Vec<Telling> = Vec::with_capacity(group.len());
         // Leads of which bytes lie elsewhere, too.
         let mut held = Vec::new();
+        // A push that was not accepted stays where it is.
+        let mut accepted = Vec::new();
         for (at, ((change, promise), outcome)) in group.into_iter().zip(outcomes).enumerate() {
             match outcome {
                 Ok(done) => {
+                    accepted.extend(settled.get(at));
                     if let (Some(lead), Some(place)) = (lead_of(&done), settled.get(at)) {
                         held.push((lead, vec![place.segment]));
                     }
@@ -236,7 +239,10 @@ impl Committer {
         }
         let publishing = Publishing::of(seen);
         drop(standing);
-        let aside = Aside { held, settled };
+        let aside = Aside {
+            held,
+            settled: accepted,
+        };
         self.write(&catalog, effects, publishing, told, aside, began);
         Ok(())
     }
@@ -248,7 +254,7 @@ impl Committer {
         effects: Effects,
         mut publishing: Publishing,
         told: Vec<Telling>,
-        aside: Aside<'_>,
+        aside: Aside,
         began: Instant,
     ) {
         let Effects {
@@ -268,7 +274,7 @@ impl Committer {
             let (lead, segments) = (*lead, segments.clone());
             self.batch.entry(&codec, &Entry::Holds { lead, segments });
         }
-        for place in aside.settled {
+        for place in &aside.settled {
             self.batch.entry(&codec, &Entry::Settled(*place));
         }
         let outcome = self.append(totals).and_then(|appended| {
@@ -283,7 +289,7 @@ impl Committer {
             for (lead, segments) in &aside.held {
                 publishing.hold(*lead, segments);
             }
-            self.note_settled(aside.settled);
+            self.note_settled(&aside.settled);
             self.publish(publishing, catalog, sequence);
             Ok(Some(sequence))
         });

@@ -21,6 +21,7 @@ use super::publish::Publishing;
 use super::shared::{Progress, Shared};
 use crate::outbox::state::{Fault, Record};
 use crate::outbox::{LeadId, Totals, Unavailable};
+use crate::telemetry::panics::caught;
 
 /// Records that are shown to the index at once.
 const SHOWN: usize = 2048;
@@ -65,6 +66,8 @@ pub(super) enum Failed {
     Record(#[from] Fault),
     #[error("{0}")]
     Disk(#[from] std::io::Error),
+    #[error("an error inside leadgate")]
+    Panicked,
 }
 
 impl Rebuild {
@@ -87,7 +90,7 @@ impl Rebuild {
     fn run(self) {
         while !self.shared.is_closing() {
             let began = Instant::now();
-            match self.make() {
+            match self.make_guarded() {
                 Ok(Some(made)) => {
                     tracing::info!(
                         seconds = began.elapsed().as_secs(),
@@ -109,6 +112,11 @@ impl Rebuild {
                 std::thread::sleep(Duration::from_millis(100));
             }
         }
+    }
+
+    /// A panic is a failure like any other: else nobody would ever try again.
+    fn make_guarded(&self) -> Result<Option<Made>, Failed> {
+        caught(|| self.make()).unwrap_or(Err(Failed::Panicked))
     }
 
     /// Reads the journal as far as it is on disk; `None` if the store is closing.

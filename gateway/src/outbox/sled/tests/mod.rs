@@ -1,6 +1,7 @@
 //! The engine's promises, against a real store in a temporary folder.
 
 mod desk;
+mod flips;
 mod model;
 mod sealed;
 
