@@ -72,7 +72,10 @@ pub(in crate::cli) fn open(config: &Config, more: &[String]) -> Result<SledOutbo
         min_free: 0,
         metrics: Metrics::new().outbox,
     };
-    SledOutbox::open(options).map_err(|error| fail(error, FAILED))
+    let outbox = SledOutbox::open(options).map_err(|error| fail(error, FAILED))?;
+    let whole = outbox.wait_until_whole(|_, _| {});
+    whole.map_err(|error| fail(error, FAILED))?;
+    Ok(outbox)
 }
 
 impl Daemon {

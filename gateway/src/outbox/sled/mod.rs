@@ -67,6 +67,7 @@ pub use self::key_file::missing_key;
 pub(crate) use self::lock::in_use;
 pub use self::open::{OpenError, Options};
 use self::reads::Reads;
+pub use self::rebuild::forget_index;
 pub use self::restore::{check, restore};
 use self::shared::Shared;
 use self::vault::Vault;

@@ -170,6 +170,11 @@ impl Shared {
         })
     }
 
+    /// How far the index is made, if it is being made.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        self.making().as_ref().map(|making| making.progress)
+    }
+
     /// Why no index is made, if that fails.
     pub(super) fn making_failed(&self) -> Option<String> {
         let failed = self

@@ -52,17 +52,6 @@ impl SledOutbox {
         .boxed()
     }
 
-    /// Queues what `job` makes of a promise, and waits. For a thread that may block.
-    pub(super) fn ask<T>(&self, job: impl FnOnce(Promise<T>) -> Job) -> Result<T, Unavailable> {
-        let (promise, answer) = Promise::new(None);
-        self.jobs
-            .blocking_send(job(promise))
-            .map_err(|_| self.shared.given_up())?;
-        answer
-            .blocking_recv()
-            .unwrap_or_else(|_| Err(self.shared.given_up()))
-    }
-
     /// Queues all of `changes` at once; what each gave, in order. For a thread that may block.
     pub(super) fn change_all(&self, changes: Vec<Change>) -> Result<Vec<Done>, Unavailable> {
         let mut answers = Vec::with_capacity(changes.len());
