@@ -41,7 +41,9 @@ enum What {
     Move(String, String),
     Write(u64, Vec<u8>),
     Truncate(u64),
-    Sync { covers: usize },
+    Sync {
+        covers: usize,
+    },
     Unlink,
     Start,
 }
@@ -143,16 +145,16 @@ impl Trace {
             let what = match (kind, both) {
                 (9, Some((old, new))) => What::Move(old.to_owned(), new.to_owned()),
                 _ => match kind {
-                1 | 5 => What::Name(name),
-                8 => What::Folder(name),
-                2 => What::Write(large(16), payload.to_vec()),
-                3 => What::Truncate(large(16)),
-                4 => What::Sync {
-                    covers: files.before + size(large(24)),
-                },
-                6 => What::Unlink,
-                7 => What::Start,
-                other => panic!("a record of kind {other}"),
+                    1 | 5 => What::Name(name),
+                    8 => What::Folder(name),
+                    2 => What::Write(large(16), payload.to_vec()),
+                    3 => What::Truncate(large(16)),
+                    4 => What::Sync {
+                        covers: files.before + size(large(24)),
+                    },
+                    6 => What::Unlink,
+                    7 => What::Start,
+                    other => panic!("a record of kind {other}"),
                 },
             };
             if kind == 6 {
@@ -262,11 +264,7 @@ fn folder_of(name: &str) -> &str {
 }
 
 /// The files that have a name on disk.
-fn on_disk(
-    records: &[Record],
-    synced: &HashMap<u32, usize>,
-    cut: Cut,
-) -> HashMap<u32, String> {
+fn on_disk(records: &[Record], synced: &HashMap<u32, usize>, cut: Cut) -> HashMap<u32, String> {
     let at = records.len();
     if cut == Cut::Without {
         return names(records);

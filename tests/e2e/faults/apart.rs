@@ -41,10 +41,20 @@ fn goes_on(patterns: &[&str], faults: &[Fault]) {
     assert_eq!(failed, 0, "a push was refused\n{}", daemon.log());
     // The fault goes on while sled writes what it holds back.
     let broke = within(GIVEN_UP / 2, || daemon.log().contains("index broke"));
-    assert_eq!(push(&daemon, 2 * LEADS + 1..=3 * LEADS), 0, "{}", daemon.log());
+    assert_eq!(
+        push(&daemon, 2 * LEADS + 1..=3 * LEADS),
+        0,
+        "{}",
+        daemon.log()
+    );
     assert!(daemon.runs());
     daemon.heal();
-    assert_eq!(push(&daemon, 3 * LEADS + 1..=4 * LEADS), 0, "{}", daemon.log());
+    assert_eq!(
+        push(&daemon, 3 * LEADS + 1..=4 * LEADS),
+        0,
+        "{}",
+        daemon.log()
+    );
     let all = within(GIVEN_UP, || delivered(&crm, 4 * LEADS));
     let lost = 4 * LEADS - crm.deliveries().len() as u64;
     counted(format_args!(
@@ -132,7 +142,11 @@ fn while_the_index_s_disk_hangs_pushes_are_taken() {
     daemon.heal();
     daemon.kill();
     daemon.restart();
-    assert!(within(GIVEN_UP, || delivered(&crm, record)), "{}", daemon.log());
+    assert!(
+        within(GIVEN_UP, || delivered(&crm, record)),
+        "{}",
+        daemon.log()
+    );
 }
 
 #[test]
@@ -161,7 +175,9 @@ fn an_index_that_is_deleted_or_put_back_is_made_anew_with_nothing_lost_or_sent_a
             _ => std::fs::remove_dir_all(&index).expect("removes"),
         }
         daemon.restart();
-        until("all is known", || daemon.stat("/sinks/crm/delivered") == all);
+        until("all is known", || {
+            daemon.stat("/sinks/crm/delivered") == all
+        });
     }
     assert_eq!(push(&daemon, 1..=all), 0);
     counted(format_args!(

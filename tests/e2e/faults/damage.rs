@@ -136,7 +136,14 @@ fn places(store: &Path) -> Vec<(PathBuf, usize)> {
         }
         let count = if journal { IN_JOURNAL } else { IN_INDEX };
         let anywhere = (0..count).map(|_| used[random.usize(..used.len())]);
-        let known = [0, 7, 45, last.saturating_sub(10), last.saturating_sub(1_000), *last];
+        let known = [
+            0,
+            7,
+            45,
+            last.saturating_sub(10),
+            last.saturating_sub(1_000),
+            *last,
+        ];
         let all = anywhere.chain(known).filter(|at| *at < bytes.len());
         places.extend(all.map(|at| (name.clone(), at)));
     }
@@ -161,7 +168,10 @@ fn a_damaged_store_is_refused_or_has_every_lead() {
             let (fate, said) = fate(&store, &crm, &file, at, length);
             let journal = file.starts_with("journal");
             *fates.entry((journal, fate)).or_default() += 1;
-            println!("{length:>5} bytes at {at:>9} of {}: {fate:?} {said}", file.display());
+            println!(
+                "{length:>5} bytes at {at:>9} of {}: {fate:?} {said}",
+                file.display()
+            );
         }
     }
     counted(format_args!(

@@ -54,7 +54,9 @@ impl Cleaner {
             slept = Duration::ZERO;
             // The next look may do better.
             if caught(|| self.look()).is_err() {
-                tracing::error!("the cleaning of the outbox stopped by an error inside leadgate; it is tried again");
+                tracing::error!(
+                    "the cleaning of the outbox stopped by an error inside leadgate; it is tried again"
+                );
             }
         }
     }

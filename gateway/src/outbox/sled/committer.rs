@@ -97,6 +97,7 @@ impl Committer {
             self.commit(group);
             self.look();
             self.settle();
+            self.end_attempts();
         }
         self.end();
     }
@@ -136,7 +137,8 @@ impl Committer {
             Job::Synced => {
                 // Only where nothing else follows at once: the next frame says as much.
                 if self.jobs.is_empty() && self.shared.fault().is_none() {
-                    let marked = self.journal.watermark();
+                    let (shared, journal) = (Arc::clone(&self.shared), &mut self.journal);
+                    let marked = shared.writing.over(|| journal.watermark());
                     self.refused(marked);
                 }
             }

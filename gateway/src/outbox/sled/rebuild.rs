@@ -131,11 +131,15 @@ impl Rebuild {
         let mut read = 0;
         loop {
             let until = self.syncing.synced();
+            // First: one that is closed meanwhile is among the others then, and not left out.
+            let open = self.reader.open_segment().number;
             let mut segments = self.reader.facts();
             let of = segments.iter().map(|facts| facts.bytes).sum();
             segments.retain(|facts| facts.last > replay.sequence);
             let numbers = segments.iter().map(|facts| facts.number);
-            for number in numbers.chain([self.reader.open_segment().number]) {
+            let mut numbers: Vec<u32> = numbers.chain([open]).collect();
+            numbers.dedup();
+            for number in numbers {
                 for frame in self.reader.scan(number, replay.sequence + 1)? {
                     let frame = frame?;
                     if frame.sequence > until {

@@ -193,10 +193,16 @@ fn of_journal(outbox: &SledOutbox) -> Vec<(PathBuf, u64)> {
         for (at, frame) in frames.iter().enumerate() {
             let edge = at < 3 || at + 4 > frames.len();
             if edge || at.is_multiple_of(4) {
-                [0, 5, 9, 17, 25, 29].map(|byte| frame.offset + byte).into_iter().for_each(&mut add);
+                [0, 5, 9, 17, 25, 29]
+                    .map(|byte| frame.offset + byte)
+                    .into_iter()
+                    .for_each(&mut add);
                 if let Some((place, _)) = frame.records().nth(at % 5) {
                     let start = u64::from(place.offset);
-                    [0, 5, 8, 9, 11, 20].map(|byte| start + byte).into_iter().for_each(&mut add);
+                    [0, 5, 8, 9, 11, 20]
+                        .map(|byte| start + byte)
+                        .into_iter()
+                        .for_each(&mut add);
                     add(start + u64::from(place.length) / 2);
                     add(start + u64::from(place.length) - 1);
                 }
@@ -205,7 +211,9 @@ fn of_journal(outbox: &SledOutbox) -> Vec<(PathBuf, u64)> {
         }
         if number == reader.open_segment().number {
             let end = reader.open_segment().bytes;
-            [end + 1, end + 4_096, end + 100_000].into_iter().for_each(&mut add);
+            [end + 1, end + 4_096, end + 100_000]
+                .into_iter()
+                .for_each(&mut add);
         }
     }
     places
@@ -259,7 +267,10 @@ fn judge(filled: &Filled, all: &TempDir, what: &str, journal: Option<&Path>, end
     let outbox = match try_open(all, 4096) {
         Ok(outbox) => outbox,
         Err(error) => {
-            assert!(matches!(error, OpenError::Damaged { .. }), "{what}: {error}");
+            assert!(
+                matches!(error, OpenError::Damaged { .. }),
+                "{what}: {error}"
+            );
             said(&error.to_string());
             ends.refused.fetch_add(1, Ordering::Relaxed);
             return;
@@ -282,8 +293,10 @@ fn judge(filled: &Filled, all: &TempDir, what: &str, journal: Option<&Path>, end
         }
     }
     outbox.close();
-    ends.told.fetch_add(usize::from(told > 0), Ordering::Relaxed);
-    ends.whole.fetch_add(usize::from(told == 0), Ordering::Relaxed);
+    ends.told
+        .fetch_add(usize::from(told > 0), Ordering::Relaxed);
+    ends.whole
+        .fetch_add(usize::from(told == 0), Ordering::Relaxed);
 }
 
 /// How many times it was said that something cannot be read; all else must be there.
@@ -299,14 +312,24 @@ fn everything(filled: &Filled, outbox: &SledOutbox, what: &str, said: &dyn Fn(&s
     let claimed: BTreeSet<u64> = claimed
         .map(|claim| {
             let record = record_of(&claim.lead.lead);
-            assert!(claim.lead.raw == pushed(record).raw, "{what}: not what was pushed");
+            assert!(
+                claim.lead.raw == pushed(record).raw,
+                "{what}: not what was pushed"
+            );
             record
         })
         .collect();
-    assert!(claimed.is_subset(&filled.waiting), "{what}: delivered again");
+    assert!(
+        claimed.is_subset(&filled.waiting),
+        "{what}: delivered again"
+    );
     assert_eq!(claimed.len(), due.deliveries.len(), "{what}: twice");
     let missing = filled.waiting.len() - claimed.len();
-    assert_eq!(missing, due.damaged.len(), "{what}: not delivered, and nobody says so");
+    assert_eq!(
+        missing,
+        due.damaged.len(),
+        "{what}: not delivered, and nobody says so"
+    );
     for (record, id) in &filled.leads {
         match outbox.lead(*id, 1) {
             Ok(Some(lead)) => assert!(lead.raw == pushed(*record).raw, "{what}: {record}"),
@@ -318,7 +341,10 @@ fn everything(filled: &Filled, outbox: &SledOutbox, what: &str, said: &dyn Fn(&s
         }
     }
     let again = runtime().block_on(join_all(
-        filled.leads.keys().map(|record| outbox.accept(pushed(*record))),
+        filled
+            .leads
+            .keys()
+            .map(|record| outbox.accept(pushed(*record))),
     ));
     for ((record, id), again) in filled.leads.iter().zip(again) {
         match again {
@@ -332,7 +358,11 @@ fn everything(filled: &Filled, outbox: &SledOutbox, what: &str, said: &dyn Fn(&s
     }
     assert!(outbox.paused("mail"), "{what}: the pause is gone");
     let kept = outbox.sink_state("crm", "k").expect("reads");
-    assert_eq!(kept.as_deref(), Some(&b"v"[..]), "{what}: the sink's value is gone");
+    assert_eq!(
+        kept.as_deref(),
+        Some(&b"v"[..]),
+        "{what}: the sink's value is gone"
+    );
     told
 }
 
@@ -428,4 +458,85 @@ fn without_its_index_or_with_an_earlier_one_a_store_has_everything() {
     });
     judge(&filled, &strange, "with another store's index", None, &ends);
     assert_eq!(ends.whole.load(Ordering::Relaxed), filled.earlier.len() + 3);
+}
+
+#[test]
+fn a_store_whose_newest_segment_or_whole_journal_is_gone_is_refused() {
+    let filled = filled(false);
+    let refused = |what: &str, change: &dyn Fn(&Path)| {
+        let damaged = on_a_copy(&filled, |store| change(store));
+        let error = try_open(&damaged, 16)
+            .err()
+            .unwrap_or_else(|| panic!("{what}: opened"));
+        assert!(
+            matches!(error, OpenError::Damaged { .. }),
+            "{what}: {error}"
+        );
+        error.to_string()
+    };
+    for segment in 1..=SEGMENTS {
+        let name = journal::name(u32::try_from(segment).expect("small"));
+        let error = refused(&name, &|store| {
+            std::fs::remove_file(store.join("journal").join(&name)).expect("removes");
+        });
+        assert!(error.contains(&name), "{error}");
+    }
+    let error = refused("without a journal", &|store| {
+        std::fs::remove_dir_all(store.join("journal")).expect("removes");
+    });
+    assert!(error.contains("journal"), "{error}");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_stops_the_cleaning_of_its_segment_and_nothing_else() {
+    let filled = filled(false);
+    // A record's middle, so that its segment is opened and scanned up to there.
+    let (file, at) = filled
+        .places
+        .iter()
+        .filter(|(file, _)| file.ends_with("journal/00000002.seg"))
+        .nth(40)
+        .expect("many places");
+    let damaged = on_a_copy(&filled, |store| {
+        let path = store.join(file);
+        let mut bytes = std::fs::read(&path).expect("reads");
+        bytes[usize::try_from(*at).expect("fits")] ^= 1;
+        std::fs::write(&path, bytes).expect("writes");
+    });
+    let outbox = open(&damaged);
+    let error = outbox.cleaner.clean(2).expect_err("damaged");
+    assert!(says(&error.0, file), "{error}");
+    outbox.cleaner.clean(1).expect("the first one is whole");
+    // What comes now lies where the index says.
+    let runtime = runtime();
+    for record in 1_000..1_050 {
+        let accepted = runtime.block_on(outbox.accept(pushed(record)));
+        let lead = accepted.expect("accepted").lead().expect("a lead");
+        let stored = outbox.lead(lead, 1).expect("reads").expect("is there");
+        assert!(stored.raw == pushed(record).raw);
+    }
+    outbox.close();
+}
+
+#[test]
+fn a_segment_is_not_cleaned_on_the_word_of_an_index_that_lost_an_entry() {
+    let filled = filled(false);
+    let store = on_a_copy(&filled, |_| {});
+    let outbox = open(&store);
+    // As sled loses one: nobody notices but a scrub.
+    let catalog = outbox.reads.current.get().expect("an index");
+    wait("checked", || catalog.index.checked().then_some(()));
+    catalog.index.lose_an_entry(b"l");
+    let error = outbox.cleaner.clean(1).expect_err("the index lies");
+    assert!(!error.0.contains(".seg"), "{error}");
+    drop(catalog);
+    wait("the index is made anew", || {
+        let catalog = outbox.reads.current.get()?;
+        catalog.index.fault().is_none().then_some(())
+    });
+    let told = everything(&filled, &outbox, "after the index lied", &|text| {
+        panic!("{text}")
+    });
+    assert_eq!(told, 0);
+    outbox.close();
 }
