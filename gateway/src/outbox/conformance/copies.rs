@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::engine::{Engine, Setup};
+use super::engine::{Copying, Setup};
 use super::pushes::{
     arrival, back_up, claims, dump, finish, lead_for, lead_of, newest, quarantined,
 };
@@ -89,7 +89,7 @@ async fn load(
     (left, ever)
 }
 
-pub(super) async fn a_backup_under_load_is_the_state_at_its_end<E: Engine>() {
+pub(super) async fn a_backup_under_load_is_the_state_at_its_end<E: Copying>() {
     let outbox = Subject::<E>::new();
     let (before, _) = load(outbox.share(), 0..300).await;
     let writing = tokio::spawn(load(outbox.share(), 300..MEANWHILE));
@@ -130,7 +130,7 @@ pub(super) async fn a_backup_under_load_is_the_state_at_its_end<E: Engine>() {
 }
 
 /// The store of a backup.
-fn restored<E: Engine>(backup: &Path) -> Subject<E> {
+fn restored<E: Copying>(backup: &Path) -> Subject<E> {
     let engine = E::new();
     let restored = blocking(|| engine.restore(backup));
     restored.expect("restores");
@@ -139,7 +139,7 @@ fn restored<E: Engine>(backup: &Path) -> Subject<E> {
     Subject::at(engine, setup)
 }
 
-pub(super) async fn a_damaged_backup_is_refused<E: Engine>() {
+pub(super) async fn a_damaged_backup_is_refused<E: Copying>() {
     let outbox = Subject::<E>::new();
     load(outbox.share(), 0..20).await;
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -163,7 +163,7 @@ pub(super) async fn a_damaged_backup_is_refused<E: Engine>() {
     assert!(!refused(&whole));
 }
 
-pub(super) async fn a_backup_holds_what_is_standing<E: Engine>() {
+pub(super) async fn a_backup_holds_what_is_standing<E: Copying>() {
     let outbox = Subject::<E>::new();
     assert!(keep(&*outbox, "crm", "token", Some("kept")).await);
     let note = PauseCause::Person("the CRM moves".to_owned());
@@ -191,7 +191,7 @@ pub(super) async fn a_backup_holds_what_is_standing<E: Engine>() {
     assert_eq!(known, Ok(Quarantined::Duplicate));
 }
 
-pub(super) async fn what_was_exported_is_imported_as_it_was<E: Engine>() {
+pub(super) async fn what_was_exported_is_imported_as_it_was<E: Copying>() {
     let key = OutboxKey::generate();
     let mut outbox = Subject::<E>::with(Setup::sealed_with(&[key]));
     let find = Find::new(FindBy::Phone, "13567658911");
@@ -261,7 +261,7 @@ pub(super) async fn what_was_exported_is_imported_as_it_was<E: Engine>() {
     own.expect("it has that key already");
 }
 
-pub(super) async fn an_export_that_cannot_be_written_says_so<E: Engine>() {
+pub(super) async fn an_export_that_cannot_be_written_says_so<E: Copying>() {
     let outbox = Subject::<E>::new();
     for record in 0..3 {
         outbox.accept(arrival(record, 1)).await.expect("accepted");

@@ -87,14 +87,20 @@ pub(super) trait Engine: Sized + Send + Sync + 'static {
         store.close();
     }
 
-    /// Lets a part of the store panic, at the next commit.
-    fn panic(&self, store: &Arc<Self::Store>, writer: Writer);
-
     /// Makes of what a closed store left what a leadgate of a later format would leave, or
     /// takes that back.
     fn pretend_newer(&self, newer: bool);
+}
 
-    /// What the engine's own verification finds wrong in a closed store, if it has one.
+/// An engine whose writers can be broken.
+pub(super) trait Breakable: Engine {
+    /// Lets a part of the store panic, at the next commit.
+    fn panic(&self, store: &Arc<Self::Store>, writer: Writer);
+}
+
+/// An engine that makes whole stores of copies.
+pub(super) trait Copying: Engine {
+    /// What the engine's own verification finds wrong in a closed store.
     fn verify(&self, setup: &Setup) -> Vec<String>;
 
     /// Gives a place where nothing is stored yet the index key of an export.
@@ -102,7 +108,10 @@ pub(super) trait Engine: Sized + Send + Sync + 'static {
 
     /// Restores the backup in that file to this place, where nothing is stored yet.
     fn restore(&self, backup: &Path) -> Result<(), String>;
+}
 
-    /// All bytes that are stored, as someone finds them who takes the disk.
+/// An engine whose bytes lie where someone may take them.
+pub(super) trait OnDisk: Engine {
+    /// All bytes that are stored.
     fn bytes(&self) -> Vec<Vec<u8>>;
 }

@@ -30,7 +30,7 @@ fn listed<E: Engine>(outbox: &Subject<E>, filter: &Filter) -> usize {
 
 /// Five deliveries for `crm` of two sources, of which three died of one cause and one retries for
 /// it; one for `mail` died of another.
-async fn fill<E: Engine>(outbox: &Subject<E>) -> Vec<Claim> {
+pub(super) async fn fill<E: Engine>(outbox: &Subject<E>) -> Vec<Claim> {
     for record in 0..5 {
         let source = if record % 2 == 0 { "shop" } else { "other" };
         let sinks: &[&str] = if record == 0 {
@@ -218,33 +218,4 @@ pub(super) async fn deliveries_of_a_sink_that_is_gone_are_listed_as_orphaned<E: 
         assert_eq!(cancel.await, Ok(Repaired::Done));
     }
     assert_eq!(listed(&outbox, &orphaned), 0);
-}
-
-/// What the lists promise of the order, across states and sinks.
-pub(super) async fn lists_are_in_the_order_of_time_whatever_is_in_them<E: Engine>() {
-    let outbox = Subject::<E>::new();
-    fill(&outbox).await;
-    let mut filters = vec![Filter::default()];
-    filters.extend(["crm", "mail"].map(|sink| Filter {
-        sink: Some(sink.to_owned()),
-        ..Filter::default()
-    }));
-    filters.push(Filter {
-        rule: Some("answer".to_owned()),
-        ..Filter::default()
-    });
-    for filter in filters {
-        let ids = |newest_first| -> Vec<_> {
-            let filter = Filter {
-                newest_first,
-                ..filter.clone()
-            };
-            let all = all(|after| outbox.deliveries(&filter, after, 2).expect("reads"));
-            all.into_iter().map(|one| one.id).collect()
-        };
-        let (oldest, mut newest) = (ids(false), ids(true));
-        assert!(oldest.is_sorted(), "{filter:?}");
-        newest.reverse();
-        assert_eq!(oldest, newest, "{filter:?}");
-    }
 }

@@ -1,15 +1,13 @@
-//! sled in front: the engine of format 4.
+//! A journal in front, sled as its index: the engine of format 5.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use super::engine::{Engine, Setup, Writer};
+use super::engine::{Breakable, Engine, OnDisk, Setup, Writer};
 use super::folder::Folder;
-use super::suite::{sealed, suite};
-use crate::outbox::ExportHeader;
-use crate::outbox::sled::{self, Options, SledOutbox, tests::inside};
+use super::suite::{ordered, sealed, suite, writers};
+use crate::outbox::sled::{Options, SledOutbox, inside};
 
-/// Memory for cached pages.
+/// Memory for cached pages of the index.
 const CACHE: usize = 16 << 20;
 
 struct Sled(Folder);
@@ -38,38 +36,24 @@ impl Engine for Sled {
         self.0.crash(store);
     }
 
-    fn panic(&self, store: &Arc<SledOutbox>, writer: Writer) {
-        inside::panic(store, matches!(writer, Writer::Committer));
-    }
-
     fn pretend_newer(&self, newer: bool) {
         inside::pretend_newer(&self.0.store(), newer);
     }
+}
 
-    fn verify(&self, setup: &Setup) -> Vec<String> {
-        match sled::verify(&self.0.store(), &setup.keys, CACHE) {
-            Ok(verdict) => {
-                let problems = verdict.problems.iter();
-                problems.map(|problem| problem.what.to_string()).collect()
-            }
-            Err(error) => vec![error.to_string()],
-        }
+impl Breakable for Sled {
+    fn panic(&self, store: &Arc<SledOutbox>, writer: Writer) {
+        inside::panic(store, matches!(writer, Writer::Committer));
     }
+}
 
-    fn adopt(&self, setup: &Setup, header: &ExportHeader) -> Result<(), String> {
-        let adopted = sled::adopt(&self.0.store(), CACHE, &setup.keys, header);
-        adopted.map_err(|error| error.to_string())
-    }
-
-    fn restore(&self, backup: &Path) -> Result<(), String> {
-        let restored = sled::restore(backup, &self.0.store(), false);
-        restored.map(drop).map_err(|error| error.to_string())
-    }
-
+impl OnDisk for Sled {
     fn bytes(&self) -> Vec<Vec<u8>> {
         self.0.bytes()
     }
 }
 
 suite!(Sled);
+ordered!(Sled);
+writers!(Sled);
 sealed!(Sled);

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::engine::{Engine, Setup, Writer};
+use super::engine::{Engine, Setup};
 
 /// A store and the place where it is kept.
 pub(super) struct Subject<E: Engine> {
@@ -64,11 +64,6 @@ impl<E: Engine> Subject<E> {
     /// The store, to be used by several. All must be gone before it is closed.
     pub(super) fn share(&self) -> Arc<E::Store> {
         Arc::clone(self.store.as_ref().expect("open"))
-    }
-
-    /// Lets a part of it panic.
-    pub(super) fn panic(&self, writer: Writer) {
-        self.engine.panic(&self.share(), writer);
     }
 
     fn take(&mut self) -> E::Store {

@@ -66,8 +66,6 @@ macro_rules! suite {
                 a_disk_that_is_almost_full_refuses_arrivals_but_not_the_ends_of_attempts
             }
             faults {
-                a_panic_of_the_committer_is_a_fault_in_words
-                a_panic_of_the_syncer_is_a_fault_in_words
                 a_store_that_is_closed_has_no_fault_and_takes_nothing
                 a_store_that_is_open_is_not_opened_again
             }
@@ -106,13 +104,6 @@ macro_rules! suite {
                 a_value_outlives_a_crash_belongs_to_one_sink_and_can_be_forgotten
                 a_sink_keeps_so_many_values_and_no_more
             }
-            copies {
-                a_backup_under_load_is_the_state_at_its_end
-                a_damaged_backup_is_refused
-                a_backup_holds_what_is_standing
-                what_was_exported_is_imported_as_it_was
-                an_export_that_cannot_be_written_says_so
-            }
             model {
                 the_store_does_what_the_model_says
             }
@@ -123,12 +114,36 @@ macro_rules! suite {
 /// What an engine promises that keeps its lists in order: format 4 reads them state by state.
 macro_rules! ordered {
     ($engine:ty) => {
-        mod ordered {
-            use super::*;
-            crate::outbox::conformance::suite::run! { $engine;
-                failures {
-                    lists_are_in_the_order_of_time_whatever_is_in_them
-                }
+        crate::outbox::conformance::suite::run! { $engine;
+            order {
+                lists_are_in_the_order_of_time_whatever_is_in_them
+            }
+        }
+    };
+}
+
+/// What an engine promises whose writers can be broken.
+macro_rules! writers {
+    ($engine:ty) => {
+        crate::outbox::conformance::suite::run! { $engine;
+            writers {
+                a_panic_of_the_committer_is_a_fault_in_words
+                a_panic_of_the_syncer_is_a_fault_in_words
+            }
+        }
+    };
+}
+
+/// What an engine promises that makes whole stores of copies.
+macro_rules! copies {
+    ($engine:ty) => {
+        crate::outbox::conformance::suite::run! { $engine;
+            copies {
+                a_backup_under_load_is_the_state_at_its_end
+                a_damaged_backup_is_refused
+                a_backup_holds_what_is_standing
+                what_was_exported_is_imported_as_it_was
+                an_export_that_cannot_be_written_says_so
             }
         }
     };
@@ -147,4 +162,4 @@ macro_rules! sealed {
     };
 }
 
-pub(super) use {ordered, run, sealed, suite};
+pub(super) use {copies, ordered, run, sealed, suite, writers};

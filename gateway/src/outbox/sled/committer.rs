@@ -147,6 +147,19 @@ impl Committer {
                 self.shared.close();
                 self.jobs.close();
             }
+            #[cfg(test)]
+            Job::Break { committer } => {
+                assert!(!committer, "injected: the committer's");
+                let group = Written {
+                    told: vec![Box::new(|_| panic!("injected: the syncer's"))],
+                    totals: self.totals.clone(),
+                    sequence: None,
+                    wake: std::collections::BTreeSet::new(),
+                    ended: Vec::new(),
+                    began: Instant::now(),
+                };
+                self.hand_over(group);
+            }
         }
     }
 

@@ -26,6 +26,12 @@ pub(super) enum Job {
     Look,
     /// Take no more; what is queued is still written.
     Close,
+    /// Panic: the committer, or else the syncer.
+    #[cfg(test)]
+    Break {
+        /// Which.
+        committer: bool,
+    },
 }
 
 /// What moving did.

@@ -22,6 +22,8 @@ mod dump;
 pub mod find;
 pub mod index;
 pub mod indexed;
+#[cfg(test)]
+pub(in crate::outbox) mod inside;
 mod job;
 pub mod journal;
 mod key_file;

@@ -133,7 +133,7 @@ fn loaded(lead: ExportedLead) -> Result<Change, String> {
         Ok(LoadedRevision {
             number: one.revision,
             identity: identity_tag(&body.identity),
-            content: hex(&one.keyed_content)?,
+            content: hex(one.content.as_deref().unwrap_or(&one.keyed_content))?,
             modified_at: one.modified_at,
             received_at: one.received_at,
             finds: body.finds.clone(),

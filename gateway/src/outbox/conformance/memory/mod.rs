@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::journal::Kept;
 use self::store::MemoryOutbox;
-use super::engine::{Engine, Setup, Writer};
-use super::suite::{ordered, suite};
+use super::engine::{Breakable, Copying, Engine, Setup, Writer};
+use super::suite::{copies, ordered, suite, writers};
 use crate::outbox::ExportHeader;
 use crate::seal::IndexKey;
 
@@ -68,14 +68,18 @@ impl Engine for Memory {
         drop(store);
     }
 
-    fn panic(&self, store: &Arc<MemoryOutbox>, writer: Writer) {
-        store.let_panic(writer);
-    }
-
     fn pretend_newer(&self, newer: bool) {
         lock(&self.kept()).format = FORMAT + u32::from(newer);
     }
+}
 
+impl Breakable for Memory {
+    fn panic(&self, store: &Arc<MemoryOutbox>, writer: Writer) {
+        store.let_panic(writer);
+    }
+}
+
+impl Copying for Memory {
     fn verify(&self, _: &Setup) -> Vec<String> {
         let kept = self.kept();
         let kept = lock(&kept);
@@ -106,11 +110,9 @@ impl Engine for Memory {
         kept.synced = kept.frames.len();
         Ok(())
     }
-
-    fn bytes(&self) -> Vec<Vec<u8>> {
-        lock(&self.kept()).frames.clone()
-    }
 }
 
 suite!(Memory);
 ordered!(Memory);
+writers!(Memory);
+copies!(Memory);
