@@ -205,29 +205,13 @@ impl Trace {
         totals
     }
 
-    /// How many files' names below the store this is in, over the whole trace.
-    pub fn names_with(&self, part: &str) -> usize {
-        let names = self.0.iter();
-        names
-            .filter(|record| matches!(&record.what, What::Name(name) if name.contains(part)))
-            .count()
-    }
-
-    /// How often a file of that ending was removed.
-    pub fn removed(&self, ending: &str) -> usize {
-        let mut removed = 0;
-        let mut known: HashMap<u32, &str> = HashMap::new();
-        for record in &self.0 {
-            match &record.what {
-                What::Name(name) => _ = known.insert(record.file, name),
-                What::Unlink => {
-                    let name = known.remove(&record.file);
-                    removed += usize::from(name.is_some_and(|name| name.ends_with(ending)));
-                }
-                _ => {}
-            }
-        }
-        removed
+    /// Where a file below the store gets a name with this in it.
+    pub fn named(&self, part: &str) -> Vec<usize> {
+        let records = self.0.iter().enumerate();
+        records
+            .filter(|(_, one)| matches!(&one.what, What::Name(name) if name.contains(part)))
+            .map(|(number, _)| number)
+            .collect()
     }
 
     /// How many complete records a trace of this length has.

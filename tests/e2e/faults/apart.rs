@@ -64,6 +64,11 @@ fn goes_on(patterns: &[&str], faults: &[Fault]) {
         crm.taken() - crm.deliveries().len(),
     ));
     assert!(all, "{}", daemon.log());
+    until("no attempt is left open", || {
+        let stats = daemon.stats();
+        let rooms = ["pending", "retrying", "in_flight"].map(|room| &stats["sinks"]["crm"][room]);
+        rooms.iter().all(|count| count.as_u64() == Some(0))
+    });
     assert!(broke, "this test sees no fault\n{}", daemon.log());
     assert!(crm.received().iter().all(Load::is_whole));
     until("it is ready", || daemon.readiness() == 200);

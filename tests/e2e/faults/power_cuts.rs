@@ -32,13 +32,20 @@ struct Run {
 
 impl Run {
     fn record(leads: usize) -> Self {
+        Self::of(leads, false)
+    }
+
+    fn of(leads: usize, heavy: bool) -> Self {
         let (prompt, late) = (Crm::start(), Crm::start());
         late.behave(Behaviour::Refuse(503, ""));
         let mut daemon = Daemon::start(setup(&prompt, &late).recorded());
         let path = daemon.trace();
-        let load = Load::noting(&daemon.shop(), move || {
-            std::fs::metadata(&path).expect("the trace is there").len()
-        });
+        let note = move || std::fs::metadata(&path).expect("the trace is there").len();
+        let load = if heavy {
+            Load::heavy(&daemon.shop(), note)
+        } else {
+            Load::noting(&daemon.shop(), note)
+        };
         // Starts on what is there already write to the store too.
         for part in 1..STARTS {
             until("a part is acknowledged", || {
@@ -240,4 +247,21 @@ fn a_power_cut_soon_after_the_first_start_leaves_a_store_that_opens() {
         .count();
     counted(format_args!("cuts {TRIES}, opened {opened}"));
     assert_eq!(opened as u64, TRIES);
+}
+
+#[test]
+fn after_a_power_cut_while_one_segment_is_closed_and_the_next_begun_every_acknowledged_lead_is_there()
+ {
+    // A segment has room for about 300 of these.
+    let run = Run::of(400, true);
+    let next = run.trace.named("00000002.seg");
+    let first = *next.first().expect("a second segment was begun");
+    let find = *run
+        .trace
+        .named("00000001.find")
+        .last()
+        .expect("a find file");
+    let cuts = (first - 4..first + 12).step_by(2);
+    let cuts = cuts.chain((find - 2..find + 4).step_by(2));
+    cut(&run, cuts, &mut fastrand::Rng::with_seed(SEED));
 }
