@@ -64,12 +64,13 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// How many wait; as long as the index is made, nobody can say that none does.
 fn waiting(daemon: &Daemon) -> u64 {
     let stats = daemon.stats();
-    ["pending", "retrying", "in_flight"]
-        .iter()
-        .filter_map(|room| stats["sinks"]["crm"][*room].as_u64())
-        .sum()
+    let rooms = ["pending", "retrying", "in_flight"];
+    let counts = rooms.map(|room| stats["sinks"]["crm"][room].as_u64());
+    let counts: Option<u64> = counts.into_iter().sum();
+    counts.unwrap_or(u64::MAX)
 }
 
 fn fate(store: &Path, crm: &Crm, file: &Path, at: usize, length: usize) -> (Fate, String) {

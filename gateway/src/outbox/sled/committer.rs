@@ -139,7 +139,9 @@ impl Committer {
                 if self.jobs.is_empty() && self.shared.fault().is_none() {
                     let (shared, journal) = (Arc::clone(&self.shared), &mut self.journal);
                     let marked = shared.writing.over(|| journal.watermark());
-                    self.refused(marked);
+                    if self.refused(marked).is_some() {
+                        self.note_synced();
+                    }
                 }
             }
             Job::Look => {}
@@ -433,6 +435,16 @@ impl Committer {
             .ok()
     }
 
+    /// Tells the index how far the disk is: what it was told of cannot be missing later.
+    fn note_synced(&self) {
+        if let Some(catalog) = self.current.get() {
+            let synced = self.journal.syncing().synced();
+            if let Err(fault) = catalog.note_synced(synced, self.journal.last_sequence()) {
+                catalog.index.fail(IndexFault::Damaged(fault.to_string()));
+            }
+        }
+    }
+
     /// Everything that was answered is on disk; the rest is tidying up.
     fn end(mut self) {
         self.written = None;
@@ -443,7 +455,9 @@ impl Committer {
         }
         if self.shared.fault().is_none() {
             let closed = self.journal.close();
-            self.refused(closed);
+            if self.refused(closed).is_some() {
+                self.note_synced();
+            }
         }
         if let Some(catalog) = self.current.get() {
             catalog.index.close();

@@ -332,9 +332,24 @@ fn open_catalog(
         }
     };
     let applied = catalog.index.applied();
-    if applied > last && recovered.closed {
-        // Another segment follows one that is closed before anything is written there, durably.
-        return Err(missing(path, recovered, applied));
+    // What a scrub would find here is a fault like any other.
+    let synced = match catalog.synced() {
+        Ok(synced) => synced,
+        Err(fault) => {
+            unusable(&fault);
+            return Ok(None);
+        }
+    };
+    // Another segment follows one that is closed before anything is written there, durably.
+    if recovered.closed && applied.max(synced) > last {
+        return Err(missing(path, recovered, applied.max(synced)));
+    }
+    if synced > last {
+        return Err(JournalError::Damaged(journal::Damage {
+            segment: recovered.newest,
+            offset: segments.open_segment().bytes,
+            sequence: Some(last + 1),
+        }));
     }
     if applied > last {
         unusable(&"it is ahead of the journal");
