@@ -153,9 +153,16 @@ impl Committer {
             deferred = self.deferred.pushes.len(),
             "outbox index was made"
         );
-        let held = std::mem::take(&mut self.deferred.held);
-        self.commit(held);
         self.shared.wake_all();
+    }
+
+    /// Commits the ends of attempts that waited, once all that came before them is accepted.
+    pub(super) fn end_attempts(&mut self) {
+        let ready = self.current.get().is_some() && !self.deferred.is_pending();
+        if ready || self.shared.fault().is_some() {
+            let held = std::mem::take(&mut self.deferred.held);
+            self.commit(held);
+        }
     }
 
     /// Accepts some of what was deferred, if there is an index.
@@ -202,6 +209,13 @@ impl Committer {
     /// Whether pushes that were deferred can be accepted.
     pub(super) fn has_to_settle(&self) -> bool {
         self.deferred.is_pending() && self.shared.fault().is_none() && self.current.get().is_some()
+    }
+
+    /// Whether a push is deferred that stands in this segment.
+    pub(super) fn defers_in(&self, segment: u32) -> bool {
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let mut deferred = standing.deferred.iter();
+        deferred.any(|place| place.segment == segment)
     }
 
     /// They need not be read again.

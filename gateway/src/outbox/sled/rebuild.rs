@@ -18,6 +18,7 @@ use super::publish::Publishing;
 use super::shared::{Progress, Shared};
 use crate::outbox::state::{Fault, Record};
 use crate::outbox::{LeadId, Totals, Unavailable};
+use crate::telemetry::panics::caught;
 
 /// Records that are shown to the index at once.
 const SHOWN: usize = 2048;
@@ -62,6 +63,8 @@ pub(super) enum Failed {
     Record(#[from] Fault),
     #[error("{0}")]
     Disk(#[from] std::io::Error),
+    #[error("an error inside leadgate")]
+    Panicked,
 }
 
 impl Rebuild {
@@ -84,7 +87,7 @@ impl Rebuild {
     fn run(self) {
         while !self.shared.is_closing() {
             let began = Instant::now();
-            match self.make() {
+            match self.make_guarded() {
                 Ok(Some(made)) => {
                     tracing::info!(
                         seconds = began.elapsed().as_secs(),
@@ -106,6 +109,11 @@ impl Rebuild {
         }
     }
 
+    /// A panic is a failure like any other: else nobody would ever try again.
+    fn make_guarded(&self) -> Result<Option<Made>, Failed> {
+        caught(|| self.make()).unwrap_or(Err(Failed::Panicked))
+    }
+
     /// Reads the journal as far as it is on disk; `None` if the store is closing.
     fn make(&self) -> Result<Option<Made>, Failed> {
         let folder = self.folder.join("index");
@@ -116,11 +124,15 @@ impl Rebuild {
         let mut read = 0;
         loop {
             let until = self.syncing.synced();
+            // First: one that is closed meanwhile is among the others then, and not left out.
+            let open = self.reader.open_segment().number;
             let mut segments = self.reader.facts();
             let of = segments.iter().map(|facts| facts.bytes).sum();
             segments.retain(|facts| facts.last > replay.sequence);
             let numbers = segments.iter().map(|facts| facts.number);
-            for number in numbers.chain([self.reader.open_segment().number]) {
+            let mut numbers: Vec<u32> = numbers.chain([open]).collect();
+            numbers.dedup();
+            for number in numbers {
                 for frame in self.reader.scan(number, replay.sequence + 1)? {
                     let frame = frame?;
                     if frame.sequence > until {
