@@ -112,7 +112,7 @@ impl Committer {
             segments,
             held,
             totals: self.totals.clone(),
-            sinks: self.sinks.keys().map(|name| name.to_string()).collect(),
+            sinks: self.sinks.keys().map(ToString::to_string).collect(),
             paused: standing.pauses.keys().cloned().collect(),
             sealed_with: sealed_with.map(|id| id.to_string()),
         }))
