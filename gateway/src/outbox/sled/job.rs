@@ -40,6 +40,9 @@ pub(super) enum Job {
     },
 }
 
+/// A change and who waits for what becomes of it.
+pub(super) type Wanted = (Change, Promise<Done>);
+
 /// What moving did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Moved {

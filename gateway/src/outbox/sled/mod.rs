@@ -10,6 +10,7 @@ mod adopt;
 mod backup;
 mod bodies;
 pub mod body;
+mod by_hand;
 pub mod catalog;
 pub mod claims;
 mod clean;
@@ -17,6 +18,7 @@ pub mod codec;
 mod committer;
 mod current;
 mod defer;
+mod deferred;
 pub mod due;
 mod dump;
 pub mod find;
@@ -48,8 +50,8 @@ mod space;
 mod submit;
 mod syncer;
 mod unreadable;
+mod upkeep;
 mod vault;
-mod verify;
 mod view;
 mod watch;
 
@@ -63,6 +65,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 pub use self::adopt::adopt;
 pub use self::backup::folder::{BackupFolder, Taken};
+pub use self::by_hand::forget_index;
 use self::clean::Cleaner;
 use self::codec::Standing;
 use self::job::Job;
@@ -70,11 +73,10 @@ pub use self::key_file::missing_key;
 pub(crate) use self::lock::in_use;
 pub use self::open::{OpenError, Options};
 use self::reads::Reads;
-pub use self::rebuild::forget_index;
 pub use self::restore::{check, restore};
 use self::shared::Shared;
+pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
-pub use self::verify::{salvage, verify};
 use super::state::{Change, Done, Fault};
 use super::{
     Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,
