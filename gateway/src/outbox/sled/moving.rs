@@ -219,6 +219,11 @@ impl Committer {
             {
                 continue;
             }
+            // What has arrived there and was not judged yet stands nowhere else.
+            let deferred = self.standing().deferred;
+            if deferred.iter().any(|place| place.segment == facts.number) {
+                continue;
+            }
             self.batch.entry(&codec, &Entry::SegmentGone(facts.number));
             self.append(self.totals.clone())
                 .inspect_err(|error| self.shared.fail(error))?;

@@ -59,7 +59,8 @@ impl SledOutbox {
             for facts in closed.into_iter().chain([journal.open_segment()]) {
                 match journal.hold(facts.number) {
                     Ok(held) => copier.copy(&held)?,
-                    Err(error) if is_gone(&error) => {}
+                    // It was removed before its turn.
+                    Err(error) if error.is_gone() => {}
                     Err(error) => return Err(unavailable(&error)),
                 }
             }
@@ -209,15 +210,6 @@ impl<W: Write> Copier<'_, W> {
             paused: snapshot.paused,
             sealed_with: snapshot.sealed_with,
         })
-    }
-}
-
-/// Whether a segment was removed before its turn.
-fn is_gone(error: &JournalError) -> bool {
-    match error {
-        JournalError::NoSegment(_) => true,
-        JournalError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
-        _ => false,
     }
 }
 
