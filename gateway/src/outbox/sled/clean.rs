@@ -181,7 +181,8 @@ impl Cleaner {
         Ok(())
     }
 
-    fn ask<T>(&self, job: impl FnOnce(Promise<T>) -> Job) -> Result<T, Unavailable> {
+    /// Queues what `job` makes of a promise, and waits. For a thread that may block.
+    pub(super) fn ask<T>(&self, job: impl FnOnce(Promise<T>) -> Job) -> Result<T, Unavailable> {
         let (promise, answer) = Promise::new(None);
         let jobs = self.jobs.upgrade().ok_or_else(|| self.shared.given_up())?;
         jobs.blocking_send(job(promise))

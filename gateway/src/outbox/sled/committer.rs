@@ -18,10 +18,10 @@ use uuid::ContextV7;
 use super::bodies::Bodies;
 use super::codec::{Entry, Standing};
 use super::current::{Catalog, Current};
-use super::defer::Deferred;
+use super::deferred::Deferred;
 use super::find::Finds;
 use super::index::IndexFault;
-use super::job::{Job, Promise, Telling, telling};
+use super::job::{Job, Promise, Telling, Wanted, telling};
 use super::journal::{Batch, Journal};
 use super::place::Place;
 use super::publish::{Publishing, add_tags};
@@ -74,9 +74,6 @@ fn lead_of(done: &Done) -> Option<LeadId> {
         _ => None,
     }
 }
-
-/// A change and who waits for what becomes of it.
-pub(super) type Wanted = (Change, Promise<Done>);
 
 impl Committer {
     /// Runs until the queue is closed and empty.
@@ -132,6 +129,11 @@ impl Committer {
             Job::Roll(promise) => {
                 let rolled = self.roll();
                 promise.tell(rolled);
+            }
+            Job::Snapshot(copied, promise) => {
+                let snapshot = self.snapshot(&copied);
+                let last = Some(self.journal.last_sequence());
+                self.answer(promise, snapshot.map(|snapshot| (snapshot, last)));
             }
             Job::Made(made) => self.made(*made),
             Job::Synced => {

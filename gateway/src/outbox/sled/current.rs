@@ -45,6 +45,13 @@ pub(super) fn open(folder: &Path, cache: usize, store: StoreId) -> Result<Catalo
     Catalog::open(index).map_err(unreadable)
 }
 
+/// Which store the index in `folder` is of, if it says so.
+pub(super) fn store_of(folder: &Path, cache: usize) -> Option<StoreId> {
+    let (index, _) = Index::open(folder, cache).ok()?;
+    let store = Index::get(&index, STORE).ok()??;
+    Some(StoreId(store.try_into().ok()?))
+}
+
 impl Catalog {
     /// What still counts in a segment.
     pub(super) fn live(&self, segment: u32) -> Result<Live, Fault> {

@@ -5,14 +5,14 @@
 //! attempts wait in memory: each was claimed, so there are few, and losing one repeats an
 //! attempt. Everything else is refused, with how far the index is.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::bodies::Arrived;
 use super::codec::Entry;
-use super::committer::{Committer, Wanted};
-use super::job::{Promise, Telling, telling};
+use super::committer::Committer;
+use super::job::{Promise, Telling, Wanted, telling};
 use super::place::Place;
 use super::rebuild::Made;
 use super::syncer::Written;
@@ -25,29 +25,6 @@ use crate::outbox::{Accepted, Quarantined, Unavailable};
 const SETTLED: usize = 256;
 /// Ends of attempts that are held, at most.
 const HELD: usize = 4096;
-
-/// What waits for an index.
-#[derive(Default)]
-pub(super) struct Deferred {
-    /// Where pushes stand, oldest first.
-    pushes: VecDeque<Place>,
-    /// Ends of attempts.
-    held: Vec<Wanted>,
-}
-
-impl Deferred {
-    pub(super) fn new(pushes: Vec<Place>) -> Self {
-        Self {
-            pushes: pushes.into(),
-            held: Vec::new(),
-        }
-    }
-
-    /// Whether pushes are still to be accepted.
-    pub(super) fn is_pending(&self) -> bool {
-        !self.pushes.is_empty()
-    }
-}
 
 impl Committer {
     /// Sees to it that there is an index, or that one is being made.

@@ -16,8 +16,9 @@ use super::clean::Cleaner;
 use super::codec::{Entry, Standing, Unreadable};
 use super::committer::Committer;
 use super::current::{self, Catalog, Current};
-use super::defer::Deferred;
+use super::deferred::Deferred;
 use super::find::Finds;
+use super::job::Job;
 use super::journal::{self, Batch, Disk, Journal, JournalError, Reader as Segments, Recovered};
 use super::lock::Lock;
 use super::place::Place;
@@ -176,13 +177,19 @@ impl SledOutbox {
             jobs: jobs.downgrade(),
         };
         let syncer = spawn("syncer", &shared, move || syncer.run()).map_err(failed)?;
+        // Weak, so that the queue ends.
+        let queued = jobs.downgrade();
         let rebuild = Rebuild {
             folder: path.clone(),
             cache: options.cache,
             reader: segments,
             syncing: journal.syncing(),
             shared: Arc::clone(&shared),
-            jobs: jobs.downgrade(),
+            made: Arc::new(move |made| {
+                if let Some(jobs) = queued.upgrade() {
+                    let _ = jobs.blocking_send(Job::Made(Box::new(made)));
+                }
+            }),
             running: Arc::default(),
         };
         let deferred = Deferred::new(standing.deferred.clone());
@@ -220,6 +227,7 @@ impl SledOutbox {
             shared,
             standing,
             cleaner,
+            sums: super::backup::Sums::default(),
             threads: Mutex::new(vec![committer, cleaning]),
             _lock: lock,
         })
@@ -403,7 +411,7 @@ fn known(policies: Vec<SinkPolicy>, standing: &Standing, catalog: Option<&Catalo
 }
 
 /// What a closed segment's records are found by.
-fn tags(segments: &Segments, segment: u32) -> std::io::Result<Vec<(Tag, Uuid)>> {
+pub(super) fn tags(segments: &Segments, segment: u32) -> std::io::Result<Vec<(Tag, Uuid)>> {
     let mut tags = Vec::new();
     for frame in segments.scan(segment, 0).map_err(std::io::Error::other)? {
         for (place, bytes) in frame.map_err(std::io::Error::other)?.records() {
@@ -446,7 +454,7 @@ fn behind(segments: &Segments, applied: u64) -> u64 {
 }
 
 /// Whether the journal still has all frames from `first` to `last`.
-fn covers(segments: &Segments, first: u64, last: u64) -> bool {
+pub(super) fn covers(segments: &Segments, first: u64, last: u64) -> bool {
     let mut next = first;
     for facts in segments
         .facts()

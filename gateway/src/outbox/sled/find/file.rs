@@ -193,6 +193,20 @@ impl FindFile {
         Ok(found)
     }
 
+    /// All entries. An error means that the file is of no use.
+    pub(super) fn all(&self) -> io::Result<Vec<Entry>> {
+        let pages = Pages {
+            of: self,
+            file: File::open(&self.path)?,
+            block: None,
+        };
+        let mut all = Vec::with_capacity(self.entries as usize);
+        for number in 0..self.entries.div_ceil(ENTRIES) {
+            all.extend(pages.read(number)?);
+        }
+        Ok(all)
+    }
+
     /// The entries of a kind.
     fn kind(&self, kind: u8) -> Option<Range<u32>> {
         let at = self.kinds.iter().position(|(one, _)| *one == kind)?;

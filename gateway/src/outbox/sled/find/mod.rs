@@ -218,3 +218,17 @@ fn remove_others(folder: &Path, closed: &BTreeSet<u32>) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Whether the find file of a closed segment has exactly its tags; an error says why it is of no
+/// use. `NotFound` if there is none.
+pub fn check(folder: &Path, segment: u32, tags: &[(Tag, Uuid)]) -> io::Result<()> {
+    let path = folder.join(format!("{segment:08}.find"));
+    let binding = binding::of(&path.with_extension("seg"))?;
+    let (file, _) = file::FindFile::open(&path, segment, binding)?;
+    let right = table::Table::of(tags).sorted();
+    if file.all()? == right {
+        Ok(())
+    } else {
+        Err(io::Error::other("it does not say what its segment says"))
+    }
+}

@@ -470,6 +470,25 @@ fn what_left_is_not_found_and_its_number_in_memory_serves_others() {
 }
 
 #[test]
+fn checking_a_file_reads_all_of_it() {
+    let mut desk = filled();
+    desk.roll();
+    desk.wait_for_file(1);
+    let tags = desk.segments()[&1].clone();
+    let checked = |tags: &[(Tag, Uuid)]| check(desk.folder.path(), 1, tags);
+    checked(&tags).expect("sound");
+    let error = checked(&tags[1..]).expect_err("one more than there should be");
+    assert!(error.to_string().contains("segment"), "{error}");
+    let whole = std::fs::read(desk.path(1)).expect("reads");
+    for at in (0..whole.len()).step_by(61) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 4;
+        std::fs::write(desk.path(1), flipped).expect("writes");
+        assert!(checked(&tags).is_err(), "at {at}");
+    }
+}
+
+#[test]
 fn a_segment_that_cannot_be_read_is_said_and_not_taken_for_empty() {
     let mut desk = filled();
     desk.roll();

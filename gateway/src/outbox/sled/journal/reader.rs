@@ -110,7 +110,10 @@ impl Reader {
     }
 
     /// The file of a segment and what is known of it.
-    fn handle(&self, segment: u32) -> Result<(Arc<dyn OpenFile>, SegmentFacts), JournalError> {
+    pub(super) fn handle(
+        &self,
+        segment: u32,
+    ) -> Result<(Arc<dyn OpenFile>, SegmentFacts), JournalError> {
         let mut shelf = self.shelf();
         let facts = if shelf.open.number == segment {
             shelf.open
@@ -180,12 +183,13 @@ pub fn salvage(
     let length = file.length().tried("read", path)?;
     let (store, first) = match header(&*file, path) {
         Ok(header) => (header.store, Some(header.first)),
-        Err(JournalError::Damaged(damage)) => {
+        // The name is a segment's, so that is what it was.
+        Err(error @ (JournalError::Damaged(_) | JournalError::Foreign { .. })) => {
             let told = store
                 .map(Ok)
                 .or_else(|| said_by_opening(&*file).transpose());
             let told = told.transpose().tried("read", path)?;
-            (told.ok_or(JournalError::Damaged(damage))?, None)
+            (told.ok_or(error)?, None)
         }
         Err(other) => return Err(other),
     };
