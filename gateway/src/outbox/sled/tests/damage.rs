@@ -78,7 +78,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn sound(path: &Path, keys: &[OutboxKey]) -> Verdict {
+/// Verifies a store that must be sound.
+pub(super) fn sound(path: &Path, keys: &[OutboxKey]) -> Verdict {
     let verdict = verify(path, keys, CACHE).expect("verifies");
     assert_eq!(verdict.found, 0, "{:?}", verdict.problems);
     verdict
@@ -492,6 +493,48 @@ async fn a_sealed_store_is_verified_and_salvaged_with_its_key_only() {
     let saved = salvage(&store(&folder), &to, &keys).expect("salvages");
     assert_eq!((saved.leads, saved.lost), (1, 0));
     assert_eq!(sound(&to, &keys).leads, 1);
+}
+
+#[tokio::test]
+async fn a_soundly_closed_store_is_sound_whatever_was_written_and_removed() {
+    const ROUNDS: u64 = 6;
+    let folder = folder();
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut left = 0;
+    for round in 0..ROUNDS {
+        let outbox = open(&folder);
+        until_made(&outbox).await;
+        let count = random.u64(20..60);
+        let size = random.usize(10..6_000);
+        let mut leads = Vec::new();
+        for record in 0..count {
+            let mut lead = large(1_000 * round + record);
+            lead.raw = "r".repeat(size);
+            if let Accepted::New { lead, .. } = outbox.accept(lead).await.expect("accepted") {
+                leads.push(lead);
+            }
+        }
+        left += count;
+        // Pushed again, as it was and changed.
+        for record in 0..count / 2 {
+            let again = outbox.accept(arrival(1_000 * round + record, u8::from(record % 2 == 0)));
+            again.await.expect("accepted");
+        }
+        for claim in claims(&outbox, 2_000).iter().take(10) {
+            let state = State::Waiting { due_at: 4_000 };
+            finish(&outbox, claim, state).await;
+        }
+        for lead in leads.into_iter().step_by(9).take(3) {
+            left -= u64::from(outbox.erase(lead).await.expect("erases"));
+        }
+        close(outbox);
+        let verdict = sound(&store(&folder), &[]);
+        assert_eq!(verdict.leads, left, "round {round}");
+    }
+    let to = folder.path().join("saved");
+    let saved = salvage(&store(&folder), &to, &[]).expect("salvages");
+    assert_eq!((saved.leads, saved.lost), (left, 0), "{:?}", saved.losses);
+    sound(&to, &[]);
 }
 
 #[tokio::test]

@@ -539,24 +539,50 @@ impl Both {
     }
 }
 
+/// Takes the steps on a new store, and gives it as it is closed then.
+fn taken(steps: Vec<Step>) -> TempDir {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let outbox = open(&folder);
+    let mut both = Both {
+        folder,
+        outbox: Some(outbox),
+        model: Model {
+            now: 1_000_000,
+            ..Model::default()
+        },
+        claims: Vec::new(),
+        ids: BTreeMap::new(),
+    };
+    runtime.block_on(async {
+        for step in steps {
+            both.step(step).await;
+        }
+    });
+    close(both.outbox.take().expect("open"));
+    both.folder
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
     #[test]
     fn the_store_does_what_the_model_says(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let outbox = open(&folder);
-        let mut both = Both {
-            folder,
-            outbox: Some(outbox),
-            model: Model { now: 1_000_000, ..Model::default() },
-            claims: Vec::new(),
-            ids: BTreeMap::new(),
-        };
-        runtime.block_on(async {
-            for step in steps {
-                both.step(step).await;
-            }
-        });
+        taken(steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_happened_a_store_is_sound_and_salvaged_whole(steps in steps()) {
+        let folder = taken(steps);
+        let store = folder.path().join("store");
+        let verdict = super::damage::sound(&store, &[]);
+        let to = folder.path().join("saved");
+        let saved = salvage(&store, &to, &[]).expect("salvages");
+        prop_assert_eq!((saved.lost, saved.missing_leads), (0, Some(0)), "{:?}", saved.losses);
+        prop_assert_eq!(super::damage::sound(&to, &[]), verdict);
     }
 }
