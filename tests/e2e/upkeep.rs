@@ -77,6 +77,45 @@ fn a_backup_under_load_restores_what_was_acknowledged() {
 }
 
 #[test]
+fn an_index_is_made_anew_by_hand_or_by_the_daemon_and_nothing_is_lost() {
+    let crm = Crm::start();
+    crm.behave(Behaviour::Refuse(400, ""));
+    let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    daemon.shop().give(1..=5);
+    until("all are refused", || daemon.stat("/sinks/crm/dead") == 5);
+    let refused = outbox(&daemon, &["rebuild"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("in use") && said.contains("by itself"),
+        "{said}"
+    );
+
+    daemon.terminate();
+    let index = daemon.folder().join("store/index");
+    std::fs::remove_dir_all(&index).expect("there is an index");
+    let told = succeeded(&outbox(&daemon, &["rebuild", "--json"]));
+    let report: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(
+        (&report["leads"], &report["deliveries"], &report["dead"]),
+        (&5.into(), &5.into(), &5.into()),
+        "{report}"
+    );
+
+    std::fs::remove_dir_all(&index).expect("it was made again");
+    crm.behave(Behaviour::Take);
+    daemon.restart();
+    until("the daemon knows all again", || {
+        daemon.stat("/sinks/crm/dead") == 5
+    });
+    let retry = ["retry", "--sink", "crm", "--state", "dead", "--yes"];
+    until("the index is made", || {
+        outbox(&daemon, &retry).status.code() == Some(0)
+    });
+    until("all are delivered", || taken(&crm).len() == 5);
+}
+
+#[test]
 fn a_damaged_store_is_refused_named_and_salvaged() {
     let crm = Crm::start();
     let dead = format!("http://127.0.0.1:{}", leadgate_tests::free_port());

@@ -9,18 +9,23 @@
  *       write-error  the same for writes
  *       sync-delay   milliseconds that each sync takes longer
  *       write-delay  the same for writes
+ *       only         patterns of names below the store, one behind the other: errors and delays
+ *                    are for these files alone
  *       clock        seconds to add to the wall clock
  *
  * A record of the trace is a header and its payload; its number is its place in the file. A
  * process appends to what the one before it recorded, after a record that says so.
  * A write is recorded under the lock that it was done under, so the order is the real one.
  * A sync says how many records there were when it began: only those are on disk by it.
- * sync_file_range is let through and not recorded: it promises nothing that survives.
+ * sync_file_range is let through and not recorded: it promises nothing that survives. So is
+ * fallocate, which the daemon calls past libc: it gives files room, which reads as zeros.
+ * A folder that is opened, renamed or removed is recorded as such.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -34,7 +39,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum kind { NAME = 1, WRITE = 2, TRUNCATE = 3, SYNC = 4, RENAME = 5, UNLINK = 6, START = 7 };
+enum kind {
+    NAME = 1, WRITE = 2, TRUNCATE = 3, SYNC = 4, RENAME = 5, UNLINK = 6, START = 7,
+    FOLDER = 8, /* as NAME, of a folder */
+    MOVE = 9    /* a folder got another name: the payload is the old one, a zero, the new one */
+};
 
 struct header {
     uint32_t magic;
@@ -113,7 +122,7 @@ static uint32_t file_of(const char *name) {
 }
 
 /* Under the lock: the same, and from now on known if it was not yet. */
-static uint32_t known_file(const char *name) {
+static uint32_t known(const char *name, enum kind kind) {
     uint32_t file = file_of(name);
     if (file != 0)
         return file;
@@ -121,8 +130,16 @@ static uint32_t known_file(const char *name) {
         die("shim: too many files\n");
     file = ++files;
     names[file] = strdup(name);
-    record(NAME, file, 0, 0, name, strlen(name));
+    record(kind, file, 0, 0, name, strlen(name));
     return file;
+}
+
+static uint32_t known_file(const char *name) { return known(name, NAME); }
+
+/* Under the lock. */
+static void forget(uint32_t file) {
+    names[file] = NULL;
+    record(UNLINK, file, 0, 0, NULL, 0);
 }
 
 static int open_any(int folder, const char *path, int flags, mode_t mode) {
@@ -133,7 +150,9 @@ static int open_any(int folder, const char *path, int flags, mode_t mode) {
     int fd = (int)syscall(SYS_openat, folder, path, flags, mode);
     int error = errno;
     if (fd >= 0 && fd < FDS) {
-        uint32_t file = known_file(name);
+        struct stat facts;
+        int folder = fstat(fd, &facts) == 0 && S_ISDIR(facts.st_mode);
+        uint32_t file = known(name, folder ? FOLDER : NAME);
         fds[fd] = (unsigned short)file;
         if (flags & O_TRUNC)
             record(TRUNCATE, file, 0, 0, NULL, 0);
@@ -180,6 +199,30 @@ int close(int fd) {
 
 static uint32_t ours(int fd) { return fd >= 0 && fd < FDS ? fds[fd] : 0; }
 
+/* Whether faults are meant for a file. What notes the attempts that run is in the store's folder,
+ * and no promise rests on it: they are never meant for it. */
+static int meant(uint32_t file) {
+    char path[4096], text[1024], *rest = NULL;
+    const char *name = names[file];
+    if (name == NULL || strcmp(name, "in-flight") == 0)
+        return 0;
+    if (control == NULL || snprintf(path, sizeof path, "%s/only", control) < 0)
+        return 1;
+    int before = errno;
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    ssize_t count = fd < 0 ? -1 : syscall(SYS_read, fd, text, sizeof text - 1);
+    if (fd >= 0)
+        syscall(SYS_close, fd);
+    errno = before;
+    if (count < 0)
+        return 1;
+    text[count] = '\0';
+    for (char *one = strtok_r(text, " \n", &rest); one != NULL; one = strtok_r(NULL, " \n", &rest))
+        if (fnmatch(one, name, 0) == 0)
+            return 1;
+    return 0;
+}
+
 /* Reads up to three numbers of a control file; how many there were. */
 static int asked(const char *what, long numbers[3]) {
     char path[4096], text[64];
@@ -218,11 +261,9 @@ static void delay(const char *what) {
     errno = before;
 }
 
-/* What notes the attempts that run is in the store's folder, and no promise rests on it: a fault
- * is meant for the store itself. */
 static int write_fails(uint32_t file) {
     static atomic_long seen;
-    if (strcmp(names[file], "in-flight") == 0)
+    if (!meant(file))
         return 0;
     delay("write-delay");
     return fails("write-error", &seen);
@@ -299,8 +340,11 @@ static int sync_any(int fd, long call) {
     uint32_t file = ours(fd);
     if (file == 0)
         return (int)syscall(call, fd);
-    delay("sync-delay");
-    int error = fails("sync-error", &seen);
+    int error = 0;
+    if (meant(file)) {
+        delay("sync-delay");
+        error = fails("sync-error", &seen);
+    }
     if (error != 0) {
         errno = error;
         return -1;
@@ -323,6 +367,28 @@ int fsync(int fd) { return sync_any(fd, SYS_fsync); }
 
 int fdatasync(int fd) { return sync_any(fd, SYS_fdatasync); }
 
+/* Under the lock: a folder has another name, and so has all that is in it. */
+static void move(const char *old, const char *new) {
+    size_t length = strlen(old);
+    for (uint32_t file = 1; file <= files; file++) {
+        char *name = names[file];
+        if (name == NULL || strncmp(name, old, length) != 0
+            || (name[length] != '/' && name[length] != '\0'))
+            continue;
+        char *renamed = malloc(strlen(new) + strlen(name + length) + 1);
+        if (renamed == NULL)
+            die("shim: no memory\n");
+        strcpy(renamed, new);
+        strcat(renamed, name + length);
+        names[file] = renamed;
+    }
+    char both[4096];
+    int count = snprintf(both, sizeof both, "%s%c%s", old, '\0', new);
+    if (count < 0 || (size_t)count >= sizeof both)
+        die("shim: a name is too long\n");
+    record(MOVE, 0, 0, 0, both, (size_t)count);
+}
+
 int rename(const char *from, const char *to) {
     const char *old = inside(from), *new = inside(to);
     if (old == NULL || new == NULL)
@@ -330,7 +396,10 @@ int rename(const char *from, const char *to) {
     pthread_mutex_lock(&lock);
     int done = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
     int after = errno;
-    if (done == 0) {
+    struct stat facts;
+    if (done == 0 && stat(to, &facts) == 0 && S_ISDIR(facts.st_mode)) {
+        move(old, new);
+    } else if (done == 0) {
         uint32_t file = known_file(old);
         uint32_t replaced = file_of(new);
         if (replaced != 0)
@@ -352,10 +421,34 @@ int unlink(const char *path) {
     int after = errno;
     if (done == 0) {
         /* Perhaps a process before this one made it. */
-        uint32_t file = known_file(name);
-        names[file] = NULL;
-        record(UNLINK, file, 0, 0, NULL, 0);
+        forget(known_file(name));
     }
+    pthread_mutex_unlock(&lock);
+    errno = after;
+    return done;
+}
+
+/* How whole folders are removed. */
+int unlinkat(int folder, const char *path, int flags) {
+    char full[4096], link[64];
+    if (folder == AT_FDCWD || *path == '/') {
+        snprintf(full, sizeof full, "%s", path);
+    } else {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+        ssize_t count = readlink(link, full, sizeof full - 1);
+        if (count < 0 || (size_t)count + strlen(path) + 2 > sizeof full)
+            die("shim: a folder without a name\n");
+        full[count] = '/';
+        strcpy(full + count + 1, path);
+    }
+    const char *name = inside(full);
+    if (name == NULL)
+        return (int)syscall(SYS_unlinkat, folder, path, flags);
+    pthread_mutex_lock(&lock);
+    int done = (int)syscall(SYS_unlinkat, folder, path, flags);
+    int after = errno;
+    if (done == 0)
+        forget(known(name, flags & AT_REMOVEDIR ? FOLDER : NAME));
     pthread_mutex_unlock(&lock);
     errno = after;
     return done;

@@ -16,6 +16,8 @@ use serde_json::Value;
 use crate::shop::{SAMPLE, Shop};
 use crate::{Received, SUCCESS};
 
+/// Leads from this record id on are long.
+const HEAVY: u64 = 10_000_000;
 /// Threads that push.
 const THREADS: usize = 4;
 /// The sample's text that is replaced by the lead's own.
@@ -39,9 +41,18 @@ impl Load {
 
     /// The same; `note` is asked after each acknowledgement has arrived and its answer is kept.
     pub fn noting(shop: &Shop, note: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self::from(shop, 1, note)
+    }
+
+    /// The same with leads of nearly the size that a body may have.
+    pub fn heavy(shop: &Shop, note: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self::from(shop, HEAVY, note)
+    }
+
+    fn from(shop: &Shop, first: u64, note: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::default();
-        let next = Arc::new(AtomicU64::new(1));
+        let next = Arc::new(AtomicU64::new(first));
         let note: Arc<Note> = Arc::new(note);
         let threads = (0..THREADS)
             .map(|_| {
@@ -140,6 +151,7 @@ fn push(
 /// Between 10 bytes and 16 KiB, most of it short; never the same for two records.
 fn text(record: u64) -> String {
     let length = match record % 10 {
+        _ if record >= HEAVY => 200_000,
         0 => 16_000,
         1 | 2 => 5_000,
         _ => 300,

@@ -102,12 +102,25 @@ impl Daemon {
     /// If the control folder cannot be written.
     pub fn inject(&self, fault: Fault) {
         let (name, text) = fault.file();
+        self.control(name, &text);
+    }
+
+    fn control(&self, name: &str, text: &str) {
         let control = self.folder().join("control");
         std::fs::create_dir_all(&control).expect("makes the control folder");
         // By renaming: the shim must never read half a line.
         let draft = control.join("draft");
         std::fs::write(&draft, text).expect("writes the control file");
         std::fs::rename(draft, control.join(name)).expect("names the control file");
+    }
+
+    /// Lets only files go wrong whose names below the store match one of these patterns.
+    ///
+    /// # Panics
+    ///
+    /// If the control folder cannot be written.
+    pub fn only(&self, patterns: &[&str]) {
+        self.control("only", &patterns.join(" "));
     }
 
     /// Lets nothing go wrong any more.

@@ -1,10 +1,12 @@
 //! The trace: what the shim recorded, and the store as a power cut would have left it.
 //!
 //! Two extremes. *Strict*: of each file only what its last completed sync covered, and only
-//! names that a sync of the folder covered. *Torn*: all names, and of each 4 KiB page written
-//! since then some state between the synced one and the last, chosen at random.
+//! names that a sync of their folder covered; where a folder is never synced, names go with the
+//! first sync of the file. *Torn*: of each 4 KiB page written since then some state between the
+//! synced one and the last, and of each folder's names those of some moment since its last sync,
+//! chosen at random.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// How the store is rebuilt.
@@ -33,9 +35,15 @@ const MAGIC: u32 = 0x4c47_5348;
 #[derive(Debug)]
 enum What {
     Name(String),
+    /// A folder has this name.
+    Folder(String),
+    /// A folder, and all that is in it, has another name.
+    Move(String, String),
     Write(u64, Vec<u8>),
     Truncate(u64),
-    Sync { covers: usize },
+    Sync {
+        covers: usize,
+    },
     Unlink,
     Start,
 }
@@ -84,6 +92,19 @@ impl Files {
         self.names.insert(name.to_owned(), file);
         file
     }
+
+    fn renamed(&mut self, old: &str, new: &str) {
+        let names = std::mem::take(&mut self.names).into_iter();
+        self.names = names
+            .map(|(name, file)| (moved(&name, old, new).unwrap_or(name), file))
+            .collect();
+    }
+}
+
+/// What a name becomes when a folder is renamed, if it is the folder's or in it.
+fn moved(name: &str, old: &str, new: &str) -> Option<String> {
+    let rest = name.strip_prefix(old)?;
+    (rest.is_empty() || rest.starts_with('/')).then(|| format!("{new}{rest}"))
 }
 
 /// A trace that was read.
@@ -115,21 +136,26 @@ impl Trace {
             at += HEADER + payload.len();
             let name = String::from_utf8_lossy(payload).into_owned();
             let (kind, mut file) = (small(4), small(8));
-            if kind == 7 {
-                files.next_process(records.len());
-            } else {
-                file = files.id(file, (kind == 1 || kind == 5).then_some(&*name));
+            let both = name.split_once('\0');
+            match (kind, both) {
+                (7, _) => files.next_process(records.len()),
+                (9, Some((old, new))) => files.renamed(old, new),
+                _ => file = files.id(file, [1, 5, 8].contains(&kind).then_some(&*name)),
             }
-            let what = match kind {
-                1 | 5 => What::Name(name),
-                2 => What::Write(large(16), payload.to_vec()),
-                3 => What::Truncate(large(16)),
-                4 => What::Sync {
-                    covers: files.before + size(large(24)),
+            let what = match (kind, both) {
+                (9, Some((old, new))) => What::Move(old.to_owned(), new.to_owned()),
+                _ => match kind {
+                    1 | 5 => What::Name(name),
+                    8 => What::Folder(name),
+                    2 => What::Write(large(16), payload.to_vec()),
+                    3 => What::Truncate(large(16)),
+                    4 => What::Sync {
+                        covers: files.before + size(large(24)),
+                    },
+                    6 => What::Unlink,
+                    7 => What::Start,
+                    other => panic!("a record of kind {other}"),
                 },
-                6 => What::Unlink,
-                7 => What::Start,
-                other => panic!("a record of kind {other}"),
             };
             if kind == 6 {
                 files.names.retain(|_, known| *known != file);
@@ -179,22 +205,13 @@ impl Trace {
         totals
     }
 
-    /// How many writes reached any file while there was one of this name, beside those to
-    /// itself.
-    pub fn writes_beside(&self, name: &str) -> usize {
-        let mut beside = None;
-        let mut writes = 0;
-        for record in &self.0 {
-            match &record.what {
-                What::Name(known) if known == name => beside = Some(record.file),
-                What::Unlink if beside == Some(record.file) => beside = None,
-                What::Write(..) | What::Truncate(_) => {
-                    writes += usize::from(beside.is_some_and(|file| file != record.file));
-                }
-                _ => {}
-            }
-        }
-        writes
+    /// Where a file below the store gets a name with this in it.
+    pub fn named(&self, part: &str) -> Vec<usize> {
+        let records = self.0.iter().enumerate();
+        records
+            .filter(|(_, one)| matches!(&one.what, What::Name(name) if name.contains(part)))
+            .map(|(number, _)| number)
+            .collect()
     }
 
     /// How many complete records a trace of this length has.
@@ -210,20 +227,8 @@ impl Trace {
     pub fn rebuild(&self, at: usize, cut: Cut, folder: &Path) {
         let records = &self.0[..at];
         let synced = synced(records, cut);
-        let folder_synced = records
-            .iter()
-            .find(|record| matches!(&record.what, What::Name(name) if name.is_empty()))
-            .and_then(|folder| synced.get(&folder.file).copied())
-            .unwrap_or(0);
-        let named = match cut {
-            Cut::Strict | Cut::LastSyncForgotten => folder_synced,
-            Cut::Torn(_) | Cut::TornEverywhere(_) | Cut::Without => at,
-        };
         std::fs::create_dir_all(folder).expect("makes the store");
-        for (file, name) in names(&records[..named]) {
-            if name.is_empty() {
-                continue;
-            }
+        for (file, name) in on_disk(records, &synced, cut) {
             let durable = match (synced.get(&file), cut) {
                 (_, Cut::Without) | (None, Cut::Torn(_)) => at,
                 (Some(durable), _) => *durable,
@@ -236,6 +241,66 @@ impl Trace {
             std::fs::write(path, content).expect("writes a file of the store");
         }
     }
+}
+
+fn folder_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// The files that have a name on disk.
+fn on_disk(records: &[Record], synced: &HashMap<u32, usize>, cut: Cut) -> HashMap<u32, String> {
+    let at = records.len();
+    if cut == Cut::Without {
+        return names(records);
+    }
+    // Up to which record the names in a folder are on disk, and which of those since then.
+    let mut folders: HashMap<&str, usize> = HashMap::new();
+    for record in records {
+        let name = match &record.what {
+            What::Folder(name) => name,
+            What::Move(_, new) => new,
+            _ => continue,
+        };
+        folders.entry(name).or_default();
+    }
+    for record in records {
+        if let What::Folder(name) = &record.what
+            && let Some(covered) = synced.get(&record.file)
+        {
+            let known = folders.entry(name).or_default();
+            *known = (*covered).max(*known);
+        }
+    }
+    let mut found = HashMap::new();
+    let every: HashSet<String> = records
+        .iter()
+        .filter_map(|record| match &record.what {
+            What::Name(name) => Some(folder_of(name).to_owned()),
+            What::Move(_, new) => Some(new.clone()),
+            _ => None,
+        })
+        .collect();
+    for folder in every {
+        let durable = folders.get(folder.as_str()).copied().unwrap_or(0);
+        let named = match cut {
+            Cut::Torn(seed) | Cut::TornEverywhere(seed) => {
+                let seed = folder.bytes().fold(seed, |seed, byte| {
+                    seed.wrapping_mul(31).wrapping_add(u64::from(byte))
+                });
+                fastrand::Rng::with_seed(seed).usize(durable..=at)
+            }
+            _ if durable > 0 => durable,
+            // Nobody relies on the names in there.
+            _ => at,
+        };
+        let loose = durable == 0;
+        for (file, name) in names(&records[..named]) {
+            if folder_of(&name) == folder && (!loose || synced.contains_key(&file)) {
+                found.insert(file, name);
+            }
+        }
+    }
+    found
 }
 
 /// For each file how many records its last completed sync covered.
@@ -258,13 +323,20 @@ fn synced(records: &[Record], cut: Cut) -> HashMap<u32, usize> {
     synced
 }
 
-fn names(records: &[Record]) -> HashMap<u32, &str> {
-    let mut names: HashMap<u32, &str> = HashMap::new();
+fn names(records: &[Record]) -> HashMap<u32, String> {
+    let mut names: HashMap<u32, String> = HashMap::new();
     for record in records {
         match &record.what {
             What::Name(name) => {
                 names.retain(|_, other| other != name);
-                names.insert(record.file, name);
+                names.insert(record.file, name.clone());
+            }
+            What::Move(old, new) => {
+                for name in names.values_mut() {
+                    if let Some(moved) = moved(name, old, new) {
+                        *name = moved;
+                    }
+                }
             }
             What::Unlink => {
                 names.remove(&record.file);

@@ -165,7 +165,9 @@ fn resources() -> Vec<At> {
         at("/quarantine/release").post(release::release_many),
         at("/quarantine/{id}").get(quarantine::show),
         at("/quarantine/{id}/release").post(release::release),
-        at("/outbox/backup").post(upkeep::backup),
+        at("/outbox/backup")
+            .post(upkeep::backup)
+            .with_room(upkeep::MAX_HAVE),
         at("/outbox/export").post(upkeep::export),
         at("/outbox/rekey").post(upkeep::rekey),
         at("/quarantine/{id}/discard").post(release::discard),

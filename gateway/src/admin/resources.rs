@@ -43,6 +43,12 @@ impl At {
         self.add("POST", web::post().to(handler))
     }
 
+    /// Takes bodies of so many bytes, where other paths take fewer.
+    pub(super) fn with_room(mut self, bytes: usize) -> Self {
+        self.resource = self.resource.app_data(web::PayloadConfig::new(bytes));
+        self
+    }
+
     fn add(mut self, method: &'static str, route: actix_web::Route) -> Self {
         self.methods.push(method);
         self.resource = self.resource.route(route);

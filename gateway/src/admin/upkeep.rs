@@ -14,17 +14,29 @@ use tokio::sync::mpsc;
 use super::Admin;
 use super::params::Body;
 use super::problem::{Kind, Problem};
-use crate::outbox::{Exported, Outbox, Paged, UpkeepError};
+use crate::outbox::{Exported, Outbox, Paged, SegmentCopy, UpkeepError};
 
 /// Bytes in one piece of a stream.
 const PIECE: usize = 64 << 10;
 /// Pieces on their way.
 const PIECES: usize = 4;
 
-/// `POST /outbox/backup`: the backup itself.
-pub(super) async fn backup(admin: web::Data<Admin>) -> Result<HttpResponse, Problem> {
-    streamed(&admin, |outbox, to| {
-        let made = outbox.backup(to);
+/// Longest list of what an earlier backup has, in bytes: that of a store of some terabytes.
+pub(super) const MAX_HAVE: usize = 4 << 20;
+
+/// What an earlier backup has.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Earlier {
+    have: Vec<SegmentCopy>,
+}
+
+/// `POST /outbox/backup`, `{have?: [{number, bytes, crc}]}`: the backup itself, without the
+/// segments of the store that an earlier one has.
+pub(super) async fn backup(admin: web::Data<Admin>, body: Body) -> Result<HttpResponse, Problem> {
+    let Earlier { have } = body.json()?;
+    streamed(&admin, move |outbox, to| {
+        let made = outbox.backup_beyond(&have, to);
         match &made {
             Ok(done) => tracing::info!(records = done.entries, "backup was made"),
             Err(error) => tracing::warn!(error = %error, "backup was broken off"),

@@ -241,8 +241,12 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "显示推送内容；守护进程会记录此操作",
     ),
     ("outbox salvage", "to", "新发件箱的目录：须为空或不存在"),
-    ("outbox backup", "to", "要写的文件；须不存在"),
-    ("outbox restore", "from", "备份文件"),
+    (
+        "outbox backup",
+        "to",
+        "要写的文件，须不存在；或目录（新目录以 / 结尾），只复制上次备份之后新增的内容",
+    ),
+    ("outbox restore", "from", "备份：文件或目录"),
     ("outbox restore", "to", "新发件箱的目录：须为空或不存在"),
     (
         "outbox restore",

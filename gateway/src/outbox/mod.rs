@@ -52,7 +52,8 @@ pub use stored::{Expiring, QuarantineCount, Resealed, Retention, StoredQuarantin
 pub use stored_lead::StoredLead;
 pub use totals::{SinkTotals, Totals};
 pub use upkeep::{
-    BackedUp, Imported, PROBLEMS_LISTED, Problem, Restored, Salvaged, UpkeepError, Verdict,
+    BackedUp, Imported, PROBLEMS_LISTED, Problem, Restored, Salvaged, SegmentCopy, UpkeepError,
+    Verdict,
 };
 
 use crate::clock::Millis;
@@ -269,6 +270,17 @@ pub trait Maintenance: Send + Sync + 'static {
     /// Writes a backup that only this engine restores: the state at its end, while writing goes
     /// on. Blocks as long as `to` does: call it from a blocking thread.
     fn backup(&self, to: &mut dyn std::io::Write) -> Result<BackedUp, UpkeepError>;
+
+    /// Like [`Maintenance::backup`], but leaves out what an earlier backup has, if this engine
+    /// can: the two together are the backup.
+    fn backup_beyond(
+        &self,
+        have: &[SegmentCopy],
+        to: &mut dyn std::io::Write,
+    ) -> Result<BackedUp, UpkeepError> {
+        let _ = have;
+        self.backup(to)
+    }
 
     /// What is known of the time. Cheap.
     fn time(&self) -> Timekeeping;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Unavailable;
 use crate::clock::Millis;
@@ -104,6 +104,19 @@ pub struct BackedUp {
     pub entries: u64,
     /// Changes made meanwhile.
     pub changes: u64,
+}
+
+/// A segment of a store as a backup has it: of one store, the same number, length and checksum
+/// are the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentCopy {
+    /// Its number.
+    pub number: u32,
+    /// How many bytes there are.
+    pub bytes: u64,
+    /// Their CRC-32.
+    pub crc: u32,
 }
 
 /// What a restored store holds.

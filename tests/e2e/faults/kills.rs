@@ -54,9 +54,9 @@ fn a_kill_while_the_store_is_opened_leaves_a_store_that_opens() {
     assert_eq!(daemon.terminate(), Some(0));
     // Writes are slow, so that the kill comes while sled writes its snapshot.
     daemon.inject(Fault::SlowWrite(500));
-    let store = daemon.folder().join("store");
+    let index = daemon.folder().join("store/index");
     daemon.restart_and_kill("a snapshot is being written", || {
-        let entries = std::fs::read_dir(&store).expect("reads").flatten();
+        let entries = std::fs::read_dir(&index).expect("reads").flatten();
         entries
             .filter_map(|entry| entry.file_name().into_string().ok())
             .any(|name| name.ends_with(".generating"))

@@ -5,6 +5,7 @@
 //! anything acknowledged that is not there, and does the daemon say what is wrong? What it
 //! counted it says in one line.
 
+mod apart;
 mod clock;
 mod damage;
 mod descriptors;

@@ -4,6 +4,19 @@ use std::process::{Command, Stdio};
 
 use leadgate_tests::{Daemon, SUCCESS, Setup, Shop, binary, counted, free_port, until};
 
+/// Bytes of a segment's header, with its checksum in the middle.
+const HEADER: usize = 40;
+
+/// CRC-32, as segments have it.
+fn crc(bytes: &[u8]) -> u32 {
+    let sum = bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            (sum >> 1) ^ (0xedb8_8320 * (sum & 1))
+        })
+    });
+    !sum
+}
+
 #[test]
 fn a_second_daemon_on_the_same_store_refuses_and_the_first_goes_on() {
     let daemon = Daemon::start(Setup::default());
@@ -46,29 +59,33 @@ fn a_store_of_a_newer_or_older_leadgate_is_refused_and_left_as_it_is() {
     let answer = daemon.shop().push(Shop::lead(1)).expect("answered");
     assert_eq!(answer.body, SUCCESS);
     assert_eq!(daemon.terminate(), Some(0));
-    let path = daemon.folder().join("store");
-    let write_format = |format: u32| {
-        let store = sled::open(&path).expect("opens");
-        let before = store
-            .insert("m/format", &format.to_be_bytes())
-            .expect("writes");
-        store.flush().expect("flushes");
-        let before = before.expect("the store says its format");
-        u32::from_be_bytes(before.as_ref().try_into().expect("a number"))
+    let store = daemon.folder().join("store");
+    let segment = store.join("journal/00000001.seg");
+    let write_format = |format: u16| {
+        let mut bytes = std::fs::read(&segment).expect("reads");
+        let before = u16::from_le_bytes([bytes[6], bytes[7]]);
+        bytes[6..8].copy_from_slice(&format.to_le_bytes());
+        let sum = crc(&[&bytes[..12], &bytes[16..HEADER]].concat());
+        bytes[12..16].copy_from_slice(&sum.to_le_bytes());
+        std::fs::write(&segment, bytes).expect("writes");
+        before
     };
-    let known = write_format(u32::MAX);
+    let known = write_format(u16::MAX);
     let refused = |daemon: &mut Daemon, why: &str| {
         let status = daemon.try_restart().expect("refuses to start");
         assert_eq!(status.code(), Some(1));
         assert!(daemon.log().contains(why), "{}", daemon.log());
     };
-    refused(&mut daemon, "use the newer leadgate that wrote it");
-    assert_eq!(write_format(known - 1), u32::MAX, "nothing was changed");
-    refused(
-        &mut daemon,
-        "let the leadgate that wrote it deliver what waits",
-    );
-    assert_eq!(write_format(known), known - 1, "nothing was changed");
+    refused(&mut daemon, "use the leadgate that wrote it");
+    assert_eq!(write_format(known), u16::MAX, "nothing was changed");
+    // What the formats before had: one database, at the top.
+    let (new, old) = (daemon.folder().join("new"), &store);
+    std::fs::rename(&store, &new).expect("moves it away");
+    drop(sled::open(old).expect("makes one"));
+    refused(&mut daemon, "leadgate outbox export");
+    assert!(!store.join("journal").exists(), "nothing was made in there");
+    std::fs::remove_dir_all(old).expect("removes");
+    std::fs::rename(&new, &store).expect("moves it back");
     daemon.restart();
     let there = daemon.stat("/leads/accepted");
     counted(format_args!(

@@ -1,22 +1,31 @@
-//! `leadgate outbox backup`.
+//! `leadgate outbox backup`: into a file, or what is new into a folder.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::super::{FAILED, Global, client, fail, runtime};
+use serde_json::{Value, json};
+
+use super::super::{FAILED, Global, client, fail, out, runtime};
 use super::progress::{Progress, size};
 use super::target::{self, Daemon, Store};
-use crate::lang::Lang;
-use crate::outbox::{Maintenance, sled};
+use crate::lang::{Lang, counted};
+use crate::outbox::sled::{self, BackupFolder, SledOutbox, Taken};
+use crate::outbox::{Maintenance, SegmentCopy, UpkeepError};
+
+/// Where the daemon gives it.
+const PATH: &str = "/api/v1/outbox/backup";
 
 pub(super) fn backup(
     global: &Global,
     to: &Path,
     target: &client::Target,
 ) -> Result<ExitCode, ExitCode> {
+    if BackupFolder::is_meant(to) {
+        return into_folder(global, to, target);
+    }
     let failed = |error: &dyn std::fmt::Display| fail(error, FAILED);
     if to.exists() {
         let message = format!("{} is there already; name a new file", to.display());
@@ -24,79 +33,184 @@ pub(super) fn backup(
     }
     let place = target::find(global, target)?;
     let part = Part::make(to).map_err(|error| failed(&error))?;
+    let mut file = Told::new(global, &part.file);
     match place {
         Store::Daemon(daemon) => {
-            let runtime = runtime().map_err(|error| failed(&error))?;
-            runtime.block_on(fetch(global, &daemon, &part.file))?;
+            let mut from = Pulled::of(global, &daemon, &json!({}))?;
+            io::copy(&mut from, &mut file).map_err(|error| failed(&error))?;
         }
         Store::Folder(config) => {
             let outbox = target::open(&config, &[])?;
-            let made = outbox.backup(&mut Told::new(global, &part.file));
+            let made = outbox.backup(&mut file);
             outbox.close();
             made.map_err(|error| failed(&error))?;
         }
     }
+    let bytes = file.count;
     // Whole on disk and readable, or not there at all.
     part.file.sync_all().map_err(|error| failed(&error))?;
     sled::check(&part.path).map_err(|error| failed(&error))?;
     part.keep(to).map_err(|error| failed(&error))?;
-    if !global.json {
-        let what = global.lang().pick("the backup is whole", "备份完整");
-        outln!("{what}{}{}", global.lang().colon(), to.display());
+    if global.json {
+        out::json(&json!({ "bytes": bytes }));
+    } else {
+        is_whole(global.lang(), to);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn fetch(global: &Global, daemon: &Daemon, to: &File) -> Result<(), ExitCode> {
-    let mut to = Told::new(global, to);
-    let path = "/api/v1/outbox/backup";
-    let mut response = daemon.post(global, path, &serde_json::json!({})).await?;
-    while let Some(piece) = response
-        .chunk()
-        .await
-        .map_err(|error| fail(client::innermost(&error), FAILED))?
-    {
-        to.write_all(&piece).map_err(|error| fail(error, FAILED))?;
-    }
-    Ok(())
+fn is_whole(lang: Lang, to: &Path) {
+    let what = lang.pick("the backup is whole", "备份完整");
+    outln!("{what}{}{}", lang.colon(), to.display());
 }
 
-/// A file that says how much of it is written, if that takes long.
-struct Told<'a> {
-    file: &'a File,
-    written: u64,
+/// Brings what is new into a folder that has an earlier backup, or none yet.
+fn into_folder(global: &Global, to: &Path, target: &client::Target) -> Result<ExitCode, ExitCode> {
+    let place = target::find(global, target)?;
+    let failed = |error: UpkeepError| fail(error, FAILED);
+    let folder = BackupFolder::open(to).map_err(failed)?;
+    let have = folder.have();
+    let taken = match place {
+        Store::Daemon(daemon) => {
+            let from = Pulled::of(global, &daemon, &json!({ "have": have }))?;
+            folder.take(Told::new(global, from)).map_err(failed)?
+        }
+        Store::Folder(config) => {
+            let outbox = target::open(&config, &[])?;
+            let taken = take(global, &folder, &have, &outbox);
+            outbox.close();
+            taken.map_err(failed)?
+        }
+    };
+    if global.json {
+        out::json(&json!(taken));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let lang = global.lang();
+    is_whole(lang, to);
+    let (kept, removed) = (taken.kept, taken.removed);
+    let bytes = size(taken.bytes);
+    let new = counted(taken.copied, "segment", "segments");
+    outln!(
+        "{}",
+        lang.pick(
+            format!("copied: {new} ({bytes}) · there already: {kept} · removed: {removed}"),
+            format!(
+                "新复制：{} 个日志段（{bytes}） · 已有：{kept} · 已删除：{removed}",
+                taken.copied
+            ),
+        )
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lets the store write and the folder read at the same time.
+fn take(
+    global: &Global,
+    folder: &BackupFolder,
+    have: &[SegmentCopy],
+    outbox: &SledOutbox,
+) -> Result<Taken, UpkeepError> {
+    let (from, mut to) = io::pipe()?;
+    let from = Told::new(global, from);
+    std::thread::scope(|scope| {
+        let taking = scope.spawn(|| folder.take(from));
+        let made = outbox.backup_beyond(have, &mut to);
+        drop(to);
+        let panicked = |_| Err(io::Error::other("a thread panicked").into());
+        let taken = taking.join().unwrap_or_else(panicked);
+        match made {
+            // Why it reads no more, the folder says.
+            Err(UpkeepError::File(error)) if error.kind() == io::ErrorKind::BrokenPipe => taken,
+            Err(error) => Err(error),
+            Ok(_) => taken,
+        }
+    })
+}
+
+/// What a daemon streams.
+struct Pulled {
+    runtime: tokio::runtime::Runtime,
+    response: reqwest::Response,
+    piece: bytes::Bytes,
+}
+
+impl Pulled {
+    fn of(global: &Global, daemon: &Daemon, body: &Value) -> Result<Self, ExitCode> {
+        let runtime = runtime().map_err(|error| fail(error, FAILED))?;
+        let response = runtime.block_on(daemon.post(global, PATH, body))?;
+        Ok(Self {
+            runtime,
+            response,
+            piece: bytes::Bytes::new(),
+        })
+    }
+}
+
+impl Read for Pulled {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            let piece = self.runtime.block_on(self.response.chunk());
+            let piece = piece.map_err(|error| io::Error::other(client::innermost(&error)))?;
+            match piece {
+                Some(piece) => self.piece = piece,
+                None => return Ok(0),
+            }
+        }
+        let some = self.piece.split_to(bytes.len().min(self.piece.len()));
+        bytes[..some.len()].copy_from_slice(&some);
+        Ok(some.len())
+    }
+}
+
+/// A file or a stream that says how much of it is done, if that takes long.
+struct Told<T> {
+    inner: T,
+    count: u64,
     lang: Lang,
     progress: Progress,
 }
 
-impl<'a> Told<'a> {
-    fn new(global: &Global, file: &'a File) -> Self {
+impl<T> Told<T> {
+    fn new(global: &Global, inner: T) -> Self {
         Self {
-            file,
-            written: 0,
+            inner,
+            count: 0,
             lang: global.lang(),
             progress: Progress::new(global),
         }
     }
-}
 
-impl Write for Told<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.written += count as u64;
-        let (lang, written) = (self.lang, self.written);
+    fn add(&mut self, bytes: usize) {
+        self.count += bytes as u64;
+        let (lang, count) = (self.lang, self.count);
         self.progress.at(|| {
-            let written = size(written);
+            let count = size(count);
             lang.pick(
-                format!("backup: {written} written so far"),
-                format!("备份：已写入 {written}"),
+                format!("backup: {count} written so far"),
+                format!("备份：已写入 {count}"),
             )
         });
+    }
+}
+
+impl<T: Write> Write for Told<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.add(count);
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.inner.flush()
+    }
+}
+
+impl<T: Read> Read for Told<T> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(bytes)?;
+        self.add(count);
+        Ok(count)
     }
 }
 

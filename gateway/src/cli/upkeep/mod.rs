@@ -1,4 +1,4 @@
-//! `leadgate outbox verify`, `salvage`, `backup`, `restore`, `export`, `import`, `rekey`.
+//! `leadgate outbox verify`, `salvage`, `rebuild`, `backup`, `restore`, `export`, `import`, `rekey`.
 //!
 //! One rule says what they work on: with `--url`, that daemon. Otherwise the store's own lock
 //! decides: if a leadgate holds the outbox of the configuration, it is asked through its API;
@@ -8,6 +8,7 @@ mod backup;
 mod export;
 mod inspect;
 mod progress;
+mod rebuild;
 mod rekey;
 mod restore;
 pub(super) mod target;
@@ -38,19 +39,23 @@ pub(super) enum Command {
         #[arg(long, value_name = "FOLDER")]
         to: PathBuf,
     },
+    /// Make the index anew from the journal; a daemon does so by itself when it has to
+    #[command(after_help = STOPPED)]
+    Rebuild,
     /// Write a consistent backup, while the daemon runs or not
     #[command(after_help = RULE)]
     Backup {
-        /// File to write; must not be there
-        #[arg(long, value_name = "FILE")]
+        /// File to write, which must not be there; or a folder (ending in / if it is new), to
+        /// which only what is new since its last backup is copied
+        #[arg(long, value_name = "PATH")]
         to: PathBuf,
         #[command(flatten)]
         target: client::Target,
     },
     /// Make an outbox of a backup
     Restore {
-        /// The backup
-        #[arg(long, value_name = "FILE")]
+        /// The backup: a file or a folder
+        #[arg(long, value_name = "PATH")]
         from: PathBuf,
         /// Folder of the new outbox: empty or not there
         #[arg(long, value_name = "FOLDER")]
@@ -78,6 +83,7 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
     let done = match command {
         Command::Verify => inspect::verify(global),
         Command::Salvage { to } => inspect::salvage(global, to),
+        Command::Rebuild => rebuild::run(global),
         Command::Backup { to, target } => backup::backup(global, to, target),
         Command::Restore { from, to, paused } => restore::run(global, from, to, *paused),
         Command::Export(target) => export::export(global, target),
@@ -96,6 +102,11 @@ pub(super) fn localized(outbox: clap::Command) -> clap::Command {
         (
             "salvage",
             "将受损发件箱中完好的记录抢救到新目录",
+            Some(stopped),
+        ),
+        (
+            "rebuild",
+            "由日志重建索引；守护进程需要时会自行重建",
             Some(stopped),
         ),
         ("backup", "生成一致的备份，守护进程运行与否均可", Some(rule)),

@@ -49,9 +49,27 @@ pub(in crate::cli) fn find(global: &Global, target: &client::Target) -> Result<S
 
 /// Opens the folder's store. `more` are sinks that are not configured.
 pub(in crate::cli) fn open(config: &Config, more: &[String]) -> Result<SledOutbox, ExitCode> {
-    if !config.outbox.path.exists() && more.is_empty() {
-        let path = config.outbox.path.display();
-        return Err(fail(format!("there is no outbox in {path}"), FAILED));
+    open_with(config, more, |_, _| {})
+}
+
+/// Whether there is an outbox to be opened.
+pub(super) fn must_exist(config: &Config) -> Result<(), ExitCode> {
+    if config.outbox.path.exists() {
+        return Ok(());
+    }
+    let path = config.outbox.path.display();
+    Err(fail(format!("there is no outbox in {path}"), FAILED))
+}
+
+/// The same; `each` is told how many bytes of the journal were read, of how many, if its index
+/// has to be made.
+pub(super) fn open_with(
+    config: &Config,
+    more: &[String],
+    each: impl FnMut(u64, u64),
+) -> Result<SledOutbox, ExitCode> {
+    if more.is_empty() {
+        must_exist(config)?;
     }
     let mut sinks = crate::daemon::policies(config);
     for name in more {
@@ -73,7 +91,7 @@ pub(in crate::cli) fn open(config: &Config, more: &[String]) -> Result<SledOutbo
         metrics: Metrics::new().outbox,
     };
     let outbox = SledOutbox::open(options).map_err(|error| fail(error, FAILED))?;
-    let whole = outbox.wait_until_whole(|_, _| {});
+    let whole = outbox.wait_until_whole(each);
     whole.map_err(|error| fail(error, FAILED))?;
     Ok(outbox)
 }

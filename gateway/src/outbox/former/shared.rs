@@ -106,7 +106,6 @@ impl Shared {
         self.latest.load(Ordering::Relaxed)
     }
 
-    #[cfg(test)]
     pub(super) fn time(&self) -> Timekeeping {
         *self.time.lock().unwrap_or_else(PoisonError::into_inner)
     }

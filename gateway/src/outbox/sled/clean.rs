@@ -16,6 +16,7 @@ use super::job::{Job, Moved, Promise};
 use super::place::Place;
 use super::shared::Shared;
 use crate::outbox::Unavailable;
+use crate::telemetry::panics::caught;
 
 /// Records in one step at most, so that pushes that come meanwhile wait little.
 const STEP: usize = 256;
@@ -51,21 +52,30 @@ impl Cleaner {
                 continue;
             }
             slept = Duration::ZERO;
-            match self.mostly_dead() {
-                Ok(Some(segment)) => match self.clean(segment) {
-                    Ok(moved) => tracing::debug!(
-                        segment,
-                        records = moved.records,
-                        bytes = moved.bytes,
-                        "outbox segment was cleaned"
-                    ),
-                    Err(error) => {
-                        tracing::warn!(segment, error = error.0, "outbox segment was not cleaned");
-                    }
-                },
-                Ok(None) => {}
-                Err(error) => tracing::warn!(error = error.0, "outbox was not looked through"),
+            // The next look may do better.
+            if caught(|| self.look()).is_err() {
+                tracing::error!(
+                    "the cleaning of the outbox stopped by an error inside leadgate; it is tried again"
+                );
             }
+        }
+    }
+
+    fn look(&self) {
+        match self.mostly_dead() {
+            Ok(Some(segment)) => match self.clean(segment) {
+                Ok(moved) => tracing::debug!(
+                    segment,
+                    records = moved.records,
+                    bytes = moved.bytes,
+                    "outbox segment was cleaned"
+                ),
+                Err(error) => {
+                    tracing::warn!(segment, error = error.0, "outbox segment was not cleaned");
+                }
+            },
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = error.0, "outbox was not looked through"),
         }
     }
 
@@ -116,6 +126,7 @@ impl Cleaner {
             return Ok(Moved::default());
         }
         let unavailable = |error: &dyn std::fmt::Display| Unavailable(error.to_string());
+        self.checked()?;
         let mut all = Moved::default();
         let mut places = Vec::new();
         let mut bytes = 0;
@@ -145,6 +156,17 @@ impl Cleaner {
         Ok(all)
     }
 
+    /// That the index holds what was put: one that lost an entry would say of a record that counts
+    /// that it does not, and it would go with its segment.
+    fn checked(&self) -> Result<(), Unavailable> {
+        let catalog = self.current.get().ok_or_else(|| self.shared.is_making())?;
+        if catalog.index.checked() {
+            return Ok(());
+        }
+        let scrubbed = catalog.index.scrub();
+        scrubbed.map_err(|error| Unavailable(error.to_string()))
+    }
+
     fn step(&self, all: &mut Moved, places: Vec<Place>) -> Result<(), Unavailable> {
         if places.is_empty() {
             return Ok(());
@@ -159,7 +181,8 @@ impl Cleaner {
         Ok(())
     }
 
-    fn ask<T>(&self, job: impl FnOnce(Promise<T>) -> Job) -> Result<T, Unavailable> {
+    /// Queues what `job` makes of a promise, and waits. For a thread that may block.
+    pub(super) fn ask<T>(&self, job: impl FnOnce(Promise<T>) -> Job) -> Result<T, Unavailable> {
         let (promise, answer) = Promise::new(None);
         let jobs = self.jobs.upgrade().ok_or_else(|| self.shared.given_up())?;
         jobs.blocking_send(job(promise))

@@ -18,10 +18,10 @@ use uuid::ContextV7;
 use super::bodies::Bodies;
 use super::codec::{Entry, Standing};
 use super::current::{Catalog, Current};
-use super::defer::Deferred;
+use super::deferred::Deferred;
 use super::find::Finds;
 use super::index::IndexFault;
-use super::job::{Job, Promise, Telling, telling};
+use super::job::{Job, Promise, Telling, Wanted, telling};
 use super::journal::{Batch, Journal};
 use super::place::Place;
 use super::publish::{Publishing, add_tags};
@@ -60,11 +60,11 @@ pub(super) struct Committer {
 }
 
 /// What a group writes beside its records.
-struct Aside<'a> {
+struct Aside {
     /// Segments that hold bytes of a lead, too.
     held: Vec<(LeadId, Vec<u32>)>,
     /// Where pushes stood that are accepted now.
-    settled: &'a [Place],
+    settled: Vec<Place>,
 }
 
 /// The lead that a push became, or was.
@@ -74,9 +74,6 @@ fn lead_of(done: &Done) -> Option<LeadId> {
         _ => None,
     }
 }
-
-/// A change and who waits for what becomes of it.
-pub(super) type Wanted = (Change, Promise<Done>);
 
 impl Committer {
     /// Runs until the queue is closed and empty.
@@ -97,6 +94,7 @@ impl Committer {
             self.commit(group);
             self.look();
             self.settle();
+            self.end_attempts();
         }
         self.end();
     }
@@ -132,12 +130,20 @@ impl Committer {
                 let rolled = self.roll();
                 promise.tell(rolled);
             }
+            Job::Snapshot(copied, promise) => {
+                let snapshot = self.snapshot(&copied);
+                let last = Some(self.journal.last_sequence());
+                self.answer(promise, snapshot.map(|snapshot| (snapshot, last)));
+            }
             Job::Made(made) => self.made(*made),
             Job::Synced => {
                 // Only where nothing else follows at once: the next frame says as much.
                 if self.jobs.is_empty() && self.shared.fault().is_none() {
-                    let marked = self.journal.watermark();
-                    self.refused(marked);
+                    let (shared, journal) = (Arc::clone(&self.shared), &mut self.journal);
+                    let marked = shared.writing.over(|| journal.watermark());
+                    if self.refused(marked).is_some() {
+                        self.note_synced();
+                    }
                 }
             }
             Job::Look => {}
@@ -227,9 +233,12 @@ impl Committer {
         let mut told: Vec<Telling> = Vec::with_capacity(group.len());
         // Leads of which bytes lie elsewhere, too.
         let mut held = Vec::new();
+        // A push that was not accepted stays where it is.
+        let mut accepted = Vec::new();
         for (at, ((change, promise), outcome)) in group.into_iter().zip(outcomes).enumerate() {
             match outcome {
                 Ok(done) => {
+                    accepted.extend(settled.get(at));
                     if let (Some(lead), Some(place)) = (lead_of(&done), settled.get(at)) {
                         held.push((lead, vec![place.segment]));
                     }
@@ -249,7 +258,10 @@ impl Committer {
         }
         let publishing = Publishing::of(seen);
         drop(standing);
-        let aside = Aside { held, settled };
+        let aside = Aside {
+            held,
+            settled: accepted,
+        };
         self.write(&catalog, effects, publishing, told, aside, began);
         Ok(())
     }
@@ -261,7 +273,7 @@ impl Committer {
         effects: Effects,
         mut publishing: Publishing,
         told: Vec<Telling>,
-        aside: Aside<'_>,
+        aside: Aside,
         began: Instant,
     ) {
         let Effects {
@@ -281,7 +293,7 @@ impl Committer {
             let (lead, segments) = (*lead, segments.clone());
             self.batch.entry(&codec, &Entry::Holds { lead, segments });
         }
-        for place in aside.settled {
+        for place in &aside.settled {
             self.batch.entry(&codec, &Entry::Settled(*place));
         }
         let outcome = self.append(totals).and_then(|appended| {
@@ -296,7 +308,7 @@ impl Committer {
             for (lead, segments) in &aside.held {
                 publishing.hold(*lead, segments);
             }
-            self.note_settled(aside.settled);
+            self.note_settled(&aside.settled);
             self.publish(publishing, catalog, sequence);
             Ok(Some(sequence))
         });
@@ -425,6 +437,16 @@ impl Committer {
             .ok()
     }
 
+    /// Tells the index how far the disk is: what it was told of cannot be missing later.
+    fn note_synced(&self) {
+        if let Some(catalog) = self.current.get() {
+            let synced = self.journal.syncing().synced();
+            if let Err(fault) = catalog.note_synced(synced, self.journal.last_sequence()) {
+                catalog.index.fail(IndexFault::Damaged(fault.to_string()));
+            }
+        }
+    }
+
     /// Everything that was answered is on disk; the rest is tidying up.
     fn end(mut self) {
         self.written = None;
@@ -435,7 +457,9 @@ impl Committer {
         }
         if self.shared.fault().is_none() {
             let closed = self.journal.close();
-            self.refused(closed);
+            if self.refused(closed).is_some() {
+                self.note_synced();
+            }
         }
         if let Some(catalog) = self.current.get() {
             catalog.index.close();

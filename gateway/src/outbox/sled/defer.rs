@@ -5,14 +5,14 @@
 //! attempts wait in memory: each was claimed, so there are few, and losing one repeats an
 //! attempt. Everything else is refused, with how far the index is.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::bodies::Arrived;
 use super::codec::Entry;
-use super::committer::{Committer, Wanted};
-use super::job::{Promise, Telling, telling};
+use super::committer::Committer;
+use super::job::{Promise, Telling, Wanted, telling};
 use super::place::Place;
 use super::rebuild::Made;
 use super::syncer::Written;
@@ -25,29 +25,6 @@ use crate::outbox::{Accepted, Quarantined, Unavailable};
 const SETTLED: usize = 256;
 /// Ends of attempts that are held, at most.
 const HELD: usize = 4096;
-
-/// What waits for an index.
-#[derive(Default)]
-pub(super) struct Deferred {
-    /// Where pushes stand, oldest first.
-    pushes: VecDeque<Place>,
-    /// Ends of attempts.
-    held: Vec<Wanted>,
-}
-
-impl Deferred {
-    pub(super) fn new(pushes: Vec<Place>) -> Self {
-        Self {
-            pushes: pushes.into(),
-            held: Vec::new(),
-        }
-    }
-
-    /// Whether pushes are still to be accepted.
-    pub(super) fn is_pending(&self) -> bool {
-        !self.pushes.is_empty()
-    }
-}
 
 impl Committer {
     /// Sees to it that there is an index, or that one is being made.
@@ -176,9 +153,16 @@ impl Committer {
             deferred = self.deferred.pushes.len(),
             "outbox index was made"
         );
-        let held = std::mem::take(&mut self.deferred.held);
-        self.commit(held);
         self.shared.wake_all();
+    }
+
+    /// Commits the ends of attempts that waited, once all that came before them is accepted.
+    pub(super) fn end_attempts(&mut self) {
+        let ready = self.current.get().is_some() && !self.deferred.is_pending();
+        if ready || self.shared.fault().is_some() {
+            let held = std::mem::take(&mut self.deferred.held);
+            self.commit(held);
+        }
     }
 
     /// Accepts some of what was deferred, if there is an index.
@@ -225,6 +209,13 @@ impl Committer {
     /// Whether pushes that were deferred can be accepted.
     pub(super) fn has_to_settle(&self) -> bool {
         self.deferred.is_pending() && self.shared.fault().is_none() && self.current.get().is_some()
+    }
+
+    /// Whether a push is deferred that stands in this segment.
+    pub(super) fn defers_in(&self, segment: u32) -> bool {
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let mut deferred = standing.deferred.iter();
+        deferred.any(|place| place.segment == segment)
     }
 
     /// They need not be read again.

@@ -1,7 +1,10 @@
 //! Jobs: what the committer is asked to do, and who waits for the answer.
 
+use std::collections::BTreeMap;
+
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::backup::Snapshot;
 use super::place::Place;
 use super::rebuild::Made;
 use crate::outbox::Unavailable;
@@ -18,6 +21,9 @@ pub(super) enum Job {
     Remove(Vec<u32>, Promise<Vec<u32>>),
     /// The open segment is closed, and another one begun.
     Roll(Promise<()>),
+    /// What makes the store now is to be told, once it is on disk; `None` if too much is not
+    /// copied yet of those numbers, as far as is said.
+    Snapshot(BTreeMap<u32, u64>, Promise<Option<Snapshot>>),
     /// An index was made.
     Made(Box<Made>),
     /// The journal is on disk as far as it was written.
@@ -33,6 +39,9 @@ pub(super) enum Job {
         committer: bool,
     },
 }
+
+/// A change and who waits for what becomes of it.
+pub(super) type Wanted = (Change, Promise<Done>);
 
 /// What moving did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

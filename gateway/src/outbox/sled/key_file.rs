@@ -15,7 +15,12 @@ const PLAIN: &str = "none";
 /// Notes with which key the store in `folder` is sealed from now on.
 pub(super) fn note(folder: &Path, keys: &[OutboxKey]) -> io::Result<()> {
     let id = keys.first().map(|key| key.id().to_string());
-    let id = id.as_deref().unwrap_or(PLAIN);
+    note_id(folder, id.as_deref())
+}
+
+/// Notes with the key of which id the store in `folder` is sealed.
+pub(super) fn note_id(folder: &Path, id: Option<&str>) -> io::Result<()> {
+    let id = id.unwrap_or(PLAIN);
     if read(folder).as_deref() == Some(id) {
         return Ok(());
     }

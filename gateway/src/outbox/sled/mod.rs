@@ -10,6 +10,7 @@ mod adopt;
 mod backup;
 mod bodies;
 pub mod body;
+mod by_hand;
 pub mod catalog;
 pub mod claims;
 mod clean;
@@ -17,6 +18,7 @@ pub mod codec;
 mod committer;
 mod current;
 mod defer;
+mod deferred;
 pub mod due;
 mod dump;
 pub mod find;
@@ -62,6 +64,8 @@ use futures_util::{FutureExt, TryFutureExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 pub use self::adopt::adopt;
+pub use self::by_hand::forget_index;
+pub use self::backup::folder::{BackupFolder, Taken};
 use self::clean::Cleaner;
 use self::codec::Standing;
 use self::job::Job;
@@ -69,7 +73,6 @@ pub use self::key_file::missing_key;
 pub(crate) use self::lock::in_use;
 pub use self::open::{OpenError, Options};
 use self::reads::Reads;
-pub use self::rebuild::forget_index;
 pub use self::restore::{check, restore};
 use self::shared::Shared;
 pub use self::upkeep::{salvage, verify};
@@ -79,9 +82,9 @@ use super::{
     Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,
     Exported, FailureGroup, Filter, Find, Finish, History, Imported, Intake, LeadFilter, LeadId,
     Listed, Maintenance, Operations, Page, Paged, Pause, PauseCause, QuarantineCount, QuarantineId,
-    Quarantined, QuarantinedPush, Queue, Refusal, Repair, Repaired, Resealed, Retention, SinkCount,
-    StoredLead, StoredQuarantinedPush, Swept, Timekeeping, Totals, Unavailable, UpkeepError,
-    Wanted,
+    Quarantined, QuarantinedPush, Queue, Refusal, Repair, Repaired, Resealed, Retention,
+    SegmentCopy, SinkCount, StoredLead, StoredQuarantinedPush, Swept, Timekeeping, Totals,
+    Unavailable, UpkeepError, Wanted,
 };
 use crate::clock::{Clock, Millis, SystemClock};
 
@@ -94,6 +97,7 @@ pub struct SledOutbox {
     shared: Arc<Shared>,
     standing: Arc<RwLock<Standing>>,
     cleaner: Cleaner,
+    sums: backup::Sums,
     /// Until they are closed.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held as long as the store is.
@@ -363,7 +367,15 @@ impl Maintenance for SledOutbox {
     }
 
     fn backup(&self, to: &mut dyn Write) -> Result<BackedUp, UpkeepError> {
-        self.write_backup(to)
+        self.write_backup(&[], to)
+    }
+
+    fn backup_beyond(
+        &self,
+        have: &[SegmentCopy],
+        to: &mut dyn Write,
+    ) -> Result<BackedUp, UpkeepError> {
+        self.write_backup(have, to)
     }
 
     fn time(&self) -> Timekeeping {

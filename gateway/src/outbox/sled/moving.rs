@@ -19,6 +19,15 @@ impl Committer {
         &mut self,
         places: &[Place],
     ) -> Result<(Moved, Option<u64>), Unavailable> {
+        let moved = self.try_move(places);
+        if moved.is_err() {
+            // What was gathered by then is nobody's: it must not go along with the next commit.
+            self.batch.clear();
+        }
+        moved
+    }
+
+    fn try_move(&mut self, places: &[Place]) -> Result<(Moved, Option<u64>), Unavailable> {
         let Some(catalog) = self.current.get() else {
             return Err(self.shared.is_making());
         };
@@ -27,6 +36,7 @@ impl Committer {
         let mut publishing = Publishing::default();
         let mut records = Vec::new();
         let mut moved = HashSet::<DeliveryId>::new();
+        let mut held = Vec::new();
         for place in places {
             let bytes = self.bodies.journal().read(*place);
             let mut bytes = bytes.map_err(|error| unreadable(&error))?;
@@ -34,9 +44,13 @@ impl Committer {
                 bytes = resealed;
             }
             let entry = codec.decode(&bytes);
-            let Entry::Record { record, segments } = entry.map_err(|error| unreadable(&error))?
-            else {
-                continue;
+            let (record, segments) = match entry.map_err(|error| unreadable(&error))? {
+                Entry::Record { record, segments } => (record, segments),
+                Entry::Holds { lead, segments } => {
+                    held.push((lead, self.left(&segments, place.segment)));
+                    continue;
+                }
+                _ => continue,
             };
             publishing
                 .look(&catalog, &record)
@@ -46,6 +60,14 @@ impl Committer {
             {
                 self.batch.record(&codec, &record, &segments);
                 records.push(record);
+            }
+        }
+        // Behind the records, so that places are theirs.
+        for (lead, segments) in held {
+            let looked = publishing.look_at(&catalog, lead);
+            looked.map_err(|error| unreadable(&error))?;
+            if publishing.lead(lead).is_some() && !segments.is_empty() {
+                self.batch.entry(&codec, &Entry::Holds { lead, segments });
             }
         }
         let bytes = self.batch.bytes() as u64;
@@ -149,11 +171,7 @@ impl Committer {
             }
             gone @ (Record::LeadGone { .. } | Record::QuarantineGone { .. }) => {
                 // Old records of it may be read again as long as their segments are there.
-                let left: Vec<u32> = segments
-                    .iter()
-                    .copied()
-                    .filter(|segment| *segment != place.segment && self.exists(*segment))
-                    .collect();
+                let left = self.left(segments, place.segment);
                 Ok((!left.is_empty()).then_some((gone, left)))
             }
             Record::Quarantined { id, head, body } => {
@@ -166,6 +184,13 @@ impl Committer {
                 Ok(None)
             }
         }
+    }
+
+    /// Those of `segments` that are there when `cleaned` is not any more.
+    fn left(&self, segments: &[u32], cleaned: u32) -> Vec<u32> {
+        let left = segments.iter().copied();
+        left.filter(|segment| *segment != cleaned && self.exists(*segment))
+            .collect()
     }
 
     fn exists(&self, segment: u32) -> bool {
@@ -188,7 +213,10 @@ impl Committer {
             let live = catalog.live(facts.number);
             let live = live.map_err(|error| Unavailable(error.to_string()))?;
             // A crash must find what the index has not applied, in the journal.
-            if live.records > 0 || catalog.index.applied() < facts.last {
+            if live.records > 0
+                || catalog.index.applied() < facts.last
+                || self.defers_in(facts.number)
+            {
                 continue;
             }
             self.batch.entry(&codec, &Entry::SegmentGone(facts.number));
@@ -197,7 +225,8 @@ impl Committer {
             // Else it would find a segment that is not there.
             let removed = self.finds.remove(facts.number);
             removed.map_err(|error| Unavailable(error.to_string()))?;
-            let removed = self.journal.remove(facts.number);
+            let (shared, journal) = (Arc::clone(&self.shared), &mut self.journal);
+            let removed = shared.writing.over(|| journal.remove(facts.number));
             self.refused(removed)
                 .ok_or_else(|| self.shared.given_up())?;
             gone.push(facts.number);
@@ -208,7 +237,8 @@ impl Committer {
     /// Closes the open segment and begins another one.
     pub(super) fn roll(&mut self) -> Result<(), Unavailable> {
         let standing = self.standing();
-        let rolled = self.journal.roll(&standing);
+        let (shared, journal) = (Arc::clone(&self.shared), &mut self.journal);
+        let rolled = shared.writing.over(|| journal.roll(&standing));
         let closed = self.refused(rolled);
         let closed = closed.ok_or_else(|| self.shared.given_up())?;
         self.finds.close(closed);

@@ -16,8 +16,9 @@ use super::clean::Cleaner;
 use super::codec::{Entry, Standing, Unreadable};
 use super::committer::Committer;
 use super::current::{self, Catalog, Current};
-use super::defer::Deferred;
+use super::deferred::Deferred;
 use super::find::Finds;
+use super::job::Job;
 use super::journal::{self, Batch, Disk, Journal, JournalError, Reader as Segments, Recovered};
 use super::lock::Lock;
 use super::place::Place;
@@ -37,6 +38,9 @@ use crate::telemetry::metrics::OutboxMetrics;
 
 /// Room in the queue beyond arrivals, for ends of attempts.
 const FINISHES: usize = 1024;
+/// Bytes that are read into an index before the store is open. What is more is read while pushes
+/// are taken.
+const REPLAYED: u64 = 128 << 20;
 /// Groups that may be written and not yet on disk.
 const AHEAD: usize = 16;
 
@@ -112,6 +116,7 @@ impl SledOutbox {
         let lock = Lock::take(&path).map_err(failed)?;
         let lock = lock.ok_or_else(|| OpenError::InUse(path.clone()))?;
         refuse_older(&path)?;
+        refuse_without_journal(&path)?;
         let (journal, recovered) = open_journal(&path, options.keys)?;
         key_file::note(&path, options.keys).map_err(failed)?;
         let segments = journal.reader();
@@ -129,7 +134,7 @@ impl SledOutbox {
             // Of another journal, whatever it is.
             index::delete(&path.join("index")).map_err(failed)?;
         }
-        let catalog = open_catalog(&path, options.cache, &segments, recovered.last_sequence)
+        let catalog = open_catalog(&path, options.cache, &segments, &recovered)
             .map_err(|error| refusal(&path, &error))?;
         let vault = Arc::new(Vault {
             codec: Arc::clone(journal.codec()),
@@ -172,13 +177,19 @@ impl SledOutbox {
             jobs: jobs.downgrade(),
         };
         let syncer = spawn("syncer", &shared, move || syncer.run()).map_err(failed)?;
+        // Weak, so that the queue ends.
+        let queued = jobs.downgrade();
         let rebuild = Rebuild {
             folder: path.clone(),
             cache: options.cache,
             reader: segments,
             syncing: journal.syncing(),
             shared: Arc::clone(&shared),
-            jobs: jobs.downgrade(),
+            made: Arc::new(move |made| {
+                if let Some(jobs) = queued.upgrade() {
+                    let _ = jobs.blocking_send(Job::Made(Box::new(made)));
+                }
+            }),
             running: Arc::default(),
         };
         let deferred = Deferred::new(standing.deferred.clone());
@@ -216,6 +227,7 @@ impl SledOutbox {
             shared,
             standing,
             cleaner,
+            sums: super::backup::Sums::default(),
             threads: Mutex::new(vec![committer, cleaning]),
             _lock: lock,
         })
@@ -246,6 +258,21 @@ pub(super) fn refuse_older(path: &Path) -> Result<(), OpenError> {
         return Err(OpenError::Older(path.to_owned()));
     }
     Ok(())
+}
+
+/// An index is made only where there is a journal: one alone was left by a journal that is gone,
+/// and with it all leads.
+fn refuse_without_journal(path: &Path) -> Result<(), OpenError> {
+    let segments = std::fs::read_dir(path.join("journal"));
+    let mut segments = segments.into_iter().flatten().flatten();
+    let there = segments.any(|entry| entry.path().extension().is_some_and(|end| end == "seg"));
+    if there || !path.join("index").exists() {
+        return Ok(());
+    }
+    Err(OpenError::Damaged {
+        path: path.to_owned(),
+        why: "its folder `journal` with all leads is gone; put it back, or remove `index` too to begin with an empty outbox".to_owned(),
+    })
 }
 
 pub(super) fn open_journal(
@@ -299,8 +326,9 @@ fn open_catalog(
     path: &Path,
     cache: usize,
     segments: &Arc<Segments>,
-    last: u64,
+    recovered: &Recovered,
 ) -> Result<Option<Catalog>, JournalError> {
+    let last = recovered.last_sequence;
     let unusable = |why: &dyn std::fmt::Display| {
         tracing::warn!(reason = %why, "outbox index cannot be used; it is made anew from the journal, and pushes are taken meanwhile");
     };
@@ -312,12 +340,35 @@ fn open_catalog(
         }
     };
     let applied = catalog.index.applied();
+    // What a scrub would find here is a fault like any other.
+    let synced = match catalog.synced() {
+        Ok(synced) => synced,
+        Err(fault) => {
+            unusable(&fault);
+            return Ok(None);
+        }
+    };
+    // Another segment follows one that is closed before anything is written there, durably.
+    if recovered.closed && applied.max(synced) > last {
+        return Err(missing(path, recovered, applied.max(synced)));
+    }
+    if synced > last {
+        return Err(JournalError::Damaged(journal::Damage {
+            segment: recovered.newest,
+            offset: segments.open_segment().bytes,
+            sequence: Some(last + 1),
+        }));
+    }
     if applied > last {
         unusable(&"it is ahead of the journal");
         return Ok(None);
     }
     if !covers(segments, applied + 1, last) {
         unusable(&"it is older than what the journal still has");
+        return Ok(None);
+    }
+    if behind(segments, applied) > REPLAYED {
+        unusable(&"it is far behind the journal");
         return Ok(None);
     }
     let catalog = Arc::new(catalog);
@@ -379,6 +430,27 @@ fn not_read(place: Place, why: Unreadable) -> JournalError {
         segment: place.segment,
         why,
     }
+}
+
+/// That the newest segment is not the last one that the index has seen.
+fn missing(path: &Path, recovered: &Recovered, applied: u64) -> JournalError {
+    let number = recovered.newest + 1;
+    JournalError::Missing {
+        path: path.join("journal").join(journal::name(number)),
+        facts: journal::SegmentFacts {
+            number,
+            first: recovered.last_sequence + 1,
+            last: applied,
+            bytes: 0,
+        },
+    }
+}
+
+/// Bytes of the segments with frames that an index has not applied, but for the open one.
+fn behind(segments: &Segments, applied: u64) -> u64 {
+    let closed = segments.facts().into_iter();
+    let unread = closed.filter(|facts| facts.last > applied);
+    unread.map(|facts| facts.bytes).sum()
 }
 
 /// Whether the journal still has all frames from `first` to `last`.

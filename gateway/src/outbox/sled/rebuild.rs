@@ -5,24 +5,20 @@
 //! was full may have room again.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-
 use super::codec::{Codec, Entry};
 use super::current::{self, Catalog};
 use super::index::{self, IndexFault};
-use super::job::Job;
 use super::journal::{Frame, Journal, JournalError, Reader, Syncing};
-use super::lock::Lock;
 use super::publish::Publishing;
 use super::shared::{Progress, Shared};
-use super::{OpenError, SledOutbox};
 use crate::outbox::state::{Fault, Record};
 use crate::outbox::{LeadId, Totals, Unavailable};
+use crate::telemetry::panics::caught;
 
 /// Records that are shown to the index at once.
 const SHOWN: usize = 2048;
@@ -42,8 +38,8 @@ pub(super) struct Rebuild {
     pub(super) reader: Arc<Reader>,
     pub(super) syncing: Syncing,
     pub(super) shared: Arc<Shared>,
-    /// The committer's queue; weak, so that the queue ends.
-    pub(super) jobs: mpsc::WeakSender<Job>,
+    /// Told of what was made.
+    pub(super) made: Arc<dyn Fn(Made) + Send + Sync>,
     pub(super) running: Arc<AtomicBool>,
 }
 
@@ -67,6 +63,8 @@ pub(super) enum Failed {
     Record(#[from] Fault),
     #[error("{0}")]
     Disk(#[from] std::io::Error),
+    #[error("an error inside leadgate")]
+    Panicked,
 }
 
 impl Rebuild {
@@ -89,15 +87,13 @@ impl Rebuild {
     fn run(self) {
         while !self.shared.is_closing() {
             let began = Instant::now();
-            match self.make() {
+            match self.make_guarded() {
                 Ok(Some(made)) => {
                     tracing::info!(
                         seconds = began.elapsed().as_secs(),
                         "the journal was read into a new index"
                     );
-                    if let Some(jobs) = self.jobs.upgrade() {
-                        let _ = jobs.blocking_send(Job::Made(Box::new(made)));
-                    }
+                    (self.made)(made);
                     return;
                 }
                 Ok(None) => return,
@@ -113,6 +109,11 @@ impl Rebuild {
         }
     }
 
+    /// A panic is a failure like any other: else nobody would ever try again.
+    fn make_guarded(&self) -> Result<Option<Made>, Failed> {
+        caught(|| self.make()).unwrap_or(Err(Failed::Panicked))
+    }
+
     /// Reads the journal as far as it is on disk; `None` if the store is closing.
     fn make(&self) -> Result<Option<Made>, Failed> {
         let folder = self.folder.join("index");
@@ -123,11 +124,15 @@ impl Rebuild {
         let mut read = 0;
         loop {
             let until = self.syncing.synced();
+            // First: one that is closed meanwhile is among the others then, and not left out.
+            let open = self.reader.open_segment().number;
             let mut segments = self.reader.facts();
             let of = segments.iter().map(|facts| facts.bytes).sum();
             segments.retain(|facts| facts.last > replay.sequence);
             let numbers = segments.iter().map(|facts| facts.number);
-            for number in numbers.chain([self.reader.open_segment().number]) {
+            let mut numbers: Vec<u32> = numbers.chain([open]).collect();
+            numbers.dedup();
+            for number in numbers {
                 for frame in self.reader.scan(number, replay.sequence + 1)? {
                     let frame = frame?;
                     if frame.sequence > until {
@@ -185,37 +190,6 @@ impl Rebuild {
         let _ = totals;
         Ok(replay.catalog)
     }
-}
-
-/// Between two looks at how far an index is.
-const LOOK: Duration = Duration::from_millis(20);
-
-impl SledOutbox {
-    /// Waits until the store has its index, for commands that read it; `each` is told how many
-    /// bytes of the journal were read, of how many. For a thread that may block.
-    pub fn wait_until_whole(&self, mut each: impl FnMut(u64, u64)) -> Result<(), Unavailable> {
-        while self.reads.current.get().is_none() {
-            if let Some(why) = self.shared.fault().or_else(|| self.shared.making_failed()) {
-                return Err(Unavailable(why));
-            }
-            if let Some(Progress { read, of }) = self.shared.progress() {
-                each(read, of);
-            }
-            std::thread::sleep(LOOK);
-        }
-        Ok(())
-    }
-}
-
-/// Takes the index of the store in `folder` away, so that the next start makes it anew.
-pub fn forget_index(folder: &Path) -> Result<(), OpenError> {
-    let broken = |error: std::io::Error| OpenError::Broken {
-        path: folder.to_owned(),
-        why: error.to_string(),
-    };
-    let lock = Lock::take(folder).map_err(broken)?;
-    let _lock = lock.ok_or_else(|| OpenError::InUse(folder.to_owned()))?;
-    index::delete(&folder.join("index")).map_err(broken)
 }
 
 /// Takes frames into an index, in order.

@@ -1,15 +1,186 @@
-//! Restoring.
+//! Restoring: a backup becomes a store, without any key. Its index and the files by which leads
+//! are found are made when it is opened.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufReader, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::outbox::{Restored, UpkeepError};
+use super::backup::folder::{self, BackupFolder};
+use super::backup::stream::{self, Part, Summary};
+use super::codec::{Codec, Entry, StoreId};
+use super::journal::{frame_behind, path_in};
+use super::key_file;
+use crate::outbox::state::Record;
+use crate::outbox::{Pause, Restored, SinkTotals, UpkeepError};
+use crate::seal::Keyring;
 
-/// Reads a backup to its end without storing anything.
-pub fn check(_from: &Path) -> Result<(), UpkeepError> {
-    Err(UpkeepError::Busy)
+/// Reads a backup, a file or a folder, to its end without storing anything.
+pub fn check(from: &Path) -> Result<(), UpkeepError> {
+    unpack(from, &mut |_, _| Ok(())).map(drop)
 }
 
-/// Makes a store of a backup in `to`.
-pub fn restore(_from: &Path, _to: &Path, _paused: bool) -> Result<Restored, UpkeepError> {
-    Err(UpkeepError::Busy)
+/// Makes a store of a backup in `to`, which must be empty or not there. Nothing is there unless
+/// the backup was read to its end. With `paused` all of its sinks are.
+pub fn restore(from: &Path, to: &Path, paused: bool) -> Result<Restored, UpkeepError> {
+    build(to, |place| {
+        let journal = place.join("journal");
+        std::fs::create_dir(&journal)?;
+        let mut open: Option<(u32, File)> = None;
+        let (store, summary) = unpack(from, &mut |number, bytes| {
+            let same = open.as_ref().is_some_and(|(of, _)| *of == number);
+            if !same {
+                let mut options = File::options();
+                options.create(true).append(true);
+                open = Some((number, options.open(path_in(&journal, number))?));
+            }
+            open.as_mut()
+                .map_or(Ok(()), |(_, file)| file.write_all(bytes))
+        })?;
+        drop(open);
+        // What left the store while the backup was made.
+        let told: BTreeSet<_> = summary
+            .segments
+            .iter()
+            .map(|one| path_in(&journal, one.number))
+            .collect();
+        for entry in std::fs::read_dir(&journal)? {
+            let path = entry?.path();
+            if !told.contains(&path) {
+                std::fs::remove_file(path)?;
+            }
+        }
+        if paused {
+            pause_all(&journal, store, &summary)?;
+        }
+        key_file::note_id(place, summary.sealed_with.as_deref())?;
+        sync(&journal)?;
+        Ok(told_of(summary, paused))
+    })
+}
+
+/// Reads a backup, and gives each segment's bytes to `each`, those of one in their order.
+fn unpack(
+    from: &Path,
+    each: &mut dyn FnMut(u32, &[u8]) -> io::Result<()>,
+) -> Result<(StoreId, Summary), UpkeepError> {
+    if BackupFolder::is_meant(from) {
+        let (store, summary) = folder::list(from)?;
+        for segment in &summary.segments {
+            folder::segment(from, segment, &mut |bytes| each(segment.number, bytes))?;
+        }
+        return Ok((store, summary));
+    }
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", from.display()));
+    let mut store = None;
+    let file = BufReader::new(File::open(from).map_err(named)?);
+    let (summary, missing) = stream::read(file, &mut |part| {
+        match part {
+            Part::Store(id) => store = Some(id),
+            Part::Bytes(number, bytes) => each(number, bytes)?,
+        }
+        Ok(())
+    })?;
+    if !missing.is_empty() {
+        return Err(UpkeepError::Invalid(
+            "the file is only what an earlier backup did not have; it can be used only in that \
+             one's folder"
+                .to_owned(),
+        ));
+    }
+    Ok((store.ok_or_else(stream::damaged)?, summary))
+}
+
+/// Pauses all sinks, by a frame behind the last one. It needs no key: that it is paused is no
+/// secret, and whatever is written plain is read with any key.
+fn pause_all(journal: &Path, store: StoreId, summary: &Summary) -> Result<(), UpkeepError> {
+    let Some(open) = summary.segments.last() else {
+        return Err(stream::damaged());
+    };
+    let codec = Codec::new(Keyring::default(), store);
+    let mut records = Vec::new();
+    let running = summary.sinks.iter();
+    let running = running.filter(|sink| !summary.paused.contains(sink));
+    for sink in running {
+        let record = Record::Paused {
+            sink: sink.clone(),
+            // A person's, of which nothing is known.
+            pause: Some(Pause::decode(b"")),
+        };
+        let entry = Entry::Record {
+            record,
+            segments: Vec::new(),
+        };
+        codec.encode(&entry, &mut records);
+    }
+    let frame = frame_behind(store, open.number, summary.last, &records);
+    let mut options = File::options();
+    let mut file = options.write(true).open(path_in(journal, open.number))?;
+    file.seek(SeekFrom::Start(open.bytes))?;
+    Ok(file.write_all(&frame)?)
+}
+
+fn told_of(summary: Summary, paused: bool) -> Restored {
+    let totals = summary.totals;
+    let held = |sink: &String| paused || summary.paused.contains(sink);
+    let sinks = totals.sinks.iter();
+    let goes_out: BTreeMap<String, u64> = sinks
+        .filter(|(name, sink)| sink.waiting > 0 && !held(name))
+        .map(|(name, sink)| (name.clone(), sink.waiting))
+        .collect();
+    Restored {
+        records: summary.records,
+        newest_at: (totals.latest > 0).then_some(totals.latest),
+        leads: totals.leads,
+        quarantined: totals.in_quarantine,
+        waiting: totals.sinks.values().map(|sink| sink.waiting).sum(),
+        dead: totals.sinks.values().map(SinkTotals::dead_letters).sum(),
+        goes_out,
+        paused,
+        sealed_with: summary.sealed_with,
+    }
+}
+
+/// Builds a new store in the empty folder `to`: beside it first, and moved there when it is
+/// whole and on disk.
+fn build<T>(
+    to: &Path,
+    fill: impl FnOnce(&Path) -> Result<T, UpkeepError>,
+) -> Result<T, UpkeepError> {
+    let empty = match std::fs::read_dir(to) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    if !empty {
+        return Err(UpkeepError::Invalid(format!(
+            "{} is not empty; name a new folder",
+            to.display()
+        )));
+    }
+    let to = std::path::absolute(to)?;
+    let parent = to.parent().unwrap_or(&to);
+    std::fs::create_dir_all(parent)?;
+    let place = tempfile::Builder::new()
+        .prefix(".leadgate-")
+        .permissions(std::fs::Permissions::from_mode(0o700))
+        .tempdir_in(parent)?;
+    let filled = fill(place.path())?;
+    sync(place.path())?;
+    let place = place.keep();
+    std::fs::rename(&place, &to)?;
+    File::open(parent)?.sync_all()?;
+    Ok(filled)
+}
+
+/// Makes a folder's files durable.
+fn sync(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    File::open(folder)?.sync_all()
 }

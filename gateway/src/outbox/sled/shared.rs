@@ -117,11 +117,6 @@ impl Shared {
         self.latest.load(Ordering::Relaxed)
     }
 
-    #[cfg(test)]
-    pub(super) fn metrics(&self) -> &OutboxMetrics {
-        &self.metrics
-    }
-
     pub(super) fn time(&self) -> Timekeeping {
         *self.time.lock().unwrap_or_else(PoisonError::into_inner)
     }

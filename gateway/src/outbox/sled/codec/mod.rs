@@ -19,7 +19,7 @@ use bytes::Bytes;
 use super::body::{LeadBody, QuarantineBody};
 use super::record;
 use crate::outbox::state::{Record, Tag};
-use crate::seal::Keyring;
+use crate::seal::{KeyId, Keyring};
 
 pub use super::unreadable::Unreadable;
 pub use entry::{Entry, Opening, SegmentFacts, Standing, StoreId};
@@ -54,6 +54,12 @@ impl Codec {
         let raw = record::parse(opening).filter(|raw| raw.kind == kind::OPENING)?;
         let (store, _) = postcard::take_from_bytes(raw.clear).ok()?;
         Some(store)
+    }
+
+    /// The key that an opening is sealed with.
+    pub(super) fn sealer_of(opening: &[u8]) -> Option<KeyId> {
+        let raw = record::parse(opening).filter(|raw| raw.kind == kind::OPENING)?;
+        crate::seal::key_of(raw.sealed)
     }
 
     /// What was pushed of a lead, encoded and sealed.

@@ -220,6 +220,22 @@ impl Index {
         }
     }
 
+    /// Takes an entry out of sled whose key begins so, as damage does, and forgets that it was
+    /// compared.
+    #[cfg(test)]
+    pub(super) fn lose_an_entry(&self, prefix: &[u8]) {
+        let from = Bound::Included(prefix.to_vec());
+        let chunk = self
+            .0
+            .tree
+            .chunk(&from, &Bound::Unbounded, Order::Ascending, 1);
+        let (key, _) = chunk.expect("reads").0.remove(0);
+        let mut batch = ::sled::Batch::default();
+        batch.remove(key);
+        self.0.tree.apply(batch, 1).expect("applied");
+        self.0.checked.store(false, Ordering::Release);
+    }
+
     /// Ends as if the process were killed.
     #[cfg(test)]
     fn kill(&self) {

@@ -32,8 +32,12 @@ pub enum JournalError {
         /// Why.
         why: Unreadable,
     },
-    /// A file that is none of ours has a segment's name.
-    #[error("{} is not a segment of an outbox; take it away", .path.display())]
+    /// A file that has a segment's name does not begin as one: it is none of ours, or its
+    /// beginning is destroyed.
+    #[error(
+        "{} does not begin as a segment of an outbox; if leadgate wrote it, save what is whole \
+         with `leadgate outbox salvage`; if not, take it away", .path.display()
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -106,6 +110,7 @@ impl JournalError {
         matches!(
             self,
             Self::Damaged(_)
+                | Self::Foreign { .. }
                 | Self::Unreadable { .. }
                 | Self::Missing { .. }
                 | Self::Renamed { .. }
@@ -151,7 +156,11 @@ impl JournalError {
                 return why.text().behind(&format!("{}: ", naming::name(*segment)));
             }
             Self::Foreign { path } => {
-                format!("{} 不是发件箱的日志段；请将其移走", path.display())
+                format!(
+                    "{} 的开头不是发件箱的日志段；若由 leadgate 写入，\
+                     请用 `leadgate outbox salvage` 挽救完好的部分，否则请将其移走",
+                    path.display()
+                )
             }
             Self::Newer {
                 path,

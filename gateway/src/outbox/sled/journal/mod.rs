@@ -6,6 +6,7 @@
 //! skipped. Knows of entries only those that are about segments.
 
 mod batch;
+mod copy;
 mod error;
 mod files;
 mod frame;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use super::codec::SegmentFacts;
 pub use batch::Batch;
+pub use copy::{Held, frame_behind, path_in};
 pub use error::{Damage, JournalError};
 pub use files::{Disk, Files, Identity, OpenFile};
 pub use frame::Frame;

@@ -25,6 +25,8 @@ pub struct Recovered {
     pub newest: u32,
     /// Sequence number of the last frame.
     pub last_sequence: u64,
+    /// Whether the newest segment is closed: no other one followed it yet.
+    pub closed: bool,
     /// What was cut off.
     pub cut: Option<Cut>,
     /// Segments whose removal had been begun, and is done now.
@@ -72,6 +74,7 @@ impl Journal {
             standing: standing.clone(),
             newest: 1,
             last_sequence: 1,
+            closed: false,
             cut: None,
             removed: Vec::new(),
         };
@@ -126,6 +129,7 @@ impl Journal {
             standing: standing.clone(),
             newest,
             last_sequence: read.last,
+            closed: read.closed,
             cut: read.cut,
             removed,
         };

@@ -110,7 +110,10 @@ impl Reader {
     }
 
     /// The file of a segment and what is known of it.
-    fn handle(&self, segment: u32) -> Result<(Arc<dyn OpenFile>, SegmentFacts), JournalError> {
+    pub(super) fn handle(
+        &self,
+        segment: u32,
+    ) -> Result<(Arc<dyn OpenFile>, SegmentFacts), JournalError> {
         let mut shelf = self.shelf();
         let facts = if shelf.open.number == segment {
             shelf.open

@@ -38,6 +38,10 @@ impl Wanted {
 
     /// The first wanted list from that one on, whether there is one or not.
     fn at_least(&self, from: List) -> Option<List> {
+        // Else it would count through all numbers in front of the part that nothing fits.
+        if self.0.iter().flatten().any(Vec::is_empty) {
+            return None;
+        }
         let mut at = numbers(from);
         let mut part = 0;
         while part < 4 {

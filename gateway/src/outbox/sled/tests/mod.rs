@@ -2,6 +2,7 @@
 
 mod damage;
 mod desk;
+mod flips;
 mod model;
 mod sealed;
 
@@ -295,7 +296,7 @@ async fn large_bodies_never_become_files_outside_the_log() {
     let due = claims(&outbox, 1_000);
     assert_eq!(due.len(), 40);
     assert_eq!(due[7].lead.raw.len(), 300_000);
-    let blobs = std::fs::read_dir(folder.path().join("store/blobs"))
+    let blobs = std::fs::read_dir(folder.path().join("store/index/blobs"))
         .expect("sled makes the folder")
         .count();
     assert_eq!(blobs, 0, "sled writes blobs without syncing them");

@@ -375,7 +375,7 @@ impl World {
             lead.lead.deliveries.push(self.any_delivery());
             lead.places.deliveries.push(DeliveryPlaces {
                 head: self.place(),
-                details: None,
+                details: Some(self.place()),
             });
         }
         lead
