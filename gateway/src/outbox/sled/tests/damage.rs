@@ -13,7 +13,7 @@ use crate::seal::Keyring;
 
 const LEADS: u64 = 300;
 /// Leads that are pushed at once, and so share a frame at most.
-const TOGETHER: u64 = 10;
+const TOGETHER: usize = 10;
 const CACHE: usize = 16 << 20;
 
 fn phone(record: u64) -> String {
@@ -32,7 +32,7 @@ async fn filled(folder: &TempDir) {
     for half in 0..2 {
         let outbox = open(folder);
         let records: Vec<u64> = (half * LEADS / 2..(half + 1) * LEADS / 2).collect();
-        for some in records.chunks(TOGETHER as usize) {
+        for some in records.chunks(TOGETHER) {
             let pushes = some.iter().map(|record| outbox.accept(large(*record)));
             for accepted in join_all(pushes).await {
                 accepted.expect("accepted");
@@ -158,12 +158,12 @@ async fn damaged_in_many_places(at_most: u64, with_index: bool, damage: impl Fn(
 
 #[tokio::test]
 async fn a_flipped_byte_loses_nothing_silently_and_the_damaged_file_is_not_touched() {
-    damaged_in_many_places(TOGETHER, true, |bytes, at| bytes[at] ^= 0xff).await;
+    damaged_in_many_places(TOGETHER as u64, true, |bytes, at| bytes[at] ^= 0xff).await;
 }
 
 #[tokio::test]
 async fn a_block_of_zeros_loses_nothing_silently_and_the_damaged_file_is_not_touched() {
-    damaged_in_many_places(3 * TOGETHER, true, |bytes, at| {
+    damaged_in_many_places(3 * TOGETHER as u64, true, |bytes, at| {
         let from = at / 4096 * 4096;
         let to = bytes.len().min(from + 4096);
         bytes[from..to].fill(0);
@@ -173,7 +173,7 @@ async fn a_block_of_zeros_loses_nothing_silently_and_the_damaged_file_is_not_tou
 
 #[tokio::test]
 async fn without_an_index_a_flipped_byte_loses_nothing_silently_either() {
-    damaged_in_many_places(TOGETHER, false, |bytes, at| bytes[at] ^= 0xff).await;
+    damaged_in_many_places(TOGETHER as u64, false, |bytes, at| bytes[at] ^= 0xff).await;
 }
 
 #[tokio::test]
@@ -314,7 +314,7 @@ async fn what_is_missing_is_named_by_its_writes_and_by_what_the_index_knows() {
     assert!(gap.contains("it holds no whole write: writes "), "{gap}");
     let saved = salvage(&store(&folder), &folder.path().join("saved"), &[]).expect("salvages");
     let missing = LEADS - saved.leads;
-    assert!((1..=TOGETHER).contains(&missing), "{saved:?}");
+    assert!((1..=TOGETHER as u64).contains(&missing), "{saved:?}");
     assert_eq!(saved.missing_leads, Some(missing));
     let named = texts(&saved.losses);
     let leads = named
