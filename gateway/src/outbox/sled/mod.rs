@@ -46,6 +46,7 @@ pub mod record;
 mod rekey;
 mod restore;
 mod shared;
+mod snapshot;
 mod space;
 mod submit;
 mod syncer;
