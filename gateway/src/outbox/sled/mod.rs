@@ -64,8 +64,8 @@ use futures_util::{FutureExt, TryFutureExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 pub use self::adopt::adopt;
-pub use self::by_hand::forget_index;
 pub use self::backup::folder::{BackupFolder, Taken};
+pub use self::by_hand::forget_index;
 use self::clean::Cleaner;
 use self::codec::Standing;
 use self::job::Job;
