@@ -189,6 +189,48 @@ fn a_damaged_store_is_refused_named_and_salvaged() {
 }
 
 #[test]
+fn a_folder_gets_only_what_is_new_from_the_daemon_and_without_it() {
+    let crm = Crm::start();
+    crm.behave(Behaviour::Hang);
+    let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    daemon.shop().give(1..=10);
+    let to = daemon.folder().join("daily");
+    let new = format!("{}/", path(&to));
+    let back_up = |daemon: &Daemon, to: &str| -> Value {
+        let said = succeeded(&outbox(daemon, &["backup", "--to", to, "--json"]));
+        serde_json::from_str(&said).expect("JSON")
+    };
+    let first = back_up(&daemon, &new);
+    assert_eq!((&first["copied"], &first["kept"]), (&1.into(), &0.into()));
+    daemon.shop().give(11..=20);
+    let second = back_up(&daemon, path(&to));
+    assert_eq!(
+        (&second["copied"], &second["removed"]),
+        (&1.into(), &1.into())
+    );
+    daemon.terminate();
+    let said = succeeded(&outbox(&daemon, &["backup", "--to", path(&to)]));
+    assert!(said.contains("the backup is whole"), "{said}");
+    let same = back_up(&daemon, path(&to));
+    assert_eq!((&same["copied"], &same["kept"]), (&0.into(), &1.into()));
+    // Nothing else's folder, and nothing of another outbox.
+    let other = outbox(&daemon, &["backup", "--to", path(daemon.folder())]);
+    assert_eq!(other.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(said.contains("holds no backup"), "{said}");
+    let restored = daemon.folder().join("restored");
+    let said = succeeded(&outbox(
+        &daemon,
+        &["restore", "--from", path(&to), "--to", path(&restored)],
+    ));
+    assert!(said.contains("leads: 20"), "{said}");
+    replace(&daemon, &restored);
+    crm.behave(Behaviour::Take);
+    daemon.restart();
+    until("all are delivered", || taken(&crm).len() == 20);
+}
+
+#[test]
 fn an_export_makes_the_same_outbox_elsewhere() {
     let dead = format!("http://127.0.0.1:{}", leadgate_tests::free_port());
     let mut from = Daemon::start(Setup::with_crm(&dead));

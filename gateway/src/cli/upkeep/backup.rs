@@ -68,7 +68,7 @@ fn is_whole(lang: Lang, to: &Path) {
 fn into_folder(global: &Global, to: &Path, target: &client::Target) -> Result<ExitCode, ExitCode> {
     let place = target::find(global, target)?;
     let failed = |error: UpkeepError| fail(error, FAILED);
-    let folder = BackupFolder::open(to).map_err(failed)?;
+    let mut folder = BackupFolder::open(to).map_err(failed)?;
     let have = folder.have();
     let taken = match place {
         Store::Daemon(daemon) => {
@@ -77,7 +77,7 @@ fn into_folder(global: &Global, to: &Path, target: &client::Target) -> Result<Ex
         }
         Store::Folder(config) => {
             let outbox = target::open(&config, &[])?;
-            let taken = take(global, &folder, &have, &outbox);
+            let taken = take(global, &mut folder, &have, &outbox);
             outbox.close();
             taken.map_err(failed)?
         }
@@ -107,7 +107,7 @@ fn into_folder(global: &Global, to: &Path, target: &client::Target) -> Result<Ex
 /// Lets the store write and the folder read at the same time.
 fn take(
     global: &Global,
-    folder: &BackupFolder,
+    folder: &mut BackupFolder,
     have: &[SegmentCopy],
     outbox: &SledOutbox,
 ) -> Result<Taken, UpkeepError> {

@@ -220,7 +220,7 @@ impl Operations for SledOutbox {
     }
 
     fn counts(&self) -> Result<Vec<SinkCount>, Unavailable> {
-        self.reads.ask(|reader| reader.counts())
+        self.reads.ask(reader::Reader::counts)
     }
 
     fn repair(

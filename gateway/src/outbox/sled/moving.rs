@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::codec::Entry;
-use super::committer::Committer;
+use super::committer::{Committer, show};
 use super::indexed::DeliveryPlaces;
 use super::job::Moved;
 use super::place::Place;
@@ -79,7 +79,7 @@ impl Committer {
             add_tags(record, *place, &self.finds);
             publishing.take(record, *place);
         }
-        self.publish(publishing, &catalog, sequence);
+        show(publishing, &catalog, sequence);
         catalog.index.wait_for_room();
         let moved = Moved {
             records: records.len() as u64,
@@ -217,6 +217,11 @@ impl Committer {
                 || catalog.index.applied() < facts.last
                 || self.defers_in(facts.number)
             {
+                continue;
+            }
+            // What has arrived there and was not judged yet stands nowhere else.
+            let deferred = self.standing().deferred;
+            if deferred.iter().any(|place| place.segment == facts.number) {
                 continue;
             }
             self.batch.entry(&codec, &Entry::SegmentGone(facts.number));

@@ -18,7 +18,11 @@ impl SledOutbox {
         let Some(segment) = left.next() else {
             return Ok(Resealed::default());
         };
-        let stale = self.is_stale(segment);
+        let stale = match self.is_stale(segment) {
+            // It was removed meanwhile.
+            Err(error) if error.is_gone() => Ok(false),
+            other => other,
+        };
         let mut done = Resealed::default();
         if stale.map_err(|error| Unavailable(error.to_string()))? {
             done.resealed = self.cleaner.clean(segment)?.records;

@@ -83,7 +83,7 @@ impl BackupFolder {
 
     /// Takes a backup that leaves out what is there. When this returns, the backup is whole and
     /// on disk; if it fails, the one before is.
-    pub fn take(&self, from: impl Read) -> Result<Taken, UpkeepError> {
+    pub fn take(&mut self, from: impl Read) -> Result<Taken, UpkeepError> {
         let have = self.have();
         let mut store = None;
         let mut parts = BTreeMap::<u32, Incoming>::new();
@@ -142,6 +142,7 @@ impl BackupFolder {
         new.name(LIST)?;
         File::open(&self.path)?.sync_all()?;
         taken.removed = self.tidy(&summary)?;
+        self.before = Some((store, summary));
         Ok(taken)
     }
 

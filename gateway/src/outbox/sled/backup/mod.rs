@@ -59,7 +59,8 @@ impl SledOutbox {
             for facts in closed.into_iter().chain([journal.open_segment()]) {
                 match journal.hold(facts.number) {
                     Ok(held) => copier.copy(&held)?,
-                    Err(error) if is_gone(&error) => {}
+                    // It was removed before its turn.
+                    Err(error) if error.is_gone() => {}
                     Err(error) => return Err(unavailable(&error)),
                 }
             }
@@ -112,7 +113,7 @@ impl Committer {
             segments,
             held,
             totals: self.totals.clone(),
-            sinks: self.sinks.keys().map(|name| name.to_string()).collect(),
+            sinks: self.sinks.keys().map(ToString::to_string).collect(),
             paused: standing.pauses.keys().cloned().collect(),
             sealed_with: sealed_with.map(|id| id.to_string()),
         }))
@@ -209,15 +210,6 @@ impl<W: Write> Copier<'_, W> {
             paused: snapshot.paused,
             sealed_with: snapshot.sealed_with,
         })
-    }
-}
-
-/// Whether a segment was removed before its turn.
-fn is_gone(error: &JournalError) -> bool {
-    match error {
-        JournalError::NoSegment(_) => true,
-        JournalError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
-        _ => false,
     }
 }
 

@@ -146,7 +146,7 @@ pub(in crate::outbox::sled) fn read(
                     return Err(damaged());
                 }
                 let mut bytes = Vec::new();
-                for _ in 0..length / CHUNK as u32 {
+                for _ in 0..length as usize / CHUNK {
                     from.fill(&mut buffer)?;
                     bytes.extend_from_slice(&buffer);
                 }

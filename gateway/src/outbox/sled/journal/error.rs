@@ -117,6 +117,15 @@ impl JournalError {
         )
     }
 
+    /// Whether a segment was removed before it could be read.
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::NoSegment(_) => true,
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
     /// Whether a newer leadgate wrote it.
     pub const fn is_newer(&self) -> bool {
         matches!(self, Self::Newer { .. })
