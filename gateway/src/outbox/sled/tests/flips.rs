@@ -495,7 +495,9 @@ fn a_record_that_cannot_be_read_stops_the_cleaning_of_its_segment_and_nothing_el
         .places
         .iter()
         .filter(|(file, _)| file.ends_with("journal/00000002.seg"))
-        .nth(40)
+        // Not where the find file looks whether the segment is its own.
+        .filter(|(_, at)| (6_000..30_000).contains(at))
+        .nth(3)
         .expect("many places");
     let damaged = on_a_copy(&filled, |store| {
         let path = store.join(file);

@@ -1,5 +1,6 @@
 //! The engine's promises, against a real store in a temporary folder.
 
+mod cleaning;
 mod copies;
 mod damage;
 mod flips;

@@ -1,0 +1,144 @@
+//! Cleaning, and an index that breaks: what must not get lost between them.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::outbox::QuarantinedPush;
+use crate::outbox::sled::index::IndexFault;
+use crate::outbox::sled::job::Promise;
+use crate::outbox::sled::place::Place;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime")
+}
+
+fn roll(outbox: &SledOutbox) {
+    let (promise, answer) = Promise::new(None);
+    let sent = outbox.jobs.blocking_send(Job::Roll(promise));
+    assert!(sent.is_ok(), "the committer runs");
+    answer.blocking_recv().expect("told").expect("rolled");
+}
+
+fn break_index(outbox: &SledOutbox) {
+    let catalog = outbox.reads.current.get().expect("an index");
+    let fault = IndexFault::Damaged("injected".to_owned());
+    catalog.index.fail(fault);
+}
+
+#[test]
+fn attempts_that_ended_without_an_index_end_once_the_deferred_pushes_are_accepted() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    for record in 0..40 {
+        let accepted = runtime.block_on(outbox.accept(arrival(record, 1)));
+        accepted.expect("accepted");
+    }
+    let mut ended = 0;
+    let mut record = 1_000;
+    // Whether a push is still deferred when the index is there again is a matter of luck.
+    for claim in claims(&outbox, 5_000).into_iter().take(20) {
+        break_index(&outbox);
+        let pushes: Vec<_> = (0..300)
+            .map(|_| {
+                record += 1;
+                outbox.accept(arrival(record, 1))
+            })
+            .collect();
+        let end = outbox.finish(attempt(&claim, State::Delivered { at: 5 }, 5));
+        let late = outbox.accept(arrival(record + 1, 1));
+        record += 1;
+        let told = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.expect("a runtime").block_on(async {
+                let pushes = join_all(pushes).await;
+                assert!(pushes.iter().all(Result::is_ok), "a push was refused");
+                late.await.expect("taken");
+                end.await.expect("written");
+            });
+        });
+        until("the end of an attempt is told", || told.is_finished());
+        told.join().expect("no panic");
+        ended += 1;
+        assert!(!outbox.shared.claims.is_claimed(claim.id));
+        until("there is an index", || outbox.reads.current.get().is_some());
+    }
+    until("all is accepted", || {
+        outbox.totals().accepted == 40 + record - 1_000
+    });
+    assert_eq!(outbox.totals().sinks["crm"].delivered, ended);
+    outbox.close();
+}
+
+#[test]
+fn a_segment_in_which_a_push_is_deferred_is_not_removed() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    let accepted = runtime.block_on(outbox.accept(arrival(1, 1)));
+    accepted.expect("accepted");
+    roll(&outbox);
+    let place = Place {
+        segment: 1,
+        offset: 0,
+        length: 0,
+    };
+    let deferred = |change: &dyn Fn(&mut Vec<Place>)| {
+        change(&mut outbox.standing.write().expect("nobody panicked").deferred);
+    };
+    deferred(&|places| places.push(place));
+    outbox.cleaner.clean(1).expect_err("a push is in there");
+    let file = folder.path().join("store/journal/00000001.seg");
+    assert!(file.exists());
+    deferred(&Vec::clear);
+    outbox.cleaner.clean(1).expect("nothing counts any more");
+    assert!(!file.exists());
+    outbox.close();
+}
+
+#[test]
+fn where_else_bytes_of_a_lead_lie_is_known_after_a_cleaning_and_without_the_index() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    let quarantined = QuarantinedPush {
+        source: "shop".into(),
+        reason: "unparsable",
+        received_at: 1,
+        request_id: None,
+        signature: String::new(),
+        query: String::new(),
+        content_type: String::new(),
+        body: b"a name and a phone".to_vec(),
+        ceiling: crate::config::Ceiling::default(),
+    };
+    let kept = runtime.block_on(outbox.quarantine(quarantined));
+    let Ok(Quarantined::New(id)) = kept else {
+        panic!("kept");
+    };
+    roll(&outbox);
+    let released = runtime.block_on(outbox.release(id, arrival(1, 1), 5_000));
+    let lead = released.expect("released").expect("was there").lead();
+    let lead = lead.expect("a lead");
+    roll(&outbox);
+    assert_eq!(outbox.reads.segments_of(lead), Ok(vec![1, 2]));
+    outbox.cleaner.clean(2).expect("cleaned");
+    outbox.close();
+    drop(outbox);
+    std::fs::remove_dir_all(folder.path().join("store/index")).expect("removes");
+    let outbox = open(&folder);
+    until("there is an index", || outbox.reads.current.get().is_some());
+    let segments = outbox.reads.segments_of(lead).expect("reads");
+    assert!(segments.contains(&1), "{segments:?}");
+    assert_eq!(runtime.block_on(outbox.erase(lead)), Ok(true));
+    assert!(!folder.path().join("store/journal/00000001.seg").exists());
+    outbox.close();
+}
