@@ -137,7 +137,7 @@ impl reader::Bodies for Bodies {
             lead: body.lead.to_owned(),
             labels: body.labels.to_owned(),
             raw: body.raw.to_owned(),
-            original: body.original.map(<[u8]>::to_vec),
+            original: body.original.map(|original| original.0.to_vec()),
         });
         Ok(stored?)
     }

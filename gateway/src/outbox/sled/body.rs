@@ -22,8 +22,8 @@ pub struct LeadBody<'a> {
     /// The body as text.
     pub raw: &'a str,
     /// The body byte for byte, where it is not `raw`.
-    #[serde(borrow, serialize_with = "some_bytes")]
-    pub original: Option<&'a [u8]>,
+    #[serde(borrow)]
+    pub original: Option<Whole<'a>>,
 }
 
 /// What was pushed and put into quarantine. Not `Debug`: it may be personal data.
@@ -58,7 +58,7 @@ impl<'a> LeadBody<'a> {
             lead: &arrival.lead,
             labels: &arrival.labels,
             raw: &arrival.raw,
-            original: arrival.original.as_deref(),
+            original: arrival.original.as_deref().map(Whole),
         }
     }
 
@@ -66,7 +66,7 @@ impl<'a> LeadBody<'a> {
     pub(super) fn encode(&self) -> Vec<u8> {
         let texts = [self.lead, self.labels, self.raw].map(str::len);
         let names = [self.request_id, self.method].map(|name| name.map_or(0, str::len));
-        let original = self.original.map_or(0, <[u8]>::len);
+        let original = self.original.map_or(0, |original| original.0.len());
         let length = texts.into_iter().chain(names).sum::<usize>() + original;
         encode(self, length)
     }
@@ -136,16 +136,14 @@ fn bytes<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
     to.serialize_bytes(bytes)
 }
 
-// serde passes a reference to the field, whatever it is.
-#[allow(clippy::ref_option)]
-fn some_bytes<S: Serializer>(bytes: &Option<&[u8]>, to: S) -> Result<S::Ok, S::Error> {
-    struct Whole<'a>(&'a [u8]);
-    impl Serialize for Whole<'_> {
-        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-            to.serialize_bytes(self.0)
-        }
+/// Bytes as one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Whole<'a>(#[serde(borrow)] pub &'a [u8]);
+
+impl Serialize for Whole<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(self.0)
     }
-    bytes.map(Whole).serialize(to)
 }
 
 #[cfg(test)]
@@ -161,7 +159,7 @@ mod tests {
         ) {
             let body = LeadBody {
                 stable, request_id: request_id.as_deref(), method: method.as_deref(), lead: &lead,
-                labels: &labels, raw: &raw, original: original.as_deref(),
+                labels: &labels, raw: &raw, original: original.as_deref().map(Whole),
             };
             let bytes = body.encode();
             prop_assert!(LeadBody::decode(&bytes).expect("just encoded") == body);

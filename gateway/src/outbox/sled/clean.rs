@@ -139,10 +139,10 @@ impl Cleaner {
             }
             if places.len() >= STEP || bytes >= STEP_BYTES {
                 bytes = 0;
-                self.step(&mut all, std::mem::take(&mut places))?;
+                self.step(&mut all, &std::mem::take(&mut places))?;
             }
         }
-        self.step(&mut all, places)?;
+        self.step(&mut all, &places)?;
         let catalog = self.current.get().ok_or_else(|| self.shared.is_making())?;
         let checked = catalog.index.checkpoint();
         checked.map_err(|error| unavailable(&error))?;
@@ -167,7 +167,7 @@ impl Cleaner {
         scrubbed.map_err(|error| Unavailable(error.to_string()))
     }
 
-    fn step(&self, all: &mut Moved, places: Vec<Place>) -> Result<(), Unavailable> {
+    fn step(&self, all: &mut Moved, places: &[Place]) -> Result<(), Unavailable> {
         if places.is_empty() {
             return Ok(());
         }

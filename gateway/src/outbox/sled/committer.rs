@@ -37,6 +37,8 @@ use crate::outbox::{LeadId, Totals, Unavailable};
 /// Jobs in one frame at most: enough that a slow disk is shared by all who wait for it, few
 /// enough that nobody waits long for the others' turn.
 const GROUP: usize = 1024;
+/// Bytes that were pushed in one frame, about, at most.
+const GROUP_BYTES: usize = 8 << 20;
 
 /// The thread's state.
 pub(super) struct Committer {
@@ -76,6 +78,13 @@ fn lead_of(done: &Done) -> Option<LeadId> {
     }
 }
 
+/// Shows what is different; an index that cannot take it is made anew: the journal has it all.
+pub(super) fn show(publishing: Publishing, catalog: &Catalog, sequence: u64) {
+    if let Err(fault) = publishing.publish(catalog, sequence) {
+        catalog.index.fail(IndexFault::Damaged(fault.to_string()));
+    }
+}
+
 impl Committer {
     /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
@@ -83,9 +92,17 @@ impl Committer {
         self.look();
         while self.next(&mut jobs) {
             let mut group = Vec::with_capacity(jobs.len());
+            let mut bytes = 0;
             for job in jobs.drain(..) {
                 match job {
-                    Job::Change(change, promise) => group.push((change, promise)),
+                    Job::Change(change, promise) => {
+                        bytes += change.bytes();
+                        group.push((*change, promise));
+                        if bytes > GROUP_BYTES {
+                            bytes = 0;
+                            self.commit(std::mem::take(&mut group));
+                        }
+                    }
                     job => {
                         self.commit(std::mem::take(&mut group));
                         self.other(job);
@@ -118,7 +135,7 @@ impl Committer {
 
     fn other(&mut self, job: Job) {
         match job {
-            Job::Change(change, promise) => self.commit(vec![(change, promise)]),
+            Job::Change(change, promise) => self.commit(vec![(*change, promise)]),
             Job::Move(places, promise) => {
                 let moved = self.move_records(&places);
                 self.answer(promise, moved);
@@ -267,7 +284,7 @@ impl Committer {
             held,
             settled: accepted,
         };
-        self.write(&catalog, effects, publishing, told, aside, began);
+        self.write(&catalog, effects, publishing, told, &aside, began);
         Ok(())
     }
 
@@ -278,7 +295,7 @@ impl Committer {
         effects: Effects,
         mut publishing: Publishing,
         told: Vec<Telling>,
-        aside: Aside,
+        aside: &Aside,
         began: Instant,
     ) {
         let Effects {
@@ -301,10 +318,8 @@ impl Committer {
         for place in &aside.settled {
             self.batch.entry(&codec, &Entry::Settled(*place));
         }
-        let outcome = self.append(totals).and_then(|appended| {
-            let Some((sequence, places)) = appended else {
-                return Ok(None);
-            };
+        let outcome = self.append(totals).map(|appended| {
+            let (sequence, places) = appended?;
             for (record, place) in records.iter().zip(&places) {
                 add_tags(record, *place, &self.finds);
                 publishing.take(record, *place);
@@ -314,8 +329,8 @@ impl Committer {
                 publishing.hold(*lead, segments);
             }
             self.note_settled(&aside.settled);
-            self.publish(publishing, catalog, sequence);
-            Ok(Some(sequence))
+            show(publishing, catalog, sequence);
+            Some(sequence)
         });
         self.shared.claims.unreserve(&reserved);
         match outcome {
@@ -335,14 +350,6 @@ impl Committer {
                 // Whoever writes waits, and so do they who queue, until the index has followed.
                 catalog.index.wait_for_room();
             }
-        }
-    }
-
-    /// Shows what is different; an index that cannot take it is made anew: the journal has it
-    /// all.
-    pub(super) fn publish(&self, publishing: Publishing, catalog: &Catalog, sequence: u64) {
-        if let Err(fault) = publishing.publish(catalog, sequence) {
-            catalog.index.fail(IndexFault::Damaged(fault.to_string()));
         }
     }
 

@@ -108,7 +108,7 @@ impl SledOutbox {
                     lead: body.lead.to_owned(),
                     labels: body.labels.to_owned(),
                     raw: body.raw.to_owned(),
-                    original: body.original.map(|bytes| STANDARD.encode(bytes)),
+                    original: body.original.map(|original| STANDARD.encode(original.0)),
                     finds: finds.iter().map(|tag| hex(tag)).collect(),
                 })
             })?;

@@ -13,7 +13,7 @@ use crate::outbox::state::{Change, Done};
 /// In the committer's queue.
 pub(super) enum Job {
     /// To be decided and written.
-    Change(Change, Promise<Done>),
+    Change(Box<Change>, Promise<Done>),
     /// Records of a segment are to be written once more at the journal's end, those of them
     /// that still count.
     Move(Vec<Place>, Promise<Moved>),

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use leadgate_plugin::unhex;
 
 use super::SledOutbox;
-use super::body::{LeadBody, QuarantineBody};
+use super::body::{LeadBody, QuarantineBody, Whole};
 use super::find;
 use crate::outbox::state::{
     Change, DeliveryHead, Details, Done, LoadedDelivery, LoadedLead, LoadedQuarantined,
@@ -96,7 +96,7 @@ impl SledOutbox {
             lead: &revision.lead,
             labels: &revision.labels,
             raw: &revision.raw,
-            original: original.as_deref(),
+            original: original.as_deref().map(Whole),
         };
         Ok(LoadedRevision {
             number: revision.revision,

@@ -220,6 +220,8 @@ impl Operations for SledOutbox {
         self.reads.ask(|reader| reader.failure_groups(sink, limit))
     }
 
+    // The method itself would be of one lifetime only.
+    #[allow(clippy::redundant_closure_for_method_calls)]
     fn counts(&self) -> Result<Vec<SinkCount>, Unavailable> {
         self.reads.ask(|reader| reader.counts())
     }

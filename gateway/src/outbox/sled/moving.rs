@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::codec::Entry;
-use super::committer::Committer;
+use super::committer::{Committer, show};
 use super::indexed::DeliveryPlaces;
 use super::job::Moved;
 use super::place::Place;
@@ -79,7 +79,7 @@ impl Committer {
             add_tags(record, *place, &self.finds);
             publishing.take(record, *place);
         }
-        self.publish(publishing, &catalog, sequence);
+        show(publishing, &catalog, sequence);
         catalog.index.wait_for_room();
         let moved = Moved {
             records: records.len() as u64,

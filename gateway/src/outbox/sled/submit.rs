@@ -26,7 +26,7 @@ impl SledOutbox {
         };
         let (promise, answer) = Promise::new(Some(permit));
         let shared = Arc::clone(&self.shared);
-        match self.jobs.try_send(Job::Change(change, promise)) {
+        match self.jobs.try_send(Job::Change(Box::new(change), promise)) {
             Ok(()) => async move {
                 let answer = answer.await.unwrap_or_else(|_| Err(shared.given_up()));
                 answer.map_err(Refusal::from)
@@ -45,7 +45,7 @@ impl SledOutbox {
         let shared = Arc::clone(&self.shared);
         let (promise, answer) = Promise::new(None);
         async move {
-            let job = Job::Change(change, promise);
+            let job = Job::Change(Box::new(change), promise);
             jobs.send(job).await.map_err(|_| shared.given_up())?;
             answer.await.unwrap_or_else(|_| Err(shared.given_up()))
         }
@@ -58,7 +58,7 @@ impl SledOutbox {
         for change in changes {
             let (promise, answer) = Promise::new(None);
             self.jobs
-                .blocking_send(Job::Change(change, promise))
+                .blocking_send(Job::Change(Box::new(change), promise))
                 .map_err(|_| self.shared.given_up())?;
             answers.push(answer);
         }
@@ -79,7 +79,7 @@ impl SledOutbox {
         for change in changes {
             let (promise, answer) = Promise::new(None);
             self.jobs
-                .blocking_send(Job::Change(change, promise))
+                .blocking_send(Job::Change(Box::new(change), promise))
                 .map_err(|_| self.shared.given_up())?;
             answers.push(answer);
         }

@@ -85,6 +85,19 @@ pub enum Change {
     LoadQuarantined(LoadedQuarantined),
 }
 
+impl Change {
+    /// Bytes of what was pushed that are in it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Accept(lead) | Self::Release { lead, .. } => lead.body.len(),
+            Self::Quarantine(push) => push.body.len(),
+            Self::LoadLead(lead) => lead.revisions.iter().map(|one| one.body.len()).sum(),
+            Self::LoadQuarantined(push) => push.body.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// What became of a [`Change`]: the variant that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {

@@ -36,7 +36,7 @@ fn body() -> LeadBody<'static> {
         lead: SECRET,
         labels: SECRET,
         raw: SECRET,
-        original: Some(SECRET.as_bytes()),
+        original: Some(crate::outbox::sled::body::Whole(SECRET.as_bytes())),
     }
 }
 

@@ -124,7 +124,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() > 128 || text.len() % 2 != 0 || !text.bytes().all(|one| one.is_ascii_hexdigit()) {
+    if text.len() > 128
+        || !text.len().is_multiple_of(2)
+        || !text.bytes().all(|one| one.is_ascii_hexdigit())
+    {
         return None;
     }
     (0..text.len())

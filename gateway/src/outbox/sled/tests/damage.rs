@@ -13,7 +13,7 @@ use crate::seal::Keyring;
 
 const LEADS: u64 = 300;
 /// Leads that are pushed at once, and so share a frame at most.
-const TOGETHER: u64 = 10;
+const TOGETHER: usize = 10;
 const CACHE: usize = 16 << 20;
 
 fn phone(record: u64) -> String {
@@ -32,7 +32,7 @@ async fn filled(folder: &TempDir) {
     for half in 0..2 {
         let outbox = open(folder);
         let records: Vec<u64> = (half * LEADS / 2..(half + 1) * LEADS / 2).collect();
-        for some in records.chunks(TOGETHER as usize) {
+        for some in records.chunks(TOGETHER) {
             let pushes = some.iter().map(|record| outbox.accept(large(*record)));
             for accepted in join_all(pushes).await {
                 accepted.expect("accepted");
@@ -78,7 +78,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn sound(path: &Path, keys: &[OutboxKey]) -> Verdict {
+/// Verifies a store that must be sound.
+pub(super) fn sound(path: &Path, keys: &[OutboxKey]) -> Verdict {
     let verdict = verify(path, keys, CACHE).expect("verifies");
     assert_eq!(verdict.found, 0, "{:?}", verdict.problems);
     verdict
@@ -157,12 +158,12 @@ async fn damaged_in_many_places(at_most: u64, with_index: bool, damage: impl Fn(
 
 #[tokio::test]
 async fn a_flipped_byte_loses_nothing_silently_and_the_damaged_file_is_not_touched() {
-    damaged_in_many_places(TOGETHER, true, |bytes, at| bytes[at] ^= 0xff).await;
+    damaged_in_many_places(TOGETHER as u64, true, |bytes, at| bytes[at] ^= 0xff).await;
 }
 
 #[tokio::test]
 async fn a_block_of_zeros_loses_nothing_silently_and_the_damaged_file_is_not_touched() {
-    damaged_in_many_places(3 * TOGETHER, true, |bytes, at| {
+    damaged_in_many_places(3 * TOGETHER as u64, true, |bytes, at| {
         let from = at / 4096 * 4096;
         let to = bytes.len().min(from + 4096);
         bytes[from..to].fill(0);
@@ -172,7 +173,7 @@ async fn a_block_of_zeros_loses_nothing_silently_and_the_damaged_file_is_not_tou
 
 #[tokio::test]
 async fn without_an_index_a_flipped_byte_loses_nothing_silently_either() {
-    damaged_in_many_places(TOGETHER, false, |bytes, at| bytes[at] ^= 0xff).await;
+    damaged_in_many_places(TOGETHER as u64, false, |bytes, at| bytes[at] ^= 0xff).await;
 }
 
 #[tokio::test]
@@ -313,7 +314,7 @@ async fn what_is_missing_is_named_by_its_writes_and_by_what_the_index_knows() {
     assert!(gap.contains("it holds no whole write: writes "), "{gap}");
     let saved = salvage(&store(&folder), &folder.path().join("saved"), &[]).expect("salvages");
     let missing = LEADS - saved.leads;
-    assert!((1..=TOGETHER).contains(&missing), "{saved:?}");
+    assert!((1..=TOGETHER as u64).contains(&missing), "{saved:?}");
     assert_eq!(saved.missing_leads, Some(missing));
     let named = texts(&saved.losses);
     let leads = named
@@ -492,6 +493,48 @@ async fn a_sealed_store_is_verified_and_salvaged_with_its_key_only() {
     let saved = salvage(&store(&folder), &to, &keys).expect("salvages");
     assert_eq!((saved.leads, saved.lost), (1, 0));
     assert_eq!(sound(&to, &keys).leads, 1);
+}
+
+#[tokio::test]
+async fn a_soundly_closed_store_is_sound_whatever_was_written_and_removed() {
+    const ROUNDS: u64 = 6;
+    let folder = folder();
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut left = 0;
+    for round in 0..ROUNDS {
+        let outbox = open(&folder);
+        until_made(&outbox).await;
+        let count = random.u64(20..60);
+        let size = random.usize(10..6_000);
+        let mut leads = Vec::new();
+        for record in 0..count {
+            let mut lead = large(1_000 * round + record);
+            lead.raw = "r".repeat(size);
+            if let Accepted::New { lead, .. } = outbox.accept(lead).await.expect("accepted") {
+                leads.push(lead);
+            }
+        }
+        left += count;
+        // Pushed again, as it was and changed.
+        for record in 0..count / 2 {
+            let again = outbox.accept(arrival(1_000 * round + record, u8::from(record % 2 == 0)));
+            again.await.expect("accepted");
+        }
+        for claim in claims(&outbox, 2_000).iter().take(10) {
+            let state = State::Waiting { due_at: 4_000 };
+            finish(&outbox, claim, state).await;
+        }
+        for lead in leads.into_iter().step_by(9).take(3) {
+            left -= u64::from(outbox.erase(lead).await.expect("erases"));
+        }
+        close(outbox);
+        let verdict = sound(&store(&folder), &[]);
+        assert_eq!(verdict.leads, left, "round {round}");
+    }
+    let to = folder.path().join("saved");
+    let saved = salvage(&store(&folder), &to, &[]).expect("salvages");
+    assert_eq!((saved.leads, saved.lost), (left, 0), "{:?}", saved.losses);
+    sound(&to, &[]);
 }
 
 #[tokio::test]

@@ -540,3 +540,22 @@ fn a_segment_is_not_cleaned_on_the_word_of_an_index_that_lost_an_entry() {
     assert_eq!(told, 0);
     outbox.close();
 }
+
+#[test]
+fn a_damaged_end_is_not_taken_for_a_torn_one_where_it_was_known_to_be_on_disk() {
+    let filled = filled(false);
+    let name = journal::name(u32::try_from(SEGMENTS).expect("small"));
+    for bytes in [40, 400, 4_000] {
+        let damaged = on_a_copy(&filled, |store| {
+            let path = store.join("journal").join(&name);
+            let mut all = std::fs::read(&path).expect("reads");
+            let end = all.iter().rposition(|byte| *byte != 0).expect("not empty");
+            all[end - bytes..].iter_mut().for_each(|byte| *byte ^= 0x5a);
+            std::fs::write(&path, all).expect("writes");
+        });
+        let error = try_open(&damaged, 16).err();
+        let error = error.unwrap_or_else(|| panic!("{bytes} bytes: opened"));
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains(&name), "{error}");
+    }
+}

@@ -84,7 +84,7 @@ impl Read {
         names: Vec<Change>,
         beside: &Path,
     ) -> Result<Self, UpkeepError> {
-        Self::read(journal, keys, names, beside, false)
+        Self::of(journal, keys, names, beside, false)
     }
 
     /// As [`Self::all`]; but a record that cannot be read counts for nothing.
@@ -93,10 +93,10 @@ impl Read {
         keys: &[OutboxKey],
         beside: &Path,
     ) -> Result<Self, UpkeepError> {
-        Self::read(journal, keys, Vec::new(), beside, true)
+        Self::of(journal, keys, Vec::new(), beside, true)
     }
 
-    fn read(
+    fn of(
         journal: &Path,
         keys: &[OutboxKey],
         names: Vec<Change>,
@@ -460,14 +460,18 @@ fn store_of(folder: &Path, segments: &[u32]) -> Result<Option<StoreId>, UpkeepEr
     Ok(None)
 }
 
+// Errors come by value from `map_err`.
+#[allow(clippy::needless_pass_by_value)]
 pub(super) fn unusable(error: JournalError) -> UpkeepError {
     UpkeepError::Invalid(error.to_string())
 }
 
+#[allow(clippy::needless_pass_by_value)]
 pub(super) fn failed(fault: Fault) -> UpkeepError {
     UpkeepError::Store(Unavailable(fault.to_string()))
 }
 
+#[allow(clippy::needless_pass_by_value)]
 pub(super) fn faulty(fault: IndexFault) -> UpkeepError {
     UpkeepError::Store(Unavailable(fault.to_string()))
 }

@@ -37,9 +37,10 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
     if let Some(why) = read.locked() {
         return Err(UpkeepError::Invalid(why.to_string()));
     }
-    let known = match read.is_whole() {
-        true => None,
-        false => Known::of(from, &read, &beside)?,
+    let known = if read.is_whole() {
+        None
+    } else {
+        Known::of(from, &read, &beside)?
     };
     let mut saved = Salvaged::default();
     name(&read, &mut saved);
