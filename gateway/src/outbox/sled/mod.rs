@@ -220,15 +220,10 @@ impl Operations for SledOutbox {
         self.reads.ask(|reader| reader.failure_groups(sink, limit))
     }
 
-<<<<<<< HEAD
     #[expect(
         clippy::redundant_closure_for_method_calls,
         reason = "the method's path is not general enough in its lifetimes"
     )]
-=======
-    // The method itself would be of one lifetime only.
-    #[allow(clippy::redundant_closure_for_method_calls)]
->>>>>>> w-copies
     fn counts(&self) -> Result<Vec<SinkCount>, Unavailable> {
         self.reads.ask(|reader| reader.counts())
     }
