@@ -220,7 +220,9 @@ impl Operations for SledOutbox {
     }
 
     fn counts(&self) -> Result<Vec<SinkCount>, Unavailable> {
-        self.reads.ask(reader::Reader::counts)
+        // Not `Reader::counts`: that is of one lifetime.
+        #[expect(clippy::redundant_closure_for_method_calls)]
+        self.reads.ask(|reader| reader.counts())
     }
 
     fn repair(
