@@ -137,9 +137,6 @@ fn unnamed(folder: &Path) -> Vec<String> {
     files
 }
 
-/// The engine of before is as it is until it is gone.
-const GOING: &str = "former";
-
 #[test]
 fn no_import_runs_up() {
     let modules = Modules::read(&sources());
@@ -168,9 +165,6 @@ fn no_folder_of_the_outbox_has_a_circle() {
         let path = folder.strip_prefix(sources()).expect("is in it");
         let names: Vec<_> = path.iter().map(|name| name.to_string_lossy()).collect();
         let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-        if names.get(1) == Some(&GOING) {
-            continue;
-        }
         circles.extend(circle(&modules, &names).map(|way| (path.to_owned(), way)));
     }
     assert_eq!(circles, Vec::new());
@@ -182,7 +176,7 @@ fn the_readme_of_an_engine_names_every_file() {
     for entry in std::fs::read_dir(&outbox).expect("reads") {
         let folder = entry.expect("reads").path();
         let name = folder.file_name().expect("has one").to_string_lossy();
-        if !folder.is_dir() || NO_ENGINE.contains(&name.as_ref()) || name == GOING {
+        if !folder.is_dir() || NO_ENGINE.contains(&name.as_ref()) {
             continue;
         }
         assert_eq!(unnamed(&folder), Vec::<String>::new(), "{name}/README.md");

@@ -41,7 +41,7 @@ impl Modules {
         let mut tests = Vec::new();
         for (name, text) in files {
             let module = module_of(name);
-            let (words, only_tests) = without_tests(words(text));
+            let (words, only_tests) = without_tests(&words(text));
             tests.extend(
                 only_tests
                     .into_iter()
@@ -102,7 +102,7 @@ impl Modules {
             } else if name == "self" {
                 return Some(at);
             } else {
-                let child = [&at[..], &[name.clone()]].concat();
+                let child = [&at[..], std::slice::from_ref(name)].concat();
                 if !self.is_module(&child) {
                     break;
                 }
@@ -247,10 +247,10 @@ fn raw_quotes(letters: &[char], at: usize) -> Option<usize> {
 }
 
 /// Takes out what is only for tests; gives the modules that are, too.
-fn without_tests(words: Vec<String>) -> (Vec<String>, Vec<String>) {
+fn without_tests(words: &[String]) -> (Vec<String>, Vec<String>) {
     const TEST: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
     let (mut left, mut modules) = (Vec::new(), Vec::new());
-    let mut rest = &words[..];
+    let mut rest = words;
     while let Some(word) = rest.first() {
         if !(rest.len() >= TEST.len() && rest.iter().zip(TEST).all(|(one, other)| one == other)) {
             left.push(word.clone());

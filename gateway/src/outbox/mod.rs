@@ -15,7 +15,6 @@ mod cursor;
 mod delivery;
 mod export;
 mod failure;
-pub mod former;
 mod ids;
 mod list;
 mod pause;

@@ -38,9 +38,8 @@ fn goes_on(fault: Fault, shows: bool) {
     let took = began.elapsed();
     assert_eq!(failed, 0, "a push was refused\n{}", daemon.log());
     // The fault goes on while sled writes what it holds back.
-    let broke = || daemon.log().contains("index broke");
     if shows {
-        until("the index breaks", broke);
+        until("the index breaks", || daemon.log().contains("index broke"));
     }
     assert_eq!(
         push(&daemon, 2 * LEADS + 1..=3 * LEADS),
@@ -61,7 +60,7 @@ fn goes_on(fault: Fault, shows: bool) {
         "acknowledged {} ({LEADS} under the fault in {took:?}), index broke {}, lost {lost}, \
          delivered again {}",
         4 * LEADS,
-        broke(),
+        daemon.log().contains("index broke"),
         crm.taken() - crm.deliveries().len(),
     ));
     assert!(all, "{}", daemon.log());

@@ -17,7 +17,6 @@ mod faults;
 mod finish;
 mod folder;
 mod formats;
-mod former;
 mod group_commit;
 mod model;
 mod operations;

@@ -22,11 +22,12 @@ use super::deferred::Deferred;
 use super::find::Finds;
 use super::index::IndexFault;
 use super::job::{Job, Promise, Telling, Wanted, telling};
-use super::journal::{Batch, Journal};
+use super::journal::{Batch, Journal, JournalError};
 use super::place::Place;
 use super::publish::{Publishing, add_tags};
 use super::rebuild::Rebuild;
 use super::shared::{Shared, WRITER_ENDED};
+use super::snapshot::Snapshot;
 use super::syncer::Written;
 use super::vault::{FAILURE, Vault};
 use super::view::Seen;
@@ -148,9 +149,13 @@ impl Committer {
                 promise.tell(rolled);
             }
             Job::Snapshot(copied, promise) => {
-                let snapshot = self.snapshot(&copied);
+                let sinks = self.sinks.keys().map(ToString::to_string).collect();
+                let reader = self.bodies.journal();
+                let snapshot = Snapshot::take(reader, &copied, &self.standing(), sinks);
                 let last = Some(self.journal.last_sequence());
-                self.answer(promise, snapshot.map(|snapshot| (snapshot, last)));
+                let snapshot = snapshot.map(|snapshot| (snapshot, last));
+                let unreadable = |error: JournalError| Unavailable(error.to_string());
+                self.answer(promise, snapshot.map_err(unreadable));
             }
             Job::Made(made) => self.made(*made),
             Job::Synced => {

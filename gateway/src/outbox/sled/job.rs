@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::backup::Snapshot;
 use super::place::Place;
 use super::rebuild::Made;
+use super::snapshot::Snapshot;
 use crate::outbox::Unavailable;
 use crate::outbox::state::{Change, Done};
 

@@ -15,6 +15,10 @@ use crate::outbox::{
 /// How much is read at once: little, so that lists are of several pages.
 const PAGE: usize = 3;
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "what is compared is made for it"
+)]
 fn same<T: PartialEq + Debug>(what: &str, store: T, model: T) -> Result<(), String> {
     if store == model {
         Ok(())

@@ -137,8 +137,7 @@ impl<E: Engine> Both<E> {
             Accepted::New { lead, .. } => (Became::New, lead),
             Accepted::Routed { lead, .. } => (Became::Routed, lead),
             Accepted::Duplicate { lead, .. } => (Became::Duplicate, lead),
-            #[allow(unreachable_patterns)]
-            _ => panic!("a store that is whole defers nothing"),
+            Accepted::Deferred => panic!("a store that is whole defers nothing"),
         };
         assert_eq!(became, self.model.push(push), "{push:?}");
         let known = *self.ids.entry(push.record).or_insert(lead);

@@ -11,33 +11,16 @@ mod sums;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::PoisonError;
 
 use crc32fast::Hasher;
 
 use self::stream::{CHUNK, Summary, Writer};
 pub(super) use self::sums::Sums;
 use super::SledOutbox;
-use super::codec::SegmentFacts;
-use super::committer::Committer;
 use super::job::Job;
 use super::journal::{Held, JournalError};
-use crate::outbox::{BackedUp, SegmentCopy, Totals, Unavailable, UpkeepError};
-
-/// Segments that are held open at the end at most; are more not copied by then, copying goes
-/// on first.
-const HELD: usize = 16;
-
-/// What makes the store at some moment.
-pub(super) struct Snapshot {
-    segments: Vec<SegmentFacts>,
-    /// Those that are not copied, or not as far.
-    held: Vec<Held>,
-    totals: Totals,
-    sinks: Vec<String>,
-    paused: Vec<String>,
-    sealed_with: Option<String>,
-}
+use super::snapshot::Snapshot;
+use crate::outbox::{BackedUp, SegmentCopy, Unavailable, UpkeepError};
 
 impl SledOutbox {
     /// Writes a backup, but for closed segments that are in `have` as they are here.
@@ -82,41 +65,6 @@ impl SledOutbox {
         };
         copier.to.end(&summary)?;
         Ok(done)
-    }
-}
-
-impl Committer {
-    /// What makes the store now; `None` if too much of it is not copied yet.
-    pub(super) fn snapshot(
-        &self,
-        copied: &BTreeMap<u32, u64>,
-    ) -> Result<Option<Snapshot>, Unavailable> {
-        let journal = self.bodies.journal();
-        let open = journal.open_segment();
-        let mut segments = journal.facts();
-        segments.push(open);
-        let unreadable = |error: JournalError| Unavailable(error.to_string());
-        let mut held = Vec::new();
-        for facts in &segments {
-            if copied.get(&facts.number) != Some(&facts.bytes) {
-                if held.len() == HELD {
-                    return Ok(None);
-                }
-                held.push(journal.hold(facts.number).map_err(unreadable)?);
-            }
-        }
-        let newest = journal.hold(open.number).map_err(unreadable)?;
-        let sealed_with = newest.sealed_with().map_err(unreadable)?;
-        let standing = self.standing.read();
-        let standing = standing.unwrap_or_else(PoisonError::into_inner);
-        Ok(Some(Snapshot {
-            segments,
-            held,
-            totals: self.totals.clone(),
-            sinks: self.sinks.keys().map(ToString::to_string).collect(),
-            paused: standing.pauses.keys().cloned().collect(),
-            sealed_with: sealed_with.map(|id| id.to_string()),
-        }))
     }
 }
 
@@ -206,7 +154,7 @@ impl<W: Write> Copier<'_, W> {
             last,
             records,
             totals: snapshot.totals,
-            sinks: snapshot.sinks,
+            sinks: snapshot.sinks.into_iter().collect(),
             paused: snapshot.paused,
             sealed_with: snapshot.sealed_with,
         })

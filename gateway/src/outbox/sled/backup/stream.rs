@@ -145,14 +145,13 @@ pub(in crate::outbox::sled) fn read(
                 if length > LONGEST {
                     return Err(damaged());
                 }
-                let mut bytes = Vec::new();
-                for _ in 0..length as usize / CHUNK {
-                    from.fill(&mut buffer)?;
-                    bytes.extend_from_slice(&buffer);
+                let (mut bytes, mut left) = (Vec::new(), length as usize);
+                while left > 0 {
+                    let some = &mut buffer[..left.min(CHUNK)];
+                    from.fill(some)?;
+                    bytes.extend_from_slice(some);
+                    left -= some.len();
                 }
-                let rest = length as usize % CHUNK;
-                from.fill(&mut buffer[..rest])?;
-                bytes.extend_from_slice(&buffer[..rest]);
                 from.check()?;
                 break postcard::from_bytes::<Summary>(&bytes).map_err(|_| damaged())?;
             }

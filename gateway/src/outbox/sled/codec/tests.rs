@@ -636,6 +636,6 @@ fn a_record_is_sealed_again_with_a_new_key() {
     }
     let stranger = keyed(&[OutboxKey::generate()]);
     let bytes = encoded(&before, &entries(&before, 3)[0]);
-    let error = stranger.reseal(&bytes).err().expect("refused");
+    let error = stranger.reseal(&bytes).expect_err("refused");
     assert!(error.to_string().contains("outbox.key"), "{error}");
 }

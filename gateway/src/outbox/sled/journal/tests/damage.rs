@@ -118,7 +118,7 @@ fn segments_that_are_not_what_they_should_be_are_refused_with_words() {
                 files.put(
                     &path(2),
                     b"a text that somebody put here, long enough to be read".to_vec(),
-                )
+                );
             },
             "does not begin as a segment of an outbox",
         ),
@@ -127,7 +127,7 @@ fn segments_that_are_not_what_they_should_be_are_refused_with_words() {
                 files.put(
                     &path(9),
                     b"a text that somebody put here, long enough to be read".to_vec(),
-                )
+                );
             },
             "does not begin as a segment of an outbox",
         ),

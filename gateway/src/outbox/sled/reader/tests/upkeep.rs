@@ -83,9 +83,8 @@ fn what_leaves_soon_is_counted_with_when_the_first_does() {
     }
     let until = T + 500 + KEEP.dead_ms;
     let dead = world.deliveries().into_iter().filter_map(|(_, head)| {
-        let died = match head.state {
-            State::Dead { at, .. } => at,
-            _ => return None,
+        let State::Dead { at: died, .. } = head.state else {
+            return None;
         };
         Some(died + KEEP.dead_ms).filter(|ends| *ends <= until)
     });
