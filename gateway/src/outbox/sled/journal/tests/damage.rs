@@ -120,7 +120,7 @@ fn segments_that_are_not_what_they_should_be_are_refused_with_words() {
                     b"a text that somebody put here, long enough to be read".to_vec(),
                 );
             },
-            "is not a segment of an outbox",
+            "does not begin as a segment of an outbox",
         ),
         (
             |files| {
@@ -129,7 +129,7 @@ fn segments_that_are_not_what_they_should_be_are_refused_with_words() {
                     b"a text that somebody put here, long enough to be read".to_vec(),
                 );
             },
-            "is not a segment of an outbox",
+            "does not begin as a segment of an outbox",
         ),
         (
             |files| rename(files, 2, 7),
