@@ -13,7 +13,6 @@ use super::super::indexed::{Indexed, IndexedPush, decode};
 use super::super::keys;
 use super::super::map::Map;
 use super::super::place::Place;
-use super::read::Read;
 use crate::outbox::state::Fault;
 use crate::outbox::{LeadId, QuarantineId};
 
@@ -29,7 +28,7 @@ pub(super) struct Known {
 
 impl Known {
     /// The index of the store in `from`, if it can be trusted.
-    pub(super) fn of(from: &Path, read: &Read, beside: &Path) -> io::Result<Option<Self>> {
+    pub(super) fn of(from: &Path, store: StoreId, beside: &Path) -> io::Result<Option<Self>> {
         let folder = from.join("index");
         if !folder.is_dir() {
             return Ok(None);
@@ -39,7 +38,7 @@ impl Known {
             .tempdir_in(beside)?;
         let copied = place.path().join("index");
         copy(&folder, &copied)?;
-        let Ok(catalog) = current::open(&copied, CACHE, read.store) else {
+        let Ok(catalog) = current::open(&copied, CACHE, store) else {
             return Ok(None);
         };
         if catalog.index.scrub().is_err() {

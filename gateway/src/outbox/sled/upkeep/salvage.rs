@@ -40,7 +40,7 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
     let known = if read.is_whole() {
         None
     } else {
-        Known::of(from, &read, &beside)?
+        Known::of(from, read.store, &beside)?
     };
     let mut saved = Salvaged::default();
     name(&read, &mut saved);
