@@ -123,13 +123,13 @@ fn a_damaged_store_is_refused_named_and_salvaged() {
     daemon.shop().give(1..=300);
     daemon.terminate();
     succeeded(&outbox(&daemon, &["verify"]));
-    let db = daemon.folder().join("store/db");
+    let db = daemon.folder().join("store/journal/00000001.seg");
     let file = std::fs::File::options()
         .read(true)
         .write(true)
         .open(&db)
         .expect("opens");
-    // Behind the end of what was written last, and in free segments, a byte is nobody's.
+    // Behind the end of what was written last a byte is nobody's.
     let length = file.metadata().expect("is there").len();
     let harmful = [300_000, 100_000, 450_000]
         .into_iter()

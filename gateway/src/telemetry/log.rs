@@ -20,8 +20,9 @@ use crate::terminal;
 /// What the web server says about itself, and about strangers who do not speak HTTP: anybody
 /// could fill the log with errors that nobody needs to act on.
 /// Nor what clients of message brokers and databases say: they would show subjects and values.
-const QUIET: &str = "actix_server=warn,actix_http=off,async_nats=off,lapin=off,librdkafka=off,\
-    rdkafka=off,tokio_postgres=off,mysql_async=off";
+/// And the engine of the index complains of files that are made anew without anybody.
+const QUIET: &str = "actix_server=warn,actix_http=off,sled=off,async_nats=off,lapin=off,\
+    librdkafka=off,rdkafka=off,tokio_postgres=off,mysql_async=off";
 
 /// Starts logging. Called once; a second call changes nothing.
 ///

@@ -123,8 +123,13 @@ impl FindFile {
         header
     }
 
-    /// Reads header and fingerprints. An error means that the file is of no use.
-    pub(super) fn open(path: &Path, segment: u32, binding: u64) -> io::Result<(Self, Vec<u32>)> {
+    /// Reads header and fingerprints. An error means that the file is of no use. Without a
+    /// `binding` it need not have been made of the segment as it is now.
+    pub(super) fn open(
+        path: &Path,
+        segment: u32,
+        binding: Option<u64>,
+    ) -> io::Result<(Self, Vec<u32>)> {
         let file = File::open(path)?;
         let mut header = [0; HEADER];
         file.read_exact_at(&mut header, 0)?;
@@ -141,14 +146,15 @@ impl FindFile {
         if short(6) != VERSION {
             return Err(damaged("another version of leadgate wrote it"));
         }
-        if number(8) != segment || u64::from_le_bytes(*bound) != binding {
+        let bound = u64::from_le_bytes(*bound);
+        if number(8) != segment || binding.is_some_and(|binding| binding != bound) {
             return Err(damaged("it was made of another segment"));
         }
         let kinds = (0..usize::from(short(32))).map(|kind| KINDS + kind * KIND);
         let found = Self {
             path: path.to_owned(),
             segment,
-            binding,
+            binding: bound,
             entries: number(20),
             blocks_at: HEADER as u64 + u64::from(number(24)) * 4,
             kinds: kinds.map(|at| (header[at], number(at + 1))).collect(),

@@ -224,7 +224,7 @@ fn remove_others(folder: &Path, closed: &BTreeSet<u32>) -> io::Result<()> {
 pub fn check(folder: &Path, segment: u32, tags: &[(Tag, Uuid)]) -> io::Result<()> {
     let path = folder.join(format!("{segment:08}.find"));
     let binding = binding::of(&path.with_extension("seg"))?;
-    let (file, _) = file::FindFile::open(&path, segment, binding)?;
+    let (file, _) = file::FindFile::open(&path, segment, Some(binding))?;
     let right = table::Table::of(tags).sorted();
     if file.all()? == right {
         Ok(())

@@ -61,7 +61,7 @@ impl Segment {
     /// A closed one, with its fingerprints if its file is whole.
     pub(super) fn closed(number: u32, path: PathBuf) -> (Self, io::Result<Vec<u32>>) {
         let file = binding::of(&path.with_extension("seg"))
-            .and_then(|binding| FindFile::open(&path, number, binding));
+            .and_then(|binding| FindFile::open(&path, number, Some(binding)));
         match file {
             Ok((file, fingerprints)) => {
                 let state = State::Filed(Arc::new(file));
@@ -139,7 +139,10 @@ impl Segment {
         };
         let table = match table {
             Some(table) => table,
-            None => Arc::new(Table::of(&tags(self.number)?)),
+            None => match tags(self.number) {
+                Ok(tags) => Arc::new(Table::of(&tags)),
+                Err(error) => return self.keep(error),
+            },
         };
         let sorted = table.sorted();
         let written = binding::of(&self.path.with_extension("seg"))
@@ -161,6 +164,21 @@ impl Segment {
         };
         *lock(&self.state) = state;
         Ok(made)
+    }
+
+    /// The segment cannot be read: its file is taken as it is, if it is whole in itself, so that
+    /// damage to one segment does not keep others from being told from what is in it.
+    fn keep(&self, error: io::Error) -> io::Result<Made> {
+        let Ok((file, fingerprints)) = FindFile::open(&self.path, self.number, None) else {
+            return Err(error);
+        };
+        tracing::error!(
+            segment = self.number,
+            %error,
+            "a segment cannot be read; its find file is taken as it is"
+        );
+        *lock(&self.state) = State::Filed(Arc::new(file));
+        Ok(Made::Filed(fingerprints))
     }
 
     /// Drops the table of a segment whose file cannot be written: its records can be read.

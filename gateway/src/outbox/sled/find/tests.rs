@@ -96,7 +96,7 @@ impl Desk {
     /// Waits until a segment has a whole find file of now.
     fn wait_for_file(&self, number: u32) {
         let until = Instant::now() + Duration::from_secs(60);
-        while FindFile::open(&self.path(number), number, self.binding(number)).is_err() {
+        while FindFile::open(&self.path(number), number, Some(self.binding(number))).is_err() {
             assert!(Instant::now() < until, "no find file of {number}");
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -274,7 +274,7 @@ fn a_flipped_byte_anywhere_in_a_file_is_seen_before_it_misleads() {
         let mut flipped = whole.clone();
         flipped[at] ^= 1 << (at % 8);
         std::fs::write(&path, &flipped).expect("writes");
-        let Ok((file, _)) = FindFile::open(&path, 1, binding) else {
+        let Ok((file, _)) = FindFile::open(&path, 1, Some(binding)) else {
             unopened += 1;
             continue;
         };
