@@ -72,14 +72,33 @@ impl Space {
     }
 }
 
-/// Bytes that the files in `folder` take on disk; holes are not counted.
+/// Bytes that the files below `folder` take on disk; holes are not counted.
 fn used(folder: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let Ok(entries) = std::fs::read_dir(folder) else {
         return 0;
     };
     entries
-        .filter_map(|entry| entry.ok()?.metadata().ok())
-        .map(|facts| facts.blocks() * 512)
+        .flatten()
+        .filter_map(|entry| {
+            let facts = entry.metadata().ok()?;
+            let below = facts.is_dir().then(|| used(&entry.path()));
+            Some(facts.blocks() * 512 + below.unwrap_or(0))
+        })
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_folders_counts_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let below = folder.path().join("journal/deeper");
+        std::fs::create_dir_all(&below).expect("makes");
+        let empty = used(folder.path());
+        std::fs::write(below.join("file"), vec![7; 100_000]).expect("writes");
+        assert!(used(folder.path()) >= empty + 100_000);
+    }
 }

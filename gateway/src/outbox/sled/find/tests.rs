@@ -573,3 +573,31 @@ fn measured() {
     finds.remove(1).expect("removes");
     println!("remove: {:?}", start.elapsed());
 }
+
+#[test]
+fn a_segment_that_cannot_be_read_is_searched_by_the_file_that_it_had() {
+    let mut desk = filled();
+    desk.roll();
+    desk.wait_for_file(1);
+    desk.close();
+    let path = desk.path(1);
+    std::fs::write(path.with_extension("seg"), b"not what was there").expect("writes");
+    let (segment, opened) = Segment::closed(1, path.clone());
+    assert!(opened.is_err(), "the file is of another segment");
+    let unreadable: &Tags = &|_| Err(io::Error::other("damaged"));
+    let made = segment.make(unreadable, || true);
+    assert!(matches!(made, Ok(segment::Made::Filed(_))));
+    let all = desk.segments().get(&1).cloned().unwrap_or_default();
+    for (tag, id) in &all {
+        let found = segment.find(tag).expect("it has a file");
+        assert!(found.contains(id));
+    }
+    assert!(!all.is_empty());
+
+    std::fs::write(&path, b"no find file").expect("writes");
+    let (segment, _) = Segment::closed(1, path);
+    assert!(
+        segment.make(unreadable, || true).is_err(),
+        "nothing is left"
+    );
+}
