@@ -133,10 +133,10 @@ async fn with_mode_each_every_lead_has_a_process_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_mode_each_a_process_ends_with_its_attempt() {
     for (script, timeout_ms, kind, rule) in [
-        ("take; sleep 60", 1000, OutcomeKind::Ambiguous, "timeout"),
+        ("take; sleep 60", 5000, OutcomeKind::Ambiguous, "timeout"),
         (
             "take; answer delivered; sleep 60",
-            5000,
+            20_000,
             OutcomeKind::Delivered,
             "program",
         ),

@@ -182,7 +182,7 @@ async fn a_slow_program_that_speaks_is_left_alone_and_its_late_answer_is_dropped
         "take; say '{\"log\":\"at work\"}'; late=$id; take; receipt $$; id=$late; receipt late; \
          take; receipt $$; take",
     );
-    let late = sink.deliver(&timed("late", 1000)).await;
+    let late = sink.deliver(&timed("late", 5000)).await;
     is(&late, OutcomeKind::Ambiguous, "timeout");
     let first = sink.deliver(&delivery("b")).await;
     let second = sink.deliver(&delivery("c")).await;
