@@ -363,7 +363,7 @@ impl Session {
         self.child.killer().kill();
         let exit = timeout(KILL, ended.wait()).await.ok();
         if let End::Exited(_) = end {
-            // What it said before counts.
+            // What it said before counts, also against it.
             let afterwards = async {
                 while let Ok(length) = self.stdout.read(piece).await {
                     let said = match length {
@@ -371,11 +371,14 @@ impl Session {
                         _ => self.read(&piece[..length]),
                     };
                     if length == 0 || said.is_err() {
-                        break;
+                        return said.err();
                     }
                 }
+                None
             };
-            let _ = timeout(AFTERWARDS, afterwards).await;
+            if let Ok(Some(said)) = timeout(AFTERWARDS, afterwards).await {
+                end = said;
+            }
             let _ = timeout(AFTERWARDS, &mut self.stderr.over).await;
         }
         self.inbox.close();
