@@ -10,6 +10,7 @@ mod adopt;
 mod backup;
 mod bodies;
 pub mod body;
+mod build;
 mod by_hand;
 pub mod catalog;
 pub mod claims;

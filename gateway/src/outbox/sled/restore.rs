@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::backup::folder::{self, BackupFolder};
 use super::backup::stream::{self, Part, Summary};
+use super::build::build;
 use super::codec::{Codec, Entry, StoreId};
 use super::journal::{frame_behind, path_in};
 use super::key_file;
@@ -55,7 +55,6 @@ pub fn restore(from: &Path, to: &Path, paused: bool) -> Result<Restored, UpkeepE
             pause_all(&journal, store, &summary)?;
         }
         key_file::note_id(place, summary.sealed_with.as_deref())?;
-        sync(&journal)?;
         Ok(told_of(summary, paused))
     })
 }
@@ -141,46 +140,4 @@ fn told_of(summary: Summary, paused: bool) -> Restored {
         paused,
         sealed_with: summary.sealed_with,
     }
-}
-
-/// Builds a new store in the empty folder `to`: beside it first, and moved there when it is
-/// whole and on disk.
-fn build<T>(
-    to: &Path,
-    fill: impl FnOnce(&Path) -> Result<T, UpkeepError>,
-) -> Result<T, UpkeepError> {
-    let empty = match std::fs::read_dir(to) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    };
-    if !empty {
-        return Err(UpkeepError::Invalid(format!(
-            "{} is not empty; name a new folder",
-            to.display()
-        )));
-    }
-    let to = std::path::absolute(to)?;
-    let parent = to.parent().unwrap_or(&to);
-    std::fs::create_dir_all(parent)?;
-    let place = tempfile::Builder::new()
-        .prefix(".leadgate-")
-        .permissions(std::fs::Permissions::from_mode(0o700))
-        .tempdir_in(parent)?;
-    let filled = fill(place.path())?;
-    sync(place.path())?;
-    let place = place.keep();
-    std::fs::rename(&place, &to)?;
-    File::open(parent)?.sync_all()?;
-    Ok(filled)
-}
-
-/// Makes a folder's files durable.
-fn sync(folder: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            File::open(entry.path())?.sync_all()?;
-        }
-    }
-    File::open(folder)?.sync_all()
 }

@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::sync::mpsc;
 
 use super::SledOutbox;
-use super::job::{Job, Promise};
+use super::job::{Answer, Job, Promise};
 use crate::outbox::state::{Change, Done};
 use crate::outbox::{Refusal, Unavailable};
 
@@ -54,19 +54,8 @@ impl SledOutbox {
 
     /// Queues all of `changes` at once; what each gave, in order. For a thread that may block.
     pub(super) fn change_all(&self, changes: Vec<Change>) -> Result<Vec<Done>, Unavailable> {
-        let mut answers = Vec::with_capacity(changes.len());
-        for change in changes {
-            let (promise, answer) = Promise::new(None);
-            self.jobs
-                .blocking_send(Job::Change(Box::new(change), promise))
-                .map_err(|_| self.shared.given_up())?;
-            answers.push(answer);
-        }
-        let given_up = || Err(self.shared.given_up());
-        let answers = answers.into_iter();
-        answers
-            .map(|answer| answer.blocking_recv().unwrap_or_else(|_| given_up()))
-            .collect()
+        let answers = self.queue(changes.into_iter())?.into_iter();
+        answers.map(|answer| self.wait(answer)).collect()
     }
 
     /// Queues all of `changes` at once, so that one that cannot be made does not keep the
@@ -75,20 +64,9 @@ impl SledOutbox {
         &self,
         changes: impl Iterator<Item = Change>,
     ) -> Result<Vec<Done>, Unavailable> {
-        let mut answers = Vec::new();
-        for change in changes {
-            let (promise, answer) = Promise::new(None);
-            self.jobs
-                .blocking_send(Job::Change(Box::new(change), promise))
-                .map_err(|_| self.shared.given_up())?;
-            answers.push(answer);
-        }
         let mut done = Vec::new();
-        for answer in answers {
-            match answer
-                .blocking_recv()
-                .unwrap_or_else(|_| Err(self.shared.given_up()))
-            {
+        for answer in self.queue(changes)? {
+            match self.wait(answer) {
                 Ok(one) => done.push(one),
                 // The committer has told of the damaged record.
                 Err(_) if self.shared.fault().is_none() => {}
@@ -96,5 +74,25 @@ impl SledOutbox {
             }
         }
         Ok(done)
+    }
+
+    fn queue(
+        &self,
+        changes: impl Iterator<Item = Change>,
+    ) -> Result<Vec<Answer<Done>>, Unavailable> {
+        changes
+            .map(|change| {
+                let (promise, answer) = Promise::new(None);
+                let job = Job::Change(Box::new(change), promise);
+                let sent = self.jobs.blocking_send(job);
+                sent.map_err(|_| self.shared.given_up())?;
+                Ok(answer)
+            })
+            .collect()
+    }
+
+    fn wait(&self, answer: Answer<Done>) -> Result<Done, Unavailable> {
+        let answer = answer.blocking_recv();
+        answer.unwrap_or_else(|_| Err(self.shared.given_up()))
     }
 }

@@ -162,14 +162,6 @@ impl QuarantineBody {
     }
 }
 
-pub(super) fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 pub(super) fn hex<const N: usize>(text: &str) -> Result<[u8; N], String> {
     let mut bytes = [0; N];
     for (at, byte) in bytes.iter_mut().enumerate() {

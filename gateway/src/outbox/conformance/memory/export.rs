@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::body::{LeadBody, QuarantineBody, decode, encode, hex, identity_tag, to_hex};
+use super::body::{LeadBody, QuarantineBody, decode, encode, hex, identity_tag};
 use super::store::{Inner, MemoryOutbox};
 use crate::outbox::state::{
     Change, DeliveryHead, Details, Done, Lead, LoadedDelivery, LoadedLead, LoadedQuarantined,
@@ -43,7 +43,7 @@ impl Inner {
                 query: body.query,
                 content_type: body.content_type,
                 body: STANDARD.encode(body.body),
-                fingerprint: to_hex(&body.fingerprint),
+                fingerprint: leadgate_plugin::hex(&body.fingerprint),
             })
         });
         leads.chain(aside).collect()
@@ -61,10 +61,10 @@ fn revisions(
             revision: one.number,
             source: lead.source.clone(),
             received_at: one.received_at,
-            identity: to_hex(&body.identity),
+            identity: leadgate_plugin::hex(&body.identity),
             stable: body.stable,
             content: None,
-            keyed_content: to_hex(&one.content),
+            keyed_content: leadgate_plugin::hex(&one.content),
             modified_at: one.modified_at,
             request_id: body.request_id,
             method: body.method,
@@ -72,7 +72,11 @@ fn revisions(
             labels: body.labels,
             raw: body.raw,
             original: body.original.map(|bytes| STANDARD.encode(bytes)),
-            finds: body.finds.iter().map(|tag| to_hex(tag)).collect(),
+            finds: body
+                .finds
+                .iter()
+                .map(|tag| leadgate_plugin::hex(tag))
+                .collect(),
         }
     });
     revisions.collect()

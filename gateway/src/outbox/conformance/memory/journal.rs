@@ -115,7 +115,7 @@ mod pause {
 
     use crate::outbox::Pause;
 
-    #[allow(clippy::ref_option)]
+    #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
     pub(super) fn serialize<S: Serializer>(
         pause: &Option<Pause>,
         to: S,

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::body::{LeadBody, QuarantineBody, to_hex};
+use super::body::{LeadBody, QuarantineBody};
 use super::committer::{self, Job};
 use super::journal::{self, Kept};
 use super::{FORMAT, lock};
@@ -323,7 +323,7 @@ impl Maintenance for MemoryOutbox {
     fn export_header(&self) -> ExportHeader {
         ExportHeader {
             leadgate_export: EXPORT_VERSION,
-            index_key: to_hex(self.inner.index_key().as_bytes()),
+            index_key: leadgate_plugin::hex(self.inner.index_key().as_bytes()),
         }
     }
 

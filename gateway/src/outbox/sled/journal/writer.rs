@@ -303,7 +303,7 @@ impl Journal {
 }
 
 /// Makes a segment with its opening. It has its name only when that is durable.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "all that an opening says")]
 pub(super) fn create(
     files: &dyn Files,
     folder: &Path,

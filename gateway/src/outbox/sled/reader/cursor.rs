@@ -1,6 +1,7 @@
 //! Cursors: where a page ended, in hex. They say which list they are of, so that one of another
 //! list is refused, and enough to go on although the list has changed.
 
+use leadgate_plugin::{hex, unhex};
 use uuid::Uuid;
 
 use crate::outbox::sled::keys::List;
@@ -38,7 +39,7 @@ impl Cursor {
     }
 
     pub(super) fn decode(text: &str) -> Option<Self> {
-        let bytes = unhex(text)?;
+        let bytes = bytes(text)?;
         let (of, rest) = bytes.split_first_chunk::<4>()?;
         let (begun, rest) = rest.split_first()?;
         let (last, rest) = rest.split_first_chunk::<16>()?;
@@ -96,7 +97,7 @@ pub(super) fn of_id(kind: u8, id: Uuid) -> String {
 }
 
 pub(super) fn id(kind: u8, text: &str) -> Option<u128> {
-    let bytes = unhex(text)?;
+    let bytes = bytes(text)?;
     let (first, id) = bytes.split_first()?;
     let id = u128::from_be_bytes(id.try_into().ok()?);
     (*first == kind).then_some(id)
@@ -115,25 +116,9 @@ pub fn continues(of: Paged<'_>, cursor: &str) -> bool {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() > 128
-        || !text.len().is_multiple_of(2)
-        || !text.bytes().all(|one| one.is_ascii_hexdigit())
-    {
-        return None;
-    }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
-        .collect()
+/// The bytes of a cursor; none is longer.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    (text.len() <= 128).then(|| unhex(text)).flatten()
 }
 
 #[cfg(test)]

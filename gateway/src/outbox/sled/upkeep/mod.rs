@@ -3,7 +3,6 @@
 //! Both read the journal alone and trust nothing else: the index is compared with it, and may
 //! help to name what is missing.
 
-mod build;
 mod compare;
 mod known;
 mod read;

@@ -460,18 +460,17 @@ fn store_of(folder: &Path, segments: &[u32]) -> Result<Option<StoreId>, UpkeepEr
     Ok(None)
 }
 
-// Errors come by value from `map_err`.
-#[allow(clippy::needless_pass_by_value)]
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 pub(super) fn unusable(error: JournalError) -> UpkeepError {
     UpkeepError::Invalid(error.to_string())
 }
 
-#[allow(clippy::needless_pass_by_value)]
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 pub(super) fn failed(fault: Fault) -> UpkeepError {
     UpkeepError::Store(Unavailable(fault.to_string()))
 }
 
-#[allow(clippy::needless_pass_by_value)]
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 pub(super) fn faulty(fault: IndexFault) -> UpkeepError {
     UpkeepError::Store(Unavailable(fault.to_string()))
 }

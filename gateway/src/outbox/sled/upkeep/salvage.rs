@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::super::build::build;
 use super::super::codec::{Entry, Standing};
 use super::super::indexed::{Indexed, IndexedPush, decode};
 use super::super::journal::{self, Batch, Disk, Frame, Journal};
@@ -14,7 +15,6 @@ use super::super::key_file;
 use super::super::keys;
 use super::super::map::Map;
 use super::super::place::Place;
-use super::build::build;
 use super::known::Known;
 use super::read::{Read, failed, unusable, whole};
 use super::verify::counted;
