@@ -4,6 +4,7 @@ mod cleaning;
 mod copies;
 mod damage;
 mod flips;
+mod histories;
 
 use futures_util::future::join_all;
 use tempfile::TempDir;
