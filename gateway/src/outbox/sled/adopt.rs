@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use leadgate_plugin::unhex;
 
+use super::codec::Standing;
 use super::journal::{Journal, JournalError};
 use super::lock::Lock;
 use super::open::{open_journal, private, refuse_older, standing};
@@ -25,18 +26,18 @@ pub fn adopt(path: &Path, keys: &[OutboxKey], header: &ExportHeader) -> Result<(
     refuse_older(path).map_err(|error| invalid(&error))?;
     let (mut journal, recovered) = open_journal(path, keys).map_err(|error| invalid(&error))?;
     let turned = take(&mut journal, &recovered, &key);
-    turned.map_err(|error| invalid(&error))??;
-    journal.close().map_err(|error| invalid(&error))
+    let standing = turned.map_err(|error| invalid(&error))??;
+    journal.close(&standing).map_err(|error| invalid(&error))
 }
 
 fn take(
     journal: &mut Journal,
     recovered: &super::journal::Recovered,
     key: &[u8; 32],
-) -> Result<Result<(), UpkeepError>, JournalError> {
+) -> Result<Result<Standing, UpkeepError>, JournalError> {
     let mut standing = standing(&Arc::clone(&journal.reader()), recovered, |_, _| {})?;
     if standing.index_key.as_bytes() == key {
-        return Ok(Ok(()));
+        return Ok(Ok(standing));
     }
     let totals = &standing.totals;
     if totals.leads > 0 || totals.in_quarantine > 0 || !standing.deferred.is_empty() {
@@ -47,5 +48,5 @@ fn take(
     }
     standing.index_key = IndexKey::from_bytes(*key);
     journal.roll(&standing)?;
-    Ok(Ok(()))
+    Ok(Ok(standing))
 }

@@ -5,8 +5,9 @@
 //!
 //! Space: while a segment is cleaned, at most what still counts in it is there twice.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -26,6 +27,8 @@ const STEP_BYTES: u64 = 1 << 20;
 const MOSTLY: u64 = 2;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// Before a segment that could not be cleaned is tried again.
+const AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// Cleans segments.
 #[derive(Clone)]
@@ -42,6 +45,7 @@ impl Cleaner {
     /// Runs until the store closes.
     pub(super) fn run(self) {
         let mut slept = Duration::ZERO;
+        let mut failed = HashMap::new();
         while !self.shared.is_closing() && self.shared.fault().is_none() {
             // Short naps, so that closing does not wait.
             let nap = Duration::from_millis(100);
@@ -53,7 +57,7 @@ impl Cleaner {
             }
             slept = Duration::ZERO;
             // The next look may do better.
-            if caught(|| self.look()).is_err() {
+            if caught(|| self.look(&mut failed)).is_err() {
                 tracing::error!(
                     "the cleaning of the outbox stopped by an error inside leadgate; it is tried again"
                 );
@@ -61,21 +65,33 @@ impl Cleaner {
         }
     }
 
-    fn look(&self) {
-        match self.mostly_dead() {
-            Ok(Some(segment)) => match self.clean(segment) {
-                Ok(moved) => tracing::debug!(
+    /// Cleans one segment. Those that `failed`, with when, are left alone for a while, so that
+    /// one that is damaged does not keep the others from being cleaned.
+    pub(super) fn look(&self, failed: &mut HashMap<u32, Instant>) {
+        let segment = match self.mostly_dead(failed) {
+            Ok(Some(segment)) => segment,
+            Ok(None) => return,
+            Err(error) => {
+                return tracing::warn!(error = error.0, "outbox was not looked through");
+            }
+        };
+        // Before it is tried: a panic is a failure, too.
+        let known = failed.insert(segment, Instant::now()).is_some();
+        match self.clean(segment) {
+            Ok(Moved { records, bytes }) => {
+                failed.remove(&segment);
+                tracing::debug!(segment, records, bytes, "outbox segment was cleaned");
+            }
+            Err(error) if known => {
+                tracing::debug!(segment, error = error.0, "outbox segment was not cleaned");
+            }
+            Err(error) => {
+                tracing::warn!(
                     segment,
-                    records = moved.records,
-                    bytes = moved.bytes,
-                    "outbox segment was cleaned"
-                ),
-                Err(error) => {
-                    tracing::warn!(segment, error = error.0, "outbox segment was not cleaned");
-                }
-            },
-            Ok(None) => {}
-            Err(error) => tracing::warn!(error = error.0, "outbox was not looked through"),
+                    error = error.0,
+                    "outbox segment was not cleaned; the others are, and it is tried again in an hour"
+                );
+            }
         }
     }
 
@@ -92,12 +108,18 @@ impl Cleaner {
     }
 
     /// The closed segment of which the smallest part counts, if that is little.
-    fn mostly_dead(&self) -> Result<Option<u32>, Unavailable> {
+    fn mostly_dead(&self, failed: &HashMap<u32, Instant>) -> Result<Option<u32>, Unavailable> {
         let Some(catalog) = self.current.get() else {
             return Ok(None);
         };
         let mut dead: Option<(u64, u32)> = None;
         for facts in self.bodies.journal().facts() {
+            if failed
+                .get(&facts.number)
+                .is_some_and(|at| at.elapsed() < AGAIN)
+            {
+                continue;
+            }
             let live = catalog.live(facts.number);
             let live = live.map_err(|error| Unavailable(error.to_string()))?.bytes;
             if live < facts.bytes / MOSTLY && dead.is_none_or(|(least, _)| live < least) {

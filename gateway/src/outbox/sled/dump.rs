@@ -8,8 +8,10 @@ use leadgate_plugin::hex;
 
 use super::SledOutbox;
 use super::bodies::NotRead;
+use super::body::QuarantineBody;
 use super::indexed::Indexed;
-use crate::outbox::state::Record;
+use super::reader::LOOKED_UP_AGAIN;
+use crate::outbox::state::{QuarantineHead, Record};
 use crate::outbox::{
     Delivery, EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
     ExportedQuarantinedPush, ExportedRevision, LeadFilter, LeadId, QuarantineId, Unavailable,
@@ -65,19 +67,27 @@ impl SledOutbox {
     fn exported(&self, id: LeadId) -> Result<Option<ExportedLead>, Unavailable> {
         let unavailable =
             |error: &dyn std::fmt::Display| Unavailable(format!("lead {id}: {error}"));
-        let indexed = self.reads.catalog()?.lead(id);
-        // It may have left since it was listed.
-        let Some(indexed) = indexed.map_err(|error| unavailable(&error))? else {
-            return Ok(None);
-        };
-        let revisions = self.revisions(&indexed);
-        Ok(Some(ExportedLead {
-            id,
-            revisions: revisions.map_err(|error| unavailable(&error))?,
-            deliveries: self
-                .deliveries_of(id, &indexed)
-                .map_err(|error| unavailable(&error))?,
-        }))
+        let mut again = LOOKED_UP_AGAIN;
+        loop {
+            let indexed = self.reads.catalog()?.lead(id);
+            // It may have left since it was listed.
+            let Some(indexed) = indexed.map_err(|error| unavailable(&error))? else {
+                return Ok(None);
+            };
+            let revisions = self.revisions(&indexed);
+            let read = revisions.and_then(|revisions| {
+                Ok(ExportedLead {
+                    id,
+                    revisions,
+                    deliveries: self.deliveries_of(id, &indexed)?,
+                })
+            });
+            match read {
+                // Or been moved.
+                Err(error) if error.is_gone() && again > 0 => again -= 1,
+                read => return read.map(Some).map_err(|error| unavailable(&error)),
+            }
+        }
     }
 
     fn revisions(&self, indexed: &Indexed) -> Result<Vec<ExportedRevision>, NotRead> {
@@ -156,24 +166,27 @@ impl SledOutbox {
     ) -> Result<Option<ExportedQuarantinedPush>, Unavailable> {
         let unavailable =
             |error: &dyn std::fmt::Display| Unavailable(format!("quarantined push {id}: {error}"));
-        let indexed = self.reads.catalog()?.quarantined(id);
-        let Some(indexed) = indexed.map_err(|error| unavailable(&error))? else {
-            return Ok(None);
+        let exported = |head: &QuarantineHead, body: &QuarantineBody<'_>| ExportedQuarantinedPush {
+            id,
+            source: head.source.clone(),
+            reason: body.reason.to_owned(),
+            received_at: head.received_at,
+            request_id: body.request_id.map(str::to_owned),
+            query: body.query.to_owned(),
+            content_type: body.content_type.to_owned(),
+            body: STANDARD.encode(body.body),
+            fingerprint: hex(&head.tags[0]),
         };
-        let read =
-            self.reads
-                .bodies
-                .quarantined(indexed.place, |head, body| ExportedQuarantinedPush {
-                    id,
-                    source: head.source.clone(),
-                    reason: body.reason.to_owned(),
-                    received_at: head.received_at,
-                    request_id: body.request_id.map(str::to_owned),
-                    query: body.query.to_owned(),
-                    content_type: body.content_type.to_owned(),
-                    body: STANDARD.encode(body.body),
-                    fingerprint: hex(&head.tags[0]),
-                });
-        read.map(Some).map_err(|error| unavailable(&error))
+        let mut again = LOOKED_UP_AGAIN;
+        loop {
+            let indexed = self.reads.catalog()?.quarantined(id);
+            let Some(indexed) = indexed.map_err(|error| unavailable(&error))? else {
+                return Ok(None);
+            };
+            match self.reads.bodies.quarantined(indexed.place, exported) {
+                Err(error) if error.is_gone() && again > 0 => again -= 1,
+                read => return read.map(Some).map_err(|error| unavailable(&error)),
+            }
+        }
     }
 }

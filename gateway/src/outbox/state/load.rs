@@ -8,7 +8,8 @@ use super::view::Fault;
 impl super::State<'_> {
     /// Stores a lead; `false` if its identity or its id is there.
     pub(super) fn load(&mut self, lead: &LoadedLead) -> Result<bool, Fault> {
-        let Some(first) = lead.revisions.first() else {
+        let numbers = lead.revisions.iter().map(|one| one.number);
+        let (Some(first), Some(oldest)) = (lead.revisions.first(), numbers.min()) else {
             return Ok(false);
         };
         if self.identified(&first.identity)?.is_some() || self.lead(lead.id)?.is_some() {
@@ -29,6 +30,7 @@ impl super::State<'_> {
                     history,
                     received_at: told.received_at,
                     pushed_at: told.received_at,
+                    oldest,
                 },
                 finds: told.finds.clone(),
                 body: told.body.clone(),

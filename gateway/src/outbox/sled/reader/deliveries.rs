@@ -143,7 +143,7 @@ impl<M: Map> Reader<'_, M> {
         if !passes {
             return Ok(None);
         }
-        self.listed(lead, &indexed, head).map(Some)
+        self.listed(lead, &indexed, head)
     }
 
     fn list_of(&self, source: SourceNumber, head: &DeliveryHead) -> Option<List> {

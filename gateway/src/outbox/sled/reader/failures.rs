@@ -169,7 +169,7 @@ impl<M: Map> Reader<'_, M> {
                 continue;
             };
             let id = DeliveryId(merged.id);
-            let Some((head, places)) = indexed.delivery(id) else {
+            let Some((head, _)) = indexed.delivery(id) else {
                 continue;
             };
             if head.failure != Some(key) {
@@ -177,9 +177,8 @@ impl<M: Map> Reader<'_, M> {
             }
             let mut text = None;
             if self.texts.get(key).is_none()
-                && let Some(place) = places.details
+                && let Some(details) = self.details(lead, &indexed, id)?
             {
-                let details = self.bodies.details(lead, id, place)?;
                 text = details.history.last().map(|last| GroupText {
                     rule: last.rule.as_str().into(),
                     reason: normalise(&last.reason).into(),

@@ -1,7 +1,7 @@
 //! Quarantined pushes.
 
 use super::merge::{Ids, Merge};
-use super::{Reader, cursor};
+use super::{LOOKED_UP_AGAIN, Reader, cursor};
 use crate::outbox::sled::keys;
 use crate::outbox::sled::map::{Map, Order};
 use crate::outbox::state::Fault;
@@ -58,12 +58,16 @@ impl<'a, M: Map> Reader<'a, M> {
         &self,
         id: QuarantineId,
     ) -> Result<Option<StoredQuarantinedPush>, Fault> {
-        let Some(push) = self.catalog.quarantined(id)? else {
-            return Ok(None);
-        };
-        self.bodies
-            .quarantined(id, &push.head, push.place)
-            .map(Some)
+        let mut again = LOOKED_UP_AGAIN;
+        loop {
+            let Some(push) = self.catalog.quarantined(id)? else {
+                return Ok(None);
+            };
+            match self.bodies.quarantined(id, &push.head, push.place) {
+                Err(Fault::Moved(_)) if again > 0 => again -= 1,
+                read => return read.map(Some),
+            }
+        }
     }
 
     /// All of them, oldest first.

@@ -386,7 +386,7 @@ impl<'a> Writing<'a> {
         let totals = Entry::Totals(self.standing.totals.clone());
         self.batch.entry(self.journal.codec(), &totals);
         self.write()?;
-        self.journal.close().map_err(unusable)?;
+        self.journal.close(&self.standing).map_err(unusable)?;
         Ok(self.saved)
     }
 

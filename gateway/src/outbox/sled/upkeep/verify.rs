@@ -177,7 +177,7 @@ fn leads(catalog: &Catalog, verdict: &mut Verdict) -> Result<(), Fault> {
         let id = LeadId(keys::id_at_end(&key).unwrap_or_default());
         verdict.leads += 1;
         verdict.revisions += lead.lead.revisions.len() as u64;
-        for (number, revision) in (1..).zip(&lead.lead.revisions) {
+        for (number, revision) in (lead.lead.oldest().max(1)..).zip(&lead.lead.revisions) {
             if revision.number != number {
                 verdict.problem(
                     ("an earlier revision is not there", "缺少更早的版本"),
