@@ -119,9 +119,9 @@ impl super::State<'_> {
 
     /// Makes room for a revision of that number; gives the oldest one that is kept with it.
     fn make_room(&mut self, id: LeadId, number: u32, now: Millis) -> Result<u32, Fault> {
-        let mut oldest = (number + 1).saturating_sub(REVISIONS_KEPT);
+        let mut oldest = (number + 1).saturating_sub(REVISIONS_KEPT).max(1);
         let Some(lead) = self.pending.known(id).filter(|_| oldest > 1) else {
-            return Ok(0);
+            return Ok(oldest);
         };
         let counts = |one: &&DeliveryHead| {
             one.state.is_waiting() || matches!(one.state, Stands::Dead { .. })
