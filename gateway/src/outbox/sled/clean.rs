@@ -3,7 +3,9 @@
 //! A record that counts is moved to the journal's end by the committer; then nothing in the
 //! segment counts, and its file goes. An erasure cleans the segments of its lead at once.
 //!
-//! Space: while a segment is cleaned, at most what still counts in it is there twice.
+//! Space: while a segment is cleaned, at most what still counts in it is there twice. It is begun
+//! only where that has room, without more than half of what is kept free for such things: a disk
+//! that runs full would be the end of all writing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +30,9 @@ const MOSTLY: u64 = 2;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Before a segment that could not be cleaned is tried again.
-const AGAIN: Duration = Duration::from_secs(60 * 60);
+const AGAIN: Duration = Duration::from_secs(5 * 60);
+/// What the journal may take ahead while it grows, in bytes.
+const AHEAD: u64 = 8 << 20;
 
 /// Cleans segments.
 #[derive(Clone)]
@@ -45,6 +49,7 @@ impl Cleaner {
     /// Runs until the store closes.
     pub(super) fn run(self) {
         let mut slept = Duration::ZERO;
+        // Segments that could not be cleaned, and when.
         let mut failed = HashMap::new();
         while !self.shared.is_closing() && self.shared.fault().is_none() {
             // Short naps, so that closing does not wait.
@@ -89,7 +94,7 @@ impl Cleaner {
                 tracing::warn!(
                     segment,
                     error = error.0,
-                    "outbox segment was not cleaned; the others are, and it is tried again in an hour"
+                    "outbox segment was not cleaned; the others are, and it is tried again"
                 );
             }
         }
@@ -149,6 +154,7 @@ impl Cleaner {
         }
         let unavailable = |error: &dyn std::fmt::Display| Unavailable(error.to_string());
         self.checked()?;
+        self.has_room(segment)?;
         let mut all = Moved::default();
         let mut places = Vec::new();
         let mut bytes = 0;
@@ -187,6 +193,20 @@ impl Cleaner {
         }
         let scrubbed = catalog.index.scrub();
         scrubbed.map_err(|error| Unavailable(error.to_string()))
+    }
+
+    /// That what counts in a segment can be there twice.
+    fn has_room(&self, segment: u32) -> Result<(), Unavailable> {
+        let catalog = self.current.get().ok_or_else(|| self.shared.is_making())?;
+        let live = catalog.live(segment);
+        let live = live.map_err(|error| Unavailable(error.to_string()))?.bytes;
+        match self.shared.space.lacks(live + AHEAD) {
+            None => Ok(()),
+            Some((free, needed)) => Err(Unavailable(format!(
+                "segment {segment} cannot be written anew: {free} bytes are free on the disk, \
+                 {needed} are needed; make room"
+            ))),
+        }
     }
 
     fn step(&self, all: &mut Moved, places: &[Place]) -> Result<(), Unavailable> {

@@ -11,10 +11,10 @@ use super::bodies::NotRead;
 use super::body::QuarantineBody;
 use super::indexed::Indexed;
 use super::reader::LOOKED_UP_AGAIN;
-use crate::outbox::state::{QuarantineHead, Record};
+use crate::outbox::state::{Fault, QuarantineHead, Record};
 use crate::outbox::{
-    Delivery, EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
-    ExportedQuarantinedPush, ExportedRevision, LeadFilter, LeadId, QuarantineId, Unavailable,
+    EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
+    ExportedQuarantinedPush, ExportedRevision, LeadFilter, LeadId, Page, QuarantineId, Unavailable,
     UpkeepError,
 };
 
@@ -33,61 +33,48 @@ impl SledOutbox {
 
     pub(super) fn dump_all(&self, each: Each<'_>) -> Result<(), UpkeepError> {
         let filter = LeadFilter::default();
-        let mut after: Option<String> = None;
-        loop {
-            let page = self
-                .reads
-                .ask(|reader| reader.leads(&filter, after.as_deref(), LISTED))?;
-            for id in page.items {
-                if let Some(lead) = self.exported(id)? {
-                    each(Exported::Lead(lead))?;
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        loop {
-            let page = self
-                .reads
-                .ask(|reader| reader.quarantined_ids(after.as_deref(), LISTED))?;
-            for id in page.items {
-                if let Some(push) = self.exported_quarantined(id)? {
-                    each(Exported::Quarantined(push))?;
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
+        let leads = |after: Option<&str>| {
+            self.reads
+                .ask(|reader| reader.leads(&filter, after, LISTED))
+        };
+        all(leads, |id| match self.exported(id)? {
+            Some(lead) => Ok(each(Exported::Lead(lead))?),
+            None => Ok(()),
+        })?;
+        let pushes = |after: Option<&str>| {
+            self.reads
+                .ask(|reader| reader.quarantined_ids(after, LISTED))
+        };
+        all(pushes, |id| match self.exported_quarantined(id)? {
+            Some(push) => Ok(each(Exported::Quarantined(push))?),
+            None => Ok(()),
+        })
     }
 
     fn exported(&self, id: LeadId) -> Result<Option<ExportedLead>, Unavailable> {
-        let unavailable =
-            |error: &dyn std::fmt::Display| Unavailable(format!("lead {id}: {error}"));
-        let mut again = LOOKED_UP_AGAIN;
-        loop {
-            let indexed = self.reads.catalog()?.lead(id);
+        let exported = self.reads.ask(|reader| {
             // It may have left since it was listed.
-            let Some(indexed) = indexed.map_err(|error| unavailable(&error))? else {
+            let Some(indexed) = reader.catalog.lead(id)? else {
                 return Ok(None);
             };
-            let revisions = self.revisions(&indexed);
-            let read = revisions.and_then(|revisions| {
-                Ok(ExportedLead {
-                    id,
-                    revisions,
-                    deliveries: self.deliveries_of(id, &indexed)?,
-                })
+            let heads = indexed.lead.deliveries.iter();
+            let deliveries = heads.filter_map(|head| {
+                let delivery = reader.whole(id, &indexed, head.id).transpose()?;
+                Some(delivery.map(|delivery| ExportedDelivery {
+                    id: head.id,
+                    delivery,
+                }))
             });
-            match read {
-                // Or been moved.
-                Err(error) if error.is_gone() && again > 0 => again -= 1,
-                read => return read.map(Some).map_err(|error| unavailable(&error)),
-            }
-        }
+            let deliveries = deliveries.collect::<Result<_, Fault>>()?;
+            let revisions = |indexed: &Indexed| Ok(Some(self.revisions(indexed)?));
+            let revisions = reader.read_of(id, &indexed, revisions)?;
+            Ok(revisions.map(|revisions| ExportedLead {
+                id,
+                revisions,
+                deliveries,
+            }))
+        });
+        exported.map_err(|Unavailable(why)| Unavailable(format!("lead {id}: {why}")))
     }
 
     fn revisions(&self, indexed: &Indexed) -> Result<Vec<ExportedRevision>, NotRead> {
@@ -127,39 +114,6 @@ impl SledOutbox {
         Ok(revisions)
     }
 
-    fn deliveries_of(
-        &self,
-        id: LeadId,
-        indexed: &Indexed,
-    ) -> Result<Vec<ExportedDelivery>, NotRead> {
-        let all = indexed
-            .lead
-            .deliveries
-            .iter()
-            .zip(&indexed.places.deliveries);
-        all.map(|(head, places)| {
-            let details = places.details.map(|place| self.reads.bodies.details(place));
-            let details = details.transpose()?.unwrap_or_default();
-            Ok(ExportedDelivery {
-                id: head.id,
-                delivery: Delivery {
-                    sink: head.sink.clone(),
-                    source: indexed.lead.source.clone(),
-                    lead: id,
-                    revision: head.revision,
-                    created_at: head.created_at,
-                    state: head.state.clone(),
-                    attempts: head.attempts,
-                    budget: head.budget,
-                    fallback_of: head.fallback_of,
-                    history: details.history,
-                    journal: details.journal,
-                },
-            })
-        })
-        .collect()
-    }
-
     fn exported_quarantined(
         &self,
         id: QuarantineId,
@@ -187,6 +141,22 @@ impl SledOutbox {
                 Err(error) if error.is_gone() && again > 0 => again -= 1,
                 read => return read.map(Some).map_err(|error| unavailable(&error)),
             }
+        }
+    }
+}
+
+/// Gives all of a list to `each`, page by page.
+fn all<T>(
+    page: impl Fn(Option<&str>) -> Result<Page<T>, Unavailable>,
+    mut each: impl FnMut(T) -> Result<(), UpkeepError>,
+) -> Result<(), UpkeepError> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = page(after.as_deref())?;
+        page.items.into_iter().try_for_each(&mut each)?;
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::record::Record;
 use super::view::Fault;
 use crate::clock::Millis;
-use crate::outbox::{DeliveryId, LeadId, Retention, State};
+use crate::outbox::{DeliveryId, LeadId, Retention, State, made_at};
 
 impl super::State<'_> {
     /// Removes a lead; `false` if there is none or an attempt for it is under way.
@@ -36,7 +36,7 @@ impl super::State<'_> {
         let Some(newest) = lead.revisions.last() else {
             return Ok(None);
         };
-        let mut last = made_at(id).max(newest.received_at);
+        let mut last = made_at(id.0).max(newest.received_at);
         let mut keep_ms = keep.done_ms;
         let mut dead = 0;
         for delivery in &lead.deliveries {
@@ -55,12 +55,4 @@ impl super::State<'_> {
         }
         Ok(self.remove(id, false)?.then_some(dead))
     }
-}
-
-/// The time in a lead's id.
-fn made_at(lead: LeadId) -> Millis {
-    lead.0.get_timestamp().map_or(0, |at| {
-        let (seconds, nanos) = at.to_unix();
-        Millis::try_from(seconds).unwrap_or(0) * 1000 + Millis::from(nanos / 1_000_000)
-    })
 }

@@ -359,3 +359,27 @@ fn a_lead_that_changes_for_ever_takes_no_more_and_more_room() {
     let verdict = crate::outbox::sled::verify(&store, &[], 16 << 20).expect("verifies");
     assert!(verdict.problems.is_empty(), "{:?}", verdict.problems);
 }
+
+#[test]
+fn a_segment_is_written_anew_only_where_the_disk_has_room_for_it() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    for record in 0..10 {
+        let accepted = runtime.block_on(outbox.accept(arrival(record, 1)));
+        accepted.expect("accepted");
+    }
+    roll(&outbox);
+    outbox.close();
+    drop(outbox);
+    let file = folder.path().join("store/journal/00000001.seg");
+    let outbox = open_with(&folder, 64, &[], u64::MAX / 2).expect("opens");
+    let error = outbox.cleaner.clean(1).expect_err("no disk is that large");
+    assert!(error.0.contains("make room"), "{error}");
+    assert!(file.exists());
+    outbox.close();
+    drop(outbox);
+    let outbox = open(&folder);
+    outbox.cleaner.clean(1).expect("cleaned");
+    assert!(!file.exists());
+    outbox.close();
+}
