@@ -3,10 +3,13 @@
 //! A record that counts is moved to the journal's end by the committer; then nothing in the
 //! segment counts, and its file goes. An erasure cleans the segments of its lead at once.
 //!
-//! Space: while a segment is cleaned, at most what still counts in it is there twice.
+//! Space: while a segment is cleaned, at most what still counts in it is there twice. It is begun
+//! only where that has room, without more than half of what is kept free for such things: a disk
+//! that runs full would be the end of all writing.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -26,6 +29,10 @@ const STEP_BYTES: u64 = 1 << 20;
 const MOSTLY: u64 = 2;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// For how long one that could not be cleaned is left alone.
+const AGAIN: Duration = Duration::from_secs(60);
+/// What the journal may take ahead while it grows, in bytes.
+const AHEAD: u64 = 8 << 20;
 
 /// Cleans segments.
 #[derive(Clone)]
@@ -42,6 +49,8 @@ impl Cleaner {
     /// Runs until the store closes.
     pub(super) fn run(self) {
         let mut slept = Duration::ZERO;
+        // Segments that could not be cleaned, and when.
+        let mut failed = BTreeMap::new();
         while !self.shared.is_closing() && self.shared.fault().is_none() {
             // Short naps, so that closing does not wait.
             let nap = Duration::from_millis(100);
@@ -53,7 +62,7 @@ impl Cleaner {
             }
             slept = Duration::ZERO;
             // The next look may do better.
-            if caught(|| self.look()).is_err() {
+            if caught(|| self.look(&mut failed)).is_err() {
                 tracing::error!(
                     "the cleaning of the outbox stopped by an error inside leadgate; it is tried again"
                 );
@@ -61,8 +70,9 @@ impl Cleaner {
         }
     }
 
-    fn look(&self) {
-        match self.mostly_dead() {
+    fn look(&self, failed: &mut BTreeMap<u32, Instant>) {
+        failed.retain(|_, at| at.elapsed() < AGAIN);
+        match self.mostly_dead(failed) {
             Ok(Some(segment)) => match self.clean(segment) {
                 Ok(moved) => tracing::debug!(
                     segment,
@@ -71,6 +81,7 @@ impl Cleaner {
                     "outbox segment was cleaned"
                 ),
                 Err(error) => {
+                    failed.insert(segment, Instant::now());
                     tracing::warn!(segment, error = error.0, "outbox segment was not cleaned");
                 }
             },
@@ -91,13 +102,17 @@ impl Cleaner {
         }
     }
 
-    /// The closed segment of which the smallest part counts, if that is little.
-    fn mostly_dead(&self) -> Result<Option<u32>, Unavailable> {
+    /// The closed segment of which the smallest part counts, if that is little, but for those that
+    /// could not be cleaned.
+    fn mostly_dead(&self, failed: &BTreeMap<u32, Instant>) -> Result<Option<u32>, Unavailable> {
         let Some(catalog) = self.current.get() else {
             return Ok(None);
         };
         let mut dead: Option<(u64, u32)> = None;
         for facts in self.bodies.journal().facts() {
+            if failed.contains_key(&facts.number) {
+                continue;
+            }
             let live = catalog.live(facts.number);
             let live = live.map_err(|error| Unavailable(error.to_string()))?.bytes;
             if live < facts.bytes / MOSTLY && dead.is_none_or(|(least, _)| live < least) {
@@ -127,6 +142,7 @@ impl Cleaner {
         }
         let unavailable = |error: &dyn std::fmt::Display| Unavailable(error.to_string());
         self.checked()?;
+        self.has_room(segment)?;
         let mut all = Moved::default();
         let mut places = Vec::new();
         let mut bytes = 0;
@@ -165,6 +181,20 @@ impl Cleaner {
         }
         let scrubbed = catalog.index.scrub();
         scrubbed.map_err(|error| Unavailable(error.to_string()))
+    }
+
+    /// That what counts in a segment can be there twice.
+    fn has_room(&self, segment: u32) -> Result<(), Unavailable> {
+        let catalog = self.current.get().ok_or_else(|| self.shared.is_making())?;
+        let live = catalog.live(segment);
+        let live = live.map_err(|error| Unavailable(error.to_string()))?.bytes;
+        match self.shared.space.lacks(live + AHEAD) {
+            None => Ok(()),
+            Some((free, needed)) => Err(Unavailable(format!(
+                "segment {segment} cannot be written anew: {free} bytes are free on the disk, \
+                 {needed} are needed; make room"
+            ))),
+        }
     }
 
     fn step(&self, all: &mut Moved, places: &[Place]) -> Result<(), Unavailable> {

@@ -1,5 +1,6 @@
 //! The engine's promises, against a real store in a temporary folder.
 
+mod beside;
 mod cleaning;
 mod copies;
 mod damage;
