@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::join_all;
 use leadgate::clock::{Clock, SystemClock};
 use leadgate::lead::Lead;
 use leadgate::outbox::sled::SledOutbox;
@@ -106,13 +107,10 @@ async fn deliver(outbox: Arc<SledOutbox>, count: usize) -> anyhow::Result<()> {
         if due.deliveries.is_empty() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
-        let ends: Vec<_> = due
-            .deliveries
-            .into_iter()
-            .map(|claim| outbox.finish(delivered(claim)))
-            .collect();
+        let claims = due.deliveries.into_iter();
+        let ends = join_all(claims.map(|claim| outbox.finish(delivered(claim)))).await;
         for end in ends {
-            end.await.map_err(|error| anyhow::anyhow!(error.0))?;
+            end.map_err(|error| anyhow::anyhow!(error.0))?;
         }
     }
     Ok(())

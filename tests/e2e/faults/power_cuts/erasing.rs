@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leadgate_tests::{Behaviour, Crm, Daemon, Load, Trace, counted, until, times};
+use leadgate_tests::{Behaviour, Crm, Daemon, Load, Trace, counted, times, until};
 use serde_json::json;
 
 use super::{Run, files, setup, texts_in};
@@ -39,9 +39,17 @@ fn after_a_power_cut_while_leads_are_erased_they_are_gone_once_it_was_said_and_a
     let there = |wanted: &[u64]| -> BTreeSet<u64> {
         let texts = files(&store).into_values().map(|bytes| texts_in(&bytes));
         let texts: BTreeSet<u64> = texts.flatten().collect();
-        wanted.iter().copied().filter(|one| texts.contains(one)).collect()
+        wanted
+            .iter()
+            .copied()
+            .filter(|one| texts.contains(one))
+            .collect()
     };
-    assert_eq!(there(&chosen).len(), chosen.len(), "this test cannot see one");
+    assert_eq!(
+        there(&chosen).len(),
+        chosen.len(),
+        "this test cannot see one"
+    );
     let began = length();
     let mut lengths = BTreeMap::new();
     for (number, record) in (0..).zip(&chosen) {
