@@ -38,7 +38,8 @@ impl<M: Map> Catalog<M> {
                 return Ok(Some((source, indexed)));
             }
         }
-        Ok(None)
+        let nowhere = self.lead_in(keys::NOWHERE, id)?;
+        Ok(nowhere.map(|indexed| (keys::NOWHERE, indexed)))
     }
 
     /// A lead of whatever source.

@@ -29,6 +29,8 @@ use crate::outbox::{DeathReason, DeliveryId, Freshness, LeadId, QuarantineId};
 pub type SinkNumber = u32;
 /// Number of a source inside keys.
 pub type SourceNumber = u32;
+/// Stands for the source of a lead of which a replay has seen only deliveries so far.
+pub const NOWHERE: SourceNumber = 0;
 /// A queue inside keys.
 pub type QueueTag = [u8; 4];
 

@@ -75,6 +75,10 @@ impl Projection {
     /// The entries of a lead, which are counted `by`.
     fn entries(&mut self, names: &Names, id: LeadId, indexed: &Indexed, by: i64) -> Entries {
         let lead = &indexed.lead;
+        if lead.revisions.is_empty() {
+            // Of which only deliveries are known so far, and so no source: in no list.
+            return Entries::from([(keys::lead(keys::NOWHERE, id), encode(indexed))]);
+        }
         let source = self.number(&names.sources, &lead.source);
         let mut entries = Entries::from([(keys::lead(source, id), encode(indexed))]);
         if lead.deliveries.is_empty() {

@@ -206,3 +206,26 @@ fn quarantined_pushes_come_and_go() {
     index.apply(projection.changes(|key| index.get(key)).expect("reads"));
     assert!(index.entries.borrow().is_empty());
 }
+
+#[test]
+fn a_lead_of_which_only_deliveries_are_known_stands_in_no_list_until_it_is_whole() {
+    let mut world = World::new(7);
+    let delivery = world.delivery("crm", T, State::Waiting { due_at: T });
+    let (id, whole) = world.lead("shop", vec![delivery]);
+    let mut part = whole.clone();
+    part.lead.revisions.clear();
+    part.lead.source.clear();
+    world.commit(vec![(id, Some(part.clone()))]);
+    assert_eq!(world.catalog.lead(id).expect("reads"), Some(part));
+    assert!(world.catalog.names.sources.all().is_empty());
+    let rooms = |world: &World| -> std::collections::BTreeSet<u8> {
+        let entries = world.catalog.index.entries.borrow();
+        entries.keys().map(|key| key[0]).collect()
+    };
+    assert_eq!(rooms(&world), [keys::LEAD, keys::SEGMENT].into());
+    world.commit(vec![(id, Some(whole.clone()))]);
+    assert_eq!(world.catalog.lead(id).expect("reads"), Some(whole));
+    assert!(rooms(&world).contains(&keys::DUE));
+    world.commit(vec![(id, None)]);
+    assert_eq!(rooms(&world), [keys::SINK, keys::SOURCE].into());
+}
