@@ -1,16 +1,18 @@
 //! Cleaning: segments that are mostly dead are written anew in small steps, and removed.
 //!
 //! A record that counts is moved to the journal's end by the committer; then nothing in the
-//! segment counts, and its file goes. An erasure cleans the segments of its lead at once.
+//! segment counts, and its file goes. An erasure cleans at once all segments in which anything of
+//! what left still lies; one that a crash cut short is finished here.
 //!
 //! Space: while a segment is cleaned, at most what still counts in it is there twice.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::bodies::Bodies;
+use super::codec::Standing;
 use super::current::Current;
 use super::job::{Job, Moved, Promise};
 use super::place::Place;
@@ -34,6 +36,7 @@ pub(super) struct Cleaner {
     pub(super) bodies: Arc<Bodies>,
     pub(super) current: Arc<Current>,
     pub(super) shared: Arc<Shared>,
+    pub(super) standing: Arc<RwLock<Standing>>,
     /// One segment at a time.
     pub(super) one: Arc<Mutex<()>>,
 }
@@ -62,6 +65,13 @@ impl Cleaner {
     }
 
     fn look(&self) {
+        if self.standing().remains.is_erasing() {
+            match self.wipe() {
+                Ok(()) => tracing::debug!("what was erased is off the disk"),
+                Err(error) => tracing::warn!(error = error.0, "an erasure was not finished"),
+            }
+            return;
+        }
         match self.mostly_dead() {
             Ok(Some(segment)) => match self.clean(segment) {
                 Ok(moved) => tracing::debug!(
@@ -107,11 +117,17 @@ impl Cleaner {
         Ok(dead.map(|(_, segment)| segment))
     }
 
-    /// Returns when nothing that left is in these segments any more.
-    pub(super) fn wipe(&self, segments: &[u32]) -> Result<(), Unavailable> {
-        segments
-            .iter()
-            .try_for_each(|segment| self.clean(*segment).map(drop))
+    /// Returns when no segment holds anything any more of what had left before.
+    pub(super) fn wipe(&self) -> Result<(), Unavailable> {
+        let remains = self.standing().remains.all();
+        // One that cannot be cleaned does not keep the others.
+        remains.into_iter().fold(Ok(()), |wiped, segment| {
+            wiped.and(self.clean(segment).map(drop))
+        })
+    }
+
+    fn standing(&self) -> RwLockReadGuard<'_, Standing> {
+        self.standing.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves what counts in a segment, and removes it. Returns when its file is gone.
