@@ -3,7 +3,7 @@
 //! The answer says what went, what did not and why, and which sinks had been given it: that a
 //! destination, or a backup, still has it is for the merchant to see to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use leadgate_plugin::OutcomeKind;
@@ -96,13 +96,18 @@ struct Lead {
     first_received_at: String,
     /// By sink, what it was given.
     sinks: BTreeMap<String, Given>,
+    /// By sink, how often it was tried.
+    #[serde(skip)]
+    attempts: BTreeMap<String, u32>,
 }
 
 impl Lead {
     fn of(history: &History) -> Option<Self> {
         let first = history.revisions.first()?;
-        let mut sinks = BTreeMap::new();
+        let (mut sinks, mut attempts) = (BTreeMap::new(), BTreeMap::<_, u32>::new());
         for one in &history.deliveries {
+            let tried = attempts.entry(one.delivery.sink.clone()).or_default();
+            *tried += one.delivery.attempts;
             if let Some(given) = Given::of(one) {
                 let known = sinks.entry(one.delivery.sink.clone()).or_insert(given);
                 *known = given.max(*known);
@@ -114,7 +119,21 @@ impl Lead {
             revisions: history.revisions.len(),
             first_received_at: rfc3339(first.received_at),
             sinks,
+            attempts,
         })
+    }
+
+    /// An attempt that came between the look and the erasure: how it ended went with it.
+    fn count_attempts(&mut self, erased: &Erased) {
+        let of_lead = (self.id, String::new())..;
+        let of_lead = erased.attempts.range(of_lead);
+        for ((_, sink), tried) in of_lead.take_while(|((lead, _), _)| *lead == self.id) {
+            let known = self.attempts.get(sink).copied().unwrap_or_default();
+            if *tried > known {
+                let given = self.sinks.entry(sink.clone()).or_insert(Given::InDoubt);
+                *given = Given::InDoubt.max(*given);
+            }
+        }
     }
 }
 
@@ -166,6 +185,17 @@ struct Left {
 }
 
 impl Answer {
+    /// With what really went.
+    fn settle(&mut self, erased: &Erased) {
+        let gone: HashSet<_> = erased.leads.iter().collect();
+        self.leads.retain(|lead| gone.contains(&lead.id));
+        let gone: HashSet<_> = erased.quarantined.iter().collect();
+        self.quarantined.retain(|push| gone.contains(&push.id));
+        for lead in &mut self.leads {
+            lead.count_attempts(erased);
+        }
+    }
+
     fn count_sinks(&mut self) {
         for (sink, given) in self.leads.iter().flat_map(|lead| &lead.sinks) {
             let counts = self.sinks.entry(sink.clone()).or_default();
@@ -211,10 +241,7 @@ pub(super) async fn erase(
             note = privacy::without_phones(&wish.note),
             "leads were erased"
         );
-        answer.leads.retain(|lead| erased.leads.contains(&lead.id));
-        answer
-            .quarantined
-            .retain(|push| erased.quarantined.contains(&push.id));
+        answer.settle(&erased);
         let left = erased.in_flight.into_iter();
         answer.left = left
             .map(|lead| Left {
@@ -270,4 +297,51 @@ async fn go(admin: &Admin, meant: &Answer) -> Result<Erased, Problem> {
         )
     })?;
     Ok(erased?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_between_the_look_and_the_erasure_puts_its_sink_in_doubt() {
+        let (id, other) = (LeadId(uuid::Uuid::nil()), LeadId(uuid::Uuid::max()));
+        let by_sink = |counts: &[(&str, u32)]| {
+            let counts = counts.iter();
+            counts
+                .map(|(sink, count)| ((*sink).to_owned(), *count))
+                .collect()
+        };
+        let mut lead = Lead {
+            id,
+            source: "shop".to_owned(),
+            revisions: 1,
+            first_received_at: rfc3339(0),
+            sinks: BTreeMap::from([
+                ("crm".to_owned(), Given::Tried),
+                ("mail".to_owned(), Given::Delivered),
+                ("same".to_owned(), Given::Tried),
+            ]),
+            attempts: by_sink(&[("crm", 1), ("mail", 1), ("same", 2)]),
+        };
+        let tried = |lead, sink: &str, count| ((lead, sink.to_owned()), count);
+        let erased = Erased {
+            leads: vec![id],
+            attempts: BTreeMap::from([
+                tried(id, "crm", 2),
+                tried(id, "mail", 2),
+                tried(id, "new", 1),
+                tried(id, "same", 2),
+                tried(other, "others", 1),
+            ]),
+            ..Erased::default()
+        };
+        lead.count_attempts(&erased);
+        assert_eq!(
+            serde_json::json!(lead.sinks),
+            serde_json::json!({
+                "crm": "in_doubt", "mail": "delivered", "new": "in_doubt", "same": "tried",
+            })
+        );
+    }
 }

@@ -30,7 +30,7 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ),
     ("outbox cancel", "放弃一条投递"),
     ("outbox orphaned", "列出目的地已不在配置中的投递"),
-    ("leads", "查找客资"),
+    ("leads", "查找客资；导出或擦除某人的全部数据"),
     (
         "leads find",
         "按手机号等查找客资；值放在请求体中，不进入 URL",

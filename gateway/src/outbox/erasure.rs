@@ -1,5 +1,7 @@
 //! Erasing: what a person wants gone for good, and what became of it.
 
+use std::collections::BTreeMap;
+
 use super::{LeadId, QuarantineId};
 
 /// What is to be gone.
@@ -16,6 +18,8 @@ pub struct Erasure {
 pub struct Erased {
     /// Leads that are gone.
     pub leads: Vec<LeadId>,
+    /// How often each of them had been tried at a sink by then, where it had.
+    pub attempts: BTreeMap<(LeadId, String), u32>,
     /// Pushes that are gone from quarantine.
     pub quarantined: Vec<QuarantineId>,
     /// Leads that are still there: an attempt for them is under way.
@@ -61,6 +65,7 @@ impl Erased {
     /// With what became of another part.
     pub(super) fn add(&mut self, other: Self) {
         self.leads.extend(other.leads);
+        self.attempts.extend(other.attempts);
         self.quarantined.extend(other.quarantined);
         self.in_flight.extend(other.in_flight);
     }

@@ -70,7 +70,6 @@ impl Cleaner {
                 Ok(()) => tracing::debug!("what was erased is off the disk"),
                 Err(error) => tracing::warn!(error = error.0, "an erasure was not finished"),
             }
-            return;
         }
         match self.mostly_dead() {
             Ok(Some(segment)) => match self.clean(segment) {

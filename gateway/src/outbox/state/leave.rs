@@ -13,8 +13,14 @@ impl super::State<'_> {
     pub(super) fn erase(&mut self, what: &Erasure) -> Result<Erased, Fault> {
         let mut erased = Erased::default();
         for lead in &what.leads {
+            let deliveries = self.lead(*lead)?.map(|known| known.deliveries.clone());
             if self.remove(*lead, true)? {
                 erased.leads.push(*lead);
+                for one in deliveries.into_iter().flatten() {
+                    if one.attempts > 0 {
+                        *erased.attempts.entry((*lead, one.sink)).or_default() += one.attempts;
+                    }
+                }
             } else if self.lead(*lead)?.is_some() {
                 erased.in_flight.push(*lead);
             }

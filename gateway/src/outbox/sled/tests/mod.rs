@@ -3,6 +3,7 @@
 mod cleaning;
 mod copies;
 mod damage;
+mod erasing;
 mod flips;
 
 use futures_util::future::join_all;

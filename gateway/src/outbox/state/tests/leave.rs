@@ -16,9 +16,12 @@ fn expire(store: &mut Store, lead: LeadId, now: Millis, keep: Retention) -> Opti
     }
 }
 
-fn gone(lead: LeadId) -> Done {
+/// Tried once at each of these sinks.
+fn gone(lead: LeadId, sinks: &[&str]) -> Done {
+    let sinks = sinks.iter();
     Done::Erased(Erased {
         leads: vec![lead],
+        attempts: sinks.map(|sink| ((lead, (*sink).to_owned()), 1)).collect(),
         ..Erased::default()
     })
 }
@@ -41,7 +44,7 @@ fn an_erased_lead_is_gone_with_everything_and_new_when_it_comes_again_even_at_on
         Change::Accept(push(1, 1, &["crm"])),
         Change::Accept(push(1, 1, &["crm"])),
     ]);
-    assert_eq!(done[0].as_ref().ok(), Some(&gone(lead)));
+    assert_eq!(done[0].as_ref().ok(), Some(&gone(lead, &["crm"])));
     let nothing = Done::Erased(Erased::default());
     assert_eq!(done[1].as_ref().ok(), Some(&nothing));
     let Ok(Done::Accepted(Accepted::New {
@@ -75,7 +78,7 @@ fn a_lead_that_is_attempted_is_not_erased() {
         "the commit is over"
     );
     store.hands.unclaim(&[head.id]);
-    assert_eq!(store.one(Change::Erase(lead.into())), gone(lead));
+    assert_eq!(store.one(Change::Erase(lead.into())), gone(lead, &[]));
 }
 
 #[test]
