@@ -124,10 +124,10 @@ fn json(daemon: &Daemon, args: &[&str], stdin: &str) -> Value {
 
 fn segments(daemon: &Daemon) -> BTreeSet<String> {
     let files = std::fs::read_dir(daemon.folder().join("store/journal"));
-    let names = files.expect("reads").flatten();
-    names
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.ends_with(".seg"))
+    let paths = files.expect("reads").flatten().map(|entry| entry.path());
+    paths
+        .filter(|path| path.extension().is_some_and(|end| end == "seg"))
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
         .collect()
 }
 

@@ -7,6 +7,18 @@ use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::Write;
 
+/// How many times as many faults as usual are injected: `LEADGATE_TEST_TIMES`, for a long run.
+///
+/// # Panics
+///
+/// If that is no number.
+pub fn times() -> usize {
+    let times = std::env::var("LEADGATE_TEST_TIMES").ok();
+    times.map_or(1, |times| {
+        times.parse().expect("LEADGATE_TEST_TIMES is a number")
+    })
+}
+
 /// Says what the present test counted.
 ///
 /// # Panics

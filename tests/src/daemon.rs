@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::program::output_with;
 use crate::setup::{SECRET, Setup};
 use crate::shop::Shop;
-use crate::{Answer, get, until};
+use crate::{Answer, get, post, until};
 
 /// A daemon that ended instead of becoming ready.
 #[derive(Debug)]
@@ -48,7 +48,8 @@ impl Daemon {
         Self::start_on(setup, |_| {})
     }
 
-    /// Starts one on a folder that `prepare` may first put a `store` into.
+    /// Starts one on a folder that has its configuration and that `prepare` may first put a
+    /// `store` into.
     ///
     /// # Panics
     ///
@@ -67,10 +68,10 @@ impl Daemon {
     /// If it does neither.
     pub fn try_start_on(setup: Setup, prepare: impl FnOnce(&Path)) -> Result<Self, Ended> {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        prepare(folder.path());
         let (public, admin) = (loopback(free_port()), loopback(free_port()));
         let log = Arc::default();
         setup.write(folder.path(), public, admin);
+        prepare(folder.path());
         let (child, reader) = spawn(folder.path(), &setup, &log);
         let mut daemon = Self {
             folder,
@@ -196,6 +197,26 @@ impl Daemon {
                     self.log()
                 )
             })
+    }
+
+    /// Posts to the admin listener's API, with the token.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        let headers = [
+            ("authorization", "Bearer e2e-admin-token"),
+            ("content-type", "application/json"),
+        ];
+        let path = format!("/api/v1{path}");
+        let body = body.to_string();
+        post(self.admin, "POST", &path, &headers, body.as_bytes()).unwrap_or_else(|error| {
+            panic!(
+                "the admin listener does not answer: {error}\n{}",
+                self.log()
+            )
+        })
     }
 
     /// Where the admin listener is.

@@ -35,7 +35,7 @@ pub use bare::Bare;
 pub use compiled::{
     another_profile, another_toolchain, c_host, c_plugin, c_plugin_of, misbehaving, sanitized,
 };
-pub use counts::counted;
+pub use counts::{counted, times};
 pub use crm::{Behaviour, Clerk, Crm, Received};
 pub use daemon::{Daemon, Ended, free_port};
 pub use database::{Client, Database, Kind};

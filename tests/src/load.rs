@@ -109,6 +109,11 @@ impl Load {
         Shop::lead(record).replace(PLACEHOLDER, &text(record))
     }
 
+    /// The text that only this lead has.
+    pub fn text(record: u64) -> String {
+        text(record)
+    }
+
     /// Whether an event carries the lead of its record id whole.
     pub fn is_whole(received: &Received) -> bool {
         let Ok(event) = serde_json::from_str::<Value>(&received.body) else {

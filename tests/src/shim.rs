@@ -4,12 +4,12 @@
 //! test can change it while the daemon runs.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use crate::daemon::Daemon;
 use crate::here;
-use crate::program::built;
+use crate::program::{built, output_with};
 use crate::setup::Setup;
 
 /// An error number, for [`Fault::Sync`] and [`Fault::Write`].
@@ -138,6 +138,28 @@ impl Daemon {
     /// Where the shim records to.
     pub fn trace(&self) -> PathBuf {
         self.folder().join("trace")
+    }
+
+    /// Runs a command on its configuration; what the command does to `folder` is recorded, behind
+    /// what the trace has already.
+    ///
+    /// # Panics
+    ///
+    /// If the command does not run.
+    pub fn recorded(&self, folder: &Path, args: &[&str]) -> Output {
+        let config = self.folder().join("leadgate.toml");
+        let config = ["--config", config.to_str().expect("text")];
+        let (library, trace) = (library().display(), self.trace());
+        let environment = [
+            ("LD_PRELOAD", library.to_string()),
+            ("LEADGATE_SHIM_PATH", folder.display().to_string()),
+            ("LEADGATE_SHIM_TRACE", trace.display().to_string()),
+        ];
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        output_with(&[args, &config].concat(), &environment, "")
     }
 }
 

@@ -7,6 +7,7 @@
 //! chosen at random.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::path::Path;
 
 /// How the store is rebuilt.
@@ -112,6 +113,15 @@ fn moved(name: &str, old: &str, new: &str) -> Option<String> {
 pub struct Trace(Vec<Record>);
 
 impl Trace {
+    /// How long it is now, while it is recorded.
+    ///
+    /// # Panics
+    ///
+    /// If it is not there.
+    pub fn length(path: &Path) -> u64 {
+        std::fs::metadata(path).expect("the trace is there").len()
+    }
+
     /// Reads all complete records.
     ///
     /// # Panics
@@ -134,7 +144,9 @@ impl Trace {
                 break;
             };
             at += HEADER + payload.len();
-            let name = String::from_utf8_lossy(payload).into_owned();
+            // Somebody may open a folder by a name that ends like one.
+            let name = String::from_utf8_lossy(payload);
+            let name = name.trim_end_matches('/').to_owned();
             let (kind, mut file) = (small(4), small(8));
             let both = name.split_once('\0');
             match (kind, both) {
@@ -212,6 +224,56 @@ impl Trace {
             .filter(|(_, one)| matches!(&one.what, What::Name(name) if name.contains(part)))
             .map(|(number, _)| number)
             .collect()
+    }
+
+    /// Moments at which more than the bytes of a file changes: files and folders come, go and
+    /// get names, and something becomes durable. Of those between two records, that many at
+    /// most, spread evenly; right before and right after in turn.
+    pub fn steps(&self, within: Range<usize>, most: usize) -> Vec<usize> {
+        let steps = within.filter(|at| !matches!(self.0[*at].what, What::Write(..)));
+        let steps: Vec<usize> = steps.collect();
+        let most = most.min(steps.len());
+        (0..most)
+            .map(|number| steps[number * steps.len() / most] + number % 2)
+            .collect()
+    }
+
+    /// Where something below a folder of the store becomes durable.
+    pub fn synced_below(&self, folder: &str) -> Vec<usize> {
+        let mut files: HashMap<u32, bool> = HashMap::new();
+        let mut found = Vec::new();
+        for (number, record) in self.0.iter().enumerate() {
+            match &record.what {
+                What::Name(name) => {
+                    files.insert(record.file, name.starts_with(folder));
+                }
+                What::Sync { .. } if files.get(&record.file) == Some(&true) => found.push(number),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Where the file of this name below the store is removed.
+    pub fn unlinked(&self, part: &str) -> Vec<usize> {
+        let mut names: HashMap<u32, &str> = HashMap::new();
+        let mut found = Vec::new();
+        for (number, record) in self.0.iter().enumerate() {
+            match &record.what {
+                What::Name(name) => {
+                    names.insert(record.file, name);
+                }
+                What::Unlink
+                    if names
+                        .get(&record.file)
+                        .is_some_and(|name| name.contains(part)) =>
+                {
+                    found.push(number);
+                }
+                _ => {}
+            }
+        }
+        found
     }
 
     /// How many complete records a trace of this length has.

@@ -10,7 +10,9 @@ mod bar;
 mod baseline;
 mod charset;
 mod delivery;
+mod filled;
 mod half_load;
+mod kept;
 mod leads;
 mod load;
 mod plugin;
@@ -72,9 +74,10 @@ fn main() -> anyhow::Result<()> {
         Some("delivery") => delivery::run(scale, accept::rate(scale)?),
         Some("plugin") => plugin::run(scale),
         Some("backlog") => backlog::run(scale),
+        Some("kept") => kept::run(scale),
         Some(other) => {
             anyhow::bail!(
-                "no part {other:?}: charset, accept, store, plugin, half-load, delivery or backlog"
+                "no part {other:?}: charset, accept, store, plugin, half-load, delivery, backlog or kept"
             )
         }
     }

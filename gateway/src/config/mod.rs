@@ -42,6 +42,8 @@ pub use admin_only::{AdminTarget, load_admin};
 pub use advice::{CHAT_RATE, CHATS};
 pub use alone::{Alone, load_settings};
 pub use diagnostic::{Diagnostic, Report, Severity};
+/// What a plugin finds wrong in its settings.
+pub use leadgate_plugin::Problem;
 pub use locate::{Untrusted, examine, locate};
 pub use model::{
     Admin, Breaker, Ceiling, Config, Isolation, Log, LogFormat, OnAmbiguous, OnUpdate, Outbox,
@@ -55,28 +57,6 @@ pub use schema::schema;
 use self::diagnostic::Text;
 use self::document::Document;
 use crate::lead::Tables;
-
-/// A problem that a plugin found in its settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// JSON pointer into the settings; empty for the whole.
-    pub path: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do; may be empty.
-    pub help: String,
-    /// The same two in Chinese, where the plugin said them so.
-    pub chinese: leadgate_plugin::Chinese,
-    /// Where in the text at `path`, in bytes; `None` is all of it.
-    pub range: Option<std::ops::Range<usize>>,
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let place = schema::dotted(&format!("/settings{}", self.path));
-        write!(formatter, "{place}: {}", self.message)
-    }
-}
 
 /// The plugins, as far as a configuration must know them.
 pub trait Catalogue {

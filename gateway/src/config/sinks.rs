@@ -203,6 +203,7 @@ impl Build<'_> {
             help,
             chinese,
             range,
+            ..
         } in catalogue.check(plugin, name, &value, tables)
         {
             let at = format!("{below}{path}");
@@ -227,7 +228,7 @@ impl Build<'_> {
                 };
                 (unquoted(&message), String::new(), chinese)
             } else {
-                (message, help, chinese)
+                (message, help, *chinese)
             };
             let setting = dotted(&at);
             let message = Text::new(

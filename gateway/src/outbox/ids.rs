@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::clock::Millis;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -35,4 +37,9 @@ id! {
 id! {
     /// A quarantined push for a person. A UUIDv7.
     QuarantineId
+}
+
+/// When an id was made.
+pub fn made_at(id: Uuid) -> Millis {
+    Millis::try_from(id.as_u128() >> 80).unwrap_or(Millis::MAX)
 }

@@ -1,5 +1,6 @@
 //! Lists: which leads and deliveries an operator asks for, and the pages they come in.
 
+use super::state::{Class, DeliveryHead};
 use super::stored_lead::StoredLead;
 use super::{DeathReason, Delivery, DeliveryId, FailureGroupId, LeadId, StateName};
 use crate::clock::Millis;
@@ -29,6 +30,35 @@ pub struct Filter {
     pub newest_first: bool,
 }
 
+impl Filter {
+    /// Whether a delivery may pass that stands in this class.
+    pub fn takes(&self, class: Class) -> bool {
+        let state = self.state.is_none_or(|state| match state {
+            StateName::InFlight => matches!(class, Class::Pending | Class::Retrying),
+            state => state == class.name(),
+        });
+        let waits = matches!(class, Class::Pending | Class::Behind);
+        let for_reason = |reason| class == Class::Dead(reason);
+        state
+            && self.reason.is_none_or(for_reason)
+            && (class.is_failing() || (self.rule.is_none() && self.group.is_none()))
+            && (class.is_failing() || waits || !self.orphaned)
+    }
+
+    /// Whether a delivery of a lead of `source` passes, which an operator says to be in `state`;
+    /// whether its sink is orphaned and which rule its group goes by is left to whoever knows.
+    pub fn passes(&self, source: &str, head: &DeliveryHead, state: StateName) -> bool {
+        let made = head.created_at;
+        self.takes(head.class())
+            && self.sink.as_ref().is_none_or(|sink| *sink == head.sink)
+            && self.source.as_ref().is_none_or(|one| one == source)
+            && self.before.is_none_or(|before| made < before)
+            && self.since.is_none_or(|since| made >= since)
+            && self.state.is_none_or(|wanted| wanted == state)
+            && self.group.is_none_or(|group| head.failure == Some(group))
+    }
+}
+
 /// Which leads to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeadFilter {
@@ -40,6 +70,21 @@ pub struct LeadFilter {
     pub before: Option<Millis>,
     /// The newest first, rather than the oldest.
     pub newest_first: bool,
+}
+
+/// A list that is read page by page.
+#[derive(Clone, Copy, Debug)]
+pub enum Paged<'a> {
+    /// [`super::Operations::leads`]
+    Leads,
+    /// [`super::Operations::unrouted`]
+    Unrouted,
+    /// [`super::Operations::quarantined_pushes`]
+    Quarantine,
+    /// [`super::Operations::deliveries`] that pass a filter.
+    Deliveries(&'a Filter),
+    /// [`super::Maintenance::rekey`], which goes through everything.
+    Rekey,
 }
 
 /// How many deliveries of a source for a sink stand in a state now.

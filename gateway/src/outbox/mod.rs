@@ -11,7 +11,6 @@ mod arrival;
 mod belief;
 #[cfg(test)]
 mod conformance;
-mod cursor;
 mod delivery;
 mod erasure;
 mod export;
@@ -35,7 +34,6 @@ pub use arrival::{
     Accepted, Arrival, Find, FindBy, Quarantined, QuarantinedPush, Refusal, Route, Unavailable,
 };
 pub use belief::{Announced, Belief, DAY, Doubt, Timekeeping};
-pub use cursor::Paged;
 pub use delivery::{
     ATTEMPTS_KEPT, Attempt, Budget, Claim, DeathReason, Delivery, Due, Finish, Freshness, Repair,
     Repaired, SinkPolicy, State, StateName, Wanted,
@@ -46,8 +44,8 @@ pub use export::{
     ExportedQuarantinedPush, ExportedRevision,
 };
 pub use failure::{FailureGroup, FailureGroupId, NotAGroup};
-pub use ids::{DeliveryId, LeadId, QuarantineId};
-pub use list::{Filter, History, LeadFilter, Listed, Page, SinkCount};
+pub use ids::{DeliveryId, LeadId, QuarantineId, made_at};
+pub use list::{Filter, History, LeadFilter, Listed, Page, Paged, SinkCount};
 pub use pause::{PAUSE_NOTE, Pause, PauseCause};
 pub use stored::{Expiring, QuarantineCount, Resealed, Retention, StoredQuarantinedPush, Swept};
 pub use stored_lead::StoredLead;

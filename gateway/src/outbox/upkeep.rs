@@ -22,6 +22,12 @@ pub struct Problem {
     pub advice: Text,
 }
 
+fn list(listed: &mut Vec<Problem>, what: Text, key: Text, advice: Text) {
+    if listed.len() < PROBLEMS_LISTED {
+        listed.push(Problem { what, key, advice });
+    }
+}
+
 /// What verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
@@ -52,13 +58,7 @@ impl Verdict {
         advice: impl Into<Text>,
     ) {
         self.found += 1;
-        if self.problems.len() < PROBLEMS_LISTED {
-            self.problems.push(Problem {
-                what: what.into(),
-                key: key.into(),
-                advice: advice.into(),
-            });
-        }
+        list(&mut self.problems, what.into(), key.into(), advice.into());
     }
 }
 
@@ -87,13 +87,7 @@ impl Salvaged {
     /// Adds a loss.
     pub fn lose(&mut self, what: impl Into<Text>, key: impl Into<Text>, advice: impl Into<Text>) {
         self.lost += 1;
-        if self.losses.len() < PROBLEMS_LISTED {
-            self.losses.push(Problem {
-                what: what.into(),
-                key: key.into(),
-                advice: advice.into(),
-            });
-        }
+        list(&mut self.losses, what.into(), key.into(), advice.into());
     }
 }
 

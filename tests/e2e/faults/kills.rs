@@ -1,14 +1,15 @@
 //! Kills: `kill -9` under load, again and again.
 
-use leadgate_tests::{Crm, Daemon, Fault, Load, SUCCESS, Setup, Shop, counted, until};
+use leadgate_tests::{Crm, Daemon, Fault, Load, SUCCESS, Setup, Shop, counted, times, until};
 
 #[test]
 fn after_two_hundred_kills_under_load_every_acknowledged_lead_is_delivered() {
     const KILLS: usize = 200;
+    let kills = KILLS * times();
     let crm = Crm::start();
     let mut daemon = Daemon::start(Setup::with_crm(&crm.url()));
     let load = Load::start(&daemon.shop());
-    for _ in 0..KILLS {
+    for _ in 0..kills {
         let before = load.count();
         until("the daemon acknowledges again", || {
             load.count() >= before + 20
@@ -26,7 +27,7 @@ fn after_two_hundred_kills_under_load_every_acknowledged_lead_is_delivered() {
         .filter(|record| !delivered.contains_key(record))
         .collect();
     counted(format_args!(
-        "kills {KILLS}, acknowledged {}, delivered {}, lost {}, duplicates {}",
+        "kills {kills}, acknowledged {}, delivered {}, lost {}, duplicates {}",
         acknowledged.len(),
         delivered.len(),
         lost.len(),

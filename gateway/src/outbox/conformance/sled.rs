@@ -1,11 +1,13 @@
 //! A journal in front, sled as its index: the engine of format 5.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use super::engine::{Breakable, Engine, OnDisk, Setup, Writer};
+use super::engine::{Breakable, Copying, Engine, OnDisk, Setup, Writer};
 use super::folder::Folder;
-use super::suite::{ordered, sealed, suite, writers};
-use crate::outbox::sled::{Options, SledOutbox, inside};
+use super::suite::{copies, ordered, sealed, suite, writers};
+use crate::outbox::ExportHeader;
+use crate::outbox::sled::{Options, SledOutbox, adopt, inside, restore, verify};
 
 /// Memory for cached pages of the index.
 const CACHE: usize = 16 << 20;
@@ -47,6 +49,26 @@ impl Breakable for Sled {
     }
 }
 
+impl Copying for Sled {
+    fn verify(&self, setup: &Setup) -> Vec<String> {
+        let verdict = verify(&self.0.store(), &setup.keys, CACHE).expect("verifies");
+        let problems = verdict.problems.iter();
+        problems
+            .map(|one| format!("{}: {}", one.key, one.what))
+            .collect()
+    }
+
+    fn adopt(&self, setup: &Setup, header: &ExportHeader) -> Result<(), String> {
+        let adopted = adopt(&self.0.store(), &setup.keys, header);
+        adopted.map_err(|error| error.to_string())
+    }
+
+    fn restore(&self, backup: &Path) -> Result<(), String> {
+        let restored = restore(backup, &self.0.store(), false);
+        restored.map(drop).map_err(|error| error.to_string())
+    }
+}
+
 impl OnDisk for Sled {
     fn bytes(&self) -> Vec<Vec<u8>> {
         self.0.bytes()
@@ -56,4 +78,5 @@ impl OnDisk for Sled {
 suite!(Sled);
 ordered!(Sled);
 writers!(Sled);
+copies!(Sled);
 sealed!(Sled);

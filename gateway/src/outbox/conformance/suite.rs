@@ -32,11 +32,6 @@ macro_rules! suite {
                 the_same_push_is_quarantined_once
                 a_lead_for_a_sink_that_is_not_there_is_refused_and_nothing_of_it_stays
             }
-            group_commit {
-                a_full_queue_refuses_at_once
-                those_who_come_together_are_committed_together
-                commits_follow_each_other_in_the_order_of_their_answers
-            }
             finish {
                 a_delivery_moves_from_waiting_to_retry_to_done_and_counts_follow
                 finishing_twice_changes_nothing
@@ -56,7 +51,6 @@ macro_rules! suite {
             }
             formats {
                 a_newer_format_is_refused_and_not_touched
-                an_export_of_version_1_is_imported
             }
             retention {
                 what_is_over_leaves_after_its_time_and_nothing_else_does
@@ -123,10 +117,15 @@ macro_rules! ordered {
     };
 }
 
-/// What an engine promises whose writers can be broken.
+/// What an engine promises that has writers, which can be broken.
 macro_rules! writers {
     ($engine:ty) => {
         crate::outbox::conformance::suite::run! { $engine;
+            group_commit {
+                a_full_queue_refuses_at_once
+                those_who_come_together_are_committed_together
+                commits_follow_each_other_in_the_order_of_their_answers
+            }
             writers {
                 a_panic_of_the_committer_is_a_fault_in_words
                 a_panic_of_the_syncer_is_a_fault_in_words
@@ -145,6 +144,8 @@ macro_rules! copies {
                 a_backup_holds_what_is_standing
                 what_was_exported_is_imported_as_it_was
                 an_export_that_cannot_be_written_says_so
+                an_export_of_version_1_is_imported
+                what_was_erased_is_in_no_export
             }
         }
     };

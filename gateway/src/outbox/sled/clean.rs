@@ -4,10 +4,13 @@
 //! segment counts, and its file goes. An erasure cleans at once all segments in which anything of
 //! what left still lies; one that a crash cut short is finished here.
 //!
-//! Space: while a segment is cleaned, at most what still counts in it is there twice.
+//! Space: while a segment is cleaned, at most what still counts in it is there twice. It is begun
+//! only where that has room, without more than half of what is kept free for such things: a disk
+//! that runs full would be the end of all writing.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -28,6 +31,10 @@ const STEP_BYTES: u64 = 1 << 20;
 const MOSTLY: u64 = 2;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// For how long one that could not be cleaned is left alone.
+const AGAIN: Duration = Duration::from_secs(60);
+/// What the journal may take ahead while it grows, in bytes.
+const AHEAD: u64 = 8 << 20;
 
 /// Cleans segments.
 #[derive(Clone)]
@@ -45,6 +52,8 @@ impl Cleaner {
     /// Runs until the store closes.
     pub(super) fn run(self) {
         let mut slept = Duration::ZERO;
+        // Segments that could not be cleaned, and when.
+        let mut failed = BTreeMap::new();
         while !self.shared.is_closing() && self.shared.fault().is_none() {
             // Short naps, so that closing does not wait.
             let nap = Duration::from_millis(100);
@@ -56,7 +65,7 @@ impl Cleaner {
             }
             slept = Duration::ZERO;
             // The next look may do better.
-            if caught(|| self.look()).is_err() {
+            if caught(|| self.look(&mut failed)).is_err() {
                 tracing::error!(
                     "the cleaning of the outbox stopped by an error inside leadgate; it is tried again"
                 );
@@ -64,14 +73,15 @@ impl Cleaner {
         }
     }
 
-    fn look(&self) {
+    fn look(&self, failed: &mut BTreeMap<u32, Instant>) {
         if self.standing().remains.is_erasing() {
             match self.wipe() {
                 Ok(()) => tracing::debug!("what was erased is off the disk"),
                 Err(error) => tracing::warn!(error = error.0, "an erasure was not finished"),
             }
         }
-        match self.mostly_dead() {
+        failed.retain(|_, at| at.elapsed() < AGAIN);
+        match self.mostly_dead(failed) {
             Ok(Some(segment)) => match self.clean(segment) {
                 Ok(moved) => tracing::debug!(
                     segment,
@@ -80,6 +90,7 @@ impl Cleaner {
                     "outbox segment was cleaned"
                 ),
                 Err(error) => {
+                    failed.insert(segment, Instant::now());
                     tracing::warn!(segment, error = error.0, "outbox segment was not cleaned");
                 }
             },
@@ -100,13 +111,17 @@ impl Cleaner {
         }
     }
 
-    /// The closed segment of which the smallest part counts, if that is little.
-    fn mostly_dead(&self) -> Result<Option<u32>, Unavailable> {
+    /// The closed segment of which the smallest part counts, if that is little, but for those that
+    /// could not be cleaned.
+    fn mostly_dead(&self, failed: &BTreeMap<u32, Instant>) -> Result<Option<u32>, Unavailable> {
         let Some(catalog) = self.current.get() else {
             return Ok(None);
         };
         let mut dead: Option<(u64, u32)> = None;
         for facts in self.bodies.journal().facts() {
+            if failed.contains_key(&facts.number) {
+                continue;
+            }
             let live = catalog.live(facts.number);
             let live = live.map_err(|error| Unavailable(error.to_string()))?.bytes;
             if live < facts.bytes / MOSTLY && dead.is_none_or(|(least, _)| live < least) {
@@ -119,10 +134,13 @@ impl Cleaner {
     /// Returns when no segment holds anything any more of what had left before.
     pub(super) fn wipe(&self) -> Result<(), Unavailable> {
         let remains = self.standing().remains.all();
-        // One that cannot be cleaned does not keep the others.
-        remains.into_iter().fold(Ok(()), |wiped, segment| {
-            wiped.and(self.clean(segment).map(drop))
-        })
+        let mut wiped = Ok(());
+        for segment in remains {
+            // One that cannot be cleaned does not keep the others.
+            let cleaned = self.clean(segment).map(drop);
+            wiped = wiped.and(cleaned);
+        }
+        wiped
     }
 
     fn standing(&self) -> RwLockReadGuard<'_, Standing> {
@@ -142,6 +160,7 @@ impl Cleaner {
         }
         let unavailable = |error: &dyn std::fmt::Display| Unavailable(error.to_string());
         self.checked()?;
+        self.has_room(segment)?;
         let mut all = Moved::default();
         let mut places = Vec::new();
         let mut bytes = 0;
@@ -180,6 +199,20 @@ impl Cleaner {
         }
         let scrubbed = catalog.index.scrub();
         scrubbed.map_err(|error| Unavailable(error.to_string()))
+    }
+
+    /// That what counts in a segment can be there twice.
+    fn has_room(&self, segment: u32) -> Result<(), Unavailable> {
+        let catalog = self.current.get().ok_or_else(|| self.shared.is_making())?;
+        let live = catalog.live(segment);
+        let live = live.map_err(|error| Unavailable(error.to_string()))?.bytes;
+        match self.shared.space.lacks(live + AHEAD) {
+            None => Ok(()),
+            Some((free, needed)) => Err(Unavailable(format!(
+                "segment {segment} cannot be written anew: {free} bytes are free on the disk, \
+                 {needed} are needed; make room"
+            ))),
+        }
     }
 
     fn step(&self, all: &mut Moved, places: &[Place]) -> Result<(), Unavailable> {

@@ -2,13 +2,12 @@
 
 use std::ops::Bound;
 
-use super::indexed::Indexed;
 use super::keys::{self, QueueTag, SinkNumber, SourceNumber};
 use super::map::{Map, Order, Pair};
 use super::reader::Reader;
 use super::unreadable;
 use crate::clock::Millis;
-use crate::outbox::state::{DeliveryHead, Fault};
+use crate::outbox::state::Fault;
 use crate::outbox::{Claim, DeliveryId, Due, LeadId, State, Unavailable, Wanted};
 
 /// The due entries of one source for one sink, in the order in which they are wanted.
@@ -163,7 +162,7 @@ impl<M: Map> Reader<'_, M> {
             (State::Waiting { due_at }, Some(due)) if (*due_at).max(0) == due => {}
             _ => return Ok(None),
         }
-        let update = was_given_before(&indexed, head);
+        let update = indexed.lead.was_given_before(head);
         let revision = self.revision(lead, &indexed, head.revision)?;
         let revision = revision.ok_or_else(|| {
             Fault::Record(format!(
@@ -178,13 +177,6 @@ impl<M: Map> Reader<'_, M> {
             update,
         }))
     }
-}
-
-/// Whether the sink has an earlier revision of the delivery's lead.
-fn was_given_before(indexed: &Indexed, this: &DeliveryHead) -> bool {
-    let earlier = |one: &&DeliveryHead| one.sink == this.sink && one.revision < this.revision;
-    let mut given = indexed.lead.deliveries.iter().filter(earlier);
-    given.any(|one| matches!(one.state, State::Delivered { .. }))
 }
 
 fn lie() -> Fault {

@@ -9,10 +9,10 @@ use leadgate_plugin::hex;
 use super::SledOutbox;
 use super::bodies::NotRead;
 use super::indexed::Indexed;
-use crate::outbox::state::Record;
+use crate::outbox::state::{Fault, Record};
 use crate::outbox::{
-    Delivery, EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
-    ExportedQuarantinedPush, ExportedRevision, LeadFilter, LeadId, QuarantineId, Unavailable,
+    EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
+    ExportedQuarantinedPush, ExportedRevision, LeadFilter, LeadId, Page, QuarantineId, Unavailable,
     UpkeepError,
 };
 
@@ -31,53 +31,45 @@ impl SledOutbox {
 
     pub(super) fn dump_all(&self, each: Each<'_>) -> Result<(), UpkeepError> {
         let filter = LeadFilter::default();
-        let mut after: Option<String> = None;
-        loop {
-            let page = self
-                .reads
-                .ask(|reader| reader.leads(&filter, after.as_deref(), LISTED))?;
-            for id in page.items {
-                if let Some(lead) = self.exported(id)? {
-                    each(Exported::Lead(lead))?;
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        loop {
-            let page = self
-                .reads
-                .ask(|reader| reader.quarantined_ids(after.as_deref(), LISTED))?;
-            for id in page.items {
-                if let Some(push) = self.exported_quarantined(id)? {
-                    each(Exported::Quarantined(push))?;
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
+        let leads = |after: Option<&str>| {
+            self.reads
+                .ask(|reader| reader.leads(&filter, after, LISTED))
+        };
+        all(leads, |id| match self.exported(id)? {
+            Some(lead) => Ok(each(Exported::Lead(lead))?),
+            None => Ok(()),
+        })?;
+        let pushes = |after: Option<&str>| {
+            self.reads
+                .ask(|reader| reader.quarantined_ids(after, LISTED))
+        };
+        all(pushes, |id| match self.exported_quarantined(id)? {
+            Some(push) => Ok(each(Exported::Quarantined(push))?),
+            None => Ok(()),
+        })
     }
 
     fn exported(&self, id: LeadId) -> Result<Option<ExportedLead>, Unavailable> {
-        let unavailable =
-            |error: &dyn std::fmt::Display| Unavailable(format!("lead {id}: {error}"));
-        let indexed = self.reads.catalog()?.lead(id);
-        // It may have left since it was listed.
-        let Some(indexed) = indexed.map_err(|error| unavailable(&error))? else {
-            return Ok(None);
-        };
-        let revisions = self.revisions(&indexed);
-        Ok(Some(ExportedLead {
-            id,
-            revisions: revisions.map_err(|error| unavailable(&error))?,
-            deliveries: self
-                .deliveries_of(id, &indexed)
-                .map_err(|error| unavailable(&error))?,
-        }))
+        let exported = self.reads.ask(|reader| {
+            // It may have left since it was listed.
+            let Some(indexed) = reader.catalog.lead(id)? else {
+                return Ok(None);
+            };
+            let heads = indexed.lead.deliveries.iter();
+            let deliveries = heads.filter_map(|head| {
+                let delivery = reader.whole(id, &indexed, head.id).transpose()?;
+                Some(delivery.map(|delivery| ExportedDelivery {
+                    id: head.id,
+                    delivery,
+                }))
+            });
+            Ok(Some(ExportedLead {
+                id,
+                revisions: self.revisions(&indexed)?,
+                deliveries: deliveries.collect::<Result<_, Fault>>()?,
+            }))
+        });
+        exported.map_err(|Unavailable(why)| Unavailable(format!("lead {id}: {why}")))
     }
 
     fn revisions(&self, indexed: &Indexed) -> Result<Vec<ExportedRevision>, NotRead> {
@@ -117,39 +109,6 @@ impl SledOutbox {
         Ok(revisions)
     }
 
-    fn deliveries_of(
-        &self,
-        id: LeadId,
-        indexed: &Indexed,
-    ) -> Result<Vec<ExportedDelivery>, NotRead> {
-        let all = indexed
-            .lead
-            .deliveries
-            .iter()
-            .zip(&indexed.places.deliveries);
-        all.map(|(head, places)| {
-            let details = places.details.map(|place| self.reads.bodies.details(place));
-            let details = details.transpose()?.unwrap_or_default();
-            Ok(ExportedDelivery {
-                id: head.id,
-                delivery: Delivery {
-                    sink: head.sink.clone(),
-                    source: indexed.lead.source.clone(),
-                    lead: id,
-                    revision: head.revision,
-                    created_at: head.created_at,
-                    state: head.state.clone(),
-                    attempts: head.attempts,
-                    budget: head.budget,
-                    fallback_of: head.fallback_of,
-                    history: details.history,
-                    journal: details.journal,
-                },
-            })
-        })
-        .collect()
-    }
-
     fn exported_quarantined(
         &self,
         id: QuarantineId,
@@ -175,5 +134,21 @@ impl SledOutbox {
                     fingerprint: hex(&head.tags[0]),
                 });
         read.map(Some).map_err(|error| unavailable(&error))
+    }
+}
+
+/// Gives all of a list to `each`, page by page.
+fn all<T>(
+    page: impl Fn(Option<&str>) -> Result<Page<T>, Unavailable>,
+    mut each: impl FnMut(T) -> Result<(), UpkeepError>,
+) -> Result<(), UpkeepError> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = page(after.as_deref())?;
+        page.items.into_iter().try_for_each(&mut each)?;
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
     }
 }

@@ -6,7 +6,8 @@
 //! | `t` name | number of a source (u32) |
 //! | `l` source lead | [`super::indexed::Indexed`] |
 //! | `q` sink queue due delivery | source, lead: what waits and is not behind another |
-//! | `d` class sink source group delivery | lead: every delivery, once |
+//! | `d` class sink source delivery | source, lead: every delivery, once |
+//! | `f` sink group delivery | source, lead: once more, what is in a failure group |
 //! | `n` lead | source: no delivery was ever made for it |
 //! | `u` quarantined push | [`super::indexed::IndexedPush`] |
 //! | `g` sink group | dead letters and retries in a failure group (2 × u64) |
@@ -21,7 +22,7 @@
 use uuid::Uuid;
 
 use crate::clock::Millis;
-use crate::outbox::state::{Class, DeliveryHead, FailureKey};
+use crate::outbox::state::{Class, FailureKey};
 use crate::outbox::{DeathReason, DeliveryId, Freshness, LeadId, QuarantineId};
 
 /// Number of a sink inside keys.
@@ -41,6 +42,8 @@ pub const LEAD: u8 = b'l';
 pub const DUE: u8 = b'q';
 /// Deliveries.
 pub const DELIVERY: u8 = b'd';
+/// Deliveries in a failure group.
+pub const FAILING: u8 = b'f';
 /// Leads without a delivery.
 pub const UNROUTED: u8 = b'n';
 /// Quarantined pushes.
@@ -105,11 +108,14 @@ pub fn read_group(key: &[u8]) -> Option<(SinkNumber, FailureKey)> {
 }
 
 /// How many deliveries of a class there are.
-pub fn count(sink: SinkNumber, source: SourceNumber, class: u8) -> Vec<u8> {
-    key(
-        COUNT,
-        &[&sink.to_be_bytes(), &source.to_be_bytes(), &[class]],
-    )
+pub fn count(sink: SinkNumber, source: SourceNumber, class: Class) -> Vec<u8> {
+    let class = [self::class(class)];
+    key(COUNT, &[&sink.to_be_bytes(), &source.to_be_bytes(), &class])
+}
+
+/// Prefix of the counts of a sink.
+pub fn counts(sink: SinkNumber) -> Vec<u8> {
+    key(COUNT, &[&sink.to_be_bytes()])
 }
 
 /// What a key of a count says.
@@ -182,7 +188,7 @@ pub fn read_due(key: &[u8]) -> Option<(QueueTag, Millis, DeliveryId)> {
     ))
 }
 
-/// Which lead of which source: the value of what is due.
+/// Which lead of which source: the value of what is due, and of each delivery.
 pub fn address(source: SourceNumber, lead: LeadId) -> Vec<u8> {
     [source.to_be_bytes().as_slice(), lead.0.as_bytes()].concat()
 }
@@ -193,88 +199,24 @@ pub fn read_address(value: &[u8]) -> Option<(SourceNumber, LeadId)> {
     Some((source, LeadId(Uuid::from_slice(value.get(4..)?).ok()?)))
 }
 
-/// A list of deliveries that are alike: class, sink, source and failure group, in the order in
-/// which keys sort.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct List {
-    /// See [`class`].
-    pub class: u8,
-    /// The sink.
-    pub sink: SinkNumber,
-    /// The source.
-    pub source: SourceNumber,
-    /// The failure group; 0 if there is none.
-    pub group: u64,
+/// Prefix of the deliveries of a class.
+pub fn list(class: Class, sink: SinkNumber, source: SourceNumber) -> Vec<u8> {
+    let class = [self::class(class)];
+    key(
+        DELIVERY,
+        &[&class, &sink.to_be_bytes(), &source.to_be_bytes()],
+    )
 }
 
-impl List {
-    /// Before all others.
-    pub const FIRST: Self = Self {
-        class: 0,
-        sink: 0,
-        source: 0,
-        group: 0,
-    };
-    /// Behind all others.
-    pub const LAST: Self = Self {
-        class: u8::MAX,
-        sink: u32::MAX,
-        source: u32::MAX,
-        group: u64::MAX,
-    };
-    /// Bytes of one.
-    pub const LENGTH: usize = 17;
+/// Prefix of the deliveries in a failure group.
+pub fn failing(sink: SinkNumber, group: FailureKey) -> Vec<u8> {
+    key(FAILING, &[&sink.to_be_bytes(), &group.0])
+}
 
-    /// The list that a delivery stands in.
-    pub fn of(sink: SinkNumber, source: SourceNumber, delivery: &DeliveryHead) -> Self {
-        let class = delivery.class();
-        let group = match class {
-            Class::Retrying | Class::Dead(_) => delivery.failure,
-            _ => None,
-        };
-        Self {
-            class: self::class(class),
-            sink,
-            source,
-            group: group.map_or(0, |group| u64::from_be_bytes(group.0)),
-        }
-    }
-
-    /// As it stands in keys, and in cursors.
-    pub fn to_bytes(self) -> Vec<u8> {
-        [
-            [self.class].as_slice(),
-            &self.sink.to_be_bytes(),
-            &self.source.to_be_bytes(),
-            &self.group.to_be_bytes(),
-        ]
-        .concat()
-    }
-
-    /// Of bytes that begin with one.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        Some(Self {
-            class: *bytes.first()?,
-            sink: u32::from_be_bytes(bytes.get(1..5)?.try_into().ok()?),
-            source: u32::from_be_bytes(bytes.get(5..9)?.try_into().ok()?),
-            group: u64::from_be_bytes(bytes.get(9..17)?.try_into().ok()?),
-        })
-    }
-
-    /// Prefix of its deliveries.
-    pub fn prefix(self) -> Vec<u8> {
-        key(DELIVERY, &[&self.to_bytes()])
-    }
-
-    /// A delivery in it.
-    pub fn delivery(self, id: DeliveryId) -> Vec<u8> {
-        key(DELIVERY, &[&self.to_bytes(), id.0.as_bytes()])
-    }
-
-    /// The list of a delivery's key.
-    pub fn read(key: &[u8]) -> Option<Self> {
-        Self::from_bytes(key.get(1..)?)
-    }
+/// A delivery in a list with that prefix.
+pub fn listed(mut prefix: Vec<u8>, id: DeliveryId) -> Vec<u8> {
+    prefix.extend_from_slice(id.0.as_bytes());
+    prefix
 }
 
 /// A class inside keys.
@@ -318,11 +260,6 @@ pub fn id_at_end(key: &[u8]) -> Option<Uuid> {
     Uuid::from_slice(&key[key.len().checked_sub(16)?..]).ok()
 }
 
-/// When an id was made.
-pub fn made_at(id: Uuid) -> Millis {
-    Millis::try_from(id.as_u128() >> 80).unwrap_or(Millis::MAX)
-}
-
 /// Before all ids made at that time or later, behind all that were made before.
 pub fn first_id(at: Millis) -> u128 {
     let at = u128::try_from(at.max(0)).unwrap_or(0);
@@ -344,35 +281,13 @@ mod tests {
     }
 
     #[test]
-    fn lists_sort_as_their_keys_do() {
-        let list = |class, sink, source, group| List {
-            class,
-            sink,
-            source,
-            group,
-        };
-        let sorted = [
-            List::FIRST,
-            list(1, 0, 0, 9),
-            list(1, 0, 256, 0),
-            list(1, 2, 0, 1),
-            list(2, 1, 1, 1),
-            List::LAST,
-        ];
-        for pair in sorted.windows(2) {
-            assert!(pair[0] < pair[1] && pair[0].prefix() < pair[1].prefix());
-            assert_eq!(List::read(&pair[0].prefix()), Some(pair[0]));
-        }
-    }
-
-    #[test]
     fn the_first_id_of_a_time_parts_what_came_before_from_what_came_then() {
         let context = uuid::ContextV7::new();
         for at in [0, 1, 1_700_000_000_123_i64] {
             let seconds = at.unsigned_abs() / 1000;
             let nanos = u32::try_from(at % 1000).expect("small") * 1_000_000;
             let id = Uuid::new_v7(uuid::Timestamp::from_unix(&context, seconds, nanos));
-            assert_eq!(made_at(id), at);
+            assert_eq!(crate::outbox::made_at(id), at);
             assert!(first_id(at) <= id.as_u128() && id.as_u128() < first_id(at + 1));
         }
         assert_eq!(first_id(-5), 0);

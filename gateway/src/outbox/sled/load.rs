@@ -8,75 +8,75 @@ use super::SledOutbox;
 use super::body::{LeadBody, QuarantineBody, Whole};
 use super::find;
 use crate::outbox::state::{
-    Change, DeliveryHead, Details, Done, LoadedDelivery, LoadedLead, LoadedQuarantined,
-    LoadedRevision, QuarantineHead, Tag,
+    Change, DeliveryHead, Details, Done, QuarantineHead, Record, Revision, Tag,
 };
 use crate::outbox::{
-    Exported, ExportedLead, ExportedQuarantinedPush, ExportedRevision, Imported, UpkeepError,
+    Exported, ExportedLead, ExportedQuarantinedPush, ExportedRevision, Imported, LeadId,
+    UpkeepError,
 };
 
 impl SledOutbox {
     pub(super) fn load_all(&self, some: Vec<Exported>) -> Result<Imported, UpkeepError> {
         let mut changes = Vec::with_capacity(some.len());
-        let mut deliveries = Vec::with_capacity(some.len());
+        // How many deliveries a lead has.
+        let mut told = Vec::with_capacity(some.len());
         for line in some {
-            let change = match line {
+            let (what, deliveries, records) = match line {
                 Exported::Lead(lead) => {
-                    deliveries.push(lead.deliveries.len() as u64);
-                    let id = lead.id;
-                    let named = |why| UpkeepError::Invalid(format!("lead {id}: {why}"));
-                    Change::LoadLead(self.loaded(lead).map_err(named)?)
+                    let deliveries = lead.deliveries.len() as u64;
+                    let what = format!("lead {}", lead.id);
+                    (what, Some(deliveries), self.loaded(lead))
                 }
                 Exported::Quarantined(push) => {
-                    deliveries.push(0);
-                    let id = push.id;
-                    let named = |why| UpkeepError::Invalid(format!("quarantined push {id}: {why}"));
-                    Change::LoadQuarantined(self.loaded_quarantined(&push).map_err(named)?)
+                    let what = format!("quarantined push {}", push.id);
+                    let record = self.loaded_quarantined(&push);
+                    (what, None, record.map(|record| vec![record]))
                 }
             };
-            changes.push(change);
+            let records = records.map_err(|why| UpkeepError::Invalid(format!("{what}: {why}")))?;
+            changes.push(Change::Load(records));
+            told.push(deliveries);
         }
         let mut done = Imported::default();
-        let are_leads: Vec<bool> = changes
-            .iter()
-            .map(|change| matches!(change, Change::LoadLead(_)))
-            .collect();
-        let gave = self.change_all(changes)?;
-        for ((gave, is_lead), deliveries) in gave.into_iter().zip(are_leads).zip(deliveries) {
-            let new = gave == Done::Did(true);
-            match (is_lead, new) {
-                (true, true) => {
+        for (gave, deliveries) in self.change_all(changes)?.into_iter().zip(told) {
+            match (deliveries, gave == Done::Did(true)) {
+                (Some(deliveries), true) => {
                     done.leads += 1;
                     done.deliveries += deliveries;
                 }
-                (true, false) => done.leads_known += 1,
-                (false, true) => done.quarantined += 1,
-                (false, false) => done.quarantined_known += 1,
+                (Some(_), false) => done.leads_known += 1,
+                (None, true) => done.quarantined += 1,
+                (None, false) => done.quarantined_known += 1,
             }
         }
         Ok(done)
     }
 
-    fn loaded(&self, lead: ExportedLead) -> Result<LoadedLead, String> {
-        let source = lead.revisions.first().map(|first| first.source.as_str());
-        let revisions = lead.revisions.iter();
-        let revisions = revisions.map(|revision| self.loaded_revision(revision));
-        let deliveries = lead.deliveries.into_iter().map(|told| LoadedDelivery {
-            head: DeliveryHead::of(told.id, &told.delivery, None),
-            details: Details {
+    fn loaded(&self, lead: ExportedLead) -> Result<Vec<Record>, String> {
+        let mut records = Vec::new();
+        let mut newest = None;
+        for told in &lead.revisions {
+            let history = told.modified_at.is_some() && told.modified_at < newest;
+            newest = newest.max(told.modified_at);
+            records.push(self.loaded_revision(lead.id, told, history)?);
+        }
+        records.extend(lead.deliveries.into_iter().map(|told| Record::Delivery {
+            lead: lead.id,
+            delivery: DeliveryHead::of(told.id, &told.delivery, None),
+            details: Some(Details {
                 history: told.delivery.history,
                 journal: told.delivery.journal,
-            },
-        });
-        Ok(LoadedLead {
-            id: lead.id,
-            source: source.unwrap_or_default().into(),
-            revisions: revisions.collect::<Result<_, String>>()?,
-            deliveries: deliveries.collect(),
-        })
+            }),
+        }));
+        Ok(records)
     }
 
-    fn loaded_revision(&self, revision: &ExportedRevision) -> Result<LoadedRevision, String> {
+    fn loaded_revision(
+        &self,
+        lead: LeadId,
+        revision: &ExportedRevision,
+        history: bool,
+    ) -> Result<Record, String> {
         let original = revision.original.as_ref().map(|text| STANDARD.decode(text));
         let original = original.transpose();
         let original = original.map_err(|_| "`original` is not base64".to_owned())?;
@@ -98,21 +98,24 @@ impl SledOutbox {
             raw: &revision.raw,
             original: original.as_deref().map(Whole),
         };
-        Ok(LoadedRevision {
-            number: revision.revision,
+        Ok(Record::Revision {
+            lead,
+            source: revision.source.clone(),
             body: self.vault.codec.seal_lead(&body, &identity, &content),
             identity,
-            content,
-            modified_at: revision.modified_at,
-            received_at: revision.received_at,
+            revision: Revision {
+                number: revision.revision,
+                content,
+                modified_at: revision.modified_at,
+                history,
+                received_at: revision.received_at,
+                pushed_at: revision.received_at,
+            },
             finds: finds.collect::<Result<_, String>>()?,
         })
     }
 
-    fn loaded_quarantined(
-        &self,
-        push: &ExportedQuarantinedPush,
-    ) -> Result<LoadedQuarantined, String> {
+    fn loaded_quarantined(&self, push: &ExportedQuarantinedPush) -> Result<Record, String> {
         let bytes = STANDARD.decode(&push.body);
         let bytes = bytes.map_err(|_| "its body is not base64".to_owned())?;
         let body = QuarantineBody {
@@ -127,7 +130,7 @@ impl SledOutbox {
             .map(|hash| find::tag(find::FINGERPRINT, &hash))
             .or_else(|_| hash::<17>(&push.fingerprint))?;
         let tags: [Tag; 2] = [signed, find::tag(find::FINGERPRINT, &content)];
-        Ok(LoadedQuarantined {
+        Ok(Record::Quarantined {
             id: push.id,
             body: self.vault.codec.seal_quarantine(&body, &tags),
             head: QuarantineHead {

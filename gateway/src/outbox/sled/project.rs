@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::indexed::{Indexed, IndexedPush, encode};
-use super::keys::{self, List};
+use super::keys;
 use super::map::Change;
 use super::names::{Names, Table};
 use super::place::Place;
-use crate::outbox::state::{Class, FailureKey};
+use crate::outbox::state::Class;
 use crate::outbox::{LeadId, QuarantineId, State};
 
 /// The changes of one commit, gathered: of each key from what it was before to what it is after.
@@ -105,18 +105,24 @@ impl Projection {
         }
         for delivery in &lead.deliveries {
             let sink = self.number(&names.sinks, &delivery.sink);
-            let list = List::of(sink, source, delivery);
-            entries.insert(list.delivery(delivery.id), id.0.as_bytes().to_vec());
+            let class = delivery.class();
+            let address = || keys::address(source, id);
+            let list = keys::list(class, sink, source);
+            entries.insert(keys::listed(list, delivery.id), address());
             if let State::Waiting { due_at } = delivery.state {
                 let queue = keys::queue(&lead.source, delivery.freshness());
                 let key = keys::due(sink, queue, due_at, delivery.id);
-                entries.insert(key, keys::address(source, id));
+                entries.insert(key, address());
             }
-            self.count(keys::count(sink, source, list.class), Count::One(by));
-            if list.group != 0 {
-                let retrying = delivery.class() == Class::Retrying;
-                let by = if retrying { [0, by] } else { [by, 0] };
-                let group = FailureKey(list.group.to_be_bytes());
+            self.count(keys::count(sink, source, class), Count::One(by));
+            let by = match class {
+                Class::Retrying => [0, by],
+                Class::Dead(_) => [by, 0],
+                _ => continue,
+            };
+            if let Some(group) = delivery.failure {
+                let list = keys::failing(sink, group);
+                entries.insert(keys::listed(list, delivery.id), address());
                 self.count(keys::group(sink, group), Count::Two(by));
             }
         }

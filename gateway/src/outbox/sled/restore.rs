@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::backup::folder::{self, BackupFolder};
@@ -71,11 +71,8 @@ fn unpack(
         }
         return Ok((store, summary));
     }
-    let named =
-        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", from.display()));
     let mut store = None;
-    let file = BufReader::new(File::open(from).map_err(named)?);
-    let (summary, missing) = stream::read(file, &mut |part| {
+    let (summary, missing) = stream::read_file(from, &mut |part| {
         match part {
             Part::Store(id) => store = Some(id),
             Part::Bytes(number, bytes) => each(number, bytes)?,

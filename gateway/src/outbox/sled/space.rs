@@ -41,6 +41,13 @@ impl Space {
         self.free() < self.floor
     }
 
+    /// How much is free and how much must be, if there is no room for so many bytes of the store's
+    /// own work. It may use half of what is kept free: what it writes is what makes room.
+    pub(super) fn lacks(&self, bytes: u64) -> Option<(u64, u64)> {
+        let (free, needed) = (self.free(), bytes.saturating_add(self.floor / 2));
+        (free < needed).then_some((free, needed))
+    }
+
     pub(super) fn free(&self) -> u64 {
         self.refresh();
         self.free.load(Ordering::Relaxed)

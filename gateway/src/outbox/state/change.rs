@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::lead::DeliveryHead;
-use super::record::{Details, QuarantineHead, Tag};
+use super::record::{Record, Tag};
 use crate::clock::Millis;
 use crate::config::Ceiling;
 use crate::outbox::{
@@ -79,10 +78,9 @@ pub enum Change {
     },
     /// What is known of the time.
     Time(Timekeeping),
-    /// Another store exported a lead.
-    LoadLead(LoadedLead),
-    /// Another store exported a quarantined push.
-    LoadQuarantined(LoadedQuarantined),
+    /// Another store exported a lead, whose revisions come first, or a quarantined push. The
+    /// failure groups of deliveries are made anew.
+    Load(Vec<Record>),
 }
 
 impl Change {
@@ -91,8 +89,7 @@ impl Change {
         match self {
             Self::Accept(lead) | Self::Release { lead, .. } => lead.body.len(),
             Self::Quarantine(push) => push.body.len(),
-            Self::LoadLead(lead) => lead.revisions.iter().map(|one| one.body.len()).sum(),
-            Self::LoadQuarantined(push) => push.body.len(),
+            Self::Load(records) => records.iter().map(Record::bytes).sum(),
             _ => 0,
         }
     }
@@ -113,8 +110,8 @@ pub enum Done {
     Released(Option<Accepted>),
     /// Of `Erase`.
     Erased(Erased),
-    /// Of `Discard`: `false` if it is not there. Of `SinkState`: `false` if there are too many already. Of `LoadLead`, `LoadQuarantined`:
-    /// `false` if it is there already.
+    /// Of `Discard`: `false` if it is not there. Of `SinkState`: `false` if there are too many
+    /// already. Of `Load`: `false` if it is there already.
     Did(bool),
     /// Of `Expire`: with how many dead letters; `None` if its time is not over.
     Expired(Option<u64>),
@@ -156,58 +153,6 @@ pub struct NewQuarantined {
     pub received_at: Millis,
     /// How much of its source may be kept.
     pub ceiling: Ceiling,
-    /// What was pushed, encoded and sealed.
-    pub body: Bytes,
-}
-
-/// A lead of another store.
-#[derive(Clone)]
-pub struct LoadedLead {
-    /// Its id.
-    pub id: LeadId,
-    /// Name of the source.
-    pub source: Arc<str>,
-    /// Oldest first; their numbers ascend.
-    pub revisions: Vec<LoadedRevision>,
-    /// In the order in which they were made.
-    pub deliveries: Vec<LoadedDelivery>,
-}
-
-/// A revision of another store's lead.
-#[derive(Clone)]
-pub struct LoadedRevision {
-    /// 1 for the first.
-    pub number: u32,
-    /// The lead's identity.
-    pub identity: Tag,
-    /// Hash of the normal form.
-    pub content: [u8; 32],
-    /// The sender's modification time.
-    pub modified_at: Option<Millis>,
-    /// When it was received.
-    pub received_at: Millis,
-    /// What it is found by, without the identity.
-    pub finds: Vec<Tag>,
-    /// What was pushed, encoded and sealed.
-    pub body: Bytes,
-}
-
-/// A delivery of another store's lead. Its failure group is made anew.
-#[derive(Clone)]
-pub struct LoadedDelivery {
-    /// It.
-    pub head: DeliveryHead,
-    /// Its attempts and step record.
-    pub details: Details,
-}
-
-/// A quarantined push of another store.
-#[derive(Clone)]
-pub struct LoadedQuarantined {
-    /// Its id.
-    pub id: QuarantineId,
-    /// What is known of it without reading it.
-    pub head: QuarantineHead,
     /// What was pushed, encoded and sealed.
     pub body: Bytes,
 }
@@ -256,7 +201,7 @@ impl Done {
         }
     }
 
-    /// Of `Discard`, `SinkState`, `LoadLead`, `LoadQuarantined`.
+    /// Of `Discard`, `SinkState`, `Load`.
     pub fn did(self) -> bool {
         match self {
             Self::Did(did) => did,

@@ -106,8 +106,7 @@ impl<'a> State<'a> {
                 self.counts.totals.time = *time;
                 Done::Noted
             }
-            Change::LoadLead(lead) => Done::Did(self.load(lead)?),
-            Change::LoadQuarantined(push) => Done::Did(self.load_quarantined(push)?),
+            Change::Load(records) => Done::Did(self.load(records)?),
         })
     }
 

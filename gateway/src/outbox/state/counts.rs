@@ -127,6 +127,16 @@ impl Counts {
     }
 }
 
+/// Adds a lead that there is to counts of what there is now.
+pub fn recount(totals: &mut Totals, lead: &Lead) {
+    totals.leads += 1;
+    totals.unrouted += u64::from(lead.is_unrouted());
+    for delivery in &lead.deliveries {
+        let sink = totals.sinks.entry(delivery.sink.clone()).or_default();
+        count(sink, delivery, 1);
+    }
+}
+
 /// The counts that are not by sink.
 fn global(totals: &Totals) -> Totals {
     Totals {

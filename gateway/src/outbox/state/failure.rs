@@ -4,10 +4,10 @@
 //! next: numbers, ids, quoted values, times, phones, the variable parts of addresses. Codes stay
 //! (`status 503`, `errcode 40001`): they are what tells failures apart.
 
-use std::iter::Peekable;
-use std::str::Chars;
+use std::sync::LazyLock;
 
 use leadgate_plugin::OutcomeKind;
+use regex::{Captures, Regex};
 
 use super::lead::{Class, DeliveryHead, FailureKey};
 use super::view::Fault;
@@ -25,16 +25,26 @@ const CODE_WORDS: [&str; 18] = [
 /// Longest code, in characters.
 const CODE: usize = 24;
 
-/// What opens and closes a quoted value.
-const QUOTES: [(char, char); 7] = [
-    ('"', '"'),
-    ('\'', '\''),
-    ('“', '”'),
-    ('‘', '’'),
-    ('「', '」'),
-    ('『', '』'),
-    ('«', '»'),
-];
+/// What a reason is made of, each kind of part by its name. A quote behind a word is an
+/// apostrophe; a value that is cut off has no closing quote.
+static PART: LazyLock<Regex> = LazyLock::new(|| {
+    let quoted = ["\"\"", "“”", "‘’", "「」", "『』", "«»"].map(|pair| {
+        let (open, close) = pair.split_at(pair.len() / 2);
+        format!(r"{open}(?:\\.|[^{close}\\])*{close}?")
+    });
+    let quoted = format!(r"(?<quoted>{}|'(?:\\.|[^'\\])*')", quoted.join("|"));
+    let pattern = [
+        r#"(?<scheme>[A-Za-z0-9_-]+)://(?<address>[!-~&&[^"'`<>()\[\]{},;|]]*)"#,
+        r"(?<protocol>(?i-u:http)/[0-9/.]*)",
+        r"(?<mail>[A-Za-z0-9._+*-]*[A-Za-z0-9*]@[A-Za-z0-9._-]*)",
+        r"(?<word>[A-Za-z0-9_０-９-]+)(?<apostrophe>'?)",
+        quoted.as_str(),
+        r"(?<space>\s+)",
+        r"(?<other>.)",
+    ];
+    let pattern = format!("(?s){}", pattern.join("|"));
+    Regex::new(&pattern).expect("the pattern of a reason's parts is always the same, and valid")
+});
 
 impl super::State<'_> {
     /// The failure group of a delivery in that class whose last attempt was this.
@@ -45,7 +55,7 @@ impl super::State<'_> {
                 OutcomeKind::Delivered | OutcomeKind::Duplicate
             )
         };
-        let last = last.filter(failed).filter(|_| class.has_failure())?;
+        let last = last.filter(failed).filter(|_| class.is_failing())?;
         let reason = normalise(&last.reason);
         let hash = (self.ground.hash)(&[last.rule.as_bytes(), reason.as_bytes()]);
         let key = hash.first_chunk().copied();
@@ -58,7 +68,7 @@ impl super::State<'_> {
         lead: LeadId,
         head: &DeliveryHead,
     ) -> Result<Option<FailureKey>, Fault> {
-        if !head.class().has_failure() {
+        if !head.class().is_failing() {
             return Ok(None);
         }
         if head.failure.is_some() {
@@ -69,43 +79,54 @@ impl super::State<'_> {
     }
 }
 
-impl Class {
-    /// Whether its deliveries stand in a failure group.
-    const fn has_failure(self) -> bool {
-        matches!(self, Self::Retrying | Self::Dead(_))
-    }
-}
-
 /// A reason without what changes from one attempt to the next; at most [`NORMALISED`] characters.
 pub fn normalise(reason: &str) -> String {
-    let mut text = Normalised::default();
-    let mut rest = reason.trim().chars().peekable();
-    while let Some(&next) = rest.peek() {
-        if text.length >= NORMALISED {
-            text.cut();
+    let reason = reason.trim();
+    let mut text = String::new();
+    for part in PART.captures_iter(reason) {
+        if text.chars().count() > NORMALISED {
             break;
         }
-        if next.is_whitespace() {
-            rest.next();
-            text.space();
-        } else if is_digit(next) || next.is_ascii_alphabetic() || next == '_' {
-            word(&mut rest, &mut text);
-        } else if let Some(close) = text.opens(next) {
-            rest.next();
-            quoted(&mut rest, next, close, &mut text);
-        } else if next == '@' && text.ends_in_word() {
-            rest.next();
-            text.drop_word();
-            take_while(&mut rest, |c| {
-                c.is_ascii_alphanumeric() || "._-".contains(c)
-            });
-            text.variable();
+        add(&mut text, &part, reason);
+    }
+    if text.chars().count() > NORMALISED {
+        text = text.chars().take(NORMALISED - 1).collect();
+        text.push('…');
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn add(text: &mut String, part: &Captures<'_>, reason: &str) {
+    let named = |name| part.name(name).map(|part| part.as_str());
+    if let (Some(scheme), Some(rest)) = (named("scheme"), named("address")) {
+        text.push_str(scheme);
+        address(text, rest);
+    } else if named("protocol").is_some() {
+        // Its version says nothing of a failure.
+        text.push_str("HTTP");
+    } else if named("mail").is_some() {
+        variable(text);
+    } else if let Some(word) = named("word") {
+        if is_kept(text, word) {
+            text.push_str(word);
         } else {
-            rest.next();
-            text.push(next);
+            variable(text);
+        }
+        text.push_str(named("apostrophe").unwrap_or_default());
+    } else if let Some(quoted) = part.name("quoted") {
+        let behind = reason[quoted.end()..].trim_start();
+        quote(text, quoted.as_str(), behind.starts_with([':', '：', '=']));
+    } else if named("space").is_some() {
+        if !text.ends_with(' ') {
+            text.push(' ');
+        }
+    } else if let Some(other) = named("other") {
+        // A masked part is as variable as the rest.
+        if other != "*" || !text.ends_with('*') {
+            text.push_str(other);
         }
     }
-    text.end()
 }
 
 /// Digits of any width.
@@ -113,214 +134,97 @@ const fn is_digit(c: char) -> bool {
     c.is_ascii_digit() || matches!(c, '０'..='９')
 }
 
-fn take_while(rest: &mut Peekable<Chars<'_>>, wanted: impl Fn(char) -> bool) -> String {
-    std::iter::from_fn(|| rest.next_if(|c| wanted(*c))).collect()
+fn digits(text: &str) -> usize {
+    text.chars().filter(|c| is_digit(*c)).count()
 }
 
-/// A word, a number, an id, or an address.
-fn word(rest: &mut Peekable<Chars<'_>>, text: &mut Normalised) {
-    let word = take_while(rest, |c| {
-        is_digit(c) || c.is_ascii_alphanumeric() || c == '_' || c == '-'
-    });
-    if rest.peek() == Some(&':') {
-        let mut ahead = rest.clone();
-        if ahead.by_ref().take(3).eq("://".chars()) {
-            *rest = ahead;
-            return address(&word, rest, text);
-        }
+/// Whether a word, a number or an id stays.
+fn is_kept(text: &str, word: &str) -> bool {
+    let digits = digits(word);
+    if digits == 0 {
+        return word.len() <= 32;
     }
-    if word.eq_ignore_ascii_case("http") && rest.peek() == Some(&'/') {
-        // The protocol's version says nothing of a failure.
-        take_while(rest, |c| c == '/' || c == '.' || c.is_ascii_digit());
-        return text.extend("HTTP");
+    if expects_code(text) {
+        return digits <= 6 && word.len() <= CODE;
     }
-    let digits = word.chars().filter(|c| is_digit(*c)).count();
-    let kept = if digits == 0 {
-        word.len() <= 32
-    } else if text.expects_code() {
-        digits <= 6 && word.len() <= CODE
-    } else {
-        // `utf8`, `v2`, `phone2`
-        let stem = word.trim_end_matches(is_digit);
-        digits <= 2
-            && stem.len() + digits == word.len()
-            && stem.ends_with(|c: char| c != '-')
-            && !stem.is_empty()
-    };
-    if kept {
-        text.extend(&word);
-    } else {
-        text.variable();
-    }
+    // `utf8`, `v2`, `phone2`
+    let stem = word.trim_end_matches(is_digit);
+    digits <= 2 && stem.len() + digits == word.len() && stem.ends_with(|c: char| c != '-')
 }
 
-/// Of an address its scheme, its host, and those parts of its path that look like names.
-fn address(scheme: &str, rest: &mut Peekable<Chars<'_>>, text: &mut Normalised) {
-    let whole = take_while(rest, |c| {
-        !c.is_whitespace() && c.is_ascii() && !"\"'`<>()[]{},;|".contains(c)
-    });
+/// Of an address its host, and those parts of its path that look like names.
+fn address(text: &mut String, whole: &str) {
     let (whole, query) = match whole.find(['?', '#']) {
-        Some(at) => (&whole[..at], true),
-        None => (whole.trim_end_matches(['.', ':', '!']), false),
+        Some(at) => (&whole[..at], "?*"),
+        None => (whole.trim_end_matches(['.', ':', '!']), ""),
     };
-    let mut parts = whole.split('/');
-    let host = parts.next().unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default();
-    text.extend(scheme);
-    text.extend("://");
-    text.extend(host);
-    for part in parts {
+    let (host, path) = whole
+        .split_once('/')
+        .map_or((whole, None), |(host, path)| (host, Some(path)));
+    text.push_str("://");
+    text.push_str(host.rsplit('@').next().unwrap_or_default());
+    for part in path.into_iter().flat_map(|path| path.split('/')) {
         text.push('/');
-        let digits = part.chars().filter(char::is_ascii_digit).count();
-        let version = part.strip_prefix('v').is_some_and(|rest| rest.len() <= 3);
-        if (digits == 0 || version) && part.len() <= 32 && !part.contains('%') {
-            text.extend(part);
+        let version = part.starts_with('v') && part.len() <= 4;
+        if (digits(part) == 0 || version) && part.len() <= 32 && !part.contains('%') {
+            text.push_str(part);
         } else {
-            text.variable();
+            variable(text);
         }
     }
-    if query {
-        text.extend("?*");
-    }
+    text.push_str(query);
 }
 
 /// A quoted value; as it is if it is the name of a field, or a code behind one.
-fn quoted(rest: &mut Peekable<Chars<'_>>, open: char, close: char, text: &mut Normalised) {
-    let mut ahead = rest.clone();
-    let mut value = String::new();
-    let mut closed = false;
-    while let Some(c) = ahead.next() {
-        if c == close {
-            closed = true;
-            break;
-        }
-        if c == '\\'
-            && let Some(escaped) = ahead.next()
-        {
-            value.push(escaped);
-        } else {
-            value.push(c);
-        }
-    }
-    if !closed && open == '\'' {
-        return text.push(open);
-    }
-    *rest = ahead;
-    let mut behind = rest.clone();
-    take_while(&mut behind, char::is_whitespace);
-    let name = matches!(behind.peek(), Some(':' | '：' | '=')) && value.len() <= 64;
+fn quote(text: &mut String, quoted: &str, is_name: bool) {
+    let mut inner = quoted.chars();
+    let open = inner.next().unwrap_or_default();
+    let close = match open {
+        '“' => '”',
+        '‘' => '’',
+        '「' => '」',
+        '『' => '』',
+        '«' => '»',
+        same => same,
+    };
+    let value = inner.as_str().strip_suffix(close);
     let symbol = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    let digits = value.chars().filter(|c| is_digit(*c)).count();
-    let code = text.expects_code()
-        && digits <= 6
-        && !value.is_empty()
-        && value.len() <= 64
-        && value.chars().all(symbol);
+    let is_code = |value: &&str| {
+        expects_code(text) && !value.is_empty() && digits(value) <= 6 && value.chars().all(symbol)
+    };
+    let kept = value.filter(|value| value.len() <= 64 && (is_name || is_code(value)));
+    let kept = kept.unwrap_or("*");
     text.push(open);
-    if closed && (name || code) {
-        text.extend(&value);
-    } else {
-        text.push('*');
-    }
+    text.push_str(kept);
     text.push(close);
 }
 
-/// What was normalised so far.
-#[derive(Default)]
-struct Normalised {
-    text: String,
-    /// In characters.
-    length: usize,
+/// Something that changes. What joins it to another one before it goes too: dates, times,
+/// amounts and phones are one.
+fn variable(text: &mut String) {
+    let joint = [' ', '.', ',', ':', '/', '+', '-', '~', '_'];
+    let before = text.trim_end_matches(joint);
+    let joined = before.ends_with('*') && text.len() - before.len() <= 2;
+    let kept = if joined {
+        before
+    } else {
+        text.trim_end_matches(['+', '-'])
+    };
+    text.truncate(kept.len());
+    if !text.ends_with('*') {
+        text.push('*');
+    }
 }
 
-impl Normalised {
-    fn push(&mut self, c: char) {
-        // A masked part is as variable as the rest.
-        if c != '*' || !self.text.ends_with('*') {
-            self.text.push(c);
-            self.length += 1;
-        }
-    }
-
-    fn extend(&mut self, word: &str) {
-        self.text.push_str(word);
-        self.length += word.chars().count();
-    }
-
-    fn pop(&mut self) {
-        if self.text.pop().is_some() {
-            self.length -= 1;
-        }
-    }
-
-    fn space(&mut self) {
-        if !self.text.ends_with(' ') {
-            self.push(' ');
-        }
-    }
-
-    /// Something that changes. What joins it to another one before it goes too: dates, times,
-    /// amounts and phones are one.
-    fn variable(&mut self) {
-        let before = self
-            .text
-            .trim_end_matches([' ', '.', ',', ':', '/', '+', '-', '~', '_']);
-        let joined = before.ends_with('*') && self.text.len() - before.len() <= 2;
-        while joined && !self.text.ends_with('*') {
-            self.pop();
-        }
-        while !joined && self.text.ends_with(['+', '-']) {
-            self.pop();
-        }
-        self.push('*');
-    }
-
-    /// How a quote that opens here closes.
-    fn opens(&self, c: char) -> Option<char> {
-        let (_, close) = QUOTES.iter().find(|(open, _)| *open == c)?;
-        // An apostrophe is none.
-        (c != '\'' || !self.text.ends_with(char::is_alphanumeric)).then_some(*close)
-    }
-
-    /// Whether a short number would be a code here.
-    fn expects_code(&self) -> bool {
-        let separators = [
-            ' ', ':', '：', '=', '"', '\'', '`', '(', '（', '[', '#', '-', '为', '是', '了',
-        ];
-        let before = self.text.trim_end_matches(separators);
-        let word = before.rsplit(|c: char| c.is_whitespace()).next();
-        let word = word.unwrap_or_default().to_ascii_lowercase();
-        CODE_WORDS.iter().any(|code| word.ends_with(code))
-    }
-
-    fn ends_in_word(&self) -> bool {
-        self.text
-            .ends_with(|c: char| c.is_ascii_alphanumeric() || c == '*')
-    }
-
-    fn drop_word(&mut self) {
-        while self
-            .text
-            .ends_with(|c: char| c.is_ascii_alphanumeric() || "._+-*".contains(c))
-        {
-            self.pop();
-        }
-    }
-
-    /// No longer than it may be.
-    fn cut(&mut self) {
-        self.text = self.text.chars().take(NORMALISED - 1).collect();
-        self.text.push('…');
-        self.length = NORMALISED;
-    }
-
-    fn end(mut self) -> String {
-        if self.length > NORMALISED {
-            self.cut();
-        }
-        self.text.truncate(self.text.trim_end().len());
-        self.text
-    }
+/// Whether a short number would be a code here.
+fn expects_code(text: &str) -> bool {
+    let separators = [
+        ' ', ':', '：', '=', '"', '\'', '`', '(', '（', '[', '#', '-', '为', '是', '了',
+    ];
+    let before = text.trim_end_matches(separators);
+    let word = before.rsplit(char::is_whitespace).next();
+    let word = word.unwrap_or_default().to_ascii_lowercase();
+    CODE_WORDS.iter().any(|code| word.ends_with(code))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
-use crate::outbox::{Budget, DeathReason, Delivery, DeliveryId, Freshness, State};
+use crate::outbox::{Budget, DeathReason, Delivery, DeliveryId, Freshness, State, StateName};
 
 /// A lead. The order of `deliveries` is the order in which they were made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -82,6 +82,26 @@ pub enum Class {
     Dead(DeathReason),
 }
 
+impl Class {
+    /// What an operator calls it where nothing is in flight.
+    pub const fn name(self) -> StateName {
+        match self {
+            Self::Pending => StateName::Pending,
+            Self::Retrying => StateName::Retrying,
+            Self::Behind => StateName::Behind,
+            Self::Delivered => StateName::Delivered,
+            Self::Superseded => StateName::Superseded,
+            Self::Cancelled => StateName::Cancelled,
+            Self::Dead(_) => StateName::Dead,
+        }
+    }
+
+    /// Whether its deliveries failed last, and stand in a failure group.
+    pub const fn is_failing(self) -> bool {
+        matches!(self, Self::Retrying | Self::Dead(_))
+    }
+}
+
 impl DeliveryHead {
     /// In which list it stands.
     pub const fn class(&self) -> Class {
@@ -118,5 +138,16 @@ impl DeliveryHead {
             fallback_of: delivery.fallback_of,
             failure,
         }
+    }
+}
+
+impl Lead {
+    /// Whether the sink of a delivery was given an earlier revision.
+    pub fn was_given_before(&self, this: &DeliveryHead) -> bool {
+        self.deliveries.iter().any(|one| {
+            one.sink == this.sink
+                && one.revision < this.revision
+                && matches!(one.state, State::Delivered { .. })
+        })
     }
 }

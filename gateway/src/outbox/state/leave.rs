@@ -6,7 +6,7 @@
 use super::record::Record;
 use super::view::Fault;
 use crate::clock::Millis;
-use crate::outbox::{DeliveryId, Erased, Erasure, LeadId, Retention, State};
+use crate::outbox::{DeliveryId, Erased, Erasure, LeadId, Retention, State, made_at};
 
 impl super::State<'_> {
     /// Removes what a person wants gone, as far as no attempt is under way.
@@ -60,7 +60,7 @@ impl super::State<'_> {
         let Some(newest) = lead.revisions.last() else {
             return Ok(None);
         };
-        let mut last = made_at(id).max(newest.received_at);
+        let mut last = made_at(id.0).max(newest.received_at);
         let mut keep_ms = keep.done_ms;
         let mut dead = 0;
         for delivery in &lead.deliveries {
@@ -79,12 +79,4 @@ impl super::State<'_> {
         }
         Ok(self.remove(id, false)?.then_some(dead))
     }
-}
-
-/// The time in a lead's id.
-fn made_at(lead: LeadId) -> Millis {
-    lead.0.get_timestamp().map_or(0, |at| {
-        let (seconds, nanos) = at.to_unix();
-        Millis::try_from(seconds).unwrap_or(0) * 1000 + Millis::from(nanos / 1_000_000)
-    })
 }

@@ -1,66 +1,62 @@
 //! Loading: what another store exported, ids and states kept, but for what is there already.
 
-use super::change::{LoadedLead, LoadedQuarantined};
-use super::lead::{DeliveryHead, Revision};
-use super::record::Record;
+use super::lead::DeliveryHead;
+use super::record::{Details, Record};
 use super::view::Fault;
 
 impl super::State<'_> {
-    /// Stores a lead; `false` if its identity or its id is there.
-    pub(super) fn load(&mut self, lead: &LoadedLead) -> Result<bool, Fault> {
-        let Some(first) = lead.revisions.first() else {
-            return Ok(false);
-        };
-        if self.identified(&first.identity)?.is_some() || self.lead(lead.id)?.is_some() {
-            return Ok(false);
+    /// Stores a lead or a quarantined push; `false` if its like or its id is there.
+    pub(super) fn load(&mut self, told: &[Record]) -> Result<bool, Fault> {
+        match told.first() {
+            Some(Record::Revision { lead, identity, .. }) => {
+                if self.identified(identity)?.is_some() || self.lead(*lead)?.is_some() {
+                    return Ok(false);
+                }
+            }
+            Some(Record::Quarantined { id, head, .. }) => {
+                let view = self.ground.view;
+                for tag in &head.tags {
+                    if self.pending.fingerprinted(view, tag)? {
+                        return Ok(false);
+                    }
+                }
+                if self.pending.quarantined(view, *id)?.is_some() {
+                    return Ok(false);
+                }
+            }
+            _ => return Ok(false),
         }
-        for told in &lead.revisions {
-            let modified_at = told.modified_at;
-            let known = self.pending.known(lead.id);
-            let history = known.is_some_and(|known| known.is_older(modified_at));
-            self.push(Record::Revision {
-                lead: lead.id,
-                source: lead.source.to_string(),
-                identity: told.identity,
-                revision: Revision {
-                    number: told.number,
-                    content: told.content,
-                    modified_at,
-                    history,
-                    received_at: told.received_at,
-                    pushed_at: told.received_at,
-                },
-                finds: told.finds.clone(),
-                body: told.body.clone(),
-            });
-            self.counts.totals.accepted += 1;
-            self.counts.saw(told.received_at);
-        }
-        for told in &lead.deliveries {
-            self.named(&told.head.sink)?;
-            let failure = self.failure_in(told.head.class(), told.details.history.last());
-            let head = DeliveryHead {
-                failure,
-                ..told.head.clone()
-            };
-            let details = (told.details != super::Details::default()).then(|| told.details.clone());
-            self.put(lead.id, head, details);
-        }
+        told.iter().try_for_each(|record| self.load_one(record))?;
         Ok(true)
     }
 
-    /// Stores a quarantined push; `false` if its like is there.
-    pub(super) fn load_quarantined(&mut self, push: &LoadedQuarantined) -> Result<bool, Fault> {
-        let view = self.ground.view;
-        for tag in &push.head.tags {
-            if self.pending.fingerprinted(view, tag)? {
-                return Ok(false);
+    fn load_one(&mut self, record: &Record) -> Result<(), Fault> {
+        match record {
+            Record::Quarantined { id, head, body } => {
+                self.set_aside(*id, head.clone(), body.clone())?;
             }
+            Record::Delivery {
+                lead,
+                delivery,
+                details,
+            } => {
+                self.named(&delivery.sink)?;
+                let last = details.as_ref().and_then(|details| details.history.last());
+                let head = DeliveryHead {
+                    failure: self.failure_in(delivery.class(), last),
+                    ..delivery.clone()
+                };
+                let details = details.clone().filter(|one| *one != Details::default());
+                self.put(*lead, head, details);
+            }
+            Record::Revision { revision, .. } => {
+                self.push(record.clone());
+                self.counts.totals.accepted += 1;
+                self.counts.saw(revision.received_at);
+            }
+            // An export has no others.
+            _ => {}
         }
-        if self.pending.quarantined(view, push.id)?.is_some() {
-            return Ok(false);
-        }
-        self.set_aside(push.id, push.head.clone(), push.body.clone())?;
-        Ok(true)
+        Ok(())
     }
 }

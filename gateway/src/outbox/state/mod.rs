@@ -44,11 +44,9 @@ mod sink;
 mod tests;
 mod view;
 
-pub use change::{
-    Change, Done, LoadedDelivery, LoadedLead, LoadedQuarantined, LoadedRevision, NewLead,
-    NewQuarantined,
-};
+pub use change::{Change, Done, NewLead, NewQuarantined};
 pub use commit::State;
+pub use counts::recount;
 pub use failure::{NORMALISED, normalise};
 pub use lead::{Class, DeliveryHead, FailureKey, Lead, Revision};
 pub use record::{Details, QuarantineHead, Record, Tag};

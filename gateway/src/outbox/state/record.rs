@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lead::{DeliveryHead, Revision};
 use crate::clock::Millis;
-use crate::outbox::{Attempt, LeadId, Pause, QuarantineCount, QuarantineId};
+use crate::outbox::{Attempt, Delivery, LeadId, Pause, QuarantineCount, QuarantineId};
 
 /// What something can be looked up by: its kind, then 16 bytes of a keyed hash.
 pub type Tag = [u8; 17];
@@ -102,6 +102,25 @@ pub struct Details {
     pub journal: String,
 }
 
+impl Details {
+    /// The delivery that has them.
+    pub fn whole(self, head: &DeliveryHead, lead: LeadId, source: &str) -> Delivery {
+        Delivery {
+            sink: head.sink.clone(),
+            source: source.to_owned(),
+            lead,
+            revision: head.revision,
+            created_at: head.created_at,
+            state: head.state.clone(),
+            attempts: head.attempts,
+            budget: head.budget,
+            fallback_of: head.fallback_of,
+            history: self.history,
+            journal: self.journal,
+        }
+    }
+}
+
 /// A quarantined push without what was pushed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuarantineHead {
@@ -124,6 +143,14 @@ impl Record {
             | Self::Delivery { lead, .. }
             | Self::LeadGone { lead, .. } => Some(*lead),
             _ => None,
+        }
+    }
+
+    /// Bytes of what was pushed that are in it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Revision { body, .. } | Self::Quarantined { body, .. } => body.len(),
+            _ => 0,
         }
     }
 }

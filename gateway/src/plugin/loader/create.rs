@@ -118,14 +118,5 @@ pub(super) fn unexplained(code: i32, otherwise: &str) -> Problem {
     } else {
         otherwise
     };
-    Problem {
-        path: String::new(),
-        message: message.to_owned(),
-        help: String::new(),
-        chinese: leadgate_plugin::Chinese {
-            message: message.to_owned(),
-            help: String::new(),
-        },
-        range: None,
-    }
+    Problem::at("", message).chinese(message, "")
 }

@@ -64,16 +64,12 @@ unsafe fn add(
                 unsafe { (text(path, 512), text(message, 2048), text(help, 2048)) };
             let (message, message_zh) = leadgate_plugin::languages(&message);
             let (help, help_zh) = leadgate_plugin::languages(&help);
-            problems.push(Problem {
-                path,
-                message: message.to_owned(),
-                help: help.to_owned(),
-                chinese: leadgate_plugin::Chinese {
-                    message: message_zh.to_owned(),
-                    help: help_zh.to_owned(),
-                },
-                range,
-            });
+            problems.push(
+                Problem::at(path, message)
+                    .help(help)
+                    .chinese(message_zh, help_zh)
+                    .range(range),
+            );
         }
     });
 }

@@ -91,16 +91,10 @@ impl From<Problem> for Told {
 
 impl From<Told> for Problem {
     fn from(told: Told) -> Self {
-        Self {
-            path: told.path,
-            message: told.message,
-            help: told.help,
-            chinese: leadgate_plugin::Chinese {
-                message: told.message_zh,
-                help: told.help_zh,
-            },
-            range: told.range.map(|(start, end)| start..end),
-        }
+        Self::at(told.path, told.message)
+            .help(told.help)
+            .chinese(told.message_zh, told.help_zh)
+            .range(told.range.map(|(start, end)| start..end))
     }
 }
 

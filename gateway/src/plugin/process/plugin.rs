@@ -206,15 +206,5 @@ fn settings(sink: &SinkConfig<'_>, state: bool) -> Settings {
 
 /// A process that failed, as a problem of the settings: they are what it failed on.
 fn problem(fault: &Fault) -> Problem {
-    let message = process_fault(fault);
-    Problem {
-        path: String::new(),
-        chinese: leadgate_plugin::Chinese {
-            message: format!("插件进程出错：{fault}"),
-            help: String::new(),
-        },
-        message,
-        help: String::new(),
-        range: None,
-    }
+    Problem::at("", process_fault(fault)).chinese(format!("插件进程出错：{fault}"), "")
 }

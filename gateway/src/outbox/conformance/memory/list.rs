@@ -1,40 +1,37 @@
 //! Lists: what operators ask, answered by looking at everything.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use super::body::{LeadBody, QuarantineBody, decode, find_tag};
-use super::store::{Inner, MemoryOutbox, Stored, became, now};
-use crate::clock::Millis;
-use crate::outbox::state::{Change, Class, DeliveryHead, View, normalise};
+use super::store::{Inner, MemoryOutbox, Soon};
+use super::{body, lock};
+use crate::clock::{Clock, Millis, SystemClock};
+use crate::outbox::state::{Change, DeliveryHead, Done, Lead, View, normalise};
 use crate::outbox::{
-    Accepted, Arrival, Delivery, DeliveryId, Erased, Erasure, Expiring, FailureGroup, Filter, Find,
-    History, LeadFilter, LeadId, Listed, Operations, Page, Paged, PauseCause, QuarantineCount,
-    QuarantineId, Refusal, Repair, Repaired, Retention, SinkCount, State, StateName, StoredLead,
-    StoredQuarantinedPush, Totals, Unavailable,
+    Accepted, Arrival, Delivery, DeliveryId, Erased, Erasure, FailureGroup, Filter, Find, History,
+    LeadFilter, LeadId, Listed, Operations, Page, Paged, PauseCause, QuarantineCount, QuarantineId,
+    Refusal, Repair, Repaired, SinkCount, State, StateName, StoredLead, StoredQuarantinedPush,
+    Totals, Unavailable, made_at,
 };
 
-/// The part of a list behind a cursor, and the next one.
+type Read<T> = Result<T, Unavailable>;
+
+/// The part of a list behind a cursor.
 fn page<T>(
     mut all: Vec<(Uuid, T)>,
     newest_first: bool,
     (kind, after): (&str, Option<&str>),
     limit: usize,
 ) -> Page<T> {
+    let after = after.and_then(|after| read(kind, after));
     all.sort_by_key(|(id, _)| *id);
     if newest_first {
         all.reverse();
-    }
-    if let Some(after) = after.and_then(|after| read(kind, after)) {
-        all.retain(|(id, _)| {
-            if newest_first {
-                *id < after
-            } else {
-                *id > after
-            }
-        });
+        all.retain(|(id, _)| after.is_none_or(|after| *id < after));
+    } else {
+        all.retain(|(id, _)| after.is_none_or(|after| *id > after));
     }
     let more = all.len() > limit;
     all.truncate(limit);
@@ -54,191 +51,97 @@ fn kind_of(filter: &Filter) -> String {
     format!("deliveries-{}", filter.sink.as_deref().unwrap_or_default())
 }
 
-fn created_at(id: Uuid) -> Millis {
-    id.get_timestamp().map_or(0, |at| {
-        let (seconds, nanos) = at.to_unix();
-        Millis::try_from(seconds).unwrap_or(0) * 1000 + Millis::from(nanos / 1_000_000)
-    })
-}
-
-const fn state_of(class: Class) -> StateName {
-    match class {
-        Class::Pending => StateName::Pending,
-        Class::Retrying => StateName::Retrying,
-        Class::Behind => StateName::Behind,
-        Class::Delivered => StateName::Delivered,
-        Class::Superseded => StateName::Superseded,
-        Class::Cancelled => StateName::Cancelled,
-        Class::Dead(_) => StateName::Dead,
-    }
-}
-
 impl Inner {
-    fn listed(&self, delivery: Delivery, head: &DeliveryHead) -> Listed {
+    fn state(&self, head: &DeliveryHead) -> StateName {
         let waits = matches!(head.state, State::Waiting { .. });
-        let state = if waits && self.hands.is_claimed(head.id) {
-            StateName::InFlight
-        } else {
-            state_of(head.class())
-        };
-        Listed {
-            id: head.id,
-            delivery,
-            state,
+        if waits && self.hands.is_claimed(head.id) {
+            return StateName::InFlight;
         }
+        head.class().name()
     }
 
-    fn passes(&self, stored: &Stored, filter: &Filter, one: &Listed, head: &DeliveryHead) -> bool {
-        let (made, delivery) = (head.created_at, &one.delivery);
-        let dead_for = match head.class() {
-            Class::Dead(reason) => Some(reason),
-            _ => None,
-        };
-        let configured = self.sinks.get(head.sink.as_str());
-        let orphaned = (head.state.is_waiting() || dead_for.is_some())
-            && configured.is_none_or(|sink| sink.policy.is_none());
-        let rule = || stored.failed(head).map(|(rule, _)| rule);
-        filter.sink.as_ref().is_none_or(|sink| *sink == head.sink)
-            && filter.state.is_none_or(|state| state == one.state)
-            && filter.before.is_none_or(|before| made < before)
-            && filter.since.is_none_or(|since| made >= since)
-            && (filter.source.as_ref()).is_none_or(|source| *source == delivery.source)
-            && filter.reason.is_none_or(|reason| Some(reason) == dead_for)
-            && (filter.rule.as_ref()).is_none_or(|wanted| rule().as_ref() == Some(wanted))
-            && filter.group.is_none_or(|group| head.failure == Some(group))
-            && (!filter.orphaned || orphaned)
-    }
-
-    /// Quarantined pushes whose time is over.
-    pub(super) fn old_quarantined(&self, keep: Retention, now: Millis) -> Vec<QuarantineId> {
-        let stored = self.read();
-        let ids = stored.memory.quarantine.keys().copied();
-        let until = now.min(keep.dead_by);
-        ids.filter(|id| created_at(id.0) + keep.dead_ms <= until)
-            .collect()
-    }
-
-    pub(super) fn page_of_leads(
-        &self,
-        from: Option<LeadId>,
-        limit: usize,
-    ) -> (Vec<LeadId>, Option<LeadId>) {
-        let stored = self.read();
-        let from = from.unwrap_or(LeadId(Uuid::nil()));
-        let mut leads = stored.memory.leads.range(from..).map(|(id, _)| *id);
-        let page = leads.by_ref().take(limit).collect();
-        (page, leads.next())
-    }
-
-    pub(super) fn expiring(&self, keep: Retention, until: Millis) -> Expiring {
-        let stored = self.read();
-        let ids = stored.memory.quarantine.keys();
-        let aside = ids.map(|id| created_at(id.0) + keep.dead_ms);
-        let aside: Vec<Millis> = aside.filter(|ends| *ends <= until).collect();
-        let dead = stored.heads().filter_map(|(_, _, head)| match head.state {
-            State::Dead { at, .. } => Some(created_at(head.id.0).max(at) + keep.dead_ms),
-            _ => None,
+    /// All deliveries with their leads, whole.
+    fn all(&self) -> Vec<(Lead, DeliveryHead, Listed)> {
+        let stored = lock(&self.stored);
+        let all = stored.heads().map(|(lead, id, head)| {
+            let listed = Listed {
+                id: head.id,
+                delivery: stored.whole(id, lead, head),
+                state: self.state(head),
+            };
+            (lead.clone(), head.clone(), listed)
         });
-        let dead: Vec<Millis> = dead.filter(|ends| *ends <= until).collect();
-        Expiring {
-            dead_letters: dead.len() as u64,
-            quarantine: aside.len() as u64,
-            first: dead.into_iter().chain(aside).min(),
-        }
+        all.collect()
     }
 }
 
-impl Stored {
-    /// Rule and normalised reason of the group that a delivery is in.
-    fn failed(&self, head: &DeliveryHead) -> Option<(String, String)> {
-        head.failure?;
-        let last = self.memory.details.get(&head.id)?.history.last()?;
-        Some((last.rule.clone(), normalise(&last.reason)))
-    }
+/// Rule and normalised reason of the group that a delivery is in.
+fn failed(head: &DeliveryHead, delivery: &Delivery) -> Option<(String, String)> {
+    head.failure?;
+    let last = delivery.history.last()?;
+    Some((last.rule.clone(), normalise(&last.reason)))
 }
 
 impl Operations for MemoryOutbox {
     fn totals(&self) -> Totals {
-        let mut totals = self.inner.read().totals.clone();
+        let mut totals = lock(&self.0.kept).totals.clone();
         totals.time = crate::outbox::Maintenance::time(self);
         totals
     }
 
-    fn oldest(&self, sink: &str) -> Result<Option<Millis>, Unavailable> {
-        self.inner.named(sink)?;
-        let stored = self.inner.read();
-        let heads = stored.heads().map(|(_, _, head)| head);
-        let waiting = heads.filter(|head| head.sink == sink && head.state.is_waiting());
+    fn oldest(&self, sink: &str) -> Read<Option<Millis>> {
+        self.0.named(sink)?;
+        let all = self.0.all().into_iter().map(|(_, head, _)| head);
+        let waiting = all.filter(|head| head.sink == sink && head.state.is_waiting());
         Ok(waiting.map(|head| head.created_at).min())
     }
 
-    fn lead(&self, id: LeadId, revision: u32) -> Result<Option<StoredLead>, Unavailable> {
-        Ok(self.inner.read().lead(id, revision))
+    fn lead(&self, id: LeadId, revision: u32) -> Read<Option<StoredLead>> {
+        Ok(lock(&self.0.stored).lead(id, revision))
     }
 
-    fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Unavailable> {
-        let stored = self.inner.read();
+    fn delivery(&self, id: DeliveryId) -> Read<Option<Delivery>> {
+        let stored = lock(&self.0.stored);
         let known = stored.delivery(id);
         Ok(known.map(|(id, lead, head)| stored.whole(id, lead, head)))
     }
 
-    fn deliveries(
-        &self,
-        filter: &Filter,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<Listed>, Unavailable> {
-        if let Some(sink) = &filter.sink {
-            self.inner.named(sink)?;
-        }
-        let stored = self.inner.read();
-        let all = stored.heads().filter_map(|(lead, id, head)| {
-            let one = self.inner.listed(stored.whole(id, lead, head), head);
-            let passes = self.inner.passes(&stored, filter, &one, head);
-            passes.then_some((head.id.0, one))
+    fn deliveries(&self, filter: &Filter, after: Option<&str>, limit: usize) -> Read<Page<Listed>> {
+        filter.sink.iter().try_for_each(|sink| self.0.named(sink))?;
+        let mut all = self.0.all();
+        all.retain(|(lead, head, listed)| {
+            let known = self.0.sinks.get(head.sink.as_str());
+            let orphaned = known.is_none_or(|sink| sink.policy.is_none());
+            let rule = failed(head, &listed.delivery).map(|(rule, _)| rule);
+            filter.passes(&lead.source, head, listed.state)
+                && (orphaned || !filter.orphaned)
+                && (filter.rule.is_none() || filter.rule == rule)
         });
-        let kind = kind_of(filter);
-        Ok(page(
-            all.collect(),
-            filter.newest_first,
-            (&kind, after),
-            limit,
-        ))
+        let all = all.into_iter().map(|(_, _, one)| (one.id.0, one)).collect();
+        let from = (&*kind_of(filter), after);
+        Ok(page(all, filter.newest_first, from, limit))
     }
 
-    fn repair(
-        &self,
-        id: DeliveryId,
-        repair: Repair,
-        now: Millis,
-    ) -> BoxFuture<'static, Result<Repaired, Unavailable>> {
-        self.ask(Change::Repair { id, repair, now }, became!(Repaired))
+    fn repair(&self, id: DeliveryId, repair: Repair, now: Millis) -> Soon<Repaired> {
+        self.ask(Change::Repair { id, repair, now }, Done::repaired)
     }
 
-    fn find(&self, find: &Find, limit: usize) -> Result<Vec<LeadId>, Unavailable> {
-        let tag = find_tag(&self.inner.index_key(), find);
-        let stored = self.inner.read();
-        let mut found = stored.memory.identified(&tag).unwrap_or_default();
-        found.retain(|id| stored.memory.leads.contains_key(id));
+    fn find(&self, find: &Find, limit: usize) -> Read<Vec<LeadId>> {
+        let tag = body::find(&self.0.key(), find);
+        let memory = &lock(&self.0.stored).memory;
+        let mut found = memory.identified(&tag).unwrap_or_default();
+        found.retain(|id| memory.leads.contains_key(id));
         found.sort_unstable();
         found.dedup();
         found.truncate(limit);
         Ok(found)
     }
 
-    fn leads(
-        &self,
-        filter: &LeadFilter,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<LeadId>, Unavailable> {
-        let stored = self.inner.read();
+    fn leads(&self, filter: &LeadFilter, after: Option<&str>, limit: usize) -> Read<Page<LeadId>> {
+        let stored = lock(&self.0.stored);
         let all = stored.memory.leads.iter().filter(|(id, lead)| {
-            let at = created_at(id.0);
-            filter
-                .source
-                .as_ref()
-                .is_none_or(|source| *source == lead.source)
+            let at = made_at(id.0);
+            (filter.source.as_ref()).is_none_or(|source| *source == lead.source)
                 && filter.since.is_none_or(|since| at >= since)
                 && filter.before.is_none_or(|before| at < before)
         });
@@ -246,23 +149,14 @@ impl Operations for MemoryOutbox {
         Ok(page(all, filter.newest_first, ("leads", after), limit))
     }
 
-    fn failure_groups(
-        &self,
-        sink: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<FailureGroup>, Unavailable> {
-        if let Some(sink) = sink {
-            self.inner.named(sink)?;
-        }
-        let stored = self.inner.read();
+    fn failure_groups(&self, sink: Option<&str>, limit: usize) -> Read<Vec<FailureGroup>> {
+        sink.map_or(Ok(()), |sink| self.0.named(sink))?;
         let mut groups: BTreeMap<_, FailureGroup> = BTreeMap::new();
-        for (_, _, head) in stored.heads() {
-            let Some((id, (rule, reason))) = head.failure.zip(stored.failed(head)) else {
+        for (_, head, listed) in self.0.all() {
+            let Some((id, (rule, reason))) = head.failure.zip(failed(&head, &listed.delivery))
+            else {
                 continue;
             };
-            if sink.is_some_and(|sink| sink != head.sink) {
-                continue;
-            }
             let made = head.created_at;
             let group = groups.entry((head.sink.clone(), id));
             let group = group.or_insert_with(|| FailureGroup {
@@ -283,77 +177,68 @@ impl Operations for MemoryOutbox {
             group.sample = group.sample.max(head.id);
         }
         let mut groups: Vec<_> = groups.into_values().collect();
-        groups.sort_by_key(|group| std::cmp::Reverse(group.size()));
+        groups.retain(|group| sink.is_none_or(|sink| sink == group.sink));
+        groups.sort_by_key(|group| Reverse(group.size()));
         groups.truncate(limit);
         Ok(groups)
     }
 
-    fn counts(&self) -> Result<Vec<SinkCount>, Unavailable> {
+    fn counts(&self) -> Read<Vec<SinkCount>> {
         let mut counts: BTreeMap<_, u64> = BTreeMap::new();
-        let stored = self.inner.read();
-        for (lead, _, head) in stored.heads() {
-            let of = (&head.sink, &lead.source, state_of(head.class()));
+        for (lead, head, _) in self.0.all() {
+            let of = (head.sink.clone(), lead.source, head.class().name());
             *counts.entry(of).or_default() += 1;
         }
-        let counts = counts.into_iter();
-        let counts = counts.map(|((sink, source, state), count)| SinkCount {
-            sink: sink.clone(),
-            source: source.clone(),
+        let counted = |((sink, source, state), count)| SinkCount {
+            sink,
+            source,
             state,
             count,
-        });
-        Ok(counts.collect())
+        };
+        Ok(counts.into_iter().map(counted).collect())
     }
 
-    fn history(&self, id: LeadId) -> Result<Option<History>, Unavailable> {
-        let stored = self.inner.read();
-        let Some(lead) = stored.memory.leads.get(&id) else {
-            return Ok(None);
-        };
-        let numbers = lead.revisions.iter().map(|one| one.number);
-        let deliveries = lead.deliveries.iter();
-        let deliveries =
-            deliveries.map(|head| self.inner.listed(stored.whole(id, lead, head), head));
-        let mut deliveries: Vec<Listed> = deliveries.collect();
+    fn history(&self, id: LeadId) -> Read<Option<History>> {
+        let mut deliveries: Vec<Listed> = self.0.all().into_iter().map(|(_, _, one)| one).collect();
+        deliveries.retain(|one| one.delivery.lead == id);
         deliveries.sort_by_key(|one| (one.delivery.revision, one.id));
-        Ok(Some(History {
-            id,
-            revisions: numbers
-                .filter_map(|number| stored.lead(id, number))
-                .collect(),
-            deliveries,
+        let stored = lock(&self.0.stored);
+        let lead = stored.memory.leads.get(&id);
+        Ok(lead.map(|lead| {
+            let numbers = lead.revisions.iter().map(|one| one.number);
+            let revisions = numbers.filter_map(|number| stored.lead(id, number));
+            History {
+                id,
+                revisions: revisions.collect(),
+                deliveries,
+            }
         }))
     }
 
-    fn erase(&self, what: Erasure) -> BoxFuture<'static, Result<Erased, Unavailable>> {
-        self.ask(Change::Erase(what), became!(Erased))
+    fn erase(&self, what: Erasure) -> Soon<Erased> {
+        self.ask(Change::Erase(what), Done::erased)
     }
 
     fn quarantined_pushes(
         &self,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<StoredQuarantinedPush>, Unavailable> {
-        let stored = self.inner.read();
-        let all = stored.memory.quarantine.iter().map(|(id, (head, body))| {
-            let body: QuarantineBody = decode(body);
-            (id.0, body.stored(*id, head))
-        });
+    ) -> Read<Page<StoredQuarantinedPush>> {
+        let stored = lock(&self.0.stored);
+        let all = stored.memory.quarantine.iter();
+        let all = all.map(|(id, (head, body))| (id.0, body::quarantined(body, *id, head)));
         Ok(page(all.collect(), false, ("quarantine", after), limit))
     }
 
-    fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Unavailable> {
-        let counts = self.inner.read().memory.quarantine_counts.clone();
+    fn quarantine_counts(&self) -> Read<Vec<(String, QuarantineCount)>> {
+        let counts = lock(&self.0.stored).memory.quarantine_counts.clone();
         Ok(counts.into_iter().collect())
     }
 
-    fn quarantined_push(
-        &self,
-        id: QuarantineId,
-    ) -> Result<Option<StoredQuarantinedPush>, Unavailable> {
-        let stored = self.inner.read();
+    fn quarantined_push(&self, id: QuarantineId) -> Read<Option<StoredQuarantinedPush>> {
+        let stored = lock(&self.0.stored);
         let known = stored.memory.quarantine.get(&id);
-        Ok(known.map(|(head, body)| decode::<QuarantineBody>(body).stored(id, head)))
+        Ok(known.map(|(head, body)| body::quarantined(body, id, head)))
     }
 
     fn release(
@@ -361,36 +246,33 @@ impl Operations for MemoryOutbox {
         id: QuarantineId,
         arrival: Arrival,
         now: Millis,
-    ) -> BoxFuture<'static, Result<Option<Accepted>, Refusal>> {
-        let lead = LeadBody::arrived(&self.inner.index_key(), arrival, now);
-        self.arrive(Change::Release { id, lead }, became!(Released))
+    ) -> Soon<Option<Accepted>, Refusal> {
+        let lead = body::arrived(&self.0.key(), arrival, now);
+        self.arrive(Change::Release { id, lead }, Done::released)
     }
 
-    fn discard(&self, id: QuarantineId) -> BoxFuture<'static, Result<bool, Unavailable>> {
-        self.ask(Change::Discard(id), became!(Did))
+    fn discard(&self, id: QuarantineId) -> Soon<bool> {
+        self.ask(Change::Discard(id), Done::did)
     }
 
-    fn pause(
-        &self,
-        sink: &str,
-        cause: Option<PauseCause>,
-    ) -> BoxFuture<'static, Result<(), Unavailable>> {
-        let (sink, now) = (sink.into(), now());
+    fn pause(&self, sink: &str, cause: Option<PauseCause>) -> Soon<()> {
+        let (sink, now) = (sink.into(), SystemClock.now());
         self.ask(Change::Pause { sink, cause, now }, drop)
     }
 
     fn continues(&self, of: Paged<'_>, cursor: &str) -> bool {
-        match of {
-            Paged::Leads => read("leads", cursor).is_some(),
-            Paged::Unrouted => read("unrouted", cursor).is_some(),
-            Paged::Quarantine => read("quarantine", cursor).is_some(),
-            Paged::Deliveries(filter) => read(&kind_of(filter), cursor).is_some(),
-            Paged::Rekey => false,
-        }
+        let kind = match of {
+            Paged::Leads => "leads",
+            Paged::Unrouted => "unrouted",
+            Paged::Quarantine => "quarantine",
+            Paged::Deliveries(filter) => &kind_of(filter),
+            Paged::Rekey => return false,
+        };
+        read(kind, cursor).is_some()
     }
 
-    fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable> {
-        let stored = self.inner.read();
+    fn unrouted(&self, after: Option<&str>, limit: usize) -> Read<Page<LeadId>> {
+        let stored = lock(&self.0.stored);
         let leads = stored.memory.leads.iter();
         let all = leads.filter(|(_, lead)| lead.is_unrouted());
         let all = all.map(|(id, _)| (id.0, *id)).collect();

@@ -1,82 +1,99 @@
-//! The store: the traits, most of which ask the committer.
+//! The store: each change is a commit, made by whoever asks for it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
+use uuid::ContextV7;
 
-use super::body::{LeadBody, QuarantineBody};
-use super::committer::{self, Job};
-use super::journal::{self, Kept};
-use super::{FORMAT, lock};
-use crate::clock::{Clock, Millis, SystemClock};
-use crate::outbox::conformance::engine::{Setup, Writer};
+use super::{FORMAT, Kept, body, lock};
+use crate::clock::Millis;
+use crate::outbox::conformance::engine::Setup;
 use crate::outbox::state::memory::{Hands, Memory};
-use crate::outbox::state::{Change, Done, KnownSink, Sinks, View};
+use crate::outbox::state::{Change, Done, Ground, KnownSink, Sinks, State, View};
 use crate::outbox::{
     Accepted, Arrival, BackedUp, Claim, DeliveryId, Due, EXPORT_VERSION, Expiring, ExportHeader,
-    Exported, Finish, Imported, Intake, LeadId, Maintenance, Pause, Quarantined, QuarantinedPush,
-    Queue, Refusal, Resealed, Retention, Swept, Timekeeping, Totals, Unavailable, UpkeepError,
-    Wanted,
+    Exported, Finish, Imported, Intake, LeadId, Maintenance, Operations, Pause, Quarantined,
+    QuarantinedPush, Queue, Refusal, Resealed, Retention, State as Stands, Swept, Timekeeping,
+    Unavailable, UpkeepError, Wanted, made_at,
 };
 use crate::seal::IndexKey;
-use crate::telemetry::metrics::OutboxMetrics;
 
 /// What is stored, as it is read.
 pub(super) struct Stored {
     pub(super) memory: Memory,
-    pub(super) totals: Totals,
+    ids: ContextV7,
 }
 
-/// What the store and its committer share.
+/// What the store and those who wait for it share.
 pub(super) struct Inner {
+    /// Locked before what is kept.
+    pub(super) stored: Mutex<Stored>,
     pub(super) kept: Arc<Mutex<Kept>>,
-    stored: RwLock<Stored>,
     pub(super) sinks: Sinks,
     pub(super) hands: Hands,
-    pub(super) lanes: HashMap<Arc<str>, Arc<Notify>>,
+    lanes: Mutex<HashMap<Arc<str>, Arc<Notify>>>,
     /// The source that was served last, by sink and kind.
     pub(super) turns: Mutex<HashMap<(String, bool), String>>,
-    pub(super) metrics: OutboxMetrics,
-    fault: OnceLock<String>,
-}
-
-impl Inner {
-    pub(super) fn read(&self) -> RwLockReadGuard<'_, Stored> {
-        self.stored.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Stored> {
-        self.stored.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn index_key(&self) -> IndexKey {
-        lock(&self.kept).index_key.clone()
-    }
-
-    /// A sink that there must be.
-    pub(super) fn named(&self, sink: &str) -> Result<&KnownSink, Unavailable> {
-        let known = self.sinks.get(sink);
-        let unknown = || Unavailable(format!("sink `{sink}` is not registered"));
-        known.map(Arc::as_ref).ok_or_else(unknown)
-    }
+    time: Mutex<Timekeeping>,
+    setup: Setup,
+    closed: AtomicBool,
 }
 
 /// A store in memory.
-pub(super) struct MemoryOutbox {
-    pub(super) inner: Arc<Inner>,
-    jobs: Sender<Job>,
-    room: Arc<Semaphore>,
-    min_free: u64,
-    time: Mutex<Timekeeping>,
-    closed: Arc<AtomicBool>,
-    committer: Mutex<Option<JoinHandle<()>>>,
+pub(super) struct MemoryOutbox(pub(super) Arc<Inner>);
+
+/// What is there when a change is made.
+pub(super) type Soon<T, E = Unavailable> = BoxFuture<'static, Result<T, E>>;
+
+impl Inner {
+    pub(super) fn key(&self) -> IndexKey {
+        lock(&self.kept).key.clone()
+    }
+
+    /// A sink that there must be.
+    pub(super) fn named(&self, sink: &str) -> Result<(), Unavailable> {
+        let known = self.sinks.get(sink).map(drop);
+        known.ok_or_else(|| Unavailable(format!("sink `{sink}` is not registered")))
+    }
+
+    fn lane(&self, sink: &str) -> Arc<Notify> {
+        Arc::clone(lock(&self.lanes).entry(sink.into()).or_default())
+    }
+
+    fn make(&self, change: &Change) -> Result<Done, Unavailable> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Unavailable("leadgate is stopping".to_owned()));
+        }
+        let mut stored = lock(&self.stored);
+        let mut kept = lock(&self.kept);
+        let ground = Ground {
+            view: &stored.memory,
+            sinks: &self.sinks,
+            ids: &stored.ids,
+            holds: &self.hands,
+            hash: &|parts| kept.key.hash(5, parts),
+        };
+        let mut state = State::new(ground, kept.totals.clone());
+        let done = state.apply(change);
+        let effects = state.into_effects();
+        stored.memory.apply(&effects.records);
+        kept.records.extend(effects.records);
+        kept.totals = effects.totals;
+        if !matches!(change, Change::Finish(_)) {
+            kept.durable = (kept.records.len(), kept.totals.clone());
+        }
+        self.hands.unclaim(&effects.ended);
+        self.hands.unreserve(&effects.reserved);
+        for sink in effects.wake {
+            self.lane(&sink).notify_one();
+        }
+        done.map_err(|fault| Unavailable(fault.to_string()))
+    }
 }
 
 impl MemoryOutbox {
@@ -86,139 +103,59 @@ impl MemoryOutbox {
             let found = kept.format;
             return Err(format!("format {found} is of a newer leadgate; use that"));
         }
-        if kept.in_use {
+        if std::mem::replace(&mut kept.in_use, true) {
             return Err("the store is in use".to_owned());
         }
-        kept.unlock(setup)?;
-        kept.in_use = true;
-        let (mut memory, mut totals) = (Memory::default(), Totals::default());
-        for frame in &kept.frames {
-            let (records, after) = journal::decode(frame)?;
-            memory.apply(&records);
-            totals = after;
-        }
-        drop(kept);
-        let mut names: BTreeSet<String> = totals.sinks.keys().cloned().collect();
-        names.extend(memory.pauses.keys().cloned());
-        names.extend(memory.sink_state.keys().map(|(sink, _)| sink.clone()));
-        names.extend(setup.sinks.iter().map(|sink| sink.name.clone()));
-        let known = |name: String| {
-            let policy = setup.sinks.iter().find(|sink| sink.name == name).cloned();
-            let name: Arc<str> = name.into();
+        let mut memory = Memory::default();
+        memory.apply(&kept.records);
+        let stored = kept.totals.sinks.keys().chain(memory.pauses.keys());
+        let stored = stored.chain(memory.sink_state.keys().map(|(sink, _)| sink));
+        let names: BTreeSet<&String> = stored
+            .chain(setup.sinks.iter().map(|sink| &sink.name))
+            .collect();
+        let known = |name: &String| {
+            let policy = setup.sinks.iter().find(|sink| sink.name == *name).cloned();
+            let name: Arc<str> = name.as_str().into();
             (Arc::clone(&name), Arc::new(KnownSink { name, policy }))
         };
-        let sinks: Sinks = names.into_iter().map(known).collect();
-        let lane = |name: &Arc<str>| (Arc::clone(name), Arc::new(Notify::new()));
-        let time = totals.time;
-        let inner = Arc::new(Inner {
+        let sinks = names.into_iter().map(known).collect();
+        let time = Mutex::new(kept.totals.time);
+        drop(kept);
+        let ids = ContextV7::new();
+        Ok(Self(Arc::new(Inner {
+            stored: Mutex::new(Stored { memory, ids }),
             kept: place,
-            lanes: sinks.keys().map(lane).collect(),
             sinks,
-            stored: RwLock::new(Stored { memory, totals }),
             hands: Hands::default(),
+            lanes: Mutex::default(),
             turns: Mutex::default(),
-            metrics: setup.metrics.clone(),
-            fault: OnceLock::new(),
-        });
-        let (jobs, queue) = channel();
-        let committer = std::thread::spawn({
-            let inner = Arc::clone(&inner);
-            move || {
-                let run = std::panic::AssertUnwindSafe(|| committer::run(&inner, &queue));
-                if std::panic::catch_unwind(run).is_err() {
-                    let why = "an error inside leadgate ended the store; restart leadgate";
-                    let _ = inner.fault.set(why.to_owned());
-                }
-            }
-        });
-        Ok(Self {
-            inner,
-            jobs,
-            room: Arc::new(Semaphore::new(setup.queue)),
-            min_free: setup.min_free,
-            time: Mutex::new(time),
-            closed: Arc::default(),
-            committer: Mutex::new(Some(committer)),
-        })
-    }
-
-    pub(super) fn let_panic(&self, writer: Writer) {
-        let _ = self.jobs.send(Job::Panic(writer));
-    }
-
-    fn send(
-        &self,
-        changes: Vec<Change>,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> (oneshot::Receiver<Result<Vec<Done>, Unavailable>>, GivenUp) {
-        let (tell, answer) = oneshot::channel();
-        // If nobody takes it, the answer says so.
-        let _ = self.jobs.send(Job::Make {
-            changes,
-            permit,
-            tell,
-        });
-        let given_up = GivenUp(Arc::clone(&self.inner), Arc::clone(&self.closed));
-        (answer, given_up)
+            time,
+            setup: setup.clone(),
+            closed: AtomicBool::new(false),
+        })))
     }
 
     /// Asks for a change.
-    pub(super) fn ask<T: Send + 'static>(
-        &self,
-        change: Change,
-        done: impl FnOnce(Done) -> T + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, Unavailable>> {
-        self.ask_with(None, change, done)
-    }
-
-    fn ask_with<T: Send + 'static>(
-        &self,
-        permit: Option<OwnedSemaphorePermit>,
-        change: Change,
-        done: impl FnOnce(Done) -> T + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, Unavailable>> {
-        let (answer, given_up) = self.send(vec![change], permit);
-        async move {
-            let answer = answer.await.unwrap_or_else(|_| Err(given_up.said()));
-            Ok(done(answer?.remove(0)))
-        }
-        .boxed()
-    }
-
-    /// Asks for changes. Blocks.
-    pub(super) fn make(&self, changes: Vec<Change>) -> Result<Vec<Done>, Unavailable> {
-        let (answer, given_up) = self.send(changes, None);
-        let answer = answer.blocking_recv();
-        answer.unwrap_or_else(|_| Err(given_up.said()))
+    pub(super) fn ask<T: 'static>(&self, change: Change, done: fn(Done) -> T) -> Soon<T> {
+        let inner = Arc::clone(&self.0);
+        async move { inner.make(&change).map(done) }.boxed()
     }
 
     /// Asks for what an arrival brings, if there is room.
     pub(super) fn arrive<T: Send + 'static>(
         &self,
         change: Change,
-        done: impl FnOnce(Done) -> T + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, Refusal>> {
-        if self.short_of_space() {
-            return ready(Err(Refusal::NoSpace)).boxed();
+        done: fn(Done) -> T,
+    ) -> Soon<T, Refusal> {
+        let full = self.short_of_space();
+        let asked = self.ask(change, done);
+        async move {
+            if full {
+                return Err(Refusal::NoSpace);
+            }
+            Ok(asked.await?)
         }
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            return ready(Err(Refusal::Full)).boxed();
-        };
-        let asked = self.ask_with(Some(permit), change, done);
-        async move { Ok(asked.await?) }.boxed()
-    }
-}
-
-/// Why there is no answer.
-struct GivenUp(Arc<Inner>, Arc<AtomicBool>);
-
-impl GivenUp {
-    fn said(&self) -> Unavailable {
-        if self.1.load(Ordering::Acquire) {
-            return Unavailable("leadgate is stopping".to_owned());
-        }
-        let fault = self.0.fault.get().cloned();
-        Unavailable(fault.unwrap_or_else(|| "it ended; restart leadgate".to_owned()))
+        .boxed()
     }
 }
 
@@ -228,75 +165,74 @@ impl Drop for MemoryOutbox {
     }
 }
 
-/// What became of a change that can only become that.
-macro_rules! became {
-    ($done:ident) => {
-        |done| match done {
-            $crate::outbox::state::Done::$done(what) => what,
-            other => panic!("not the answer: {other:?}"),
-        }
-    };
-}
-pub(super) use became;
-
 impl Intake for MemoryOutbox {
-    fn accept(&self, arrival: Arrival) -> BoxFuture<'static, Result<Accepted, Refusal>> {
+    fn accept(&self, arrival: Arrival) -> Soon<Accepted, Refusal> {
         let now = arrival.received_at;
         let unwanted = arrival.routes.is_empty();
-        let lead = LeadBody::arrived(&self.inner.index_key(), arrival, now);
-        let inner = Arc::clone(&self.inner);
-        self.arrive(Change::Accept(lead), move |done| {
-            let accepted = became!(Accepted)(done);
+        let lead = body::arrived(&self.0.key(), arrival, now);
+        let metrics = self.0.setup.metrics.clone();
+        let asked = self.arrive(Change::Accept(lead), Done::accepted);
+        async move {
+            let accepted = asked.await?;
             if unwanted && matches!(accepted, Accepted::New { .. }) {
-                inner.metrics.unrouted.inc();
+                metrics.unrouted.inc();
             }
-            accepted
-        })
+            Ok(accepted)
+        }
+        .boxed()
     }
 
-    fn quarantine(
-        &self,
-        push: QuarantinedPush,
-    ) -> BoxFuture<'static, Result<Quarantined, Refusal>> {
-        let push = QuarantineBody::pushed(&self.inner.index_key(), push);
-        self.arrive(Change::Quarantine(push), became!(Quarantined))
+    fn quarantine(&self, push: QuarantinedPush) -> Soon<Quarantined, Refusal> {
+        let push = body::pushed(&self.0.key(), push);
+        self.arrive(Change::Quarantine(push), Done::quarantined)
     }
 }
 
 impl Queue for MemoryOutbox {
     fn claim_some(&self, sink: &str, now: Millis, wanted: Wanted) -> Result<Due, Unavailable> {
-        self.inner.claim(sink, now, wanted)
+        self.0.named(sink)?;
+        let mut due = Due::default();
+        if wanted.newest {
+            let limit = wanted.limit.saturating_sub(1).max(1);
+            self.0.take(sink, now, wanted, limit, &mut due);
+        }
+        let oldest = Wanted {
+            newest: false,
+            ..wanted
+        };
+        self.0.take(sink, now, oldest, wanted.limit, &mut due);
+        Ok(due)
     }
 
     fn claim_one(&self, sink: &str, id: DeliveryId) -> Result<Option<Claim>, Unavailable> {
-        self.inner.claim_one(sink, id)
+        self.0.named(sink)?;
+        let stored = lock(&self.0.stored);
+        let waits = stored.delivery(id).filter(|(_, _, head)| {
+            head.sink == sink && matches!(head.state, Stands::Waiting { .. })
+        });
+        let free = waits.filter(|_| self.0.hands.claim(id));
+        Ok(free.and_then(|(lead, _, _)| stored.claimed(lead, id)))
     }
 
     fn unclaim(&self, _: &str, ids: &[DeliveryId]) {
-        self.inner.hands.unclaim(ids);
+        self.0.hands.unclaim(ids);
     }
 
-    fn keep(
-        &self,
-        sink: &str,
-        id: DeliveryId,
-        journal: String,
-    ) -> BoxFuture<'static, Result<(), Unavailable>> {
+    fn keep(&self, sink: &str, id: DeliveryId, journal: String) -> Soon<()> {
         let sink = sink.into();
         self.ask(Change::Keep { sink, id, journal }, drop)
     }
 
-    fn finish(&self, finish: Finish) -> BoxFuture<'static, Result<(), Unavailable>> {
+    fn finish(&self, finish: Finish) -> Soon<()> {
         self.ask(Change::Finish(finish), drop)
     }
 
     fn arrivals(&self, sink: &str) -> Arc<Notify> {
-        let lane = self.inner.lanes.get(sink);
-        lane.cloned().unwrap_or_default()
+        self.0.lane(sink)
     }
 
     fn latest(&self) -> Millis {
-        self.inner.read().totals.latest
+        self.totals().latest
     }
 
     fn believed(&self, now: Millis) -> Millis {
@@ -308,108 +244,114 @@ impl Queue for MemoryOutbox {
     }
 
     fn pause_of(&self, sink: &str) -> Option<Pause> {
-        self.inner.read().memory.pause(sink)
+        lock(&self.0.stored).memory.pause(sink)
     }
+}
+
+/// What this engine does not do.
+fn no_copies<T>() -> Result<T, UpkeepError> {
+    let why = "a store in memory makes no copies";
+    Err(UpkeepError::Invalid(why.to_owned()))
 }
 
 impl Maintenance for MemoryOutbox {
     fn rekey(&self, _: Option<&str>, _: usize) -> Result<Resealed, Unavailable> {
-        Ok(Resealed {
-            resealed: 0,
-            next: None,
-        })
+        Ok(Resealed::default())
     }
 
     fn export_header(&self) -> ExportHeader {
         ExportHeader {
             leadgate_export: EXPORT_VERSION,
-            index_key: leadgate_plugin::hex(self.inner.index_key().as_bytes()),
+            index_key: String::new(),
         }
     }
 
-    fn dump(
-        &self,
-        each: &mut dyn FnMut(Exported) -> std::io::Result<()>,
-    ) -> Result<(), UpkeepError> {
-        Ok(self.inner.exported().into_iter().try_for_each(each)?)
+    fn dump(&self, _: &mut dyn FnMut(Exported) -> std::io::Result<()>) -> Result<(), UpkeepError> {
+        no_copies()
     }
 
-    fn load(&self, some: Vec<Exported>) -> Result<Imported, UpkeepError> {
-        self.import(some)
+    fn load(&self, _: Vec<Exported>) -> Result<Imported, UpkeepError> {
+        no_copies()
     }
 
-    fn backup(&self, to: &mut dyn Write) -> Result<BackedUp, UpkeepError> {
-        journal::write_backup(&self.inner.kept, to)
+    fn backup(&self, _: &mut dyn Write) -> Result<BackedUp, UpkeepError> {
+        no_copies()
     }
 
     fn time(&self) -> Timekeeping {
-        *lock(&self.time)
+        *lock(&self.0.time)
     }
 
-    fn keep_time(&self, time: Timekeeping) -> BoxFuture<'static, Result<(), Unavailable>> {
-        *lock(&self.time) = time;
+    fn keep_time(&self, time: Timekeeping) -> Soon<()> {
+        *lock(&self.0.time) = time;
         self.ask(Change::Time(time), drop)
     }
 
     fn expiring(&self, keep: Retention, until: Millis) -> Result<Expiring, Unavailable> {
-        Ok(self.inner.expiring(keep, until))
+        let stored = lock(&self.0.stored);
+        let over = |since: Millis| Some(since + keep.dead_ms).filter(|ends| *ends <= until);
+        let aside = stored.memory.quarantine.keys();
+        let aside: Vec<_> = aside.filter_map(|id| over(made_at(id.0))).collect();
+        let dead = stored.heads().filter_map(|(_, _, head)| match head.state {
+            Stands::Dead { at, .. } => over(made_at(head.id.0).max(at)),
+            _ => None,
+        });
+        let dead: Vec<_> = dead.collect();
+        Ok(Expiring {
+            dead_letters: dead.len() as u64,
+            quarantine: aside.len() as u64,
+            first: dead.into_iter().chain(aside).min(),
+        })
     }
 
     fn sink_state(&self, sink: &str, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
-        self.inner.named(sink)?;
+        self.0.named(sink)?;
         let at = (sink.to_owned(), key.to_owned());
-        Ok(self.inner.read().memory.sink_state.get(&at).cloned())
+        Ok(lock(&self.0.stored).memory.sink_state.get(&at).cloned())
     }
 
-    fn keep_sink_state(
-        &self,
-        sink: &str,
-        key: &str,
-        value: Option<Vec<u8>>,
-    ) -> BoxFuture<'static, Result<bool, Unavailable>> {
+    fn keep_sink_state(&self, sink: &str, key: &str, value: Option<Vec<u8>>) -> Soon<bool> {
         let (sink, key) = (sink.into(), key.to_owned());
-        self.ask(Change::SinkState { sink, key, value }, became!(Did))
+        self.ask(Change::SinkState { sink, key, value }, Done::did)
     }
 
     fn sweep(
         &self,
         keep: Retention,
         now: Millis,
-        from: Option<LeadId>,
-        limit: usize,
+        _: Option<LeadId>,
+        _: usize,
     ) -> Result<Swept, Unavailable> {
         let mut swept = Swept::default();
         if self.time().belief.ahead().is_some() {
             return Ok(swept);
         }
-        if from.is_none() {
-            let old = self.inner.old_quarantined(keep, now);
-            let done = self.make(old.into_iter().map(Change::Discard).collect())?;
-            swept.quarantined = done.iter().filter(|one| **one == Done::Did(true)).count() as u64;
+        let memory = lock(&self.0.stored).memory.clone();
+        for push in memory.quarantine.into_keys() {
+            if made_at(push.0) + keep.dead_ms <= now.min(keep.dead_by) {
+                swept.quarantined += u64::from(self.0.make(&Change::Discard(push))?.did());
+            }
         }
-        let (leads, next) = self.inner.page_of_leads(from, limit);
-        let expire = |lead| Change::Expire { lead, keep, now };
-        for done in self.make(leads.into_iter().map(expire).collect())? {
-            if let Done::Expired(Some(dead)) = done {
+        for lead in memory.leads.into_keys() {
+            let expired = self.0.make(&Change::Expire { lead, keep, now })?;
+            if let Done::Expired(Some(dead)) = expired {
                 swept.leads += 1;
                 swept.dead_letters += dead;
             }
         }
-        swept.next = next;
         Ok(swept)
     }
 
     fn fault(&self) -> Option<String> {
-        self.inner.fault.get().cloned()
+        None
     }
 
     fn short_of_space(&self) -> bool {
-        self.free() < self.min_free
+        self.free() < self.0.setup.min_free
     }
 
     fn size(&self) -> u64 {
-        let kept = lock(&self.inner.kept);
-        kept.frames.iter().map(|frame| frame.len() as u64).sum()
+        lock(&self.0.kept).records.len() as u64
     }
 
     fn free(&self) -> u64 {
@@ -417,18 +359,10 @@ impl Maintenance for MemoryOutbox {
     }
 
     fn close(&self) {
-        let Some(committer) = lock(&self.committer).take() else {
-            return;
-        };
-        self.closed.store(true, Ordering::Release);
-        let _ = self.jobs.send(Job::Close);
-        // Its panics are caught.
-        let _ = committer.join();
-        lock(&self.inner.kept).in_use = false;
+        if !self.0.closed.swap(true, Ordering::AcqRel) {
+            let mut kept = lock(&self.0.kept);
+            kept.durable = (kept.records.len(), kept.totals.clone());
+            kept.in_use = false;
+        }
     }
-}
-
-/// The time it is, for what is stored with it.
-pub(super) fn now() -> Millis {
-    SystemClock.now()
 }

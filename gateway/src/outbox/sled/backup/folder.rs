@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -53,8 +53,7 @@ impl BackupFolder {
 
     /// Opens the folder, or makes it. One that holds anything else is refused.
     pub fn open(path: &Path) -> Result<Self, UpkeepError> {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(path)?;
+        make(path)?;
         let listed = path.join(LIST).exists();
         if !listed && names(path)?.iter().any(|name| !is_ours(name)) {
             return Err(UpkeepError::Invalid(format!(
@@ -162,6 +161,21 @@ impl BackupFolder {
     }
 }
 
+/// Makes a folder that only its owner can look into, and its name durable.
+fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let path = std::path::absolute(path)?;
+    let parent = path.parent().unwrap_or(&path);
+    make(parent)?;
+    match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => File::open(parent)?.sync_all(),
+    }
+}
+
 /// A file on its way.
 struct Incoming {
     path: PathBuf,
@@ -184,12 +198,8 @@ impl Incoming {
 
 /// Which files make the store, by the folder's own list.
 pub(in crate::outbox::sled) fn list(folder: &Path) -> Result<(StoreId, Summary), UpkeepError> {
-    let path = folder.join(LIST);
-    let named =
-        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let file = BufReader::new(File::open(&path).map_err(named)?);
     let mut store = None;
-    let (summary, _) = stream::read(file, &mut |part| {
+    let (summary, _) = stream::read_file(&folder.join(LIST), &mut |part| {
         if let Part::Store(id) = part {
             store = Some(id);
         }

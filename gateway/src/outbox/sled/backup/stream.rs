@@ -13,7 +13,9 @@
 //! left the store while it was copied. What was sealed stays sealed.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
 
 use crc32fast::Hasher;
 use serde::{Deserialize, Serialize};
@@ -173,6 +175,19 @@ pub(in crate::outbox::sled) fn read(
         }
     }
     Ok((summary, missing))
+}
+
+/// The same, of a file; an error says of which.
+pub(in crate::outbox::sled) fn read_file(
+    path: &Path,
+    each: &mut dyn FnMut(Part<'_>) -> Result<(), UpkeepError>,
+) -> Result<(Summary, Vec<SegmentCopy>), UpkeepError> {
+    let named = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+    let file = File::open(path).map_err(|error| io::Error::new(error.kind(), named(&error)))?;
+    read(BufReader::new(file), each).map_err(|error| match error {
+        UpkeepError::Invalid(why) => UpkeepError::Invalid(named(&why)),
+        other => other,
+    })
 }
 
 fn head(from: &mut Summed<impl Read>) -> Result<StoreId, UpkeepError> {

@@ -66,6 +66,17 @@ pub enum Order {
     Descending,
 }
 
+impl Order {
+    /// Of ids, which sort by the time they were made.
+    pub const fn of(newest_first: bool) -> Self {
+        if newest_first {
+            Self::Descending
+        } else {
+            Self::Ascending
+        }
+    }
+}
+
 /// An ordered map of bytes, applied to sled behind its user's back.
 pub struct Index(Arc<Shared>);
 

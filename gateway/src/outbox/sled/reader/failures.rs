@@ -1,22 +1,27 @@
 //! Failure groups and counts. How many are in a group and in a state is kept with each commit;
 //! what a group is called is read from one of its members.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Reader;
 use super::merge::{Ids, Merge};
-use super::wanted::{self, Wanted};
-use super::{Reader, named};
-use crate::clock::Millis;
-use crate::outbox::sled::keys::{self, List, SinkNumber};
+use crate::outbox::sled::indexed::DeliveryPlaces;
+use crate::outbox::sled::keys::{self, SinkNumber};
 use crate::outbox::sled::map::{Map, Order};
 use crate::outbox::sled::project::numbers;
 use crate::outbox::sled::unreadable;
-use crate::outbox::state::{Class, FailureKey, Fault, normalise};
-use crate::outbox::{DeathReason, DeliveryId, FailureGroup, LeadId, SinkCount, StateName};
+use crate::outbox::state::{DeliveryHead, FailureKey, Fault, normalise};
+use crate::outbox::{DeliveryId, FailureGroup, LeadId, SinkCount, StateName};
 
 /// Groups whose names are kept in memory, at most.
 const NAMES_KEPT: usize = 20_000;
+/// Members of a group that are read, at most, to find out what it is called.
+const READ: usize = 8;
+/// Stands where what a group is called cannot be read.
+const UNREADABLE: &str =
+    "its text cannot be read: the records that say it are damaged; see `leadgate outbox verify`";
 
 /// Names of failure groups that were read before. A group's name never changes: its key is made
 /// from it.
@@ -25,17 +30,13 @@ pub struct GroupTexts(Mutex<HashMap<FailureKey, GroupText>>);
 
 /// What a group is called.
 #[derive(Clone)]
-struct GroupText {
-    rule: Arc<str>,
+pub(super) struct GroupText {
+    pub(super) rule: Arc<str>,
     reason: Arc<str>,
 }
 
-/// A member of a group.
-struct Member {
-    id: DeliveryId,
-    made: Millis,
-    text: Option<GroupText>,
-}
+/// A delivery in a group.
+type Member = (LeadId, DeliveryHead, DeliveryPlaces);
 
 impl GroupTexts {
     fn get(&self, group: FailureKey) -> Option<GroupText> {
@@ -59,166 +60,149 @@ impl<M: Map> Reader<'_, M> {
         sink: Option<&str>,
         limit: usize,
     ) -> Result<Vec<FailureGroup>, Fault> {
-        let mut groups = self.group_counts(sink)?;
+        let sinks = self.sinks(sink)?;
+        let mut groups = self.group_counts(&sinks)?;
         groups.sort_by_key(|(sink, key, [dead, retrying])| {
-            (
-                std::cmp::Reverse(dead.saturating_add(*retrying)),
-                *sink,
-                *key,
-            )
+            (Reverse(dead.saturating_add(*retrying)), *sink, *key)
         });
         let mut shown = Vec::new();
         for (sink, id, [dead, retrying]) in groups {
             if shown.len() == limit {
                 break;
             }
+            let newest = self.members(sink, id, Order::Descending)?.next();
+            let oldest = self.members(sink, id, Order::Ascending)?.next();
             // It may have emptied since it was counted.
-            let newest = self.member(Some(sink), id, Order::Descending)?;
-            let oldest = self.member(Some(sink), id, Order::Ascending)?;
-            let (Some(newest), Some(oldest)) = (newest, oldest) else {
+            let (Some((_, newest, _)), Some((_, oldest, _))) =
+                (newest.transpose()?, oldest.transpose()?)
+            else {
                 continue;
             };
-            let text = self.text(id, newest.text.or(oldest.text))?;
+            let text = self.text(sink, id)?;
+            let (rule, reason) = text.map_or((String::new(), UNREADABLE.to_owned()), |text| {
+                (text.rule.to_string(), text.reason.to_string())
+            });
             shown.push(FailureGroup {
                 id,
-                sink: self.sink_name(sink)?.to_string(),
-                rule: text.rule.to_string(),
-                reason: text.reason.to_string(),
+                sink: newest.sink,
+                rule,
+                reason,
                 dead,
                 retrying,
-                first: oldest.made,
-                last: newest.made,
+                first: oldest.created_at,
+                last: newest.created_at,
                 sample: newest.id,
             });
         }
         Ok(shown)
     }
 
-    /// The groups that go by a rule.
+    /// The groups of some sinks that go by a rule.
     pub(super) fn groups_of_rule(
         &self,
-        sink: Option<&str>,
+        sinks: &[super::Sink],
         rule: &str,
-    ) -> Result<BTreeSet<u64>, Fault> {
-        let mut groups = BTreeSet::new();
-        for (_, key, _) in self.group_counts(sink)? {
-            let text = match self.texts.get(key) {
-                Some(text) => Some(text),
-                None => match self.member(None, key, Order::Descending)? {
-                    Some(member) => Some(self.text(key, member.text)?),
-                    None => None,
-                },
-            };
-            if text.is_some_and(|text| *text.rule == *rule) {
-                groups.insert(u64::from_be_bytes(key.0));
+    ) -> Result<Vec<(SinkNumber, FailureKey)>, Fault> {
+        let mut groups = Vec::new();
+        for (sink, key, _) in self.group_counts(sinks)? {
+            if self
+                .text(sink, key)?
+                .is_some_and(|text| *text.rule == *rule)
+            {
+                groups.push((sink, key));
             }
         }
         Ok(groups)
     }
 
-    /// How many dead letters and retries are in each group.
+    /// How many dead letters and retries are in each group of some sinks.
     fn group_counts(
         &self,
-        sink: Option<&str>,
+        sinks: &[super::Sink],
     ) -> Result<Vec<(SinkNumber, FailureKey, [u64; 2])>, Fault> {
-        let prefix = match sink {
-            None => vec![keys::GROUP],
-            Some(name) => match self.sink_number(name)? {
-                Some(number) => keys::groups(number),
-                None => return Ok(Vec::new()),
-            },
-        };
         let mut groups = Vec::new();
-        for entry in self.catalog.index.prefixed(&prefix) {
-            let (key, value) = entry?;
-            let (sink, key) = keys::read_group(&key).ok_or_else(lie)?;
-            let counts = numbers(&value).try_into().map_err(|_| lie())?;
-            groups.push((sink, key, counts));
+        for (sink, _) in sinks {
+            for entry in self.catalog.index.prefixed(&keys::groups(*sink)) {
+                let (key, value) = entry?;
+                let (sink, key) = keys::read_group(&key).ok_or_else(lie)?;
+                let counts = numbers(&value).try_into().map_err(|_| lie())?;
+                groups.push((sink, key, counts));
+            }
         }
         Ok(groups)
     }
 
-    /// The first member of a group in that order.
-    fn member(
+    /// The deliveries that are in a group.
+    fn members(
         &self,
-        sink: Option<SinkNumber>,
+        sink: SinkNumber,
         key: FailureKey,
         order: Order,
-    ) -> Result<Option<Member>, Fault> {
-        let failing = DeathReason::ALL.into_iter().map(Class::Dead);
-        let failing = failing.chain([Class::Retrying]);
-        let lists = Wanted::new([
-            Some(wanted::classes(failing)),
-            sink.map(|sink| vec![u64::from(sink)]),
-            None,
-            Some(vec![u64::from_be_bytes(key.0)]),
-        ]);
-        let index = &self.catalog.index;
-        let mut merge = Merge::new(index, order, Ids::ALL);
-        wanted::gather(
-            index,
-            &lists,
-            (List::FIRST, List::LAST),
-            usize::MAX,
-            &mut merge,
-        )?;
-        while let Some(merged) = merge.next()? {
-            let list = List::read(&merged.prefix).ok_or_else(lie)?;
-            let lead = LeadId(uuid::Uuid::from_slice(&merged.value).map_err(|_| lie())?);
-            let Some(indexed) = self.catalog.lead_in(list.source, lead)? else {
-                continue;
-            };
-            let id = DeliveryId(merged.id);
-            let Some((head, places)) = indexed.delivery(id) else {
-                continue;
-            };
-            if head.failure != Some(key) {
-                continue;
+    ) -> Result<impl Iterator<Item = Result<Member, Fault>>, Fault> {
+        let list = [keys::failing(sink, key)];
+        let merge = Merge::new(&self.catalog.index, order, Ids::ALL, list)?;
+        let read = move |merged: Result<(uuid::Uuid, Vec<u8>), Fault>| {
+            let (id, value) = merged?;
+            let (source, lead) = super::address(&value)?;
+            let indexed = self.catalog.lead_in(source, lead)?;
+            let found = indexed
+                .as_ref()
+                .and_then(|one| one.delivery(DeliveryId(id)));
+            let found = found.filter(|(head, _)| head.failure == Some(key));
+            Ok(found.map(|(head, places)| (lead, head.clone(), places)))
+        };
+        Ok(merge.filter_map(move |merged| read(merged).transpose()))
+    }
+
+    /// What a group is called; `None` if that cannot be read. Any of its members says it.
+    fn text(&self, sink: SinkNumber, key: FailureKey) -> Result<Option<GroupText>, Fault> {
+        if let Some(text) = self.texts.get(key) {
+            return Ok(Some(text));
+        }
+        for member in self.members(sink, key, Order::Descending)?.take(READ) {
+            let (lead, head, places) = member?;
+            if let Ok(Some(text)) = self.text_of(lead, &head, places) {
+                return Ok(Some(text));
             }
-            let mut text = None;
-            if self.texts.get(key).is_none()
-                && let Some(place) = places.details
-            {
-                let details = self.bodies.details(lead, id, place)?;
-                text = details.history.last().map(|last| GroupText {
-                    rule: last.rule.as_str().into(),
-                    reason: normalise(&last.reason).into(),
-                });
-            }
-            return Ok(Some(Member {
-                id,
-                made: head.created_at,
-                text,
-            }));
         }
         Ok(None)
     }
 
-    /// What a group is called, where `read` was read of it just now.
-    fn text(&self, key: FailureKey, read: Option<GroupText>) -> Result<GroupText, Fault> {
+    /// What the group of a delivery is called, if it is in one.
+    pub(super) fn text_of(
+        &self,
+        lead: LeadId,
+        head: &DeliveryHead,
+        places: DeliveryPlaces,
+    ) -> Result<Option<GroupText>, Fault> {
+        let (Some(key), Some(place)) = (head.failure, places.details) else {
+            return Ok(None);
+        };
         if let Some(text) = self.texts.get(key) {
-            return Ok(text);
+            return Ok(Some(text));
         }
-        let text = read
-            .ok_or_else(|| Fault::Record(format!("no attempt is stored of failure group {key}")))?;
-        self.texts.put(key, text.clone());
+        let details = self.bodies.details(lead, head.id, place)?;
+        let text = details.history.last().map(|last| GroupText {
+            rule: last.rule.as_str().into(),
+            reason: normalise(&last.reason).into(),
+        });
+        if let Some(text) = &text {
+            self.texts.put(key, text.clone());
+        }
         Ok(text)
-    }
-
-    fn sink_name(&self, number: SinkNumber) -> Result<Arc<str>, Fault> {
-        self.catalog.names.sinks.name(number).ok_or_else(lie)
     }
 
     /// See [`crate::outbox::Operations::counts`].
     pub fn counts(&self) -> Result<Vec<SinkCount>, Fault> {
+        let names = &self.catalog.names;
         let mut counts: BTreeMap<(Arc<str>, Arc<str>, StateName), u64> = BTreeMap::new();
         for entry in self.catalog.index.prefixed(&[keys::COUNT]) {
             let (key, value) = entry?;
             let (sink, source, class) = keys::read_count(&key).ok_or_else(lie)?;
-            let sink = self.sink_name(sink)?;
-            let source = self.catalog.names.sources.name(source).ok_or_else(lie)?;
+            let sink = names.sinks.name(sink).ok_or_else(lie)?;
+            let source = names.sources.name(source).ok_or_else(lie)?;
             let count = numbers(&value).first().copied().ok_or_else(lie)?;
-            *counts.entry((sink, source, named(class))).or_default() += count;
+            *counts.entry((sink, source, class.name())).or_default() += count;
         }
         let counts = counts.into_iter();
         let counts = counts.map(|((sink, source, state), count)| SinkCount {

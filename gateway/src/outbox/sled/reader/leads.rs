@@ -2,7 +2,6 @@
 
 use uuid::Uuid;
 
-use super::deliveries::order;
 use super::merge::{Ids, Merge};
 use super::{Reader, cursor};
 use crate::outbox::sled::keys;
@@ -18,20 +17,20 @@ impl<'a, M: Map> Reader<'a, M> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<LeadId>, Fault> {
-        let order = order(filter.newest_first);
-        let last = after.and_then(|after| cursor::id(cursor::LEADS, after));
+        let order = Order::of(filter.newest_first);
+        let last = after.and_then(|after| cursor::read(cursor::LEADS, after));
         let ids = Ids::made(filter.since, filter.before).after(last, order);
         let merge = self.merged_leads(filter.source.as_deref(), order, ids)?;
-        page(merge, cursor::LEADS, limit)
+        page(merge, cursor::LEADS, limit, LeadId)
     }
 
     /// See [`crate::outbox::Operations::unrouted`].
     pub fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Fault> {
         let order = Order::Descending;
-        let last = after.and_then(|after| cursor::id(cursor::UNROUTED, after));
-        let mut merge = Merge::new(&self.catalog.index, order, Ids::ALL.after(last, order));
-        merge.add(vec![keys::UNROUTED])?;
-        page(merge, cursor::UNROUTED, limit)
+        let last = after.and_then(|after| cursor::read(cursor::UNROUTED, after));
+        let ids = Ids::ALL.after(last, order);
+        let merge = Merge::new(&self.catalog.index, order, ids, [vec![keys::UNROUTED]])?;
+        page(merge, cursor::UNROUTED, limit, LeadId)
     }
 
     /// The leads of a source, or of all.
@@ -41,26 +40,31 @@ impl<'a, M: Map> Reader<'a, M> {
         order: Order,
         ids: Ids,
     ) -> Result<Merge<'a, M>, Fault> {
-        let mut merge = Merge::new(&self.catalog.index, order, ids);
-        for (number, name) in self.catalog.names.sources.all() {
-            if source.is_none_or(|source| *source == *name) {
-                merge.add(keys::leads(number))?;
-            }
-        }
-        Ok(merge)
+        let sources = self.catalog.names.sources.all().into_iter();
+        let wanted = sources.filter(|(_, name)| source.is_none_or(|source| *source == **name));
+        let lists = wanted.map(|(number, _)| keys::leads(number));
+        Merge::new(&self.catalog.index, order, ids, lists)
     }
 }
 
 /// The first of them as a page.
-fn page<M: Map>(mut merge: Merge<'_, M>, kind: u8, limit: usize) -> Result<Page<LeadId>, Fault> {
-    let mut items: Vec<LeadId> = Vec::new();
-    while let Some(merged) = merge.next()? {
-        if items.len() == limit {
-            let last = items.last().map_or(Uuid::nil(), |last| last.0);
-            let next = Some(cursor::of_id(kind, last));
-            return Ok(Page { items, next });
-        }
-        items.push(LeadId(merged.id));
+pub(super) fn page<M: Map, T>(
+    mut merge: Merge<'_, M>,
+    of: cursor::Of,
+    limit: usize,
+    item: impl Fn(Uuid) -> T,
+) -> Result<Page<T>, Fault> {
+    let mut page = Page {
+        items: Vec::new(),
+        next: None,
+    };
+    let mut last = Uuid::nil();
+    for merged in merge.by_ref().take(limit) {
+        (last, _) = merged?;
+        page.items.push(item(last));
     }
-    Ok(Page { items, next: None })
+    if merge.next().transpose()?.is_some() {
+        page.next = Some(cursor::write(of, last.as_u128()));
+    }
+    Ok(page)
 }

@@ -8,7 +8,7 @@ use std::ops::Bound;
 use uuid::Uuid;
 
 use crate::outbox::sled::keys;
-use crate::outbox::sled::map::{Map, Order, Pair};
+use crate::outbox::sled::map::{Map, Order};
 use crate::outbox::sled::unreadable;
 use crate::outbox::state::Fault;
 
@@ -25,42 +25,34 @@ impl Ids {
         low: 0,
         high: u128::MAX,
     };
+    const NONE: Self = Self { low: 1, high: 0 };
 
     /// Those made at or after `since` and before `before`.
     pub(super) fn made(since: Option<i64>, before: Option<i64>) -> Self {
         let low = since.map_or(0, keys::first_id);
-        match before.map(keys::first_id) {
-            Some(0) => Self { low: 1, high: 0 },
-            Some(end) => Self { low, high: end - 1 },
-            None => Self {
-                low,
-                high: u128::MAX,
-            },
-        }
+        let high = before.map_or(Some(u128::MAX), |end| keys::first_id(end).checked_sub(1));
+        high.map_or(Self::NONE, |high| Self { low, high })
     }
 
     /// Those of them that come after `last`.
     pub(super) fn after(self, last: Option<u128>, order: Order) -> Self {
-        let none = Self { low: 1, high: 0 };
-        match (last, order) {
-            (None, _) => self,
-            (Some(last), Order::Ascending) => last.checked_add(1).map_or(none, |next| Self {
-                low: self.low.max(next),
-                ..self
-            }),
-            (Some(last), Order::Descending) => last.checked_sub(1).map_or(none, |next| Self {
-                high: self.high.min(next),
-                ..self
-            }),
-        }
+        let Some(last) = last else { return self };
+        let (low, high) = match order {
+            Order::Ascending => (last.checked_add(1), Some(self.high)),
+            Order::Descending => (Some(self.low), last.checked_sub(1)),
+        };
+        low.zip(high).map_or(Self::NONE, |(low, high)| Self {
+            low: self.low.max(low),
+            high: self.high.min(high),
+        })
     }
 
-    pub(super) const fn has(self, id: u128) -> bool {
-        self.low <= id && id <= self.high
+    pub(super) const fn has(self, id: Uuid) -> bool {
+        self.low <= id.as_u128() && id.as_u128() <= self.high
     }
 }
 
-/// Lists, as one.
+/// Lists, as one: ids with what the index keeps under them.
 pub(super) struct Merge<'a, M> {
     index: &'a M,
     order: Order,
@@ -76,52 +68,24 @@ struct Head {
     value: Vec<u8>,
 }
 
-/// One of the merged.
-pub(super) struct Merged {
-    /// Of the list it is in.
-    pub(super) prefix: Vec<u8>,
-    /// Its id.
-    pub(super) id: Uuid,
-    /// What the index keeps under it.
-    pub(super) value: Vec<u8>,
-}
-
 impl<'a, M: Map> Merge<'a, M> {
-    /// Of no lists yet.
-    pub(super) fn new(index: &'a M, order: Order, ids: Ids) -> Self {
-        Self {
+    /// Of those entries that are in the lists with these prefixes and among `ids`.
+    pub(super) fn new(
+        index: &'a M,
+        order: Order,
+        ids: Ids,
+        lists: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<Self, Fault> {
+        let mut merge = Self {
             index,
             order,
             ids,
             heads: BinaryHeap::new(),
+        };
+        for prefix in lists {
+            merge.look(prefix, None)?;
         }
-    }
-
-    /// Adds a list.
-    pub(super) fn add(&mut self, prefix: Vec<u8>) -> Result<(), Fault> {
-        self.look(prefix, None)
-    }
-
-    /// Adds a list whose first entry is known.
-    pub(super) fn add_begun(&mut self, prefix: Vec<u8>, first: Pair) -> Result<(), Fault> {
-        let id = keys::id_at_end(&first.0).ok_or_else(|| unreadable("a list"))?;
-        let id = id.as_u128();
-        if self.order == Order::Ascending && self.ids.low <= id {
-            if id <= self.ids.high {
-                self.push(prefix, id, first.1);
-            }
-            return Ok(());
-        }
-        self.look(prefix, None)
-    }
-
-    fn push(&mut self, prefix: Vec<u8>, id: u128, value: Vec<u8>) {
-        let rank = self.rank(id);
-        self.heads.push(Reverse(Head {
-            rank,
-            prefix,
-            value,
-        }));
+        Ok(merge)
     }
 
     /// The order of ids, or its reverse: its own inverse.
@@ -144,22 +108,23 @@ impl<'a, M: Map> Merge<'a, M> {
         let first = self.index.range(low, high, self.order).next().transpose()?;
         if let Some((key, value)) = first {
             let id = keys::id_at_end(&key).ok_or_else(|| unreadable("a list"))?;
-            self.push(prefix, id.as_u128(), value);
+            self.heads.push(Reverse(Head {
+                rank: self.rank(id.as_u128()),
+                prefix,
+                value,
+            }));
         }
         Ok(())
     }
+}
 
-    /// The next of all.
-    pub(super) fn next(&mut self) -> Result<Option<Merged>, Fault> {
-        let Some(Reverse(head)) = self.heads.pop() else {
-            return Ok(None);
-        };
+impl<M: Map> Iterator for Merge<'_, M> {
+    type Item = Result<(Uuid, Vec<u8>), Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Reverse(head) = self.heads.pop()?;
         let id = self.rank(head.rank);
-        self.look(head.prefix.clone(), Some(id))?;
-        Ok(Some(Merged {
-            prefix: head.prefix,
-            id: Uuid::from_u128(id),
-            value: head.value,
-        }))
+        let looked = self.look(head.prefix, Some(id));
+        Some(looked.map(|()| (Uuid::from_u128(id), head.value)))
     }
 }

@@ -11,10 +11,11 @@ mod leads;
 mod merge;
 mod quarantine;
 mod retention;
-mod wanted;
 
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -23,7 +24,7 @@ pub use self::failures::GroupTexts;
 use super::catalog::Catalog;
 use super::claims::Claims;
 use super::indexed::Indexed;
-use super::keys::{SinkNumber, SourceNumber};
+use super::keys::{self, SinkNumber, SourceNumber};
 use super::map::Map;
 use super::place::Place;
 use super::unreadable;
@@ -40,6 +41,9 @@ pub const DELIVERY: u8 = 0xf2;
 
 /// Entries looked at for one answer, at most, where not all that is looked at is shown.
 const LOOKED_AT: usize = 5_000;
+
+/// A sink that something was made for: its number and its name.
+type Sink = (SinkNumber, Arc<str>);
 
 /// What is read from the journal.
 pub trait Bodies {
@@ -95,6 +99,18 @@ impl<M: Map> Reader<'_, M> {
             return Err(Fault::Sink(name.to_owned()));
         }
         Ok(number)
+    }
+
+    /// The sink of that name, or all; those that nothing was ever made for are left out.
+    fn sinks(&self, name: Option<&str>) -> Result<Vec<Sink>, Fault> {
+        if let Some(name) = name {
+            let number = self.sink_number(name)?;
+            return Ok(number
+                .map(|number| (number, name.into()))
+                .into_iter()
+                .collect());
+        }
+        Ok(self.catalog.names.sinks.all())
     }
 
     /// The lead of a delivery that is stored.
@@ -165,7 +181,7 @@ impl<M: Map> Reader<'_, M> {
     }
 
     /// A delivery with its attempts.
-    pub(super) fn whole(
+    pub fn whole(
         &self,
         lead: LeadId,
         indexed: &Indexed,
@@ -178,19 +194,7 @@ impl<M: Map> Reader<'_, M> {
             Some(place) => self.bodies.details(lead, id, place)?,
             None => Details::default(),
         };
-        Ok(Some(Delivery {
-            sink: head.sink.clone(),
-            source: indexed.lead.source.clone(),
-            lead,
-            revision: head.revision,
-            created_at: head.created_at,
-            state: head.state.clone(),
-            attempts: head.attempts,
-            budget: head.budget,
-            fallback_of: head.fallback_of,
-            history: details.history,
-            journal: details.journal,
-        }))
+        Ok(Some(details.whole(head, lead, &indexed.lead.source)))
     }
 
     /// What an operator calls where a delivery stands.
@@ -199,7 +203,7 @@ impl<M: Map> Reader<'_, M> {
             Class::Pending | Class::Retrying if self.claims.is_claimed(head.id) => {
                 StateName::InFlight
             }
-            class => named(class),
+            class => class.name(),
         }
     }
 
@@ -257,15 +261,7 @@ impl<M: Map> Reader<'_, M> {
     }
 }
 
-/// What an operator calls a class of which nothing is in flight.
-const fn named(class: Class) -> StateName {
-    match class {
-        Class::Pending => StateName::Pending,
-        Class::Retrying => StateName::Retrying,
-        Class::Behind => StateName::Behind,
-        Class::Delivered => StateName::Delivered,
-        Class::Superseded => StateName::Superseded,
-        Class::Cancelled => StateName::Cancelled,
-        Class::Dead(_) => StateName::Dead,
-    }
+/// What an entry of a list of deliveries says.
+fn address(value: &[u8]) -> Result<(SourceNumber, LeadId), Fault> {
+    keys::read_address(value).ok_or_else(|| unreadable("a list of deliveries"))
 }

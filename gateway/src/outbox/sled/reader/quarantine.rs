@@ -1,5 +1,6 @@
 //! Quarantined pushes.
 
+use super::leads::page;
 use super::merge::{Ids, Merge};
 use super::{Reader, cursor};
 use crate::outbox::sled::keys;
@@ -14,23 +15,13 @@ impl<'a, M: Map> Reader<'a, M> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<StoredQuarantinedPush>, Fault> {
-        let last = after.and_then(|after| cursor::id(cursor::QUARANTINE, after));
-        let mut page = Page {
-            items: Vec::new(),
-            next: None,
-        };
-        let mut merge = self.quarantine(Ids::ALL.after(last, Order::Ascending))?;
-        let mut last = None;
-        while let Some(merged) = merge.next()? {
-            if page.items.len() == limit {
-                page.next = last.map(|last| cursor::of_id(cursor::QUARANTINE, last));
-                break;
-            }
-            last = Some(merged.id);
-            page.items
-                .extend(self.quarantined_push(QuarantineId(merged.id))?);
+        let Page { items: ids, next } = self.quarantined_ids(after, limit)?;
+        let mut items = Vec::with_capacity(ids.len());
+        for id in ids {
+            // It may have left since.
+            items.extend(self.quarantined_push(id)?);
         }
-        Ok(page)
+        Ok(Page { items, next })
     }
 
     /// The ids of quarantined pushes, oldest first.
@@ -39,18 +30,9 @@ impl<'a, M: Map> Reader<'a, M> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<QuarantineId>, Fault> {
-        let last = after.and_then(|after| cursor::id(cursor::QUARANTINE, after));
-        let mut merge = self.quarantine(Ids::ALL.after(last, Order::Ascending))?;
-        let mut items = Vec::new();
-        while let Some(merged) = merge.next()? {
-            if items.len() == limit {
-                let last = items.last().map(|QuarantineId(last)| *last);
-                let next = last.map(|last| cursor::of_id(cursor::QUARANTINE, last));
-                return Ok(Page { items, next });
-            }
-            items.push(QuarantineId(merged.id));
-        }
-        Ok(Page { items, next: None })
+        let last = after.and_then(|after| cursor::read(cursor::QUARANTINE, after));
+        let merge = self.quarantine(Ids::ALL.after(last, Order::Ascending))?;
+        page(merge, cursor::QUARANTINE, limit, QuarantineId)
     }
 
     /// See [`crate::outbox::Operations::quarantined_push`].
@@ -58,18 +40,14 @@ impl<'a, M: Map> Reader<'a, M> {
         &self,
         id: QuarantineId,
     ) -> Result<Option<StoredQuarantinedPush>, Fault> {
-        let Some(push) = self.catalog.quarantined(id)? else {
-            return Ok(None);
-        };
-        self.bodies
-            .quarantined(id, &push.head, push.place)
-            .map(Some)
+        let push = self.catalog.quarantined(id)?;
+        push.map(|push| self.bodies.quarantined(id, &push.head, push.place))
+            .transpose()
     }
 
     /// All of them, oldest first.
     pub(super) fn quarantine(&self, ids: Ids) -> Result<Merge<'a, M>, Fault> {
-        let mut merge = Merge::new(&self.catalog.index, Order::Ascending, ids);
-        merge.add(vec![keys::QUARANTINED])?;
-        Ok(merge)
+        let lists = [vec![keys::QUARANTINED]];
+        Merge::new(&self.catalog.index, Order::Ascending, ids, lists)
     }
 }

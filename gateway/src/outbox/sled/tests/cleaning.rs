@@ -149,3 +149,27 @@ fn where_else_bytes_of_a_lead_lie_is_known_after_a_cleaning_and_without_the_inde
     assert!(!folder.path().join("store/journal/00000001.seg").exists());
     outbox.close();
 }
+
+#[test]
+fn a_segment_is_written_anew_only_where_the_disk_has_room_for_it() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    for record in 0..10 {
+        let accepted = runtime.block_on(outbox.accept(arrival(record, 1)));
+        accepted.expect("accepted");
+    }
+    roll(&outbox);
+    outbox.close();
+    drop(outbox);
+    let file = folder.path().join("store/journal/00000001.seg");
+    let outbox = open_with(&folder, 64, &[], u64::MAX / 2).expect("opens");
+    let error = outbox.cleaner.clean(1).expect_err("no disk is that large");
+    assert!(error.0.contains("make room"), "{error}");
+    assert!(file.exists());
+    outbox.close();
+    drop(outbox);
+    let outbox = open(&folder);
+    outbox.cleaner.clean(1).expect("cleaned");
+    assert!(!file.exists());
+    outbox.close();
+}

@@ -425,6 +425,9 @@ async fn verification_names_every_kind_of_disorder() {
                 "{part} {added}: {:?}",
                 verdict.problems
             );
+            let named = verdict.problems.iter().find(|one| named(one));
+            let advice = named.expect("it is named").advice.to_string();
+            assert!(advice.contains("`leadgate outbox rebuild`"), "{advice}");
             assert_eq!(verdict.leads, LEADS);
         }
     }

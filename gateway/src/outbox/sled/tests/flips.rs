@@ -43,7 +43,7 @@ fn pushed(record: u64) -> Arrival {
     lead
 }
 
-fn wait<T>(what: &str, mut until: impl FnMut() -> Option<T>) -> T {
+pub(super) fn wait<T>(what: &str, mut until: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(done) = until() {
@@ -54,12 +54,12 @@ fn wait<T>(what: &str, mut until: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime")
 }
 
-fn roll(outbox: &SledOutbox) {
+pub(super) fn roll(outbox: &SledOutbox) {
     let (promise, answer) = Promise::new(None);
     let sent = outbox.jobs.blocking_send(Job::Roll(promise));
     assert!(sent.is_ok(), "the committer runs");

@@ -1,10 +1,12 @@
 //! The engine's promises, against a real store in a temporary folder.
 
+mod beside;
 mod cleaning;
 mod copies;
 mod damage;
 mod erasing;
 mod flips;
+mod histories;
 
 use futures_util::future::join_all;
 use tempfile::TempDir;

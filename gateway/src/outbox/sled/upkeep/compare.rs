@@ -13,12 +13,13 @@ use crate::outbox::Verdict;
 use crate::outbox::state::Fault;
 
 /// All that the projection keeps.
-const ROOMS: [u8; 10] = [
+const ROOMS: [u8; 11] = [
     keys::SINK,
     keys::SOURCE,
     keys::LEAD,
     keys::DUE,
     keys::DELIVERY,
+    keys::FAILING,
     keys::UNROUTED,
     keys::QUARANTINED,
     keys::GROUP,

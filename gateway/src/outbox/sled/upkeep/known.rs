@@ -13,7 +13,7 @@ use super::super::indexed::{Indexed, IndexedPush, decode};
 use super::super::keys;
 use super::super::map::Map;
 use super::super::place::Place;
-use crate::outbox::state::Fault;
+use crate::outbox::state::{Fault, Record};
 use crate::outbox::{LeadId, QuarantineId};
 
 /// Memory for its pages.
@@ -29,16 +29,10 @@ pub(super) struct Known {
 impl Known {
     /// The index of the store in `from`, if it can be trusted.
     pub(super) fn of(from: &Path, store: StoreId, beside: &Path) -> io::Result<Option<Self>> {
-        let folder = from.join("index");
-        if !folder.is_dir() {
+        let Some(place) = copied(&from.join("index"), beside)? else {
             return Ok(None);
-        }
-        let place = tempfile::Builder::new()
-            .prefix(".leadgate-")
-            .tempdir_in(beside)?;
-        let copied = place.path().join("index");
-        copy(&folder, &copied)?;
-        let Ok(catalog) = current::open(&copied, CACHE, store) else {
+        };
+        let Ok(catalog) = current::open(place.path(), CACHE, store) else {
             return Ok(None);
         };
         if catalog.index.scrub().is_err() {
@@ -51,18 +45,14 @@ impl Known {
         }))
     }
 
-    /// Whether a lead of which the write `sequence` tells has left since.
-    pub(super) fn has_left(&self, lead: LeadId, sequence: u64) -> Result<bool, Fault> {
-        Ok(sequence <= self.applied && self.catalog.lead(lead)?.is_none())
-    }
-
-    /// Whether a push in quarantine of which the write `sequence` tells has left since.
-    pub(super) fn has_left_quarantine(
-        &self,
-        push: QuarantineId,
-        sequence: u64,
-    ) -> Result<bool, Fault> {
-        Ok(sequence <= self.applied && self.catalog.quarantined(push)?.is_none())
+    /// Whether what a record of the write `sequence` tells of has left since.
+    pub(super) fn has_left(&self, record: &Record, sequence: u64) -> Result<bool, Fault> {
+        let there = match (record, record.lead()) {
+            (Record::Quarantined { id, .. }, _) => self.catalog.quarantined(*id)?.is_some(),
+            (_, Some(lead)) => self.catalog.lead(lead)?.is_some(),
+            (_, None) => true,
+        };
+        Ok(!there && sequence <= self.applied)
     }
 
     /// Whether a lead has no delivery and never had one.
@@ -103,16 +93,20 @@ impl Known {
 
 /// The store's id by its index, where no segment says it any more.
 pub(super) fn store_of(journal: &Path, beside: &Path) -> io::Result<Option<StoreId>> {
-    let folder = journal.with_file_name("index");
-    if !folder.is_dir() {
+    let place = copied(&journal.with_file_name("index"), beside)?;
+    Ok(place.and_then(|place| current::store_of(place.path(), CACHE)))
+}
+
+/// A copy of an index, if there is one.
+fn copied(index: &Path, beside: &Path) -> io::Result<Option<TempDir>> {
+    if !index.is_dir() {
         return Ok(None);
     }
     let place = tempfile::Builder::new()
         .prefix(".leadgate-")
         .tempdir_in(beside)?;
-    let copied = place.path().join("index");
-    copy(&folder, &copied)?;
-    Ok(current::store_of(&copied, CACHE))
+    copy(index, place.path())?;
+    Ok(Some(place))
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

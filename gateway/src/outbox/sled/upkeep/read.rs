@@ -14,13 +14,13 @@ use super::super::body::{LeadBody, QuarantineBody};
 use super::super::catalog;
 use super::super::codec::{Codec, Entry, SegmentFacts, Standing, StoreId, Unreadable};
 use super::super::current::Catalog;
-use super::super::index::{Change, Index, IndexFault};
+use super::super::index::{Change, Index};
 use super::super::journal::{self, Disk, Frame, JournalError, Salvaged};
 use super::super::place::Place;
 use super::super::publish::Publishing;
-use super::known;
-use crate::outbox::state::{Fault, Record};
-use crate::outbox::{LeadId, PROBLEMS_LISTED, Unavailable, UpkeepError};
+use super::known::{self, Known};
+use crate::outbox::state::Record;
+use crate::outbox::{LeadId, PROBLEMS_LISTED, UpkeepError};
 use crate::seal::{IndexKey, Keyring, OutboxKey, SealError};
 
 /// Records that are shown to the index at once.
@@ -84,16 +84,18 @@ impl Read {
         names: Vec<Change>,
         beside: &Path,
     ) -> Result<Self, UpkeepError> {
-        Self::of(journal, keys, names, beside, false)
+        Self::of(journal, keys, names, beside, None, false)
     }
 
-    /// As [`Self::all`]; but a record that cannot be read counts for nothing.
+    /// As [`Self::all`]; but a record that cannot be read counts for nothing, nor does what is
+    /// `known` to have left.
     pub(super) fn what_is_whole(
         journal: &Path,
         keys: &[OutboxKey],
         beside: &Path,
+        known: Option<&Known>,
     ) -> Result<Self, UpkeepError> {
-        Self::of(journal, keys, Vec::new(), beside, true)
+        Self::of(journal, keys, Vec::new(), beside, known, true)
     }
 
     fn of(
@@ -101,6 +103,7 @@ impl Read {
         keys: &[OutboxKey],
         names: Vec<Change>,
         beside: &Path,
+        known: Option<&Known>,
         strict: bool,
     ) -> Result<Self, UpkeepError> {
         let segments = segments(journal)?;
@@ -117,9 +120,9 @@ impl Read {
         let place = tempfile::Builder::new()
             .prefix(".leadgate-")
             .tempdir_in(beside)?;
-        let (index, _) = Index::open(&place.path().join("index"), CACHE).map_err(faulty)?;
+        let (index, _) = Index::open(&place.path().join("index"), CACHE)?;
         index.put(0, names);
-        let catalog = catalog::Catalog::open(index).map_err(failed)?;
+        let catalog = catalog::Catalog::open(index)?;
         let mut read = Self {
             journal: journal.to_owned(),
             segments,
@@ -136,7 +139,7 @@ impl Read {
             leftovers: BTreeSet::new(),
             strict,
         };
-        read.gather()?;
+        read.gather(known)?;
         Ok(read)
     }
 
@@ -152,22 +155,13 @@ impl Read {
         all.next()
     }
 
-    /// Gives every whole frame to `each`, in order, once more.
-    pub(super) fn frames(
-        &self,
-        mut each: impl FnMut(&Frame) -> Result<(), UpkeepError>,
-    ) -> Result<(), UpkeepError> {
-        for number in &self.segments {
-            if self.refused.iter().any(|(refused, _)| refused == number) {
-                continue;
-            }
-            for one in self.walk(*number).map_err(unusable)? {
-                if let Salvaged::Frame(frame) = one? {
-                    each(&frame)?;
-                }
-            }
-        }
-        Ok(())
+    /// Whether nothing can be read of a record.
+    pub(super) fn lost(&self, place: Place) -> bool {
+        let mut refused = self.refused.iter();
+        let mut unreadable = self.unreadable.1.iter();
+        refused.any(|(number, _)| *number == place.segment)
+            || unreadable.any(|(one, _)| *one == place)
+            || self.gaps.iter().any(|gap| gap.has(place))
     }
 
     fn walk(&self, number: u32) -> Result<journal::Salvage, JournalError> {
@@ -175,7 +169,7 @@ impl Read {
         journal::salvage(&Disk, &path, Some(self.store))
     }
 
-    fn gather(&mut self) -> Result<(), UpkeepError> {
+    fn gather(&mut self, known: Option<&Known>) -> Result<(), UpkeepError> {
         let mut gathering = Gathering::default();
         let mut manifest: BTreeMap<u32, SegmentFacts> = BTreeMap::new();
         let mut removed: BTreeSet<u32> = BTreeSet::new();
@@ -185,7 +179,7 @@ impl Read {
             let walk = match self.walk(number) {
                 Ok(walk) => walk,
                 Err(error @ (JournalError::Io { .. } | JournalError::Newer { .. })) => {
-                    return Err(unusable(error));
+                    return Err(error.into());
                 }
                 Err(error) => {
                     self.refuse(number, error);
@@ -202,7 +196,7 @@ impl Read {
                             break;
                         }
                         last_of.insert(number, frame.sequence);
-                        self.frame(&frame, &mut gathering, &mut manifest, &mut removed)?;
+                        self.frame(&frame, known, &mut gathering, &mut manifest, &mut removed)?;
                     }
                     Salvaged::Gap {
                         offset,
@@ -281,6 +275,7 @@ impl Read {
     fn frame(
         &mut self,
         frame: &Frame,
+        known: Option<&Known>,
         gathering: &mut Gathering,
         manifest: &mut BTreeMap<u32, SegmentFacts>,
         removed: &mut BTreeSet<u32>,
@@ -299,6 +294,11 @@ impl Read {
                     }
                 }
             };
+            if let (Some(known), Entry::Record { record, .. }) = (known, &entry)
+                && known.has_left(record, frame.sequence)?
+            {
+                continue;
+            }
             self.standing.take(&entry, place);
             match &entry {
                 Entry::Record { record, .. } => gathering.record(&self.catalog, record, place)?,
@@ -374,7 +374,7 @@ impl Gathering {
         record: &Record,
         place: Place,
     ) -> Result<(), UpkeepError> {
-        self.publishing.look(catalog, record).map_err(failed)?;
+        self.publishing.look(catalog, record)?;
         self.publishing.take(record, place);
         self.taken += 1;
         Ok(())
@@ -386,7 +386,7 @@ impl Gathering {
         lead: LeadId,
         segments: &[u32],
     ) -> Result<(), UpkeepError> {
-        self.publishing.look_at(catalog, lead).map_err(failed)?;
+        self.publishing.look_at(catalog, lead)?;
         self.publishing.hold(lead, segments);
         self.taken += 1;
         Ok(())
@@ -410,7 +410,7 @@ impl Gathering {
                 self.leftovers.remove(&lead);
             }
         }
-        publishing.publish(catalog, self.sequence).map_err(failed)?;
+        publishing.publish(catalog, self.sequence)?;
         catalog.index.wait_for_room();
         Ok(())
     }
@@ -421,11 +421,11 @@ impl Gathering {
         self.show(catalog)?;
         let mut publishing = Publishing::default();
         for lead in &self.leftovers {
-            publishing.look_at(catalog, *lead).map_err(failed)?;
+            publishing.look_at(catalog, *lead)?;
             publishing.drop_lead(*lead);
         }
-        publishing.publish(catalog, self.sequence).map_err(failed)?;
-        catalog.index.checkpoint().map_err(faulty)?;
+        publishing.publish(catalog, self.sequence)?;
+        catalog.index.checkpoint()?;
         Ok(self.leftovers)
     }
 }
@@ -458,19 +458,4 @@ fn store_of(folder: &Path, segments: &[u32]) -> Result<Option<StoreId>, UpkeepEr
         }
     }
     Ok(None)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
-pub(super) fn unusable(error: JournalError) -> UpkeepError {
-    UpkeepError::Invalid(error.to_string())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
-pub(super) fn failed(fault: Fault) -> UpkeepError {
-    UpkeepError::Store(Unavailable(fault.to_string()))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
-pub(super) fn faulty(fault: IndexFault) -> UpkeepError {
-    UpkeepError::Store(Unavailable(fault.to_string()))
 }

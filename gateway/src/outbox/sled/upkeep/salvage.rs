@@ -4,25 +4,25 @@
 //! are; they are not bound to the segment in which they lie.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::super::build::build;
-use super::super::codec::{Entry, Standing};
+use super::super::codec::{Entry, Standing, Unreadable};
 use super::super::indexed::{Indexed, IndexedPush, decode};
-use super::super::journal::{self, Batch, Disk, Frame, Journal};
+use super::super::journal::{self, Batch, Disk, Journal};
 use super::super::key_file;
 use super::super::keys;
 use super::super::map::Map;
 use super::super::place::Place;
 use super::known::Known;
-use super::read::{Read, failed, unusable, whole};
-use super::verify::counted;
+use super::read::{Read, whole};
 use super::words::{self, AGAIN, GONE, LOST, ORPHAN};
 use super::{beside, look};
-use crate::lang::Text;
-use crate::outbox::state::{DeliveryHead, Fault, Record};
-use crate::outbox::{LeadId, QuarantineCount, Salvaged, State, UpkeepError};
+use crate::outbox::state::{DeliveryHead, Fault, Record, recount};
+use crate::outbox::{LeadId, QuarantineCount, Salvaged, SinkTotals, State, Totals, UpkeepError};
 use crate::seal::{Keyring, OutboxKey};
 
 /// Bytes that are written at once, about.
@@ -33,7 +33,8 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
     let _lock = look(from)?;
     let beside = beside(to)?;
     std::fs::create_dir_all(&beside)?;
-    let read = Read::what_is_whole(&from.join("journal"), keys, &beside)?;
+    let journal = from.join("journal");
+    let mut read = Read::what_is_whole(&journal, keys, &beside, None)?;
     if let Some(why) = read.locked() {
         return Err(UpkeepError::Invalid(why.to_string()));
     }
@@ -42,6 +43,9 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
     } else {
         Known::of(from, read.store, &beside)?
     };
+    if known.is_some() {
+        read = Read::what_is_whole(&journal, keys, &beside, known.as_ref())?;
+    }
     let mut saved = Salvaged::default();
     name(&read, &mut saved);
     if known.is_none() && !read.is_whole() {
@@ -56,7 +60,7 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
     let said = read.told.then_some(read.standing.totals.leads);
     build(to, |folder| {
         let mut writing = Writing::begin(folder, keys, &read, known.as_ref(), saved)?;
-        read.frames(|frame| writing.frame(frame))?;
+        writing.what_is_whole()?;
         writing.what_the_index_knows()?;
         let mut saved = writing.end(folder, keys, &beside)?;
         key_file::note(folder, keys)?;
@@ -77,17 +81,11 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
 
 /// Names all that is missing, or cannot be read.
 fn name(read: &Read, saved: &mut Salvaged) {
-    for gap in &read.gaps {
-        saved.lose(words::missing(gap), words::gap(gap), LOST);
-    }
-    for (number, why) in &read.refused {
-        saved.lose(why.text(), Text::plain(journal::name(*number)), LOST);
-    }
-    let (all, first) = &read.unreadable;
-    for (place, why) in first {
-        saved.lose(why.text(), words::place(*place), GONE);
-    }
-    saved.lost += all - first.len() as u64;
+    let advice = |why: Option<&Unreadable>| if why.is_some() { GONE } else { LOST };
+    let more = words::name(read, advice, |what, key, advice| {
+        saved.lose(what, key, advice)
+    });
+    saved.lost += more;
     if !read.opened {
         saved.lose(
             ("a new one was made", "已新建一个"),
@@ -106,8 +104,8 @@ struct Writing<'a> {
     standing: Standing,
     /// Which of the batch's entries are pushes that were not judged yet.
     arrived: Vec<usize>,
-    /// Where those lay in the old journal.
-    deferred: Vec<Place>,
+    /// The segment that was read last.
+    open: Option<(u32, File)>,
     read: &'a Read,
     known: Option<&'a Known>,
     saved: Salvaged,
@@ -123,133 +121,98 @@ impl<'a> Writing<'a> {
     ) -> Result<Self, UpkeepError> {
         // What is counted is counted anew in the end.
         let mut standing = read.standing.clone();
-        let deferred = std::mem::take(&mut standing.deferred);
+        standing.deferred.clear();
         let (journal, _) = Journal::open(
             Arc::new(Disk),
             &folder.join("journal"),
             Keyring::new(keys),
             journal::Options::default(),
             || standing.clone(),
-        )
-        .map_err(unusable)?;
+        )?;
         Ok(Self {
             journal,
             batch: Batch::new(),
             standing,
             arrived: Vec::new(),
-            deferred,
+            open: None,
             read,
             known,
             saved,
         })
     }
 
-    fn frame(&mut self, frame: &Frame) -> Result<(), UpkeepError> {
-        for (place, bytes) in frame.records() {
+    fn what_is_whole(&mut self) -> Result<(), UpkeepError> {
+        let read = self.read;
+        for entry in read.catalog.index.prefixed(&[keys::LEAD]) {
+            let (key, value) = entry?;
+            let id = LeadId(keys::id_at_end(&key).unwrap_or_default());
+            self.lead(id, &decode(&value)?)?;
+        }
+        for entry in read.catalog.index.prefixed(&[keys::QUARANTINED]) {
+            let push: IndexedPush = decode(&entry?.1)?;
+            let bytes = self.bytes(push.place)?;
+            self.add(&bytes)?;
+        }
+        for place in read
+            .standing
+            .deferred
+            .iter()
+            .filter(|one| !read.lost(**one))
+        {
+            let bytes = self.bytes(*place)?;
             // What cannot be read was named already.
-            let Ok(entry) = whole(&self.read.codec, bytes) else {
+            if whole(&read.codec, &bytes).is_ok() {
+                self.arrived.push(self.batch.len());
+                self.add(&bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lead(&mut self, id: LeadId, indexed: &Indexed) -> Result<(), UpkeepError> {
+        let mut live = indexed.live();
+        let mut changed = Vec::new();
+        let deliveries = indexed.lead.deliveries.iter();
+        for (head, places) in deliveries.zip(&indexed.places.deliveries) {
+            let mut revisions = indexed.lead.revisions.iter();
+            if revisions.any(|one| one.number == head.revision) {
+                changed.extend(freed(indexed, head));
                 continue;
-            };
-            match entry {
-                Entry::Record { record, .. } => {
-                    self.record(&record, place, bytes, frame.sequence)?;
-                }
-                Entry::ArrivedLead(_) | Entry::ArrivedPush(_) if self.deferred.contains(&place) => {
-                    self.arrived.push(self.batch.len());
-                    self.batch.raw(bytes);
-                }
-                _ => {}
             }
-            if self.batch.bytes() >= FRAME {
-                self.write()?;
-            }
+            live.retain(|place| *place != places.head && Some(*place) != places.details);
+            self.saved.lose(
+                ("its lead is lost", "其客资已丢失"),
+                words::delivery(head.id, &head.sink),
+                GONE,
+            );
         }
+        // In the order in which they were written.
+        for place in live {
+            let bytes = self.bytes(place)?;
+            self.add(&bytes)?;
+        }
+        changed.into_iter().for_each(|head| self.put(id, head));
         Ok(())
     }
 
-    fn record(
-        &mut self,
-        record: &Record,
-        place: Place,
-        bytes: &[u8],
-        sequence: u64,
-    ) -> Result<(), UpkeepError> {
-        match record {
-            Record::Revision { lead, .. } | Record::Pushed { lead, .. } => {
-                let indexed = self.lead(*lead, sequence)?;
-                if indexed.is_some_and(|indexed| indexed.live().contains(&place)) {
-                    self.batch.raw(bytes);
-                }
-            }
-            Record::Delivery { lead, delivery, .. } => {
-                if let Some(indexed) = self.lead(*lead, sequence)? {
-                    self.delivery(*lead, &indexed, delivery, place, bytes);
-                }
-            }
-            Record::Quarantined { id, .. } => {
-                let found = self.read.catalog.quarantined(*id).map_err(failed)?;
-                let left = self
-                    .known
-                    .map(|known| known.has_left_quarantine(*id, sequence));
-                let left = left.transpose().map_err(failed)?.unwrap_or(false);
-                if !left && found.is_some_and(|found| found.place == place) {
-                    self.batch.raw(bytes);
-                }
-            }
-            // They stand in the opening.
-            Record::QuarantineCount { .. }
-            | Record::Paused { .. }
-            | Record::SinkState { .. }
-            | Record::LeadGone { .. }
-            | Record::QuarantineGone { .. } => {}
-        }
-        Ok(())
-    }
-
-    /// A lead by what could be read, unless it has left.
-    fn lead(&self, id: LeadId, sequence: u64) -> Result<Option<Indexed>, UpkeepError> {
-        let left = self.known.map(|known| known.has_left(id, sequence));
-        if left.transpose().map_err(failed)?.unwrap_or(false) {
-            return Ok(None);
-        }
-        self.read.catalog.lead(id).map_err(failed)
-    }
-
-    fn delivery(
-        &mut self,
-        lead: LeadId,
-        indexed: &Indexed,
-        delivery: &DeliveryHead,
-        place: Place,
-        bytes: &[u8],
-    ) {
-        let Some((head, places)) = indexed.delivery(delivery.id) else {
-            return;
+    /// A record of the old journal, which is whole.
+    fn bytes(&mut self, place: Place) -> Result<Vec<u8>, UpkeepError> {
+        let file = match self.open.take() {
+            Some((segment, file)) if segment == place.segment => file,
+            _ => File::open(self.read.journal.join(journal::name(place.segment)))?,
         };
-        let is_head = places.head == place;
-        if !is_head && places.details != Some(place) {
-            return;
-        }
-        let mut revisions = indexed.lead.revisions.iter();
-        if !revisions.any(|one| one.number == head.revision) {
-            if is_head {
-                self.saved.lose(
-                    ("its lead is lost", "其客资已丢失"),
-                    words::delivery(head.id, &head.sink),
-                    GONE,
-                );
-            }
-            return;
-        }
+        let mut bytes = vec![0; place.length as usize];
+        file.read_exact_at(&mut bytes, place.offset.into())?;
+        self.open = Some((place.segment, file));
+        Ok(bytes)
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Result<(), UpkeepError> {
         self.batch.raw(bytes);
-        if is_head && head.state == State::Behind && !is_held(indexed, head) {
-            // What it waited for is lost: the worst is that two revisions go side by side.
-            let mut delivery = head.clone();
-            delivery.state = State::Waiting {
-                due_at: delivery.created_at,
-            };
-            self.put(lead, delivery);
+        if self.batch.bytes() >= FRAME {
+            self.write()?;
         }
+        Ok(())
     }
 
     /// Writes how a delivery stands; what its attempts said stays what it was.
@@ -268,7 +231,7 @@ impl<'a> Writing<'a> {
         }
         let standing = &self.standing;
         let appended = self.journal.append(&mut self.batch, &|| standing.clone());
-        let appended = appended.map_err(unusable)?;
+        let appended = appended?;
         let arrived = std::mem::take(&mut self.arrived).into_iter();
         let places = arrived.filter_map(|at| appended.places.get(at).copied());
         self.standing.deferred.extend(places);
@@ -282,17 +245,9 @@ impl<'a> Writing<'a> {
             return Ok(());
         };
         let read = self.read;
-        let lost = |place: Place| {
-            let refused = read
-                .refused
-                .iter()
-                .any(|(number, _)| *number == place.segment);
-            let unreadable = read.unreadable.1.iter().any(|(one, _)| *one == place);
-            refused || unreadable || read.gaps.iter().any(|gap| gap.has(place))
-        };
         known.leads(|id, indexed| {
             for (number, place) in &indexed.places.revisions {
-                if lost(*place) {
+                if read.lost(*place) {
                     self.saved.lose(
                         ("its record is lost", "记录已丢失"),
                         words::lead(id, Some(*number)),
@@ -311,16 +266,16 @@ impl<'a> Writing<'a> {
                 .iter()
                 .zip(&indexed.places.deliveries);
             for (head, places) in deliveries {
-                if lost(places.head) && revision(head.revision) {
+                if read.lost(places.head) && revision(head.revision) {
                     self.stands_as_known(id, &indexed, head);
                     if self.batch.bytes() >= FRAME {
                         self.write()?;
                     }
                 }
             }
-            Ok::<_, Stopped>(())
+            Ok::<_, UpkeepError>(())
         })?;
-        let quarantined = known.quarantined(lost).map_err(failed)?;
+        let quarantined = known.quarantined(|place| read.lost(place))?;
         for id in quarantined {
             self.saved.lose(
                 ("its record is lost", "记录已丢失"),
@@ -332,12 +287,7 @@ impl<'a> Writing<'a> {
     }
 
     fn stands_as_known(&mut self, lead: LeadId, indexed: &Indexed, head: &DeliveryHead) {
-        let mut delivery = head.clone();
-        if delivery.state == State::Behind && !is_held(indexed, head) {
-            delivery.state = State::Waiting {
-                due_at: delivery.created_at,
-            };
-        }
+        let delivery = freed(indexed, head).unwrap_or_else(|| head.clone());
         let key = words::delivery(head.id, &head.sink);
         if delivery.state.is_waiting() {
             self.saved.again += 1;
@@ -365,41 +315,45 @@ impl<'a> Writing<'a> {
         beside: &Path,
     ) -> Result<Salvaged, UpkeepError> {
         self.write()?;
-        self.journal.syncing().sync().map_err(unusable)?;
-        let now = Read::what_is_whole(&folder.join("journal"), keys, beside)?;
-        let found = counted(&now.catalog).map_err(failed)?;
+        self.journal.syncing().sync()?;
+        let now = Read::what_is_whole(&folder.join("journal"), keys, beside, None)?;
+        let found = self.count(&now)?;
         let totals = &mut self.standing.totals;
         totals.leads = found.leads;
         totals.unrouted = found.unrouted;
-        totals.in_quarantine = found.in_quarantine;
-        for sink in totals.sinks.values_mut() {
-            (sink.waiting, sink.retrying, sink.behind) = (0, 0, 0);
-            sink.dead.clear();
+        totals.in_quarantine = self.saved.quarantined;
+        for name in found.sinks.keys() {
+            totals.sinks.entry(name.clone()).or_default();
         }
-        for (name, found) in found.sinks {
-            let sink = totals.sinks.entry(name).or_default();
-            (sink.waiting, sink.retrying, sink.behind) =
-                (found.waiting, found.retrying, found.behind);
-            sink.dead = found.dead;
+        for (name, sink) in &mut totals.sinks {
+            let found = found.sinks.get(name).cloned().unwrap_or_default();
+            // What ever ended stays counted.
+            *sink = SinkTotals {
+                delivered: sink.delivered,
+                superseded: sink.superseded,
+                cancelled: sink.cancelled,
+                ..found
+            };
         }
-        self.count(&now).map_err(failed)?;
         let totals = Entry::Totals(self.standing.totals.clone());
         self.batch.entry(self.journal.codec(), &totals);
         self.write()?;
-        self.journal.close().map_err(unusable)?;
+        self.journal.close()?;
         Ok(self.saved)
     }
 
-    /// Says what was saved, and how much of each source is in quarantine.
-    fn count(&mut self, now: &Read) -> Result<(), Fault> {
+    /// Says what was saved, and how much of each source is in quarantine; gives what there is.
+    fn count(&mut self, now: &Read) -> Result<Totals, Fault> {
+        let mut totals = Totals::default();
         for entry in now.catalog.index.prefixed(&[keys::LEAD]) {
             let (key, value) = entry?;
-            let lead: Indexed = decode(&value)?;
+            let lead = decode::<Indexed>(&value)?.lead;
+            recount(&mut totals, &lead);
             self.saved.leads += 1;
-            self.saved.revisions += lead.lead.revisions.len() as u64;
-            self.saved.deliveries += lead.lead.deliveries.len() as u64;
+            self.saved.revisions += lead.revisions.len() as u64;
+            self.saved.deliveries += lead.deliveries.len() as u64;
             let id = LeadId(keys::id_at_end(&key).unwrap_or_default());
-            if lead.lead.deliveries.is_empty() && !self.read.is_whole() {
+            if lead.is_unrouted() && !self.read.is_whole() {
                 let unrouted = self.known.map(|known| known.is_unrouted(id));
                 if !unrouted.transpose()?.unwrap_or(false) {
                     self.saved.lose(
@@ -425,37 +379,23 @@ impl<'a> Writing<'a> {
             let record = Record::QuarantineCount { source, count };
             self.batch.record(self.journal.codec(), &record, &[]);
         }
-        Ok(())
+        Ok(totals)
     }
 }
 
-/// Whether there is anything that a delivery waits for.
-fn is_held(indexed: &Indexed, head: &DeliveryHead) -> bool {
+/// A delivery as it is freed if what it waited for is lost: the worst is that two revisions go
+/// side by side.
+fn freed(indexed: &Indexed, head: &DeliveryHead) -> Option<DeliveryHead> {
     let mut others = indexed.lead.deliveries.iter();
-    others.any(|other| {
+    let is_held = others.any(|other| {
         other.sink == head.sink
             && other.revision < head.revision
             && (other.state.is_waiting() || matches!(other.state, State::Dead { .. }))
+    });
+    (head.state == State::Behind && !is_held).then(|| DeliveryHead {
+        state: State::Waiting {
+            due_at: head.created_at,
+        },
+        ..head.clone()
     })
-}
-
-/// Why the index was not read to its end.
-struct Stopped(UpkeepError);
-
-impl From<Fault> for Stopped {
-    fn from(fault: Fault) -> Self {
-        Self(failed(fault))
-    }
-}
-
-impl From<UpkeepError> for Stopped {
-    fn from(error: UpkeepError) -> Self {
-        Self(error)
-    }
-}
-
-impl From<Stopped> for UpkeepError {
-    fn from(stopped: Stopped) -> Self {
-        stopped.0
-    }
 }

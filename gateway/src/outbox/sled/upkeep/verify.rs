@@ -1,5 +1,6 @@
 //! Verification: every record read, and everything that is made of them compared with them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,14 +13,13 @@ use super::super::journal::{self, Disk, Journal, JournalError, Reader};
 use super::super::keys;
 use super::super::map::Map;
 use super::super::open::{self, refusal};
-use super::super::project::numbers;
 use super::super::rebuild::Replay;
 use super::compare::compare;
-use super::read::{Read, failed};
+use super::read::Read;
 use super::words::{self, COUNTED, KEY, MADE_ANEW, NEWER, RESTORE};
-use super::{beside, look, refused};
+use super::{beside, look};
 use crate::lang::{Both, Text};
-use crate::outbox::state::{Class, Fault};
+use crate::outbox::state::{Class, Fault, recount};
 use crate::outbox::{LeadId, SinkTotals, Totals, UpkeepError, Verdict};
 use crate::seal::{IndexKey, Keyring, OutboxKey, SealError};
 
@@ -41,7 +41,7 @@ pub fn verify(path: &Path, keys: &[OutboxKey], cache: usize) -> Result<Verdict, 
         Ok((journal, recovered)) => (Some(journal), recovered.last_sequence),
         Err(error) => {
             if !may_be_damage(&error) {
-                return Err(refused(&refusal(path, &error)));
+                return Err(refusal(path, &error).into());
             }
             verdict.problem(error.text(), ("the journal", "日志"), RESTORE);
             (None, 0)
@@ -51,12 +51,20 @@ pub fn verify(path: &Path, keys: &[OutboxKey], cache: usize) -> Result<Verdict, 
     let index = reader
         .as_ref()
         .and_then(|reader| index(path, cache, reader, last, &mut verdict));
-    let names = index.as_ref().map(names).transpose().map_err(failed)?;
+    let names = index.as_ref().map(names).transpose()?;
     let read = Read::all(&folder, keys, names.unwrap_or_default(), &beside(path)?)?;
-    name(&read, &mut verdict);
-    leads(&read.catalog, &mut verdict).map_err(failed)?;
+    let advice = |why: Option<&Unreadable>| match why {
+        Some(Unreadable::Sealed(SealError::UnknownKey(_))) => KEY,
+        Some(Unreadable::Newer { .. } | Unreadable::Kind(_)) => NEWER,
+        _ => RESTORE,
+    };
+    let more = words::name(&read, advice, |what, key, advice| {
+        verdict.problem(what, key, advice)
+    });
+    verdict.found += more;
+    let counted = leads(&read.catalog, &mut verdict)?;
     if read.told {
-        totals(&read.standing.totals, &read.catalog, &mut verdict).map_err(failed)?;
+        totals(&read.standing.totals, &counted, &mut verdict);
     }
     if read.is_whole()
         && let Some(index) = &index
@@ -148,36 +156,16 @@ fn names(index: &Arc<Catalog>) -> Result<Vec<Change>, Fault> {
     Ok(names)
 }
 
-/// Names all that is missing, or cannot be read.
-fn name(read: &Read, verdict: &mut Verdict) {
-    for gap in &read.gaps {
-        verdict.problem(words::missing(gap), words::gap(gap), RESTORE);
-    }
-    for (number, why) in &read.refused {
-        let key = Text::plain(journal::name(*number));
-        verdict.problem(why.text(), key, RESTORE);
-    }
-    let (all, first) = &read.unreadable;
-    for (place, why) in first {
-        let advice = match why {
-            Unreadable::Sealed(SealError::UnknownKey(_)) => KEY,
-            Unreadable::Newer { .. } | Unreadable::Kind(_) => NEWER,
-            _ => RESTORE,
-        };
-        verdict.problem(why.text(), words::place(*place), advice);
-    }
-    verdict.found += all - first.len() as u64;
-}
-
 /// Counts what there is, and checks each lead by itself.
-fn leads(catalog: &Catalog, verdict: &mut Verdict) -> Result<(), Fault> {
+fn leads(catalog: &Catalog, verdict: &mut Verdict) -> Result<Totals, Fault> {
+    let mut totals = Totals::default();
     for entry in catalog.index.prefixed(&[keys::LEAD]) {
         let (key, value) = entry?;
-        let lead: Indexed = decode(&value)?;
+        let lead = decode::<Indexed>(&value)?.lead;
         let id = LeadId(keys::id_at_end(&key).unwrap_or_default());
-        verdict.leads += 1;
-        verdict.revisions += lead.lead.revisions.len() as u64;
-        for (number, revision) in (1..).zip(&lead.lead.revisions) {
+        recount(&mut totals, &lead);
+        verdict.revisions += lead.revisions.len() as u64;
+        for (number, revision) in (1..).zip(&lead.revisions) {
             if revision.number != number {
                 verdict.problem(
                     ("an earlier revision is not there", "缺少更早的版本"),
@@ -187,13 +175,13 @@ fn leads(catalog: &Catalog, verdict: &mut Verdict) -> Result<(), Fault> {
                 break;
             }
         }
-        for delivery in &lead.lead.deliveries {
+        for delivery in &lead.deliveries {
             match delivery.class() {
                 Class::Pending | Class::Retrying | Class::Behind => verdict.waiting += 1,
                 Class::Dead(_) => verdict.dead += 1,
                 Class::Delivered | Class::Superseded | Class::Cancelled => verdict.done += 1,
             }
-            let mut revisions = lead.lead.revisions.iter();
+            let mut revisions = lead.revisions.iter();
             if !revisions.any(|one| one.number == delivery.revision) {
                 verdict.problem(
                     ("its lead is not there", "其客资不存在"),
@@ -205,107 +193,50 @@ fn leads(catalog: &Catalog, verdict: &mut Verdict) -> Result<(), Fault> {
     }
     for entry in catalog.index.prefixed(&[keys::QUARANTINED]) {
         entry?;
-        verdict.quarantined += 1;
+        totals.in_quarantine += 1;
     }
-    Ok(())
-}
-
-/// What is there now, as far as the totals say it.
-pub(super) fn counted(catalog: &Catalog) -> Result<Totals, Fault> {
-    let mut totals = Totals::default();
-    for (room, count) in [
-        (keys::LEAD, &mut totals.leads),
-        (keys::UNROUTED, &mut totals.unrouted),
-        (keys::QUARANTINED, &mut totals.in_quarantine),
-    ] {
-        for entry in catalog.index.prefixed(&[room]) {
-            entry?;
-            *count += 1;
-        }
-    }
-    for entry in catalog.index.prefixed(&[keys::COUNT]) {
-        let (key, value) = entry?;
-        let number = numbers(&value).first().copied().unwrap_or(0);
-        let Some((sink, _, class)) = keys::read_count(&key) else {
-            continue;
-        };
-        let name = catalog.names.sinks.name(sink);
-        let name = name.map_or_else(|| format!("#{sink}"), |name| name.to_string());
-        let sink = totals.sinks.entry(name).or_default();
-        match class {
-            Class::Pending => sink.waiting += number,
-            Class::Retrying => {
-                sink.waiting += number;
-                sink.retrying += number;
-            }
-            Class::Behind => {
-                sink.waiting += number;
-                sink.behind += number;
-            }
-            Class::Dead(reason) => *sink.dead.entry(reason).or_default() += number,
-            Class::Delivered | Class::Superseded | Class::Cancelled => {}
-        }
-    }
+    (verdict.leads, verdict.quarantined) = (totals.leads, totals.in_quarantine);
     Ok(totals)
 }
 
-fn totals(said: &Totals, catalog: &Catalog, verdict: &mut Verdict) -> Result<(), Fault> {
-    let counted = counted(catalog)?;
-    let mut total = |what: Text, said: u64, counted: u64| {
+/// Names the counts that are not what there is.
+fn totals(said: &Totals, counted: &Totals, verdict: &mut Verdict) {
+    let mut total = |(en, zh): (String, String), count: &dyn Fn(&Totals) -> u64| {
+        let (said, counted) = (count(said), count(counted));
         if said != counted {
-            let (en, zh) = what.both();
-            let advice = if counted < said { RESTORE } else { COUNTED };
             verdict.problem(
                 (
                     format!("says {said}, there are {counted}"),
                     format!("记为 {said}，实有 {counted}"),
                 ),
                 (format!("count of {en}"), format!("{zh}的计数")),
-                advice,
+                if counted < said { RESTORE } else { COUNTED },
             );
         }
     };
-    for (what, said, counted) in [
-        (("leads", "客资"), said.leads, counted.leads),
-        (
-            ("pushes in quarantine", "隔离中的推送"),
-            said.in_quarantine,
-            counted.in_quarantine,
-        ),
-        (
-            ("leads that no sink wanted", "没有目的地要的客资"),
-            said.unrouted,
-            counted.unrouted,
-        ),
-    ] {
-        total(what.into(), said, counted);
-    }
-    let nothing = SinkTotals::default();
-    let names: std::collections::BTreeSet<&String> =
-        said.sinks.keys().chain(counted.sinks.keys()).collect();
+    let both = |(en, zh): Both| (en.to_owned(), zh.to_owned());
+    total(both(("leads", "客资")), &|all| all.leads);
+    let aside = ("pushes in quarantine", "隔离中的推送");
+    total(both(aside), &|all| all.in_quarantine);
+    let unrouted = ("leads that no sink wanted", "没有目的地要的客资");
+    total(both(unrouted), &|all| all.unrouted);
+    type Count = fn(&SinkTotals) -> u64;
+    let kinds: [(Both, Count); 4] = [
+        (("waiting", "等待中"), |sink| sink.waiting),
+        (("retrying", "重试中"), |sink| sink.retrying),
+        (("behind", "等待前版"), |sink| sink.behind),
+        (("dead", "死信"), SinkTotals::dead_letters),
+    ];
+    let names: BTreeSet<&String> = said.sinks.keys().chain(counted.sinks.keys()).collect();
     for name in names {
-        let of = |totals: &'_ Totals| totals.sinks.get(name).cloned();
-        let said = of(said).unwrap_or_else(|| nothing.clone());
-        let counted = of(&counted).unwrap_or_else(|| nothing.clone());
-        let kinds: [(Both, u64, u64); 4] = [
-            (("waiting", "等待中"), said.waiting, counted.waiting),
-            (("retrying", "重试中"), said.retrying, counted.retrying),
-            (("behind", "等待前版"), said.behind, counted.behind),
-            (
-                ("dead", "死信"),
-                said.dead_letters(),
-                counted.dead_letters(),
-            ),
-        ];
-        for ((en, zh), said, counted) in kinds {
-            let what = Text::new(
+        for ((en, zh), count) in kinds {
+            let what = (
                 format!("{en} deliveries of sink {name}"),
                 format!("目的地 {name} 的{zh}投递"),
             );
-            total(what, said, counted);
+            total(what, &|all| all.sinks.get(name).map_or(0, count));
         }
     }
-    Ok(())
 }
 
 /// Find files that are there must have what their segments have. One that is not there is made.

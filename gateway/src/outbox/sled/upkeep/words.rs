@@ -1,11 +1,12 @@
 //! What upkeep says: places and keys in words, and what to do. Ids and names of sinks only,
 //! nothing personal.
 
+use super::super::codec::Unreadable;
 use super::super::journal;
 use super::super::keys;
 use super::super::names::Names;
 use super::super::place::Place;
-use super::read::Gap;
+use super::read::{Gap, Read};
 use crate::lang::{Both, Text};
 use crate::outbox::{DeliveryId, LeadId};
 
@@ -14,9 +15,9 @@ pub(super) const RESTORE: Both = (
     "请恢复备份，或用 `leadgate outbox salvage` 抢救其余部分",
 );
 pub(super) const REMAKE: Both = (
-    "remove the folder `index` of the outbox: leadgate makes it anew from the journal when it \
-     starts",
-    "请删除发件箱中的 `index` 目录：leadgate 启动时会从日志重建",
+    "stop leadgate and run `leadgate outbox rebuild`: the index is made anew from the journal when \
+     it starts",
+    "请停止 leadgate 并运行 `leadgate outbox rebuild`：启动时会从日志重建索引",
 );
 pub(super) const MADE_ANEW: Both = (
     "nothing: leadgate makes it anew from the journal when it starts",
@@ -52,15 +53,36 @@ pub(super) const AGAIN: Both = (
     "目的地会以同一投递编号收到该客资，可能不是第一次",
 );
 
+/// Names all that is missing, or cannot be read, with what it is of; gives the number of those
+/// that are not named. `advice` is what to do about a record, or about a gap.
+pub(super) fn name(
+    read: &Read,
+    advice: impl Fn(Option<&Unreadable>) -> Both,
+    mut each: impl FnMut(Text, Text, Both),
+) -> u64 {
+    for one in &read.gaps {
+        each(missing(one), gap(one), advice(None));
+    }
+    for (number, why) in &read.refused {
+        let name = Text::plain(journal::name(*number));
+        each(why.text(), name, advice(None));
+    }
+    let (all, first) = &read.unreadable;
+    for (at, why) in first {
+        each(why.text(), place(*at), advice(Some(why)));
+    }
+    all - first.len() as u64
+}
+
 /// Where a record lies.
-pub(super) fn place(place: Place) -> Text {
+fn place(place: Place) -> Text {
     let name = journal::name(place.segment);
     let at = place.offset;
     Text::new(format!("{name}, byte {at}"), format!("{name} 第 {at} 字节"))
 }
 
 /// Where a gap is.
-pub(super) fn gap(gap: &Gap) -> Text {
+fn gap(gap: &Gap) -> Text {
     let name = journal::name(gap.segment);
     match gap.bytes {
         Some((from, to)) => Text::new(
@@ -72,7 +94,7 @@ pub(super) fn gap(gap: &Gap) -> Text {
 }
 
 /// What is missing in a gap.
-pub(super) fn missing(gap: &Gap) -> Text {
+fn missing(gap: &Gap) -> Text {
     let (en, zh) = match gap.bytes {
         Some(_) => ("it holds no whole write", "此处没有完整的写入"),
         None => ("it is missing", "缺失"),
@@ -109,50 +131,32 @@ pub(super) fn delivery(id: DeliveryId, sink: &str) -> Text {
 
 /// What a key of the index names.
 pub(super) fn key(key: &[u8], names: &Names) -> Text {
-    let id = keys::id_at_end(key).map_or_else(|| "?".to_owned(), |id| id.to_string());
-    let sink = |number: u32| {
+    let id = || keys::id_at_end(key).map_or_else(|| "?".to_owned(), |id| id.to_string());
+    let sink = || {
+        let number = key.get(1..5).and_then(|bytes| bytes.try_into().ok());
+        let number = number.map_or(0, u32::from_be_bytes);
         let name = names.sinks.name(number);
         name.map_or_else(|| format!("#{number}"), |name| name.to_string())
     };
-    let sink_at = |at: usize| {
-        let bytes = key.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-        sink(bytes.map_or(0, u32::from_be_bytes))
-    };
-    let rest = || String::from_utf8_lossy(&key[1..]);
-    let (en, zh) = match key.first() {
-        Some(&keys::SINK) => (format!("sink {}", rest()), format!("目的地 {}", rest())),
-        Some(&keys::SOURCE) => (format!("source {}", rest()), format!("来源 {}", rest())),
-        Some(&keys::LEAD) => (format!("lead {id}"), format!("客资 {id}")),
-        Some(&keys::DUE) => (
-            format!("due entry of delivery {id} for sink {}", sink_at(1)),
-            format!("投递 {id} 在目的地 {} 的到期项", sink_at(1)),
-        ),
-        Some(&keys::DELIVERY) => (
-            format!("list entry of delivery {id} for sink {}", sink_at(2)),
-            format!("投递 {id} 在目的地 {} 的列表项", sink_at(2)),
-        ),
-        Some(&keys::UNROUTED) => (
-            format!("mark of lead {id}, which no sink wanted"),
-            format!("客资 {id} 的标记（没有目的地要）"),
-        ),
-        Some(&keys::QUARANTINED) => (format!("quarantined push {id}"), format!("隔离推送 {id}")),
+    let rest = || String::from_utf8_lossy(&key[1..]).into_owned();
+    let segment = || journal::name(keys::read_segment(key).unwrap_or_default());
+    let (en, zh, of) = match key.first() {
+        Some(&keys::SINK) => ("sink", "目的地", rest()),
+        Some(&keys::SOURCE) => ("source", "来源", rest()),
+        Some(&keys::LEAD) => ("lead", "客资", id()),
+        Some(&keys::DUE) => ("due entry of delivery", "到期项：投递", id()),
+        Some(&(keys::DELIVERY | keys::FAILING)) => ("list entry of delivery", "列表项：投递", id()),
+        Some(&keys::UNROUTED) => ("mark that no sink wanted lead", "无目的地标记：客资", id()),
+        Some(&keys::QUARANTINED) => ("quarantined push", "隔离推送", id()),
         Some(&keys::GROUP) => (
-            format!("count of a failure group of sink {}", sink_at(1)),
-            format!("目的地 {} 某失败组的计数", sink_at(1)),
+            "count of a failure group of sink",
+            "失败组计数：目的地",
+            sink(),
         ),
-        Some(&keys::COUNT) => (
-            format!("count of deliveries of sink {}", sink_at(1)),
-            format!("目的地 {} 的投递计数", sink_at(1)),
-        ),
-        Some(&keys::SEGMENT) => {
-            let number = keys::read_segment(key).unwrap_or_default();
-            let name = journal::name(number);
-            (
-                format!("count of what lives in {name}"),
-                format!("{name} 中有效内容的计数"),
-            )
-        }
-        _ => ("the index".to_owned(), "索引".to_owned()),
+        Some(&keys::COUNT) => ("count of deliveries of sink", "投递计数：目的地", sink()),
+        Some(&keys::SEGMENT) => ("count of what lives in", "有效内容计数：", segment()),
+        _ => ("the index", "索引", String::new()),
     };
-    Text::new(en, zh)
+    let text = |what: &str| format!("{what} {of}").trim_end().to_owned();
+    Text::new(text(en), text(zh))
 }

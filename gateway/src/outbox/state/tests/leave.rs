@@ -140,39 +140,26 @@ fn a_late_revision_keeps_its_lead() {
     assert_eq!(expire(&mut store, lead, 15 * DAY, KEEP), Some(0));
 }
 
-/// A lead of another store with two revisions: the second dead at a sink.
-fn loaded(store: &Store, from: LeadId) -> LoadedLead {
+/// A lead as another store exports it, under an identity.
+fn loaded(store: &Store, from: LeadId, as_id: LeadId, identity: u64) -> Change {
     let lead = &store.memory.leads[&from];
-    let deliveries = lead.deliveries.iter().map(|head| LoadedDelivery {
-        head: DeliveryHead {
+    let revisions = lead.revisions.iter().map(|revision| Record::Revision {
+        lead: as_id,
+        source: "shop".to_owned(),
+        identity: tag(0xf0, identity),
+        revision: revision.clone(),
+        finds: vec![tag(0, 1)],
+        body: store.memory.bodies[&(from, revision.number)].clone(),
+    });
+    let deliveries = lead.deliveries.iter().map(|head| Record::Delivery {
+        lead: as_id,
+        delivery: DeliveryHead {
             failure: None,
             ..head.clone()
         },
-        details: store
-            .memory
-            .details
-            .get(&head.id)
-            .cloned()
-            .unwrap_or_default(),
+        details: store.memory.details.get(&head.id).cloned(),
     });
-    LoadedLead {
-        id: from,
-        source: "shop".into(),
-        revisions: lead
-            .revisions
-            .iter()
-            .map(|revision| LoadedRevision {
-                number: revision.number,
-                identity: tag(0xf0, 1),
-                content: revision.content,
-                modified_at: revision.modified_at,
-                received_at: revision.received_at,
-                finds: vec![tag(0, 1)],
-                body: store.memory.bodies[&(from, revision.number)].clone(),
-            })
-            .collect(),
-        deliveries: deliveries.collect(),
-    }
+    Change::Load(revisions.chain(deliveries).collect())
 }
 
 #[test]
@@ -182,33 +169,25 @@ fn a_lead_of_another_store_is_what_it_was_there_and_is_loaded_once() {
     old.accept(modified(10, push(1, 2, &["crm"])));
     old.end(lead, "crm", 1, DEAD);
     old.end(lead, "mail", 1, DELIVERED);
-    let told = loaded(&old, lead);
+    let told = || loaded(&old, lead, lead, 1);
     let mut new = Store::new();
-    let done = new.commit(&[
-        Change::LoadLead(told.clone()),
-        Change::LoadLead(told.clone()),
-    ]);
+    let done = new.commit(&[told(), told()]);
     assert!(matches!(
         done[..],
         [Ok(Done::Did(true)), Ok(Done::Did(false))]
     ));
     assert!(new.memory.leads == old.memory.leads);
     assert!(new.memory.details == old.memory.details && new.memory.bodies == old.memory.bodies);
-    assert_eq!(new.one(Change::LoadLead(told.clone())), Done::Did(false));
+    assert_eq!(new.one(told()), Done::Did(false));
     assert_eq!(
         new.accept(push(1, 1, &["crm"])),
         Accepted::Duplicate { lead, revision: 1 }
     );
     // Under its id, but another identity; and the other way round.
-    let mut other = told.clone();
-    let revisions = other.revisions.iter_mut();
-    revisions.for_each(|one| one.identity = tag(0xf0, 2));
-    assert_eq!(new.one(Change::LoadLead(other)), Done::Did(false));
-    let other = LoadedLead {
-        id: LeadId(uuid::Uuid::max()),
-        ..told
-    };
-    assert_eq!(new.one(Change::LoadLead(other)), Done::Did(false));
+    let other = loaded(&old, lead, lead, 2);
+    assert_eq!(new.one(other), Done::Did(false));
+    let other = loaded(&old, lead, LeadId(uuid::Uuid::max()), 1);
+    assert_eq!(new.one(other), Done::Did(false));
 }
 
 #[test]
@@ -224,7 +203,7 @@ fn a_lead_that_was_just_loaded_can_be_repaired_in_the_same_commit() {
     };
     let mut new = Store::new();
     let done = new.commit(&[
-        Change::LoadLead(loaded(&old, lead)),
+        loaded(&old, lead, lead, 1),
         repair(Repair::Cancel),
         repair(RETRY),
     ]);

@@ -159,11 +159,11 @@ fn a_push_of_another_store_is_loaded_once() {
     let id = kept(&mut old, odd(1, 1));
     let (head, body) = old.memory.quarantine[&id].clone();
     let told = || {
-        Change::LoadQuarantined(LoadedQuarantined {
+        Change::Load(vec![Record::Quarantined {
             id,
             head: head.clone(),
             body: body.clone(),
-        })
+        }])
     };
     let mut new = Store::new();
     let done = new.commit(&[told(), told()]);

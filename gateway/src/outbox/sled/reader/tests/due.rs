@@ -93,7 +93,7 @@ fn one_that_cannot_be_read_is_said_once_and_holds_up_nobody() {
         .values()
         .find(|lead| lead.delivery(ids[0]).is_some());
     let damaged = lead.expect("stored").places.revisions[0].1;
-    world.journal.damaged.set(Some(damaged));
+    world.journal.damaged.borrow_mut().push(damaged);
     let due = world.claim(wanted(Freshness::Fresh, 10, false), T + 9);
     let claimed: Vec<_> = due.deliveries.iter().map(|claim| claim.id).collect();
     assert_eq!(claimed, ids[1..]);

@@ -104,8 +104,8 @@ impl Tree {
 /// What was pushed, and why what failed did.
 #[derive(Default)]
 struct Journal {
-    /// A place that cannot be read.
-    damaged: Cell<Option<Place>>,
+    /// Places that cannot be read.
+    damaged: RefCell<Vec<Place>>,
     /// By delivery, whatever the place.
     failures: RefCell<HashMap<DeliveryId, FailureKey>>,
     /// By tag.
@@ -114,7 +114,7 @@ struct Journal {
 
 impl Journal {
     fn sound(&self, place: Place) -> Result<(), Fault> {
-        if self.damaged.get() == Some(place) {
+        if self.damaged.borrow().contains(&place) {
             return Err(Fault::Record("it is damaged".to_owned()));
         }
         Ok(())

@@ -58,7 +58,7 @@ proptest! {
             let source = names.sources.number(&lead.lead.source).expect("known");
             for head in &lead.lead.deliveries {
                 let sink = names.sinks.number(&head.sink).expect("known");
-                let class = keys::class(head.class());
+                let class = head.class();
                 classes.entry(keys::count(sink, source, class)).or_insert(vec![0])[0] += 1;
                 if let Some(key) = head.failure {
                     let at = usize::from(head.class() == Class::Retrying);

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::outbox::sled::indexed::IndexedPush;
-use crate::outbox::sled::keys::made_at;
-use crate::outbox::{Expiring, Retention};
+use crate::outbox::{Expiring, Retention, made_at};
 
 const KEEP: Retention = Retention {
     done_ms: 1_000,
