@@ -168,6 +168,18 @@ fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
     }
     let lang = global.lang();
     outln!("{} {}", lang.pick("lead", "客资"), one.id);
+    let oldest = lead["revisions"][0]["revision"].as_u64().unwrap_or(1);
+    if oldest > 1 {
+        outln!(
+            "{} 1–{}: {}",
+            lang.pick("revisions", "版本"),
+            oldest - 1,
+            lang.pick(
+                "removed; of each lead the newest 256 are kept",
+                "已移除；每条客资只保留最新的 256 个版本"
+            )
+        );
+    }
     for revision in lead["revisions"].as_array().into_iter().flatten() {
         let (number, at) = (&revision["revision"], &revision["received_at"]);
         let at = at.as_str().unwrap_or_default();

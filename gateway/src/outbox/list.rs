@@ -126,7 +126,7 @@ pub struct Listed {
 pub struct History {
     /// The lead.
     pub id: LeadId,
-    /// Its revisions, oldest first.
+    /// Its revisions, oldest first: of a lead that changed very often, only the newest.
     pub revisions: Vec<StoredLead>,
     /// Its deliveries, by revision.
     pub deliveries: Vec<Listed>,

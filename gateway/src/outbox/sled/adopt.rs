@@ -36,5 +36,5 @@ pub fn adopt(path: &Path, keys: &[OutboxKey], header: &ExportHeader) -> Result<(
         standing.index_key = IndexKey::from_bytes(key);
         journal.roll(&standing)?;
     }
-    Ok(journal.close()?)
+    Ok(journal.close(&standing)?)
 }

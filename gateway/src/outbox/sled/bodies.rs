@@ -28,7 +28,19 @@ pub(super) enum NotRead {
 
 impl From<NotRead> for Fault {
     fn from(error: NotRead) -> Self {
-        Self::Record(error.to_string())
+        let why = error.to_string();
+        if error.is_gone() {
+            Self::Moved(why)
+        } else {
+            Self::Record(why)
+        }
+    }
+}
+
+impl NotRead {
+    /// Whether the segment was removed: what counted in it lies elsewhere by now.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Journal(error) if error.is_gone())
     }
 }
 

@@ -7,7 +7,7 @@
 //! only where that has room, without more than half of what is kept free for such things: a disk
 //! that runs full would be the end of all writing.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,8 @@ const STEP_BYTES: u64 = 1 << 20;
 const MOSTLY: u64 = 2;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// For how long one that could not be cleaned is left alone.
-const AGAIN: Duration = Duration::from_secs(60);
+/// Before a segment that could not be cleaned is tried again.
+const AGAIN: Duration = Duration::from_secs(5 * 60);
 /// What the journal may take ahead while it grows, in bytes.
 const AHEAD: u64 = 8 << 20;
 
@@ -50,7 +50,7 @@ impl Cleaner {
     pub(super) fn run(self) {
         let mut slept = Duration::ZERO;
         // Segments that could not be cleaned, and when.
-        let mut failed = BTreeMap::new();
+        let mut failed = HashMap::new();
         while !self.shared.is_closing() && self.shared.fault().is_none() {
             // Short naps, so that closing does not wait.
             let nap = Duration::from_millis(100);
@@ -70,23 +70,33 @@ impl Cleaner {
         }
     }
 
-    fn look(&self, failed: &mut BTreeMap<u32, Instant>) {
-        failed.retain(|_, at| at.elapsed() < AGAIN);
-        match self.mostly_dead(failed) {
-            Ok(Some(segment)) => match self.clean(segment) {
-                Ok(moved) => tracing::debug!(
+    /// Cleans one segment. Those that `failed`, with when, are left alone for a while, so that
+    /// one that is damaged does not keep the others from being cleaned.
+    pub(super) fn look(&self, failed: &mut HashMap<u32, Instant>) {
+        let segment = match self.mostly_dead(failed) {
+            Ok(Some(segment)) => segment,
+            Ok(None) => return,
+            Err(error) => {
+                return tracing::warn!(error = error.0, "outbox was not looked through");
+            }
+        };
+        // Before it is tried: a panic is a failure, too.
+        let known = failed.insert(segment, Instant::now()).is_some();
+        match self.clean(segment) {
+            Ok(Moved { records, bytes }) => {
+                failed.remove(&segment);
+                tracing::debug!(segment, records, bytes, "outbox segment was cleaned");
+            }
+            Err(error) if known => {
+                tracing::debug!(segment, error = error.0, "outbox segment was not cleaned");
+            }
+            Err(error) => {
+                tracing::warn!(
                     segment,
-                    records = moved.records,
-                    bytes = moved.bytes,
-                    "outbox segment was cleaned"
-                ),
-                Err(error) => {
-                    failed.insert(segment, Instant::now());
-                    tracing::warn!(segment, error = error.0, "outbox segment was not cleaned");
-                }
-            },
-            Ok(None) => {}
-            Err(error) => tracing::warn!(error = error.0, "outbox was not looked through"),
+                    error = error.0,
+                    "outbox segment was not cleaned; the others are, and it is tried again"
+                );
+            }
         }
     }
 
@@ -102,15 +112,17 @@ impl Cleaner {
         }
     }
 
-    /// The closed segment of which the smallest part counts, if that is little, but for those that
-    /// could not be cleaned.
-    fn mostly_dead(&self, failed: &BTreeMap<u32, Instant>) -> Result<Option<u32>, Unavailable> {
+    /// The closed segment of which the smallest part counts, if that is little.
+    fn mostly_dead(&self, failed: &HashMap<u32, Instant>) -> Result<Option<u32>, Unavailable> {
         let Some(catalog) = self.current.get() else {
             return Ok(None);
         };
         let mut dead: Option<(u64, u32)> = None;
         for facts in self.bodies.journal().facts() {
-            if failed.contains_key(&facts.number) {
+            if failed
+                .get(&facts.number)
+                .is_some_and(|at| at.elapsed() < AGAIN)
+            {
                 continue;
             }
             let live = catalog.live(facts.number);

@@ -468,7 +468,7 @@ impl Committer {
             return;
         }
         if self.shared.fault().is_none() {
-            let closed = self.journal.close();
+            let closed = self.journal.close(&self.standing());
             if self.refused(closed).is_some() {
                 self.note_synced();
             }

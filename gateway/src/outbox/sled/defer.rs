@@ -18,7 +18,7 @@ use super::rebuild::Made;
 use super::syncer::Written;
 use super::view::Seen;
 use crate::config::Ceiling;
-use crate::outbox::state::{Change, Done, Ground, Record, State};
+use crate::outbox::state::{Change, Done, Ground, KnownSink, Record, State};
 use crate::outbox::{Accepted, Quarantined, Unavailable};
 
 /// Deferred pushes that are accepted in one frame.
@@ -193,6 +193,7 @@ impl Committer {
             }
         }
         let (found, changes): (Vec<Place>, Vec<Change>) = changes.into_iter().unzip();
+        self.know_sinks_of(&changes);
         let group = changes
             .into_iter()
             .map(|change| (change, Promise::new(None).0));
@@ -203,6 +204,26 @@ impl Committer {
         self.deferred.pushes.drain(..places.len());
         if !self.deferred.is_pending() {
             tracing::info!("deferred pushes were accepted");
+        }
+    }
+
+    /// A sink that was taken out of the configuration since a push was deferred for it is known
+    /// like any other that is gone: the delivery is made, and orphaned.
+    fn know_sinks_of(&mut self, changes: &[Change]) {
+        for change in changes {
+            let Change::Accept(lead) = change else {
+                continue;
+            };
+            for route in &lead.routes {
+                if !self.sinks.contains_key(&route.sink) {
+                    let sink = KnownSink {
+                        name: Arc::clone(&route.sink),
+                        policy: None,
+                    };
+                    let sinks = Arc::make_mut(&mut self.sinks);
+                    sinks.insert(Arc::clone(&route.sink), Arc::new(sink));
+                }
+            }
         }
     }
 

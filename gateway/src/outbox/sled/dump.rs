@@ -8,8 +8,10 @@ use leadgate_plugin::hex;
 
 use super::SledOutbox;
 use super::bodies::NotRead;
+use super::body::QuarantineBody;
 use super::indexed::Indexed;
-use crate::outbox::state::{Fault, Record};
+use super::reader::LOOKED_UP_AGAIN;
+use crate::outbox::state::{Fault, QuarantineHead, Record};
 use crate::outbox::{
     EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
     ExportedQuarantinedPush, ExportedRevision, LeadFilter, LeadId, Page, QuarantineId, Unavailable,
@@ -63,10 +65,13 @@ impl SledOutbox {
                     delivery,
                 }))
             });
-            Ok(Some(ExportedLead {
+            let deliveries = deliveries.collect::<Result<_, Fault>>()?;
+            let revisions = |indexed: &Indexed| Ok(Some(self.revisions(indexed)?));
+            let revisions = reader.read_of(id, &indexed, revisions)?;
+            Ok(revisions.map(|revisions| ExportedLead {
                 id,
-                revisions: self.revisions(&indexed)?,
-                deliveries: deliveries.collect::<Result<_, Fault>>()?,
+                revisions,
+                deliveries,
             }))
         });
         exported.map_err(|Unavailable(why)| Unavailable(format!("lead {id}: {why}")))
@@ -115,25 +120,28 @@ impl SledOutbox {
     ) -> Result<Option<ExportedQuarantinedPush>, Unavailable> {
         let unavailable =
             |error: &dyn std::fmt::Display| Unavailable(format!("quarantined push {id}: {error}"));
-        let indexed = self.reads.catalog()?.quarantined(id);
-        let Some(indexed) = indexed.map_err(|error| unavailable(&error))? else {
-            return Ok(None);
+        let exported = |head: &QuarantineHead, body: &QuarantineBody<'_>| ExportedQuarantinedPush {
+            id,
+            source: head.source.clone(),
+            reason: body.reason.to_owned(),
+            received_at: head.received_at,
+            request_id: body.request_id.map(str::to_owned),
+            query: body.query.to_owned(),
+            content_type: body.content_type.to_owned(),
+            body: STANDARD.encode(body.body),
+            fingerprint: hex(&head.tags[0]),
         };
-        let read =
-            self.reads
-                .bodies
-                .quarantined(indexed.place, |head, body| ExportedQuarantinedPush {
-                    id,
-                    source: head.source.clone(),
-                    reason: body.reason.to_owned(),
-                    received_at: head.received_at,
-                    request_id: body.request_id.map(str::to_owned),
-                    query: body.query.to_owned(),
-                    content_type: body.content_type.to_owned(),
-                    body: STANDARD.encode(body.body),
-                    fingerprint: hex(&head.tags[0]),
-                });
-        read.map(Some).map_err(|error| unavailable(&error))
+        let mut again = LOOKED_UP_AGAIN;
+        loop {
+            let indexed = self.reads.catalog()?.quarantined(id);
+            let Some(indexed) = indexed.map_err(|error| unavailable(&error))? else {
+                return Ok(None);
+            };
+            match self.reads.bodies.quarantined(indexed.place, exported) {
+                Err(error) if error.is_gone() && again > 0 => again -= 1,
+                read => return read.map(Some).map_err(|error| unavailable(&error)),
+            }
+        }
     }
 }
 

@@ -62,11 +62,20 @@ impl Indexed {
             Some(old) => (Some(old.lead), old.places),
             None => (None, Places::default()),
         };
+        // Those that leave with the revisions before the oldest one that is kept.
+        if let (Some(lead), Record::Revision { revision, .. }) = (&lead, record) {
+            let oldest = lead.oldest().max(revision.oldest);
+            let mut kept = lead.deliveries.iter().map(|one| one.revision >= oldest);
+            places.deliveries.retain(|_| kept.next().unwrap_or(true));
+        }
         let lead = Lead::apply(lead, record)?;
         match record {
             Record::Revision { revision, .. } => {
                 set(&mut places.revisions, revision.number, place);
+                places.revisions.retain(|(one, _)| *one >= lead.oldest());
+                places.pushed.retain(|(one, _)| *one >= lead.oldest());
             }
+            Record::Pushed { revision, .. } if *revision < lead.oldest() => {}
             Record::Pushed { revision, .. } => {
                 set(&mut places.pushed, *revision, place);
             }
@@ -76,15 +85,17 @@ impl Indexed {
                 let details = details.as_ref().map(|_| place);
                 let mut all = lead.deliveries.iter();
                 let at = all.position(|one| one.id == delivery.id);
-                match at.and_then(|at| places.deliveries.get_mut(at)) {
-                    Some(known) => {
+                match at.map(|at| places.deliveries.get_mut(at)) {
+                    Some(Some(known)) => {
                         known.head = place;
                         known.details = details.or(known.details);
                     }
-                    None => places.deliveries.push(DeliveryPlaces {
+                    Some(None) => places.deliveries.push(DeliveryPlaces {
                         head: place,
                         details,
                     }),
+                    // It is of a revision that left.
+                    None => {}
                 }
             }
             // Not of a lead, or there is none any more.

@@ -55,10 +55,12 @@ impl SledOutbox {
     fn loaded(&self, lead: ExportedLead) -> Result<Vec<Record>, String> {
         let mut records = Vec::new();
         let mut newest = None;
+        let numbers = lead.revisions.iter().map(|told| told.revision);
+        let oldest = numbers.min().unwrap_or(1);
         for told in &lead.revisions {
             let history = told.modified_at.is_some() && told.modified_at < newest;
             newest = newest.max(told.modified_at);
-            records.push(self.loaded_revision(lead.id, told, history)?);
+            records.push(self.loaded_revision(lead.id, told, (history, oldest))?);
         }
         records.extend(lead.deliveries.into_iter().map(|told| Record::Delivery {
             lead: lead.id,
@@ -75,7 +77,7 @@ impl SledOutbox {
         &self,
         lead: LeadId,
         revision: &ExportedRevision,
-        history: bool,
+        (history, oldest): (bool, u32),
     ) -> Result<Record, String> {
         let original = revision.original.as_ref().map(|text| STANDARD.decode(text));
         let original = original.transpose();
@@ -110,6 +112,7 @@ impl SledOutbox {
                 history,
                 received_at: revision.received_at,
                 pushed_at: revision.received_at,
+                oldest,
             },
             finds: finds.collect::<Result<_, String>>()?,
         })

@@ -9,17 +9,25 @@
 //!
 //! A new revision that is older than what is known is history: kept, never delivered. A repeat
 //! of a lead that no sink ever wanted is routed again, unless it is older than what is known.
+//!
+//! A lead keeps its newest [`REVISIONS_KEPT`] revisions: one more takes the place of the oldest,
+//! which leaves with its deliveries; what of them still waited is superseded. The newest one in
+//! force always stays: history that would push it out is a repeat.
 
 use super::change::NewLead;
 use super::deliver::Leg;
-use super::lead::{Lead, Revision};
+use super::lead::{DeliveryHead, Lead, Revision};
 use super::record::{Record, Tag};
 use super::view::Fault;
 use crate::clock::Millis;
-use crate::outbox::{Accepted, LeadId};
+use crate::outbox::{Accepted, LeadId, State as Stands};
 
 /// How long a push of an older revision is taken for a late repeat of it.
 const REPEATED_FOR: Millis = 15 * 60_000;
+
+/// Revisions of a lead that are kept, so that a source that changes one for ever takes no more
+/// and more room, nor more and more time for each push.
+pub(super) const REVISIONS_KEPT: u32 = 256;
 
 /// Revisions that a push is compared with to find a duplicate: the newest ones.
 const REVISIONS_COMPARED: usize = 64;
@@ -55,10 +63,18 @@ impl super::State<'_> {
         }
         let number = lead.map_or(0, Lead::newest) + 1;
         let history = lead.is_some_and(|lead| lead.is_older(push.modified_at));
+        if let Some((id, lead)) = known.zip(lead).filter(|_| history) {
+            let revision = lead.in_force().map_or(number, |one| one.number);
+            if revision + REVISIONS_KEPT <= number {
+                self.counts.totals.duplicate += 1;
+                return Ok(Accepted::Duplicate { lead: id, revision });
+            }
+        }
         let id = match known {
             Some(id) => id,
             None => LeadId(self.new_id(push.now)),
         };
+        let oldest = self.make_room(id, number, push.now)?;
         self.push(Record::Revision {
             lead: id,
             source: push.source.to_string(),
@@ -70,6 +86,7 @@ impl super::State<'_> {
                 history,
                 received_at: push.received_at,
                 pushed_at: push.now,
+                oldest,
             },
             finds: push.finds.clone(),
             body: push.body.clone(),
@@ -100,6 +117,32 @@ impl super::State<'_> {
         Ok(None)
     }
 
+    /// Makes room for a revision of that number; gives the oldest one that is kept with it.
+    fn make_room(&mut self, id: LeadId, number: u32, now: Millis) -> Result<u32, Fault> {
+        let mut oldest = (number + 1).saturating_sub(REVISIONS_KEPT).max(1);
+        let Some(lead) = self.pending.known(id).filter(|_| oldest > 1) else {
+            return Ok(oldest);
+        };
+        let counts = |one: &&DeliveryHead| {
+            one.state.is_waiting() || matches!(one.state, Stands::Dead { .. })
+        };
+        let leaving = lead.deliveries.iter().filter(|one| one.revision < oldest);
+        let leaving: Vec<DeliveryHead> = leaving.filter(counts).cloned().collect();
+        for head in &leaving {
+            // An attempt is under way: what it is of stays until the next one comes.
+            if head.state.is_waiting() && !self.reserve(head.id) {
+                oldest = oldest.min(head.revision);
+            }
+        }
+        for head in leaving {
+            if head.revision < oldest {
+                let head = self.turn(id, head, Stands::Superseded { at: now })?;
+                self.follow(id, &head, now)?;
+            }
+        }
+        Ok(oldest)
+    }
+
     fn deliver_all(&mut self, lead: LeadId, revision: u32, push: &NewLead) -> Result<(), Fault> {
         let leg = Leg {
             lead,
@@ -117,6 +160,11 @@ impl Lead {
     /// The newest revision's number.
     fn newest(&self) -> u32 {
         self.revisions.last().map_or(0, |newest| newest.number)
+    }
+
+    /// The newest revision that is not history.
+    fn in_force(&self) -> Option<&Revision> {
+        self.revisions.iter().rev().find(|one| !one.history)
     }
 
     /// Whether something modified then is older than what is known.

@@ -15,7 +15,6 @@ impl Lead {
             } => {
                 let mut lead = lead.unwrap_or_default();
                 lead.source.clone_from(source);
-                lead.modified_at = lead.modified_at.max(revision.modified_at);
                 match lead
                     .revisions
                     .binary_search_by_key(&revision.number, |one| one.number)
@@ -23,6 +22,14 @@ impl Lead {
                     Ok(at) => lead.revisions[at] = revision.clone(),
                     Err(at) => lead.revisions.insert(at, revision.clone()),
                 }
+                let oldest = lead.oldest();
+                lead.revisions.retain(|one| one.number >= oldest);
+                lead.deliveries.retain(|one| one.revision >= oldest);
+                lead.modified_at = lead
+                    .revisions
+                    .iter()
+                    .filter_map(|one| one.modified_at)
+                    .max();
                 Some(lead)
             }
             Record::Pushed { revision, at, .. } => {
@@ -35,6 +42,9 @@ impl Lead {
             }
             Record::Delivery { delivery, .. } => {
                 let mut lead = lead.unwrap_or_default();
+                if delivery.revision < lead.oldest() {
+                    return Some(lead);
+                }
                 match lead.deliveries.iter_mut().find(|one| one.id == delivery.id) {
                     Some(known) => known.clone_from(delivery),
                     None => lead.deliveries.push(delivery.clone()),
@@ -48,5 +58,10 @@ impl Lead {
             | Record::Paused { .. }
             | Record::SinkState { .. } => lead,
         }
+    }
+
+    /// The oldest revision that is kept.
+    pub fn oldest(&self) -> u32 {
+        self.revisions.last().map_or(0, |newest| newest.oldest)
     }
 }

@@ -61,6 +61,13 @@ impl Counts {
                 totals.leads += 1;
                 totals.unrouted += 1;
             }
+            // Of what had deliveries, nothing is kept.
+            Record::Revision { revision, .. }
+                if !unrouted
+                    && before.is_some_and(|lead| lead.is_unrouted_from(revision.oldest)) =>
+            {
+                totals.unrouted += 1;
+            }
             Record::Delivery { delivery, .. } => {
                 if unrouted {
                     take(&mut totals.unrouted);

@@ -131,9 +131,14 @@ impl Lead {
         self.deliveries.iter().find(|one| one.id == id)
     }
 
-    /// Whether no sink ever wanted it.
+    /// Whether no sink wanted any revision of it that is kept.
     pub fn is_unrouted(&self) -> bool {
         self.deliveries.is_empty()
+    }
+
+    /// Whether no sink wanted any revision from that one on.
+    pub(super) fn is_unrouted_from(&self, oldest: u32) -> bool {
+        self.deliveries.iter().all(|one| one.revision < oldest)
     }
 
     /// Its deliveries for a sink by revision, oldest first.

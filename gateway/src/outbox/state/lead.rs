@@ -11,7 +11,7 @@ use crate::outbox::{Budget, DeathReason, Delivery, DeliveryId, Freshness, State,
 pub struct Lead {
     /// Name of the source.
     pub source: String,
-    /// Latest `modified_at` of any revision.
+    /// Latest `modified_at` of its revisions.
     pub modified_at: Option<Millis>,
     /// Oldest first; their numbers ascend.
     pub revisions: Vec<Revision>,
@@ -34,6 +34,9 @@ pub struct Revision {
     pub received_at: Millis,
     /// When it was pushed last.
     pub pushed_at: Millis,
+    /// The oldest revision that is kept since it came: those before that one left then, with
+    /// their deliveries.
+    pub oldest: u32,
 }
 
 /// A delivery without its attempts' texts and its plugin's step record.

@@ -48,6 +48,9 @@ pub enum Fault {
     /// What the change needs cannot be read.
     #[error("{0}")]
     Record(String),
+    /// What was to be read was moved elsewhere meanwhile, or left.
+    #[error("{0}")]
+    Moved(String),
     /// A sink that the store was not told of.
     #[error("sink `{0}` is not registered")]
     Sink(String),

@@ -142,6 +142,7 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
                 history: true,
                 received_at: 1,
                 pushed_at: 2,
+                oldest: 0,
             },
             finds: vec![[5; 17]],
             body: codec.seal_lead(&body(), &IDENTITY, &CONTENT),

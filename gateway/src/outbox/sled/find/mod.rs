@@ -23,6 +23,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use uuid::Uuid;
@@ -35,6 +36,8 @@ use crate::outbox::state::Tag;
 
 /// Tables of closed segments that may wait for their files: some 20 MB each.
 pub const TABLES: usize = 4;
+/// How often is searched again because a segment left meanwhile.
+const SEARCHED_AGAIN: usize = 8;
 
 /// Reads all tags of a segment from its records, oldest first.
 pub type Tags = dyn Fn(u32) -> io::Result<Vec<(Tag, Uuid)>> + Send + Sync;
@@ -53,6 +56,8 @@ pub struct FindError {
 /// Everything that a store's leads are looked up by.
 pub struct Finds {
     shared: Arc<Shared>,
+    /// Segments that left.
+    left: AtomicU64,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -88,6 +93,7 @@ impl Finds {
         })?;
         Ok(Self {
             shared,
+            left: AtomicU64::new(0),
             writer: Some(writer),
         })
     }
@@ -122,6 +128,16 @@ impl Finds {
 
     /// The ids that have a tag: those of the newest segments, `limit` at most, newest last.
     pub fn find(&self, tag: &Tag, limit: usize) -> Result<Vec<Uuid>, FindError> {
+        let mut left = self.left.load(Ordering::Acquire);
+        for _ in 0..SEARCHED_AGAIN {
+            let found = self.find_those(tag, limit, |_| true)?;
+            let now = self.left.load(Ordering::Acquire);
+            if now == left {
+                return Ok(found);
+            }
+            // What it had was moved behind what was searched already.
+            left = now;
+        }
         self.find_those(tag, limit, |_| true)
     }
 
@@ -151,6 +167,7 @@ impl Finds {
     /// A segment leaves: nothing finds it, and its file is off the disk. To be called before
     /// the segment itself is removed.
     pub fn remove(&self, segment: u32) -> io::Result<()> {
+        self.left.fetch_add(1, Ordering::AcqRel);
         let (known, slot) = self.shared.directory.remove(segment);
         self.shared.forget(segment);
         if let Some(slot) = slot {

@@ -35,12 +35,16 @@ pub enum JournalError {
     /// A file that has a segment's name does not begin as one: it is none of ours, or its
     /// beginning is destroyed.
     #[error(
-        "{} does not begin as a segment of an outbox; if leadgate wrote it, save what is whole \
-         with `leadgate outbox salvage`; if not, take it away", .path.display()
+        "{} has the name of a segment, but begins with {}, not as a segment of an outbox; if \
+         somebody put it there, take it away; if it is leadgate's, its beginning was \
+         overwritten: restore a backup, or save what is whole with `leadgate outbox salvage`",
+        .path.display(), if *.zeros { "zeros" } else { "other bytes" }
     )]
     Foreign {
         /// The file.
         path: PathBuf,
+        /// Whether zeros stand where it should say what it is.
+        zeros: bool,
     },
     /// A segment of a later leadgate.
     #[error(
@@ -118,12 +122,8 @@ impl JournalError {
     }
 
     /// Whether a segment was removed before it could be read.
-    pub fn is_gone(&self) -> bool {
-        match self {
-            Self::NoSegment(_) => true,
-            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
-            _ => false,
-        }
+    pub const fn is_gone(&self) -> bool {
+        matches!(self, Self::NoSegment(_))
     }
 
     /// Whether a newer leadgate wrote it.
@@ -164,13 +164,13 @@ impl JournalError {
             Self::Unreadable { segment, why } => {
                 return why.text().behind(&format!("{}: ", naming::name(*segment)));
             }
-            Self::Foreign { path } => {
-                format!(
-                    "{} 的开头不是发件箱的日志段；若由 leadgate 写入，\
-                     请用 `leadgate outbox salvage` 挽救完好的部分，否则请将其移走",
-                    path.display()
-                )
-            }
+            Self::Foreign { path, zeros } => format!(
+                "{} 带有日志段的文件名，开头却是{}，而非发件箱的日志段；若是他人放入的文件，\
+                 请将其移走；若由 leadgate 写入，则其开头已被覆盖：请恢复备份，\
+                 或用 `leadgate outbox salvage` 挽救完好的部分",
+                path.display(),
+                if *zeros { "零字节" } else { "其他内容" }
+            ),
             Self::Newer {
                 path,
                 format,

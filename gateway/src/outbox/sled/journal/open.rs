@@ -141,9 +141,7 @@ impl Journal {
             watermarked: read.watermarked,
         };
         let mut journal = Self::of(files, folder, options, codec, written, closed)?;
-        if read.closed {
-            journal.closed = true;
-        }
+        (journal.closed, journal.told) = (read.closed, read.told);
         Ok((journal, recovered))
     }
 

@@ -174,11 +174,11 @@ pub fn salvage(
     path: &Path,
     store: Option<StoreId>,
 ) -> Result<Salvage, JournalError> {
-    let foreign = || JournalError::Foreign {
+    let name = path.file_name().unwrap_or_default();
+    let stray = || JournalError::Stray {
         path: path.to_owned(),
     };
-    let name = path.file_name().unwrap_or_default();
-    let number = naming::number_of(&name.to_string_lossy()).ok_or_else(foreign)?;
+    let number = naming::number_of(&name.to_string_lossy()).ok_or_else(stray)?;
     let file = files.open(path, false).tried("open", path)?;
     let length = file.length().tried("read", path)?;
     let (store, first) = match header(&*file, path) {

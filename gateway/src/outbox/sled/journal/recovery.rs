@@ -43,6 +43,8 @@ pub(super) struct Recovery {
     pub(super) gone: Vec<u32>,
     /// Whether its last frame closes it.
     pub(super) closed: bool,
+    /// Whether its opening stands in it a second time.
+    pub(super) told: bool,
     /// Whether its last frame holds nothing and says that all before is durable.
     pub(super) watermarked: bool,
     /// Sequence number of its last frame.
@@ -88,7 +90,7 @@ impl Recovery {
             ));
         }
         let mut last = header.first;
-        let (mut gone, mut closed, mut watermarked) = (Vec::new(), false, false);
+        let (mut gone, mut closed, mut told, mut watermarked) = (Vec::new(), false, false, false);
         while !closed {
             match walk.at(end).tried("read", path)? {
                 Some((frame, behind)) if frame.sequence == last + 1 => {
@@ -96,6 +98,7 @@ impl Recovery {
                         match entry {
                             Entry::SegmentGone(number) => gone.push(number),
                             Entry::Closing => closed = true,
+                            Entry::Opening(_) => told = true,
                             _ => {}
                         }
                     }
@@ -112,6 +115,7 @@ impl Recovery {
             opening,
             gone,
             closed,
+            told,
             watermarked,
             last,
             end,

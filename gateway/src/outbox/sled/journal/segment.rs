@@ -51,7 +51,10 @@ impl Header {
     /// Reads the header of the segment at `path`.
     pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self, JournalError> {
         let path = || path.to_owned();
-        let foreign = || JournalError::Foreign { path: path() };
+        let foreign = || JournalError::Foreign {
+            path: path(),
+            zeros: bytes.iter().all(|byte| *byte == 0),
+        };
         let named = number_of(&file_name(&path())).ok_or_else(foreign)?;
         let damaged = JournalError::damaged(named, 0, None);
         let Some(bytes) = bytes.first_chunk::<HEADER>() else {

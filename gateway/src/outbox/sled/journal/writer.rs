@@ -15,7 +15,7 @@ use super::naming;
 use super::reader::Reader;
 use super::segment::{self, Header, Seed};
 use super::sync::{Syncing, Target};
-use crate::outbox::sled::codec::{Codec, Entry, SegmentFacts, Standing};
+use crate::outbox::sled::codec::{Codec, Entry, Opening, SegmentFacts, Standing};
 use crate::outbox::sled::place::Place;
 
 /// What a segment's file is called, behind its name, while it is made.
@@ -73,13 +73,13 @@ pub struct Journal {
     /// Whether the open segment has its closing frame already: the process ended between the
     /// closing of one segment and the opening of the next.
     pub(super) closed: bool,
+    /// Whether its opening stands in it a second time.
+    pub(super) told: bool,
     /// Segments of which a frame says that they are removed, and which may still be there, with
     /// that frame's sequence number.
     gone: BTreeMap<u32, u64>,
     syncing: Syncing,
     reader: Arc<Reader>,
-    /// For frames without a batch.
-    spare: Batch,
 }
 
 impl Journal {
@@ -100,10 +100,10 @@ impl Journal {
             codec,
             open,
             closed: false,
+            told: false,
             gone: BTreeMap::new(),
             syncing,
             reader,
-            spare: Batch::new(),
         }
     }
 
@@ -176,15 +176,28 @@ impl Journal {
         self.syncing.sound()?;
         let all = self.syncing.synced() == self.last_sequence();
         if all && !self.open.watermarked && !self.closed {
-            self.blank()?;
+            self.own(None)?;
             self.open.watermarked = true;
         }
         Ok(())
     }
 
-    /// Makes all durable, and durably says so. Nothing is to be appended after it.
-    pub fn close(&mut self) -> Result<(), JournalError> {
+    /// Makes all durable, and durably says so. Nothing is to be appended after it. What a segment
+    /// begins with stands at its end once more then: else a store with one segment would lose the
+    /// key of its hashes with the first page of a file.
+    pub fn close(&mut self, standing: &Standing) -> Result<(), JournalError> {
         self.syncing.sync()?;
+        if !self.told && !self.closed {
+            let opening = Opening {
+                store: self.codec.store(),
+                manifest: self.reader.facts(),
+                gone: self.gone.keys().copied().collect(),
+                standing: standing.clone(),
+            };
+            self.own(Some(&Entry::Opening(opening)))?;
+            self.told = true;
+            self.syncing.sync()?;
+        }
         self.watermark()?;
         self.syncing.sync()?;
         Ok(())
@@ -220,13 +233,13 @@ impl Journal {
         !self.closed && (alone || facts.bytes + frame as u64 <= self.options.segment)
     }
 
-    /// Writes an empty frame.
-    fn blank(&mut self) -> Result<u64, JournalError> {
-        let mut spare = std::mem::take(&mut self.spare);
-        spare.clear();
-        let done = self.write(spare.frame());
-        self.spare = spare;
-        done
+    /// Writes a frame of the journal's own, with one entry or empty.
+    fn own(&mut self, entry: Option<&Entry>) -> Result<u64, JournalError> {
+        let mut batch = Batch::new();
+        if let Some(entry) = entry {
+            batch.entry(&self.codec, entry);
+        }
+        self.write(batch.frame())
     }
 
     /// Writes a frame, in one call.
@@ -259,12 +272,7 @@ impl Journal {
 
     fn turn(&mut self, standing: &Standing) -> Result<u32, JournalError> {
         if !self.closed {
-            let mut spare = std::mem::take(&mut self.spare);
-            spare.clear();
-            spare.entry(&self.codec, &Entry::Closing);
-            let done = self.write(spare.frame());
-            self.spare = spare;
-            done?;
+            self.own(Some(&Entry::Closing))?;
             self.closed = true;
         }
         let facts = self.open.facts;
@@ -297,7 +305,7 @@ impl Journal {
         self.reader.turn(open.facts);
         self.seed = segment::seed(self.codec.store(), next.0);
         self.open = open;
-        self.closed = false;
+        (self.closed, self.told) = (false, false);
         Ok(facts.number)
     }
 }

@@ -119,7 +119,7 @@ impl<M: Map> Reader<'_, M> {
         if !passes {
             return Ok(None);
         }
-        self.listed(lead, &indexed, head).map(Some)
+        self.listed(lead, &indexed, head)
     }
 
     fn is_by_rule(

@@ -45,7 +45,11 @@ const LOOKED_AT: usize = 5_000;
 /// A sink that something was made for: its number and its name.
 type Sink = (SinkNumber, Arc<str>);
 
-/// What is read from the journal.
+/// How often something is looked up again that was moved before it was read.
+pub(super) const LOOKED_UP_AGAIN: usize = 8;
+
+/// What is read from the journal. What lay in a segment that was removed meanwhile is
+/// [`Fault::Moved`].
 pub trait Bodies {
     /// What was pushed as a revision.
     fn lead(
@@ -160,6 +164,27 @@ impl<M: Map> Reader<'_, M> {
         Ok(leads)
     }
 
+    /// Reads something of a lead where the index said that it lies. If it was moved since, it
+    /// is looked up again; `None` if it has left.
+    pub(super) fn read_of<T>(
+        &self,
+        id: LeadId,
+        indexed: &Indexed,
+        read: impl Fn(&Indexed) -> Result<Option<T>, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        let mut got = read(indexed);
+        for _ in 0..LOOKED_UP_AGAIN {
+            if !matches!(got, Err(Fault::Moved(_))) {
+                break;
+            }
+            let Some(now) = self.catalog.lead(id)? else {
+                return Ok(None);
+            };
+            got = read(&now);
+        }
+        got
+    }
+
     /// A revision of a lead.
     pub(super) fn revision(
         &self,
@@ -167,17 +192,35 @@ impl<M: Map> Reader<'_, M> {
         indexed: &Indexed,
         number: u32,
     ) -> Result<Option<StoredLead>, Fault> {
-        let revisions = &indexed.lead.revisions;
-        let places = &indexed.places.revisions;
-        let revision = revisions.iter().find(|one| one.number == number);
-        let place = places.iter().find(|(one, _)| *one == number);
-        let (Some(revision), Some((_, place))) = (revision, place) else {
-            return Ok(None);
-        };
-        let lead = self
-            .bodies
-            .lead(id, &indexed.lead.source, revision, *place)?;
-        Ok(Some(lead))
+        self.read_of(id, indexed, |indexed| {
+            let revisions = &indexed.lead.revisions;
+            let places = &indexed.places.revisions;
+            let revision = revisions.iter().find(|one| one.number == number);
+            let place = places.iter().find(|(one, _)| *one == number);
+            let (Some(revision), Some((_, place))) = (revision, place) else {
+                return Ok(None);
+            };
+            let source = &indexed.lead.source;
+            self.bodies.lead(id, source, revision, *place).map(Some)
+        })
+    }
+
+    /// What a delivery keeps beside its head.
+    pub(super) fn details(
+        &self,
+        lead: LeadId,
+        indexed: &Indexed,
+        id: DeliveryId,
+    ) -> Result<Option<Details>, Fault> {
+        self.read_of(lead, indexed, |indexed| {
+            let Some((_, places)) = indexed.delivery(id) else {
+                return Ok(None);
+            };
+            match places.details {
+                Some(place) => self.bodies.details(lead, id, place).map(Some),
+                None => Ok(Some(Details::default())),
+            }
+        })
     }
 
     /// A delivery with its attempts.
@@ -187,12 +230,11 @@ impl<M: Map> Reader<'_, M> {
         indexed: &Indexed,
         id: DeliveryId,
     ) -> Result<Option<Delivery>, Fault> {
-        let Some((head, places)) = indexed.delivery(id) else {
+        let Some((head, _)) = indexed.delivery(id) else {
             return Ok(None);
         };
-        let details = match places.details {
-            Some(place) => self.bodies.details(lead, id, place)?,
-            None => Details::default(),
+        let Some(details) = self.details(lead, indexed, id)? else {
+            return Ok(None);
         };
         Ok(Some(details.whole(head, lead, &indexed.lead.source)))
     }
@@ -212,13 +254,13 @@ impl<M: Map> Reader<'_, M> {
         lead: LeadId,
         indexed: &Indexed,
         head: &DeliveryHead,
-    ) -> Result<Listed, Fault> {
+    ) -> Result<Option<Listed>, Fault> {
         let delivery = self.whole(lead, indexed, head.id)?;
-        Ok(Listed {
+        Ok(delivery.map(|delivery| Listed {
             id: head.id,
-            delivery: delivery.ok_or_else(|| unreadable("a delivery"))?,
+            delivery,
             state: self.state(head),
-        })
+        }))
     }
 
     /// See [`crate::outbox::Operations::lead`].
@@ -250,7 +292,7 @@ impl<M: Map> Reader<'_, M> {
         }
         let mut deliveries = Vec::new();
         for head in &indexed.lead.deliveries {
-            deliveries.push(self.listed(id, &indexed, head)?);
+            deliveries.extend(self.listed(id, &indexed, head)?);
         }
         deliveries.sort_by_key(|one| (one.delivery.revision, one.id));
         Ok(Some(History {

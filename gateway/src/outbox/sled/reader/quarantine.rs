@@ -2,7 +2,7 @@
 
 use super::leads::page;
 use super::merge::{Ids, Merge};
-use super::{Reader, cursor};
+use super::{LOOKED_UP_AGAIN, Reader, cursor};
 use crate::outbox::sled::keys;
 use crate::outbox::sled::map::{Map, Order};
 use crate::outbox::state::Fault;
@@ -40,9 +40,16 @@ impl<'a, M: Map> Reader<'a, M> {
         &self,
         id: QuarantineId,
     ) -> Result<Option<StoredQuarantinedPush>, Fault> {
-        let push = self.catalog.quarantined(id)?;
-        push.map(|push| self.bodies.quarantined(id, &push.head, push.place))
-            .transpose()
+        let mut again = LOOKED_UP_AGAIN;
+        loop {
+            let Some(push) = self.catalog.quarantined(id)? else {
+                return Ok(None);
+            };
+            match self.bodies.quarantined(id, &push.head, push.place) {
+                Err(Fault::Moved(_)) if again > 0 => again -= 1,
+                read => return read.map(Some),
+            }
+        }
     }
 
     /// All of them, oldest first.

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::outbox::QuarantinedPush;
+use crate::outbox::sled::codec::Entry;
 use crate::outbox::sled::index::IndexFault;
 use crate::outbox::sled::job::Promise;
+use crate::outbox::sled::journal::Batch;
 use crate::outbox::sled::place::Place;
+use crate::outbox::{LeadFilter, QuarantinedPush};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -28,6 +30,33 @@ fn roll(outbox: &SledOutbox) {
     let sent = outbox.jobs.blocking_send(Job::Roll(promise));
     assert!(sent.is_ok(), "the committer runs");
     answer.blocking_recv().expect("told").expect("rolled");
+}
+
+fn quarantine(outbox: &SledOutbox, body: &[u8]) -> QuarantineId {
+    let quarantined = QuarantinedPush {
+        source: "shop".into(),
+        reason: "unparsable",
+        received_at: 1,
+        request_id: None,
+        signature: String::new(),
+        query: String::new(),
+        content_type: String::new(),
+        body: body.to_vec(),
+        ceiling: crate::config::Ceiling::default(),
+    };
+    match runtime().block_on(outbox.quarantine(quarantined)) {
+        Ok(Quarantined::New(id)) => id,
+        _ => panic!("kept"),
+    }
+}
+
+fn accept(outbox: &SledOutbox, arrival: Arrival) -> LeadId {
+    let accepted = runtime().block_on(outbox.accept(arrival));
+    accepted.expect("accepted").lead().expect("a lead")
+}
+
+fn segment(folder: &TempDir, number: u32) -> std::path::PathBuf {
+    folder.path().join(format!("store/journal/{number:08}.seg"))
 }
 
 fn break_index(outbox: &SledOutbox) {
@@ -109,21 +138,7 @@ fn a_segment_in_which_a_push_is_deferred_is_not_removed() {
 fn where_else_bytes_of_a_lead_lie_is_known_after_a_cleaning_and_without_the_index() {
     let (folder, runtime) = (folder(), runtime());
     let outbox = open(&folder);
-    let quarantined = QuarantinedPush {
-        source: "shop".into(),
-        reason: "unparsable",
-        received_at: 1,
-        request_id: None,
-        signature: String::new(),
-        query: String::new(),
-        content_type: String::new(),
-        body: b"a name and a phone".to_vec(),
-        ceiling: crate::config::Ceiling::default(),
-    };
-    let kept = runtime.block_on(outbox.quarantine(quarantined));
-    let Ok(Quarantined::New(id)) = kept else {
-        panic!("kept");
-    };
+    let id = quarantine(&outbox, b"a name and a phone");
     roll(&outbox);
     let released = runtime.block_on(outbox.release(id, arrival(1, 1), 5_000));
     let lead = released.expect("released").expect("was there").lead();
@@ -141,6 +156,208 @@ fn where_else_bytes_of_a_lead_lie_is_known_after_a_cleaning_and_without_the_inde
     assert_eq!(runtime.block_on(outbox.erase(lead)), Ok(true));
     assert!(!folder.path().join("store/journal/00000001.seg").exists());
     outbox.close();
+}
+
+#[test]
+fn a_damaged_segment_does_not_keep_the_others_from_being_cleaned() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    for number in 1..=3_u8 {
+        let id = quarantine(&outbox, &[number; 5_000]);
+        roll(&outbox);
+        assert_eq!(runtime.block_on(outbox.discard(id)), Ok(true));
+    }
+    let damaged = segment(&folder, 1);
+    let mut bytes = std::fs::read(&damaged).expect("reads");
+    bytes[3_000] ^= 1;
+    std::fs::write(&damaged, bytes).expect("writes");
+    let mut failed = std::collections::HashMap::new();
+    for _ in 0..3 {
+        outbox.cleaner.look(&mut failed);
+    }
+    assert_eq!(failed.keys().collect::<Vec<_>>(), [&1]);
+    assert!(damaged.exists(), "what is whole in it can be saved");
+    assert!(!segment(&folder, 2).exists() && !segment(&folder, 3).exists());
+    outbox.close();
+}
+
+#[test]
+fn what_was_moved_between_the_look_up_and_the_reading_is_read_where_it_is_now() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    let lead = accept(&outbox, arrival(1, 1));
+    let claim = claims(&outbox, 5_000).remove(0);
+    let later = State::Waiting { due_at: 9_000 };
+    runtime.block_on(finish(&outbox, &claim, later));
+    let catalog = outbox.reads.catalog().expect("an index");
+    let before = catalog.lead(lead).expect("reads").expect("is there");
+    roll(&outbox);
+    outbox.cleaner.clean(1).expect("cleaned");
+    let revision = || outbox.reads.ask(|reader| reader.revision(lead, &before, 1));
+    let delivery = || {
+        let read = outbox
+            .reads
+            .ask(|reader| reader.whole(lead, &before, claim.id));
+        read.map(|delivery| delivery.map(|delivery| delivery.history.len()))
+    };
+    let read = revision().expect("reads").expect("is there");
+    assert_eq!(read.raw, "raw");
+    assert_eq!(delivery(), Ok(Some(1)));
+    assert_eq!(runtime.block_on(outbox.erase(lead)), Ok(true));
+    assert!(revision().expect("reads").is_none(), "it has left");
+    assert_eq!(delivery(), Ok(None));
+    outbox.close();
+}
+
+#[test]
+fn whatever_is_read_while_segments_are_removed_is_there() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    let leads: Vec<LeadId> = (0..20)
+        .map(|one| accept(&outbox, arrival(one, 1)))
+        .collect();
+    for claim in claims(&outbox, 5_000) {
+        let later = State::Waiting { due_at: 9_000 };
+        runtime.block_on(finish(&outbox, &claim, later));
+    }
+    let pushes: Vec<_> = (0..5).map(|one| quarantine(&outbox, &[one; 99])).collect();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                for lead in &leads {
+                    outbox.lead(*lead, 0).expect("reads").expect("a lead");
+                    let history = outbox.history(*lead).expect("reads").expect("a lead");
+                    let id = history.deliveries[0].id;
+                    let claim = outbox.claim_one("crm", id).expect("reads");
+                    assert_eq!(claim.expect("nobody has it").delivery.history.len(), 1);
+                    outbox.unclaim("crm", &[id]);
+                    outbox.delivery(id).expect("reads").expect("a delivery");
+                }
+                for push in &pushes {
+                    let push = outbox.quarantined_push(*push).expect("reads");
+                    push.expect("a push");
+                }
+                let mut dumped = 0;
+                let dump = outbox.dump(&mut |_| {
+                    dumped += 1;
+                    Ok(())
+                });
+                dump.expect("dumps");
+                assert_eq!(dumped, leads.len() + pushes.len());
+                let due = outbox.claim("crm", 9_000, 100).expect("reads");
+                assert_eq!((due.deliveries.len(), due.damaged.len()), (leads.len(), 0));
+                let ids: Vec<_> = due.deliveries.iter().map(|claim| claim.id).collect();
+                outbox.unclaim("crm", &ids);
+            }
+        });
+        for number in 1..=40 {
+            roll(&outbox);
+            outbox.cleaner.clean(number).expect("cleaned");
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        reading.join().expect("all was there");
+    });
+    outbox.close();
+}
+
+#[test]
+fn a_push_that_was_deferred_for_a_sink_that_is_gone_by_now_is_accepted_and_orphaned() {
+    let folder = folder();
+    let outbox = open(&folder);
+    let mut push = arrival(1, 1);
+    for sink in ["gone", "gone before"] {
+        push.routes.push(Route {
+            sink: sink.into(),
+            failed: None,
+        });
+    }
+    let deferred = Entry::ArrivedLead(outbox.vault.lead(push));
+    let standing = outbox.standing.read().expect("nobody panicked").clone();
+    outbox.close();
+    drop(outbox);
+    {
+        let store = folder.path().join("store");
+        let opened = super::super::open::open_journal(&store, &[]);
+        let (mut journal, _) = opened.expect("opens");
+        let mut batch = Batch::new();
+        batch.entry(&Arc::clone(journal.codec()), &deferred);
+        let appended = journal.append(&mut batch, &|| standing.clone());
+        appended.expect("writes");
+        journal.syncing().sync().expect("syncs");
+    }
+    let accepted = |outbox: &SledOutbox| {
+        until("it is accepted", || outbox.totals().accepted == 1);
+        let standing = outbox.standing.read().expect("nobody panicked");
+        assert!(standing.deferred.is_empty(), "nothing is deferred any more");
+        let orphaned = Filter {
+            orphaned: true,
+            ..Filter::default()
+        };
+        let orphaned = outbox.deliveries(&orphaned, None, 10).expect("reads").items;
+        let sinks: Vec<_> = orphaned.into_iter().map(|one| one.delivery.sink).collect();
+        assert_eq!(sinks, ["gone", "gone before"]);
+        assert_eq!(claims(outbox, 5_000).len(), 1, "crm gets it");
+    };
+    for _ in 0..2 {
+        let outbox = open(&folder);
+        accepted(&outbox);
+        outbox.close();
+    }
+}
+
+#[test]
+fn a_lead_that_changes_for_ever_takes_no_more_and_more_room() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    let changed = |number: u32| {
+        let mut push = arrival(1, 1);
+        push.content[..4].copy_from_slice(&number.to_be_bytes());
+        push.raw = number.to_string();
+        push
+    };
+    let lead = accept(&outbox, changed(1));
+    let pushed = join_all((2..=900).map(|number| outbox.accept(changed(number))));
+    assert!(runtime.block_on(pushed).iter().all(Result::is_ok));
+    roll(&outbox);
+    accept(&outbox, changed(901));
+    let length = |outbox: &SledOutbox| {
+        let catalog = outbox.reads.catalog().expect("an index");
+        let indexed = catalog.lead(lead).expect("reads").expect("is there");
+        assert_eq!(indexed.places.revisions.len(), 256);
+        assert_eq!(indexed.places.deliveries.len(), 256);
+        crate::outbox::sled::indexed::encode(&indexed).len()
+    };
+    let before = length(&outbox);
+    assert!(before < 64 << 10, "{before}");
+    outbox.cleaner.clean(1).expect("cleaned");
+    outbox.close();
+    drop(outbox);
+    std::fs::remove_dir_all(folder.path().join("store/index")).expect("removes");
+    let outbox = open(&folder);
+    until("there is an index", || outbox.reads.current.get().is_some());
+    length(&outbox);
+    let history = outbox.history(lead).expect("reads").expect("a lead");
+    let revisions: Vec<u32> = history.revisions.iter().map(|one| one.revision).collect();
+    assert_eq!(revisions, (646..=901).collect::<Vec<_>>());
+    assert!(
+        history
+            .revisions
+            .iter()
+            .all(|one| one.raw == one.revision.to_string())
+    );
+    let first = &claims(&outbox, 5_000)[0];
+    assert_eq!((first.lead.revision, first.lead.raw.as_str()), (646, "646"));
+    assert_eq!(outbox.totals().sinks["crm"].superseded, 645);
+    let leads = outbox
+        .leads(&LeadFilter::default(), None, 9)
+        .expect("reads");
+    assert_eq!(leads.items, [lead]);
+    outbox.close();
+    drop(outbox);
+    let store = folder.path().join("store");
+    let verdict = crate::outbox::sled::verify(&store, &[], 16 << 20).expect("verifies");
+    assert!(verdict.problems.is_empty(), "{:?}", verdict.problems);
 }
 
 #[test]

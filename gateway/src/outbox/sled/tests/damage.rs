@@ -328,6 +328,29 @@ async fn what_is_missing_is_named_by_its_writes_and_by_what_the_index_knows() {
 }
 
 #[tokio::test]
+async fn a_store_that_lost_the_first_page_of_its_one_segment_knows_its_leads_as_before() {
+    let folder = folder();
+    filled(&folder).await;
+    let path = segment(&store(&folder), 1);
+    let mut bytes = std::fs::read(&path).expect("reads");
+    bytes[..4_096].fill(0);
+    std::fs::write(&path, bytes).expect("writes");
+    let error = try_open(&folder, 16).err().expect("refused").to_string();
+    assert!(error.contains("begins with zeros"), "{error}");
+    let saved = tempfile::tempdir().expect("a folder");
+    let told = salvage(&store(&folder), &saved.path().join("store"), &[]).expect("salvages");
+    assert!(told.leads >= LEADS - 2 * TOGETHER as u64, "{told:?}");
+    let new = open(&saved);
+    until_made(&new).await;
+    let record = LEADS - 1;
+    let find = Find::new(FindBy::Phone, &phone(record));
+    assert_eq!(new.find(&find, 9).expect("finds").len(), 1);
+    let again = new.accept(large(record)).await.expect("accepted");
+    assert!(matches!(again, Accepted::Duplicate { .. }), "{again:?}");
+    close(new);
+}
+
+#[tokio::test]
 async fn a_missing_segment_is_named_with_its_writes_and_the_rest_is_saved() {
     let folder = folder();
     filled(&folder).await;
@@ -340,7 +363,7 @@ async fn a_missing_segment_is_named_with_its_writes_and_the_rest_is_saved() {
             }
         }
         journal.roll(&standing).expect("rolls");
-        journal.close().expect("closes");
+        journal.close(&standing).expect("closes");
     }
     let outbox = open(&folder);
     outbox.accept(large(1_000)).await.expect("accepted");
@@ -433,15 +456,14 @@ async fn verification_names_every_kind_of_disorder() {
     }
     // Counts that are not what there is.
     let (mut journal, recovered) = opened(&path);
-    let mut totals = recovered.standing.totals;
-    totals.leads = LEADS + 1;
-    let standing = codec::Standing::new(crate::seal::IndexKey::generate());
+    let mut standing = recovered.standing;
+    standing.totals.leads = LEADS + 1;
     let mut batch = Batch::new();
     let codec = Arc::clone(journal.codec());
-    batch.entry(&codec, &codec::Entry::Totals(totals));
+    batch.entry(&codec, &codec::Entry::Totals(standing.totals.clone()));
     let appended = journal.append(&mut batch, &|| standing.clone());
     appended.expect("writes");
-    journal.close().expect("closes");
+    journal.close(&standing).expect("closes");
     drop(journal);
     let verdict = verify(&path, &[], CACHE).expect("verifies");
     let text = format!("says {}, there are {LEADS}", LEADS + 1);

@@ -332,7 +332,7 @@ impl<'a> Writing<'a> {
         let totals = Entry::Totals(self.standing.totals.clone());
         self.batch.entry(self.journal.codec(), &totals);
         self.write()?;
-        self.journal.close()?;
+        self.journal.close(&self.standing)?;
         Ok(self.saved)
     }
 

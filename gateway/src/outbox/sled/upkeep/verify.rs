@@ -168,7 +168,7 @@ fn leads(catalog: &Catalog, verdict: &mut Verdict) -> Result<Totals, Fault> {
         let (id, Indexed { lead, .. }) = entry?;
         recount(&mut totals, &lead);
         verdict.revisions += lead.revisions.len() as u64;
-        for (number, revision) in (1..).zip(&lead.revisions) {
+        for (number, revision) in (lead.oldest().max(1)..).zip(&lead.revisions) {
             if revision.number != number {
                 verdict.problem(
                     ("an earlier revision is not there", "缺少更早的版本"),

@@ -1,5 +1,6 @@
 //! Pushes: new, repeated, older, unwanted; and in which order their deliveries go.
 
+use super::super::accept::REVISIONS_KEPT;
 use super::*;
 use crate::outbox::{Belief, Timekeeping};
 
@@ -292,4 +293,123 @@ fn what_came_while_the_clock_was_far_behind_does_not_age_from_then() {
     // A clock that is right, or ahead.
     let right = store.new_lead(at(now + 7, push(2, 1, &["crm"])));
     assert_eq!(store.head(right, "crm", 1).budget.since, now + 7);
+}
+
+/// A push of lead 1 that says something new.
+fn change(number: u32, sinks: &[&str]) -> NewLead {
+    let mut push = push(1, 0, sinks);
+    push.content[..4].copy_from_slice(&number.to_be_bytes());
+    push
+}
+
+fn changes(numbers: std::ops::RangeInclusive<u32>, sinks: &[&str]) -> Vec<Change> {
+    let all = numbers.map(|number| Change::Accept(change(number, sinks)));
+    all.collect()
+}
+
+#[test]
+fn of_a_lead_that_changes_for_ever_the_newest_revisions_are_kept_and_delivered_in_order() {
+    let mut store = Store::new();
+    let sinks = ["crm", "mail"];
+    let lead = store.new_lead(change(1, &sinks));
+    let head = store.claim(lead, "crm", 1);
+    store.commit(&changes(2..=REVISIONS_KEPT + 40, &sinks));
+    let kept = |store: &Store| {
+        let lead = &store.memory.leads[&lead];
+        let first = lead.revisions[0].number;
+        assert!(lead.deliveries.iter().all(|one| one.revision >= first));
+        (first, lead.revisions.len())
+    };
+    let all = REVISIONS_KEPT as usize + 40;
+    assert_eq!(kept(&store), (1, all), "an attempt is under way");
+    let end = store.attempt(lead, &head, LATER, 5_000);
+    store.one(Change::Finish(end));
+    store.commit(&changes(REVISIONS_KEPT + 41..=REVISIONS_KEPT + 41, &sinks));
+    assert_eq!(kept(&store), (42, REVISIONS_KEPT as usize));
+    assert!(matches!(
+        store.state(lead, "crm", 42),
+        Stands::Waiting { .. }
+    ));
+    assert_eq!(store.state(lead, "crm", 43), Stands::Behind);
+    let newest = REVISIONS_KEPT + 41;
+    assert!(matches!(
+        store.state(lead, "mail", newest),
+        Stands::Waiting { .. }
+    ));
+    let crm = store.sink("crm");
+    assert_eq!(
+        (crm.waiting, crm.superseded),
+        (u64::from(REVISIONS_KEPT), 41)
+    );
+    // Dead letters give way too, and no sink wants what is left.
+    store.end(lead, "crm", 42, DEAD);
+    store.commit(&changes(newest + 1..=newest + REVISIONS_KEPT, &[]));
+    assert_eq!(kept(&store), (newest + 1, REVISIONS_KEPT as usize));
+    let crm = store.sink("crm");
+    assert_eq!((crm.waiting, crm.dead.values().sum::<u64>()), (0, 0));
+    assert_eq!(store.totals.unrouted, 1);
+}
+
+#[test]
+fn in_whatever_order_records_were_moved_the_same_revisions_are_kept() {
+    let mut store = Store::new();
+    let lead = store.new_lead(change(1, &["crm", "mail"]));
+    let head = store.claim(lead, "crm", 1);
+    store.commit(&changes(2..=REVISIONS_KEPT + 9, &["crm", "mail"]));
+    let end = store.attempt(lead, &head, DELIVERED, 5_000);
+    store.one(Change::Finish(end));
+    store.commit(&changes(
+        REVISIONS_KEPT + 10..=REVISIONS_KEPT + 20,
+        &["crm"],
+    ));
+    let is = store.memory.leads[&lead].clone();
+    let (revisions, others): (Vec<&Record>, Vec<&Record>) = (store.log.iter())
+        .filter(|record| record.lead() == Some(lead))
+        .partition(|record| matches!(record, Record::Revision { .. }));
+    let orders = [
+        others
+            .iter()
+            .chain(revisions.iter())
+            .copied()
+            .collect::<Vec<_>>(),
+        revisions
+            .iter()
+            .rev()
+            .chain(others.iter())
+            .copied()
+            .collect(),
+        others
+            .iter()
+            .copied()
+            .chain(revisions.iter().rev().copied())
+            .collect(),
+    ];
+    for order in orders {
+        let replayed = order.into_iter().fold(None, Lead::apply).expect("a lead");
+        assert_eq!(replayed.revisions, is.revisions);
+        let mut deliveries = replayed.deliveries;
+        deliveries.sort_by_key(|one| one.id);
+        let mut theirs = is.deliveries.clone();
+        theirs.sort_by_key(|one| one.id);
+        assert_eq!(deliveries, theirs);
+    }
+}
+
+#[test]
+fn history_does_not_push_out_what_holds() {
+    let mut store = Store::new();
+    let lead = store.new_lead(modified(1_000_000, change(1, &["crm"])));
+    let older = (2..=REVISIONS_KEPT + 20)
+        .map(|number| Change::Accept(modified(number.into(), change(number, &["crm"]))));
+    store.commit(&older.collect::<Vec<_>>());
+    let kept = &store.memory.leads[&lead].revisions;
+    assert_eq!((kept[0].number, kept.len()), (1, REVISIONS_KEPT as usize));
+    assert!(matches!(
+        store.state(lead, "crm", 1),
+        Stands::Waiting { .. }
+    ));
+    assert_eq!(store.totals.duplicate, 20);
+    store.accept(modified(2_000_000, change(9_999, &["crm"])));
+    let kept = &store.memory.leads[&lead].revisions;
+    assert_eq!((kept[0].number, kept.len()), (2, REVISIONS_KEPT as usize));
 }

@@ -108,7 +108,15 @@ fn segments_that_are_not_what_they_should_be_are_refused_with_words() {
         other.bytes(&path(1))
     };
     let theirs = other_store();
-    let cases: [(Meddle, &str); 9] = [
+    let cases: [(Meddle, &str); 10] = [
+        (
+            |files| {
+                let mut bytes = files.bytes(&path(2));
+                bytes[..64].fill(0);
+                files.put(&path(2), bytes);
+            },
+            "00000002.seg has the name of a segment, but begins with zeros",
+        ),
         (
             |files| Files::remove(files, &path(1)).expect("removes"),
             "00000001.seg is missing: it holds what was written from 1 to 5",
@@ -120,7 +128,7 @@ fn segments_that_are_not_what_they_should_be_are_refused_with_words() {
                     b"a text that somebody put here, long enough to be read".to_vec(),
                 );
             },
-            "does not begin as a segment of an outbox",
+            "begins with other bytes, not as a segment of an outbox; if somebody put it there",
         ),
         (
             |files| {
@@ -129,7 +137,7 @@ fn segments_that_are_not_what_they_should_be_are_refused_with_words() {
                     b"a text that somebody put here, long enough to be read".to_vec(),
                 );
             },
-            "does not begin as a segment of an outbox",
+            "begins with other bytes, not as a segment of an outbox; if somebody put it there",
         ),
         (
             |files| rename(files, 2, 7),

@@ -15,7 +15,7 @@ fn what_was_written_is_read_after_a_restart() {
     for value in 0..40_u8 {
         append(&mut open, &[vec![value; 50]]).expect("appends");
     }
-    open.close().expect("closes");
+    open.close(&standing()).expect("closes");
     let all = read_all(&open).expect("reads");
     for facts in open.reader().facts() {
         let length = std::fs::metadata(open.reader().path(facts.number)).expect("there");

@@ -30,7 +30,7 @@ fn work(journal: &mut Journal) -> (u8, Result<(), JournalError>) {
         }
         durable = value + 1;
     }
-    (durable, journal.close())
+    (durable, journal.close(&standing()))
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn an_error_is_final_and_what_was_durable_before_is_there_after() {
             syncing.sync().err(),
             journal.roll(&standing()).err(),
             journal.watermark().err(),
-            journal.close().err(),
+            journal.close(&standing()).err(),
             journal.remove(1).err(),
         ];
         for error in again {

@@ -122,7 +122,7 @@ fn filled() -> (PowerCut, Vec<Said>) {
             journal.roll(&standing()).expect("rolls");
         }
     }
-    journal.close().expect("closes");
+    journal.close(&standing()).expect("closes");
     let all = read_all(&journal).expect("reads");
     assert_eq!(all.len(), 9);
     assert_eq!(journal.reader().facts().len(), 2);

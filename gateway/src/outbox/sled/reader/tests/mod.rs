@@ -328,6 +328,7 @@ impl World {
             history: false,
             received_at: at,
             pushed_at: at,
+            oldest: 0,
         };
         let mut places = Places {
             revisions: vec![(1, self.place())],
