@@ -102,6 +102,8 @@ struct Standing {
     held_since: Option<Duration>,
     /// The wait of the destination that was last said in the log.
     said: Option<Hold>,
+    /// The outbox could not be read when it was last asked.
+    unread: bool,
 }
 
 impl Standing {
@@ -199,6 +201,7 @@ impl Lane {
             arrived: false,
             held_since: None,
             said: None,
+            unread: false,
         };
         while *phase.borrow_and_update() == Phase::Running {
             while attempts.try_join_next().is_some() {}
@@ -393,9 +396,18 @@ impl Lane {
                 }
                 standing.prefetch.extend(freshness, due.deliveries);
                 *standing.ask_at(freshness) = due.next;
+                if std::mem::take(&mut standing.unread) {
+                    tracing::info!(sink, "outbox could be read again");
+                }
             }
             Err(error) => {
-                tracing::error!(sink, error = error.0, "outbox could not be read");
+                if !std::mem::replace(&mut standing.unread, true) {
+                    tracing::error!(
+                        sink,
+                        error = error.0,
+                        "outbox could not be read; it is asked again every second until it can"
+                    );
+                }
                 *standing.ask_at(freshness) = Some(now.saturating_add(millis(READ_AGAIN)));
             }
         }

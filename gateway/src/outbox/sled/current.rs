@@ -1,7 +1,9 @@
 //! The index that the store has now, if it has one.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use super::catalog;
 use super::codec::StoreId;
@@ -98,13 +100,10 @@ impl Current {
     }
 
     pub(super) fn get(&self) -> Option<Arc<Catalog>> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.read().clone()
     }
 
     pub(super) fn set(&self, catalog: Option<Arc<Catalog>>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = catalog;
+        *self.0.write() = catalog;
     }
 }

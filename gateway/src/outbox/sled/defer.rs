@@ -140,12 +140,9 @@ impl Committer {
 
     /// An index was made: what the journal got meanwhile is added, and what waited goes on.
     pub(super) fn made(&mut self, made: Made) {
-        let catalog = match self.rebuild.finish(made, &self.journal, &self.totals) {
-            Ok(catalog) => catalog,
-            Err(error) => {
-                tracing::error!(error = error.0, "outbox index was not made");
-                return;
-            }
+        let last = self.journal.last_sequence();
+        let Some(catalog) = self.rebuild.finish(made, last) else {
+            return;
         };
         self.current.set(Some(catalog));
         self.shared.set_making(None);

@@ -24,16 +24,31 @@ impl<M: Map> Reader<'_, M> {
             // Nothing was ever made for it.
             return Ok(due);
         };
+        let claimed = self.take_both(sink, now, wanted, &mut due);
+        if claimed.is_err() {
+            // Nobody is told of them.
+            let given_back: Vec<DeliveryId> = due.deliveries.iter().map(|claim| claim.id).collect();
+            self.claims.unclaim(&given_back);
+        }
+        claimed.map(|()| due)
+    }
+
+    fn take_both(
+        &self,
+        sink: SinkNumber,
+        now: Millis,
+        wanted: Wanted,
+        due: &mut Due,
+    ) -> Result<(), Fault> {
         if wanted.newest {
             let newest = wanted.limit.saturating_sub(1).max(1);
-            self.take(sink, now, wanted, newest, &mut due)?;
+            self.take(sink, now, wanted, newest, due)?;
         }
         let oldest = Wanted {
             newest: false,
             ..wanted
         };
-        self.take(sink, now, oldest, wanted.limit, &mut due)?;
-        Ok(due)
+        self.take(sink, now, oldest, wanted.limit, due)
     }
 
     /// Claims until there are `limit`.

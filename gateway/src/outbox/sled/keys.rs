@@ -11,7 +11,7 @@
 //! | `n` lead | source: no delivery was ever made for it |
 //! | `u` quarantined push | [`super::indexed::IndexedPush`] |
 //! | `g` sink group | dead letters and retries in a failure group (2 × u64) |
-//! | `c` sink source class | deliveries (u64) |
+//! | `c` sink source class | deliveries, and 0 (2 × u64) |
 //! | `z` segment | bytes and records that live in it (2 × u64) |
 //!
 //! Numbers are big-endian so that keys sort by value, and ids sort by the time they were made.

@@ -1,11 +1,9 @@
 //! The lock: one process at a time has a store.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-use rustix::fs::{FlockOperation, flock};
 
 const NAME: &str = "lock";
 /// How long a store that was closed may stay locked.
@@ -23,16 +21,14 @@ impl Lock {
             .write(true)
             .open(folder.join(NAME))?;
         let deadline = Instant::now() + LETS_GO;
-        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            if error != rustix::io::Errno::WOULDBLOCK {
-                return Err(error.into());
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Self(file))),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Ok(None),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LETS_GO / 100),
             }
-            if Instant::now() >= deadline {
-                return Ok(None);
-            }
-            std::thread::sleep(LETS_GO / 100);
         }
-        Ok(Some(Self(file)))
     }
 }
 

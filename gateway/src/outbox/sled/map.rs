@@ -22,7 +22,7 @@ pub trait Map {
 
     /// The entries whose keys begin with `prefix`, in order.
     fn prefixed(&self, prefix: &[u8]) -> Self::Range<'_> {
-        let end = [prefix, &[0xff; 64]].concat();
+        let end = behind(prefix);
         self.range(
             Bound::Included(prefix),
             Bound::Included(&end),
@@ -31,15 +31,9 @@ pub trait Map {
     }
 }
 
-/// The entries of a range of the index.
-pub struct Entries<'a>(Range<'a>);
-
-impl Iterator for Entries<'_> {
-    type Item = Result<Pair, Fault>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(self.0.next()?.map_err(Fault::from))
-    }
+/// Behind all keys that begin so.
+fn behind(prefix: &[u8]) -> Vec<u8> {
+    [prefix, &[0xff; 64]].concat()
 }
 
 impl From<IndexFault> for Fault {
@@ -49,13 +43,24 @@ impl From<IndexFault> for Fault {
 }
 
 impl Map for Arc<Index> {
-    type Range<'a> = Entries<'a>;
+    type Range<'a> = std::iter::Map<Range<'a>, fn(Result<Pair, IndexFault>) -> Result<Pair, Fault>>;
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         Ok(Index::get(self, key)?)
     }
 
     fn range(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order) -> Self::Range<'_> {
-        Entries(Index::range(self, from, to, order))
+        Index::range(self, from, to, order).map(told as fn(_) -> _)
     }
+
+    /// Much of it at once, so that counts of one sink are of one moment.
+    fn prefixed(&self, prefix: &[u8]) -> Self::Range<'_> {
+        let (from, to) = (Bound::Included(prefix), behind(prefix));
+        let range = Index::range(self, from, Bound::Included(&to), Order::Ascending);
+        range.in_large_chunks().map(told as fn(_) -> _)
+    }
+}
+
+fn told(entry: Result<Pair, IndexFault>) -> Result<Pair, Fault> {
+    Ok(entry?)
 }

@@ -137,8 +137,19 @@ impl Intake for SledOutbox {
 
 impl Queue for SledOutbox {
     fn claim_some(&self, sink: &str, now: Millis, wanted: Wanted) -> Result<Due, Unavailable> {
-        self.reads
-            .ask(|reader| reader.claim_some(sink, now, wanted))
+        let lacked = self.reads.lacks_index();
+        let due = self
+            .reads
+            .ask(|reader| reader.claim_some(sink, now, wanted));
+        if !lacked && !self.reads.lacks_index() {
+            return due;
+        }
+        // Nothing more is due until there is an index, which wakes whoever waits; and what could
+        // not be read for that is not damaged.
+        let mut due = due.unwrap_or_default();
+        let unread: Vec<DeliveryId> = due.damaged.drain(..).map(|(id, _)| id).collect();
+        self.shared.claims.unclaim(&unread);
+        Ok(due)
     }
 
     fn claim_one(&self, sink: &str, id: DeliveryId) -> Result<Option<Claim>, Unavailable> {

@@ -1,8 +1,10 @@
 //! Names: the numbers that stand for sinks and sources inside keys. In memory, and in the index
 //! they belong to: an index made anew numbers anew.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use super::keys;
 use super::map::{Change, Map};
@@ -16,90 +18,59 @@ pub struct Names {
     pub sources: Table,
 }
 
-/// Numbers of one kind of thing.
+/// Numbers of one kind of thing: 1, 2, …
 pub struct Table {
     room: u8,
-    known: RwLock<Known>,
-}
-
-#[derive(Default)]
-struct Known {
-    numbers: HashMap<Arc<str>, u32>,
-    names: BTreeMap<u32, Arc<str>>,
-}
-
-impl Default for Names {
-    fn default() -> Self {
-        Self::new()
-    }
+    known: RwLock<Vec<Arc<str>>>,
 }
 
 impl Names {
-    /// Of an index that is empty.
-    pub fn new() -> Self {
-        Self {
-            sinks: Table::new(keys::SINK),
-            sources: Table::new(keys::SOURCE),
-        }
-    }
-
     /// Those that an index holds.
     pub fn load(map: &impl Map) -> Result<Self, Fault> {
-        let names = Self::new();
-        names.sinks.load(map)?;
-        names.sources.load(map)?;
-        Ok(names)
+        Ok(Self {
+            sinks: Table::load(map, keys::SINK)?,
+            sources: Table::load(map, keys::SOURCE)?,
+        })
     }
 }
 
 impl Table {
-    fn new(room: u8) -> Self {
-        Self {
-            room,
-            known: RwLock::default(),
-        }
-    }
-
-    fn load(&self, map: &impl Map) -> Result<(), Fault> {
-        for entry in map.prefixed(&[self.room]) {
+    fn load(map: &impl Map, room: u8) -> Result<Self, Fault> {
+        let mut known: BTreeMap<u32, Arc<str>> = BTreeMap::new();
+        for entry in map.prefixed(&[room]) {
             let (key, value) = entry?;
             let name = std::str::from_utf8(&key[1..]).ok();
             let number = value.as_slice().try_into().ok().map(u32::from_be_bytes);
             let (Some(name), Some(number)) = (name, number) else {
                 return Err(super::unreadable("a name"));
             };
-            self.add(name.into(), number);
+            known.insert(number, name.into());
         }
-        Ok(())
-    }
-
-    fn add(&self, name: Arc<str>, number: u32) {
-        // Invariant: both maps are changed under one lock, by steps that do not panic.
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.numbers.insert(Arc::clone(&name), number);
-        known.names.insert(number, name);
+        if known.keys().zip(1..).any(|(number, at)| *number != at) {
+            return Err(super::unreadable("a name"));
+        }
+        let known = RwLock::new(known.into_values().collect());
+        Ok(Self { room, known })
     }
 
     /// The number of a name.
     pub fn number(&self, name: &str) -> Option<u32> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.numbers.get(name).copied()
+        let known = self.known.read();
+        let mut known = (1..).zip(known.iter());
+        known
+            .find(|(_, one)| &***one == name)
+            .map(|(number, _)| number)
     }
 
     /// The name of a number.
     pub fn name(&self, number: u32) -> Option<Arc<str>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.names.get(&number).cloned()
+        let at = usize::try_from(number.checked_sub(1)?).ok()?;
+        self.known.read().get(at).cloned()
     }
 
     /// All, by number.
     pub fn all(&self) -> Vec<(u32, Arc<str>)> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known
-            .names
-            .iter()
-            .map(|(number, name)| (*number, Arc::clone(name)))
-            .collect()
+        (1..).zip(self.known.read().iter().cloned()).collect()
     }
 
     /// The number of a name, and what has to be put into the index if it is a new one. Only the
@@ -108,9 +79,9 @@ impl Table {
         if let Some(number) = self.number(name) {
             return (number, None);
         }
-        let last = self.all().last().map_or(0, |(number, _)| *number);
-        let number = last.saturating_add(1);
-        self.add(name.into(), number);
+        let mut known = self.known.write();
+        known.push(name.into());
+        let number = u32::try_from(known.len()).expect("names fit into memory");
         let change = Change {
             key: keys::name(self.room, name),
             old: None,

@@ -13,7 +13,7 @@ use uuid::{ContextV7, Uuid};
 
 use super::bodies::Bodies;
 use super::clean::Cleaner;
-use super::codec::{Entry, Standing, Unreadable};
+use super::codec::{Entry, Standing};
 use super::committer::Committer;
 use super::current::{self, Catalog, Current};
 use super::deferred::Deferred;
@@ -25,7 +25,7 @@ use super::place::Place;
 use super::publish::{add_tags, tags_of};
 use super::reader::GroupTexts;
 use super::reads::Reads;
-use super::rebuild::{Failed, Rebuild, Replay};
+use super::rebuild::{self, Failed, Rebuild};
 use super::shared::Shared;
 use super::space::Space;
 use super::syncer::Syncer;
@@ -307,83 +307,79 @@ pub(super) fn standing(
     mut each: impl FnMut(&Record, Place),
 ) -> Result<Standing, JournalError> {
     let mut standing = recovered.standing.clone();
-    for frame in segments.scan(recovered.newest, 0)? {
-        let frame = frame?;
-        for (place, bytes) in frame.records() {
+    each_entry(segments, recovered.newest, |entry, place| {
+        standing.take(entry, place);
+        if let Entry::Record { record, .. } = entry {
+            each(record, place);
+        }
+    })?;
+    Ok(standing)
+}
+
+/// Reads a segment without what is sealed in it.
+fn each_entry(
+    segments: &Segments,
+    segment: u32,
+    mut each: impl FnMut(&Entry, Place),
+) -> Result<(), JournalError> {
+    for frame in segments.scan(segment, 0)? {
+        for (place, bytes) in frame?.records() {
             let entry = segments.codec().clear(bytes);
-            let entry = entry.map_err(|error| not_read(place, error))?;
-            standing.take(&entry, place);
-            if let Entry::Record { record, .. } = &entry {
-                each(record, place);
-            }
+            let entry = entry.map_err(|why| JournalError::Unreadable { segment, why })?;
+            each(&entry, place);
         }
     }
-    Ok(standing)
+    Ok(())
 }
 
 /// The index, with all that the journal has; `None` if it is to be made anew.
 fn open_catalog(
     path: &Path,
     cache: usize,
-    segments: &Arc<Segments>,
+    segments: &Segments,
     recovered: &Recovered,
 ) -> Result<Option<Catalog>, JournalError> {
+    match usable_catalog(path, cache, segments, recovered) {
+        Ok(catalog) => {
+            catalog.index.watch_scrub();
+            Ok(Some(catalog))
+        }
+        Err(Failed::Journal(error)) => Err(error),
+        Err(why) => {
+            tracing::warn!(reason = %why, "outbox index cannot be used; it is made anew from the journal, and pushes are taken meanwhile");
+            Ok(None)
+        }
+    }
+}
+
+fn usable_catalog(
+    path: &Path,
+    cache: usize,
+    segments: &Segments,
+    recovered: &Recovered,
+) -> Result<Catalog, Failed> {
     let last = recovered.last_sequence;
-    let unusable = |why: &dyn std::fmt::Display| {
-        tracing::warn!(reason = %why, "outbox index cannot be used; it is made anew from the journal, and pushes are taken meanwhile");
-    };
-    let catalog = match current::open(&path.join("index"), cache, segments.codec().store()) {
-        Ok(catalog) => catalog,
-        Err(fault) => {
-            unusable(&fault);
-            return Ok(None);
-        }
-    };
+    let catalog = current::open(&path.join("index"), cache, segments.codec().store())?;
     let applied = catalog.index.applied();
-    // What a scrub would find here is a fault like any other.
-    let synced = match catalog.synced() {
-        Ok(synced) => synced,
-        Err(fault) => {
-            unusable(&fault);
-            return Ok(None);
-        }
-    };
+    let synced = catalog.synced()?;
     // Another segment follows one that is closed before anything is written there, durably.
     if recovered.closed && applied.max(synced) > last {
-        return Err(missing(path, recovered, applied.max(synced)));
+        return Err(missing(path, recovered, applied.max(synced)).into());
     }
     if synced > last {
-        return Err(JournalError::Damaged(journal::Damage {
+        return Err(Failed::Journal(JournalError::Damaged(journal::Damage {
             segment: recovered.newest,
             offset: segments.open_segment().bytes,
             sequence: Some(last + 1),
-        }));
+        })));
     }
-    if applied > last {
-        unusable(&"it is ahead of the journal");
-        return Ok(None);
+    let closed = segments.facts().into_iter();
+    let unread = closed.filter(|facts| facts.last > applied);
+    if unread.map(|facts| facts.bytes).sum::<u64>() > REPLAYED {
+        return Err(Failed::Stale("it is far behind the journal"));
     }
-    if !covers(segments, applied + 1, last) {
-        unusable(&"it is older than what the journal still has");
-        return Ok(None);
-    }
-    if behind(segments, applied) > REPLAYED {
-        unusable(&"it is far behind the journal");
-        return Ok(None);
-    }
-    let catalog = Arc::new(catalog);
-    let mut replay = Replay::new(Arc::clone(&catalog), Arc::clone(segments.codec()));
-    match replay.up_to(segments, last) {
-        Ok(()) => {}
-        Err(Failed::Journal(error)) => return Err(error),
-        Err(other) => {
-            unusable(&other);
-            return Ok(None);
-        }
-    }
-    drop(replay);
-    catalog.index.watch_scrub();
-    Ok(Arc::into_inner(catalog))
+    rebuild::catch_up(&catalog, segments, last)?;
+    Ok(catalog)
 }
 
 /// All sinks that are configured, and all that something is known of.
@@ -413,23 +409,12 @@ fn known(policies: Vec<SinkPolicy>, standing: &Standing, catalog: Option<&Catalo
 /// What a closed segment's records are found by.
 pub(super) fn tags(segments: &Segments, segment: u32) -> std::io::Result<Vec<(Tag, Uuid)>> {
     let mut tags = Vec::new();
-    for frame in segments.scan(segment, 0).map_err(std::io::Error::other)? {
-        for (place, bytes) in frame.map_err(std::io::Error::other)?.records() {
-            let entry = segments.codec().clear(bytes);
-            let entry = entry.map_err(|error| std::io::Error::other(not_read(place, error)))?;
-            if let Entry::Record { record, .. } = &entry {
-                tags_of(record, |tag, id| tags.push((*tag, id)));
-            }
+    let read = each_entry(segments, segment, |entry, _| {
+        if let Entry::Record { record, .. } = entry {
+            tags_of(record, |tag, id| tags.push((*tag, id)));
         }
-    }
-    Ok(tags)
-}
-
-fn not_read(place: Place, why: Unreadable) -> JournalError {
-    JournalError::Unreadable {
-        segment: place.segment,
-        why,
-    }
+    });
+    read.map_err(std::io::Error::other).map(|()| tags)
 }
 
 /// That the newest segment is not the last one that the index has seen.
@@ -444,26 +429,4 @@ fn missing(path: &Path, recovered: &Recovered, applied: u64) -> JournalError {
             bytes: 0,
         },
     }
-}
-
-/// Bytes of the segments with frames that an index has not applied, but for the open one.
-fn behind(segments: &Segments, applied: u64) -> u64 {
-    let closed = segments.facts().into_iter();
-    let unread = closed.filter(|facts| facts.last > applied);
-    unread.map(|facts| facts.bytes).sum()
-}
-
-/// Whether the journal still has all frames from `first` to `last`.
-pub(super) fn covers(segments: &Segments, first: u64, last: u64) -> bool {
-    let mut next = first;
-    for facts in segments
-        .facts()
-        .into_iter()
-        .chain([segments.open_segment()])
-    {
-        if facts.first <= next && next <= facts.last {
-            next = facts.last + 1;
-        }
-    }
-    next > last
 }

@@ -15,31 +15,16 @@ use crate::outbox::{LeadId, QuarantineId, State};
 /// The changes of one commit, gathered: of each key from what it was before to what it is after.
 #[derive(Default)]
 pub struct Projection {
-    changes: BTreeMap<Vec<u8>, Values>,
-    counts: BTreeMap<Vec<u8>, Count>,
-}
-
-#[derive(Default)]
-struct Values {
-    old: Option<Vec<u8>>,
-    new: Option<Vec<u8>>,
-}
-
-/// By how much a counter changes: some hold one number, some two.
-enum Count {
-    One(i64),
-    Two([i64; 2]),
+    /// By key: what it was, and what it is.
+    changes: BTreeMap<Vec<u8>, (Option<Vec<u8>>, Option<Vec<u8>>)>,
+    /// By how much counters change.
+    counts: BTreeMap<Vec<u8>, [i64; 2]>,
 }
 
 /// What a lead puts into the index.
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 impl Projection {
-    /// Of nothing.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// A lead was `old` and is `new`.
     pub fn lead(
         &mut self,
@@ -74,20 +59,12 @@ impl Projection {
         self,
         get: impl Fn(&[u8]) -> Result<Option<Vec<u8>>, E>,
     ) -> Result<Vec<Change>, E> {
-        let mut changes: Vec<Change> = self
-            .changes
-            .into_iter()
-            .filter(|(_, values)| values.old != values.new)
-            .map(|(key, Values { old, new })| Change { key, old, new })
+        let changes = self.changes.into_iter();
+        let mut changes: Vec<Change> = changes
+            .filter(|(_, (old, new))| old != new)
+            .map(|(key, (old, new))| Change { key, old, new })
             .collect();
-        for (key, count) in self.counts {
-            let by: &[i64] = match &count {
-                Count::One(by) => std::slice::from_ref(by),
-                Count::Two(by) => by,
-            };
-            if by.iter().all(|by| *by == 0) {
-                continue;
-            }
+        for (key, by) in self.counts.into_iter().filter(|(_, by)| *by != [0, 0]) {
             let old = get(&key)?;
             let new = add(old.as_deref().unwrap_or_default(), by);
             changes.push(Change { key, old, new });
@@ -114,7 +91,7 @@ impl Projection {
                 let key = keys::due(sink, queue, due_at, delivery.id);
                 entries.insert(key, address());
             }
-            self.count(keys::count(sink, source, class), Count::One(by));
+            self.count(keys::count(sink, source, class), [by, 0]);
             let by = match class {
                 Class::Retrying => [0, by],
                 Class::Dead(_) => [by, 0],
@@ -123,7 +100,7 @@ impl Projection {
             if let Some(group) = delivery.failure {
                 let list = keys::failing(sink, group);
                 entries.insert(keys::listed(list, delivery.id), address());
-                self.count(keys::group(sink, group), Count::Two(by));
+                self.count(keys::group(sink, group), by);
             }
         }
         entries
@@ -132,7 +109,7 @@ impl Projection {
     fn number(&mut self, table: &Table, name: &str) -> u32 {
         let (number, change) = table.number_or_new(name);
         if let Some(Change { key, old, new }) = change {
-            self.changes.insert(key, Values { old, new });
+            self.changes.insert(key, (old, new));
         }
         number
     }
@@ -150,15 +127,13 @@ impl Projection {
     }
 
     fn change(&mut self, key: Vec<u8>, old: Option<Vec<u8>>, new: Option<Vec<u8>>) {
-        let values = self.changes.entry(key);
-        values.or_insert(Values { old, new: None }).new = new;
+        self.changes.entry(key).or_insert((old, None)).1 = new;
     }
 
     fn live(&mut self, before: &BTreeSet<Place>, after: &BTreeSet<Place>) {
         let mut count = |place: &Place, by: i64| {
             let bytes = i64::from(place.length) * by;
-            let key = keys::segment(place.segment);
-            self.count(key, Count::Two([bytes, by]));
+            self.count(keys::segment(place.segment), [bytes, by]);
         };
         for place in before.difference(after) {
             count(place, -1);
@@ -168,43 +143,28 @@ impl Projection {
         }
     }
 
-    fn count(&mut self, key: Vec<u8>, by: Count) {
-        match (self.counts.get_mut(&key), by) {
-            (Some(Count::One(sum)), Count::One(by)) => *sum += by,
-            (Some(Count::Two(sums)), Count::Two(by)) => {
-                sums[0] += by[0];
-                sums[1] += by[1];
-            }
-            // Invariant: a room of counters holds one kind; so this is the first of its key.
-            (_, by) => {
-                self.counts.insert(key, by);
-            }
-        }
+    fn count(&mut self, key: Vec<u8>, by: [i64; 2]) {
+        let sums = self.counts.entry(key).or_default();
+        sums[0] += by[0];
+        sums[1] += by[1];
     }
 }
 
 /// A counter after a change; `None` if nothing is left to count.
-fn add(old: &[u8], by: &[i64]) -> Option<Vec<u8>> {
+fn add(old: &[u8], by: [i64; 2]) -> Option<Vec<u8>> {
     let old = numbers(old);
-    let new = by.iter().enumerate().map(|(at, by)| {
+    let new = [0, 1].map(|at| {
         let old = old.get(at).copied().unwrap_or(0);
-        old.saturating_add_signed(*by)
+        old.saturating_add_signed(by[at])
     });
-    let new: Vec<u64> = new.collect();
-    let bytes = new.iter().flat_map(|number| number.to_be_bytes());
-    new.iter()
-        .any(|number| *number > 0)
-        .then(|| bytes.collect())
+    (new != [0, 0]).then(|| new.map(u64::to_be_bytes).concat())
 }
 
 /// The numbers of a counter.
 pub fn numbers(value: &[u8]) -> Vec<u64> {
-    let whole = value.chunks_exact(8);
+    let (whole, _) = value.as_chunks();
     whole
-        .map(|bytes| {
-            bytes
-                .iter()
-                .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
-        })
+        .iter()
+        .map(|bytes| u64::from_be_bytes(*bytes))
         .collect()
 }

@@ -1,11 +1,12 @@
 //! Publishing: what records make of the index. The same for a commit and for a replay, so that an
 //! index made anew is the one that was.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
+use super::codec::Entry;
 use super::current::Catalog;
 use super::find::{self, Finds};
 use super::indexed::{Indexed, IndexedPush};
@@ -14,6 +15,9 @@ use super::project::Projection;
 use super::view::Seen;
 use crate::outbox::state::{Fault, Record, Tag};
 use crate::outbox::{LeadId, QuarantineId};
+
+/// Records that a replay shows at once.
+const SHOWN: usize = 2048;
 
 /// As it was, and as it is.
 type Turned<T> = (Option<T>, Option<T>);
@@ -45,7 +49,7 @@ impl Publishing {
             self.look_at(catalog, id)?;
         }
         if let Record::Quarantined { id, .. } | Record::QuarantineGone { id } = record
-            && let Entry::Vacant(vacant) = self.quarantined.entry(*id)
+            && let Slot::Vacant(vacant) = self.quarantined.entry(*id)
         {
             let was = catalog.quarantined(*id)?;
             vacant.insert((was.clone(), was));
@@ -55,7 +59,7 @@ impl Publishing {
 
     /// Looks at a lead, unless that is known.
     pub(super) fn look_at(&mut self, catalog: &Catalog, id: LeadId) -> Result<(), Fault> {
-        if let Entry::Vacant(vacant) = self.leads.entry(id) {
+        if let Slot::Vacant(vacant) = self.leads.entry(id) {
             let was = catalog.lead(id)?;
             vacant.insert((was.clone(), was));
         }
@@ -109,7 +113,7 @@ impl Publishing {
 
     /// Shows all of it at once, as the journal is up to `sequence`.
     pub(super) fn publish(self, catalog: &Catalog, sequence: u64) -> Result<(), Fault> {
-        let mut projection = Projection::new();
+        let mut projection = Projection::default();
         for (id, (was, is)) in &self.leads {
             projection.lead(&catalog.names, *id, was.as_ref(), is.as_ref());
         }
@@ -120,26 +124,100 @@ impl Publishing {
         catalog.index.put(sequence, changes);
         Ok(())
     }
+}
 
-    /// Leads that have deliveries and no revision: what is left of leads that are gone.
-    pub(super) fn leftovers(&self) -> impl Iterator<Item = (LeadId, bool)> {
-        self.leads.iter().map(|(id, (_, is))| {
-            let without = is.as_ref().is_some_and(|is| is.lead.revisions.is_empty());
-            (*id, without)
-        })
+/// Records taken in the order in which they were written, and shown in large pieces.
+#[derive(Default)]
+pub(super) struct Replay {
+    publishing: Publishing,
+    /// Records since they were shown last.
+    taken: usize,
+    /// Up to which frame all is taken.
+    pub(super) sequence: u64,
+    /// Leads that have deliveries and no revision so far.
+    leftovers: BTreeSet<LeadId>,
+}
+
+impl Replay {
+    /// Behind what the index has already.
+    pub(super) fn of(catalog: &Catalog) -> Self {
+        Self {
+            sequence: catalog.index.applied(),
+            ..Self::default()
+        }
     }
 
-    /// Takes a lead away that is only a leftover.
-    pub(super) fn drop_lead(&mut self, id: LeadId) {
-        if let Some((_, is)) = self.leads.get_mut(&id) {
-            *is = None;
+    /// Takes an entry that lies at `place`.
+    pub(super) fn take(
+        &mut self,
+        catalog: &Catalog,
+        entry: &Entry,
+        place: Place,
+    ) -> Result<(), Fault> {
+        match entry {
+            Entry::Record { record, .. } => {
+                self.publishing.look(catalog, record)?;
+                self.publishing.take(record, place);
+            }
+            Entry::Holds { lead, segments } => {
+                self.publishing.look_at(catalog, *lead)?;
+                self.publishing.hold(*lead, segments);
+            }
+            _ => return Ok(()),
         }
+        self.taken += 1;
+        Ok(())
+    }
+
+    /// All of a frame was taken.
+    pub(super) fn reached(&mut self, catalog: &Catalog, sequence: u64) -> Result<(), Fault> {
+        self.sequence = self.sequence.max(sequence);
+        if self.taken >= SHOWN {
+            self.show(catalog)?;
+        }
+        Ok(())
+    }
+
+    /// Shows what was taken.
+    pub(super) fn show(&mut self, catalog: &Catalog) -> Result<(), Fault> {
+        let publishing = std::mem::take(&mut self.publishing);
+        self.taken = 0;
+        for (lead, (_, is)) in &publishing.leads {
+            if is.as_ref().is_some_and(|is| is.lead.revisions.is_empty()) {
+                self.leftovers.insert(*lead);
+            } else {
+                self.leftovers.remove(lead);
+            }
+        }
+        publishing.publish(catalog, self.sequence)?;
+        catalog.index.wait_for_room();
+        Ok(())
+    }
+
+    /// Takes leads away of which only deliveries are left: their removal was cleaned away, or
+    /// what was pushed is lost.
+    pub(super) fn drop_leftovers(
+        self,
+        catalog: &Catalog,
+        sequence: u64,
+    ) -> Result<BTreeSet<LeadId>, Fault> {
+        let mut publishing = Publishing::default();
+        for lead in &self.leftovers {
+            publishing.look_at(catalog, *lead)?;
+            if let Some((_, is)) = publishing.leads.get_mut(lead) {
+                *is = None;
+            }
+        }
+        publishing.publish(catalog, sequence)?;
+        Ok(self.leftovers)
     }
 }
 
 /// What a record is found by, from now on in the segment where it lies.
 pub(super) fn add_tags(record: &Record, place: Place, finds: &Finds) {
-    tags_of(record, |tag, id| finds.add(place.segment, tag, id));
+    let mut tags = Vec::new();
+    tags_of(record, |tag, id| tags.push((*tag, id)));
+    finds.add(place.segment, &tags);
 }
 
 /// What a record is found by.

@@ -46,6 +46,12 @@ impl Reads {
         self.current.get().ok_or_else(|| self.shared.is_making())
     }
 
+    /// Whether there is no index that answers: it is made anew, or will be.
+    pub(super) fn lacks_index(&self) -> bool {
+        let catalog = self.current.get();
+        catalog.is_none_or(|catalog| catalog.index.fault().is_some())
+    }
+
     /// The segments that hold anything of a lead.
     pub(super) fn segments_of(&self, id: LeadId) -> Result<Vec<u32>, Unavailable> {
         let lead = self.catalog()?.lead(id);

@@ -144,10 +144,14 @@ impl Shared {
         *making = progress.map(|progress| Making { progress, failed });
     }
 
-    /// The index was not made, for that reason, and is tried again.
-    pub(super) fn set_making_failed(&self, why: &str) {
+    /// The index was not made, for that reason, and is tried again. Whether that is news.
+    pub(super) fn set_making_failed(&self, why: &str) -> bool {
         let mut making = self.making();
-        making.get_or_insert_default().failed = Some(why.to_owned());
+        let failed = making
+            .get_or_insert_default()
+            .failed
+            .replace(why.to_owned());
+        failed.is_none_or(|before| before != why)
     }
 
     /// That there is no index for now.
@@ -157,7 +161,7 @@ impl Shared {
         let percent = (read * 100).checked_div(of).unwrap_or(0).min(100);
         Unavailable(match making.failed {
             Some(why) => format!(
-                "the outbox's index was not made: {why}; it is tried again, pushes are taken meanwhile"
+                "the outbox's index was not made: {why}; nothing is delivered until it is; see to that: it is tried again every 10 s, and pushes are taken meanwhile"
             ),
             None => format!(
                 "the outbox makes its index anew ({percent} %); pushes are taken meanwhile, ask again in a while"

@@ -46,10 +46,6 @@ impl Entry {
         Self(bytes)
     }
 
-    pub(super) fn kind(&self) -> u8 {
-        self.0[0]
-    }
-
     pub(super) fn tag(&self) -> &Tag {
         self.0.first_chunk().expect("longer than a tag")
     }

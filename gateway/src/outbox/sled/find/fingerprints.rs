@@ -5,7 +5,7 @@
 //! slot number for the segment: four bytes an entry, sorted, in shards so small that adding
 //! moves little. Two in a thousand absent tags pass for each ten million entries.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::RwLock;
 
 /// A short number for a segment that stands in the table.
 pub(super) type Slot = u16;
@@ -20,23 +20,15 @@ type Shard = Vec<u32>;
 pub(super) struct Fingerprints(Vec<RwLock<Vec<Shard>>>);
 
 impl Fingerprints {
-    pub(super) fn new() -> Self {
-        let group = || RwLock::new(vec![Shard::new(); TOGETHER]);
-        Self((0..SHARDS / TOGETHER).map(|_| group()).collect())
-    }
-
-    /// All at once, of segments that are already there; each slot's are sorted.
-    pub(super) fn fill(&self, all: &[(Slot, Vec<u32>)]) {
+    /// Those of segments that are already there; each slot's are sorted.
+    pub(super) fn of(all: &[(Slot, Vec<u32>)]) -> Self {
         let many: usize = all.iter().map(|(_, some)| some.len()).sum();
         let mean = many / SHARDS;
         // Room for nearly all shards at once: they differ by the root of their size.
         let room = mean + 3 * mean.isqrt();
         let mut at = vec![0; all.len()];
-        for (group, shards) in self.0.iter().enumerate() {
-            let mut shards = write(shards);
-            for shard in shards.iter_mut() {
-                shard.reserve_exact(room);
-            }
+        let groups = (0..SHARDS / TOGETHER).map(|group| {
+            let mut shards: Vec<_> = (0..TOGETHER).map(|_| Shard::with_capacity(room)).collect();
             for ((slot, some), at) in all.iter().zip(&mut at) {
                 while let Some(one) = some.get(*at)
                     && shard_of(*one) / TOGETHER == group
@@ -46,14 +38,16 @@ impl Fingerprints {
                 }
             }
             shards.iter_mut().for_each(|shard| shard.sort_unstable());
-        }
+            RwLock::new(shards)
+        });
+        Self(groups.collect())
     }
 
     /// One segment's fingerprints.
     pub(super) fn add(&self, slot: Slot, some: &[u32]) {
         for one in some {
             let number = shard_of(*one);
-            let mut shards = write(&self.0[number / TOGETHER]);
+            let mut shards = self.0[number / TOGETHER].write();
             let shard = &mut shards[number % TOGETHER];
             let packed = packed(*one, slot);
             if let Err(at) = shard.binary_search(&packed) {
@@ -69,7 +63,7 @@ impl Fingerprints {
     /// The slots of all segments that may have it.
     pub(super) fn find(&self, one: u32) -> Vec<Slot> {
         let number = shard_of(one);
-        let shards = read(&self.0[number / TOGETHER]);
+        let shards = self.0[number / TOGETHER].read();
         let shard = &shards[number % TOGETHER];
         let first = packed(one, 0);
         let start = shard.partition_point(|other| *other < first);
@@ -83,18 +77,10 @@ impl Fingerprints {
     /// Removes a slot's.
     pub(super) fn sweep(&self, slot: Slot) {
         for shards in &self.0 {
-            for shard in write(shards).iter_mut() {
+            for shard in shards.write().iter_mut() {
                 shard.retain(|one| (one & 0xffff) as Slot != slot);
             }
         }
-    }
-
-    /// Bytes that it takes.
-    pub(super) fn memory(&self) -> usize {
-        let of = |shard: &Shard| shard.capacity() * 4 + size_of::<Shard>();
-        let all = self.0.iter();
-        all.map(|shards| read(shards).iter().map(of).sum::<usize>())
-            .sum()
     }
 }
 
@@ -104,12 +90,4 @@ fn shard_of(one: u32) -> usize {
 
 fn packed(one: u32, slot: Slot) -> u32 {
     (one << 16) | u32::from(slot)
-}
-
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,9 +4,9 @@
 //! segment, also when the damage shows at a look-up, so an answer is never wrong for it. Names
 //! ids of leads that may not be stored any more. Knows keyed hashes and ids, no person.
 //!
-//! In memory: 50 to 90 bytes for each entry of the open segment and of [`TABLES`] closed ones
+//! In memory: 60 to 100 bytes for each entry of the open segment and of [`TABLES`] closed ones
 //! at most whose files are not written yet; about 5 bytes for each identity, fingerprint and
-//! delivery of all others, and some 300 for each segment.
+//! delivery of all others, 17 for each 124 entries, and some 300 for each segment.
 
 mod binding;
 mod directory;
@@ -31,7 +31,7 @@ use uuid::Uuid;
 use self::directory::Directory;
 pub use self::entry::{DELIVERY, FINGERPRINT, IDENTITY, delivery_tag, tag};
 use self::segment::Segment;
-use self::writer::{Job, Shared};
+use self::writer::Shared;
 use crate::outbox::state::Tag;
 
 /// Tables of closed segments that may wait for their files: some 20 MB each.
@@ -44,7 +44,9 @@ pub type Tags = dyn Fn(u32) -> io::Result<Vec<(Tag, Uuid)>> + Send + Sync;
 
 /// A segment could not be searched: neither its find file nor its records could be read.
 #[derive(Debug, thiserror::Error)]
-#[error("segment {segment:08} could not be searched: {error}")]
+#[error(
+    "segment {segment:08} could not be searched: {error}; see to the disk, or run `leadgate outbox verify`"
+)]
 pub struct FindError {
     /// Its number.
     pub segment: u32,
@@ -70,22 +72,18 @@ impl Finds {
         closed: &[u32],
         segment_tags: impl Fn(u32) -> io::Result<Vec<(Tag, Uuid)>> + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let directory = Directory::new(folder.to_owned());
         let closed: BTreeSet<u32> = closed.iter().copied().collect();
         remove_others(folder, &closed)?;
-        let mut missing = Vec::new();
-        let mut segments = Vec::with_capacity(closed.len());
-        for number in closed {
-            let (segment, fingerprints) = Segment::closed(number, directory.path(number));
+        let segments = closed.into_iter().map(|number| {
+            let path = folder.join(format!("{number:08}.find"));
+            let (segment, fingerprints) = Segment::closed(number, path);
             if let Err(error) = &fingerprints {
                 segment::said(number, error);
-                missing.push(number);
             }
-            segments.push((segment, fingerprints.ok()));
-        }
-        directory.fill(segments);
-        missing.reverse();
-        let shared = Arc::new(Shared::new(directory, Box::new(segment_tags), missing));
+            (segment, fingerprints.ok())
+        });
+        let directory = Directory::new(folder.to_owned(), segments.collect());
+        let shared = Arc::new(Shared::new(directory, Box::new(segment_tags)));
         let writer = std::thread::Builder::new().name("outbox-find".to_owned());
         let writer = writer.spawn({
             let shared = Arc::clone(&shared);
@@ -100,37 +98,30 @@ impl Finds {
 
     /// Adds what a segment that is still open has. Nothing is added to a closed one: its file
     /// has all.
-    pub fn add(&self, segment: u32, tag: &Tag, id: Uuid) {
-        self.add_all(segment, &[(*tag, id)]);
-    }
-
-    /// As [`Self::add`], of all that a commit has.
-    pub fn add_all(&self, segment: u32, entries: &[(Tag, Uuid)]) {
+    pub fn add(&self, segment: u32, entries: &[(Tag, Uuid)]) {
         self.shared.directory.get_or_open(segment).add(entries);
     }
 
     /// A segment is closed, and its file will not change any more: its find file is written in
-    /// the background. Waits while too many tables wait for that, unless the disk takes none.
-    pub fn close(&self, segment: u32) {
-        let segment = self.shared.directory.get_or_open(segment);
-        if !segment.close() {
+    /// the background.
+    pub fn close(&self, number: u32) {
+        let directory = &self.shared.directory;
+        let room = directory.waiting() < TABLES;
+        let Some(table) = directory.get_or_open(number).close(room) else {
             return;
+        };
+        if !room {
+            // So that only what may be in it has to read its records.
+            directory.know(number, &file::fingerprints(&table.sorted()));
         }
-        self.shared.give(Job::Make(segment.number));
-        if !self.shared.wait_for_room() {
-            // It finds its way into the fingerprints first, so that only what may be in it
-            // has to read its records.
-            if self.shared.make(&segment).is_ok() {
-                segment.unload();
-            }
-        }
+        self.shared.look();
     }
 
     /// The ids that have a tag: those of the newest segments, `limit` at most, newest last.
     pub fn find(&self, tag: &Tag, limit: usize) -> Result<Vec<Uuid>, FindError> {
         let mut left = self.left.load(Ordering::Acquire);
         for _ in 0..SEARCHED_AGAIN {
-            let found = self.find_those(tag, limit, |_| true)?;
+            let found = self.find_once(tag, limit)?;
             let now = self.left.load(Ordering::Acquire);
             if now == left {
                 return Ok(found);
@@ -138,21 +129,15 @@ impl Finds {
             // What it had was moved behind what was searched already.
             left = now;
         }
-        self.find_those(tag, limit, |_| true)
+        self.find_once(tag, limit)
     }
 
-    /// As [`Self::find`], of those ids that are `wanted`, such as those still stored.
-    pub fn find_those(
-        &self,
-        tag: &Tag,
-        limit: usize,
-        mut wanted: impl FnMut(Uuid) -> bool,
-    ) -> Result<Vec<Uuid>, FindError> {
+    fn find_once(&self, tag: &Tag, limit: usize) -> Result<Vec<Uuid>, FindError> {
         let mut seen = HashSet::new();
         let mut found = Vec::new();
         for segment in self.shared.directory.candidates(tag) {
             for id in self.search(&segment, tag)? {
-                if found.len() < limit && seen.insert(id) && wanted(id) {
+                if found.len() < limit && seen.insert(id) {
                     found.push(id);
                 }
             }
@@ -168,20 +153,12 @@ impl Finds {
     /// the segment itself is removed.
     pub fn remove(&self, segment: u32) -> io::Result<()> {
         self.left.fetch_add(1, Ordering::AcqRel);
-        let (known, slot) = self.shared.directory.remove(segment);
-        self.shared.forget(segment);
-        if let Some(slot) = slot {
-            self.shared.give(Job::Sweep(slot));
-        }
+        let known = self.shared.directory.remove(segment);
+        self.shared.sweep(segment);
         match known {
             Some(known) => known.remove(),
             None => segment::remove(&self.shared.directory.path(segment)),
         }
-    }
-
-    /// Bytes of memory that it takes now, about.
-    pub fn memory(&self) -> usize {
-        self.shared.directory.memory()
     }
 
     /// All ids of a tag in a segment, newest first.
@@ -189,23 +166,17 @@ impl Finds {
         if let Some(found) = segment.find(tag) {
             return Ok(found);
         }
-        let made = self.shared.make(segment);
-        if let Some(found) = segment.find(tag) {
-            return Ok(found);
-        }
-        // The disk takes no file, or gives it back damaged.
-        let all = made.and_then(|()| (self.shared.tags)(segment.number));
-        match all {
-            Ok(all) => {
-                let those = all.iter().rev().filter(|(one, _)| one == tag);
-                Ok(those.map(|(_, id)| *id).collect())
-            }
-            // It may have left meanwhile.
-            Err(error) => segment.find(tag).ok_or(FindError {
-                segment: segment.number,
-                error,
-            }),
-        }
+        let error = match self.shared.make(segment) {
+            // The disk takes no file.
+            Ok(Some(table)) => return Ok(table.find(tag)),
+            Ok(None) => file::damaged("it is damaged as soon as it is made"),
+            Err(error) => error,
+        };
+        // There is a file now; or it has left meanwhile.
+        segment.find(tag).ok_or(FindError {
+            segment: segment.number,
+            error,
+        })
     }
 }
 

@@ -3,8 +3,10 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::file::{FindFile, sync_folder, temporary};
@@ -16,11 +18,10 @@ use crate::outbox::state::Tag;
 ///
 /// | from | by | to |
 /// |---|---|---|
-/// | `Open` | `close` | `Waiting` |
+/// | `Open` | `close` | `Waiting`, or `Unmade` if too many wait |
 /// | `Waiting` | its file was written | `Filed` |
-/// | `Waiting` | its file cannot be written and too many wait | `Unmade` |
 /// | `Filed` | its file is missing or damaged | `Unmade` |
-/// | `Unmade` | a look-up, or the writer | `Filed`, or `Waiting` if it cannot be written |
+/// | `Unmade` | a look-up, or the writer, wrote its file | `Filed` |
 /// | any | `remove` | `Gone` |
 enum State {
     /// It still grows.
@@ -38,8 +39,8 @@ enum State {
 pub(super) enum Made {
     /// There is a file; its fingerprints, if they were not known before.
     Filed(Vec<u32>),
-    /// It cannot be written: what the disk said. The table stays if there was room for it.
-    Failed(io::Error, Vec<u32>),
+    /// It cannot be written: what the disk said, and what would be in it.
+    Failed(io::Error, Vec<u32>, Arc<Table>),
     /// There was nothing to do.
     Already,
 }
@@ -51,11 +52,13 @@ pub(super) struct Segment {
     state: Mutex<State>,
     /// Held while its file is being made, so that it is made once, and not when it is gone.
     making: Mutex<()>,
+    /// Whether it was said that its file cannot be made.
+    pub(super) failed: AtomicBool,
 }
 
 impl Segment {
     pub(super) fn open(number: u32, path: PathBuf) -> Self {
-        Self::new(number, path, State::Open(Table::new()))
+        Self::new(number, path, State::Open(Table::default()))
     }
 
     /// A closed one, with its fingerprints if its file is whole.
@@ -76,48 +79,45 @@ impl Segment {
             number,
             path,
             state: Mutex::new(state),
-            making: Mutex::new(()),
+            making: Mutex::default(),
+            failed: AtomicBool::default(),
         }
     }
 
     pub(super) fn add(&self, entries: &[(Tag, Uuid)]) {
-        if let State::Open(table) = &mut *lock(&self.state) {
-            entries.iter().for_each(|(tag, id)| table.add(tag, *id));
+        if let State::Open(table) = &mut *self.state.lock() {
+            table.add(entries);
         }
     }
 
-    /// No more is added. `true` if it was open.
-    pub(super) fn close(&self) -> bool {
-        let mut state = lock(&self.state);
-        match std::mem::replace(&mut *state, State::Unmade) {
-            State::Open(table) => {
-                *state = State::Waiting(Arc::new(table));
-                true
-            }
-            other => {
-                *state = other;
-                false
-            }
-        }
+    /// No more is added. Its table is given if it was open, and stays if there is `room`.
+    pub(super) fn close(&self, room: bool) -> Option<Arc<Table>> {
+        let mut state = self.state.lock();
+        let State::Open(table) = &mut *state else {
+            return None;
+        };
+        let table = Arc::new(std::mem::take(table));
+        *state = if room {
+            State::Waiting(Arc::clone(&table))
+        } else {
+            State::Unmade
+        };
+        Some(table)
     }
 
     /// All ids of a tag, newest first; `None` if it must be made first.
     pub(super) fn find(&self, tag: &Tag) -> Option<Vec<Uuid>> {
-        let (table, file) = match &*lock(&self.state) {
+        let file = match &*self.state.lock() {
             State::Open(table) => return Some(table.find(tag)),
+            State::Waiting(table) => return Some(table.find(tag)),
             State::Gone => return Some(Vec::new()),
             State::Unmade => return None,
-            State::Waiting(table) => (Some(Arc::clone(table)), None),
-            State::Filed(file) => (None, Some(Arc::clone(file))),
+            State::Filed(file) => Arc::clone(file),
         };
-        if let Some(table) = table {
-            return Some(table.find(tag));
-        }
-        let file = file?;
         match file.find(tag) {
             Ok(found) => Some(found),
             Err(error) => {
-                let mut state = lock(&self.state);
+                let mut state = self.state.lock();
                 // Somebody else may have made a new one meanwhile.
                 if matches!(&*state, State::Filed(now) if Arc::ptr_eq(now, &file)) {
                     said(self.number, &error);
@@ -128,11 +128,10 @@ impl Segment {
         }
     }
 
-    /// Makes the file of a closed segment, of its table or else of its records. If the file
-    /// cannot be written the table is kept only where `room` says so.
-    pub(super) fn make(&self, tags: &Tags, room: impl FnOnce() -> bool) -> io::Result<Made> {
-        let _making = lock(&self.making);
-        let table = match &*lock(&self.state) {
+    /// Makes the file of a closed segment, of its table or else of its records.
+    pub(super) fn make(&self, tags: &Tags) -> io::Result<Made> {
+        let _making = self.making.lock();
+        let table = match &*self.state.lock() {
             State::Open(_) | State::Filed(_) | State::Gone => return Ok(Made::Already),
             State::Waiting(table) => Some(Arc::clone(table)),
             State::Unmade => None,
@@ -147,23 +146,13 @@ impl Segment {
         let sorted = table.sorted();
         let written = binding::of(&self.path.with_extension("seg"))
             .and_then(|binding| FindFile::write(&self.path, self.number, binding, &sorted));
-        let (state, made) = match written {
-            Ok((file, fingerprints)) => (State::Filed(Arc::new(file)), Made::Filed(fingerprints)),
-            Err(error) => {
-                // It may have been unloaded meanwhile, because there was no room.
-                let state = if self.waits() || room() {
-                    State::Waiting(table)
-                } else {
-                    State::Unmade
-                };
-                (
-                    state,
-                    Made::Failed(error, super::file::fingerprints(&sorted)),
-                )
+        Ok(match written {
+            Ok((file, fingerprints)) => {
+                *self.state.lock() = State::Filed(Arc::new(file));
+                Made::Filed(fingerprints)
             }
-        };
-        *lock(&self.state) = state;
-        Ok(made)
+            Err(error) => Made::Failed(error, super::file::fingerprints(&sorted), table),
+        })
     }
 
     /// The segment cannot be read: its file is taken as it is, if it is whole in itself, so that
@@ -177,38 +166,25 @@ impl Segment {
             %error,
             "a segment cannot be read; its find file is taken as it is"
         );
-        *lock(&self.state) = State::Filed(Arc::new(file));
+        *self.state.lock() = State::Filed(Arc::new(file));
         Ok(Made::Filed(fingerprints))
-    }
-
-    /// Drops the table of a segment whose file cannot be written: its records can be read.
-    pub(super) fn unload(&self) {
-        let _making = lock(&self.making);
-        let mut state = lock(&self.state);
-        if matches!(&*state, State::Waiting(_)) {
-            *state = State::Unmade;
-        }
     }
 
     /// Removes the file; nothing makes it again. When it returns the name is off the disk.
     pub(super) fn remove(&self) -> io::Result<()> {
-        let _making = lock(&self.making);
-        *lock(&self.state) = State::Gone;
+        let _making = self.making.lock();
+        *self.state.lock() = State::Gone;
         remove(&self.path)
     }
 
     /// Whether a table waits for its file.
     pub(super) fn waits(&self) -> bool {
-        matches!(&*lock(&self.state), State::Waiting(_))
+        matches!(&*self.state.lock(), State::Waiting(_))
     }
 
-    /// Bytes of its table, if it has one.
-    pub(super) fn memory(&self) -> usize {
-        match &*lock(&self.state) {
-            State::Open(table) => table.memory(),
-            State::Waiting(table) => table.memory(),
-            _ => 0,
-        }
+    /// Whether its file is to be made.
+    pub(super) fn lacks_file(&self) -> bool {
+        matches!(&*self.state.lock(), State::Waiting(_) | State::Unmade)
     }
 }
 
@@ -230,8 +206,4 @@ pub(super) fn said(segment: u32, error: &io::Error) {
     } else {
         tracing::warn!(segment, %error, "find file was of no use and is made anew");
     }
-}
-
-fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

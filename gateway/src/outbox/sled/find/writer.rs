@@ -3,187 +3,151 @@
 //!
 //! A file that cannot be written is tried again; nothing that a push waits for depends on it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
+
+use super::Tags;
 use super::directory::Directory;
-use super::fingerprints::Slot;
 use super::segment::{Made, Segment};
-use super::{TABLES, Tags};
+use super::table::Table;
 
 /// How long a file that could not be written is left alone.
 const AGAIN: Duration = Duration::from_secs(30);
 
-pub(super) enum Job {
-    /// The file of a segment.
-    Make(u32),
-    /// What is left of a removed one.
-    Sweep(Slot),
-}
-
 /// What the writer and those that give it work share.
 pub(super) struct Shared {
     pub(super) directory: Directory,
-    pub(super) tags: Box<Tags>,
+    tags: Box<Tags>,
     work: Mutex<Work>,
     /// There is work, or none will come any more.
     wake: Condvar,
-    /// A piece of work is done.
-    done: Condvar,
 }
 
 #[derive(Default)]
 struct Work {
-    queue: VecDeque<Job>,
-    /// Those whose files could not be made.
-    failed: BTreeSet<u32>,
-    /// The one of them that was tried last.
-    tried: u32,
+    /// There may be some.
+    due: bool,
+    /// Removed segments that are to be swept.
+    gone: Vec<u32>,
     ending: bool,
-    /// The writer ended, however that came.
-    ended: bool,
 }
 
 impl Shared {
-    pub(super) fn new(directory: Directory, tags: Box<Tags>, missing: Vec<u32>) -> Self {
-        let queue = missing.into_iter().map(Job::Make).collect();
+    pub(super) fn new(directory: Directory, tags: Box<Tags>) -> Self {
         Self {
             directory,
             tags,
-            work: Mutex::new(Work {
-                queue,
-                ..Work::default()
-            }),
+            work: Mutex::default(),
             wake: Condvar::new(),
-            done: Condvar::new(),
         }
     }
 
-    /// Next, before all that waits already.
-    pub(super) fn give(&self, job: Job) {
-        self.lock().queue.push_front(job);
-        self.wake.notify_one();
+    /// A segment may lack its file.
+    pub(super) fn look(&self) {
+        self.give(|_| {});
+    }
+
+    /// A segment was removed.
+    pub(super) fn sweep(&self, number: u32) {
+        self.give(|work| work.gone.push(number));
     }
 
     pub(super) fn end(&self) {
-        self.lock().ending = true;
+        self.give(|work| work.ending = true);
+    }
+
+    fn give(&self, what: impl FnOnce(&mut Work)) {
+        let mut work = self.work.lock();
+        what(&mut work);
+        work.due = true;
         self.wake.notify_one();
     }
 
-    /// Waits while more tables than may be wait for their files. `false` if that will not
-    /// change soon.
-    pub(super) fn wait_for_room(&self) -> bool {
-        let mut work = self.lock();
-        while self.directory.waiting() > TABLES {
-            if work.ended || work.ending || !work.failed.is_empty() {
-                return false;
-            }
-            work = self.done.wait(work).unwrap_or_else(PoisonError::into_inner);
-        }
-        true
-    }
-
-    /// Makes a segment's file. The result is what its records cannot be read for.
-    pub(super) fn make(&self, segment: &Segment) -> io::Result<()> {
-        let room = || self.directory.waiting() < TABLES;
-        let number = segment.number;
-        match segment.make(&self.tags, room)? {
-            Made::Already => {}
+    /// Makes a segment's file. The table is given if the disk takes none; an error is what the
+    /// segment's records cannot be read for.
+    pub(super) fn make(&self, segment: &Segment) -> io::Result<Option<Arc<Table>>> {
+        let made = segment.make(&self.tags).inspect_err(|error| {
+            said_failed(segment, error);
+        })?;
+        match made {
+            Made::Already => Ok(None),
             Made::Filed(fingerprints) => {
-                self.directory.know(number, &fingerprints);
-                let mut work = self.lock();
-                if work.failed.remove(&number) {
-                    tracing::info!(segment = number, "find file was written at last");
-                    // So can the others be, it seems.
-                    let next = work.failed.first().copied();
-                    work.queue.extend(next.map(Job::Make));
+                self.directory.know(segment.number, &fingerprints);
+                if segment.failed.swap(false, Ordering::Relaxed) {
+                    tracing::info!(segment = segment.number, "find file was written at last");
                 }
+                Ok(None)
             }
-            Made::Failed(error, fingerprints) => {
-                self.directory.know(number, &fingerprints);
-                self.failed(number, &error);
+            Made::Failed(error, fingerprints, table) => {
+                self.directory.know(segment.number, &fingerprints);
+                said_failed(segment, &error);
+                Ok(Some(table))
             }
-        }
-        Ok(())
-    }
-
-    fn failed(&self, segment: u32, error: &io::Error) {
-        if self.lock().failed.insert(segment) {
-            tracing::error!(
-                segment,
-                %error,
-                "find file could not be made; finding leads is slow until it can"
-            );
         }
     }
 
     /// The thread. Ends when told, after the piece of work in hand: what was not made is made
     /// when the store is opened again.
-    pub(super) fn run(self: &Arc<Self>) {
-        let _ended = Ended(self);
-        while let Some(job) = self.next() {
-            match job {
-                Job::Sweep(slot) => self.directory.sweep(slot),
-                Job::Make(number) => {
-                    if let Some(segment) = self.directory.get(number)
-                        && let Err(error) = self.make(&segment)
-                        && self.directory.get(number).is_some()
-                    {
-                        self.failed(number, &error);
-                    }
-                }
-            }
-            // Whoever waits looks and sleeps again with this lock held.
-            drop(self.lock());
-            self.done.notify_all();
-        }
-    }
-
-    fn next(&self) -> Option<Job> {
-        let mut work = self.lock();
+    pub(super) fn run(&self) {
+        // What could not be made, and whether the disk took a file at all, since it was last
+        // tried.
+        let (mut failed, mut refused) = (BTreeSet::new(), false);
+        let mut again = Instant::now() + AGAIN;
         loop {
-            if work.ending {
-                return None;
+            let gone = {
+                let mut work = self.work.lock();
+                if work.ending {
+                    return;
+                }
+                std::mem::take(&mut work.gone)
+            };
+            for number in gone {
+                self.directory.sweep(number);
             }
-            if let Some(job) = work.queue.pop_front() {
-                return Some(job);
+            if Instant::now() >= again {
+                failed.clear();
+                refused = false;
+                again = Instant::now() + AGAIN;
             }
-            if work.failed.is_empty() {
-                work = self.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
-            } else {
-                let woken = self.wake.wait_timeout(work, AGAIN);
-                let (now, waited) = woken.unwrap_or_else(PoisonError::into_inner);
-                work = now;
-                if waited.timed_out() {
-                    // One is enough to see whether it can be done now; each in its turn, so
-                    // that one whose records are damaged does not stand before all others.
-                    let next = work.failed.range(work.tried.saturating_add(1)..).next();
-                    let next = next.or_else(|| work.failed.first()).copied();
-                    work.tried = next.unwrap_or(0);
-                    work.queue.extend(next.map(Job::Make));
+            let Some(segment) = self.directory.without_file(&failed, !refused) else {
+                self.sleep(!failed.is_empty());
+                continue;
+            };
+            match self.make(&segment) {
+                Ok(None) => {}
+                made => {
+                    // One is enough to see that the disk takes none; of others that are not
+                    // known at all it is learned what is in them.
+                    refused |= made.is_ok();
+                    failed.insert(segment.number);
                 }
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A removed segment is no failure any more.
-    pub(super) fn forget(&self, number: u32) {
-        self.lock().failed.remove(&number);
+    fn sleep(&self, to_try_again: bool) {
+        let mut work = self.work.lock();
+        if !work.due && to_try_again {
+            self.wake.wait_for(&mut work, AGAIN);
+        } else if !work.due {
+            self.wake.wait(&mut work);
+        }
+        work.due = false;
     }
 }
 
-/// Says that the writer ended, also by a panic, to whoever waits for it.
-struct Ended<'a>(&'a Shared);
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.0.lock().ended = true;
-        self.0.done.notify_all();
+/// As long as it stays so, it is said once.
+fn said_failed(segment: &Segment, error: &io::Error) {
+    if !segment.failed.swap(true, Ordering::Relaxed) {
+        tracing::error!(
+            segment = segment.number,
+            %error,
+            "find file could not be made; finding leads is slow until it can; see to the disk, or run `leadgate outbox verify`"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Faults: why the index does not answer.
 
-/// Why the index, or one reader of it, does not go on.
+/// Why the index does not go on. But for [`IndexFault::Closed`] it must be made anew.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IndexFault {
     /// It does not hold what was put into it, or sled gave up on it.
@@ -24,19 +24,9 @@ pub enum IndexFault {
     /// ends no index can be opened in this one.
     #[error("the index hangs in a write; restart leadgate if this stays")]
     Hangs,
-    /// More changed than is remembered for one reader: it begins again. The index is well.
-    #[error("too much changed while it was read; read again")]
-    Outrun,
     /// The index was closed.
     #[error("the index is closed")]
     Closed,
-}
-
-impl IndexFault {
-    /// Whether the index is broken, so that it must be made anew. Else only this call failed.
-    pub fn is_lasting(&self) -> bool {
-        !matches!(self, Self::Outrun | Self::Closed)
-    }
 }
 
 /// What an error of sled means.

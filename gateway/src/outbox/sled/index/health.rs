@@ -3,17 +3,16 @@
 //! A fault is final for this [`super::Index`]. Whoever waits for something asks here, so no
 //! thread is needed that only watches.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::fault::IndexFault;
 
-/// A call into sled that takes longer is told of.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// One that takes longer will not end: a disk that stalls for some seconds is no reason to make
-/// a large index anew.
+/// A call into sled that takes longer will not end: a disk that stalls for some seconds is no
+/// reason to make a large index anew.
 const GIVEN_UP: Duration = Duration::from_secs(30);
 
 /// Calls into sled, of this whole process, that were given up and have not ended.
@@ -32,13 +31,11 @@ pub(super) struct Health {
     /// [`STUCK`].
     stuck: &'static AtomicUsize,
     fault: OnceLock<IndexFault>,
-    call: Mutex<Call>,
-    said: AtomicBool,
+    call: Mutex<Option<Call>>,
 }
 
-#[derive(Default)]
 struct Call {
-    since: Option<Instant>,
+    since: Instant,
     given_up: bool,
 }
 
@@ -48,49 +45,36 @@ impl Default for Health {
             stuck: &STUCK,
             fault: OnceLock::new(),
             call: Mutex::default(),
-            said: AtomicBool::new(false),
         }
     }
 }
 
 impl Health {
-    /// Does `work` under the watch. One call at a time: only the applier's are watched, and
-    /// whoever waits for the applier learns of it here.
+    /// Does `work` under the watch. One call at a time: only those of whoever holds the ledger
+    /// are watched, and whoever waits for it learns of it here.
     pub(super) fn over<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.call().since = Some(Instant::now());
+        *self.call.lock() = Some(Call {
+            since: Instant::now(),
+            given_up: false,
+        });
         let done = work();
-        let ended = std::mem::take(&mut *self.call());
-        if ended.given_up {
+        if self.call.lock().take().is_some_and(|call| call.given_up) {
             self.stuck.fetch_sub(1, Ordering::AcqRel);
             tracing::info!("index write ended after it was given up");
         }
-        self.said.store(false, Ordering::Relaxed);
         done
-    }
-
-    /// For how long a call hangs, if one does. Said in the log once for each time.
-    pub(super) fn hangs(&self) -> Option<Duration> {
-        let taken = self.taken().filter(|taken| *taken > PATIENCE)?;
-        if !self.said.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                seconds = taken.as_secs(),
-                "index write hangs; leads are taken and wait until it ends, or leadgate is restarted"
-            );
-        }
-        Some(taken)
     }
 
     /// The fault, if there is one.
     pub(super) fn fault(&self) -> Option<IndexFault> {
-        if self.fault.get().is_none() && self.hangs().is_some() {
-            let mut call = self.call();
-            let late = call.since.is_some_and(|since| since.elapsed() > GIVEN_UP);
-            if late && !call.given_up {
-                call.given_up = true;
-                self.stuck.fetch_add(1, Ordering::AcqRel);
-                drop(call);
-                self.fail(IndexFault::Hangs);
-            }
+        if self.fault.get().is_none()
+            && let Some(call) = &mut *self.call.lock()
+            && !call.given_up
+            && call.since.elapsed() > GIVEN_UP
+        {
+            call.given_up = true;
+            self.stuck.fetch_add(1, Ordering::AcqRel);
+            self.fail(IndexFault::Hangs);
         }
         self.fault.get().cloned()
     }
@@ -109,14 +93,6 @@ impl Health {
             );
         }
     }
-
-    fn taken(&self) -> Option<Duration> {
-        self.call().since.map(|since| since.elapsed())
-    }
-
-    fn call(&self) -> std::sync::MutexGuard<'_, Call> {
-        self.call.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]
@@ -131,18 +107,19 @@ mod tests {
             stuck: &STUCK,
             ..Health::default()
         };
-        assert_eq!(health.hangs(), None);
+        let since = |long| {
+            let since = Instant::now().checked_sub(long).expect("not that long ago");
+            health.call.lock().as_mut().expect("under way").since = since;
+        };
         health.over(|| {
-            assert_eq!(health.hangs(), None, "it has just begun");
-            health.call().since = Instant::now().checked_sub(PATIENCE * 2);
-            assert!(health.hangs().is_some_and(|taken| taken > PATIENCE));
+            assert_eq!(health.fault(), None, "it has just begun");
+            since(GIVEN_UP / 2);
             assert_eq!(health.fault(), None, "it may still end");
-            health.call().since = Instant::now().checked_sub(GIVEN_UP * 2);
+            since(GIVEN_UP * 2);
             assert_eq!(health.fault(), Some(IndexFault::Hangs));
             assert_eq!(health.fault(), Some(IndexFault::Hangs), "counted once");
             assert_eq!(STUCK.load(Ordering::Acquire), 1);
         });
-        assert_eq!(health.hangs(), None, "it is over");
         assert_eq!(STUCK.load(Ordering::Acquire), 0, "sled is usable again");
         assert_eq!(health.fault(), Some(IndexFault::Hangs), "a fault is final");
     }

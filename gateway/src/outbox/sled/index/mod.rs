@@ -6,35 +6,33 @@
 //! makes it anew from the journal. Knows nothing of what the keys mean.
 
 mod applier;
-mod aside;
 mod digest;
 mod fault;
 mod health;
 mod overlay;
 mod queue;
+mod range;
 mod scrub;
 mod stamp;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod view;
 
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{
-    Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-};
 use std::time::{Duration, Instant};
 
-pub use aside::{aside, delete};
+use parking_lot::{Mutex, RwLock};
+
 pub use fault::IndexFault;
-pub use view::{Range, View};
+pub use range::Range;
 
 use applier::Ledger;
 use health::Health;
-use overlay::{Bytes, Known, Overlay};
-use queue::{BOUND, Closing, Queue};
+use overlay::{Overlay, owned};
+use queue::Queue;
 use tree::Tree;
 
 /// How long a closing index may take to write what was put.
@@ -84,14 +82,12 @@ struct Shared {
     overlay: RwLock<Overlay>,
     queue: Queue,
     tree: Tree,
-    ledger: Ledger,
+    ledger: Mutex<Ledger>,
     health: Arc<Health>,
     /// Held by the scrub that is under way.
     scrub: Mutex<()>,
     /// Whether what sled holds is known to be what was put.
     checked: AtomicBool,
-    /// Whether the index was told to close; told when it is.
-    closing: (Mutex<bool>, Condvar),
 }
 
 impl Index {
@@ -100,16 +96,19 @@ impl Index {
     pub fn open(folder: &Path, cache: usize) -> Result<(Arc<Self>, u64), IndexFault> {
         let health = Arc::<Health>::default();
         let (tree, stamp) = Tree::open(folder, cache, Arc::clone(&health))?;
-        let known = stamp.unwrap_or_default();
+        let ledger = Ledger {
+            stamp: stamp.unwrap_or_default(),
+            scrub: None,
+        };
+        let applied = ledger.stamp.applied;
         let shared = Arc::new(Shared {
             overlay: RwLock::default(),
-            queue: Queue::new(known.applied),
+            queue: Queue::new(applied),
             tree,
-            ledger: Ledger::new(known),
+            ledger: Mutex::new(ledger),
             health,
             scrub: Mutex::default(),
             checked: AtomicBool::new(stamp.is_none()),
-            closing: (Mutex::new(false), Condvar::new()),
         });
         let worker = Arc::clone(&shared);
         spawn("index-applier", move || {
@@ -120,32 +119,24 @@ impl Index {
                 let words = "its applier stopped by an error inside leadgate".to_owned();
                 worker.health.fail(IndexFault::Damaged(words));
             }
-            worker.queue.end();
+            worker.queue.ended();
         })?;
-        Ok((Arc::new(Self(shared)), known.applied))
+        Ok((Arc::new(Self(shared)), applied))
     }
 
     /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexFault> {
-        let pending = self.0.overlay().get(key);
-        match pending {
-            Known::Here(value) => Ok(value),
-            // What is not pending is in sled: an entry leaves the overlay only afterwards.
-            Known::Below => self.0.tree.get(key),
+        if let Some(pending) = self.0.overlay.read().get(key) {
+            return Ok(owned(pending.new.as_ref()));
         }
+        // What is not pending is in sled: an entry leaves the overlay only afterwards.
+        self.0.tree.get(key)
     }
 
-    /// The entries between two bounds, `from` being the lower one whatever the order, as they
-    /// are now: puts that come while it is read are not seen. Drop it soon: the writer keeps for
-    /// it what it changes in there. One that too many changes have outrun says so and ends.
+    /// The entries between two bounds, `from` being the lower one whatever the order. They are
+    /// read in chunks as they are asked for; each chunk shows every put whole, or not at all.
     pub fn range(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order) -> Range<'_> {
-        Range::now(&self.0, from, to, order)
-    }
-
-    /// The whole index as it is now, for reading several entries that belong together. What was
-    /// said of [`Index::range`] goes for it, with every change there is.
-    pub fn view(&self) -> View<'_> {
-        View::new(&self.0)
+        Range::new(&self.0, from, to, order)
     }
 
     /// Makes changes visible, all at once. They are applied to sled later, after those of
@@ -155,14 +146,14 @@ impl Index {
         if self.fault().is_some() {
             return;
         }
-        let mut overlay = self.0.overlay_mut();
+        let mut overlay = self.0.overlay.write();
         let steps = overlay.put(changes);
         self.0.queue.push(sequence, overlay.puts(), steps);
     }
 
     /// Waits while more is on its way into sled than may be. A broken index lets everybody go.
     pub fn wait_for_room(&self) {
-        self.0.queue.wait_for_room(BOUND, &self.0.health);
+        self.0.queue.wait_for_room(&self.0.health);
     }
 
     /// Up to which sequence all is in sled, though perhaps not on disk.
@@ -170,14 +161,14 @@ impl Index {
         self.0.queue.applied_to()
     }
 
-    /// How many sequences, and bytes of memory, are on their way into sled.
-    pub fn behind(&self) -> (u64, usize) {
-        self.0.queue.behind()
-    }
-
     /// Returns when all that was put before is in sled and on disk, with its sequence.
     pub fn checkpoint(&self) -> Result<u64, IndexFault> {
-        self.0.queue.checkpoint(&self.0.health)
+        self.checkpoint_by(None)
+    }
+
+    fn checkpoint_by(&self, deadline: Option<Instant>) -> Result<u64, IndexFault> {
+        self.0.queue.wait_for_all(&self.0.health, deadline)?;
+        applier::flush(&self.0)
     }
 
     /// Why the index is broken, if it is. That is final: it must be made anew.
@@ -190,11 +181,6 @@ impl Index {
         self.0.health.fail(fault);
     }
 
-    /// For how long a write into sled hangs, if one does. It may still end.
-    pub fn hangs(&self) -> Option<Duration> {
-        self.0.health.hangs()
-    }
-
     /// Whether sled is known to hold what was put: a scrub ended well, or it began empty.
     pub fn checked(&self) -> bool {
         self.0.checked.load(Ordering::Acquire)
@@ -202,14 +188,14 @@ impl Index {
 
     /// Compares all that sled holds with what was put, at full speed.
     pub fn scrub(&self) -> Result<(), IndexFault> {
-        self.0.scrub_at(0)
+        scrub::run(&self.0, 0)
     }
 
     /// Begins the same in the background; what it finds is the index's fault.
     pub fn watch_scrub(&self) {
         let shared = Arc::clone(&self.0);
         let begun = spawn("index-scrub", move || {
-            if shared.scrub_at(scrub::REST).is_ok() {
+            if scrub::run(&shared, scrub::REST).is_ok() {
                 tracing::debug!("index checked");
             }
         });
@@ -221,14 +207,10 @@ impl Index {
     /// Brings everything into sled and onto the disk, as far as the index is well, and lets sled
     /// go. What is put afterwards is lost with the process.
     pub fn close(&self) {
-        self.end(Closing::Whole, CLOSES);
-    }
-
-    fn end(&self, how: Closing, at_most: Duration) {
-        self.0.stop_resting();
-        if !self.0.queue.close(how, at_most, &self.0.health) {
-            tracing::debug!("index let go before it was closed");
-        }
+        let deadline = Instant::now() + CLOSES;
+        // What it says is the index's fault, which is known.
+        _ = self.checkpoint_by(Some(deadline));
+        self.0.queue.end(&self.0.health, deadline);
     }
 
     /// Takes an entry out of sled whose key begins so, as damage does, and forgets that it was
@@ -250,63 +232,23 @@ impl Index {
     /// Ends as if the process were killed.
     #[cfg(test)]
     fn kill(&self) {
-        self.end(Closing::Killed, CLOSES);
+        self.0.tree.leak();
+        self.0.queue.end(&self.0.health, Instant::now() + CLOSES);
     }
 }
 
 impl Drop for Index {
     fn drop(&mut self) {
-        self.end(Closing::Soon, DROPS);
+        let deadline = Instant::now() + DROPS;
+        self.0.queue.end(&self.0.health, deadline);
     }
 }
 
-impl Shared {
-    fn overlay(&self) -> RwLockReadGuard<'_, Overlay> {
-        self.overlay.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn overlay_mut(&self) -> RwLockWriteGuard<'_, Overlay> {
-        self.overlay.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn scrub_at(&self, rest: u32) -> Result<(), IndexFault> {
-        scrub::run(self, rest)?;
-        self.checked.store(true, Ordering::Release);
-        Ok(())
-    }
-
-    fn scrubbing(&self) -> MutexGuard<'_, ()> {
-        self.scrub.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for so long, or until the index is closed.
-    fn rest(&self, long: Duration) -> Result<(), IndexFault> {
-        let deadline = Instant::now() + long;
-        let mut closing = self
-            .closing
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if *closing {
-                return Err(IndexFault::Closed);
-            }
-            if left.is_zero() {
-                return Ok(());
-            }
-            let waited = self.closing.1.wait_timeout(closing, left);
-            closing = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn stop_resting(&self) {
-        *self
-            .closing
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = true;
-        self.closing.1.notify_all();
+/// Deletes the index in `folder`. Nothing being there is fine.
+pub fn delete(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

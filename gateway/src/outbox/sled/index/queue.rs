@@ -1,8 +1,9 @@
 //! The queue: puts on their way into sled, in order, and who waits for what.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
 
 use super::fault::IndexFault;
 use super::health::Health;
@@ -33,27 +34,14 @@ pub(super) struct Queue {
 struct State {
     puts: VecDeque<Put>,
     bytes: usize,
-    /// Sequence of the last put, and up to which all is in sled, and on disk.
+    /// Numbers of the last put, and of the last one that is in sled, by
+    /// [`super::overlay::Overlay::puts`]; and its sequence.
     last: u64,
+    done: u64,
     applied: u64,
-    flushed: Option<u64>,
-    /// Up to which somebody waits for it to be on disk.
-    wanted: Option<u64>,
-    closing: Option<Closing>,
-    /// The applier has ended.
+    /// The applier is to end, and has ended.
+    ending: bool,
     ended: bool,
-}
-
-/// How the applier is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Closing {
-    /// With all that was put in sled and on disk.
-    Whole,
-    /// Soon.
-    Soon,
-    /// As if the process were killed.
-    #[cfg(test)]
-    Killed,
 }
 
 struct Put {
@@ -65,6 +53,7 @@ struct Put {
 }
 
 /// Puts that are applied at once, by key: what was there before the first and is after the last.
+#[derive(Default)]
 pub(super) struct Taken {
     pub(super) sequence: u64,
     /// The last one of them.
@@ -73,29 +62,18 @@ pub(super) struct Taken {
     pub(super) changes: BTreeMap<Bytes, (Option<Bytes>, Option<Bytes>)>,
 }
 
-/// What the applier does next.
-pub(super) enum Work {
-    Apply(Taken),
-    Flush,
-    End(Closing),
-}
-
 impl Queue {
     pub(super) fn new(applied: u64) -> Self {
         let queue = Self::default();
-        {
-            let mut state = queue.state();
-            (state.last, state.applied) = (applied, applied);
-        }
+        queue.state.lock().applied = applied;
         queue
     }
 
     /// To be called under the overlay's lock, so that puts stand here in their order.
     pub(super) fn push(&self, sequence: u64, number: u64, steps: Vec<Step>) {
         let bytes = steps.iter().map(Step::bytes).sum();
-        let mut state = self.state();
-        debug_assert!(sequence >= state.last, "sequences do not fall");
-        state.last = sequence;
+        let mut state = self.state.lock();
+        state.last = number;
         if state.ended {
             // Nobody will apply it: it stays visible, and takes no more room here.
             return;
@@ -110,45 +88,25 @@ impl Queue {
         self.work.notify_one();
     }
 
-    /// Waits for work.
-    pub(super) fn next(&self) -> Work {
-        let mut state = self.state();
-        loop {
-            if let Some(closing) = state.closing
-                && (closing != Closing::Whole || state.is_through())
-            {
-                return Work::End(closing);
-            }
-            let flushed = state.flushed;
-            if state.wanted.is_some_and(|wanted| {
-                wanted <= state.applied && flushed.is_none_or(|to| to < wanted)
-            }) {
-                return Work::Flush;
-            }
-            if !state.puts.is_empty() {
-                return Work::Apply(state.take());
-            }
-            state = self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+    /// Waits for something to apply; `None` if the applier is to end.
+    pub(super) fn next(&self) -> Option<Taken> {
+        let mut state = self.state.lock();
+        while !state.ending && state.puts.is_empty() {
+            self.work.wait(&mut state);
         }
+        (!state.ending).then(|| state.take())
     }
 
-    pub(super) fn applied(&self, sequence: u64, bytes: usize) {
-        let mut state = self.state();
-        state.applied = sequence;
-        state.bytes -= bytes;
+    pub(super) fn applied(&self, taken: &Taken) {
+        let mut state = self.state.lock();
+        (state.applied, state.done) = (taken.sequence, taken.number);
+        state.bytes -= taken.bytes;
         self.done.notify_all();
     }
 
-    pub(super) fn flushed(&self, sequence: u64) {
-        self.state().flushed = Some(sequence);
-        self.done.notify_all();
-    }
-
-    pub(super) fn end(&self) {
-        let mut state = self.state();
+    /// The applier has ended.
+    pub(super) fn ended(&self) {
+        let mut state = self.state.lock();
         state.ended = true;
         state.puts = VecDeque::new();
         state.bytes = 0;
@@ -156,79 +114,67 @@ impl Queue {
     }
 
     pub(super) fn applied_to(&self) -> u64 {
-        self.state().applied
+        self.state.lock().applied
     }
 
-    /// Sequences and bytes on their way.
-    pub(super) fn behind(&self) -> (u64, usize) {
-        let state = self.state();
-        (state.last - state.applied, state.bytes)
+    /// Bytes on their way.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.state.lock().bytes
     }
 
-    pub(super) fn wait_for_room(&self, bound: usize, health: &Health) {
-        self.wait(health, |state| state.bytes <= bound);
+    pub(super) fn wait_for_room(&self, health: &Health) {
+        self.wait(&mut self.state.lock(), health, None, |state| {
+            state.bytes <= BOUND
+        });
     }
 
-    /// Waits until all that was put until now is on disk; says up to where that is.
-    pub(super) fn checkpoint(&self, health: &Health) -> Result<u64, IndexFault> {
-        let target = {
-            let mut state = self.state();
-            let target = state.last;
-            state.wanted = state.wanted.max(Some(target));
-            self.work.notify_one();
-            target
-        };
-        self.wait(health, |state| state.flushed.is_some_and(|to| to >= target));
-        match (health.fault(), self.state().flushed) {
-            (_, Some(to)) if to >= target => Ok(to),
-            (fault, _) => Err(fault.unwrap_or(IndexFault::Closed)),
+    /// Waits until all that was put until now is in sled.
+    pub(super) fn wait_for_all(
+        &self,
+        health: &Health,
+        deadline: Option<Instant>,
+    ) -> Result<(), IndexFault> {
+        let mut state = self.state.lock();
+        let last = state.last;
+        self.wait(&mut state, health, deadline, |state| state.done >= last);
+        if state.done >= last {
+            return Ok(());
         }
+        Err(health.fault().unwrap_or(IndexFault::Closed))
     }
 
-    /// Tells the applier to end and waits for it, at most so long. Whether it did.
-    pub(super) fn close(&self, how: Closing, at_most: Duration, health: &Health) -> bool {
-        {
-            let mut state = self.state();
-            state.closing.get_or_insert(how);
-            if how == Closing::Whole {
-                state.wanted = state.wanted.max(Some(state.last));
-            }
-            self.work.notify_one();
+    /// Tells the applier to end and waits for it.
+    pub(super) fn end(&self, health: &Health, deadline: Instant) {
+        let mut state = self.state.lock();
+        state.ending = true;
+        self.work.notify_one();
+        self.wait(&mut state, health, Some(deadline), |_| false);
+        if !state.ended {
+            tracing::debug!("index let go before it was closed");
         }
-        let deadline = Instant::now() + at_most;
-        self.wait(health, |state| state.ended || Instant::now() >= deadline);
-        self.state().ended
     }
 
     /// Waits until something is so, the applier has ended, or the index broke.
-    fn wait(&self, health: &Health, until: impl Fn(&State) -> bool) {
-        let mut state = self.state();
-        while !until(&state) && !state.ended && health.fault().is_none() {
-            let waited = self.done.wait_timeout(state, ASKS);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+    fn wait(
+        &self,
+        state: &mut parking_lot::MutexGuard<'_, State>,
+        health: &Health,
+        deadline: Option<Instant>,
+        until: impl Fn(&State) -> bool,
+    ) {
+        let late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        while !until(state) && !state.ended && health.fault().is_none() && !late() {
+            self.done.wait_for(state, ASKS);
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Whether all that was put is on disk.
-    fn is_through(&self) -> bool {
-        self.puts.is_empty() && self.flushed.is_some_and(|to| to >= self.last)
-    }
-
     /// Takes whole puts until there are enough keys for a batch. Keys that end as they began,
     /// as one that was put and removed, count no longer.
     fn take(&mut self) -> Taken {
-        let mut taken = Taken {
-            sequence: self.applied,
-            number: 0,
-            bytes: 0,
-            changes: BTreeMap::new(),
-        };
+        let mut taken = Taken::default();
         while taken.changes.len() < BATCH
             && let Some(put) = self.puts.pop_front()
         {

@@ -6,10 +6,11 @@
 
 use std::fs::File;
 use std::ops::Bound;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::fault::{GAVE_UP, IndexFault, meaning};
 use super::health::{Health, usable};
@@ -29,13 +30,9 @@ const FLUSH_EVERY_MS: u64 = 1_000;
 
 pub(super) struct Tree {
     db: RwLock<Option<::sled::Db>>,
-    /// Told when a batch is over.
-    free: (Mutex<()>, Condvar),
     health: Arc<Health>,
-    /// sled's file, where it is, its device and inode.
+    /// sled's file.
     file: File,
-    path: PathBuf,
-    identity: (u64, u64),
 }
 
 impl Tree {
@@ -49,16 +46,10 @@ impl Tree {
         let disk = |error: std::io::Error| IndexFault::Disk(error.to_string());
         drop_half_snapshots(folder).map_err(disk)?;
         let db = open_db(folder, cache)?;
-        let path = folder.join("db");
-        let file = File::open(&path).map_err(disk)?;
-        let facts = file.metadata().map_err(disk)?;
         let tree = Self {
             db: RwLock::new(Some(db)),
-            free: (Mutex::new(()), Condvar::new()),
             health,
-            file,
-            identity: (facts.dev(), facts.ino()),
-            path,
+            file: File::open(folder.join("db")).map_err(disk)?,
         };
         let stamp = match tree.get(stamp::KEY)? {
             Some(bytes) => Some(Stamp::decode(&bytes)?),
@@ -106,13 +97,8 @@ impl Tree {
     /// Applies a batch of so many keys. Watched: this is the call that may hang.
     pub(super) fn apply(&self, batch: ::sled::Batch, keys: usize) -> Result<(), IndexFault> {
         self.health.over(|| {
-            let db = self.db.write().unwrap_or_else(PoisonError::into_inner);
-            let done = self.called(db.as_ref(), |db| db.apply_batch(batch));
-            drop(db);
-            let telling = self.free.0.lock();
-            self.free.1.notify_all();
-            drop(telling);
-            done.and_then(|()| self.tidy(keys))
+            self.called(self.db.write().as_ref(), |db| db.apply_batch(batch))?;
+            self.tidy(keys)
         })
     }
 
@@ -123,35 +109,26 @@ impl Tree {
         self.read(|db| (0..keys).try_for_each(|_| db.get(stamp::KEY).map(drop)))
     }
 
-    /// Returns when all that was applied is on disk, in the file that is there.
+    /// Returns when all that was applied is on disk.
     pub(super) fn flush(&self) -> Result<(), IndexFault> {
         self.health.over(|| self.read(|db| db.flush()))?;
         // sled's own flush ends in sync_file_range (spacejam/sled#1452). Not watched: this is
         // the disk's business, and holds nobody up.
-        let synced = self.file.sync_data();
-        let found = synced.and_then(|()| std::fs::metadata(&self.path));
-        let fault = match found {
-            Ok(found) if (found.dev(), found.ino()) == self.identity => return Ok(()),
-            Ok(_) => IndexFault::Damaged("its file was replaced while it was open".to_owned()),
-            Err(error) => IndexFault::Disk(error.to_string()),
-        };
-        self.health.fail(fault.clone());
-        Err(fault)
+        self.file.sync_data().map_err(|error| {
+            let fault = IndexFault::Disk(error.to_string());
+            self.health.fail(fault.clone());
+            fault
+        })
     }
 
     /// Closes sled and returns when it let the folder go. After a fault it may never do so:
     /// then a thread is left behind for it.
     pub(super) fn close(&self) {
-        let deadline = Instant::now() + LETS_GO;
-        let db = loop {
-            match self.db.try_write() {
-                Ok(mut db) => break db.take(),
-                Err(TryLockError::Poisoned(db)) => break db.into_inner().take(),
-                // A reader that hangs in sled keeps it: then it is never dropped.
-                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LETS_GO / 100),
-            }
+        // A reader that hangs in sled keeps it: then it is never dropped.
+        let Some(mut db) = self.db.try_write_for(LETS_GO) else {
+            return;
         };
+        let db = db.take();
         // Dropping sled writes, and waits for its threads, which may have died.
         let dropped = || drop(caught(|| drop(db)));
         if self.health.fault().is_none() {
@@ -166,12 +143,7 @@ impl Tree {
     /// Lets sled go without closing it, as a killed process would.
     #[cfg(test)]
     pub(super) fn leak(&self) {
-        let db = self
-            .db
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        std::mem::forget(db);
+        std::mem::forget(self.db.write().take());
     }
 
     fn read<T>(
@@ -184,24 +156,12 @@ impl Tree {
 
     /// Waits until no batch is under way.
     fn enter(&self) -> Result<RwLockReadGuard<'_, Option<::sled::Db>>, IndexFault> {
-        if let Some(fault) = self.health.fault() {
-            return Err(fault);
-        }
-        if let Ok(db) = self.db.try_read() {
-            return Ok(db);
-        }
-        let mut turn = self.free.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            // Under the lock that the writer tells under: it is not missed.
-            match self.db.try_read() {
-                Ok(db) => return Ok(db),
-                Err(TryLockError::Poisoned(db)) => return Ok(db.into_inner()),
-                Err(TryLockError::WouldBlock) => {}
-            }
-            let waited = self.free.1.wait_timeout(turn, ASKS);
-            turn = waited.unwrap_or_else(PoisonError::into_inner).0;
             if let Some(fault) = self.health.fault() {
                 return Err(fault);
+            }
+            if let Some(db) = self.db.try_read_for(ASKS) {
+                return Ok(db);
             }
         }
     }
@@ -276,7 +236,7 @@ mod tests {
         assert_eq!(stamp, None);
         std::thread::scope(|scope| {
             // A batch is under way, so that a reader has to wait.
-            let batch = tree.db.write().expect("nobody else has it");
+            let batch = tree.db.write();
             let reader = scope.spawn(|| tree.get(b"a"));
             let panicked: Result<(), _> =
                 tree.called(batch.as_ref(), |_| panic!("a person's name"));

@@ -66,6 +66,70 @@ fn break_index(outbox: &SledOutbox) {
 }
 
 #[test]
+fn a_lane_is_told_that_nothing_is_due_while_there_is_no_index_and_woken_when_there_is_one() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    let arrivals = outbox.arrivals("crm");
+    for record in 0..40 {
+        let accepted = runtime.block_on(outbox.accept(arrival(record, 1)));
+        accepted.expect("accepted");
+    }
+    for _ in 0..5 {
+        // Of the arrivals, or of the index before.
+        let _ = futures_util::FutureExt::now_or_never(arrivals.notified());
+        break_index(&outbox);
+        // Whether the committer has seen it or not, an error would be a person's.
+        while outbox.reads.lacks_index() {
+            let due = outbox.claim("crm", 5_000, 1).expect("no error");
+            outbox.unclaim(
+                "crm",
+                &due.deliveries.iter().map(|one| one.id).collect::<Vec<_>>(),
+            );
+        }
+        let woken = std::thread::spawn({
+            let arrivals = Arc::clone(&arrivals);
+            move || self::runtime().block_on(arrivals.notified())
+        });
+        until("the lane is woken", || woken.is_finished());
+        let claimed = claims(&outbox, 5_000);
+        assert_eq!(claimed.len(), 40);
+        let ids: Vec<_> = claimed.iter().map(|claim| claim.id).collect();
+        outbox.unclaim("crm", &ids);
+    }
+    outbox.close();
+}
+
+#[test]
+fn an_index_that_cannot_be_made_is_tried_again_and_its_reason_is_news_once() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    let accepted = runtime.block_on(outbox.accept(arrival(1, 1)));
+    accepted.expect("accepted");
+    // Nothing can be made where a file is.
+    let index = folder.path().join("store").join("index");
+    break_index(&outbox);
+    until("it is made again", || !outbox.reads.lacks_index());
+    std::fs::rename(&index, folder.path().join("away")).expect("renames");
+    std::fs::write(&index, "in the way").expect("writes");
+    break_index(&outbox);
+    until("it is said", || outbox.shared.making_failed().is_some());
+    let said = outbox.fault().expect("said");
+    assert!(
+        said.contains("nothing is delivered") && said.contains("tried again"),
+        "{said}"
+    );
+    assert!(outbox.shared.set_making_failed("another reason"));
+    assert!(!outbox.shared.set_making_failed("another reason"));
+    let accepted = runtime.block_on(outbox.accept(arrival(2, 1)));
+    accepted.expect("deferred");
+    std::fs::remove_file(&index).expect("removes");
+    until("it is made at last", || !outbox.reads.lacks_index());
+    until("all is there", || outbox.totals().accepted == 2);
+    assert_eq!(outbox.fault(), None);
+    outbox.close();
+}
+
+#[test]
 fn attempts_that_ended_without_an_index_end_once_the_deferred_pushes_are_accepted() {
     let (folder, runtime) = (folder(), runtime());
     let outbox = open(&folder);

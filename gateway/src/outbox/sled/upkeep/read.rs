@@ -17,14 +17,12 @@ use super::super::current::Catalog;
 use super::super::index::{Change, Index};
 use super::super::journal::{self, Disk, Frame, JournalError, Salvaged};
 use super::super::place::Place;
-use super::super::publish::Publishing;
+use super::super::publish::Replay;
 use super::known::{self, Known};
 use crate::outbox::state::Record;
 use crate::outbox::{LeadId, PROBLEMS_LISTED, UpkeepError};
 use crate::seal::{IndexKey, Keyring, OutboxKey, SealError};
 
-/// Records that are shown to the index at once.
-const SHOWN: usize = 2048;
 /// Memory for pages of the index.
 const CACHE: usize = 64 << 20;
 
@@ -156,7 +154,7 @@ impl Read {
     }
 
     fn gather(&mut self, how: &How<'_>) -> Result<(), UpkeepError> {
-        let mut gathering = Gathering::default();
+        let mut replay = Replay::default();
         let mut manifest: BTreeMap<u32, SegmentFacts> = BTreeMap::new();
         let mut removed: BTreeSet<u32> = BTreeSet::new();
         // Sequence number of the last write that was read, by segment.
@@ -182,7 +180,7 @@ impl Read {
                             break;
                         }
                         last_of.insert(number, frame.sequence);
-                        self.frame(&frame, how, &mut gathering, &mut manifest, &mut removed)?;
+                        self.frame(&frame, how, &mut replay, &mut manifest, &mut removed)?;
                     }
                     Salvaged::Gap {
                         offset,
@@ -198,7 +196,10 @@ impl Read {
                 }
             }
         }
-        self.leftovers = gathering.end(&self.catalog)?;
+        replay.show(&self.catalog)?;
+        let sequence = replay.sequence;
+        self.leftovers = replay.drop_leftovers(&self.catalog, sequence)?;
+        self.catalog.index.checkpoint()?;
         for facts in manifest.values() {
             self.compare(facts, &removed, last_of.get(&facts.number).copied());
         }
@@ -262,7 +263,7 @@ impl Read {
         &mut self,
         frame: &Frame,
         how: &How<'_>,
-        gathering: &mut Gathering,
+        replay: &mut Replay,
         manifest: &mut BTreeMap<u32, SegmentFacts>,
         removed: &mut BTreeSet<u32>,
     ) -> Result<(), UpkeepError> {
@@ -286,11 +287,8 @@ impl Read {
                 continue;
             }
             self.standing.take(&entry, place);
+            replay.take(&self.catalog, &entry, place)?;
             match &entry {
-                Entry::Record { record, .. } => gathering.record(&self.catalog, record, place)?,
-                Entry::Holds { lead, segments } => {
-                    gathering.holds(&self.catalog, *lead, segments)?;
-                }
                 Entry::Totals(_) => self.told = true,
                 Entry::Opening(opening) => {
                     self.told = true;
@@ -306,7 +304,7 @@ impl Read {
                 _ => {}
             }
         }
-        gathering.read(&self.catalog, frame.sequence)
+        Ok(replay.reached(&self.catalog, frame.sequence)?)
     }
 }
 
@@ -341,79 +339,6 @@ pub(super) fn whole(codec: &Codec, bytes: &[u8]) -> Result<Entry, Unreadable> {
         _ => {}
     }
     Ok(entry)
-}
-
-/// What records make of the leads, shown to the index in large pieces.
-#[derive(Default)]
-struct Gathering {
-    publishing: Publishing,
-    taken: usize,
-    sequence: u64,
-    /// Leads without a revision so far.
-    leftovers: BTreeSet<LeadId>,
-}
-
-impl Gathering {
-    fn record(
-        &mut self,
-        catalog: &Catalog,
-        record: &Record,
-        place: Place,
-    ) -> Result<(), UpkeepError> {
-        self.publishing.look(catalog, record)?;
-        self.publishing.take(record, place);
-        self.taken += 1;
-        Ok(())
-    }
-
-    fn holds(
-        &mut self,
-        catalog: &Catalog,
-        lead: LeadId,
-        segments: &[u32],
-    ) -> Result<(), UpkeepError> {
-        self.publishing.look_at(catalog, lead)?;
-        self.publishing.hold(lead, segments);
-        self.taken += 1;
-        Ok(())
-    }
-
-    fn read(&mut self, catalog: &Catalog, sequence: u64) -> Result<(), UpkeepError> {
-        self.sequence = self.sequence.max(sequence);
-        if self.taken >= SHOWN {
-            self.show(catalog)?;
-        }
-        Ok(())
-    }
-
-    fn show(&mut self, catalog: &Catalog) -> Result<(), UpkeepError> {
-        let publishing = std::mem::take(&mut self.publishing);
-        self.taken = 0;
-        for (lead, without) in publishing.leftovers() {
-            if without {
-                self.leftovers.insert(lead);
-            } else {
-                self.leftovers.remove(&lead);
-            }
-        }
-        publishing.publish(catalog, self.sequence)?;
-        catalog.index.wait_for_room();
-        Ok(())
-    }
-
-    /// Leads of which only deliveries are left are none: their removal was cleaned away, or
-    /// what was pushed is lost.
-    fn end(mut self, catalog: &Catalog) -> Result<BTreeSet<LeadId>, UpkeepError> {
-        self.show(catalog)?;
-        let mut publishing = Publishing::default();
-        for lead in &self.leftovers {
-            publishing.look_at(catalog, *lead)?;
-            publishing.drop_lead(*lead);
-        }
-        publishing.publish(catalog, self.sequence)?;
-        catalog.index.checkpoint()?;
-        Ok(self.leftovers)
-    }
 }
 
 /// Numbers of the segments in a folder, ascending.

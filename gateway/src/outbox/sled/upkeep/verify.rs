@@ -13,7 +13,7 @@ use super::super::journal::{self, Disk, Journal, JournalError, Reader};
 use super::super::keys;
 use super::super::map::Map;
 use super::super::open::{self, refusal};
-use super::super::rebuild::Replay;
+use super::super::rebuild::{self, Failed};
 use super::compare::compare;
 use super::read::{How, Read};
 use super::words::{self, COUNTED, KEY, MADE_ANEW, NEWER, RESTORE};
@@ -119,22 +119,13 @@ fn index(
             return None;
         }
     };
-    let applied = catalog.index.applied();
-    if applied > last {
-        unusable(&"it is ahead of the journal", verdict);
-        return None;
-    }
-    if !open::covers(reader, applied + 1, last) {
-        unusable(&"it is older than what the journal still has", verdict);
-        return None;
-    }
-    let mut replay = Replay::new(Arc::clone(&catalog), Arc::clone(reader.codec()));
-    if let Err(why) = replay.up_to(reader, last) {
+    match rebuild::catch_up(&catalog, reader, last) {
+        Ok(()) => return Some(catalog),
+        Err(why @ Failed::Stale(_)) => unusable(&why, verdict),
         // What of the journal is in the way is named where that is read.
-        tracing::debug!(%why, "the index was not brought up to date");
-        return None;
+        Err(why) => tracing::debug!(%why, "the index was not brought up to date"),
     }
-    Some(catalog)
+    None
 }
 
 fn unusable(why: &dyn std::fmt::Display, verdict: &mut Verdict) {

@@ -139,7 +139,7 @@ fn the_index_as_a_whole() {
     );
     let began = Instant::now();
     index.scrub().expect("well");
-    let entries = index.0.ledger.held().stamp.digest.entries;
+    let entries = index.0.ledger.lock().stamp.digest.entries;
     println!("  scrub: {} entries/s", per_second(entries, began));
     let began = Instant::now();
     for number in 0..100_000 {

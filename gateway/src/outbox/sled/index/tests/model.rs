@@ -9,7 +9,6 @@ enum Op {
     Put(Vec<(u8, Option<u8>)>),
     Get(u8),
     Range(Bound<u8>, Bound<u8>, bool),
-    View(u8),
     Checkpoint,
     Scrub,
     Close,
@@ -30,7 +29,6 @@ fn op() -> impl Strategy<Value = Op> {
         20 => changes.prop_map(Op::Put),
         4 => any::<u8>().prop_map(Op::Get),
         6 => (bound(), bound(), any::<bool>()).prop_map(|(from, to, up)| Op::Range(from, to, up)),
-        2 => any::<u8>().prop_map(Op::View),
         1 => Just(Op::Checkpoint),
         1 => Just(Op::Scrub),
         1 => Just(Op::Close),
@@ -102,17 +100,6 @@ proptest! {
                     let found: Result<Vec<Pair>, _> =
                         index.range(slice(&from), slice(&to), order).collect();
                     prop_assert_eq!(found, Ok(between(&model, &from, &to, up)));
-                }
-                Op::View(key) => {
-                    let view = index.view();
-                    let mut newer = model.clone();
-                    let put = changes(&mut newer, &wanted(&[(key, Some(9)), (key ^ 1, None)]));
-                    index.put(last + 1, put);
-                    history.push((last + 1, newer));
-                    let key = named(key);
-                    prop_assert_eq!(view.get(&key), Ok(model.get(&key).cloned()));
-                    let all = view.range(Bound::Unbounded, Bound::Unbounded, Order::Ascending);
-                    prop_assert_eq!(all.collect::<Result<Model, _>>(), Ok(model));
                 }
                 Op::Checkpoint => prop_assert_eq!(index.checkpoint(), Ok(last)),
                 Op::Scrub => prop_assert_eq!(index.scrub(), Ok(())),

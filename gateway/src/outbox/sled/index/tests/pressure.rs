@@ -4,11 +4,11 @@ use super::*;
 
 /// An index whose applier cannot go on until the guard is dropped, with more on its way than may
 /// be.
-fn overfull(index: &Index) -> (MutexGuard<'_, applier::Held>, u64) {
-    let held = index.0.ledger.held();
+fn overfull(index: &Index) -> (parking_lot::MutexGuard<'_, Ledger>, u64) {
+    let held = index.0.ledger.lock();
     let mut model = Model::new();
     let mut sequence = 0;
-    while index.behind().1 <= BOUND {
+    while index.0.queue.bytes() <= queue::BOUND {
         sequence += 1;
         let fill: Vec<_> = (0..1_000)
             .map(|at| (key(sequence * 1_000 + at), Some(vec![7; 1_000])))
@@ -28,7 +28,7 @@ fn the_writer_waits_while_too_much_is_on_its_way_and_goes_on_when_it_is_applied(
     std::thread::scope(|scope| {
         scope.spawn(|| {
             index.wait_for_room();
-            assert!(index.behind().1 <= BOUND);
+            assert!(index.0.queue.bytes() <= queue::BOUND);
             through.store(true, Ordering::Release);
         });
         // All is readable though nothing can be applied.
@@ -90,7 +90,7 @@ fn a_panic_inside_sled_is_a_fault_and_the_process_goes_on() {
     index.close();
     drop(index);
     // It is made anew in the same place, though sled may still hold the old one.
-    aside(&path).expect("sets aside");
+    delete(&path).expect("deletes");
     let (index, applied) = open(&path);
     assert_eq!(applied, 0);
     index.put(1, changes(&mut Model::new(), &fill));

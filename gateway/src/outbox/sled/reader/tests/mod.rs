@@ -31,6 +31,8 @@ const T: Millis = 1_700_000_000_000;
 struct Tree {
     entries: RefCell<BTreeMap<Vec<u8>, Vec<u8>>>,
     looked_at: Cell<usize>,
+    /// How many more steps of ranges succeed, if not all.
+    breaks_after: Cell<Option<usize>>,
 }
 
 struct TreeRange<'a> {
@@ -45,6 +47,10 @@ impl Iterator for TreeRange<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.tree.looked_at.set(self.tree.looked_at.get() + 1);
+        match self.tree.breaks_after.get() {
+            Some(0) => return Some(Err(Fault::Record("it broke".to_owned()))),
+            left => self.tree.breaks_after.set(left.map(|left| left - 1)),
+        }
         let entries = self.tree.entries.borrow();
         if let (
             Bound::Included(low) | Bound::Excluded(low),
@@ -384,7 +390,7 @@ impl World {
 
     /// One commit.
     fn commit(&mut self, leads: Vec<(LeadId, Option<Indexed>)>) {
-        let mut projection = Projection::new();
+        let mut projection = Projection::default();
         for (id, new) in leads {
             let old = self.leads.remove(&id);
             projection.lead(&self.catalog.names, id, old.as_ref(), new.as_ref());

@@ -41,7 +41,7 @@ proptest! {
             world.commit(commit);
         }
         let anew = Tree::default();
-        let mut projection = Projection::new();
+        let mut projection = Projection::default();
         for (id, lead) in &world.leads {
             projection.lead(&world.catalog.names, *id, None, Some(lead));
         }
@@ -59,7 +59,7 @@ proptest! {
             for head in &lead.lead.deliveries {
                 let sink = names.sinks.number(&head.sink).expect("known");
                 let class = head.class();
-                classes.entry(keys::count(sink, source, class)).or_insert(vec![0])[0] += 1;
+                classes.entry(keys::count(sink, source, class)).or_insert(vec![0, 0])[0] += 1;
                 if let Some(key) = head.failure {
                     let at = usize::from(head.class() == Class::Retrying);
                     groups.entry(keys::group(sink, key)).or_insert(vec![0, 0])[at] += 1;
@@ -107,7 +107,7 @@ fn a_lead_in_one_commit_twice_is_changed_once() {
     let (id, first) = world.any_lead();
     let second = world.changed(first.clone());
     let names = &world.catalog.names;
-    let mut projection = Projection::new();
+    let mut projection = Projection::default();
     projection.lead(names, id, None, Some(&first));
     projection.lead(names, id, Some(&first), Some(&second));
     let changes = projection.changes(|_| Ok::<_, Fault>(None)).expect("reads");
@@ -192,7 +192,7 @@ fn quarantined_pushes_come_and_go() {
     let place = world.place();
     let push = IndexedPush::take(None, &record, place);
     let index = &world.catalog.index;
-    let mut projection = Projection::new();
+    let mut projection = Projection::default();
     projection.quarantined(id, None, push.as_ref());
     index.apply(projection.changes(|key| index.get(key)).expect("reads"));
     assert_eq!(world.catalog.quarantined(id).expect("reads"), push);
@@ -201,7 +201,7 @@ fn quarantined_pushes_come_and_go() {
         live[&keys::segment(place.segment)],
         [u64::from(place.length), 1]
     );
-    let mut projection = Projection::new();
+    let mut projection = Projection::default();
     projection.quarantined(id, push.as_ref(), None);
     index.apply(projection.changes(|key| index.get(key)).expect("reads"));
     assert!(index.entries.borrow().is_empty());

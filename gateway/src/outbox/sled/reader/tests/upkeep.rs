@@ -23,7 +23,7 @@ impl World {
             place: self.place(),
             segments: Vec::new(),
         };
-        let mut projection = Projection::new();
+        let mut projection = Projection::default();
         projection.quarantined(id, None, Some(&push));
         let index = &self.catalog.index;
         index.apply(projection.changes(|key| index.get(key)).expect("reads"));
