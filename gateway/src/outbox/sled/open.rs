@@ -16,7 +16,6 @@ use super::clean::Cleaner;
 use super::codec::{Entry, Standing, Unreadable};
 use super::committer::Committer;
 use super::current::{self, Catalog, Current};
-use super::deferred::Deferred;
 use super::find::Finds;
 use super::job::Job;
 use super::journal::{self, Batch, Disk, Journal, JournalError, Reader as Segments, Recovered};
@@ -192,13 +191,13 @@ impl SledOutbox {
             }),
             running: Arc::default(),
         };
-        let deferred = Deferred::new(standing.deferred.clone());
+        let deferred = standing.deferred.clone().into();
         let totals = standing.totals.clone();
         let standing = Arc::new(RwLock::new(standing));
         let committer = Committer {
             jobs: queue,
             journal,
-            batch: Batch::new(),
+            batch: Batch::default(),
             standing: Arc::clone(&standing),
             sinks,
             vault: Arc::clone(&vault),
@@ -210,6 +209,7 @@ impl SledOutbox {
             written: Some(written),
             syncer: Some(syncer),
             deferred,
+            held: Vec::new(),
             totals,
             ids: ContextV7::new(),
         };

@@ -131,7 +131,7 @@ impl<'a> Writing<'a> {
         )?;
         Ok(Self {
             journal,
-            batch: Batch::new(),
+            batch: Batch::default(),
             standing,
             arrived: Vec::new(),
             open: None,
