@@ -1,8 +1,11 @@
 //! The catalog: an index with the names that its keys are made of.
 
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
 use super::indexed::{Indexed, IndexedPush, decode};
 use super::keys::{self, SourceNumber};
-use super::map::Map;
+use super::map::{Map, Pair};
 use super::names::Names;
 use crate::outbox::state::Fault;
 use crate::outbox::{LeadId, QuarantineId};
@@ -48,4 +51,24 @@ impl<M: Map> Catalog<M> {
         let value = self.index.get(&keys::quarantined(id))?;
         value.map(|value| decode(&value)).transpose()
     }
+
+    /// All leads.
+    pub fn leads(&self) -> impl Iterator<Item = Result<(LeadId, Indexed), Fault>> {
+        let entries = self.index.prefixed(&[keys::LEAD]);
+        entries.map(|entry| read(&entry?, LeadId))
+    }
+
+    /// All quarantined pushes.
+    pub fn pushes(&self) -> impl Iterator<Item = Result<(QuarantineId, IndexedPush), Fault>> {
+        let entries = self.index.prefixed(&[keys::QUARANTINED]);
+        entries.map(|entry| read(&entry?, QuarantineId))
+    }
+}
+
+fn read<I, T: DeserializeOwned>(
+    (key, value): &Pair,
+    id: impl Fn(Uuid) -> I,
+) -> Result<(I, T), Fault> {
+    let uuid = keys::id_at_end(key).ok_or_else(|| super::unreadable("a key"))?;
+    Ok((id(uuid), decode(value)?))
 }

@@ -82,7 +82,7 @@ impl Committer {
                 let places = places.unwrap_or_default();
                 let came: Vec<Place> = arrived.iter().map(|at| places[*at]).collect();
                 for record in &records {
-                    self.note(record);
+                    self.note(record, &[]);
                 }
                 write(&self.standing).deferred.extend(&came);
                 self.deferred.extend(came);
@@ -220,7 +220,7 @@ impl Committer {
     pub(super) fn note_settled(&self, settled: &[Place]) {
         if !settled.is_empty() {
             let mut standing = write(&self.standing);
-            standing.deferred.retain(|place| !settled.contains(place));
+            settled.iter().for_each(|place| standing.settle(*place));
         }
     }
 }

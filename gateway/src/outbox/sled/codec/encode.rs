@@ -76,8 +76,14 @@ impl Codec {
             standing.index_key.as_bytes(),
             &standing.deferred,
         );
+        let remains = &standing.remains;
         write(out, kind::OPENING, &(self.store, manifest, gone), |out| {
-            self.seal(&place::standing(self.store), out, |out| put(out, &sealed));
+            self.seal(&place::standing(self.store), out, |out| {
+                put(out, &sealed);
+                if !remains.is_empty() {
+                    put(out, remains);
+                }
+            });
         });
     }
 

@@ -3,24 +3,18 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::super::codec::StoreId;
 use super::super::current::{self, Catalog};
-use super::super::indexed::{Indexed, IndexedPush, decode};
-use super::super::keys;
-use super::super::map::Map;
-use super::super::place::Place;
 use crate::outbox::state::{Fault, Record};
-use crate::outbox::{LeadId, QuarantineId};
 
 /// Memory for its pages.
 const CACHE: usize = 32 << 20;
 
 pub(super) struct Known {
-    catalog: Arc<Catalog>,
+    pub(super) catalog: Catalog,
     /// The last write that it knows of.
     applied: u64,
     _place: TempDir,
@@ -40,7 +34,7 @@ impl Known {
         }
         Ok(Some(Self {
             applied: catalog.index.applied(),
-            catalog: Arc::new(catalog),
+            catalog,
             _place: place,
         }))
     }
@@ -53,41 +47,6 @@ impl Known {
             (_, None) => true,
         };
         Ok(!there && sequence <= self.applied)
-    }
-
-    /// Whether a lead has no delivery and never had one.
-    pub(super) fn is_unrouted(&self, lead: LeadId) -> Result<bool, Fault> {
-        let lead = self.catalog.lead(lead)?;
-        Ok(lead.is_some_and(|lead| lead.lead.deliveries.is_empty()))
-    }
-
-    /// Gives every lead to `each`.
-    pub(super) fn leads<E: From<Fault>>(
-        &self,
-        mut each: impl FnMut(LeadId, Indexed) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for entry in self.catalog.index.prefixed(&[keys::LEAD]) {
-            let (key, value) = entry?;
-            let id = LeadId(keys::id_at_end(&key).unwrap_or_default());
-            each(id, decode(&value)?)?;
-        }
-        Ok(())
-    }
-
-    /// Pushes in quarantine that lay where `lost` says.
-    pub(super) fn quarantined(
-        &self,
-        lost: impl Fn(Place) -> bool,
-    ) -> Result<Vec<QuarantineId>, Fault> {
-        let mut found = Vec::new();
-        for entry in self.catalog.index.prefixed(&[keys::QUARANTINED]) {
-            let (key, value) = entry?;
-            let push: IndexedPush = decode(&value)?;
-            if lost(push.place) {
-                found.push(QuarantineId(keys::id_at_end(&key).unwrap_or_default()));
-            }
-        }
-        Ok(found)
     }
 }
 

@@ -71,40 +71,25 @@ pub(super) struct Read {
     pub(super) unreadable: (u64, Vec<(Place, Unreadable)>),
     /// Leads of which there are deliveries and nothing that was pushed.
     pub(super) leftovers: BTreeSet<LeadId>,
-    strict: bool,
+}
+
+/// What counts.
+pub(super) enum How<'a> {
+    /// All: a record whose sealed part cannot be read counts with what its clear part says. With
+    /// entries of an index whose numbers are to be used again.
+    All(Vec<Change>),
+    /// What is whole: a record that cannot be read counts for nothing, nor does what is known to
+    /// have left.
+    Whole(Option<&'a Known>),
 }
 
 impl Read {
-    /// Reads the journal in `journal`. `names` are entries of an index whose numbers are to be
-    /// used again; the folder is made in `beside`. A record whose sealed part cannot be read
-    /// counts with what its clear part says.
-    pub(super) fn all(
-        journal: &Path,
-        keys: &[OutboxKey],
-        names: Vec<Change>,
-        beside: &Path,
-    ) -> Result<Self, UpkeepError> {
-        Self::of(journal, keys, names, beside, None, false)
-    }
-
-    /// As [`Self::all`]; but a record that cannot be read counts for nothing, nor does what is
-    /// `known` to have left.
-    pub(super) fn what_is_whole(
+    /// Reads the journal in `journal`; the folder is made in `beside`.
+    pub(super) fn new(
         journal: &Path,
         keys: &[OutboxKey],
         beside: &Path,
-        known: Option<&Known>,
-    ) -> Result<Self, UpkeepError> {
-        Self::of(journal, keys, Vec::new(), beside, known, true)
-    }
-
-    fn of(
-        journal: &Path,
-        keys: &[OutboxKey],
-        names: Vec<Change>,
-        beside: &Path,
-        known: Option<&Known>,
-        strict: bool,
+        how: &How<'_>,
     ) -> Result<Self, UpkeepError> {
         let segments = segments(journal)?;
         let said = match store_of(journal, &segments)? {
@@ -121,7 +106,9 @@ impl Read {
             .prefix(".leadgate-")
             .tempdir_in(beside)?;
         let (index, _) = Index::open(&place.path().join("index"), CACHE)?;
-        index.put(0, names);
+        if let How::All(names) = how {
+            index.put(0, names.clone());
+        }
         let catalog = catalog::Catalog::open(index)?;
         let mut read = Self {
             journal: journal.to_owned(),
@@ -137,9 +124,8 @@ impl Read {
             refused: Vec::new(),
             unreadable: (0, Vec::new()),
             leftovers: BTreeSet::new(),
-            strict,
         };
-        read.gather(known)?;
+        read.gather(how)?;
         Ok(read)
     }
 
@@ -169,7 +155,7 @@ impl Read {
         journal::salvage(&Disk, &path, Some(self.store))
     }
 
-    fn gather(&mut self, known: Option<&Known>) -> Result<(), UpkeepError> {
+    fn gather(&mut self, how: &How<'_>) -> Result<(), UpkeepError> {
         let mut gathering = Gathering::default();
         let mut manifest: BTreeMap<u32, SegmentFacts> = BTreeMap::new();
         let mut removed: BTreeSet<u32> = BTreeSet::new();
@@ -196,7 +182,7 @@ impl Read {
                             break;
                         }
                         last_of.insert(number, frame.sequence);
-                        self.frame(&frame, known, &mut gathering, &mut manifest, &mut removed)?;
+                        self.frame(&frame, how, &mut gathering, &mut manifest, &mut removed)?;
                     }
                     Salvaged::Gap {
                         offset,
@@ -275,7 +261,7 @@ impl Read {
     fn frame(
         &mut self,
         frame: &Frame,
-        known: Option<&Known>,
+        how: &How<'_>,
         gathering: &mut Gathering,
         manifest: &mut BTreeMap<u32, SegmentFacts>,
         removed: &mut BTreeSet<u32>,
@@ -289,12 +275,12 @@ impl Read {
                         self.unreadable.1.push((place, why));
                     }
                     match self.codec.clear(bytes) {
-                        Ok(entry) if !self.strict => entry,
+                        Ok(entry) if matches!(how, How::All(_)) => entry,
                         _ => continue,
                     }
                 }
             };
-            if let (Some(known), Entry::Record { record, .. }) = (known, &entry)
+            if let (How::Whole(Some(known)), Entry::Record { record, .. }) = (how, &entry)
                 && known.has_left(record, frame.sequence)?
             {
                 continue;

@@ -11,14 +11,12 @@ use std::sync::Arc;
 
 use super::super::build::build;
 use super::super::codec::{Entry, Standing, Unreadable};
-use super::super::indexed::{Indexed, IndexedPush, decode};
+use super::super::indexed::Indexed;
 use super::super::journal::{self, Batch, Disk, Journal};
 use super::super::key_file;
-use super::super::keys;
-use super::super::map::Map;
 use super::super::place::Place;
 use super::known::Known;
-use super::read::{Read, whole};
+use super::read::{How, Read, whole};
 use super::words::{self, AGAIN, GONE, LOST, ORPHAN};
 use super::{beside, look};
 use crate::outbox::state::{DeliveryHead, Fault, Record, recount};
@@ -34,7 +32,7 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
     let beside = beside(to)?;
     std::fs::create_dir_all(&beside)?;
     let journal = from.join("journal");
-    let mut read = Read::what_is_whole(&journal, keys, &beside, None)?;
+    let mut read = Read::new(&journal, keys, &beside, &How::Whole(None))?;
     if let Some(why) = read.locked() {
         return Err(UpkeepError::Invalid(why.to_string()));
     }
@@ -44,7 +42,7 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
         Known::of(from, read.store, &beside)?
     };
     if known.is_some() {
-        read = Read::what_is_whole(&journal, keys, &beside, known.as_ref())?;
+        read = Read::new(&journal, keys, &beside, &How::Whole(known.as_ref()))?;
     }
     let mut saved = Salvaged::default();
     name(&read, &mut saved);
@@ -83,7 +81,7 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
 fn name(read: &Read, saved: &mut Salvaged) {
     let advice = |why: Option<&Unreadable>| if why.is_some() { GONE } else { LOST };
     let more = words::name(read, advice, |what, key, advice| {
-        saved.lose(what, key, advice)
+        saved.lose(what, key, advice);
     });
     saved.lost += more;
     if !read.opened {
@@ -143,14 +141,12 @@ impl<'a> Writing<'a> {
 
     fn what_is_whole(&mut self) -> Result<(), UpkeepError> {
         let read = self.read;
-        for entry in read.catalog.index.prefixed(&[keys::LEAD]) {
-            let (key, value) = entry?;
-            let id = LeadId(keys::id_at_end(&key).unwrap_or_default());
-            self.lead(id, &decode(&value)?)?;
+        for entry in read.catalog.leads() {
+            let (id, lead) = entry?;
+            self.lead(id, &lead)?;
         }
-        for entry in read.catalog.index.prefixed(&[keys::QUARANTINED]) {
-            let push: IndexedPush = decode(&entry?.1)?;
-            let bytes = self.bytes(push.place)?;
+        for entry in read.catalog.pushes() {
+            let bytes = self.bytes(entry?.1.place)?;
             self.add(&bytes)?;
         }
         for place in read
@@ -245,7 +241,8 @@ impl<'a> Writing<'a> {
             return Ok(());
         };
         let read = self.read;
-        known.leads(|id, indexed| {
+        for entry in known.catalog.leads() {
+            let (id, indexed) = entry?;
             for (number, place) in &indexed.places.revisions {
                 if read.lost(*place) {
                     self.saved.lose(
@@ -260,12 +257,8 @@ impl<'a> Writing<'a> {
                 let mut all = there.iter().flat_map(|lead| &lead.lead.revisions);
                 all.any(|one| one.number == number)
             };
-            let deliveries = indexed
-                .lead
-                .deliveries
-                .iter()
-                .zip(&indexed.places.deliveries);
-            for (head, places) in deliveries {
+            let deliveries = indexed.lead.deliveries.iter();
+            for (head, places) in deliveries.zip(&indexed.places.deliveries) {
                 if read.lost(places.head) && revision(head.revision) {
                     self.stands_as_known(id, &indexed, head);
                     if self.batch.bytes() >= FRAME {
@@ -273,15 +266,16 @@ impl<'a> Writing<'a> {
                     }
                 }
             }
-            Ok::<_, UpkeepError>(())
-        })?;
-        let quarantined = known.quarantined(|place| read.lost(place))?;
-        for id in quarantined {
-            self.saved.lose(
-                ("its record is lost", "记录已丢失"),
-                (format!("quarantined push {id}"), format!("隔离推送 {id}")),
-                GONE,
-            );
+        }
+        for entry in known.catalog.pushes() {
+            let (id, push) = entry?;
+            if read.lost(push.place) {
+                self.saved.lose(
+                    ("its record is lost", "记录已丢失"),
+                    (format!("quarantined push {id}"), format!("隔离推送 {id}")),
+                    GONE,
+                );
+            }
         }
         Ok(())
     }
@@ -316,7 +310,7 @@ impl<'a> Writing<'a> {
     ) -> Result<Salvaged, UpkeepError> {
         self.write()?;
         self.journal.syncing().sync()?;
-        let now = Read::what_is_whole(&folder.join("journal"), keys, beside, None)?;
+        let now = Read::new(&folder.join("journal"), keys, beside, &How::Whole(None))?;
         let found = self.count(&now)?;
         let totals = &mut self.standing.totals;
         totals.leads = found.leads;
@@ -345,17 +339,16 @@ impl<'a> Writing<'a> {
     /// Says what was saved, and how much of each source is in quarantine; gives what there is.
     fn count(&mut self, now: &Read) -> Result<Totals, Fault> {
         let mut totals = Totals::default();
-        for entry in now.catalog.index.prefixed(&[keys::LEAD]) {
-            let (key, value) = entry?;
-            let lead = decode::<Indexed>(&value)?.lead;
+        for entry in now.catalog.leads() {
+            let (id, Indexed { lead, .. }) = entry?;
             recount(&mut totals, &lead);
             self.saved.leads += 1;
             self.saved.revisions += lead.revisions.len() as u64;
             self.saved.deliveries += lead.deliveries.len() as u64;
-            let id = LeadId(keys::id_at_end(&key).unwrap_or_default());
             if lead.is_unrouted() && !self.read.is_whole() {
-                let unrouted = self.known.map(|known| known.is_unrouted(id));
-                if !unrouted.transpose()?.unwrap_or(false) {
+                let known = self.known.map(|known| known.catalog.lead(id)).transpose()?;
+                let known = known.flatten();
+                if !known.is_some_and(|known| known.lead.is_unrouted()) {
                     self.saved.lose(
                         ("no delivery of it is left", "它的投递已全部丢失"),
                         words::lead(id, None),
@@ -368,8 +361,8 @@ impl<'a> Writing<'a> {
         for source in self.standing.quarantine_counts.keys() {
             counts.insert(source.clone(), QuarantineCount::default());
         }
-        for entry in now.catalog.index.prefixed(&[keys::QUARANTINED]) {
-            let push: IndexedPush = decode(&entry?.1)?;
+        for entry in now.catalog.pushes() {
+            let (_, push) = entry?;
             self.saved.quarantined += 1;
             let count = counts.entry(push.head.source).or_default();
             count.entries += 1;

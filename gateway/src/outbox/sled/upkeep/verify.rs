@@ -8,19 +8,19 @@ use super::super::codec::{Standing, Unreadable};
 use super::super::current::{self, Catalog};
 use super::super::find;
 use super::super::index::Change;
-use super::super::indexed::{Indexed, decode};
+use super::super::indexed::Indexed;
 use super::super::journal::{self, Disk, Journal, JournalError, Reader};
 use super::super::keys;
 use super::super::map::Map;
 use super::super::open::{self, refusal};
 use super::super::rebuild::Replay;
 use super::compare::compare;
-use super::read::Read;
+use super::read::{How, Read};
 use super::words::{self, COUNTED, KEY, MADE_ANEW, NEWER, RESTORE};
 use super::{beside, look};
 use crate::lang::{Both, Text};
 use crate::outbox::state::{Class, Fault, recount};
-use crate::outbox::{LeadId, SinkTotals, Totals, UpkeepError, Verdict};
+use crate::outbox::{SinkTotals, Totals, UpkeepError, Verdict};
 use crate::seal::{IndexKey, Keyring, OutboxKey, SealError};
 
 /// Reads every record of the store in `path` and checks all that is made of them. Writes
@@ -52,14 +52,19 @@ pub fn verify(path: &Path, keys: &[OutboxKey], cache: usize) -> Result<Verdict, 
         .as_ref()
         .and_then(|reader| index(path, cache, reader, last, &mut verdict));
     let names = index.as_ref().map(names).transpose()?;
-    let read = Read::all(&folder, keys, names.unwrap_or_default(), &beside(path)?)?;
+    let read = Read::new(
+        &folder,
+        keys,
+        &beside(path)?,
+        &How::All(names.unwrap_or_default()),
+    )?;
     let advice = |why: Option<&Unreadable>| match why {
         Some(Unreadable::Sealed(SealError::UnknownKey(_))) => KEY,
         Some(Unreadable::Newer { .. } | Unreadable::Kind(_)) => NEWER,
         _ => RESTORE,
     };
     let more = words::name(&read, advice, |what, key, advice| {
-        verdict.problem(what, key, advice)
+        verdict.problem(what, key, advice);
     });
     verdict.found += more;
     let counted = leads(&read.catalog, &mut verdict)?;
@@ -159,10 +164,8 @@ fn names(index: &Arc<Catalog>) -> Result<Vec<Change>, Fault> {
 /// Counts what there is, and checks each lead by itself.
 fn leads(catalog: &Catalog, verdict: &mut Verdict) -> Result<Totals, Fault> {
     let mut totals = Totals::default();
-    for entry in catalog.index.prefixed(&[keys::LEAD]) {
-        let (key, value) = entry?;
-        let lead = decode::<Indexed>(&value)?.lead;
-        let id = LeadId(keys::id_at_end(&key).unwrap_or_default());
+    for entry in catalog.leads() {
+        let (id, Indexed { lead, .. }) = entry?;
         recount(&mut totals, &lead);
         verdict.revisions += lead.revisions.len() as u64;
         for (number, revision) in (lead.oldest().max(1)..).zip(&lead.revisions) {
@@ -191,13 +194,16 @@ fn leads(catalog: &Catalog, verdict: &mut Verdict) -> Result<Totals, Fault> {
             }
         }
     }
-    for entry in catalog.index.prefixed(&[keys::QUARANTINED]) {
+    for entry in catalog.pushes() {
         entry?;
         totals.in_quarantine += 1;
     }
     (verdict.leads, verdict.quarantined) = (totals.leads, totals.in_quarantine);
     Ok(totals)
 }
+
+/// One count of a sink.
+type Count = fn(&SinkTotals) -> u64;
 
 /// Names the counts that are not what there is.
 fn totals(said: &Totals, counted: &Totals, verdict: &mut Verdict) {
@@ -220,7 +226,6 @@ fn totals(said: &Totals, counted: &Totals, verdict: &mut Verdict) {
     total(both(aside), &|all| all.in_quarantine);
     let unrouted = ("leads that no sink wanted", "没有目的地要的客资");
     total(both(unrouted), &|all| all.unrouted);
-    type Count = fn(&SinkTotals) -> u64;
     let kinds: [(Both, Count); 4] = [
         (("waiting", "等待中"), |sink| sink.waiting),
         (("retrying", "重试中"), |sink| sink.retrying),
