@@ -37,6 +37,11 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ),
     ("leads list", "列出客资，可按来源与时间，最新的在前"),
     ("leads show", "查看一条客资的各版本与投递"),
+    ("leads export", "以 JSON 明文输出某人的全部数据，供交给本人"),
+    (
+        "leads erase",
+        "从发件箱及其磁盘上擦除一条客资，或某人的全部数据",
+    ),
     ("quarantine", "查看、放行或丢弃被隔离的推送"),
     ("quarantine list", "列出隔离区中的推送，最早的在前"),
     (
@@ -231,6 +236,65 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("leads find", "nick", "淘宝昵称；用 - 从标准输入读取"),
     ("leads find", "openid", "淘宝加密 ID；用 - 从标准输入读取"),
     ("leads show", "reveal", "显示个人信息；守护进程会记录此操作"),
+    ("leads export", "id", "一条客资，按其编号"),
+    (
+        "leads export",
+        "phone",
+        "该手机号的人的全部数据，写法不限；用 - 则询问，或从标准输入读取，不留在命令历史中",
+    ),
+    (
+        "leads export",
+        "record_id",
+        "该天猫客资 ID 的全部；用 - 从标准输入读取",
+    ),
+    (
+        "leads export",
+        "order_num",
+        "该预约订单号的全部；用 - 从标准输入读取",
+    ),
+    (
+        "leads export",
+        "nick",
+        "该淘宝昵称的全部；用 - 从标准输入读取",
+    ),
+    (
+        "leads export",
+        "openid",
+        "该淘宝加密 ID 的全部；用 - 从标准输入读取",
+    ),
+    ("leads erase", "id", "一条客资，按其编号"),
+    (
+        "leads erase",
+        "phone",
+        "该手机号的人的全部数据，写法不限；用 - 则询问，或从标准输入读取，不留在命令历史中",
+    ),
+    (
+        "leads erase",
+        "record_id",
+        "该天猫客资 ID 的全部；用 - 从标准输入读取",
+    ),
+    (
+        "leads erase",
+        "order_num",
+        "该预约订单号的全部；用 - 从标准输入读取",
+    ),
+    (
+        "leads erase",
+        "nick",
+        "该淘宝昵称的全部；用 - 从标准输入读取",
+    ),
+    (
+        "leads erase",
+        "openid",
+        "该淘宝加密 ID 的全部；用 - 从标准输入读取",
+    ),
+    (
+        "leads erase",
+        "note",
+        "原因，一行，写入守护进程的日志；请勿写个人信息",
+    ),
+    ("leads erase", "dry_run", "只显示将擦除什么"),
+    ("leads erase", "yes", "不再询问"),
     ("quarantine list", "reason", "只看该原因：{reasons}"),
     ("quarantine list", "source", "只看该来源"),
     ("quarantine list", "since", "只看此时间及之后接收的，{time}"),

@@ -1,19 +1,21 @@
 //! Cleaning: segments that are mostly dead are written anew in small steps, and removed.
 //!
 //! A record that counts is moved to the journal's end by the committer; then nothing in the
-//! segment counts, and its file goes. An erasure cleans the segments of its lead at once.
+//! segment counts, and its file goes. An erasure cleans at once all segments in which anything of
+//! what left still lies; one that a crash cut short is finished here.
 //!
 //! Space: while a segment is cleaned, at most what still counts in it is there twice. It is begun
 //! only where that has room, without more than half of what is kept free for such things: a disk
 //! that runs full would be the end of all writing.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use super::bodies::Bodies;
+use super::codec::Standing;
 use super::current::Current;
 use super::job::{Job, Moved, Promise};
 use super::place::Place;
@@ -29,7 +31,7 @@ const STEP_BYTES: u64 = 1 << 20;
 const MOSTLY: u64 = 2;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// For how long one that could not be cleaned is left alone.
+/// For how long what could not be done is left alone.
 const AGAIN: Duration = Duration::from_secs(60);
 /// What the journal may take ahead while it grows, in bytes.
 const AHEAD: u64 = 8 << 20;
@@ -41,16 +43,32 @@ pub(super) struct Cleaner {
     pub(super) bodies: Arc<Bodies>,
     pub(super) current: Arc<Current>,
     pub(super) shared: Arc<Shared>,
+    pub(super) standing: Arc<RwLock<Standing>>,
     /// One segment at a time.
     pub(super) one: Arc<Mutex<()>>,
+}
+
+/// What was tried and could not be done, and when: it is left alone for a while, so that it
+/// keeps nothing else and does not fill the log.
+#[derive(Default)]
+struct Failed {
+    erasure: Option<Instant>,
+    segments: BTreeMap<u32, Instant>,
+}
+
+impl Failed {
+    /// What may be tried again.
+    fn forget(&mut self) {
+        self.erasure = self.erasure.filter(|at| at.elapsed() < AGAIN);
+        self.segments.retain(|_, at| at.elapsed() < AGAIN);
+    }
 }
 
 impl Cleaner {
     /// Runs until the store closes.
     pub(super) fn run(self) {
         let mut slept = Duration::ZERO;
-        // Segments that could not be cleaned, and when.
-        let mut failed = BTreeMap::new();
+        let mut failed = Failed::default();
         while !self.shared.is_closing() && self.shared.fault().is_none() {
             // Short naps, so that closing does not wait.
             let nap = Duration::from_millis(100);
@@ -70,9 +88,19 @@ impl Cleaner {
         }
     }
 
-    fn look(&self, failed: &mut BTreeMap<u32, Instant>) {
-        failed.retain(|_, at| at.elapsed() < AGAIN);
-        match self.mostly_dead(failed) {
+    fn look(&self, failed: &mut Failed) {
+        failed.forget();
+        if self.standing().remains.is_erasing() && failed.erasure.is_none() {
+            match self.wipe() {
+                Ok(()) => return tracing::debug!("what was erased is off the disk"),
+                Err(error) => {
+                    failed.erasure = Some(Instant::now());
+                    tracing::warn!(error = error.0, "an erasure was not finished");
+                }
+            }
+        }
+        // Also where an erasure waits: this makes the room that it may want.
+        match self.mostly_dead(&failed.segments) {
             Ok(Some(segment)) => match self.clean(segment) {
                 Ok(moved) => tracing::debug!(
                     segment,
@@ -81,7 +109,7 @@ impl Cleaner {
                     "outbox segment was cleaned"
                 ),
                 Err(error) => {
-                    failed.insert(segment, Instant::now());
+                    failed.segments.insert(segment, Instant::now());
                     tracing::warn!(segment, error = error.0, "outbox segment was not cleaned");
                 }
             },
@@ -122,11 +150,17 @@ impl Cleaner {
         Ok(dead.map(|(_, segment)| segment))
     }
 
-    /// Returns when nothing that left is in these segments any more.
-    pub(super) fn wipe(&self, segments: &[u32]) -> Result<(), Unavailable> {
-        segments
-            .iter()
-            .try_for_each(|segment| self.clean(*segment).map(drop))
+    /// Returns when no segment holds anything any more of what had left before.
+    pub(super) fn wipe(&self) -> Result<(), Unavailable> {
+        let remains = self.standing().remains.all();
+        // One that cannot be cleaned does not keep the others.
+        remains.into_iter().fold(Ok(()), |wiped, segment| {
+            wiped.and(self.clean(segment).map(drop))
+        })
+    }
+
+    fn standing(&self) -> RwLockReadGuard<'_, Standing> {
+        self.standing.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves what counts in a segment, and removes it. Returns when its file is gone.

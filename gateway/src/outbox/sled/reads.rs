@@ -10,8 +10,8 @@ use super::find::Finds;
 use super::index::Index;
 use super::reader::{GroupTexts, Reader, Tags};
 use super::shared::Shared;
+use crate::outbox::Unavailable;
 use crate::outbox::state::{Fault, Sinks, Tag};
-use crate::outbox::{LeadId, Unavailable};
 
 /// Everything that reading needs.
 pub(super) struct Reads {
@@ -44,13 +44,6 @@ impl Reads {
     /// The index.
     pub(super) fn catalog(&self) -> Result<Arc<Catalog>, Unavailable> {
         self.current.get().ok_or_else(|| self.shared.is_making())
-    }
-
-    /// The segments that hold anything of a lead.
-    pub(super) fn segments_of(&self, id: LeadId) -> Result<Vec<u32>, Unavailable> {
-        let lead = self.catalog()?.lead(id);
-        let lead = lead.map_err(|fault| Unavailable(fault.to_string()))?;
-        Ok(lead.map(|lead| lead.places.segments).unwrap_or_default())
     }
 }
 

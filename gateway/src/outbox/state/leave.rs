@@ -6,9 +6,27 @@
 use super::record::Record;
 use super::view::Fault;
 use crate::clock::Millis;
-use crate::outbox::{DeliveryId, LeadId, Retention, State};
+use crate::outbox::{DeliveryId, Erased, Erasure, LeadId, Retention, State};
 
 impl super::State<'_> {
+    /// Removes what a person wants gone, as far as no attempt is under way.
+    pub(super) fn erase(&mut self, what: &Erasure) -> Result<Erased, Fault> {
+        let mut erased = Erased::default();
+        for lead in &what.leads {
+            if self.remove(*lead, true)? {
+                erased.leads.push(*lead);
+            } else if self.lead(*lead)?.is_some() {
+                erased.in_flight.push(*lead);
+            }
+        }
+        for push in &what.quarantined {
+            if self.discard(*push)? {
+                erased.quarantined.push(*push);
+            }
+        }
+        Ok(erased)
+    }
+
     /// Removes a lead; `false` if there is none or an attempt for it is under way.
     pub(super) fn remove(&mut self, id: LeadId, erased: bool) -> Result<bool, Fault> {
         let Some(lead) = self.lead(id)? else {

@@ -10,9 +10,9 @@ use super::store::{Inner, MemoryOutbox, Stored, became, now};
 use crate::clock::Millis;
 use crate::outbox::state::{Change, Class, DeliveryHead, View, normalise};
 use crate::outbox::{
-    Accepted, Arrival, Delivery, DeliveryId, Expiring, FailureGroup, Filter, Find, History,
-    LeadFilter, LeadId, Listed, Operations, Page, Paged, PauseCause, QuarantineCount, QuarantineId,
-    Refusal, Repair, Repaired, Retention, SinkCount, State, StateName, StoredLead,
+    Accepted, Arrival, Delivery, DeliveryId, Erased, Erasure, Expiring, FailureGroup, Filter, Find,
+    History, LeadFilter, LeadId, Listed, Operations, Page, Paged, PauseCause, QuarantineCount,
+    QuarantineId, Refusal, Repair, Repaired, Retention, SinkCount, State, StateName, StoredLead,
     StoredQuarantinedPush, Totals, Unavailable,
 };
 
@@ -325,8 +325,8 @@ impl Operations for MemoryOutbox {
         }))
     }
 
-    fn erase(&self, id: LeadId) -> BoxFuture<'static, Result<bool, Unavailable>> {
-        self.ask(Change::Erase(id), became!(Did))
+    fn erase(&self, what: Erasure) -> BoxFuture<'static, Result<Erased, Unavailable>> {
+        self.ask(Change::Erase(what), became!(Erased))
     }
 
     fn quarantined_pushes(
