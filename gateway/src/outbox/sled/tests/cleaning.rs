@@ -173,3 +173,28 @@ fn a_segment_is_written_anew_only_where_the_disk_has_room_for_it() {
     assert!(!file.exists());
     outbox.close();
 }
+
+#[test]
+fn a_lead_that_was_moved_far_behind_its_delivery_is_no_disorder() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    let accepted = runtime.block_on(outbox.accept(arrival(1, 1)));
+    accepted.expect("accepted");
+    roll(&outbox);
+    let claim = claims(&outbox, 5_000).remove(0);
+    let state = State::Waiting { due_at: 9_000 };
+    runtime.block_on(finish(&outbox, &claim, state));
+    // More than is read at once.
+    for hundred in 1..=15 {
+        let records = hundred * 100..hundred * 100 + 100;
+        let accepted = records.map(|record| outbox.accept(arrival(record, 1)));
+        let accepted = runtime.block_on(join_all(accepted));
+        assert!(accepted.iter().all(Result::is_ok));
+    }
+    outbox.cleaner.clean(1).expect("cleaned");
+    outbox.close();
+    drop(outbox);
+    let store = folder.path().join("store");
+    let verdict = verify(&store, &[], 16 << 20).expect("looks");
+    assert_eq!(verdict.found, 0, "{:?}", verdict.problems);
+}
