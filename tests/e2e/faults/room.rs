@@ -20,7 +20,7 @@ const TIGHT: u64 = 40;
 /// Long pushes that still count in the segment.
 const KEPT: usize = 6;
 /// Room that the journal takes ahead, and what is pushed meanwhile.
-const AHEAD: u64 = 16;
+const AHEAD: u64 = 24;
 
 /// Bytes that are free on a disk.
 fn free(disk: &Path) -> u64 {
@@ -54,7 +54,7 @@ impl Watched<'_> {
         );
         self.next += 1;
         self.least = self.least.min(free(&self.disk));
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -31,8 +31,8 @@ const STEP_BYTES: u64 = 1 << 20;
 const MOSTLY: u64 = 2;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Before a segment that could not be cleaned is tried again.
-const AGAIN: Duration = Duration::from_secs(5 * 60);
+/// Before what could not be done is tried again.
+const AGAIN: Duration = Duration::from_secs(60);
 /// What the journal may take ahead while it grows, in bytes.
 const AHEAD: u64 = 8 << 20;
 
@@ -48,12 +48,32 @@ pub(super) struct Cleaner {
     pub(super) one: Arc<Mutex<()>>,
 }
 
+/// What was tried and could not be done, and when: it is left alone for a while, so that it
+/// keeps nothing else from being cleaned and does not fill the log.
+#[derive(Default)]
+pub(super) struct Failed {
+    erasure: Option<Instant>,
+    segments: HashMap<u32, Instant>,
+}
+
+#[cfg(test)]
+impl Failed {
+    /// Segments that could not be cleaned.
+    pub(super) fn segments(&self) -> impl Iterator<Item = u32> {
+        self.segments.keys().copied()
+    }
+}
+
+/// Whether what failed then is left alone still.
+fn is_recent(failed: Option<&Instant>) -> bool {
+    failed.is_some_and(|at| at.elapsed() < AGAIN)
+}
+
 impl Cleaner {
     /// Runs until the store closes.
     pub(super) fn run(self) {
         let mut slept = Duration::ZERO;
-        // Segments that could not be cleaned, and when.
-        let mut failed = HashMap::new();
+        let mut failed = Failed::default();
         while !self.shared.is_closing() && self.shared.fault().is_none() {
             // Short naps, so that closing does not wait.
             let nap = Duration::from_millis(100);
@@ -73,16 +93,22 @@ impl Cleaner {
         }
     }
 
-    /// Cleans one segment. Those that `failed`, with when, are left alone for a while, so that
-    /// one that is damaged does not keep the others from being cleaned.
-    pub(super) fn look(&self, failed: &mut HashMap<u32, Instant>) {
-        if self.standing().remains.is_erasing() {
+    /// Finishes an erasure that was cut short, and cleans one segment, but for what `failed`.
+    pub(super) fn look(&self, failed: &mut Failed) {
+        if self.standing().remains.is_erasing() && !is_recent(failed.erasure.as_ref()) {
             match self.wipe() {
-                Ok(()) => tracing::debug!("what was erased is off the disk"),
-                Err(error) => tracing::warn!(error = error.0, "an erasure was not finished"),
+                Ok(()) => {
+                    failed.erasure = None;
+                    tracing::debug!("what was erased is off the disk");
+                }
+                Err(error) => {
+                    failed.erasure = Some(Instant::now());
+                    tracing::warn!(error = error.0, "an erasure was not finished");
+                }
             }
         }
-        let segment = match self.mostly_dead(failed) {
+        // Also where an erasure waits: this makes the room that it may want.
+        let segment = match self.mostly_dead(&failed.segments) {
             Ok(Some(segment)) => segment,
             Ok(None) => return,
             Err(error) => {
@@ -90,10 +116,10 @@ impl Cleaner {
             }
         };
         // Before it is tried: a panic is a failure, too.
-        let known = failed.insert(segment, Instant::now()).is_some();
+        let known = failed.segments.insert(segment, Instant::now()).is_some();
         match self.clean(segment) {
             Ok(Moved { records, bytes }) => {
-                failed.remove(&segment);
+                failed.segments.remove(&segment);
                 tracing::debug!(segment, records, bytes, "outbox segment was cleaned");
             }
             Err(error) if known => {
@@ -128,10 +154,7 @@ impl Cleaner {
         };
         let mut dead: Option<(u64, u32)> = None;
         for facts in self.bodies.journal().facts() {
-            if failed
-                .get(&facts.number)
-                .is_some_and(|at| at.elapsed() < AGAIN)
-            {
+            if is_recent(failed.get(&facts.number)) {
                 continue;
             }
             let live = catalog.live(facts.number);

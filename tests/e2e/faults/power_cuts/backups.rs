@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use leadgate_tests::{
-    Behaviour, Crm, Cut, Daemon, Load, SUCCESS, Setup, Trace, counted, output, output_of, times,
+    Crm, Cut, Daemon, Load, SUCCESS, Setup, Trace, counted, output, output_of, times,
 };
 
 use super::super::segments;
-use super::{SEED, files, setup, texts_in};
+use super::{SEED, files, texts_in};
 
 /// Moments at which the power is cut, each strict and torn.
 const CUTS: usize = 6;
@@ -30,7 +30,7 @@ const FILE: &str = "once";
 
 struct Run {
     daemon: Daemon,
-    _late: (Crm, Crm),
+    _crm: Crm,
     trace: Trace,
     taken: Vec<Taken>,
     /// Leads that were acknowledged in the end.
@@ -43,11 +43,11 @@ fn path(path: &Path) -> &str {
 
 impl Run {
     fn record() -> Self {
-        let (prompt, late) = (Crm::start(), Crm::start());
-        late.behave(Behaviour::Refuse(503, ""));
+        // One that takes at once: what is tried again and again makes the store longer and longer.
+        let crm = Crm::start();
         let daemon = Daemon::start(Setup {
             level: "warn",
-            ..segments::roomy(setup(&prompt, &late))
+            ..segments::roomy(Setup::with_crm(&crm.url()))
         });
         let backups = daemon.folder().join("backups");
         std::fs::create_dir(&backups).expect("makes");
@@ -85,7 +85,7 @@ impl Run {
         Self {
             taken: taken.collect(),
             daemon,
-            _late: (prompt, late),
+            _crm: crm,
             trace,
             leads,
         }

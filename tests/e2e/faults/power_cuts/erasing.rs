@@ -15,10 +15,17 @@ const ERASED: u64 = 5;
 /// Moments at which the power is cut, each strict and torn.
 const CUTS: usize = 24;
 
+/// Erases all that has a record id. A lead that is being delivered is left, and said to be.
 fn erase(daemon: &Daemon, record: u64) {
-    let wish = json!({ "record_id": record.to_string() });
-    let answer = daemon.post("/leads/erase", &wish);
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    until("it is erased", || {
+        let wish = json!({ "record_id": record.to_string() });
+        let answer = daemon.post("/leads/erase", &wish);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let answer = answer.json();
+        let count = |what: &str| answer[what].as_array().expect("a list").len();
+        assert_eq!(count("leads") + count("left"), 1, "{answer}");
+        count("left") == 0
+    });
 }
 
 #[test]

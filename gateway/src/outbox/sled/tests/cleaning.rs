@@ -242,11 +242,11 @@ fn a_damaged_segment_does_not_keep_the_others_from_being_cleaned() {
     let mut bytes = std::fs::read(&damaged).expect("reads");
     bytes[3_000] ^= 1;
     std::fs::write(&damaged, bytes).expect("writes");
-    let mut failed = std::collections::HashMap::new();
+    let mut failed = super::super::clean::Failed::default();
     for _ in 0..3 {
         outbox.cleaner.look(&mut failed);
     }
-    assert_eq!(failed.keys().collect::<Vec<_>>(), [&1]);
+    assert_eq!(failed.segments().collect::<Vec<_>>(), [1]);
     assert!(damaged.exists(), "what is whole in it can be saved");
     assert!(!segment(&folder, 2).exists() && !segment(&folder, 3).exists());
     outbox.close();
@@ -454,4 +454,29 @@ fn a_segment_is_written_anew_only_where_the_disk_has_room_for_it() {
     outbox.cleaner.clean(1).expect("cleaned");
     assert!(!file.exists());
     outbox.close();
+}
+
+#[test]
+fn a_lead_that_was_moved_far_behind_its_delivery_is_no_disorder() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    let accepted = runtime.block_on(outbox.accept(arrival(1, 1)));
+    accepted.expect("accepted");
+    roll(&outbox);
+    let claim = claims(&outbox, 5_000).remove(0);
+    let state = State::Waiting { due_at: 9_000 };
+    runtime.block_on(finish(&outbox, &claim, state));
+    // More than is read at once.
+    for hundred in 1..=15 {
+        let records = hundred * 100..hundred * 100 + 100;
+        let accepted = records.map(|record| outbox.accept(arrival(record, 1)));
+        let accepted = runtime.block_on(join_all(accepted));
+        assert!(accepted.iter().all(Result::is_ok));
+    }
+    outbox.cleaner.clean(1).expect("cleaned");
+    outbox.close();
+    drop(outbox);
+    let store = folder.path().join("store");
+    let verdict = verify(&store, &[], 16 << 20).expect("looks");
+    assert_eq!(verdict.found, 0, "{:?}", verdict.problems);
 }
