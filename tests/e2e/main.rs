@@ -13,6 +13,7 @@ mod crashes;
 mod delivery;
 mod durability;
 mod email;
+mod erasing;
 mod exec;
 mod faults;
 mod files;

@@ -92,7 +92,7 @@ impl From<&Listed> for Summary {
 
 /// A delivery by itself.
 #[derive(Debug, Serialize)]
-struct Detail {
+pub(super) struct Detail {
     #[serde(flatten)]
     summary: Summary,
     /// Attempts that do not count: probes, and those from before a person last said "try
@@ -103,6 +103,22 @@ struct Detail {
     advice: Option<String>,
     /// The newest attempts, oldest first.
     history: Vec<AttemptDetail>,
+}
+
+impl From<&Listed> for Detail {
+    fn from(listed: &Listed) -> Self {
+        Self {
+            summary: Summary::from(listed),
+            attempts_not_counted: listed.delivery.budget.spent,
+            advice: advice(listed),
+            history: listed
+                .delivery
+                .history
+                .iter()
+                .map(AttemptDetail::from)
+                .collect(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -189,14 +205,7 @@ async fn answer(admin: &web::Data<Admin>, id: DeliveryId) -> Result<HttpResponse
     .await?;
     Ok(HttpResponse::Ok().json(Detail {
         summary,
-        attempts_not_counted: found.delivery.budget.spent,
-        advice: advice(&found),
-        history: found
-            .delivery
-            .history
-            .iter()
-            .map(AttemptDetail::from)
-            .collect(),
+        ..Detail::from(&found)
     }))
 }
 

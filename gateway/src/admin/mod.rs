@@ -7,6 +7,8 @@
 mod auth;
 mod bulk;
 mod deliveries;
+mod erase;
+mod export;
 mod failures;
 mod filters;
 mod guesses;
@@ -22,11 +24,13 @@ mod release;
 mod resources;
 mod sinks;
 mod stats;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod trial;
 mod upkeep;
 
+pub(crate) use self::erase::Given;
 pub use self::guesses::Guesses;
 pub(crate) use self::upkeep::{Disclosed, write_export};
 
@@ -153,6 +157,8 @@ fn resources() -> Vec<At> {
         at("/orphaned").get(orphans::list),
         at("/leads").get(leads::list),
         at("/leads/search").post(leads::search),
+        at("/leads/erase").post(erase::erase),
+        at("/leads/export").post(export::export),
         at("/leads/{id}").get(leads::show),
         at("/leads/{id}/raw").get(leads::raw),
         at("/plugins").get(plugins::list),

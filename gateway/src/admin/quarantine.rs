@@ -79,6 +79,11 @@ impl Revealed {
     }
 }
 
+/// A push itself, whole.
+pub(super) fn revealed(admin: &Admin, stored: StoredQuarantinedPush) -> serde_json::Value {
+    json!(Revealed::of(admin, stored))
+}
+
 /// How much of a source is there.
 #[derive(Serialize)]
 struct Count {
@@ -230,7 +235,7 @@ pub(super) async fn show(
     let becomes = release::preview(&admin.reread, &found);
     let mut shown = if reveal {
         tracing::info!(quarantine = %id, "push in quarantine was revealed");
-        json!(Revealed::of(&admin, found))
+        revealed(&admin, found)
     } else {
         json!(QuarantinedPush::of(&admin, &found))
     };

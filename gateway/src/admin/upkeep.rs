@@ -92,7 +92,7 @@ pub(crate) fn write_export(
     })
 }
 
-async fn streamed(
+pub(super) async fn streamed(
     admin: &web::Data<Admin>,
     make: impl FnOnce(&dyn Outbox, &mut dyn Write) -> Result<(), UpkeepError> + Send + 'static,
 ) -> Result<HttpResponse, Problem> {

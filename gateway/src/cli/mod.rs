@@ -103,7 +103,7 @@ enum Command {
     /// Look into the outbox, repair it, check it, back it up
     #[command(subcommand)]
     Outbox(outbox::Command),
-    /// Find leads
+    /// Find leads; export or erase what is stored of a person
     #[command(subcommand)]
     Leads(leads::Command),
     /// Look at pushes that were kept aside, release or discard them

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use crate::admin::Given;
 use crate::delivery::{BreakerState, HoldReason};
 use crate::lang::Lang;
 use crate::outbox::{DeathReason, StateName};
@@ -26,6 +27,8 @@ pub(super) enum Words {
     Hold,
     /// Why a push is in quarantine.
     Quarantine,
+    /// What a sink was given of a lead.
+    Given,
     /// Which rule ended an attempt; those of plugins stay as they are.
     Rule,
     /// What an attempt that leadgate itself ended says; what others say stays as it is.
@@ -50,6 +53,7 @@ impl Words {
             Self::Death => death(named(DeathReason::ALL, DeathReason::as_str, code)?),
             Self::Hold => hold(named(HoldReason::ALL, HoldReason::as_str, code)?),
             Self::Quarantine => quarantine(code)?,
+            Self::Given => given(named(Given::ALL, Given::as_str, code)?),
             Self::Rule => {
                 let word = own(named(Own::ALL, Own::rule, code)?).0;
                 return Some(format!("{word}（{code}）").into());
@@ -132,6 +136,14 @@ const fn hold(reason: HoldReason) -> &'static str {
     }
 }
 
+const fn given(how: Given) -> &'static str {
+    match how {
+        Given::Delivered => "已送达",
+        Given::InDoubt => "可能已收到",
+        Given::Tried => "试过，对方未收",
+    }
+}
+
 fn quarantine(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "stale" => "时间戳过期",
@@ -180,7 +192,8 @@ mod tests {
 
     #[test]
     fn no_code_is_without_a_chinese_word_and_english_has_the_codes() {
-        let all: [(Words, Vec<&str>); 8] = [
+        let all: [(Words, Vec<&str>); 9] = [
+            (Words::Given, Given::ALL.map(Given::as_str).into()),
             (Words::State, StateName::ALL.map(StateName::as_str).into()),
             (
                 Words::Outcome,

@@ -12,6 +12,7 @@ mod belief;
 #[cfg(test)]
 mod conformance;
 mod delivery;
+mod erasure;
 mod export;
 mod failure;
 mod ids;
@@ -37,6 +38,7 @@ pub use delivery::{
     ATTEMPTS_KEPT, Attempt, Budget, Claim, DeathReason, Delivery, Due, Finish, Freshness, Repair,
     Repaired, SinkPolicy, State, StateName, Wanted,
 };
+pub use erasure::{Erased, Erasure};
 pub use export::{
     EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
     ExportedQuarantinedPush, ExportedRevision,
@@ -195,9 +197,11 @@ pub trait Operations: Send + Sync + 'static {
     /// A lead with its revisions and deliveries.
     fn history(&self, id: LeadId) -> Result<Option<History>, Unavailable>;
 
-    /// Removes a lead with all that is stored of it, whatever its state. `false` if there is
-    /// none, or an attempt for it is under way. Durable when the future is ready.
-    fn erase(&self, id: LeadId) -> BoxFuture<'static, Result<bool, Unavailable>>;
+    /// Removes leads with all that is stored of them, whatever their state, and quarantined
+    /// pushes. When the future is ready no file of the store holds any of it, nor of what had
+    /// left before. After an error, or a crash, some of it may be gone: the same again, or an
+    /// erasure of nothing, finishes it.
+    fn erase(&self, what: Erasure) -> BoxFuture<'static, Result<Erased, Unavailable>>;
 
     /// Quarantined pushes, oldest first.
     fn quarantined_pushes(

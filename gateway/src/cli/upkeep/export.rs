@@ -6,6 +6,8 @@ use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use super::super::{FAILED, Global, client, fail, out, runtime};
 use super::target::{self, Daemon, Store, configuration};
 use super::{plain_text, print_counts};
@@ -21,7 +23,8 @@ pub(super) fn export(global: &Global, target: &client::Target) -> Result<ExitCod
     match place {
         Store::Daemon(daemon) => {
             let runtime = runtime().map_err(|error| fail(error, FAILED))?;
-            runtime.block_on(fetch(global, &daemon))?;
+            let (path, nothing) = ("/outbox/export", serde_json::json!({}));
+            runtime.block_on(fetch(global, &daemon, path, &nothing))?;
         }
         Store::Folder(config) => {
             let outbox = target::open(&config, &[])?;
@@ -38,9 +41,15 @@ pub(super) fn export(global: &Global, target: &client::Target) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-async fn fetch(global: &Global, daemon: &Daemon) -> Result<(), ExitCode> {
-    let path = "/api/v1/outbox/export";
-    let mut response = daemon.post(global, path, &serde_json::json!({})).await?;
+/// Prints what `/api/v1` and `path` streams, as it comes.
+pub(in crate::cli) async fn fetch(
+    global: &Global,
+    daemon: &Daemon,
+    path: &str,
+    body: &Value,
+) -> Result<(), ExitCode> {
+    let path = format!("/api/v1{path}");
+    let mut response = daemon.post(global, &path, body).await?;
     while let Some(piece) = response
         .chunk()
         .await

@@ -5,7 +5,7 @@
 //! if nobody does, the folder is opened.
 
 mod backup;
-mod export;
+pub(super) mod export;
 mod inspect;
 mod progress;
 mod rebuild;

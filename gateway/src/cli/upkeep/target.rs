@@ -97,6 +97,12 @@ pub(super) fn open_with(
 }
 
 impl Daemon {
+    /// The one that the flags or the configuration name.
+    pub(in crate::cli) fn at(global: &Global, target: &client::Target) -> Result<Self, ExitCode> {
+        let address = client::resolve(global, target)?;
+        Ok(Self { address })
+    }
+
     /// `POST path`; an answer that is not success is an error, said already.
     pub(in crate::cli) async fn post(
         &self,

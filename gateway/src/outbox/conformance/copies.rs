@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::{Copying, Setup};
 use super::pushes::{
-    arrival, back_up, claims, dump, finish, lead_for, lead_of, newest, quarantined,
+    arrival, back_up, claims, dump, erase, finish, lead_for, lead_of, newest, quarantined,
 };
 use super::sink_state::{keep, kept};
 use super::subject::{Subject, blocking};
@@ -83,7 +83,7 @@ async fn load(
                 finish(&*outbox, claim, State::Delivered { at: 5 }).await;
             }
         }
-        if record % 7 == 0 && outbox.erase(lead).await.expect("erases") {
+        if record % 7 == 0 && erase(&*outbox, lead).await.expect("erases") {
             left.remove(&lead);
         }
     }
@@ -294,7 +294,7 @@ pub(super) async fn what_was_erased_is_in_no_export<E: Copying>() {
         outbox.accept(arrival(record, 1)).await.expect("accepted");
     }
     let leads = outbox.leads(&newest(), None, 9).expect("reads").items;
-    assert_eq!(outbox.erase(leads[0]).await, Ok(true));
+    assert_eq!(erase(&*outbox, leads[0]).await, Ok(true));
     let lines = blocking(|| dump(&*outbox));
     assert_eq!(lines.len(), 1);
     assert!(lines[0].contains(&leads[1].to_string()));

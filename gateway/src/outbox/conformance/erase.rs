@@ -1,10 +1,13 @@
 //! Promise 8: erased means gone: from every list, count and index, also after a crash.
 
 use super::engine::Engine;
-use super::pushes::{all, arrival, claims, dead, finish, lead_for, lead_of, newest};
+use super::pushes::{
+    all, arrival, claims, dead, erase, finish, lead_for, lead_of, newest, quarantined,
+};
 use super::subject::Subject;
 use crate::outbox::{
-    Accepted, Arrival, Filter, Find, FindBy, Intake, LeadId, Operations, Queue, Repair, Repaired,
+    Accepted, Arrival, Erased, Erasure, Filter, Find, FindBy, Intake, LeadId, Operations, Queue,
+    Repair, Repaired,
 };
 
 fn findable(record: u64, content: u8) -> Arrival {
@@ -58,9 +61,9 @@ pub(super) async fn an_erased_lead_is_in_no_list_no_count_and_no_index<E: Engine
     let outbox = Subject::<E>::new();
     let (lead, left) = fill(&outbox).await;
     let history = outbox.history(lead).expect("reads").expect("is there");
-    assert_eq!(outbox.erase(lead).await, Ok(true));
+    assert_eq!(erase(&*outbox, lead).await, Ok(true));
     is_gone(&outbox, lead, left);
-    assert_eq!(outbox.erase(lead).await, Ok(false), "it is gone");
+    assert_eq!(erase(&*outbox, lead).await, Ok(false), "it is gone");
     for one in history.deliveries {
         assert!(outbox.delivery(one.id).expect("reads").is_none());
         let repair = outbox.repair(one.id, Repair::Retry { force: true }, 9);
@@ -79,19 +82,89 @@ pub(super) async fn a_lead_is_not_erased_under_an_attempt<E: Engine>() {
     let outbox = Subject::<E>::new();
     let lead = lead_of(outbox.accept(arrival(1, 1)).await.expect("accepted"));
     let claim = claims(&*outbox, 1_000).remove(0);
-    assert_eq!(outbox.erase(lead).await, Ok(false));
+    assert_eq!(erase(&*outbox, lead).await, Ok(false));
     assert!(outbox.history(lead).expect("reads").is_some());
     outbox.unclaim("crm", &[claim.id]);
-    assert_eq!(outbox.erase(lead).await, Ok(true));
+    assert_eq!(erase(&*outbox, lead).await, Ok(true));
     assert!(claims(&*outbox, 1_000).is_empty());
 }
 
 pub(super) async fn what_was_erased_stays_erased_after_a_crash<E: Engine>() {
     let mut outbox = Subject::<E>::new();
     let (lead, left) = fill(&outbox).await;
-    assert_eq!(outbox.erase(lead).await, Ok(true));
+    assert_eq!(erase(&*outbox, lead).await, Ok(true));
     outbox.crash();
     is_gone(&outbox, lead, left);
     outbox.reopen();
     is_gone(&outbox, lead, left);
+}
+
+pub(super) async fn many_are_erased_at_once_and_those_under_an_attempt_are_named<E: Engine>() {
+    let mut outbox = Subject::<E>::new();
+    let mut leads = Vec::new();
+    for record in 0..20 {
+        leads.push(lead_of(
+            outbox.accept(arrival(record, 1)).await.expect("accepted"),
+        ));
+    }
+    for body in [b"one", b"two"] {
+        outbox.quarantine(quarantined(body)).await.expect("kept");
+    }
+    let pushes = outbox.quarantined_pushes(None, 9).expect("reads").items;
+    let due = outbox.claim("crm", 1_000, 1).expect("reads").deliveries;
+    let busy = due[0].delivery.lead;
+    let what = Erasure {
+        // One that is named twice, and one that was never there.
+        leads: leads[..15]
+            .iter()
+            .copied()
+            .chain([leads[0], unknown()])
+            .collect(),
+        quarantined: vec![pushes[0].id],
+    };
+    let erased = outbox.erase(what.clone()).await.expect("erases");
+    let gone: Vec<_> = leads[..15]
+        .iter()
+        .copied()
+        .filter(|one| *one != busy)
+        .collect();
+    assert!(gone.len() >= 14);
+    assert_eq!(erased.leads, gone);
+    let named = erased.in_flight.iter().filter(|one| **one != busy).count();
+    assert_eq!(
+        (named, erased.in_flight.is_empty()),
+        (0, !leads[..15].contains(&busy))
+    );
+    assert_eq!(erased.quarantined, [pushes[0].id]);
+    let left = |outbox: &Subject<E>| {
+        let page = outbox.leads(&newest(), None, 99).expect("reads");
+        assert!(page.items.iter().all(|one| !gone.contains(one)));
+        let pushes = outbox.quarantined_pushes(None, 9).expect("reads").items;
+        assert_eq!(pushes.len(), 1);
+        (page.items.len(), outbox.totals().leads)
+    };
+    let expected = 20 - gone.len();
+    assert_eq!(left(&outbox), (expected, expected as u64));
+    outbox.crash();
+    assert_eq!(left(&outbox), (expected, expected as u64));
+    // The claim is given back: the same again takes the rest.
+    let again = outbox.erase(what).await.expect("erases");
+    let rest: Vec<_> = leads[..15]
+        .iter()
+        .copied()
+        .filter(|one| *one == busy)
+        .collect();
+    assert_eq!(again.leads, rest);
+    assert_eq!(
+        (again.quarantined, again.in_flight),
+        (Vec::new(), Vec::new())
+    );
+    assert_eq!(
+        outbox.erase(Erasure::default()).await,
+        Ok(Erased::default())
+    );
+}
+
+fn unknown() -> LeadId {
+    LeadId(uuid::Uuid::max())
 }

@@ -1,7 +1,7 @@
 //! Failure groups and the filters that go with them: what failed alike, exactly as it stands now.
 
 use super::engine::{Engine, Setup};
-use super::pushes::{all, attempt, claims_of, dead, lead_for};
+use super::pushes::{all, attempt, claims_of, dead, erase, lead_for};
 use super::subject::Subject;
 use crate::outbox::{
     Claim, DeathReason, Filter, Intake, Operations, Queue, Repair, Repaired, SinkCount, State,
@@ -96,7 +96,7 @@ pub(super) async fn what_failed_alike_is_one_group_and_follows_every_change<E: E
     let mut now = sizes(&outbox, Some("crm"));
     now.sort();
     assert_eq!(now, [group("crm", 1, 0), group("crm", 1, 1)]);
-    assert_eq!(outbox.erase(crm[2].delivery.lead).await, Ok(true));
+    assert_eq!(erase(&*outbox, crm[2].delivery.lead).await, Ok(true));
     outbox.crash();
     let mut now = sizes(&outbox, Some("crm"));
     now.sort();
@@ -181,7 +181,7 @@ pub(super) async fn what_is_stored_is_counted_by_sink_source_and_state<E: Engine
         .repair(crm[4].id, Repair::Cancel, 9)
         .await
         .expect("done");
-    assert_eq!(outbox.erase(crm[1].delivery.lead).await, Ok(true));
+    assert_eq!(erase(&*outbox, crm[1].delivery.lead).await, Ok(true));
     outbox.crash();
     let expected = [
         count("crm", "other", StateName::Retrying, 1),

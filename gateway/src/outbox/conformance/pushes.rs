@@ -8,7 +8,7 @@ use crate::clock::Millis;
 use crate::config::Ceiling;
 use crate::outbox::{
     Accepted, Arrival, Attempt, Claim, DeathReason, Exported, Finish, LeadFilter, LeadId,
-    Maintenance, Page, QuarantinedPush, Queue, Route, State,
+    Maintenance, Operations, Page, QuarantinedPush, Queue, Route, State, Unavailable,
 };
 
 /// A lead for `crm`.
@@ -48,6 +48,13 @@ pub(super) fn route(sink: &str) -> Route {
         sink: sink.into(),
         failed: None,
     }
+}
+
+/// Erases a lead; whether it is gone.
+pub(super) async fn erase(outbox: &impl Operations, lead: LeadId) -> Result<bool, Unavailable> {
+    let erased = outbox.erase(lead.into()).await?;
+    assert_eq!(erased.quarantined, []);
+    Ok(erased.leads == [lead])
 }
 
 /// A push that nobody can read.

@@ -67,6 +67,7 @@ macro_rules! suite {
                 an_erased_lead_is_in_no_list_no_count_and_no_index
                 a_lead_is_not_erased_under_an_attempt
                 what_was_erased_stays_erased_after_a_crash
+                many_are_erased_at_once_and_those_under_an_attempt_are_named
             }
             counts {
                 counts_are_a_recount_after_every_kind_of_change_and_after_a_crash

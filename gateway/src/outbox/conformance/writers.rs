@@ -47,7 +47,7 @@ async fn after_a_panic_of<E: Breakable>(writer: Writer) {
     }
     let pause = outbox.pause("crm", Some(PauseCause::Crashes(2)));
     assert!(pause.await.is_err());
-    assert!(outbox.erase(first).await.is_err());
+    assert!(outbox.erase(first.into()).await.is_err());
     outbox.reopen();
     assert_eq!(outbox.fault(), None);
     for lead in acknowledged {

@@ -1,19 +1,21 @@
 //! Cleaning: segments that are mostly dead are written anew in small steps, and removed.
 //!
 //! A record that counts is moved to the journal's end by the committer; then nothing in the
-//! segment counts, and its file goes. An erasure cleans the segments of its lead at once.
+//! segment counts, and its file goes. An erasure cleans at once all segments in which anything of
+//! what left still lies; one that a crash cut short is finished here.
 //!
 //! Space: while a segment is cleaned, at most what still counts in it is there twice. It is begun
 //! only where that has room, without more than half of what is kept free for such things: a disk
 //! that runs full would be the end of all writing.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use super::bodies::Bodies;
+use super::codec::Standing;
 use super::current::Current;
 use super::job::{Job, Moved, Promise};
 use super::place::Place;
@@ -41,6 +43,7 @@ pub(super) struct Cleaner {
     pub(super) bodies: Arc<Bodies>,
     pub(super) current: Arc<Current>,
     pub(super) shared: Arc<Shared>,
+    pub(super) standing: Arc<RwLock<Standing>>,
     /// One segment at a time.
     pub(super) one: Arc<Mutex<()>>,
 }
@@ -73,6 +76,12 @@ impl Cleaner {
     /// Cleans one segment. Those that `failed`, with when, are left alone for a while, so that
     /// one that is damaged does not keep the others from being cleaned.
     pub(super) fn look(&self, failed: &mut HashMap<u32, Instant>) {
+        if self.standing().remains.is_erasing() {
+            match self.wipe() {
+                Ok(()) => tracing::debug!("what was erased is off the disk"),
+                Err(error) => tracing::warn!(error = error.0, "an erasure was not finished"),
+            }
+        }
         let segment = match self.mostly_dead(failed) {
             Ok(Some(segment)) => segment,
             Ok(None) => return,
@@ -134,11 +143,20 @@ impl Cleaner {
         Ok(dead.map(|(_, segment)| segment))
     }
 
-    /// Returns when nothing that left is in these segments any more.
-    pub(super) fn wipe(&self, segments: &[u32]) -> Result<(), Unavailable> {
-        segments
-            .iter()
-            .try_for_each(|segment| self.clean(*segment).map(drop))
+    /// Returns when no segment holds anything any more of what had left before.
+    pub(super) fn wipe(&self) -> Result<(), Unavailable> {
+        let remains = self.standing().remains.all();
+        let mut wiped = Ok(());
+        for segment in remains {
+            // One that cannot be cleaned does not keep the others.
+            let cleaned = self.clean(segment).map(drop);
+            wiped = wiped.and(cleaned);
+        }
+        wiped
+    }
+
+    fn standing(&self) -> RwLockReadGuard<'_, Standing> {
+        self.standing.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves what counts in a segment, and removes it. Returns when its file is gone.

@@ -7,6 +7,7 @@
 //!
 //! Without an index it goes on taking pushes: see [`super::defer`].
 
+use std::collections::HashSet;
 use std::sync::mpsc::{SendError, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -96,9 +97,15 @@ impl Committer {
             for job in jobs.drain(..) {
                 match job {
                     Job::Change(change, promise) => {
+                        if matches!(*change, Change::Erase(_)) {
+                            self.commit(std::mem::take(&mut group));
+                        }
                         bytes += change.bytes();
                         group.push((*change, promise));
-                        if bytes > GROUP_BYTES {
+                        // An erasure is a frame of its own, so that what it says of where bytes
+                        // lie is all there is.
+                        let alone = matches!(group.last(), Some((Change::Erase(_), _)));
+                        if bytes > GROUP_BYTES || alone {
                             bytes = 0;
                             self.commit(std::mem::take(&mut group));
                         }
@@ -307,9 +314,11 @@ impl Committer {
             ..
         } = effects;
         let codec = Arc::clone(self.journal.codec());
+        let mut left = Vec::with_capacity(records.len());
         for record in &records {
             let segments = publishing.segments_of(record);
             self.batch.record(&codec, record, &segments);
+            left.push(segments);
         }
         for (lead, segments) in &aside.held {
             let (lead, segments) = (*lead, segments.clone());
@@ -320,10 +329,13 @@ impl Committer {
         }
         let outcome = self.append(totals).map(|appended| {
             let (sequence, places) = appended?;
-            for (record, place) in records.iter().zip(&places) {
+            for ((record, place), left) in records.iter().zip(&places).zip(&left) {
                 add_tags(record, *place, &self.finds);
                 publishing.take(record, *place);
-                self.note(record);
+                self.note(record, left);
+            }
+            if left.iter().any(|left| !left.is_empty()) {
+                self.forget_removed();
             }
             for (lead, segments) in &aside.held {
                 publishing.hold(*lead, segments);
@@ -390,18 +402,35 @@ impl Committer {
         Ok(Some((appended.sequence, appended.places)))
     }
 
-    /// Keeps in memory what stands in no index.
-    pub(super) fn note(&self, record: &Record) {
+    /// Keeps in memory what stands in no index; `left` says where bytes of what is gone lie.
+    pub(super) fn note(&self, record: &Record, left: &[u32]) {
         if matches!(
             record,
-            Record::Paused { .. } | Record::SinkState { .. } | Record::QuarantineCount { .. }
+            Record::Paused { .. }
+                | Record::SinkState { .. }
+                | Record::QuarantineCount { .. }
+                | Record::LeadGone { .. }
+                | Record::QuarantineGone { .. }
         ) {
             let mut standing = self
                 .standing
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
-            standing.take_record(record);
+            standing.take_record(record, left);
         }
+    }
+
+    /// What is said to lie in segments that were removed before is nowhere.
+    fn forget_removed(&self) {
+        let reader = self.bodies.journal();
+        let open = reader.open_segment().number;
+        let there: HashSet<u32> = reader.facts().iter().map(|facts| facts.number).collect();
+        let mut standing = self
+            .standing
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_there = |segment| segment == open || there.contains(&segment);
+        standing.remains.retain(is_there);
     }
 
     /// What is to stand in the opening of a segment.

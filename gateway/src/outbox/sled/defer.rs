@@ -86,7 +86,7 @@ impl Committer {
                 let places = places.unwrap_or_default();
                 let came: Vec<Place> = arrived.iter().map(|at| places[*at]).collect();
                 for record in &records {
-                    self.note(record);
+                    self.note(record, &[]);
                 }
                 self.standing
                     .write()
@@ -245,6 +245,6 @@ impl Committer {
             .standing
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        standing.deferred.retain(|place| !settled.contains(place));
+        settled.iter().for_each(|place| standing.settle(*place));
     }
 }

@@ -61,7 +61,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
@@ -81,14 +81,17 @@ pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::state::{Change, Done, Fault};
 use super::{
-    Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Expiring, ExportHeader,
-    Exported, FailureGroup, Filter, Find, Finish, History, Imported, Intake, LeadFilter, LeadId,
-    Listed, Maintenance, Operations, Page, Paged, Pause, PauseCause, QuarantineCount, QuarantineId,
-    Quarantined, QuarantinedPush, Queue, Refusal, Repair, Repaired, Resealed, Retention,
-    SegmentCopy, SinkCount, StoredLead, StoredQuarantinedPush, Swept, Timekeeping, Totals,
-    Unavailable, UpkeepError, Wanted,
+    Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Erased, Erasure, Expiring,
+    ExportHeader, Exported, FailureGroup, Filter, Find, Finish, History, Imported, Intake,
+    LeadFilter, LeadId, Listed, Maintenance, Operations, Page, Paged, Pause, PauseCause,
+    QuarantineCount, QuarantineId, Quarantined, QuarantinedPush, Queue, Refusal, Repair, Repaired,
+    Resealed, Retention, SegmentCopy, SinkCount, StoredLead, StoredQuarantinedPush, Swept,
+    Timekeeping, Totals, Unavailable, UpkeepError, Wanted,
 };
 use crate::clock::{Clock, Millis, SystemClock};
+
+/// Leads and pushes that are erased in one frame.
+const ERASED_AT_ONCE: usize = 1_000;
 
 /// An embedded store.
 pub struct SledOutbox {
@@ -269,21 +272,19 @@ impl Operations for SledOutbox {
         self.reads.ask(|reader| reader.history(id))
     }
 
-    fn erase(&self, id: LeadId) -> BoxFuture<'static, Result<bool, Unavailable>> {
-        // Known before the lead is gone: nothing else says where its bytes are.
-        let segments = match self.reads.segments_of(id) {
-            Ok(segments) => segments,
-            Err(error) => return ready(Err(error)).boxed(),
-        };
-        let erased = self.change(Change::Erase(id));
+    fn erase(&self, what: Erasure) -> BoxFuture<'static, Result<Erased, Unavailable>> {
+        let parts = what.parts(ERASED_AT_ONCE).into_iter();
+        let changes: Vec<_> = parts.map(|part| self.change(Change::Erase(part))).collect();
         let cleaner = self.cleaner.clone();
         async move {
-            if !erased.await?.did() {
-                return Ok(false);
+            let mut erased = Erased::default();
+            for change in changes {
+                erased.add(change.await?.erased());
             }
-            let cleaned = tokio::task::spawn_blocking(move || cleaner.wipe(&segments)).await;
-            let cleaned = cleaned.map_err(|error| Unavailable(error.to_string()))?;
-            cleaned.map(|()| true)
+            // Once for all of them.
+            let wiped = tokio::task::spawn_blocking(move || cleaner.wipe()).await;
+            wiped.map_err(|error| Unavailable(error.to_string()))??;
+            Ok(erased)
         }
         .boxed()
     }

@@ -2,7 +2,7 @@
 //! that the segment can be removed. Decided by the committer, which alone knows what counts.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::codec::Entry;
 use super::committer::{Committer, show};
@@ -234,6 +234,10 @@ impl Committer {
             let removed = shared.writing.over(|| journal.remove(facts.number));
             self.refused(removed)
                 .ok_or_else(|| self.shared.given_up())?;
+            let standing = self.standing.write();
+            let mut standing = standing.unwrap_or_else(PoisonError::into_inner);
+            standing.remains.gone(facts.number);
+            drop(standing);
             gone.push(facts.number);
         }
         Ok(gone)

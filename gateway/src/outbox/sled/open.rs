@@ -126,10 +126,13 @@ impl SledOutbox {
             move |segment| tags(&segments, segment)
         });
         let finds = Arc::new(finds.map_err(failed)?);
-        let standing = standing(&segments, &recovered, |record, place| {
+        let mut standing = standing(&segments, &recovered, |record, place| {
             add_tags(record, place, &finds);
         })
         .map_err(|error| refusal(&path, &error))?;
+        let newest = segments.open_segment().number;
+        let is_there = |segment| segment == newest || closed.contains(&segment);
+        standing.remains.retain(is_there);
         if recovered.created {
             // Of another journal, whatever it is.
             index::delete(&path.join("index")).map_err(failed)?;
@@ -150,6 +153,9 @@ impl SledOutbox {
             Space::new(&path, options.min_free),
             options.metrics,
         ));
+        let deferred = Deferred::new(standing.deferred.clone());
+        let totals = standing.totals.clone();
+        let standing = Arc::new(RwLock::new(standing));
         let bodies = Arc::new(Bodies::new(Arc::clone(&segments)));
         let current = Arc::new(Current::new(catalog.map(Arc::new)));
         let (jobs, queue) = mpsc::channel(options.queue + FINISHES);
@@ -158,6 +164,7 @@ impl SledOutbox {
             bodies: Arc::clone(&bodies),
             current: Arc::clone(&current),
             shared: Arc::clone(&shared),
+            standing: Arc::clone(&standing),
             one: Arc::default(),
         };
         let reads = Reads {
@@ -192,9 +199,6 @@ impl SledOutbox {
             }),
             running: Arc::default(),
         };
-        let deferred = Deferred::new(standing.deferred.clone());
-        let totals = standing.totals.clone();
-        let standing = Arc::new(RwLock::new(standing));
         let committer = Committer {
             jobs: queue,
             journal,

@@ -10,8 +10,8 @@ use super::find::Finds;
 use super::index::Index;
 use super::reader::{GroupTexts, Reader, Tags};
 use super::shared::Shared;
+use crate::outbox::Unavailable;
 use crate::outbox::state::{Fault, Sinks, Tag};
-use crate::outbox::{LeadId, Unavailable};
 
 /// Everything that reading needs.
 pub(super) struct Reads {
@@ -50,13 +50,6 @@ impl Reads {
     pub(super) fn lacks_index(&self) -> bool {
         let catalog = self.current.get();
         catalog.is_none_or(|catalog| catalog.index.fault().is_some())
-    }
-
-    /// The segments that hold anything of a lead.
-    pub(super) fn segments_of(&self, id: LeadId) -> Result<Vec<u32>, Unavailable> {
-        let lead = self.catalog()?.lead(id);
-        let lead = lead.map_err(|fault| Unavailable(fault.to_string()))?;
-        Ok(lead.map(|lead| lead.places.segments).unwrap_or_default())
     }
 }
 

@@ -8,8 +8,8 @@ use super::record::{Record, Tag};
 use crate::clock::Millis;
 use crate::config::Ceiling;
 use crate::outbox::{
-    Accepted, DeliveryId, Finish, LeadId, PauseCause, QuarantineId, Quarantined, Repair, Repaired,
-    Retention, Route, Timekeeping,
+    Accepted, DeliveryId, Erased, Erasure, Finish, LeadId, PauseCause, QuarantineId, Quarantined,
+    Repair, Repaired, Retention, Route, Timekeeping,
 };
 
 /// What somebody wants.
@@ -47,8 +47,8 @@ pub enum Change {
     },
     /// A person throws a quarantined push away, or its time is over.
     Discard(QuarantineId),
-    /// A person wants everything of a lead gone.
-    Erase(LeadId),
+    /// A person wants everything of these gone.
+    Erase(Erasure),
     /// A lead leaves if its time is over.
     Expire {
         /// The lead.
@@ -108,9 +108,10 @@ pub enum Done {
     Repaired(Repaired),
     /// Of `Release`; `None` if the push is not there any more.
     Released(Option<Accepted>),
-    /// Of `Discard`, `Erase`: `false` if it is not there, or has an attempt under way. Of
-    /// `SinkState`: `false` if there are too many already. Of `Load`: `false` if it is there
-    /// already.
+    /// Of `Erase`.
+    Erased(Erased),
+    /// Of `Discard`: `false` if it is not there. Of `SinkState`: `false` if there are too many
+    /// already. Of `Load`: `false` if it is there already.
     Did(bool),
     /// Of `Expire`: with how many dead letters; `None` if its time is not over.
     Expired(Option<u64>),
@@ -192,7 +193,15 @@ impl Done {
         }
     }
 
-    /// Of `Discard`, `Erase`, `SinkState`, `Load`.
+    /// Of `Erase`.
+    pub fn erased(self) -> Erased {
+        match self {
+            Self::Erased(erased) => erased,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `Discard`, `SinkState`, `Load`.
     pub fn did(self) -> bool {
         match self {
             Self::Did(did) => did,

@@ -93,7 +93,7 @@ impl<'a> State<'a> {
                 None
             }),
             Change::Discard(id) => Done::Did(self.discard(*id)?),
-            Change::Erase(lead) => Done::Did(self.remove(*lead, true)?),
+            Change::Erase(what) => Done::Erased(self.erase(what)?),
             Change::Expire { lead, keep, now } => Done::Expired(self.expire(*lead, *keep, *now)?),
             Change::Pause { sink, cause, now } => {
                 self.pause(sink, cause.as_ref(), *now)?;

@@ -6,9 +6,33 @@
 use super::record::Record;
 use super::view::Fault;
 use crate::clock::Millis;
-use crate::outbox::{DeliveryId, LeadId, Retention, State, made_at};
+use crate::outbox::{DeliveryId, Erased, Erasure, LeadId, Retention, State, made_at};
 
 impl super::State<'_> {
+    /// Removes what a person wants gone, as far as no attempt is under way.
+    pub(super) fn erase(&mut self, what: &Erasure) -> Result<Erased, Fault> {
+        let mut erased = Erased::default();
+        for lead in &what.leads {
+            let deliveries = self.lead(*lead)?.map(|known| known.deliveries.clone());
+            if self.remove(*lead, true)? {
+                erased.leads.push(*lead);
+                for one in deliveries.into_iter().flatten() {
+                    if one.attempts > 0 {
+                        *erased.attempts.entry((*lead, one.sink)).or_default() += one.attempts;
+                    }
+                }
+            } else if self.lead(*lead)?.is_some() {
+                erased.in_flight.push(*lead);
+            }
+        }
+        for push in &what.quarantined {
+            if self.discard(*push)? {
+                erased.quarantined.push(*push);
+            }
+        }
+        Ok(erased)
+    }
+
     /// Removes a lead; `false` if there is none or an attempt for it is under way.
     pub(super) fn remove(&mut self, id: LeadId, erased: bool) -> Result<bool, Fault> {
         let Some(lead) = self.lead(id)? else {

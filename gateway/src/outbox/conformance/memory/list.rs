@@ -10,10 +10,10 @@ use super::{body, lock};
 use crate::clock::{Clock, Millis, SystemClock};
 use crate::outbox::state::{Change, DeliveryHead, Done, Lead, View, normalise};
 use crate::outbox::{
-    Accepted, Arrival, Delivery, DeliveryId, FailureGroup, Filter, Find, History, LeadFilter,
-    LeadId, Listed, Operations, Page, Paged, PauseCause, QuarantineCount, QuarantineId, Refusal,
-    Repair, Repaired, SinkCount, State, StateName, StoredLead, StoredQuarantinedPush, Totals,
-    Unavailable, made_at,
+    Accepted, Arrival, Delivery, DeliveryId, Erased, Erasure, FailureGroup, Filter, Find, History,
+    LeadFilter, LeadId, Listed, Operations, Page, Paged, PauseCause, QuarantineCount, QuarantineId,
+    Refusal, Repair, Repaired, SinkCount, State, StateName, StoredLead, StoredQuarantinedPush,
+    Totals, Unavailable, made_at,
 };
 
 type Read<T> = Result<T, Unavailable>;
@@ -215,8 +215,8 @@ impl Operations for MemoryOutbox {
         }))
     }
 
-    fn erase(&self, id: LeadId) -> Soon<bool> {
-        self.ask(Change::Erase(id), Done::did)
+    fn erase(&self, what: Erasure) -> Soon<Erased> {
+        self.ask(Change::Erase(what), Done::erased)
     }
 
     fn quarantined_pushes(

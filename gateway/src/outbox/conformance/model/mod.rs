@@ -17,7 +17,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use self::expected::{Became, KEEP, Model, Why};
 use self::step::{CEILING, How, Push, Step, Wish, steps};
 use super::engine::{Engine, SINKS};
-use super::pushes::{arrival, attempt, quarantined, route};
+use super::pushes::{arrival, attempt, erase, quarantined, route};
 use super::retention::sweep;
 use super::subject::{Subject, blocking};
 use crate::config::Ceiling;
@@ -229,7 +229,7 @@ impl<E: Engine> Both<E> {
                 let Some(lead) = self.ids.get(&record).copied() else {
                     return;
                 };
-                let gone = self.outbox.erase(lead).await.expect("taken");
+                let gone = erase(&*self.outbox, lead).await.expect("taken");
                 let mut deliveries = self.model.deliveries.iter();
                 let busy = deliveries.any(|one| one.record == record && one.claimed);
                 assert_eq!(gone, !busy);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::entry::{Opening, Standing};
-use super::{Codec, Entry, LENGTH, Unreadable, kind, place};
+use super::{Codec, Entry, LENGTH, Remains, Unreadable, kind, place};
 use crate::config::Ceiling;
 use crate::outbox::sled::record::{self, Raw};
 use crate::outbox::state::{Details, NewLead, NewQuarantined, Record};
@@ -158,7 +158,12 @@ impl Codec {
         let plain = self
             .unseal(&place::standing(store), raw.sealed)?
             .ok_or(Unreadable::Damaged)?;
-        let (totals, pauses, sink_states, quarantine_counts, index_key, deferred) = whole(&plain)?;
+        let (known, rest) = postcard::take_from_bytes(&plain).map_err(|_| Unreadable::Damaged)?;
+        let (totals, pauses, sink_states, quarantine_counts, index_key, deferred) = known;
+        let remains = match rest {
+            [] => Remains::default(),
+            rest => whole(rest)?,
+        };
         let pauses: Vec<(String, Vec<u8>)> = pauses;
         let pauses = pauses.into_iter();
         Ok(Opening {
@@ -174,6 +179,7 @@ impl Codec {
                 quarantine_counts,
                 index_key: IndexKey::from_bytes(index_key),
                 deferred,
+                remains,
             },
         })
     }

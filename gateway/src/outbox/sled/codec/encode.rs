@@ -115,6 +115,7 @@ impl Codec {
             quarantine_counts,
             index_key,
             deferred,
+            remains,
         } = standing;
         let pauses: Vec<_> = pauses
             .iter()
@@ -134,6 +135,9 @@ impl Codec {
                         deferred,
                     ),
                 );
+                if !remains.is_empty() {
+                    put(out, remains);
+                }
             });
         });
     }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Remains;
 use crate::outbox::sled::place::Place;
 use crate::outbox::state::{NewLead, NewQuarantined, Record};
 use crate::outbox::{LeadId, Pause, QuarantineCount, Totals};
@@ -84,6 +85,8 @@ pub struct Standing {
     pub index_key: IndexKey,
     /// What has arrived and was not judged yet.
     pub deferred: Vec<Place>,
+    /// Where bytes of what left still lie.
+    pub remains: Remains,
 }
 
 impl Standing {
@@ -96,6 +99,7 @@ impl Standing {
             quarantine_counts: BTreeMap::new(),
             index_key,
             deferred: Vec::new(),
+            remains: Remains::default(),
         }
     }
 }

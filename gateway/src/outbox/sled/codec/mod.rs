@@ -10,6 +10,7 @@ mod encode;
 mod entry;
 mod kind;
 mod place;
+mod remains;
 mod standing;
 
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ use crate::seal::{KeyId, Keyring};
 
 pub use super::unreadable::Unreadable;
 pub use entry::{Entry, Opening, SegmentFacts, Standing, StoreId};
+pub use remains::Remains;
 
 /// Encodes and decodes the entries of one store.
 pub struct Codec {

@@ -9,16 +9,23 @@ impl Standing {
     /// As they are after an entry that lies at `place`: the same live and in a recovery.
     pub fn take(&mut self, entry: &Entry, place: Place) {
         match entry {
-            Entry::Record { record, .. } => self.take_record(record),
+            Entry::Record { record, segments } => self.take_record(record, segments),
             Entry::Totals(totals) => self.totals.clone_from(totals),
             Entry::ArrivedLead(_) | Entry::ArrivedPush(_) => self.deferred.push(place),
-            Entry::Settled(place) => self.deferred.retain(|one| one != place),
-            Entry::Opening(_) | Entry::Closing | Entry::SegmentGone(_) | Entry::Holds { .. } => {}
+            Entry::Settled(place) => self.settle(*place),
+            Entry::SegmentGone(segment) => self.remains.gone(*segment),
+            Entry::Opening(_) | Entry::Closing | Entry::Holds { .. } => {}
         }
     }
 
-    /// As they are after a record.
-    pub fn take_record(&mut self, record: &Record) {
+    /// What had arrived there was judged.
+    pub fn settle(&mut self, place: Place) {
+        self.deferred.retain(|one| *one != place);
+        self.remains.settled(place.segment);
+    }
+
+    /// As they are after a record; `segments` of what is gone.
+    pub fn take_record(&mut self, record: &Record, segments: &[u32]) {
         match record {
             Record::Paused { sink, pause } => match pause {
                 Some(pause) => {
@@ -38,7 +45,7 @@ impl Standing {
             Record::QuarantineCount { source, count } => {
                 self.quarantine_counts.insert(source.clone(), count.clone());
             }
-            _ => {}
+            _ => self.remains.take(record, segments),
         }
     }
 

@@ -82,6 +82,12 @@ fn details() -> Details {
     }
 }
 
+fn remains() -> Remains {
+    let mut remains = Remains::default();
+    remains.settled(7);
+    remains
+}
+
 fn standing() -> Standing {
     let pause = Pause {
         since: 4,
@@ -99,6 +105,7 @@ fn standing() -> Standing {
         quarantine_counts: [("shop".to_owned(), QuarantineCount::default())].into(),
         index_key: IndexKey::from_bytes([6; 32]),
         deferred: vec![Place::default()],
+        remains: remains(),
     }
 }
 
@@ -275,11 +282,12 @@ fn shown(entry: &Entry) -> String {
                 quarantine_counts,
                 index_key,
                 deferred,
+                remains,
             } = standing;
             let key = index_key.as_bytes();
             format!(
                 "{store:?} {manifest:?} {gone:?} {totals:?} {pauses:?} {sink_states:?} \
-                 {quarantine_counts:?} {key:?} {deferred:?}"
+                 {quarantine_counts:?} {key:?} {deferred:?} {remains:?}"
             )
         }
         Entry::SegmentGone(number) => format!("gone {number}"),

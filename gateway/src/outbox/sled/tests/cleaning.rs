@@ -12,7 +12,7 @@ use crate::outbox::{LeadFilter, QuarantinedPush};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn until(what: &str, mut is: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut is: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is() {
         assert!(Instant::now() < deadline, "{what}");
@@ -20,16 +20,22 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime")
 }
 
-fn roll(outbox: &SledOutbox) {
+pub(super) fn roll(outbox: &SledOutbox) {
     let (promise, answer) = Promise::new(None);
     let sent = outbox.jobs.blocking_send(Job::Roll(promise));
     assert!(sent.is_ok(), "the committer runs");
     answer.blocking_recv().expect("told").expect("rolled");
+}
+
+pub(super) fn segments_of(outbox: &SledOutbox, lead: LeadId) -> Vec<u32> {
+    let catalog = outbox.reads.catalog().expect("an index");
+    let lead = catalog.lead(lead).expect("reads");
+    lead.map(|lead| lead.places.segments).unwrap_or_default()
 }
 
 fn quarantine(outbox: &SledOutbox, body: &[u8]) -> QuarantineId {
@@ -59,7 +65,7 @@ fn segment(folder: &TempDir, number: u32) -> std::path::PathBuf {
     folder.path().join(format!("store/journal/{number:08}.seg"))
 }
 
-fn break_index(outbox: &SledOutbox) {
+pub(super) fn break_index(outbox: &SledOutbox) {
     let catalog = outbox.reads.current.get().expect("an index");
     let fault = IndexFault::Damaged("injected".to_owned());
     catalog.index.fail(fault);
@@ -208,16 +214,17 @@ fn where_else_bytes_of_a_lead_lie_is_known_after_a_cleaning_and_without_the_inde
     let lead = released.expect("released").expect("was there").lead();
     let lead = lead.expect("a lead");
     roll(&outbox);
-    assert_eq!(outbox.reads.segments_of(lead), Ok(vec![1, 2]));
+    assert_eq!(segments_of(&outbox, lead), [1, 2]);
     outbox.cleaner.clean(2).expect("cleaned");
     outbox.close();
     drop(outbox);
     std::fs::remove_dir_all(folder.path().join("store/index")).expect("removes");
     let outbox = open(&folder);
     until("there is an index", || outbox.reads.current.get().is_some());
-    let segments = outbox.reads.segments_of(lead).expect("reads");
+    let segments = segments_of(&outbox, lead);
     assert!(segments.contains(&1), "{segments:?}");
-    assert_eq!(runtime.block_on(outbox.erase(lead)), Ok(true));
+    let erased = runtime.block_on(outbox.erase(lead.into()));
+    assert_eq!(erased.expect("erases").leads, [lead]);
     assert!(!folder.path().join("store/journal/00000001.seg").exists());
     outbox.close();
 }
@@ -267,7 +274,8 @@ fn what_was_moved_between_the_look_up_and_the_reading_is_read_where_it_is_now() 
     let read = revision().expect("reads").expect("is there");
     assert_eq!(read.raw, "raw");
     assert_eq!(delivery(), Ok(Some(1)));
-    assert_eq!(runtime.block_on(outbox.erase(lead)), Ok(true));
+    let erased = runtime.block_on(outbox.erase(lead.into()));
+    assert_eq!(erased.expect("erases").leads, [lead]);
     assert!(revision().expect("reads").is_none(), "it has left");
     assert_eq!(delivery(), Ok(None));
     outbox.close();

@@ -100,7 +100,7 @@ fn a_backup_while_segments_are_removed_and_made_is_the_store_at_its_end() {
             outbox.cleaner.clean(1).expect("cleans");
             outbox.cleaner.clean(3).expect("cleans");
             let leads = accept(outbox, 100..110);
-            now(outbox.erase(leads[0])).expect("erases");
+            now(outbox.erase(leads[0].into())).expect("erases");
             roll(outbox);
             accept(outbox, 200..203);
         }),
@@ -163,7 +163,7 @@ fn a_folder_takes_only_what_is_new_and_lets_go_what_left() {
     // The open segment as far as it was is replaced.
     assert_eq!((more.copied, more.kept, more.removed), (1, 2, 1));
     assert_eq!(segments(&to).len(), 3);
-    now(outbox.erase(leads[3])).expect("erases");
+    now(outbox.erase(leads[3].into())).expect("erases");
     let less = into(&to, &outbox).expect("backs up");
     assert_eq!(
         (less.kept, segments(&to).len()),

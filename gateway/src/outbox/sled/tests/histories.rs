@@ -86,7 +86,8 @@ fn taken(folder: &TempDir, steps: Vec<Step>) -> BTreeSet<Whole> {
             }
             Step::Erase(record) => {
                 if let Some(lead) = leads.remove(&record) {
-                    assert_eq!(runtime.block_on(outbox.erase(lead)), Ok(true));
+                    let erased = runtime.block_on(outbox.erase(lead.into()));
+                    assert_eq!(erased.expect("erases").leads, [lead]);
                 }
             }
             Step::Roll => roll(&outbox),

@@ -4,6 +4,7 @@ mod beside;
 mod cleaning;
 mod copies;
 mod damage;
+mod erasing;
 mod flips;
 mod histories;
 

@@ -255,7 +255,7 @@ fn content_older_than_what_is_known_is_not_routed_again() {
 fn of_several_leads_with_one_identity_the_last_that_is_left_goes_on() {
     let mut store = Store::new();
     let gone = store.new_lead(push(1, 1, &[]));
-    store.one(Change::Erase(gone));
+    store.one(Change::Erase(gone.into()));
     let lead = store.new_lead(at(5, push(1, 1, &[])));
     // As files name them that were written anew: in no order, and one that is gone.
     store.memory.found.insert(tag(0xf0, 1), vec![lead, gone]);

@@ -1,7 +1,7 @@
 //! What leaves, and what another store brings.
 
 use super::*;
-use crate::outbox::{DAY, Retention};
+use crate::outbox::{DAY, Erased, Retention};
 
 const KEEP: Retention = Retention {
     done_ms: 10 * DAY,
@@ -16,19 +16,37 @@ fn expire(store: &mut Store, lead: LeadId, now: Millis, keep: Retention) -> Opti
     }
 }
 
+/// Tried once at each of these sinks.
+fn gone(lead: LeadId, sinks: &[&str]) -> Done {
+    let sinks = sinks.iter();
+    Done::Erased(Erased {
+        leads: vec![lead],
+        attempts: sinks.map(|sink| ((lead, (*sink).to_owned()), 1)).collect(),
+        ..Erased::default()
+    })
+}
+
+fn in_flight(lead: LeadId) -> Done {
+    Done::Erased(Erased {
+        in_flight: vec![lead],
+        ..Erased::default()
+    })
+}
+
 #[test]
 fn an_erased_lead_is_gone_with_everything_and_new_when_it_comes_again_even_at_once() {
     let mut store = Store::new();
     let lead = store.new_lead(push(1, 1, &["crm"]));
     store.end(lead, "crm", 1, LATER);
     let done = store.commit(&[
-        Change::Erase(lead),
-        Change::Erase(lead),
+        Change::Erase(lead.into()),
+        Change::Erase(lead.into()),
         Change::Accept(push(1, 1, &["crm"])),
         Change::Accept(push(1, 1, &["crm"])),
     ]);
-    assert!(matches!(done[0], Ok(Done::Did(true))));
-    assert!(matches!(done[1], Ok(Done::Did(false))));
+    assert_eq!(done[0].as_ref().ok(), Some(&gone(lead, &["crm"])));
+    let nothing = Done::Erased(Erased::default());
+    assert_eq!(done[1].as_ref().ok(), Some(&nothing));
     let Ok(Done::Accepted(Accepted::New {
         lead: again,
         revision: 1,
@@ -54,13 +72,13 @@ fn a_lead_that_is_attempted_is_not_erased() {
     let mut store = Store::new();
     let lead = store.new_lead(push(1, 1, &["crm", "mail"]));
     let head = store.claim(lead, "mail", 1);
-    assert_eq!(store.one(Change::Erase(lead)), Done::Did(false));
+    assert_eq!(store.one(Change::Erase(lead.into())), in_flight(lead));
     assert!(
         !store.hands.is_reserved(store.head(lead, "crm", 1).id),
         "the commit is over"
     );
     store.hands.unclaim(&[head.id]);
-    assert_eq!(store.one(Change::Erase(lead)), Done::Did(true));
+    assert_eq!(store.one(Change::Erase(lead.into())), gone(lead, &[]));
 }
 
 #[test]

@@ -476,14 +476,21 @@ impl Both {
         let Some(lead) = self.ids.get(&record) else {
             return;
         };
-        let done = self.store.one(Change::Erase(*lead));
+        let done = self.store.one(Change::Erase((*lead).into()));
         let mut of_lead = self
             .model
             .deliveries
             .iter()
             .filter(|one| one.record == record);
         let busy = of_lead.any(|one| one.claimed);
-        assert_eq!(done, Done::Did(!busy));
+        let erased = done.erased();
+        let named = if busy {
+            &erased.in_flight
+        } else {
+            &erased.leads
+        };
+        assert_eq!(named, &[*lead]);
+        assert_eq!(erased.leads.len() + erased.in_flight.len(), 1);
         if !busy {
             self.ids.remove(&record);
             self.model.leads.remove(&record);

@@ -1,6 +1,9 @@
 //! `leadgate leads`: leads that are stored.
 
-use std::io::Read;
+mod erase;
+mod export;
+mod whom;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -20,6 +23,10 @@ pub(super) enum Command {
     List(Leads),
     /// Show a lead with its revisions and deliveries
     Show(Show),
+    /// Print all that is stored of a person, as JSON in the clear, for that person
+    Export(export::Export),
+    /// Erase a lead, or all that is stored of a person, from the outbox and its disk
+    Erase(erase::Erase),
 }
 
 /// One value; `-` reads it from stdin, so that it does not stay in the shell's history.
@@ -99,6 +106,8 @@ pub(super) fn run(global: &Global, command: Command) -> ExitCode {
         Command::Find(find) => search(global, &find),
         Command::List(leads) => list(global, &leads),
         Command::Show(one) => show(global, &one),
+        Command::Export(args) => export::run(global, &args),
+        Command::Erase(args) => erase::run(global, &args),
     })
 }
 
@@ -115,21 +124,7 @@ fn search(global: &Global, find: &Find) -> Result<(), ExitCode> {
         .find_map(|(by, value)| Some((by, value.as_deref()?)));
     // clap has made sure that there is one.
     let (by, value) = one.unwrap_or_default();
-    let value = if value == "-" {
-        let mut text = String::new();
-        let read = std::io::stdin().take(4096).read_to_string(&mut text);
-        read.map_err(|error| fail(error, FAILED))?;
-        let text = text.trim();
-        if text.is_empty() {
-            let nothing = global
-                .lang()
-                .pick("nothing came on stdin", "标准输入没有任何内容");
-            return Err(fail(nothing, FAILED));
-        }
-        text.to_owned()
-    } else {
-        value.to_owned()
-    };
+    let value = whom::typed(global, by, value)?;
     let body = json!({ "by": by, "value": value });
     let list = Api::of(global, &find.target)?.post("/leads/search", &body)?;
     table::print_list(global, &LEADS, &list);

@@ -1,0 +1,347 @@
+//! Erasing: one lead, or all that is stored of a person, goes for good.
+//!
+//! The answer says what went, what did not and why, and which sinks had been given it: that a
+//! destination, or a backup, still has it is for the merchant to see to.
+
+use std::collections::{BTreeMap, HashSet};
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use leadgate_plugin::OutcomeKind;
+use serde::{Deserialize, Serialize};
+
+use super::params::{Body, Params};
+use super::problem::{Kind, Problem};
+use super::subject::{MOST, Named, Subject};
+use super::{Admin, privacy, reading, rfc3339};
+use crate::outbox::{
+    ATTEMPTS_KEPT, Erased, Erasure, History, LeadId, Listed, QuarantineId, StateName,
+    StoredQuarantinedPush,
+};
+
+/// Longest note, in characters.
+const NOTE: usize = 200;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Wish {
+    lead: Option<String>,
+    phone: Option<String>,
+    record_id: Option<String>,
+    order_num: Option<String>,
+    nick: Option<String>,
+    openid: Option<String>,
+    /// Only say what would go.
+    dry_run: bool,
+    /// Why; for the log.
+    note: String,
+}
+
+/// What a sink was given of a lead; the later ones count more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Given {
+    /// It was tried, and the destination did not take it.
+    Tried,
+    /// The destination may have it.
+    InDoubt,
+    /// The destination has it.
+    Delivered,
+}
+
+impl Given {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Tried, Self::InDoubt, Self::Delivered];
+
+    /// Its name in the API.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tried => "tried",
+            Self::InDoubt => "in_doubt",
+            Self::Delivered => "delivered",
+        }
+    }
+
+    /// What a delivery gave; `None` if it was never tried.
+    fn of(listed: &Listed) -> Option<Self> {
+        let delivery = &listed.delivery;
+        let ended = |kinds: &[OutcomeKind]| {
+            let mut history = delivery.history.iter();
+            history.any(|attempt| kinds.contains(&attempt.outcome))
+        };
+        let is_delivered = listed.state == StateName::Delivered
+            || ended(&[OutcomeKind::Delivered, OutcomeKind::Duplicate]);
+        let is_in_doubt = listed.state == StateName::InFlight
+            || ended(&[OutcomeKind::Ambiguous])
+            // Of a delivery of several steps, some were finished.
+            || !delivery.journal.is_empty()
+            // How the first ones ended is not known any more.
+            || delivery.attempts as usize > ATTEMPTS_KEPT;
+        if is_delivered {
+            Some(Self::Delivered)
+        } else if is_in_doubt {
+            Some(Self::InDoubt)
+        } else {
+            (delivery.attempts > 0).then_some(Self::Tried)
+        }
+    }
+}
+
+/// A lead that is meant.
+#[derive(Serialize)]
+struct Lead {
+    #[serde(serialize_with = "as_text")]
+    id: LeadId,
+    source: String,
+    revisions: usize,
+    first_received_at: String,
+    /// By sink, what it was given.
+    sinks: BTreeMap<String, Given>,
+    /// By sink, how often it was tried.
+    #[serde(skip)]
+    attempts: BTreeMap<String, u32>,
+}
+
+impl Lead {
+    fn of(history: &History) -> Option<Self> {
+        let first = history.revisions.first()?;
+        let (mut sinks, mut attempts) = (BTreeMap::new(), BTreeMap::<_, u32>::new());
+        for one in &history.deliveries {
+            let tried = attempts.entry(one.delivery.sink.clone()).or_default();
+            *tried += one.delivery.attempts;
+            if let Some(given) = Given::of(one) {
+                let known = sinks.entry(one.delivery.sink.clone()).or_insert(given);
+                *known = given.max(*known);
+            }
+        }
+        Some(Self {
+            id: history.id,
+            source: first.source.clone(),
+            revisions: history.revisions.len(),
+            first_received_at: rfc3339(first.received_at),
+            sinks,
+            attempts,
+        })
+    }
+
+    /// An attempt that came between the look and the erasure: how it ended went with it.
+    fn count_attempts(&mut self, erased: &Erased) {
+        let of_lead = (self.id, String::new())..;
+        let of_lead = erased.attempts.range(of_lead);
+        for ((_, sink), tried) in of_lead.take_while(|((lead, _), _)| *lead == self.id) {
+            let known = self.attempts.get(sink).copied().unwrap_or_default();
+            if *tried > known {
+                let given = self.sinks.entry(sink.clone()).or_insert(Given::InDoubt);
+                *given = Given::InDoubt.max(*given);
+            }
+        }
+    }
+}
+
+/// A push in quarantine that is meant.
+#[derive(Serialize)]
+struct Push {
+    #[serde(serialize_with = "as_text")]
+    id: QuarantineId,
+    source: String,
+    reason: String,
+    received_at: String,
+}
+
+impl From<StoredQuarantinedPush> for Push {
+    fn from(stored: StoredQuarantinedPush) -> Self {
+        Self {
+            id: stored.id,
+            source: stored.source,
+            reason: stored.reason,
+            received_at: rfc3339(stored.received_at),
+        }
+    }
+}
+
+fn as_text<T: ToString, S: serde::Serializer>(id: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&id.to_string())
+}
+
+/// What is meant, and what became of it.
+#[derive(Serialize)]
+struct Answer {
+    dry_run: bool,
+    /// What went, or would go.
+    leads: Vec<Lead>,
+    quarantined: Vec<Push>,
+    /// What is still there.
+    left: Vec<Left>,
+    /// Leads that each sink was given, by how.
+    sinks: BTreeMap<String, BTreeMap<Given, u64>>,
+    /// Whether there may be more: as much as one request takes is above.
+    more: bool,
+}
+
+/// A lead that is still there.
+#[derive(Serialize)]
+struct Left {
+    lead: String,
+    because: &'static str,
+}
+
+impl Answer {
+    /// With what really went.
+    fn settle(&mut self, erased: &Erased) {
+        let gone: HashSet<_> = erased.leads.iter().collect();
+        self.leads.retain(|lead| gone.contains(&lead.id));
+        let gone: HashSet<_> = erased.quarantined.iter().collect();
+        self.quarantined.retain(|push| gone.contains(&push.id));
+        for lead in &mut self.leads {
+            lead.count_attempts(erased);
+        }
+    }
+
+    fn count_sinks(&mut self) {
+        for (sink, given) in self.leads.iter().flat_map(|lead| &lead.sinks) {
+            let counts = self.sinks.entry(sink.clone()).or_default();
+            *counts.entry(*given).or_default() += 1;
+        }
+    }
+}
+
+/// `POST /leads/erase`, `{lead | phone | record_id | order_num | nick | openid, dry_run?, note?}`
+pub(super) async fn erase(
+    admin: web::Data<Admin>,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    let wish: Wish = body.json()?;
+    if wish.note.chars().count() > NOTE || wish.note.chars().any(char::is_control) {
+        let detail = (
+            format!("`note` is one line of at most {NOTE} characters"),
+            format!("`note` 是最多 {NOTE} 个字符的一行"),
+        );
+        return Err(Problem::new(Kind::BadBody, detail));
+    }
+    let subject = Subject::of(Named {
+        lead: wish.lead,
+        phone: wish.phone,
+        record_id: wish.record_id,
+        order_num: wish.order_num,
+        nick: wish.nick,
+        openid: wish.openid,
+    })?;
+    let by = subject.by();
+    let mut answer = reading(&admin, move |admin| meant(admin, &subject)).await?;
+    if wish.dry_run {
+        answer.dry_run = true;
+    } else {
+        let erased = go(&admin, &answer).await?;
+        tracing::info!(
+            by,
+            leads = erased.leads.len(),
+            quarantined = erased.quarantined.len(),
+            in_flight = erased.in_flight.len(),
+            note = privacy::without_phones(&wish.note),
+            "leads were erased"
+        );
+        answer.settle(&erased);
+        let left = erased.in_flight.into_iter();
+        answer.left = left
+            .map(|lead| Left {
+                lead: lead.to_string(),
+                because: "in_flight",
+            })
+            .collect();
+    }
+    answer.count_sinks();
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// All that is stored of a subject, without what it says. Reads the disk.
+fn meant(admin: &Admin, subject: &Subject) -> Result<Answer, Problem> {
+    let ids = subject.leads(admin)?;
+    let mut more = ids.len() >= MOST;
+    let mut leads = Vec::new();
+    for id in ids {
+        // It may have left meanwhile.
+        let history = admin.outbox.history(id)?;
+        leads.extend(history.as_ref().and_then(Lead::of));
+    }
+    let mut quarantined = Vec::new();
+    subject.pushes(admin, |push| {
+        if quarantined.len() < MOST {
+            quarantined.push(Push::from(push));
+        } else {
+            more = true;
+        }
+        Ok(())
+    })?;
+    Ok(Answer {
+        dry_run: false,
+        leads,
+        quarantined,
+        left: Vec::new(),
+        sinks: BTreeMap::new(),
+        more,
+    })
+}
+
+/// Also where nothing is meant: what an earlier one could not finish is finished.
+async fn go(admin: &Admin, meant: &Answer) -> Result<Erased, Problem> {
+    let what = Erasure {
+        leads: meant.leads.iter().map(|lead| lead.id).collect(),
+        quarantined: meant.quarantined.iter().map(|push| push.id).collect(),
+    };
+    let erased = actix_web::rt::spawn(admin.outbox.erase(what)).await;
+    let erased = erased.map_err(|_| {
+        Problem::new(
+            Kind::Internal,
+            ("the erasure was broken off; ask again", "擦除中断，请重试"),
+        )
+    })?;
+    Ok(erased?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_between_the_look_and_the_erasure_puts_its_sink_in_doubt() {
+        let (id, other) = (LeadId(uuid::Uuid::nil()), LeadId(uuid::Uuid::max()));
+        let by_sink = |counts: &[(&str, u32)]| {
+            let counts = counts.iter();
+            counts
+                .map(|(sink, count)| ((*sink).to_owned(), *count))
+                .collect()
+        };
+        let mut lead = Lead {
+            id,
+            source: "shop".to_owned(),
+            revisions: 1,
+            first_received_at: rfc3339(0),
+            sinks: BTreeMap::from([
+                ("crm".to_owned(), Given::Tried),
+                ("mail".to_owned(), Given::Delivered),
+                ("same".to_owned(), Given::Tried),
+            ]),
+            attempts: by_sink(&[("crm", 1), ("mail", 1), ("same", 2)]),
+        };
+        let tried = |lead, sink: &str, count| ((lead, sink.to_owned()), count);
+        let erased = Erased {
+            leads: vec![id],
+            attempts: BTreeMap::from([
+                tried(id, "crm", 2),
+                tried(id, "mail", 2),
+                tried(id, "new", 1),
+                tried(id, "same", 2),
+                tried(other, "others", 1),
+            ]),
+            ..Erased::default()
+        };
+        lead.count_attempts(&erased);
+        assert_eq!(
+            serde_json::json!(lead.sinks),
+            serde_json::json!({
+                "crm": "in_doubt", "mail": "delivered", "new": "in_doubt", "same": "tried",
+            })
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! Whom: the lead, or the person, that a command is about. `-` takes the value from stdin, or
+//! asks for it on a terminal, so that it does not stay in the shell's history.
+
+use std::io::{BufRead, IsTerminal, Read};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::super::{FAILED, Global, fail, out};
+
+/// Longest value that is read from stdin, in bytes.
+const LONGEST: u64 = 4096;
+
+/// One lead, or all of a person.
+#[derive(clap::Args)]
+#[group(id = "whom", required = true, multiple = false, args = ["id", "phone", "record_id", "order_num", "nick", "openid"])]
+pub(super) struct Whom {
+    /// One lead, by its id
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// All of the person with this phone, however it is written; - asks for it, or reads it from stdin, and keeps it out of the shell's history
+    #[arg(long, value_name = "PHONE", allow_hyphen_values = true)]
+    phone: Option<String>,
+    /// All with this record id at Tmall; - reads it from stdin
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    record_id: Option<String>,
+    /// All with this number of the reservation order; - reads it from stdin
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    order_num: Option<String>,
+    /// All with this Taobao nick; - reads it from stdin
+    #[arg(long, value_name = "NICK", allow_hyphen_values = true)]
+    nick: Option<String>,
+    /// All with this encrypted Taobao id; - reads it from stdin
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    openid: Option<String>,
+}
+
+impl Whom {
+    /// As the API wants it named.
+    pub(super) fn named(&self, global: &Global) -> Result<Value, ExitCode> {
+        let given = [
+            ("lead", &self.id),
+            ("phone", &self.phone),
+            ("record_id", &self.record_id),
+            ("order_num", &self.order_num),
+            ("nick", &self.nick),
+            ("openid", &self.openid),
+        ];
+        let one = given
+            .into_iter()
+            .find_map(|(by, value)| Some((by, value.as_deref()?)));
+        // clap has made sure that there is one.
+        let (by, value) = one.unwrap_or_default();
+        Ok(json!({ by: typed(global, by, value)? }))
+    }
+}
+
+/// A value, or for `-` what comes on stdin.
+pub(super) fn typed(global: &Global, by: &str, value: &str) -> Result<String, ExitCode> {
+    if value != "-" {
+        return Ok(value.to_owned());
+    }
+    let stdin = std::io::stdin();
+    let mut text = String::new();
+    let read = if stdin.is_terminal() {
+        // A line alone: what is asked next is answered by the next one.
+        out::message(&format!("{by}: "));
+        stdin.lock().take(LONGEST).read_line(&mut text)
+    } else {
+        stdin.lock().take(LONGEST).read_to_string(&mut text)
+    };
+    read.map_err(|error| fail(error, FAILED))?;
+    let text = text.trim();
+    if text.is_empty() {
+        let lang = global.lang();
+        let nothing = lang.pick("nothing came on stdin", "标准输入没有任何内容");
+        return Err(fail(nothing, FAILED));
+    }
+    Ok(text.to_owned())
+}
