@@ -7,9 +7,7 @@ use super::codec::{Entry, Unreadable};
 use super::journal::{JournalError, Reader};
 use super::place::Place;
 use super::reader;
-use crate::outbox::state::{
-    Details, Fault, NewLead, NewQuarantined, QuarantineHead, Record, Revision,
-};
+use crate::outbox::state::{Change, Details, Fault, QuarantineHead, Record, Revision};
 use crate::outbox::{DeliveryId, LeadId, QuarantineId, StoredLead, StoredQuarantinedPush};
 
 /// Reads records by their places.
@@ -44,12 +42,6 @@ impl NotRead {
     }
 }
 
-/// A push that was deferred.
-pub(super) enum Arrived {
-    Lead(NewLead),
-    Quarantined(NewQuarantined),
-}
-
 impl Bodies {
     pub(super) fn new(journal: Arc<Reader>) -> Self {
         Self(journal)
@@ -66,11 +58,11 @@ impl Bodies {
         entry.map_err(|why| NotRead::Record { place, why })
     }
 
-    /// A push that was deferred.
-    pub(super) fn arrived(&self, place: Place) -> Result<Arrived, NotRead> {
+    /// What is to become of a push that was deferred.
+    pub(super) fn arrived(&self, place: Place) -> Result<Change, NotRead> {
         match self.entry(place)? {
-            Entry::ArrivedLead(lead) => Ok(Arrived::Lead(lead)),
-            Entry::ArrivedPush(push) => Ok(Arrived::Quarantined(push)),
+            Entry::ArrivedLead(lead) => Ok(Change::Accept(lead)),
+            Entry::ArrivedPush(push) => Ok(Change::Quarantine(push)),
             _ => Err(NotRead::Other(place)),
         }
     }

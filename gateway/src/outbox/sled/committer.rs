@@ -7,9 +7,9 @@
 //!
 //! Without an index it goes on taking pushes: see [`super::defer`].
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::mpsc::{SendError, SyncSender};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -19,7 +19,6 @@ use uuid::ContextV7;
 use super::bodies::Bodies;
 use super::codec::{Entry, Standing};
 use super::current::{Catalog, Current};
-use super::deferred::Deferred;
 use super::find::Finds;
 use super::index::IndexFault;
 use super::job::{Job, Promise, Telling, Wanted, telling};
@@ -57,7 +56,10 @@ pub(super) struct Committer {
     /// Gone once the syncer is to end.
     pub(super) written: Option<SyncSender<Written>>,
     pub(super) syncer: Option<JoinHandle<()>>,
-    pub(super) deferred: Deferred,
+    /// Where pushes stand that wait for an index, oldest first.
+    pub(super) deferred: VecDeque<Place>,
+    /// Ends of attempts that wait for one.
+    pub(super) held: Vec<Wanted>,
     /// Counts after the last group.
     pub(super) totals: Totals,
     pub(super) ids: ContextV7,
@@ -84,6 +86,15 @@ pub(super) fn show(publishing: Publishing, catalog: &Catalog, sequence: u64) {
     if let Err(fault) = publishing.publish(catalog, sequence) {
         catalog.index.fail(IndexFault::Damaged(fault.to_string()));
     }
+}
+
+// What stands is replaced piece by piece: a panic leaves nothing half-changed.
+pub(super) fn read(standing: &RwLock<Standing>) -> RwLockReadGuard<'_, Standing> {
+    standing.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn write(standing: &RwLock<Standing>) -> RwLockWriteGuard<'_, Standing> {
+    standing.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Committer {
@@ -168,8 +179,8 @@ impl Committer {
             Job::Synced => {
                 // Only where nothing else follows at once: the next frame says as much.
                 if self.jobs.is_empty() && self.shared.fault().is_none() {
-                    let (shared, journal) = (Arc::clone(&self.shared), &mut self.journal);
-                    let marked = shared.writing.over(|| journal.watermark());
+                    let journal = &mut self.journal;
+                    let marked = self.shared.writing.over(|| journal.watermark());
                     if self.refused(marked).is_some() {
                         self.note_synced();
                     }
@@ -183,15 +194,8 @@ impl Committer {
             #[cfg(test)]
             Job::Break { committer } => {
                 assert!(!committer, "injected: the committer's");
-                let group = Written {
-                    told: vec![Box::new(|_| panic!("injected: the syncer's"))],
-                    totals: self.totals.clone(),
-                    sequence: None,
-                    wake: std::collections::BTreeSet::new(),
-                    ended: Vec::new(),
-                    began: Instant::now(),
-                };
-                self.hand_over(group);
+                let told: Telling = Box::new(|_| panic!("injected: the syncer's"));
+                self.hand_over(Written::plain(vec![told], &self.totals, None));
             }
         }
     }
@@ -232,7 +236,7 @@ impl Committer {
         };
         let began = Instant::now();
         let standing = Arc::clone(&self.standing);
-        let standing = standing.read().unwrap_or_else(PoisonError::into_inner);
+        let standing = read(&standing);
         let (finds, bodies) = (Arc::clone(&self.finds), Arc::clone(&self.bodies));
         let seen = Seen::new(Some(&catalog), &finds, &bodies, &standing);
         let vault = Arc::clone(&self.vault);
@@ -378,25 +382,15 @@ impl Committer {
         if changed {
             self.batch.entry(&codec, &Entry::Totals(totals.clone()));
         }
-        let standing = Arc::clone(&self.standing);
-        let before = move || {
-            let standing = standing.read().unwrap_or_else(PoisonError::into_inner);
-            standing.clone()
-        };
-        let shared = Arc::clone(&self.shared);
+        let before = || read(&self.standing).clone();
         let (journal, batch) = (&mut self.journal, &mut self.batch);
-        let appended = shared.writing.over(|| journal.append(batch, &before));
+        let appended = self.shared.writing.over(|| journal.append(batch, &before));
         let appended = appended.map_err(|error| Unavailable(error.to_string()))?;
         if let Some(closed) = appended.rolled {
             self.finds.close(closed);
         }
         if changed {
-            let mut standing = self
-                .standing
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            standing.totals.clone_from(&totals);
-            drop(standing);
+            write(&self.standing).totals.clone_from(&totals);
             self.totals = totals;
         }
         Ok(Some((appended.sequence, appended.places)))
@@ -412,11 +406,7 @@ impl Committer {
                 | Record::LeadGone { .. }
                 | Record::QuarantineGone { .. }
         ) {
-            let mut standing = self
-                .standing
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            standing.take_record(record, left);
+            write(&self.standing).take_record(record, left);
         }
     }
 
@@ -435,8 +425,7 @@ impl Committer {
 
     /// What is to stand in the opening of a segment.
     pub(super) fn standing(&self) -> Standing {
-        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
-        standing.clone()
+        read(&self.standing).clone()
     }
 
     pub(super) fn hand_over(&self, group: Written) {
@@ -460,14 +449,10 @@ impl Committer {
         gave: Result<(T, Option<u64>), Unavailable>,
     ) {
         match gave {
-            Ok((gave, sequence)) => self.hand_over(Written {
-                told: vec![telling(promise, gave)],
-                totals: self.totals.clone(),
-                sequence,
-                wake: std::collections::BTreeSet::new(),
-                ended: Vec::new(),
-                began: Instant::now(),
-            }),
+            Ok((gave, sequence)) => {
+                let told = vec![telling(promise, gave)];
+                self.hand_over(Written::plain(told, &self.totals, sequence));
+            }
             Err(error) => promise.tell(Err(error)),
         }
     }

@@ -5,20 +5,18 @@
 //! attempts wait in memory: each was claimed, so there are few, and losing one repeats an
 //! attempt. Everything else is refused, with how far the index is.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::bodies::Arrived;
 use super::codec::Entry;
-use super::committer::Committer;
+use super::committer::{Committer, read, write};
 use super::job::{Promise, Telling, Wanted, telling};
 use super::place::Place;
 use super::rebuild::Made;
 use super::syncer::Written;
 use super::view::Seen;
 use crate::config::Ceiling;
-use crate::outbox::state::{Change, Done, Ground, KnownSink, Record, State};
+use crate::outbox::state::{Change, Done, Ground, KnownSink, NewLead, Record, State};
 use crate::outbox::{Accepted, Quarantined, Unavailable};
 
 /// Deferred pushes that are accepted in one frame.
@@ -64,10 +62,8 @@ impl Committer {
                 change @ (Change::Pause { .. } | Change::SinkState { .. } | Change::Time(_)) => {
                     standing.push((change, promise));
                 }
-                change @ (Change::Finish(_) | Change::Keep { .. })
-                    if self.deferred.held.len() < HELD =>
-                {
-                    self.deferred.held.push((change, promise));
+                change @ (Change::Finish(_) | Change::Keep { .. }) if self.held.len() < HELD => {
+                    self.held.push((change, promise));
                 }
                 _ => promise.tell(Err(self.shared.is_making())),
             }
@@ -88,20 +84,10 @@ impl Committer {
                 for record in &records {
                     self.note(record, &[]);
                 }
-                self.standing
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .deferred
-                    .extend(&came);
-                self.deferred.pushes.extend(came);
-                self.hand_over(Written {
-                    told,
-                    totals: self.totals.clone(),
-                    sequence,
-                    wake: BTreeSet::new(),
-                    ended: Vec::new(),
-                    began,
-                });
+                write(&self.standing).deferred.extend(&came);
+                self.deferred.extend(came);
+                let group = Written::plain(told, &self.totals, sequence);
+                self.hand_over(Written { began, ..group });
             }
         }
     }
@@ -116,7 +102,7 @@ impl Committer {
         if changes.is_empty() {
             return Vec::new();
         }
-        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let standing = read(&self.standing);
         let seen = Seen::new(None, &self.finds, &self.bodies, &standing);
         let hash = |parts: &[&[u8]]| self.vault.index(super::vault::FAILURE, parts);
         let ground = Ground {
@@ -146,18 +132,15 @@ impl Committer {
         };
         self.current.set(Some(catalog));
         self.shared.set_making(None);
-        tracing::info!(
-            deferred = self.deferred.pushes.len(),
-            "outbox index was made"
-        );
+        tracing::info!(deferred = self.deferred.len(), "outbox index was made");
         self.shared.wake_all();
     }
 
     /// Commits the ends of attempts that waited, once all that came before them is accepted.
     pub(super) fn end_attempts(&mut self) {
-        let ready = self.current.get().is_some() && !self.deferred.is_pending();
+        let ready = self.current.get().is_some() && self.deferred.is_empty();
         if ready || self.shared.fault().is_some() {
-            let held = std::mem::take(&mut self.deferred.held);
+            let held = std::mem::take(&mut self.held);
             self.commit(held);
         }
     }
@@ -167,18 +150,24 @@ impl Committer {
         if !self.has_to_settle() {
             return;
         }
-        let places: Vec<Place> = self.deferred.pushes.iter().take(SETTLED).copied().collect();
-        let mut changes = Vec::with_capacity(places.len());
+        let places: Vec<Place> = self.deferred.iter().take(SETTLED).copied().collect();
+        let (mut found, mut group) = (Vec::new(), Vec::new());
         for place in &places {
             match self.bodies.arrived(*place) {
-                Ok(Arrived::Lead(lead)) => changes.push((*place, Change::Accept(lead))),
-                Ok(Arrived::Quarantined(mut push)) => {
-                    // It was acknowledged: it may no longer be too much.
-                    push.ceiling = Ceiling {
-                        max_entries: u64::MAX,
-                        max_bytes: u64::MAX,
-                    };
-                    changes.push((*place, Change::Quarantine(push)));
+                Ok(mut change) => {
+                    match &mut change {
+                        // It was acknowledged: it may no longer be too much.
+                        Change::Quarantine(push) => {
+                            push.ceiling = Ceiling {
+                                max_entries: u64::MAX,
+                                max_bytes: u64::MAX,
+                            };
+                        }
+                        Change::Accept(lead) => self.know_sinks_of(lead),
+                        _ => {}
+                    }
+                    found.push(*place);
+                    group.push((change, Promise::new(None).0));
                 }
                 // It stays where it is, for `salvage`; the others go on.
                 Err(error) => tracing::error!(
@@ -189,62 +178,46 @@ impl Committer {
                 ),
             }
         }
-        let (found, changes): (Vec<Place>, Vec<Change>) = changes.into_iter().unzip();
-        self.know_sinks_of(&changes);
-        let group = changes
-            .into_iter()
-            .map(|change| (change, Promise::new(None).0));
-        if self.decide(group.collect(), &found).is_err() {
+        if self.decide(group, &found).is_err() {
             // The index failed: the next one is given them again.
             return;
         }
-        self.deferred.pushes.drain(..places.len());
-        if !self.deferred.is_pending() {
+        self.deferred.drain(..places.len());
+        if self.deferred.is_empty() {
             tracing::info!("deferred pushes were accepted");
         }
     }
 
     /// A sink that was taken out of the configuration since a push was deferred for it is known
     /// like any other that is gone: the delivery is made, and orphaned.
-    fn know_sinks_of(&mut self, changes: &[Change]) {
-        for change in changes {
-            let Change::Accept(lead) = change else {
-                continue;
-            };
-            for route in &lead.routes {
-                if !self.sinks.contains_key(&route.sink) {
-                    let sink = KnownSink {
-                        name: Arc::clone(&route.sink),
-                        policy: None,
-                    };
-                    let sinks = Arc::make_mut(&mut self.sinks);
-                    sinks.insert(Arc::clone(&route.sink), Arc::new(sink));
-                }
+    fn know_sinks_of(&mut self, lead: &NewLead) {
+        for route in &lead.routes {
+            if !self.sinks.contains_key(&route.sink) {
+                let name = Arc::clone(&route.sink);
+                let sink = KnownSink { name, policy: None };
+                let sinks = Arc::make_mut(&mut self.sinks);
+                sinks.insert(Arc::clone(&route.sink), Arc::new(sink));
             }
         }
     }
 
     /// Whether pushes that were deferred can be accepted.
     pub(super) fn has_to_settle(&self) -> bool {
-        self.deferred.is_pending() && self.shared.fault().is_none() && self.current.get().is_some()
+        !self.deferred.is_empty() && self.shared.fault().is_none() && self.current.get().is_some()
     }
 
     /// Whether a push is deferred that stands in this segment.
     pub(super) fn defers_in(&self, segment: u32) -> bool {
-        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let standing = read(&self.standing);
         let mut deferred = standing.deferred.iter();
         deferred.any(|place| place.segment == segment)
     }
 
     /// They need not be read again.
     pub(super) fn note_settled(&self, settled: &[Place]) {
-        if settled.is_empty() {
-            return;
+        if !settled.is_empty() {
+            let mut standing = write(&self.standing);
+            settled.iter().for_each(|place| standing.settle(*place));
         }
-        let mut standing = self
-            .standing
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        settled.iter().for_each(|place| standing.settle(*place));
     }
 }

@@ -119,6 +119,11 @@ impl Indexed {
         all.find(|(head, _)| head.id == id)
     }
 
+    /// Whether the record at a place counts.
+    pub fn has(&self, place: Place) -> bool {
+        self.live().contains(&place)
+    }
+
     /// The records that count.
     pub fn live(&self) -> BTreeSet<Place> {
         let places = &self.places;

@@ -19,7 +19,6 @@ pub mod codec;
 mod committer;
 mod current;
 mod defer;
-mod deferred;
 pub mod due;
 mod dump;
 pub mod find;

@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError};
 
 use super::codec::Entry;
 use super::committer::{Committer, show};
-use super::indexed::DeliveryPlaces;
 use super::job::Moved;
 use super::place::Place;
 use super::publish::{Publishing, add_tags};
@@ -92,98 +91,59 @@ impl Committer {
     fn carried_on(
         &self,
         publishing: &Publishing,
-        record: Record,
+        mut record: Record,
         place: Place,
         segments: &[u32],
         moved: &mut HashSet<DeliveryId>,
     ) -> Result<Option<(Record, Vec<u32>)>, Unavailable> {
-        let plain = |record| Ok(Some((record, Vec::new())));
-        match record {
-            Record::Revision {
-                lead,
-                source,
-                identity,
-                mut revision,
-                finds,
-                body,
-            } => {
-                let Some(known) = publishing.lead(lead) else {
-                    return Ok(None);
-                };
-                if !known.live().contains(&place) {
-                    return Ok(None);
-                }
-                let current = known.lead.revisions.iter();
-                if let Some(current) = current
-                    .into_iter()
-                    .find(|one| one.number == revision.number)
-                {
-                    revision.clone_from(current);
-                }
-                plain(Record::Revision {
-                    lead,
-                    source,
-                    identity,
-                    revision,
-                    finds,
-                    body,
-                })
+        let counts = match &mut record {
+            Record::Revision { lead, revision, .. } => {
+                let known = publishing.lead(*lead).filter(|known| known.has(place));
+                let mut current = known.into_iter().flat_map(|known| &known.lead.revisions);
+                let current = current.find(|one| one.number == revision.number);
+                current
+                    .map(|current| revision.clone_from(current))
+                    .is_some()
             }
-            Record::Pushed { lead, revision, at } => {
-                let known = publishing.lead(lead);
-                let counts = known.is_some_and(|known| known.live().contains(&place));
-                Ok(counts.then_some((Record::Pushed { lead, revision, at }, Vec::new())))
+            Record::Pushed { lead, .. } => {
+                let known = publishing.lead(*lead);
+                known.is_some_and(|known| known.has(place))
             }
             Record::Delivery {
                 lead,
                 delivery,
                 details,
             } => {
-                let Some(known) = publishing.lead(lead) else {
-                    return Ok(None);
-                };
-                let Some((
-                    current,
-                    DeliveryPlaces {
-                        head,
-                        details: text,
-                    },
-                )) = known.delivery(delivery.id)
+                let known = publishing.lead(*lead);
+                let Some((current, at)) = known.and_then(|known| known.delivery(delivery.id))
                 else {
                     return Ok(None);
                 };
-                if (head != place && text != Some(place)) || !moved.insert(delivery.id) {
+                if (at.head != place && at.details != Some(place)) || !moved.insert(delivery.id) {
                     return Ok(None);
                 }
-                let details = match text {
-                    Some(text) if text == place => details,
-                    Some(text) => {
-                        let read = self.bodies.details(text);
-                        Some(read.map_err(|error| Unavailable(error.to_string()))?)
-                    }
-                    None => None,
-                };
-                plain(Record::Delivery {
-                    lead,
-                    delivery: current.clone(),
-                    details,
-                })
+                if at.details != Some(place) {
+                    let read = at.details.map(|text| self.bodies.details(text)).transpose();
+                    *details = read.map_err(|error| Unavailable(error.to_string()))?;
+                }
+                delivery.clone_from(current);
+                true
             }
-            gone @ (Record::LeadGone { .. } | Record::QuarantineGone { .. }) => {
+            Record::LeadGone { .. } | Record::QuarantineGone { .. } => {
                 // Old records of it may be read again as long as their segments are there.
                 let left = self.left(segments, place.segment);
-                Ok((!left.is_empty()).then_some((gone, left)))
+                return Ok((!left.is_empty()).then_some((record, left)));
             }
-            Record::Quarantined { id, head, body } => {
-                let known = publishing.quarantined(id);
-                let counts = known.is_some_and(|known| known.place == place);
-                Ok(counts.then_some((Record::Quarantined { id, head, body }, Vec::new())))
+            Record::Quarantined { id, .. } => {
+                let known = publishing.quarantined(*id);
+                known.is_some_and(|known| known.place == place)
             }
             // They stand in the opening of every later segment.
             Record::QuarantineCount { .. } | Record::Paused { .. } | Record::SinkState { .. } => {
-                Ok(None)
+                false
             }
-        }
+        };
+        Ok(counts.then_some((record, Vec::new())))
     }
 
     /// Those of `segments` that are there when `cleaned` is not any more.
@@ -215,13 +175,9 @@ impl Committer {
             // A crash must find what the index has not applied, in the journal.
             if live.records > 0
                 || catalog.index.applied() < facts.last
+                // What has arrived there and was not judged yet stands nowhere else.
                 || self.defers_in(facts.number)
             {
-                continue;
-            }
-            // What has arrived there and was not judged yet stands nowhere else.
-            let deferred = self.standing().deferred;
-            if deferred.iter().any(|place| place.segment == facts.number) {
                 continue;
             }
             self.batch.entry(&codec, &Entry::SegmentGone(facts.number));
@@ -230,8 +186,8 @@ impl Committer {
             // Else it would find a segment that is not there.
             let removed = self.finds.remove(facts.number);
             removed.map_err(|error| Unavailable(error.to_string()))?;
-            let (shared, journal) = (Arc::clone(&self.shared), &mut self.journal);
-            let removed = shared.writing.over(|| journal.remove(facts.number));
+            let journal = &mut self.journal;
+            let removed = self.shared.writing.over(|| journal.remove(facts.number));
             self.refused(removed)
                 .ok_or_else(|| self.shared.given_up())?;
             let standing = self.standing.write();
@@ -246,8 +202,8 @@ impl Committer {
     /// Closes the open segment and begins another one.
     pub(super) fn roll(&mut self) -> Result<(), Unavailable> {
         let standing = self.standing();
-        let (shared, journal) = (Arc::clone(&self.shared), &mut self.journal);
-        let rolled = shared.writing.over(|| journal.roll(&standing));
+        let journal = &mut self.journal;
+        let rolled = self.shared.writing.over(|| journal.roll(&standing));
         let closed = self.refused(rolled);
         let closed = closed.ok_or_else(|| self.shared.given_up())?;
         self.finds.close(closed);

@@ -16,7 +16,6 @@ use super::clean::Cleaner;
 use super::codec::{Entry, Standing};
 use super::committer::Committer;
 use super::current::{self, Catalog, Current};
-use super::deferred::Deferred;
 use super::find::Finds;
 use super::job::Job;
 use super::journal::{self, Batch, Disk, Journal, JournalError, Reader as Segments, Recovered};
@@ -153,7 +152,7 @@ impl SledOutbox {
             Space::new(&path, options.min_free),
             options.metrics,
         ));
-        let deferred = Deferred::new(standing.deferred.clone());
+        let deferred = standing.deferred.clone().into();
         let totals = standing.totals.clone();
         let standing = Arc::new(RwLock::new(standing));
         let bodies = Arc::new(Bodies::new(Arc::clone(&segments)));
@@ -202,7 +201,7 @@ impl SledOutbox {
         let committer = Committer {
             jobs: queue,
             journal,
-            batch: Batch::new(),
+            batch: Batch::default(),
             standing: Arc::clone(&standing),
             sinks,
             vault: Arc::clone(&vault),
@@ -214,6 +213,7 @@ impl SledOutbox {
             written: Some(written),
             syncer: Some(syncer),
             deferred,
+            held: Vec::new(),
             totals,
             ids: ContextV7::new(),
         };

@@ -33,6 +33,20 @@ pub(super) struct Written {
     pub(super) began: Instant,
 }
 
+impl Written {
+    /// A group that wakes nobody and ends no claim.
+    pub(super) fn plain(told: Vec<Telling>, totals: &Totals, sequence: Option<u64>) -> Self {
+        Self {
+            told,
+            totals: totals.clone(),
+            sequence,
+            wake: BTreeSet::new(),
+            ended: Vec::new(),
+            began: Instant::now(),
+        }
+    }
+}
+
 /// The thread's state.
 pub(super) struct Syncer {
     pub(super) written: Receiver<Written>,

@@ -11,8 +11,9 @@ use crate::outbox::{Attempt, Delivery, LeadId, Pause, QuarantineCount, Quarantin
 /// What something can be looked up by: its kind, then 16 bytes of a keyed hash.
 pub type Tag = [u8; 17];
 
-/// One fact. Not `Debug`: what was pushed is in it.
-#[derive(Clone)]
+/// One fact. Not `Debug`: what was pushed is in it. What serde skips is for whoever keeps records
+/// to seal. The order of the variants, and of what is in them, is part of an engine's format.
+#[derive(Clone, Serialize, Deserialize)]
 pub enum Record {
     /// A revision of a lead, with what was pushed.
     Revision {
@@ -27,6 +28,7 @@ pub enum Record {
         /// What it is found by, without the identity.
         finds: Vec<Tag>,
         /// What was pushed, as the engine encoded and sealed it.
+        #[serde(skip)]
         body: Bytes,
     },
     /// A revision was pushed again, at that time.
@@ -45,6 +47,7 @@ pub enum Record {
         /// It.
         delivery: DeliveryHead,
         /// Its attempts and step record; `None` if they are what they were.
+        #[serde(skip)]
         details: Option<Details>,
     },
     /// A lead left with everything that is stored of it.
@@ -61,6 +64,7 @@ pub enum Record {
         /// What is known of it without reading it.
         head: QuarantineHead,
         /// What was pushed, as the engine encoded and sealed it.
+        #[serde(skip)]
         body: Bytes,
     },
     /// A push left quarantine.
@@ -80,6 +84,7 @@ pub enum Record {
         /// Name of the sink.
         sink: String,
         /// Its pause, if it is paused.
+        #[serde(skip)]
         pause: Option<Pause>,
     },
     /// What a sink's plugin keeps under a name.
@@ -89,6 +94,7 @@ pub enum Record {
         /// The name.
         key: String,
         /// What it keeps; `None` if nothing any more.
+        #[serde(skip)]
         value: Option<Vec<u8>>,
     },
 }

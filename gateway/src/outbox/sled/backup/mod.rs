@@ -14,7 +14,7 @@ use std::io::Write;
 
 use crc32fast::Hasher;
 
-use self::stream::{CHUNK, Summary, Writer};
+use self::stream::{Summary, Writer};
 pub(super) use self::sums::Sums;
 use super::SledOutbox;
 use super::job::Job;
@@ -44,7 +44,7 @@ impl SledOutbox {
                     Ok(held) => copier.copy(&held)?,
                     // It was removed before its turn.
                     Err(error) if error.is_gone() => {}
-                    Err(error) => return Err(unavailable(&error)),
+                    Err(error) => return Err(unavailable(error)),
                 }
             }
             let copied = copier.copied.iter();
@@ -69,13 +69,32 @@ impl SledOutbox {
 }
 
 /// What is copied of a segment.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Copied {
     bytes: u64,
     sum: Hasher,
     records: u64,
     /// Sequence number of the frame that follows.
     next: u64,
+}
+
+impl Copied {
+    /// Gives what is new of a segment to `each`. What is damaged is an error.
+    fn take(
+        &mut self,
+        held: &Held,
+        mut each: impl FnMut(&[u8]) -> Result<(), UpkeepError>,
+    ) -> Result<(), UpkeepError> {
+        for frame in held.scan(self.next) {
+            self.records += frame.map_err(unavailable)?.records().count() as u64;
+        }
+        held.bytes(self.bytes, unavailable, |some| {
+            self.sum.update(some);
+            each(some)
+        })?;
+        (self.bytes, self.next) = (held.facts.bytes, held.facts.last + 1);
+        Ok(())
+    }
 }
 
 /// Copies segments.
@@ -91,42 +110,23 @@ impl<W: Write> Copier<'_, W> {
     fn copy(&mut self, held: &Held) -> Result<(), UpkeepError> {
         let facts = held.facts;
         let before = self.copied.get(&facts.number).cloned();
-        let mut copied = before.unwrap_or(Copied {
-            bytes: 0,
-            sum: Hasher::new(),
-            records: 0,
-            next: facts.first,
-        });
+        let mut copied = before.unwrap_or_default();
         if copied.bytes == facts.bytes {
             return Ok(());
         }
         let has = self.have.get(&facts.number);
         if let Some(has) = has.filter(|has| copied.bytes == 0 && has.bytes == facts.bytes) {
             let crc = has.crc;
-            let known = self.sums.of(held).map_err(|error| unavailable(&error))?;
+            let known = self.sums.of(held)?;
             if known.sum.clone().finalize() == crc {
                 self.copied.insert(facts.number, known);
                 return Ok(());
             }
         }
-        for frame in held.scan(copied.next) {
-            let frame = frame.map_err(|error| unavailable(&error))?;
-            copied.records += frame.records().count() as u64;
-        }
         let length = facts.bytes - copied.bytes;
         self.to.piece(facts.number, copied.bytes, length)?;
-        let mut buffer = vec![0; CHUNK];
-        while copied.bytes < facts.bytes {
-            let left = usize::try_from(facts.bytes - copied.bytes);
-            let some = &mut buffer[..left.map_or(CHUNK, |left| left.min(CHUNK))];
-            let read = held.read(some, copied.bytes);
-            read.map_err(|error| unavailable(&error))?;
-            copied.sum.update(some);
-            copied.bytes += some.len() as u64;
-            self.to.bytes(some)?;
-        }
+        copied.take(held, |some| Ok(self.to.bytes(some)?))?;
         self.to.seal()?;
-        copied.next = facts.last + 1;
         self.sums.know(facts.number, &copied);
         self.copied.insert(facts.number, copied);
         Ok(())
@@ -138,9 +138,8 @@ impl<W: Write> Copier<'_, W> {
         for facts in &snapshot.segments {
             let copied = self.copied.get(&facts.number);
             let copied = copied.filter(|copied| copied.bytes == facts.bytes);
-            let missing = || JournalError::NoSegment(facts.number);
-            let copied = copied.ok_or_else(missing);
-            let copied = copied.map_err(|error| unavailable(&error))?;
+            let copied = copied.ok_or(JournalError::NoSegment(facts.number));
+            let copied = copied.map_err(unavailable)?;
             records += copied.records;
             segments.push(SegmentCopy {
                 number: facts.number,
@@ -161,6 +160,7 @@ impl<W: Write> Copier<'_, W> {
     }
 }
 
-fn unavailable(error: &JournalError) -> UpkeepError {
+#[expect(clippy::needless_pass_by_value, reason = "it is mapped with")]
+fn unavailable(error: JournalError) -> UpkeepError {
     UpkeepError::Store(Unavailable(error.to_string()))
 }

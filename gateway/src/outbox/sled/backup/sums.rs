@@ -4,12 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use crc32fast::Hasher;
-
-use super::super::journal::{Held, JournalError};
+use super::super::journal::Held;
 use super::Copied;
-use super::stream::CHUNK;
-use crate::outbox::SegmentCopy;
+use crate::outbox::{SegmentCopy, UpkeepError};
 
 /// Of one store.
 #[derive(Default)]
@@ -30,7 +27,7 @@ impl Sums {
     }
 
     /// That of a segment, all of whose frames were whole when it was made.
-    pub(super) fn of(&self, held: &Held) -> Result<Copied, JournalError> {
+    pub(super) fn of(&self, held: &Held) -> Result<Copied, UpkeepError> {
         let facts = held.facts;
         let known = {
             let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,24 +36,8 @@ impl Sums {
         if let Some(known) = known.filter(|known| known.bytes == facts.bytes) {
             return Ok(known);
         }
-        let mut copied = Copied {
-            bytes: facts.bytes,
-            sum: Hasher::new(),
-            records: 0,
-            next: facts.last + 1,
-        };
-        for frame in held.scan(0) {
-            copied.records += frame?.records().count() as u64;
-        }
-        let mut buffer = vec![0; CHUNK];
-        let mut at = 0;
-        while at < facts.bytes {
-            let left = usize::try_from(facts.bytes - at);
-            let some = &mut buffer[..left.map_or(CHUNK, |left| left.min(CHUNK))];
-            held.read(some, at)?;
-            copied.sum.update(some);
-            at += some.len() as u64;
-        }
+        let mut copied = Copied::default();
+        copied.take(held, |_| Ok(()))?;
         self.know(facts.number, &copied);
         Ok(copied)
     }

@@ -20,6 +20,15 @@ enum Depth {
     Whole,
 }
 
+impl Depth {
+    fn body(self, sealed: &[u8]) -> Bytes {
+        match self {
+            Self::Clear => Bytes::new(),
+            Self::Whole => Bytes::copy_from_slice(sealed),
+        }
+    }
+}
+
 impl Codec {
     /// Reads a record. What was pushed stays sealed in it, for [`Codec::open_lead`] and
     /// [`Codec::open_quarantine`].
@@ -39,67 +48,11 @@ impl Codec {
         if raw.version != kind::VERSION {
             return Err(versions(&raw));
         }
-        let body = |sealed: &[u8]| match depth {
-            Depth::Clear => Bytes::new(),
-            Depth::Whole => Bytes::copy_from_slice(sealed),
-        };
-        let kept = |record| Entry::Record {
-            record,
-            segments: Vec::new(),
-        };
         Ok(match raw.kind {
-            kind::REVISION => {
-                let (lead, source, identity, revision, finds) = whole(raw.clear)?;
-                kept(Record::Revision {
-                    lead,
-                    source,
-                    identity,
-                    revision,
-                    finds,
-                    body: body(raw.sealed),
-                })
-            }
-            kind::PUSHED => {
-                let (lead, revision, at) = bare(&raw)?;
-                kept(Record::Pushed { lead, revision, at })
-            }
-            kind::DELIVERY => kept(self.delivery(&raw, depth)?),
-            kind::LEAD_GONE => {
-                let (lead, erased, segments) = bare(&raw)?;
-                Entry::Record {
-                    record: Record::LeadGone { lead, erased },
-                    segments,
-                }
-            }
-            kind::QUARANTINED => {
-                let (id, head) = whole(raw.clear)?;
-                kept(Record::Quarantined {
-                    id,
-                    head,
-                    body: body(raw.sealed),
-                })
-            }
-            kind::QUARANTINE_GONE => {
-                let (id, segments) = bare(&raw)?;
-                Entry::Record {
-                    record: Record::QuarantineGone { id },
-                    segments,
-                }
-            }
-            kind::QUARANTINE_COUNT => {
-                let (source, count) = bare(&raw)?;
-                kept(Record::QuarantineCount { source, count })
-            }
-            kind::PAUSED => {
-                let sink: String = whole(raw.clear)?;
-                let pause = self.unseal(&place::pause(&sink), raw.sealed)?;
-                let pause = pause.map(|plain| Pause::decode(&plain));
-                kept(Record::Paused { sink, pause })
-            }
-            kind::SINK_STATE => {
-                let (sink, key): (String, String) = whole(raw.clear)?;
-                let value = self.unseal(&place::sink_state(&sink, &key), raw.sealed)?;
-                kept(Record::SinkState { sink, key, value })
+            kind::RECORD => {
+                let (mut record, segments) = whole(raw.clear)?;
+                self.unseal_record(&mut record, raw.sealed, depth)?;
+                Entry::Record { record, segments }
             }
             kind::TOTALS => Entry::Totals(bare(&raw)?),
             kind::OPENING => Entry::Opening(self.opening(&raw)?),
@@ -122,7 +75,7 @@ impl Codec {
                         max_entries,
                         max_bytes,
                     },
-                    body: body(raw.sealed),
+                    body: depth.body(raw.sealed),
                 })
             }
             kind::SETTLED => Entry::Settled(bare(&raw)?),
@@ -134,23 +87,41 @@ impl Codec {
         })
     }
 
-    fn delivery(&self, raw: &Raw<'_>, depth: Depth) -> Result<Record, Unreadable> {
-        let (lead, delivery): (_, crate::outbox::state::DeliveryHead) = whole(raw.clear)?;
-        let details = match depth {
-            Depth::Clear => (!raw.sealed.is_empty()).then(Details::default),
-            Depth::Whole => match self.unseal(&place::details(lead, delivery.id), raw.sealed)? {
-                Some(plain) => {
+    /// Reads the sealed part of a record.
+    fn unseal_record(
+        &self,
+        record: &mut Record,
+        sealed: &[u8],
+        depth: Depth,
+    ) -> Result<(), Unreadable> {
+        match record {
+            Record::Revision { body, .. } | Record::Quarantined { body, .. } => {
+                *body = depth.body(sealed);
+            }
+            Record::Delivery { details, .. } if depth == Depth::Clear => {
+                *details = (!sealed.is_empty()).then(Details::default);
+            }
+            Record::Delivery {
+                lead,
+                delivery,
+                details,
+            } => {
+                if let Some(plain) = self.unseal(&place::details(*lead, delivery.id), sealed)? {
                     let (history, journal) = whole(&plain)?;
-                    Some(Details { history, journal })
+                    *details = Some(Details { history, journal });
                 }
-                None => None,
-            },
-        };
-        Ok(Record::Delivery {
-            lead,
-            delivery,
-            details,
-        })
+            }
+            Record::Paused { sink, pause } => {
+                let plain = self.unseal(&place::pause(sink), sealed)?;
+                *pause = plain.map(|plain| Pause::decode(&plain));
+            }
+            Record::SinkState { sink, key, value } => {
+                *value = self.unseal(&place::sink_state(sink, key), sealed)?;
+            }
+            _ if sealed.is_empty() => {}
+            _ => return Err(Unreadable::Damaged),
+        }
+        Ok(())
     }
 
     fn opening(&self, raw: &Raw<'_>) -> Result<Opening, Unreadable> {
@@ -214,10 +185,7 @@ impl Codec {
                     failed,
                 })
                 .collect(),
-            body: match depth {
-                Depth::Clear => Bytes::new(),
-                Depth::Whole => Bytes::copy_from_slice(body),
-            },
+            body: depth.body(body),
         }))
     }
 

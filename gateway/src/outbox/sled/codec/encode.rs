@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::entry::{Opening, SegmentFacts, Standing};
+use super::entry::Opening;
 use super::{Codec, Entry, kind, place};
 use crate::outbox::sled::record;
 use crate::outbox::state::{Details, NewLead, NewQuarantined, Record};
@@ -13,16 +13,7 @@ impl Codec {
         match entry {
             Entry::Record { record, segments } => self.encode_record(record, segments, out),
             Entry::Totals(totals) => plain(out, kind::TOTALS, totals),
-            Entry::Opening(opening) => {
-                let Opening {
-                    store,
-                    manifest,
-                    gone,
-                    standing,
-                } = opening;
-                debug_assert_eq!(*store, self.store);
-                self.encode_opening(manifest, gone, standing, out);
-            }
+            Entry::Opening(opening) => self.encode_opening(opening, out),
             Entry::Closing => plain(out, kind::CLOSING, &()),
             Entry::SegmentGone(number) => plain(out, kind::SEGMENT_GONE, number),
             Entry::ArrivedLead(lead) => self.encode_arrived_lead(lead, out),
@@ -39,102 +30,56 @@ impl Codec {
         segments: &[u32],
         out: &mut Vec<u8>,
     ) {
-        match record {
-            Record::Revision {
-                lead,
-                source,
-                identity,
-                revision,
-                finds,
-                body,
-            } => {
-                let clear = (lead, source, identity, revision, finds);
-                write(out, kind::REVISION, &clear, |out| {
-                    out.extend_from_slice(body);
-                });
-            }
-            Record::Pushed { lead, revision, at } => {
-                plain(out, kind::PUSHED, &(lead, revision, at));
+        write(out, kind::RECORD, &(record, segments), |out| match record {
+            Record::Revision { body, .. } | Record::Quarantined { body, .. } => {
+                out.extend_from_slice(body);
             }
             Record::Delivery {
                 lead,
                 delivery,
-                details,
-            } => write(out, kind::DELIVERY, &(lead, delivery), |out| {
-                if let Some(details) = details {
-                    let Details { history, journal } = details;
-                    let place = place::details(*lead, delivery.id);
-                    self.seal(&place, out, |out| put(out, &(history, journal)));
-                }
+                details: Some(Details { history, journal }),
+            } => {
+                let place = place::details(*lead, delivery.id);
+                self.seal(&place, out, |out| put(out, &(history, journal)));
+            }
+            Record::Paused {
+                sink,
+                pause: Some(pause),
+            } => self.seal(&place::pause(sink), out, |out| {
+                out.extend_from_slice(&pause.encode());
             }),
-            Record::LeadGone { lead, erased } => {
-                plain(out, kind::LEAD_GONE, &(lead, erased, segments));
-            }
-            Record::Quarantined { id, head, body } => {
-                write(out, kind::QUARANTINED, &(id, head), |out| {
-                    out.extend_from_slice(body);
-                });
-            }
-            Record::QuarantineGone { id } => {
-                plain(out, kind::QUARANTINE_GONE, &(id, segments));
-            }
-            Record::QuarantineCount { source, count } => {
-                plain(out, kind::QUARANTINE_COUNT, &(source, count));
-            }
-            Record::Paused { sink, pause } => write(out, kind::PAUSED, sink, |out| {
-                if let Some(pause) = pause {
-                    self.seal(&place::pause(sink), out, |out| {
-                        out.extend_from_slice(&pause.encode());
-                    });
-                }
+            Record::SinkState {
+                sink,
+                key,
+                value: Some(value),
+            } => self.seal(&place::sink_state(sink, key), out, |out| {
+                out.extend_from_slice(value);
             }),
-            Record::SinkState { sink, key, value } => {
-                write(out, kind::SINK_STATE, &(sink, key), |out| {
-                    if let Some(value) = value {
-                        self.seal(&place::sink_state(sink, key), out, |out| {
-                            out.extend_from_slice(value);
-                        });
-                    }
-                });
-            }
-        }
+            _ => {}
+        });
     }
 
-    /// Writes the opening of a segment behind `out`.
-    pub(in crate::outbox::sled) fn encode_opening(
-        &self,
-        manifest: &[SegmentFacts],
-        gone: &[u32],
-        standing: &Standing,
-        out: &mut Vec<u8>,
-    ) {
-        let Standing {
-            totals,
+    fn encode_opening(&self, opening: &Opening, out: &mut Vec<u8>) {
+        let Opening {
+            manifest,
+            gone,
+            standing,
+            ..
+        } = opening;
+        let pauses = standing.pauses.iter();
+        let pauses: Vec<_> = pauses.map(|(sink, one)| (sink, one.encode())).collect();
+        let sealed = (
+            &standing.totals,
             pauses,
-            sink_states,
-            quarantine_counts,
-            index_key,
-            deferred,
-            remains,
-        } = standing;
-        let pauses: Vec<_> = pauses
-            .iter()
-            .map(|(sink, one)| (sink, one.encode()))
-            .collect();
-        let clear = (self.store, manifest, gone);
-        write(out, kind::OPENING, &clear, |out| {
+            &standing.sink_states,
+            &standing.quarantine_counts,
+            standing.index_key.as_bytes(),
+            &standing.deferred,
+        );
+        let remains = &standing.remains;
+        write(out, kind::OPENING, &(self.store, manifest, gone), |out| {
             self.seal(&place::standing(self.store), out, |out| {
-                put(
-                    out,
-                    &(
-                        totals,
-                        pauses,
-                        sink_states,
-                        quarantine_counts,
-                        index_key.as_bytes(),
-                        deferred,
-                    ),
-                );
+                put(out, &sealed);
                 if !remains.is_empty() {
                     put(out, remains);
                 }

@@ -1,14 +1,12 @@
-//! Kinds of records, as numbers that never change.
+//! Kinds of what is written and of what is sealed, as numbers that never change.
 
-pub(super) const REVISION: u8 = 1;
-pub(super) const PUSHED: u8 = 2;
+pub(super) const RECORD: u8 = 1;
+/// Of these only what is sealed in them has a kind of its own.
+pub(super) const REVISION: u8 = 2;
 pub(super) const DELIVERY: u8 = 3;
-pub(super) const LEAD_GONE: u8 = 4;
-pub(super) const QUARANTINED: u8 = 5;
-pub(super) const QUARANTINE_GONE: u8 = 6;
-pub(super) const QUARANTINE_COUNT: u8 = 7;
-pub(super) const PAUSED: u8 = 8;
-pub(super) const SINK_STATE: u8 = 9;
+pub(super) const QUARANTINED: u8 = 4;
+pub(super) const PAUSED: u8 = 5;
+pub(super) const SINK_STATE: u8 = 6;
 pub(super) const TOTALS: u8 = 16;
 pub(super) const OPENING: u8 = 17;
 pub(super) const CLOSING: u8 = 18;

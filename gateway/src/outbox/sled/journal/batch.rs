@@ -19,20 +19,15 @@ pub struct Batch {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Batch {
-    /// An empty one.
-    pub fn new() -> Self {
         Self {
             bytes: vec![0; frame::HEADER],
             starts: Vec::new(),
             gone: Vec::new(),
         }
     }
+}
 
+impl Batch {
     /// Adds a record; `segments` are those that hold any bytes of what is gone, else empty.
     pub fn record(&mut self, codec: &Codec, record: &Record, segments: &[u32]) {
         self.starts.push(self.bytes.len());

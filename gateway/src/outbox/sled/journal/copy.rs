@@ -12,6 +12,9 @@ use super::segment::{self, Header};
 use crate::outbox::sled::codec::{Codec, SegmentFacts, StoreId};
 use crate::seal::KeyId;
 
+/// Read at once, in bytes.
+const CHUNK: usize = 64 << 10;
+
 /// A segment as far as it was written at some moment. It can be read even if it is removed
 /// meanwhile.
 pub struct Held {
@@ -49,11 +52,24 @@ impl Held {
         Scan::new(walk, facts.first, from, facts.last)
     }
 
-    /// Fills `bytes` from `offset` on.
-    pub fn read(&self, bytes: &mut [u8], offset: u64) -> Result<(), JournalError> {
-        let read = self.file.read_at(bytes, offset);
-        if read.tried("read", &self.path)? < bytes.len() {
-            return Err(JournalError::damaged(self.facts.number, offset, None));
+    /// Gives its bytes from `at` on to `each`; `failed` makes an error of the journal theirs.
+    pub fn bytes<E>(
+        &self,
+        mut at: u64,
+        failed: impl Fn(JournalError) -> E,
+        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut buffer = vec![0; CHUNK];
+        while at < self.facts.bytes {
+            let left = usize::try_from(self.facts.bytes - at);
+            let some = &mut buffer[..left.map_or(CHUNK, |left| left.min(CHUNK))];
+            let read = self.file.read_at(some, at).tried("read", &self.path);
+            if read.map_err(&failed)? < some.len() {
+                let damaged = JournalError::damaged(self.facts.number, at, None);
+                return Err(failed(damaged));
+            }
+            each(some)?;
+            at += some.len() as u64;
         }
         Ok(())
     }

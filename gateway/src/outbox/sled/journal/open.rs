@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use super::error::{JournalError, Tried};
 use super::files::Files;
-use super::reader::{self, Reader};
+use super::reader;
 use super::recovery::{Cut, Recovery};
-use super::sync::{Syncing, Target};
 use super::writer::{Journal, NEW, Options, Written, create};
 use super::{naming, segment};
-use crate::outbox::sled::codec::{Codec, SegmentFacts, Standing, StoreId};
+use crate::outbox::sled::codec::{Codec, Opening, SegmentFacts, Standing, StoreId};
 use crate::seal::Keyring;
 
 /// What opening found.
@@ -56,7 +55,7 @@ impl Journal {
         }
         match found.pop_last() {
             Some(newest) => Self::reopen(files, folder, keyring, options, newest, found),
-            None => Self::make(files, folder, keyring, options, &fresh()),
+            None => Self::make(files, folder, keyring, options, fresh()),
         }
     }
 
@@ -65,13 +64,19 @@ impl Journal {
         folder: &Path,
         keyring: Keyring,
         options: Options,
-        standing: &Standing,
+        standing: Standing,
     ) -> Result<(Self, Recovered), JournalError> {
         let codec = Arc::new(Codec::new(keyring, StoreId::generate()));
-        let written = create(&*files, folder, options, &codec, (1, 1), &[], &[], standing)?;
+        let opening = Opening {
+            store: codec.store(),
+            manifest: Vec::new(),
+            gone: Vec::new(),
+            standing: standing.clone(),
+        };
+        let written = create(&*files, folder, options, &codec, (1, 1), opening)?;
         let recovered = Recovered {
             created: true,
-            standing: standing.clone(),
+            standing,
             newest: 1,
             last_sequence: 1,
             closed: false,
@@ -116,17 +121,9 @@ impl Journal {
             there(&*files, folder, facts, read.codec.store())?;
         }
         files.sync_folder(folder).tried("write to", folder)?;
-        let codec = Arc::new(read.codec);
-        let standing = read.opening.standing;
-        let facts = SegmentFacts {
-            number: newest,
-            first: header.first,
-            last: read.last,
-            bytes: read.end,
-        };
         let recovered = Recovered {
             created: false,
-            standing: standing.clone(),
+            standing: read.opening.standing,
             newest,
             last_sequence: read.last,
             closed: read.closed,
@@ -136,48 +133,25 @@ impl Journal {
         let length = file.length().tried("read", &path)?;
         let written = Written {
             file,
-            facts,
+            facts: SegmentFacts {
+                number: newest,
+                first: header.first,
+                last: read.last,
+                bytes: read.end,
+            },
             allocated: length,
             watermarked: read.watermarked,
         };
-        let mut journal = Self::of(files, folder, options, codec, written, closed)?;
-        (journal.closed, journal.told) = (read.closed, read.told);
-        Ok((journal, recovered))
-    }
-
-    fn of(
-        files: Arc<dyn Files>,
-        folder: &Path,
-        options: Options,
-        codec: Arc<Codec>,
-        written: Written,
-        closed: BTreeMap<u32, SegmentFacts>,
-    ) -> Result<Self, JournalError> {
-        let facts = written.facts;
-        let path = segment::path(folder, facts.number);
-        let target = Target {
-            identity: written.file.identity().tried("find", &path)?,
-            file: Arc::clone(&written.file),
-            path,
-            written: facts.last,
-        };
-        let syncing = Syncing::new(Arc::clone(&files), target);
-        let reader = Reader::new(
-            Arc::clone(&files),
-            folder,
-            Arc::clone(&codec),
-            closed,
-            facts,
-        );
-        Ok(Self::assemble(
+        let mut journal = Self::of(
             files,
             folder,
             options,
-            codec,
+            Arc::new(read.codec),
             written,
-            syncing,
-            Arc::new(reader),
-        ))
+            closed,
+        )?;
+        (journal.closed, journal.told) = (read.closed, read.told);
+        Ok((journal, recovered))
     }
 }
 

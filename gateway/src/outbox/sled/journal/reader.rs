@@ -98,15 +98,7 @@ impl Reader {
     /// The frames of a segment as it is now, those before `from` left out. Each must be whole:
     /// the first that is not is an error, and the end.
     pub fn scan(&self, segment: u32, from: u64) -> Result<Scan, JournalError> {
-        let (file, facts) = self.handle(segment)?;
-        let header = header(&*file, &self.path(segment))?;
-        if header.store != self.codec.store() || header.first != facts.first {
-            return Err(JournalError::Stray {
-                path: self.path(segment),
-            });
-        }
-        let walk = Walk::new(file, segment, header.seed(), facts.bytes);
-        Ok(Scan::new(walk, facts.first, from, facts.last))
+        Ok(self.hold(segment)?.scan(from))
     }
 
     /// The file of a segment and what is known of it.

@@ -67,28 +67,14 @@ impl Recovery {
         let codec = Codec::new(keyring, header.store);
         let start = segment::HEADER as u64;
         // Invariant: a segment has its name only since its opening is durable.
+        let damaged = || JournalError::damaged(header.number, start, Some(header.first));
         let first = walk.at(start).tried("read", path)?;
-        let (first, mut end) = first
-            .filter(|(frame, _)| frame.sequence == header.first)
-            .ok_or(JournalError::damaged(
-                header.number,
-                start,
-                Some(header.first),
-            ))?;
-        let Some(Entry::Opening(opening)) = about_segments(&codec, &first)?.pop() else {
-            return Err(JournalError::damaged(
-                header.number,
-                start,
-                Some(header.first),
-            ));
+        let first = first.filter(|(frame, _)| frame.sequence == header.first);
+        let (first, mut end) = first.ok_or_else(damaged)?;
+        let opening = match about_segments(&codec, &first)?.pop() {
+            Some(Entry::Opening(opening)) if opening.store == header.store => opening,
+            _ => return Err(damaged()),
         };
-        if opening.store != header.store {
-            return Err(JournalError::damaged(
-                header.number,
-                start,
-                Some(header.first),
-            ));
-        }
         let mut last = header.first;
         let (mut gone, mut closed, mut told, mut watermarked) = (Vec::new(), false, false, false);
         while !closed {

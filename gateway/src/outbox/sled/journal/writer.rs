@@ -62,6 +62,19 @@ pub(super) struct Written {
     pub(super) watermarked: bool,
 }
 
+impl Written {
+    /// As it is to be made durable.
+    pub(super) fn target(&self, folder: &Path) -> Result<Target, JournalError> {
+        let path = segment::path(folder, self.facts.number);
+        Ok(Target {
+            identity: self.file.identity().tried("find", &path)?,
+            file: Arc::clone(&self.file),
+            path,
+            written: self.facts.last,
+        })
+    }
+}
+
 /// The journal, for the one thread that writes it.
 pub struct Journal {
     files: Arc<dyn Files>,
@@ -83,16 +96,19 @@ pub struct Journal {
 }
 
 impl Journal {
-    pub(super) fn assemble(
+    /// Of a segment that is written to and those that are closed.
+    pub(super) fn of(
         files: Arc<dyn Files>,
         folder: &Path,
         options: Options,
         codec: Arc<Codec>,
         open: Written,
-        syncing: Syncing,
-        reader: Arc<Reader>,
-    ) -> Self {
-        Self {
+        closed: BTreeMap<u32, SegmentFacts>,
+    ) -> Result<Self, JournalError> {
+        let syncing = Syncing::new(Arc::clone(&files), open.target(folder)?);
+        let (ours, theirs) = (Arc::clone(&files), Arc::clone(&codec));
+        let reader = Reader::new(ours, folder, theirs, closed, open.facts);
+        Ok(Self {
             files,
             folder: folder.to_owned(),
             options,
@@ -103,8 +119,8 @@ impl Journal {
             told: false,
             gone: BTreeMap::new(),
             syncing,
-            reader,
-        }
+            reader: Arc::new(reader),
+        })
     }
 
     /// Encodes for this store.
@@ -188,12 +204,7 @@ impl Journal {
     pub fn close(&mut self, standing: &Standing) -> Result<(), JournalError> {
         self.syncing.sync()?;
         if !self.told && !self.closed {
-            let opening = Opening {
-                store: self.codec.store(),
-                manifest: self.reader.facts(),
-                gone: self.gone.keys().copied().collect(),
-                standing: standing.clone(),
-            };
+            let opening = self.opening(self.reader.facts(), standing);
             self.own(Some(&Entry::Opening(opening)))?;
             self.told = true;
             self.syncing.sync()?;
@@ -233,9 +244,19 @@ impl Journal {
         !self.closed && (alone || facts.bytes + frame as u64 <= self.options.segment)
     }
 
+    /// What a segment begins with.
+    fn opening(&self, manifest: Vec<SegmentFacts>, standing: &Standing) -> Opening {
+        Opening {
+            store: self.codec.store(),
+            manifest,
+            gone: self.gone.keys().copied().collect(),
+            standing: standing.clone(),
+        }
+    }
+
     /// Writes a frame of the journal's own, with one entry or empty.
     fn own(&mut self, entry: Option<&Entry>) -> Result<u64, JournalError> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::default();
         if let Some(entry) = entry {
             batch.entry(&self.codec, entry);
         }
@@ -283,25 +304,11 @@ impl Journal {
         self.syncing.sync()?;
         let mut manifest = self.reader.facts();
         manifest.push(facts);
-        let gone: Vec<u32> = self.gone.keys().copied().collect();
+        let opening = self.opening(manifest, standing);
         let next = (facts.number + 1, facts.last + 1);
-        let open = create(
-            &*self.files,
-            &self.folder,
-            self.options,
-            &self.codec,
-            next,
-            &manifest,
-            &gone,
-            standing,
-        )?;
-        let path = segment::path(&self.folder, next.0);
-        self.syncing.turn(Target {
-            identity: open.file.identity().tried("find", &path)?,
-            file: Arc::clone(&open.file),
-            path,
-            written: next.1,
-        });
+        let (files, folder) = (&*self.files, &self.folder);
+        let open = create(files, folder, self.options, &self.codec, next, opening)?;
+        self.syncing.turn(open.target(&self.folder)?);
         self.reader.turn(open.facts);
         self.seed = segment::seed(self.codec.store(), next.0);
         self.open = open;
@@ -311,16 +318,13 @@ impl Journal {
 }
 
 /// Makes a segment with its opening. It has its name only when that is durable.
-#[expect(clippy::too_many_arguments, reason = "all that an opening says")]
 pub(super) fn create(
     files: &dyn Files,
     folder: &Path,
     options: Options,
     codec: &Codec,
     (number, first): (u32, u64),
-    manifest: &[SegmentFacts],
-    gone: &[u32],
-    standing: &Standing,
+    opening: Opening,
 ) -> Result<Written, JournalError> {
     let path = segment::path(folder, number);
     let new = folder.join(naming::name(number) + NEW);
@@ -329,10 +333,11 @@ pub(super) fn create(
         first,
         store: codec.store(),
     };
-    let mut opening = vec![0; frame::HEADER];
-    codec.encode_opening(manifest, gone, standing, &mut opening);
-    frame::finish(&mut opening, header.seed(), number, first, first - 1);
-    let bytes = [&header.encode()[..], &opening].concat();
+    let mut batch = Batch::default();
+    batch.entry(codec, &Entry::Opening(opening));
+    let frame = batch.frame();
+    frame::finish(frame, header.seed(), number, first, first - 1);
+    let bytes = [&header.encode()[..], &frame[..]].concat();
     let end = bytes.len() as u64;
     let allocated = end.next_multiple_of(options.step);
     let file = files.create(&new).tried("make", &new)?;

@@ -352,7 +352,7 @@ fn a_push_that_was_deferred_for_a_sink_that_is_gone_by_now_is_accepted_and_orpha
         let store = folder.path().join("store");
         let opened = super::super::open::open_journal(&store, &[]);
         let (mut journal, _) = opened.expect("opens");
-        let mut batch = Batch::new();
+        let mut batch = Batch::default();
         batch.entry(&Arc::clone(journal.codec()), &deferred);
         let appended = journal.append(&mut batch, &|| standing.clone());
         appended.expect("writes");

@@ -458,7 +458,7 @@ async fn verification_names_every_kind_of_disorder() {
     let (mut journal, recovered) = opened(&path);
     let mut standing = recovered.standing;
     standing.totals.leads = LEADS + 1;
-    let mut batch = Batch::new();
+    let mut batch = Batch::default();
     let codec = Arc::clone(journal.codec());
     batch.entry(&codec, &codec::Entry::Totals(standing.totals.clone()));
     let appended = journal.append(&mut batch, &|| standing.clone());

@@ -129,7 +129,7 @@ impl<'a> Writing<'a> {
         )?;
         Ok(Self {
             journal,
-            batch: Batch::new(),
+            batch: Batch::default(),
             standing,
             arrived: Vec::new(),
             open: None,

@@ -223,7 +223,7 @@ fn a_stray_segment_of_ours_is_refused() {
     let (files, _) = filled();
     let (mut journal, _) = open(&files).expect("opens");
     let one = files.bytes(&path(1));
-    let mut batch = Batch::new();
+    let mut batch = Batch::default();
     batch.entry(journal.codec(), &Entry::SegmentGone(1));
     journal.append(&mut batch, &standing).expect("appends");
     journal.remove(1).expect("removes");

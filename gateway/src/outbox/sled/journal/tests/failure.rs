@@ -18,7 +18,7 @@ fn work(journal: &mut Journal) -> (u8, Result<(), JournalError>) {
                 for kept in 0..=value {
                     append(journal, &[vec![kept; 40]])?;
                 }
-                let mut batch = Batch::new();
+                let mut batch = Batch::default();
                 batch.entry(journal.codec(), &Entry::SegmentGone(oldest));
                 journal.append(&mut batch, &standing)?;
                 journal.remove(oldest)?;
@@ -96,7 +96,7 @@ fn a_sync_that_failed_is_not_tried_again() {
 fn a_batch_too_long_is_refused_and_nothing_else_is() {
     let files = PowerCut::default();
     let (mut journal, _) = open(&files).expect("opens");
-    let mut batch = Batch::new();
+    let mut batch = Batch::default();
     let record = vec![0; 600 << 20];
     batch.raw(&record);
     batch.raw(&record);

@@ -52,7 +52,7 @@ fn saying(value: &[u8]) -> Entry {
 
 /// Writes records with these values as one frame.
 fn append(journal: &mut Journal, values: &[Vec<u8>]) -> Result<Appended, JournalError> {
-    let mut batch = Batch::new();
+    let mut batch = Batch::default();
     for value in values {
         batch.entry(journal.codec(), &saying(value));
     }

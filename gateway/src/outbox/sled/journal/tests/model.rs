@@ -90,7 +90,7 @@ proptest! {
                     let facts = journal.reader().facts();
                     let known = |number| model.said.iter().any(|(said, _)| *said == number);
                     if let Some(facts) = facts.iter().find(|facts| !known(facts.number)) {
-                        let mut batch = Batch::new();
+                        let mut batch = Batch::default();
                         batch.entry(journal.codec(), &Entry::SegmentGone(facts.number));
                         let done = journal.append(&mut batch, &standing).expect("appends");
                         model.said.push((facts.number, done.sequence));
