@@ -15,11 +15,13 @@ use crate::outbox::{LeadId, QuarantineId, State};
 /// The changes of one commit, gathered: of each key from what it was before to what it is after.
 #[derive(Default)]
 pub struct Projection {
-    /// By key: what it was, and what it is.
-    changes: BTreeMap<Vec<u8>, (Option<Vec<u8>>, Option<Vec<u8>>)>,
+    changes: BTreeMap<Vec<u8>, Turned>,
     /// By how much counters change.
     counts: BTreeMap<Vec<u8>, [i64; 2]>,
 }
+
+/// What a key showed, and what it shows.
+type Turned = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// What a lead puts into the index.
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;

@@ -43,6 +43,7 @@ impl<'a> Range<'a> {
     }
 
     /// For whoever wants all of it.
+    #[must_use]
     pub fn in_large_chunks(mut self) -> Self {
         self.size = LARGEST_CHUNK;
         self
