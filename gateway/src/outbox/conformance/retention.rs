@@ -16,17 +16,27 @@ const KEEP: Retention = Retention {
     dead_by: Millis::MAX,
 };
 
-/// One whole sweep, in small steps.
+/// Sweeps until nothing leaves any more, two at a time.
 pub(super) fn sweep<E: Engine>(outbox: &Subject<E>, keep: Retention, now: Millis) -> Swept {
     blocking(|| {
-        let mut all = outbox.sweep(keep, now, None, 2).expect("sweeps");
-        while all.next.is_some() {
-            let step = outbox.sweep(keep, now, all.next, 2).expect("sweeps");
-            all.leads += step.leads;
-            all.dead_letters += step.dead_letters;
-            all.next = step.next;
+        let mut all = Swept::default();
+        loop {
+            let before = (all.leads, all.quarantined);
+            let mut from = None;
+            loop {
+                let step = outbox.sweep(keep, now, from, 2).expect("sweeps");
+                all.leads += step.leads;
+                all.dead_letters += step.dead_letters;
+                all.quarantined += step.quarantined;
+                from = step.next;
+                if from.is_none() {
+                    break;
+                }
+            }
+            if before == (all.leads, all.quarantined) {
+                return all;
+            }
         }
-        all
     })
 }
 
