@@ -30,7 +30,7 @@ fn free(disk: &Path) -> u64 {
         .output()
         .expect("stat runs");
     let said = String::from_utf8_lossy(&asked.stdout).into_owned();
-    let mut numbers = said.split_whitespace().map(|one| one.parse::<u64>());
+    let mut numbers = said.split_whitespace().map(str::parse::<u64>);
     let mut number = || numbers.next().and_then(Result::ok).expect("a number");
     number() * number()
 }

@@ -152,7 +152,7 @@ impl SledOutbox {
             Space::new(&path, options.min_free),
             options.metrics,
         ));
-        let deferred = standing.deferred.clone().into();
+        let deferred = standing.deferred.iter().copied().collect();
         let totals = standing.totals.clone();
         let standing = Arc::new(RwLock::new(standing));
         let bodies = Arc::new(Bodies::new(Arc::clone(&segments)));

@@ -41,6 +41,26 @@ fn path(path: &Path) -> &str {
     path.to_str().expect("text")
 }
 
+/// How many leads of a backup are whole in the store that is restored from it; what was said
+/// if it is refused.
+fn restored(from: &Path) -> Result<u64, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().join("restored");
+    let args = ["outbox", "restore", "--from", path(from), "--to", path(&to)];
+    let done = output(&args, &[]);
+    if done.status.code() != Some(0) {
+        assert!(!to.exists(), "something was restored and refused");
+        return Err(output_of(&done));
+    }
+    let bytes: Vec<u8> = files(&to).into_values().flatten().collect();
+    let mut texts = texts_in(&bytes);
+    texts.retain(|lead| has(&bytes, Load::text(*lead).as_bytes()));
+    // Pushed one after the other: what is there has no gaps.
+    let count = texts.len() as u64;
+    assert!(texts.into_iter().eq(1..=count), "a lead is missing");
+    Ok(count)
+}
+
 impl Run {
     fn record() -> Self {
         // One that takes at once: what is tried again and again makes the store longer and longer.
@@ -91,26 +111,6 @@ impl Run {
         }
     }
 
-    /// How many leads of a backup are whole in the store that is restored from it; what was said
-    /// if it is refused.
-    fn restored(&self, from: &Path) -> Result<u64, String> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let to = folder.path().join("restored");
-        let args = ["outbox", "restore", "--from", path(from), "--to", path(&to)];
-        let done = output(&args, &[]);
-        if done.status.code() != Some(0) {
-            assert!(!to.exists(), "something was restored and refused");
-            return Err(output_of(&done));
-        }
-        let bytes: Vec<u8> = files(&to).into_values().flatten().collect();
-        let mut texts = texts_in(&bytes);
-        texts.retain(|lead| has(&bytes, Load::text(*lead).as_bytes()));
-        // Pushed one after the other: what is there has no gaps.
-        let count = texts.len() as u64;
-        assert!(texts.into_iter().eq(1..=count), "a lead is missing");
-        Ok(count)
-    }
-
     /// Backups as they are after a cut; how many of those said to be whole are, of how many, and
     /// how many are refused.
     fn check(&self, at: usize, cut: Cut) -> (u64, u64, u64) {
@@ -123,7 +123,7 @@ impl Run {
             let said = said.filter(|one| one.to == place && one.ended <= at);
             let needed = said.map(|one| one.leads).max();
             promised += u64::from(needed.is_some());
-            match (self.restored(&from), needed) {
+            match (restored(&from), needed) {
                 (Ok(leads), _) => {
                     let least = needed.unwrap_or(self.taken[0].leads);
                     if leads >= least {
@@ -150,7 +150,7 @@ impl Run {
         let part = PathBuf::from(format!("{}.part", path(to)));
         if part.exists() {
             // What it may be called by somebody in a hurry.
-            let leads = self.restored(&part);
+            let leads = restored(&part);
             assert!(
                 leads.is_err() || leads >= Ok(self.taken[0].leads),
                 "{leads:?}"
@@ -163,7 +163,7 @@ impl Run {
         let args = ["outbox", "backup", "--to", path(to)];
         let (code, said, errors) = self.daemon.command(&args);
         assert_eq!(code, 0, "{said}{errors}");
-        assert_eq!(self.restored(to), Ok(self.leads));
+        assert_eq!(restored(to), Ok(self.leads));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Entries: all that the journal knows to keep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -83,8 +83,8 @@ pub struct Standing {
     pub quarantine_counts: BTreeMap<String, QuarantineCount>,
     /// Makes the hashes by which things are looked up.
     pub index_key: IndexKey,
-    /// What has arrived and was not judged yet.
-    pub deferred: Vec<Place>,
+    /// What has arrived and was not judged yet; in the order in which it came.
+    pub deferred: BTreeSet<Place>,
     /// Where bytes of what left still lie.
     pub remains: Remains,
 }
@@ -98,7 +98,7 @@ impl Standing {
             sink_states: BTreeMap::new(),
             quarantine_counts: BTreeMap::new(),
             index_key,
-            deferred: Vec::new(),
+            deferred: BTreeSet::new(),
             remains: Remains::default(),
         }
     }

@@ -11,7 +11,9 @@ impl Standing {
         match entry {
             Entry::Record { record, segments } => self.take_record(record, segments),
             Entry::Totals(totals) => self.totals.clone_from(totals),
-            Entry::ArrivedLead(_) | Entry::ArrivedPush(_) => self.deferred.push(place),
+            Entry::ArrivedLead(_) | Entry::ArrivedPush(_) => {
+                self.deferred.insert(place);
+            }
             Entry::Settled(place) => self.settle(*place),
             Entry::SegmentGone(segment) => self.remains.gone(*segment),
             Entry::Opening(_) | Entry::Closing | Entry::Holds { .. } => {}
@@ -20,7 +22,7 @@ impl Standing {
 
     /// What had arrived there was judged.
     pub fn settle(&mut self, place: Place) {
-        self.deferred.retain(|one| *one != place);
+        self.deferred.remove(&place);
         self.remains.settled(place.segment);
     }
 

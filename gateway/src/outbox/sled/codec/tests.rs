@@ -104,7 +104,7 @@ fn standing() -> Standing {
         sink_states: [(("crm".to_owned(), "token".to_owned()), SECRET.into())].into(),
         quarantine_counts: [("shop".to_owned(), QuarantineCount::default())].into(),
         index_key: IndexKey::from_bytes([6; 32]),
-        deferred: vec![Place::default()],
+        deferred: [Place::default()].into(),
         remains: remains(),
     }
 }

@@ -1,5 +1,6 @@
 //! Cleaning, and an index that breaks: what must not get lost between them.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -191,14 +192,16 @@ fn a_segment_in_which_a_push_is_deferred_is_not_removed() {
         offset: 0,
         length: 0,
     };
-    let deferred = |change: &dyn Fn(&mut Vec<Place>)| {
+    let deferred = |change: &dyn Fn(&mut BTreeSet<Place>)| {
         change(&mut outbox.standing.write().expect("nobody panicked").deferred);
     };
-    deferred(&|places| places.push(place));
+    deferred(&|places| {
+        places.insert(place);
+    });
     outbox.cleaner.clean(1).expect_err("a push is in there");
     let file = folder.path().join("store/journal/00000001.seg");
     assert!(file.exists());
-    deferred(&Vec::clear);
+    deferred(&BTreeSet::clear);
     outbox.cleaner.clean(1).expect("nothing counts any more");
     assert!(!file.exists());
     outbox.close();
