@@ -153,10 +153,9 @@ fn is_leadgate(address: SocketAddr) -> bool {
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        write!(
-            stream,
-            "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
-        )?;
+        // At once: who has read the first part may answer and hang up.
+        let asks = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream.write_all(asks.as_bytes())?;
         let mut answer = Vec::new();
         // The first families suffice.
         let _ = stream.take(1 << 20).read_to_end(&mut answer);
