@@ -9,13 +9,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use leadgate_plugin::OutcomeKind;
 use serde::{Deserialize, Serialize};
 
+use super::left::Left;
 use super::params::{Body, Params};
 use super::problem::{Kind, Problem};
 use super::subject::{MOST, Named, Subject};
 use super::{Admin, privacy, reading, rfc3339};
 use crate::outbox::{
-    ATTEMPTS_KEPT, Erased, Erasure, History, LeadId, Listed, QuarantineId, StateName,
-    StoredQuarantinedPush,
+    ATTEMPTS_KEPT, Erased, Erasure, History, LeadId, Listed, Outline, OutlinedDelivery,
+    QuarantineId, StateName, StoredQuarantinedPush,
 };
 
 /// Longest note, in characters.
@@ -84,6 +85,15 @@ impl Given {
             (delivery.attempts > 0).then_some(Self::Tried)
         }
     }
+
+    /// The same where nobody can read how its attempts ended.
+    fn of_outlined(delivery: &OutlinedDelivery) -> Option<Self> {
+        match delivery.state {
+            StateName::Delivered => Some(Self::Delivered),
+            StateName::InFlight => Some(Self::InDoubt),
+            _ => (delivery.attempts > 0 || delivery.noted).then_some(Self::InDoubt),
+        }
+    }
 }
 
 /// A lead that is meant.
@@ -96,6 +106,8 @@ struct Lead {
     first_received_at: String,
     /// By sink, what it was given.
     sinks: BTreeMap<String, Given>,
+    /// Whether it could not be read: a sink that was tried is then in doubt.
+    unread: bool,
     /// By sink, how often it was tried.
     #[serde(skip)]
     attempts: BTreeMap<String, u32>,
@@ -104,23 +116,44 @@ struct Lead {
 impl Lead {
     fn of(history: &History) -> Option<Self> {
         let first = history.revisions.first()?;
-        let (mut sinks, mut attempts) = (BTreeMap::new(), BTreeMap::<_, u32>::new());
-        for one in &history.deliveries {
-            let tried = attempts.entry(one.delivery.sink.clone()).or_default();
-            *tried += one.delivery.attempts;
-            if let Some(given) = Given::of(one) {
-                let known = sinks.entry(one.delivery.sink.clone()).or_insert(given);
-                *known = given.max(*known);
-            }
-        }
-        Some(Self {
+        let mut lead = Self {
             id: history.id,
             source: first.source.clone(),
             revisions: history.revisions.len(),
             first_received_at: rfc3339(first.received_at),
-            sinks,
-            attempts,
-        })
+            sinks: BTreeMap::new(),
+            unread: false,
+            attempts: BTreeMap::new(),
+        };
+        for one in &history.deliveries {
+            lead.count(&one.delivery.sink, one.delivery.attempts, Given::of(one));
+        }
+        Some(lead)
+    }
+
+    /// One that cannot be read.
+    fn of_outline(outline: Outline) -> Self {
+        let mut lead = Self {
+            id: outline.id,
+            source: outline.source,
+            revisions: outline.revisions,
+            first_received_at: rfc3339(outline.first_received_at),
+            sinks: BTreeMap::new(),
+            unread: true,
+            attempts: BTreeMap::new(),
+        };
+        for one in &outline.deliveries {
+            lead.count(&one.sink, one.attempts, Given::of_outlined(one));
+        }
+        lead
+    }
+
+    fn count(&mut self, sink: &str, attempts: u32, given: Option<Given>) {
+        *self.attempts.entry(sink.to_owned()).or_default() += attempts;
+        if let Some(given) = given {
+            let known = self.sinks.entry(sink.to_owned()).or_insert(given);
+            *known = given.max(*known);
+        }
     }
 
     /// An attempt that came between the look and the erasure: how it ended went with it.
@@ -169,31 +202,62 @@ struct Answer {
     /// What went, or would go.
     leads: Vec<Lead>,
     quarantined: Vec<Push>,
-    /// What is still there.
+    /// What is still there, or may be.
     left: Vec<Left>,
     /// Leads that each sink was given, by how.
     sinks: BTreeMap<String, BTreeMap<Given, u64>>,
+    /// Why what went is on the disk still, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_wiped: Option<NotWiped>,
     /// Whether there may be more: as much as one request takes is above.
     more: bool,
 }
 
-/// A lead that is still there.
+/// What went is on the disk still.
 #[derive(Serialize)]
-struct Left {
-    lead: String,
-    because: &'static str,
+struct NotWiped {
+    detail: String,
+    detail_zh: String,
+}
+
+impl NotWiped {
+    fn because(why: &str) -> Self {
+        Self {
+            detail: format!(
+                "what was erased is still on the disk: {why}; it is tried again by itself, or run \
+                 this again"
+            ),
+            detail_zh: format!("已擦除的数据仍在磁盘上：{why}；会自动重试，也可再次执行"),
+        }
+    }
 }
 
 impl Answer {
     /// With what really went.
     fn settle(&mut self, erased: &Erased) {
         let gone: HashSet<_> = erased.leads.iter().collect();
+        let busy: HashSet<_> = erased.in_flight.iter().collect();
+        if let Some(why) = &erased.broken_off {
+            let leads = self.leads.iter().map(|lead| lead.id);
+            let leads = leads.filter(|id| !gone.contains(id) && !busy.contains(id));
+            self.left
+                .extend(leads.map(|id| Left::lead_not_erased(id, why)));
+        }
         self.leads.retain(|lead| gone.contains(&lead.id));
         let gone: HashSet<_> = erased.quarantined.iter().collect();
+        if let Some(why) = &erased.broken_off {
+            let pushes = self.quarantined.iter().map(|push| push.id);
+            let pushes = pushes.filter(|id| !gone.contains(id));
+            self.left
+                .extend(pushes.map(|id| Left::push_not_erased(id, why)));
+        }
         self.quarantined.retain(|push| gone.contains(&push.id));
         for lead in &mut self.leads {
             lead.count_attempts(erased);
         }
+        let busy = erased.in_flight.iter();
+        self.left.extend(busy.map(|lead| Left::in_flight(*lead)));
+        self.not_wiped = erased.not_wiped.as_deref().map(NotWiped::because);
     }
 
     fn count_sinks(&mut self) {
@@ -241,14 +305,13 @@ pub(super) async fn erase(
             note = privacy::without_phones(&wish.note),
             "leads were erased"
         );
+        if let Some(error) = &erased.broken_off {
+            tracing::warn!(by, error, "erasure was broken off");
+        }
+        if let Some(error) = &erased.not_wiped {
+            tracing::warn!(by, error, "what was erased is still on the disk");
+        }
         answer.settle(&erased);
-        let left = erased.in_flight.into_iter();
-        answer.left = left
-            .map(|lead| Left {
-                lead: lead.to_string(),
-                because: "in_flight",
-            })
-            .collect();
     }
     answer.count_sinks();
     Ok(HttpResponse::Ok().json(answer))
@@ -256,29 +319,32 @@ pub(super) async fn erase(
 
 /// All that is stored of a subject, without what it says. Reads the disk.
 fn meant(admin: &Admin, subject: &Subject) -> Result<Answer, Problem> {
-    let ids = subject.leads(admin)?;
+    let ids = subject.leads(admin, MOST)?;
     let mut more = ids.len() >= MOST;
     let mut leads = Vec::new();
     for id in ids {
-        // It may have left meanwhile.
-        let history = admin.outbox.history(id)?;
-        leads.extend(history.as_ref().and_then(Lead::of));
+        match admin.outbox.history(id) {
+            // It may have left meanwhile.
+            Ok(history) => leads.extend(history.as_ref().and_then(Lead::of)),
+            // It goes without being read, unless it is the store that cannot be asked.
+            Err(_) => leads.extend(admin.outbox.outline(id)?.map(Lead::of_outline)),
+        }
     }
     let mut quarantined = Vec::new();
-    subject.pushes(admin, |push| {
+    let left = subject.pushes(admin, |push| {
         if quarantined.len() < MOST {
             quarantined.push(Push::from(push));
         } else {
             more = true;
         }
-        Ok(())
     })?;
     Ok(Answer {
         dry_run: false,
         leads,
         quarantined,
-        left: Vec::new(),
+        left,
         sinks: BTreeMap::new(),
+        not_wiped: None,
         more,
     })
 }
@@ -322,6 +388,7 @@ mod tests {
                 ("mail".to_owned(), Given::Delivered),
                 ("same".to_owned(), Given::Tried),
             ]),
+            unread: false,
             attempts: by_sink(&[("crm", 1), ("mail", 1), ("same", 2)]),
         };
         let tried = |lead, sink: &str, count| ((lead, sink.to_owned()), count);
@@ -342,6 +409,66 @@ mod tests {
             serde_json::json!({
                 "crm": "in_doubt", "mail": "delivered", "new": "in_doubt", "same": "tried",
             })
+        );
+    }
+    #[test]
+    fn what_a_broken_erasure_did_not_take_is_left_and_named_with_the_reason() {
+        let [gone, busy, rest] = [1, 2, 3].map(|id| LeadId(uuid::Uuid::from_u128(id)));
+        let push = QuarantineId(uuid::Uuid::from_u128(4));
+        let lead = |id| Lead {
+            id,
+            source: "shop".to_owned(),
+            revisions: 1,
+            first_received_at: rfc3339(0),
+            sinks: BTreeMap::new(),
+            unread: false,
+            attempts: BTreeMap::new(),
+        };
+        let mut answer = Answer {
+            dry_run: false,
+            leads: [gone, busy, rest].map(lead).into(),
+            quarantined: vec![Push {
+                id: push,
+                source: "shop".to_owned(),
+                reason: "unparsable".to_owned(),
+                received_at: rfc3339(0),
+            }],
+            left: Vec::new(),
+            sinks: BTreeMap::new(),
+            not_wiped: None,
+            more: false,
+        };
+        answer.settle(&Erased {
+            leads: vec![gone],
+            in_flight: vec![busy],
+            broken_off: Some("the disk is full".to_owned()),
+            ..Erased::default()
+        });
+        let told = serde_json::json!(answer);
+        assert_eq!(told["leads"][0]["id"], gone.to_string());
+        assert_eq!(told["leads"].as_array().map(Vec::len), Some(1));
+        assert_eq!(told["quarantined"], serde_json::json!([]));
+        let left = told["left"].as_array().expect("a list").iter();
+        let left = left.map(|one| {
+            let id = one["lead"].as_str().or(one["quarantined"].as_str());
+            (
+                id.unwrap_or_default(),
+                one["because"].as_str().unwrap_or_default(),
+            )
+        });
+        let (rest, push, busy) = (rest.to_string(), push.to_string(), busy.to_string());
+        assert_eq!(
+            left.collect::<Vec<_>>(),
+            [
+                (&*rest, "not_erased"),
+                (&*push, "not_erased"),
+                (&*busy, "in_flight")
+            ]
+        );
+        assert!(
+            told["left"][0]["detail"]
+                .to_string()
+                .contains("the disk is full")
         );
     }
 }

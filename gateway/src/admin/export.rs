@@ -11,12 +11,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::deliveries::Detail;
+use super::left::Left;
 use super::params::{Body, Params};
 use super::problem::Problem;
-use super::subject::{Named, Subject};
+use super::subject::{MOST, Named, Subject};
 use super::upkeep::streamed;
 use super::{Admin, quarantine, reading, rfc3339};
-use crate::outbox::{History, UpkeepError};
+use crate::outbox::{History, LeadId, Outbox, QuarantineId, UpkeepError};
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -29,8 +30,99 @@ struct Wish {
     openid: Option<String>,
 }
 
+/// What is given out.
+pub(super) struct Found {
+    by: &'static str,
+    leads: Vec<LeadId>,
+    pushes: Vec<QuarantineId>,
+    unread: Vec<Left>,
+    more: bool,
+}
+
+impl Found {
+    /// All of a subject, of its leads at most `most`. Reads the disk.
+    pub(super) fn of(admin: &Admin, subject: &Subject, most: usize) -> Result<Self, Problem> {
+        let leads = subject.leads(admin, most)?;
+        let mut pushes = Vec::new();
+        let unread = subject.pushes(admin, |push| pushes.push(push.id))?;
+        Ok(Self {
+            by: subject.by(),
+            more: leads.len() >= most,
+            leads,
+            pushes,
+            unread,
+        })
+    }
+
+    /// Gives it out, and logs it, also if the reader goes away. Reads the disk.
+    pub(super) fn give(
+        mut self,
+        admin: &Admin,
+        outbox: &dyn Outbox,
+        to: &mut dyn Write,
+    ) -> Result<(), UpkeepError> {
+        let (mut leads, mut quarantined) = (0_u64, 0_u64);
+        let made = self.write(admin, outbox, to, (&mut leads, &mut quarantined));
+        let made = made.and_then(|()| Ok(to.flush()?));
+        let (by, unread, more) = (self.by, self.unread.len(), self.more);
+        match &made {
+            Ok(()) => {
+                tracing::info!(by, leads, quarantined, unread, more, "leads were exported");
+            }
+            // What was written before is disclosed all the same.
+            Err(error) => {
+                tracing::warn!(by, leads, quarantined, error = %error, "export was broken off");
+            }
+        }
+        made
+    }
+
+    fn write(
+        &mut self,
+        admin: &Admin,
+        outbox: &dyn Outbox,
+        to: &mut dyn Write,
+        (leads, quarantined): (&mut u64, &mut u64),
+    ) -> Result<(), UpkeepError> {
+        write!(to, "{{\"leads\":[")?;
+        for id in &self.leads {
+            match outbox.history(*id) {
+                // It may have left meanwhile.
+                Ok(history) => {
+                    if let Some(history) = history {
+                        item(to, leads, &lead(&history))?;
+                    }
+                }
+                Err(error) => {
+                    // One that is damaged; a store that cannot be asked is another matter.
+                    if outbox.outline(*id)?.is_some() {
+                        self.unread.push(Left::unreadable_lead(*id, &error));
+                    }
+                }
+            }
+        }
+        write!(to, "],\n\"quarantined\":[")?;
+        for id in &self.pushes {
+            match outbox.quarantined_push(*id) {
+                Ok(push) => {
+                    if let Some(push) = push {
+                        item(to, quarantined, &quarantine::revealed(admin, push))?;
+                    }
+                }
+                // It could be read before.
+                Err(error) => self.unread.push(Left::unreadable_push(*id, &error)),
+            }
+        }
+        let more = self.more;
+        let is_complete = self.unread.is_empty() && !more;
+        let unread = json!(self.unread);
+        let end = format!("\"unread\":{unread},\n\"more\":{more},\"complete\":{is_complete}}}");
+        Ok(writeln!(to, "],\n{end}")?)
+    }
+}
+
 /// `POST /leads/export`, `{lead | phone | record_id | order_num | nick | openid}`:
-/// `{leads: […], quarantined: […]}`
+/// `{leads: […], quarantined: […], unread: […], more, complete}`
 pub(super) async fn export(
     admin: web::Data<Admin>,
     request: HttpRequest,
@@ -46,42 +138,9 @@ pub(super) async fn export(
         nick: wish.nick,
         openid: wish.openid,
     })?;
-    let found = reading(&admin, move |admin| {
-        let leads = subject.leads(admin)?;
-        let mut pushes = Vec::new();
-        subject.pushes(admin, |push| {
-            pushes.push(push.id);
-            Ok(())
-        })?;
-        Ok::<_, Problem>((subject.by(), leads, pushes))
-    });
-    let (by, leads, pushes) = found.await?;
+    let found = reading(&admin, move |admin| Found::of(admin, &subject, MOST)).await?;
     let asked = admin.clone();
-    streamed(&admin, move |outbox, to| {
-        let (mut leads_given, mut pushes_given) = (0_u64, 0_u64);
-        write!(to, "{{\"leads\":[")?;
-        for id in leads {
-            if let Some(history) = outbox.history(id)? {
-                item(to, &mut leads_given, &lead(&history))?;
-            }
-        }
-        write!(to, "],\n\"quarantined\":[")?;
-        for id in pushes {
-            if let Some(push) = outbox.quarantined_push(id)? {
-                let shown = quarantine::revealed(&asked, push);
-                item(to, &mut pushes_given, &shown)?;
-            }
-        }
-        writeln!(to, "]}}")?;
-        tracing::info!(
-            by,
-            leads = leads_given,
-            quarantined = pushes_given,
-            "leads were exported"
-        );
-        Ok(())
-    })
-    .await
+    streamed(&admin, move |outbox, to| found.give(&asked, outbox, to)).await
 }
 
 /// Writes one of a list, behind those that were given.

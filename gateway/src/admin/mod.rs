@@ -14,6 +14,7 @@ mod filters;
 mod guesses;
 mod holds;
 mod leads;
+mod left;
 mod orphans;
 mod params;
 mod plugins;

@@ -4,6 +4,7 @@
 //! Whoever is looked for comes in a body, never in a URL, and is never repeated.
 
 use super::Admin;
+use super::left::Left;
 use super::params::id;
 use super::problem::{Kind, LEAD, Problem};
 use crate::lead::mask::{digit, groups};
@@ -94,40 +95,78 @@ impl Subject {
         }
     }
 
-    /// Its leads, stored or not, at most [`MOST`]. Reads the disk.
-    pub(super) fn leads(&self, admin: &Admin) -> Result<Vec<LeadId>, Problem> {
+    /// Its leads, stored or not, at most `most`. Reads the disk.
+    pub(super) fn leads(&self, admin: &Admin, most: usize) -> Result<Vec<LeadId>, Problem> {
         match self {
             Self::Lead(id) => Ok(vec![*id]),
-            Self::Person(find) => Ok(admin.outbox.find(find, MOST)?),
+            Self::Person(find) => Ok(admin.outbox.find(find, most)?),
         }
     }
 
     /// Gives its pushes in quarantine to `each`: those that would become a lead of this person,
-    /// and those that say the person's phone however little of them can be read. Reads the disk.
+    /// and those that say the person's phone however little of them can be read. Those of which
+    /// nobody can tell whose they are come back. Reads the disk.
     pub(super) fn pushes(
         &self,
         admin: &Admin,
-        mut each: impl FnMut(StoredQuarantinedPush) -> Result<(), Problem>,
-    ) -> Result<(), Problem> {
+        mut each: impl FnMut(StoredQuarantinedPush),
+    ) -> Result<Vec<Left>, Problem> {
+        let mut unread = Vec::new();
         let Self::Person(find) = self else {
-            return Ok(());
+            return Ok(unread);
         };
         let mut cursor: Option<String> = None;
         loop {
-            let page = admin.outbox.quarantined_pushes(cursor.as_deref(), PAGE)?;
-            for push in page.items {
-                let arrival = (admin.reread)(&push);
-                if arrival.is_some_and(|arrival| arrival.finds.contains(find)) || says(&push, find)
-                {
-                    each(push)?;
+            let page = admin.outbox.quarantined_ids(cursor.as_deref(), PAGE)?;
+            for id in page.items {
+                match admin.outbox.quarantined_push(id) {
+                    // It has left meanwhile.
+                    Ok(None) => {}
+                    Ok(Some(push)) => match whose(admin, &push, find) {
+                        Whose::Theirs => each(push),
+                        Whose::Others => {}
+                        Whose::Unknown(left) => unread.push(left),
+                    },
+                    Err(error) => {
+                        // One that is damaged; a store that cannot be asked is another matter.
+                        admin.outbox.quarantined_ids(None, 1)?;
+                        unread.push(Left::unreadable_push(id, &error));
+                    }
                 }
             }
             cursor = page.next;
             if cursor.is_none() {
-                return Ok(());
+                return Ok(unread);
             }
         }
     }
+}
+
+/// Whose a push is.
+enum Whose {
+    Theirs,
+    Others,
+    Unknown(Left),
+}
+
+fn whose(admin: &Admin, push: &StoredQuarantinedPush, find: &Find) -> Whose {
+    let arrival = (admin.reread)(push);
+    let finds = arrival.as_ref().map(|arrival| &arrival.finds);
+    if finds.is_some_and(|finds| finds.contains(find)) || says(push, find) {
+        return Whose::Theirs;
+    }
+    match finds {
+        None => Whose::Unknown(Left::of_unknown_source(push.id, &push.source)),
+        // A text was looked through for the phone.
+        Some(finds) if finds.is_empty() && !(find.field == FindBy::Phone && is_text(push)) => {
+            Whose::Unknown(Left::of_nobody(push.id))
+        }
+        Some(_) => Whose::Others,
+    }
+}
+
+fn is_text(push: &StoredQuarantinedPush) -> bool {
+    std::str::from_utf8(&push.body).is_ok()
 }
 
 /// Whether a phone stands anywhere in what was pushed.

@@ -24,6 +24,10 @@ pub struct Erased {
     pub quarantined: Vec<QuarantineId>,
     /// Leads that are still there: an attempt for them is under way.
     pub in_flight: Vec<LeadId>,
+    /// Why the rest of it may be there still, if it could not be taken.
+    pub broken_off: Option<String>,
+    /// Why what is gone is on the disk still, if it is: the store tries again by itself.
+    pub not_wiped: Option<String>,
 }
 
 impl Erasure {
@@ -68,6 +72,8 @@ impl Erased {
         self.attempts.extend(other.attempts);
         self.quarantined.extend(other.quarantined);
         self.in_flight.extend(other.in_flight);
+        self.broken_off = self.broken_off.take().or(other.broken_off);
+        self.not_wiped = self.not_wiped.take().or(other.not_wiped);
     }
 }
 

@@ -131,3 +131,31 @@ pub struct History {
     /// Its deliveries, by revision.
     pub deliveries: Vec<Listed>,
 }
+
+/// A lead, as far as it is known without reading what was pushed. Nothing in it is personal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// The lead.
+    pub id: LeadId,
+    /// Name of its source.
+    pub source: String,
+    /// How many revisions are kept.
+    pub revisions: usize,
+    /// When the oldest of them was received.
+    pub first_received_at: Millis,
+    /// Its deliveries.
+    pub deliveries: Vec<OutlinedDelivery>,
+}
+
+/// A delivery of such a lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutlinedDelivery {
+    /// Name of the sink.
+    pub sink: String,
+    /// What an operator calls its state.
+    pub state: StateName,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// Whether anything was noted of an attempt, of one that did not end, too.
+    pub noted: bool,
+}

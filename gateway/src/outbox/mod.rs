@@ -45,7 +45,9 @@ pub use export::{
 };
 pub use failure::{FailureGroup, FailureGroupId, NotAGroup};
 pub use ids::{DeliveryId, LeadId, QuarantineId, made_at};
-pub use list::{Filter, History, LeadFilter, Listed, Page, Paged, SinkCount};
+pub use list::{
+    Filter, History, LeadFilter, Listed, Outline, OutlinedDelivery, Page, Paged, SinkCount,
+};
 pub use pause::{PAUSE_NOTE, Pause, PauseCause};
 pub use stored::{Expiring, QuarantineCount, Resealed, Retention, StoredQuarantinedPush, Swept};
 pub use stored_lead::StoredLead;
@@ -197,11 +199,24 @@ pub trait Operations: Send + Sync + 'static {
     /// A lead with its revisions and deliveries.
     fn history(&self, id: LeadId) -> Result<Option<History>, Unavailable>;
 
+    /// What is known of a lead without reading what was pushed and how its attempts ended: also
+    /// of one of which that cannot be read.
+    fn outline(&self, id: LeadId) -> Result<Option<Outline>, Unavailable>;
+
     /// Removes leads with all that is stored of them, whatever their state, and quarantined
     /// pushes. When the future is ready no file of the store holds any of it, nor of what had
-    /// left before. After an error, or a crash, some of it may be gone: the same again, or an
-    /// erasure of nothing, finishes it.
+    /// left before, but for what [`Erased`] says. After an error nothing of it is known to be
+    /// gone, after a crash some of it may be: the same again, or an erasure of nothing,
+    /// finishes it.
     fn erase(&self, what: Erasure) -> BoxFuture<'static, Result<Erased, Unavailable>>;
+
+    /// The ids of quarantined pushes, oldest first: also of those that cannot be read. Its pages
+    /// are those of [`Operations::quarantined_pushes`].
+    fn quarantined_ids(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<QuarantineId>, Unavailable>;
 
     /// Quarantined pushes, oldest first.
     fn quarantined_pushes(

@@ -77,10 +77,10 @@ async fn a_person_is_erased_by_phone_after_a_rehearsal_that_changes_nothing() {
         done["sinks"],
         json!({ "crm": { "delivered": 1, "tried": 1 } })
     );
-    assert_eq!(
-        (&done["left"], &done["dry_run"]),
-        (&json!([]), &json!(false))
-    );
+    assert_eq!(done["dry_run"], false);
+    // Of the other one's push nobody can tell whose it is.
+    assert_eq!(done["left"].as_array().map(Vec::len), Some(1));
+    assert_eq!(done["left"][0]["because"], "unread");
     let lead = done["leads"].as_array().expect("leads").iter();
     let lead = lead
         .clone()
@@ -116,8 +116,12 @@ async fn a_lead_under_an_attempt_is_named_and_goes_the_next_time() {
     let claim = claim.expect("it is claimed").id;
     let done = desk.erase(json!({ "lead": busy.to_string() })).await;
     assert_eq!(ids(&done, "leads"), Vec::<String>::new());
-    let left = json!([{ "lead": busy.to_string(), "because": "in_flight" }]);
-    assert_eq!(done["left"], left);
+    assert_eq!(done["left"].as_array().map(Vec::len), Some(1));
+    let left = &done["left"][0];
+    assert_eq!(
+        (&left["lead"], &left["because"]),
+        (&json!(busy.to_string()), &json!("in_flight"))
+    );
     let plan = desk
         .erase(json!({ "lead": busy.to_string(), "dry_run": true }))
         .await;
@@ -195,5 +199,9 @@ async fn a_persons_export_has_all_that_is_stored_and_nothing_of_others() {
     assert_eq!(all["quarantined"][0]["body"], "{\"phone\":\"13567658911\",");
     let nobody = json!({ "phone": "13800138000" });
     let (_, none) = desk.post("/leads/export", &nobody).await;
-    assert_eq!(none, json!({ "leads": [], "quarantined": [] }));
+    assert_eq!(
+        (&none["leads"], &none["quarantined"]),
+        (&json!([]), &json!([]))
+    );
+    assert_eq!(none["unread"].as_array().map(Vec::len), Some(2));
 }

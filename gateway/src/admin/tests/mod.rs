@@ -2,7 +2,9 @@
 
 mod answers;
 mod erasing;
+mod logged;
 mod refusals;
+mod unfinished;
 
 use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
@@ -26,7 +28,7 @@ use crate::plugin::OutcomeKind;
 /// An API with its store, without lanes: deliveries stay where they are put.
 struct Desk {
     admin: Arc<Admin>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 fn desk() -> Desk {
@@ -35,7 +37,11 @@ fn desk() -> Desk {
 
 /// With so many bytes that must stay free on the disk.
 fn desk_with(min_free: u64) -> Desk {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    desk_in(tempfile::tempdir().expect("a temporary folder"), min_free)
+}
+
+/// At the store in that folder.
+fn desk_in(folder: TempDir, min_free: u64) -> Desk {
     let metrics = Metrics::new();
     let policy = |name: &str| SinkPolicy {
         name: name.to_owned(),
@@ -60,6 +66,9 @@ fn desk_with(min_free: u64) -> Desk {
             let mut arrival = arrival(77, quarantined.received_at);
             if quarantined.body == b"nobody" {
                 arrival.lead = r#"{"phone":null,"record_id":1}"#.to_owned();
+            }
+            if quarantined.body.starts_with(b"unreadable") {
+                arrival.finds = Vec::new();
             }
             arrival
         })
@@ -92,7 +101,7 @@ fn desk_with(min_free: u64) -> Desk {
             guesses: Arc::new(Guesses::new(metrics_of_guesses)),
             stopping: Arc::default(),
         }),
-        _folder: folder,
+        folder,
     }
 }
 

@@ -15,6 +15,8 @@ use super::whom::Whom;
 use crate::admin::Given;
 use crate::lang::{Lang, counted};
 
+/// Of what is left, so much is said line by line.
+const SAID: usize = 20;
 /// Longest wait: what else lies where the bytes are is written anew.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
@@ -86,19 +88,21 @@ pub(super) fn run(global: &Global, args: &Erase) -> Result<(), ExitCode> {
     } else {
         tell(lang, &done);
     }
-    let is_all = items(&done, "left").is_empty() && done["more"] != true;
-    if is_all {
+    if is_all(&done) {
         Ok(())
     } else {
         Err(ExitCode::from(FAILED))
     }
 }
 
-/// What would go, as tables.
+/// What would go, as tables, and what would not.
 fn show(global: &Global, plan: &Value) {
     let lang = global.lang();
-    if is_nothing(plan) {
-        outln!("{}", nothing(lang));
+    if is_nothing(plan) && items(plan, "left").is_empty() {
+        outln!(
+            "{}",
+            lang.pick("nothing of it is stored", "没有存储任何相关内容")
+        );
         return;
     }
     let (leads, pushes) = (items(plan, "leads"), items(plan, "quarantined"));
@@ -112,12 +116,19 @@ fn show(global: &Global, plan: &Value) {
         table::print(global, &PUSHES, pushes);
     }
     errln!("leadgate: {}", would_go(lang, plan));
+    for line in left(lang, plan) {
+        errln!("leadgate: {line}");
+    }
 }
 
 /// What went, who has it still, and what is left to do.
 fn tell(lang: Lang, done: &Value) {
-    if is_nothing(done) && items(done, "left").is_empty() {
-        outln!("{}", nothing(lang));
+    if is_nothing(done) && is_all(done) {
+        let nothing = lang.pick(
+            "nothing of it is stored; what was erased before is off the disk",
+            "没有存储任何相关内容；此前擦除的已不在磁盘上",
+        );
+        outln!("{nothing}");
         return;
     }
     let what = amount(lang, done);
@@ -128,35 +139,65 @@ fn tell(lang: Lang, done: &Value) {
     for line in given(lang, done) {
         outln!("{line}");
     }
-    let elsewhere = lang.pick(
-        "destinations that were given it, and backups and exports made earlier, still have it: see to them, too",
-        "曾收到的目的地，以及此前所做的备份与导出中仍有这些数据：请一并处理",
-    );
-    errln!("leadgate: {elsewhere}");
-    for left in items(done, "left") {
-        let lead = left["lead"].as_str().unwrap_or_default();
-        errln!(
-            "leadgate: {}",
-            lang.pick(
-                format!("{lead} is still there: an attempt for it is under way; run this again"),
-                format!("{lead} 尚未擦除：正在投递中；请再次执行"),
-            )
-        );
+    for line in to_do(lang, done) {
+        errln!("leadgate: {line}");
     }
+}
+
+/// What a person has to see to, a line each.
+fn to_do(lang: Lang, done: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !is_nothing(done) {
+        let elsewhere = lang.pick(
+            "destinations that were given it, and backups and exports made earlier, still have it: see to them, too",
+            "曾收到的目的地，以及此前所做的备份与导出中仍有这些数据：请一并处理",
+        );
+        lines.push(elsewhere.to_owned());
+    }
+    lines.extend(detail(lang, &done["not_wiped"]));
+    lines.extend(left(lang, done));
     if done["more"] == true {
         let more = lang.pick(
             "there may be more than one run takes: run this again",
             "可能还有本次未处理的：请再次执行",
         );
-        errln!("leadgate: {more}");
+        lines.push(more.to_owned());
     }
+    lines
 }
 
-fn nothing(lang: Lang) -> &'static str {
-    lang.pick(
-        "nothing of it is stored; what was erased before is off the disk",
-        "没有存储任何相关内容；此前擦除的已不在磁盘上",
-    )
+/// What is left, and why, a line each.
+fn left(lang: Lang, answer: &Value) -> Vec<String> {
+    let left = items(answer, "left");
+    let line = |one: &Value| {
+        let detail = detail(lang, one)?;
+        if let Some(lead) = one["lead"].as_str() {
+            return Some(lang.pick(
+                format!("lead {lead} {detail}"),
+                format!("客资 {lead} {detail}"),
+            ));
+        }
+        let push = one["quarantined"].as_str()?;
+        Some(lang.pick(
+            format!("push {push} in quarantine {detail}"),
+            format!("隔离推送 {push} {detail}"),
+        ))
+    };
+    let mut lines: Vec<String> = left.iter().take(SAID).filter_map(line).collect();
+    let rest = left.len().saturating_sub(SAID);
+    if rest > 0 {
+        lines.push(lang.pick(
+            format!("and {rest} more: --json shows all"),
+            format!("另有 {rest} 条：用 --json 查看全部"),
+        ));
+    }
+    lines
+}
+
+/// What the API says for people.
+fn detail(lang: Lang, of: &Value) -> Option<String> {
+    let detail = of[lang.pick("detail", "detail_zh")].as_str();
+    detail.map(str::to_owned)
 }
 
 fn would_go(lang: Lang, plan: &Value) -> String {
@@ -202,7 +243,23 @@ fn given(lang: Lang, answer: &Value) -> Vec<String> {
             format!("曾交给 {sink}：{counts}"),
         )
     };
-    sinks.map(line).collect()
+    let mut lines: Vec<String> = sinks.map(line).collect();
+    if items(answer, "leads")
+        .iter()
+        .any(|lead| lead["unread"] == true)
+    {
+        let unread = lang.pick(
+            "not every lead could be read: wherever one was tried, the destination counts as in doubt",
+            "有客资无法读取：凡曾尝试投递的目的地一律视为可能已收到",
+        );
+        lines.push(unread.to_owned());
+    }
+    lines
+}
+
+/// Whether nothing is left to do here.
+fn is_all(done: &Value) -> bool {
+    items(done, "left").is_empty() && done["more"] != true && done["not_wiped"].is_null()
 }
 
 fn is_nothing(answer: &Value) -> bool {
@@ -244,5 +301,48 @@ mod tests {
         let none = json!({ "leads": [], "quarantined": [] });
         assert!(is_nothing(&none));
         assert_eq!(amount(Lang::En, &none), "0 leads");
+    }
+
+    #[test]
+    fn what_is_left_is_said_with_what_to_do_and_is_not_all() {
+        let text = |en: &str, zh: &str| json!({ "detail": en, "detail_zh": zh });
+        let mut lead = text("is still there", "尚未擦除");
+        lead["lead"] = "1".into();
+        let mut push = text("was not read", "未能读取");
+        push["quarantined"] = "2".into();
+        let mut answer = json!({
+            "leads": [], "quarantined": [], "left": [lead, push], "more": false,
+        });
+        assert!(!is_all(&answer));
+        assert_eq!(
+            to_do(Lang::En, &answer),
+            ["lead 1 is still there", "push 2 in quarantine was not read"]
+        );
+        assert_eq!(
+            to_do(Lang::ZhCn, &answer),
+            ["客资 1 尚未擦除", "隔离推送 2 未能读取"]
+        );
+        answer["left"] = vec![answer["left"][0].clone(); SAID + 3].into();
+        let lines = to_do(Lang::En, &answer);
+        assert_eq!(lines.len(), SAID + 1);
+        assert_eq!(lines[SAID], "and 3 more: --json shows all");
+    }
+
+    #[test]
+    fn what_is_on_the_disk_still_is_said_and_is_not_all() {
+        let unread = json!({
+            "leads": [{ "unread": true }], "quarantined": [], "left": [], "more": false,
+            "sinks": { "crm": { "in_doubt": 1 } },
+        });
+        assert!(is_all(&unread));
+        assert_eq!(given(Lang::En, &unread).len(), 2, "how it is known is said");
+        let mut answer = unread;
+        answer["not_wiped"] = json!({ "detail": "still on the disk", "detail_zh": "仍在磁盘上" });
+        assert!(!is_all(&answer));
+        for (lang, text) in [(Lang::En, "still on the disk"), (Lang::ZhCn, "仍在磁盘上")] {
+            assert!(to_do(lang, &answer).iter().any(|line| line == text));
+        }
+        answer["leads"] = json!([]);
+        assert!(!is_all(&answer), "nothing went this time, and it is there");
     }
 }

@@ -20,5 +20,32 @@ pub(super) fn run(global: &Global, args: &Export) -> Result<(), ExitCode> {
     let whom = args.whom.named(global)?;
     let daemon = Daemon::at(global, &args.target)?;
     let runtime = runtime().map_err(|error| fail(error, FAILED))?;
-    runtime.block_on(fetch(global, &daemon, "/leads/export", &whom))
+    let end = runtime.block_on(fetch(global, &daemon, "/leads/export", &whom))?;
+    if !is_incomplete(&end) {
+        return Ok(());
+    }
+    let why = global.lang().pick(
+        "this may not be all of it: see `unread` and `more` at its end",
+        "可能并非全部：请查看末尾的 `unread` 与 `more`",
+    );
+    Err(fail(why, FAILED))
+}
+
+/// Whether the daemon says at the end that something is missing.
+fn is_incomplete(end: &[u8]) -> bool {
+    let said = br#""complete":false}"#;
+    end.trim_ascii_end().ends_with(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_says_that_it_is_not_all() {
+        assert!(is_incomplete(b"],\n\"more\":true,\"complete\":false}\n"));
+        assert!(!is_incomplete(b"],\n\"more\":false,\"complete\":true}\n"));
+        assert!(!is_incomplete(b"\"complete\":false}, but a lead said it"));
+        assert!(!is_incomplete(b""));
+    }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::super::{FAILED, Global, fail, out};
+use crate::lang::Lang;
 
 /// Longest value that is read from stdin, in bytes.
 const LONGEST: u64 = 4096;
@@ -64,7 +65,7 @@ pub(super) fn typed(global: &Global, by: &str, value: &str) -> Result<String, Ex
     let mut text = String::new();
     let read = if stdin.is_terminal() {
         // A line alone: what is asked next is answered by the next one.
-        out::message(&format!("{by}: "));
+        out::message(&prompt(global.lang(), by));
         stdin.lock().take(LONGEST).read_line(&mut text)
     } else {
         stdin.lock().take(LONGEST).read_to_string(&mut text)
@@ -77,4 +78,33 @@ pub(super) fn typed(global: &Global, by: &str, value: &str) -> Result<String, Ex
         return Err(fail(nothing, FAILED));
     }
     Ok(text.to_owned())
+}
+
+/// What is asked for.
+fn prompt(lang: Lang, by: &str) -> String {
+    let (en, zh) = match by {
+        "lead" => ("lead", "客资编号"),
+        "phone" => ("phone", "手机号"),
+        "record_id" => ("record id", "天猫客资 ID"),
+        "order_num" => ("order number", "预约订单号"),
+        "nick" => ("Taobao nick", "淘宝昵称"),
+        "openid" => ("encrypted Taobao id", "淘宝加密 ID"),
+        other => (other, other),
+    };
+    lang.pick(format!("{en}: "), format!("{zh}："))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_said_in_the_language_of_whoever_is_asked() {
+        for by in ["lead", "phone", "record_id", "order_num", "nick", "openid"] {
+            let (english, chinese) = (prompt(Lang::En, by), prompt(Lang::ZhCn, by));
+            assert!(english.is_ascii() && !english.contains('_'), "{english}");
+            assert!(!chinese.trim_end_matches('：').is_ascii(), "{chinese}");
+        }
+        assert_eq!(prompt(Lang::ZhCn, "phone"), "手机号：");
+    }
 }

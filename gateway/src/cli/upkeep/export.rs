@@ -41,15 +41,20 @@ pub(super) fn export(global: &Global, target: &client::Target) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what `/api/v1` and `path` streams, as it comes.
+/// Bytes of the end of a stream that are looked at.
+const END: usize = 64;
+
+/// Prints what `/api/v1` and `path` streams, as it comes. The last bytes of it come back, if
+/// anybody read them.
 pub(in crate::cli) async fn fetch(
     global: &Global,
     daemon: &Daemon,
     path: &str,
     body: &Value,
-) -> Result<(), ExitCode> {
+) -> Result<Vec<u8>, ExitCode> {
     let path = format!("/api/v1{path}");
     let mut response = daemon.post(global, &path, body).await?;
+    let mut end = Vec::new();
     while let Some(piece) = response
         .chunk()
         .await
@@ -57,10 +62,12 @@ pub(in crate::cli) async fn fetch(
     {
         out::raw(&piece);
         if !out::is_read() {
-            break;
+            return Ok(Vec::new());
         }
+        end.extend_from_slice(&piece[piece.len().saturating_sub(END)..]);
+        end.drain(..end.len().saturating_sub(END));
     }
-    Ok(())
+    Ok(end)
 }
 
 pub(super) fn import(global: &Global, file: &Path) -> Result<ExitCode, ExitCode> {

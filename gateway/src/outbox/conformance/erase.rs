@@ -41,6 +41,7 @@ fn is_gone<E: Engine>(outbox: &Subject<E>, gone: LeadId, left: LeadId) {
     assert!(outbox.lead(gone, 0).expect("reads").is_none());
     assert!(outbox.lead(gone, 1).expect("reads").is_none());
     assert!(outbox.history(gone).expect("reads").is_none());
+    assert_eq!(outbox.outline(gone), Ok(None));
     assert_eq!(outbox.find(&find(), 9), Ok(vec![left]));
     assert_eq!(
         outbox.leads(&newest(), None, 9).expect("reads").items,
@@ -61,6 +62,29 @@ pub(super) async fn an_erased_lead_is_in_no_list_no_count_and_no_index<E: Engine
     let outbox = Subject::<E>::new();
     let (lead, left) = fill(&outbox).await;
     let history = outbox.history(lead).expect("reads").expect("is there");
+    let outline = outbox.outline(lead).expect("reads").expect("is there");
+    assert_eq!(
+        (
+            &*outline.source,
+            outline.revisions,
+            outline.first_received_at
+        ),
+        ("shop", 2, history.revisions[0].received_at)
+    );
+    let deliveries = outline.deliveries.into_iter();
+    let mut deliveries: Vec<_> = deliveries
+        .map(|one| {
+            assert_eq!(one.noted, one.attempts > 0);
+            (one.sink, one.state, one.attempts)
+        })
+        .collect();
+    let listed = history.deliveries.iter();
+    let mut listed: Vec<_> = listed
+        .map(|one| (one.delivery.sink.clone(), one.state, one.delivery.attempts))
+        .collect();
+    deliveries.sort();
+    listed.sort();
+    assert_eq!(deliveries, listed);
     assert_eq!(erase(&*outbox, lead).await, Ok(true));
     is_gone(&outbox, lead, left);
     assert_eq!(erase(&*outbox, lead).await, Ok(false), "it is gone");
@@ -111,6 +135,14 @@ pub(super) async fn many_are_erased_at_once_and_those_under_an_attempt_are_named
         outbox.quarantine(quarantined(body)).await.expect("kept");
     }
     let pushes = outbox.quarantined_pushes(None, 9).expect("reads").items;
+    let first = outbox.quarantined_ids(None, 1).expect("reads");
+    let second = outbox.quarantined_ids(first.next.as_deref(), 1);
+    let second = second.expect("reads");
+    assert_eq!(
+        [first.items[0], second.items[0]],
+        [pushes[0].id, pushes[1].id]
+    );
+    assert_eq!(second.next, None);
     let due = outbox.claim("crm", 1_000, 1).expect("reads").deliveries;
     let busy = due[0].delivery.lead;
     let what = Erasure {

@@ -82,7 +82,7 @@ use super::state::{Change, Done, Fault};
 use super::{
     Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Erased, Erasure, Expiring,
     ExportHeader, Exported, FailureGroup, Filter, Find, Finish, History, Imported, Intake,
-    LeadFilter, LeadId, Listed, Maintenance, Operations, Page, Paged, Pause, PauseCause,
+    LeadFilter, LeadId, Listed, Maintenance, Operations, Outline, Page, Paged, Pause, PauseCause,
     QuarantineCount, QuarantineId, Quarantined, QuarantinedPush, Queue, Refusal, Repair, Repaired,
     Resealed, Retention, SegmentCopy, SinkCount, StoredLead, StoredQuarantinedPush, Swept,
     Timekeeping, Totals, Unavailable, UpkeepError, Wanted,
@@ -277,15 +277,37 @@ impl Operations for SledOutbox {
         let cleaner = self.cleaner.clone();
         async move {
             let mut erased = Erased::default();
-            for change in changes {
-                erased.add(change.await?.erased());
+            for (part, change) in changes.into_iter().enumerate() {
+                match change.await {
+                    Ok(done) => erased.add(done.erased()),
+                    Err(error) if part == 0 => return Err(error),
+                    // What has gone is said all the same.
+                    Err(error) => {
+                        erased.broken_off = Some(error.0);
+                        break;
+                    }
+                }
             }
             // Once for all of them.
             let wiped = tokio::task::spawn_blocking(move || cleaner.wipe()).await;
-            wiped.map_err(|error| Unavailable(error.to_string()))??;
+            let wiped = wiped.unwrap_or_else(|error| Err(Unavailable(error.to_string())));
+            erased.not_wiped = wiped.err().map(|error| error.0);
             Ok(erased)
         }
         .boxed()
+    }
+
+    fn outline(&self, id: LeadId) -> Result<Option<Outline>, Unavailable> {
+        self.reads.ask(|reader| reader.outline(id))
+    }
+
+    fn quarantined_ids(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<QuarantineId>, Unavailable> {
+        self.reads
+            .ask(|reader| reader.quarantined_ids(after, limit))
     }
 
     fn quarantined_pushes(

@@ -24,6 +24,7 @@ fn erase(daemon: &Daemon, record: u64) {
         let answer = answer.json();
         let count = |what: &str| answer[what].as_array().expect("a list").len();
         assert_eq!(count("leads") + count("left"), 1, "{answer}");
+        assert!(answer["not_wiped"].is_null(), "{answer}");
         count("left") == 0
     });
 }

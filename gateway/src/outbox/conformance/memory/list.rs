@@ -11,9 +11,9 @@ use crate::clock::{Clock, Millis, SystemClock};
 use crate::outbox::state::{Change, DeliveryHead, Done, Lead, View, normalise};
 use crate::outbox::{
     Accepted, Arrival, Delivery, DeliveryId, Erased, Erasure, FailureGroup, Filter, Find, History,
-    LeadFilter, LeadId, Listed, Operations, Page, Paged, PauseCause, QuarantineCount, QuarantineId,
-    Refusal, Repair, Repaired, SinkCount, State, StateName, StoredLead, StoredQuarantinedPush,
-    Totals, Unavailable, made_at,
+    LeadFilter, LeadId, Listed, Operations, Outline, OutlinedDelivery, Page, Paged, PauseCause,
+    QuarantineCount, QuarantineId, Refusal, Repair, Repaired, SinkCount, State, StateName,
+    StoredLead, StoredQuarantinedPush, Totals, Unavailable, made_at,
 };
 
 type Read<T> = Result<T, Unavailable>;
@@ -215,8 +215,38 @@ impl Operations for MemoryOutbox {
         }))
     }
 
+    fn outline(&self, id: LeadId) -> Read<Option<Outline>> {
+        let history = self.history(id)?;
+        Ok(history.and_then(|history| {
+            let first = history.revisions.first()?;
+            let deliveries = history.deliveries.iter();
+            Some(Outline {
+                id,
+                source: first.source.clone(),
+                revisions: history.revisions.len(),
+                first_received_at: first.received_at,
+                deliveries: deliveries
+                    .map(|one| OutlinedDelivery {
+                        sink: one.delivery.sink.clone(),
+                        state: one.state,
+                        attempts: one.delivery.attempts,
+                        noted: one.delivery.attempts > 0 || !one.delivery.journal.is_empty(),
+                    })
+                    .collect(),
+            })
+        }))
+    }
+
     fn erase(&self, what: Erasure) -> Soon<Erased> {
         self.ask(Change::Erase(what), Done::erased)
+    }
+
+    fn quarantined_ids(&self, after: Option<&str>, limit: usize) -> Read<Page<QuarantineId>> {
+        let pushes = self.quarantined_pushes(after, limit)?;
+        Ok(Page {
+            items: pushes.items.into_iter().map(|push| push.id).collect(),
+            next: pushes.next,
+        })
     }
 
     fn quarantined_pushes(

@@ -32,8 +32,8 @@ use crate::outbox::state::{
     Class, DeliveryHead, Details, Fault, QuarantineHead, Revision, Sinks, Tag,
 };
 use crate::outbox::{
-    Delivery, DeliveryId, History, LeadId, Listed, QuarantineId, StateName, StoredLead,
-    StoredQuarantinedPush,
+    Delivery, DeliveryId, History, LeadId, Listed, Outline, OutlinedDelivery, QuarantineId,
+    StateName, StoredLead, StoredQuarantinedPush,
 };
 
 /// Kind of tag by which the lead of a delivery is found.
@@ -279,6 +279,28 @@ impl<M: Map> Reader<'_, M> {
             Some((_, indexed, lead)) => self.whole(lead, &indexed, id),
             None => Ok(None),
         }
+    }
+
+    /// See [`crate::outbox::Operations::outline`].
+    pub fn outline(&self, id: LeadId) -> Result<Option<Outline>, Fault> {
+        let Some(Indexed { lead, places }) = self.catalog.lead(id)? else {
+            return Ok(None);
+        };
+        let deliveries = lead.deliveries.iter().zip(&places.deliveries);
+        Ok(lead.revisions.first().map(|first| Outline {
+            id,
+            source: lead.source.clone(),
+            revisions: lead.revisions.len(),
+            first_received_at: first.received_at,
+            deliveries: deliveries
+                .map(|(head, places)| OutlinedDelivery {
+                    sink: head.sink.clone(),
+                    state: self.state(head),
+                    attempts: head.attempts,
+                    noted: places.details.is_some(),
+                })
+                .collect(),
+        }))
     }
 
     /// See [`crate::outbox::Operations::history`].

@@ -7,6 +7,7 @@ mod damage;
 mod erasing;
 mod flips;
 mod histories;
+mod unfinished;
 
 use futures_util::future::join_all;
 use tempfile::TempDir;
