@@ -33,6 +33,8 @@ const MOSTLY: u64 = 2;
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Before what could not be done is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
+/// For how long what wins nothing is left alone, unless room was won meanwhile.
+const BARREN: Duration = Duration::from_secs(60 * 60);
 /// What the journal may take ahead while it grows, in bytes.
 const AHEAD: u64 = 8 << 20;
 
@@ -54,6 +56,9 @@ pub(super) struct Cleaner {
 pub(super) struct Failed {
     erasure: Option<Instant>,
     segments: HashMap<u32, Instant>,
+    /// Segments that got what another was full of and nothing can be done about yet, such as
+    /// which leads are gone: to write those anew, too, would win nothing.
+    barren: HashMap<u32, Instant>,
 }
 
 #[cfg(test)]
@@ -74,12 +79,17 @@ impl Cleaner {
     pub(super) fn run(self) {
         let mut slept = Duration::ZERO;
         let mut failed = Failed::default();
+        let mut tried = Instant::now();
         while !self.shared.is_closing() && self.shared.fault().is_none() {
             // Short naps, so that closing does not wait.
             let nap = Duration::from_millis(100);
             std::thread::sleep(nap);
             slept += nap;
-            self.watch();
+            let due = tried.elapsed() >= AGAIN;
+            if due {
+                tried = Instant::now();
+            }
+            self.watch(due);
             if slept < INTERVAL {
                 continue;
             }
@@ -108,8 +118,8 @@ impl Cleaner {
             }
         }
         // Also where an erasure waits: this makes the room that it may want.
-        let segment = match self.mostly_dead(&failed.segments) {
-            Ok(Some(segment)) => segment,
+        let (segment, size) = match self.mostly_dead(failed) {
+            Ok(Some(found)) => found,
             Ok(None) => return,
             Err(error) => {
                 return tracing::warn!(error = error.0, "outbox was not looked through");
@@ -117,9 +127,19 @@ impl Cleaner {
         };
         // Before it is tried: a panic is a failure, too.
         let known = failed.segments.insert(segment, Instant::now()).is_some();
+        let first = self.bodies.journal().open_segment().number;
         match self.clean(segment) {
             Ok(Moved { records, bytes }) => {
                 failed.segments.remove(&segment);
+                if bytes < size / MOSTLY {
+                    failed.barren.clear();
+                } else {
+                    let last = self.bodies.journal().open_segment().number;
+                    let now = Instant::now();
+                    failed
+                        .barren
+                        .extend((first..=last).map(|segment| (segment, now)));
+                }
                 tracing::debug!(segment, records, bytes, "outbox segment was cleaned");
             }
             Err(error) if known => {
@@ -135,12 +155,13 @@ impl Cleaner {
         }
     }
 
-    /// An index that broke while nothing is written is seen, too.
-    fn watch(&self) {
-        if self
-            .current
-            .get()
-            .is_some_and(|catalog| catalog.index.fault().is_some())
+    /// An index that broke while nothing is written is seen, too, and what is deferred and could
+    /// not be accepted is tried again where that is `due`.
+    fn watch(&self, due: bool) {
+        let current = self.current.get();
+        let broken = current.is_some_and(|catalog| catalog.index.fault().is_some());
+        let stuck = due && !self.standing().deferred.is_empty();
+        if (broken || stuck)
             && let Some(jobs) = self.jobs.upgrade()
         {
             let _ = jobs.try_send(Job::Look);
@@ -148,22 +169,26 @@ impl Cleaner {
     }
 
     /// The closed segment of which the smallest part counts, if that is little.
-    fn mostly_dead(&self, failed: &HashMap<u32, Instant>) -> Result<Option<u32>, Unavailable> {
+    fn mostly_dead(&self, failed: &Failed) -> Result<Option<(u32, u64)>, Unavailable> {
         let Some(catalog) = self.current.get() else {
             return Ok(None);
         };
-        let mut dead: Option<(u64, u32)> = None;
+        let mut dead: Option<(u64, (u32, u64))> = None;
         for facts in self.bodies.journal().facts() {
-            if is_recent(failed.get(&facts.number)) {
+            let barren = failed.barren.get(&facts.number);
+            if is_recent(failed.segments.get(&facts.number))
+                || barren.is_some_and(|at| at.elapsed() < BARREN)
+                || self.standing().defers_in(facts.number)
+            {
                 continue;
             }
             let live = catalog.live(facts.number);
             let live = live.map_err(|error| Unavailable(error.to_string()))?.bytes;
             if live < facts.bytes / MOSTLY && dead.is_none_or(|(least, _)| live < least) {
-                dead = Some((live, facts.number));
+                dead = Some((live, (facts.number, facts.bytes)));
             }
         }
-        Ok(dead.map(|(_, segment)| segment))
+        Ok(dead.map(|(_, found)| found))
     }
 
     /// Returns when no segment holds anything any more of what had left before.
@@ -175,7 +200,10 @@ impl Cleaner {
             let cleaned = self.clean(segment).map(drop);
             wiped = wiped.and(cleaned);
         }
-        wiped
+        match self.shared.fault() {
+            Some(fault) => Err(Unavailable(fault)),
+            None => wiped,
+        }
     }
 
     fn standing(&self) -> RwLockReadGuard<'_, Standing> {
@@ -186,6 +214,9 @@ impl Cleaner {
     pub(super) fn clean(&self, segment: u32) -> Result<Moved, Unavailable> {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
         let reader = self.bodies.journal();
+        // Before anything is written: a disk that runs full would be the end of all writing.
+        self.checked()?;
+        self.has_room(segment)?;
         if segment == reader.open_segment().number {
             self.ask(Job::Roll)?;
         }
@@ -194,8 +225,6 @@ impl Cleaner {
             return Ok(Moved::default());
         }
         let unavailable = |error: &dyn std::fmt::Display| Unavailable(error.to_string());
-        self.checked()?;
-        self.has_room(segment)?;
         let mut all = Moved::default();
         let mut places = Vec::new();
         let mut bytes = 0;
@@ -205,13 +234,13 @@ impl Cleaner {
             for (place, _) in frame.records() {
                 places.push(place);
                 bytes += u64::from(place.length);
-            }
-            if places.len() >= STEP || bytes >= STEP_BYTES {
-                bytes = 0;
-                self.step(&mut all, &std::mem::take(&mut places))?;
+                if places.len() >= STEP || bytes >= STEP_BYTES {
+                    bytes = 0;
+                    self.step(&mut all, std::mem::take(&mut places))?;
+                }
             }
         }
-        self.step(&mut all, &places)?;
+        self.step(&mut all, places)?;
         let catalog = self.current.get().ok_or_else(|| self.shared.is_making())?;
         let checked = catalog.index.checkpoint();
         checked.map_err(|error| unavailable(&error))?;
@@ -219,7 +248,8 @@ impl Cleaner {
         let gone = self.ask(|promise| Job::Remove(vec![segment], promise))?;
         if gone.is_empty() {
             return Err(Unavailable(format!(
-                "segment {segment} still holds what counts"
+                "segment {segment} holds a push that was not judged yet; try again in a minute, \
+                 and see `leadgate outbox verify` if that does not help"
             )));
         }
         Ok(all)
@@ -229,11 +259,8 @@ impl Cleaner {
     /// that it does not, and it would go with its segment.
     fn checked(&self) -> Result<(), Unavailable> {
         let catalog = self.current.get().ok_or_else(|| self.shared.is_making())?;
-        if catalog.index.checked() {
-            return Ok(());
-        }
-        let scrubbed = catalog.index.scrub();
-        scrubbed.map_err(|error| Unavailable(error.to_string()))
+        let checked = catalog.index.check();
+        checked.map_err(|error| Unavailable(error.to_string()))
     }
 
     /// That what counts in a segment can be there twice.
@@ -250,13 +277,8 @@ impl Cleaner {
         }
     }
 
-    fn step(&self, all: &mut Moved, places: &[Place]) -> Result<(), Unavailable> {
-        if places.is_empty() {
-            return Ok(());
-        }
-        // In several jobs, should one frame have held many.
-        for places in places.chunks(STEP) {
-            let places = places.to_vec();
+    fn step(&self, all: &mut Moved, places: Vec<Place>) -> Result<(), Unavailable> {
+        if !places.is_empty() {
             let moved = self.ask(|promise| Job::Move(places, promise))?;
             all.records += moved.records;
             all.bytes += moved.bytes;

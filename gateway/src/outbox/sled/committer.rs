@@ -7,7 +7,7 @@
 //!
 //! Without an index it goes on taking pushes: see [`super::defer`].
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::mpsc::{SendError, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
@@ -38,7 +38,7 @@ use crate::outbox::{LeadId, Totals, Unavailable};
 /// enough that nobody waits long for the others' turn.
 const GROUP: usize = 1024;
 /// Bytes that were pushed in one frame, about, at most.
-const GROUP_BYTES: usize = 8 << 20;
+pub(super) const GROUP_BYTES: usize = 8 << 20;
 
 /// The thread's state.
 pub(super) struct Committer {
@@ -58,6 +58,8 @@ pub(super) struct Committer {
     pub(super) syncer: Option<JoinHandle<()>>,
     /// Where pushes stand that wait for an index, oldest first.
     pub(super) deferred: VecDeque<Place>,
+    /// Those that could not be accepted so far.
+    pub(super) stuck: BTreeSet<Place>,
     /// Ends of attempts that wait for one.
     pub(super) held: Vec<Wanted>,
     /// Counts after the last group.
@@ -186,7 +188,7 @@ impl Committer {
                     }
                 }
             }
-            Job::Look => {}
+            Job::Look => self.try_stuck(),
             Job::Close => {
                 self.shared.close();
                 self.jobs.close();

@@ -2,14 +2,14 @@
 //!
 //! A push is durable and acknowledged then, but nobody can say yet whether it is new. It stands
 //! in the journal as it came, and is accepted, in order, once the index is whole. Ends of
-//! attempts wait in memory: each was claimed, so there are few, and losing one repeats an
-//! attempt. Everything else is refused, with how far the index is.
+//! attempts wait in memory: each was claimed, so there are no more than the sinks' lanes have
+//! under way, and losing one repeats an attempt. Everything else is refused, with how far the index is.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::codec::Entry;
-use super::committer::{Committer, read, write};
+use super::committer::{Committer, GROUP_BYTES, read, write};
 use super::job::{Promise, Telling, Wanted, telling};
 use super::place::Place;
 use super::rebuild::Made;
@@ -19,10 +19,8 @@ use crate::config::Ceiling;
 use crate::outbox::state::{Change, Done, Ground, KnownSink, NewLead, Record, State};
 use crate::outbox::{Accepted, Quarantined, Unavailable};
 
-/// Deferred pushes that are accepted in one frame.
-const SETTLED: usize = 256;
-/// Ends of attempts that are held, at most.
-const HELD: usize = 4096;
+/// Deferred pushes that are accepted in one frame: more than can come in meanwhile.
+const SETTLED: usize = 2048;
 
 impl Committer {
     /// Sees to it that there is an index, or that one is being made.
@@ -62,7 +60,7 @@ impl Committer {
                 change @ (Change::Pause { .. } | Change::SinkState { .. } | Change::Time(_)) => {
                     standing.push((change, promise));
                 }
-                change @ (Change::Finish(_) | Change::Keep { .. }) if self.held.len() < HELD => {
+                change @ (Change::Finish(_) | Change::Keep { .. }) => {
                     self.held.push((change, promise));
                 }
                 _ => promise.tell(Err(self.shared.is_making())),
@@ -150,7 +148,7 @@ impl Committer {
         if !self.has_to_settle() {
             return;
         }
-        let places: Vec<Place> = self.deferred.iter().take(SETTLED).copied().collect();
+        let places = self.next_deferred();
         let (mut found, mut group) = (Vec::new(), Vec::new());
         for place in &places {
             match self.bodies.arrived(*place) {
@@ -169,13 +167,7 @@ impl Committer {
                     found.push(*place);
                     group.push((change, Promise::new(None).0));
                 }
-                // It stays where it is, for `salvage`; the others go on.
-                Err(error) => tracing::error!(
-                    error = %error,
-                    segment = place.segment,
-                    offset = place.offset,
-                    "a deferred push cannot be read"
-                ),
+                Err(error) => self.leave(*place, &error.to_string()),
             }
         }
         if self.decide(group, &found).is_err() {
@@ -183,8 +175,46 @@ impl Committer {
             return;
         }
         self.deferred.drain(..places.len());
-        if self.deferred.is_empty() {
+        for place in found {
+            if read(&self.standing).deferred.contains(&place) {
+                self.leave(place, "what it changes cannot be read");
+            } else {
+                self.stuck.remove(&place);
+            }
+        }
+        if self.deferred.is_empty() && self.stuck.is_empty() {
             tracing::info!("deferred pushes were accepted");
+        }
+    }
+
+    /// Those that are settled next: not too many, and not too much at once.
+    fn next_deferred(&self) -> Vec<Place> {
+        let mut bytes = 0;
+        let some = self.deferred.iter().take(SETTLED).copied();
+        some.take_while(|place| {
+            let first = bytes == 0;
+            bytes += place.length as usize;
+            first || bytes <= GROUP_BYTES
+        })
+        .collect()
+    }
+
+    /// A deferred push stays where it is, to be tried again or saved; the others go on.
+    fn leave(&mut self, place: Place, why: &str) {
+        if self.stuck.insert(place) {
+            tracing::error!(
+                error = why,
+                segment = place.segment,
+                offset = place.offset,
+                "a deferred push cannot be accepted; it is tried again each minute, see `leadgate outbox verify`"
+            );
+        }
+    }
+
+    /// Those that could not be accepted are tried again.
+    pub(super) fn try_stuck(&mut self) {
+        if self.deferred.is_empty() {
+            self.deferred.extend(&self.stuck);
         }
     }
 
@@ -204,13 +234,6 @@ impl Committer {
     /// Whether pushes that were deferred can be accepted.
     pub(super) fn has_to_settle(&self) -> bool {
         !self.deferred.is_empty() && self.shared.fault().is_none() && self.current.get().is_some()
-    }
-
-    /// Whether a push is deferred that stands in this segment.
-    pub(super) fn defers_in(&self, segment: u32) -> bool {
-        let standing = read(&self.standing);
-        let mut deferred = standing.deferred.iter();
-        deferred.any(|place| place.segment == segment)
     }
 
     /// They need not be read again.

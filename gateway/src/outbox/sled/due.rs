@@ -27,7 +27,9 @@ impl<M: Map> Reader<'_, M> {
         let claimed = self.take_both(sink, now, wanted, &mut due);
         if claimed.is_err() {
             // Nobody is told of them.
-            let given_back: Vec<DeliveryId> = due.deliveries.iter().map(|claim| claim.id).collect();
+            let taken = due.deliveries.iter().map(|claim| claim.id);
+            let unread = due.damaged.iter().map(|(id, _)| *id);
+            let given_back: Vec<DeliveryId> = taken.chain(unread).collect();
             self.claims.unclaim(&given_back);
         }
         claimed.map(|()| due)

@@ -19,7 +19,8 @@ pub(in crate::outbox) fn pretend_newer(store: &Path, newer: bool) {
     let newest = segments.filter(|path| path.extension().is_some_and(|ending| ending == "seg"));
     let newest = newest.max().expect("a segment");
     let mut bytes = std::fs::read(&newest).expect("reads");
-    let format: u16 = if newer { 7 } else { 5 };
+    let format = u16::from_le_bytes([bytes[6], bytes[7]]);
+    let format = if newer { format + 2 } else { format - 2 };
     bytes[6..8].copy_from_slice(&format.to_le_bytes());
     let mut sum = crc32fast::Hasher::new();
     sum.update(&bytes[..12]);

@@ -463,14 +463,20 @@ impl Maintenance for SledOutbox {
             return Ok(swept);
         }
         if from.is_none() {
-            let old = self
-                .reads
-                .ask(|reader| reader.old_quarantined(keep, now, limit))?;
-            let gone = self.change_each(old.into_iter().map(Change::Discard))?;
-            swept.quarantined = gone
-                .into_iter()
-                .filter(|done| *done == Done::Did(true))
-                .count() as u64;
+            // All of them: nothing else would make room for the next ones.
+            loop {
+                let old = self
+                    .reads
+                    .ask(|reader| reader.old_quarantined(keep, now, limit))?;
+                let full = old.len() >= limit;
+                let gone = self.change_each(old.into_iter().map(Change::Discard))?;
+                let gone = gone.iter().filter(|done| **done == Done::Did(true));
+                let gone = gone.count() as u64;
+                swept.quarantined += gone;
+                if !full || gone == 0 {
+                    break;
+                }
+            }
         }
         let (leads, next) = self
             .reads

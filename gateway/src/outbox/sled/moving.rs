@@ -176,7 +176,7 @@ impl Committer {
             if live.records > 0
                 || catalog.index.applied() < facts.last
                 // What has arrived there and was not judged yet stands nowhere else.
-                || self.defers_in(facts.number)
+                || super::committer::read(&self.standing).defers_in(facts.number)
             {
                 continue;
             }

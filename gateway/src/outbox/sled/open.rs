@@ -213,6 +213,7 @@ impl SledOutbox {
             written: Some(written),
             syncer: Some(syncer),
             deferred,
+            stuck: BTreeSet::new(),
             held: Vec::new(),
             totals,
             ids: ContextV7::new(),
@@ -293,6 +294,9 @@ pub(super) fn open_journal(
 
 /// Why a journal keeps the store from opening.
 pub(super) fn refusal(path: &Path, error: &JournalError) -> OpenError {
+    if matches!(error, JournalError::Older { .. }) {
+        return OpenError::Older(path.to_owned());
+    }
     let (path, why) = (path.to_owned(), error.to_string());
     if error.is_damage() {
         OpenError::Damaged { path, why }
@@ -351,6 +355,10 @@ fn open_catalog(
         Err(Failed::Journal(error)) => Err(error),
         Err(why) => {
             tracing::warn!(reason = %why, "outbox index cannot be used; it is made anew from the journal, and pushes are taken meanwhile");
+            // At once: when the journal has grown past what it says, it would be believed.
+            if let Err(error) = index::delete(&path.join("index")) {
+                tracing::warn!(%error, "outbox index could not be deleted; that is tried again");
+            }
             Ok(None)
         }
     }

@@ -48,7 +48,7 @@ impl Publishing {
         if let Some(id) = record.lead() {
             self.look_at(catalog, id)?;
         }
-        if let Record::Quarantined { id, .. } | Record::QuarantineGone { id } = record
+        if let Record::Quarantined { id, .. } | Record::QuarantineGone { id, .. } = record
             && let Slot::Vacant(vacant) = self.quarantined.entry(*id)
         {
             let was = catalog.quarantined(*id)?;
@@ -73,7 +73,7 @@ impl Publishing {
                 let was = self.leads.get(lead).and_then(|(_, is)| is.as_ref());
                 was.map(|was| was.places.segments.clone())
             }
-            Record::QuarantineGone { id } => {
+            Record::QuarantineGone { id, .. } => {
                 let was = self.quarantined.get(id).and_then(|(_, is)| is.as_ref());
                 was.map(|was| was.segments.clone())
             }
@@ -88,7 +88,7 @@ impl Publishing {
             let (_, is) = self.leads.entry(id).or_default();
             *is = Indexed::take(is.take(), record, place);
         }
-        if let Record::Quarantined { id, .. } | Record::QuarantineGone { id } = record {
+        if let Record::Quarantined { id, .. } | Record::QuarantineGone { id, .. } = record {
             let (_, is) = self.quarantined.entry(*id).or_default();
             *is = IndexedPush::take(is.take(), record, place);
         }

@@ -14,12 +14,12 @@ use crate::outbox::{Refusal, Unavailable};
 impl SledOutbox {
     /// Queues an arrival without waiting for room.
     pub(super) fn arrive(&self, change: Change) -> BoxFuture<'static, Result<Done, Refusal>> {
-        if self.shared.space.short() {
-            return ready(Err(Refusal::NoSpace)).boxed();
-        }
-        // Waiting would only end at the deadline.
+        // Waiting would only end at the deadline; and a disk that hangs is not asked for room.
         if let Some(why) = self.shared.hangs() {
             return ready(Err(Unavailable(why).into())).boxed();
+        }
+        if self.shared.space.short() {
+            return ready(Err(Refusal::NoSpace)).boxed();
         }
         let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
             return ready(Err(Refusal::Full)).boxed();

@@ -87,12 +87,12 @@ impl<'a> State<'a> {
                 Done::Noted
             }
             Change::Repair { id, repair, now } => Done::Repaired(self.repair(*id, *repair, *now)?),
-            Change::Release { id, lead } => Done::Released(if self.discard(*id)? {
+            Change::Release { id, lead } => Done::Released(if self.discard(*id, false)? {
                 Some(self.accept(lead)?)
             } else {
                 None
             }),
-            Change::Discard(id) => Done::Did(self.discard(*id)?),
+            Change::Discard(id) => Done::Did(self.discard(*id, false)?),
             Change::Erase(what) => Done::Erased(self.erase(what)?),
             Change::Expire { lead, keep, now } => Done::Expired(self.expire(*lead, *keep, *now)?),
             Change::Pause { sink, cause, now } => {

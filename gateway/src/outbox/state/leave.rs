@@ -26,7 +26,7 @@ impl super::State<'_> {
             }
         }
         for push in &what.quarantined {
-            if self.discard(*push)? {
+            if self.discard(*push, true)? {
                 erased.quarantined.push(*push);
             }
         }

@@ -78,7 +78,7 @@ impl Memory {
                     self.fingerprints.entry(tag).or_default().push(*id);
                 }
             }
-            Record::QuarantineGone { id } => {
+            Record::QuarantineGone { id, .. } => {
                 self.quarantine.remove(id);
             }
             Record::QuarantineCount { source, count } => {

@@ -194,7 +194,7 @@ fn note(leads: &mut HashMap<LeadId, Slot>, said: &mut Said, at: usize, record: &
             }
             said.quarantined.insert(*id, Some(head.clone()));
         }
-        Record::QuarantineGone { id } => {
+        Record::QuarantineGone { id, .. } => {
             said.quarantined.insert(*id, None);
         }
         Record::QuarantineCount { source, count } => {

@@ -59,8 +59,9 @@ impl super::State<'_> {
         Ok(())
     }
 
-    /// Removes a quarantined push with its fingerprint; `false` if it is not there.
-    pub(super) fn discard(&mut self, id: QuarantineId) -> Result<bool, Fault> {
+    /// Removes a quarantined push with its fingerprint, `erased` or for another reason; `false`
+    /// if it is not there.
+    pub(super) fn discard(&mut self, id: QuarantineId, erased: bool) -> Result<bool, Fault> {
         let view = self.ground.view;
         let Some(head) = self.pending.quarantined(view, id)? else {
             return Ok(false);
@@ -73,7 +74,7 @@ impl super::State<'_> {
             count.not_kept = 0;
         }
         let source = head.source;
-        self.push(Record::QuarantineGone { id });
+        self.push(Record::QuarantineGone { id, erased });
         self.push(Record::QuarantineCount { source, count });
         Ok(true)
     }

@@ -71,6 +71,8 @@ pub enum Record {
     QuarantineGone {
         /// Its id.
         id: QuarantineId,
+        /// Because a person wanted all of somebody gone, as of a lead.
+        erased: bool,
     },
     /// How much of a source is in quarantine.
     QuarantineCount {

@@ -10,7 +10,7 @@ use crate::outbox::state::Record;
 /// Numbers of segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remains {
-    /// Of leads that a person wanted gone: written anew at once, also after a crash.
+    /// Of what a person wanted gone: written anew at once, also after a crash.
     erased: BTreeSet<u32>,
     /// Of what left otherwise: written anew with the next erasure, which cannot know whose it is.
     left: BTreeSet<u32>,
@@ -20,7 +20,11 @@ impl Remains {
     /// What a record said leaves lies in these segments.
     pub fn take(&mut self, record: &Record, segments: &[u32]) {
         match record {
-            Record::LeadGone { erased: true, .. } => self.erased.extend(segments),
+            Record::LeadGone { erased: true, .. } | Record::QuarantineGone { erased: true, .. } => {
+                self.erased.extend(segments);
+                // Whose the others are nobody knows: they are a part of the same erasure.
+                self.erased.append(&mut self.left);
+            }
             Record::LeadGone { .. } | Record::QuarantineGone { .. } => self.left.extend(segments),
             _ => {}
         }
@@ -70,12 +74,13 @@ mod tests {
             lead: LeadId(uuid::Uuid::nil()),
             erased,
         };
-        let push = Record::QuarantineGone {
+        let push = |erased| Record::QuarantineGone {
             id: QuarantineId(uuid::Uuid::nil()),
+            erased,
         };
         let mut remains = Remains::default();
         remains.take(&lead(false), &[3, 4]);
-        remains.take(&push, &[5]);
+        remains.take(&push(false), &[5]);
         remains.settled(6);
         assert!(!remains.is_erasing() && !remains.is_empty());
         remains.take(&lead(true), &[1, 4]);
@@ -83,9 +88,14 @@ mod tests {
         assert_eq!(remains.all(), [1, 3, 4, 5, 6]);
         remains.gone(1);
         remains.gone(4);
-        assert!(!remains.is_erasing());
+        assert!(remains.is_erasing(), "nobody knows whose 3, 5 and 6 are");
         assert_eq!(remains.all(), [3, 5, 6]);
-        remains.retain(|segment| segment > 3);
-        assert_eq!(remains.all(), [5, 6]);
+        remains.retain(|segment| segment > 5);
+        assert_eq!(remains.all(), [6]);
+        remains.gone(6);
+        remains.take(&push(false), &[7]);
+        assert!(!remains.is_erasing());
+        remains.take(&push(true), &[8]);
+        assert!(remains.is_erasing());
     }
 }

@@ -1,5 +1,7 @@
 //! Small things that stand in no index: how they are after an entry, and what is asked of them.
 
+use std::ops::Bound;
+
 use super::{Entry, Standing};
 use crate::outbox::sled::place::Place;
 use crate::outbox::state::Record;
@@ -24,6 +26,19 @@ impl Standing {
     pub fn settle(&mut self, place: Place) {
         self.deferred.remove(&place);
         self.remains.settled(place.segment);
+    }
+
+    /// Whether a push that was not judged yet stands in this segment.
+    pub fn defers_in(&self, segment: u32) -> bool {
+        let at = |segment| Place {
+            segment,
+            ..Place::default()
+        };
+        let end = segment
+            .checked_add(1)
+            .map_or(Bound::Unbounded, |next| Bound::Excluded(at(next)));
+        let within = (Bound::Included(at(segment)), end);
+        self.deferred.range(within).next().is_some()
     }
 
     /// As they are after a record; `segments` of what is gone.

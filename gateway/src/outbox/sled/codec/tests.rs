@@ -182,6 +182,7 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
         }),
         gone(Record::QuarantineGone {
             id: QuarantineId(Uuid::from_u128(33)),
+            erased: true,
         }),
         record(Record::QuarantineCount {
             source: "shop".to_owned(),
@@ -343,7 +344,7 @@ fn shown_record(record: &Record) -> String {
         } => format!("{lead} {delivery:?} {details:?}"),
         Record::LeadGone { lead, erased } => format!("gone {lead} {erased}"),
         Record::Quarantined { id, head, body } => format!("{id} {head:?} {body:?}"),
-        Record::QuarantineGone { id } => format!("gone {id}"),
+        Record::QuarantineGone { id, .. } => format!("gone {id}"),
         Record::QuarantineCount { source, count } => format!("{source} {count:?}"),
         Record::Paused { sink, pause } => format!("{sink} {pause:?}"),
         Record::SinkState { sink, key, value } => format!("{sink} {key} {value:?}"),

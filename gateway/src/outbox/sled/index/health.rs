@@ -65,6 +65,11 @@ impl Health {
         done
     }
 
+    /// The fault, if one is known; costs nothing.
+    pub(super) fn known(&self) -> Option<IndexFault> {
+        self.fault.get().cloned()
+    }
+
     /// The fault, if there is one.
     pub(super) fn fault(&self) -> Option<IndexFault> {
         if self.fault.get().is_none()

@@ -86,6 +86,8 @@ struct Shared {
     health: Arc<Health>,
     /// Held by the scrub that is under way.
     scrub: Mutex<()>,
+    /// Somebody waits for it.
+    hurry: AtomicBool,
     /// Whether what sled holds is known to be what was put.
     checked: AtomicBool,
 }
@@ -108,6 +110,7 @@ impl Index {
             ledger: Mutex::new(ledger),
             health,
             scrub: Mutex::default(),
+            hurry: AtomicBool::default(),
             checked: AtomicBool::new(stamp.is_none()),
         });
         let worker = Arc::clone(&shared);
@@ -126,6 +129,10 @@ impl Index {
 
     /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexFault> {
+        // A broken one takes nothing any more: what is pending here may not be the last.
+        if let Some(fault) = self.0.health.known() {
+            return Err(fault);
+        }
         if let Some(pending) = self.0.overlay.read().get(key) {
             return Ok(owned(pending.new.as_ref()));
         }
@@ -191,6 +198,17 @@ impl Index {
         scrub::run(&self.0, 0)
     }
 
+    /// Returns when that is known; a comparison that is under way is hurried.
+    pub fn check(&self) -> Result<(), IndexFault> {
+        if self.checked() {
+            return Ok(());
+        }
+        self.0.hurry.store(true, Ordering::Release);
+        // Whoever compares now is waited for.
+        drop(self.0.scrub.lock());
+        if self.checked() { Ok(()) } else { self.scrub() }
+    }
+
     /// Begins the same in the background; what it finds is the index's fault.
     pub fn watch_scrub(&self) {
         let shared = Arc::clone(&self.0);
@@ -244,11 +262,15 @@ impl Drop for Index {
     }
 }
 
-/// Deletes the index in `folder`. Nothing being there is fine.
+/// Deletes the index in `folder`, durably. Nothing being there is fine.
 pub fn delete(folder: &Path) -> std::io::Result<()> {
     match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match folder.parent() {
+        Some(parent) => std::fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
     }
 }
 

@@ -59,6 +59,15 @@ pub enum JournalError {
         /// The newest that is known.
         known: u16,
     },
+    /// A segment of an earlier leadgate, whose records this one does not read.
+    #[error(
+        "{} was written by an older leadgate; with that one, write the outbox out by `leadgate \
+         outbox export`, then `leadgate outbox import` it here into a new folder", .path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+    },
     /// A segment with another's name.
     #[error(
         "{} is segment {number} under another name; give it back its name {}",
@@ -178,6 +187,11 @@ impl JournalError {
             } => format!(
                 "{} 的格式为 {format}，此 leadgate 最高只能读取格式 {known}；\
                  请使用写入它的 leadgate 或更新的版本",
+                path.display()
+            ),
+            Self::Older { path } => format!(
+                "{} 由更早版本的 leadgate 写入；请先用该版本执行 `leadgate outbox export` 导出，\
+                 再在此用 `leadgate outbox import` 导入到新文件夹",
                 path.display()
             ),
             Self::Renamed { path, number } => format!(

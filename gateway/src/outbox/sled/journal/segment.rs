@@ -21,7 +21,7 @@ pub(super) const HEADER: usize = 40;
 
 const MAGIC: &[u8; 6] = b"LGSEG\0";
 /// The format that is written, and the newest that is read.
-const FORMAT: u16 = 5;
+const FORMAT: u16 = 6;
 
 /// What a segment begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,10 @@ impl Header {
                 known: FORMAT,
             });
         }
-        if !whole || format != FORMAT {
+        if whole && format < FORMAT {
+            return Err(JournalError::Older { path: path() });
+        }
+        if !whole {
             return Err(damaged);
         }
         let mut store = [0; 16];

@@ -58,6 +58,8 @@ pub(super) struct Merge<'a, M> {
     order: Order,
     ids: Ids,
     heads: BinaryHeap<Reverse<Head>>,
+    /// The one that was given last.
+    last: Option<u128>,
 }
 
 /// The next of one list. Ordered by rank.
@@ -81,6 +83,7 @@ impl<'a, M: Map> Merge<'a, M> {
             order,
             ids,
             heads: BinaryHeap::new(),
+            last: None,
         };
         for prefix in lists {
             merge.look(prefix, None)?;
@@ -122,9 +125,16 @@ impl<M: Map> Iterator for Merge<'_, M> {
     type Item = Result<(Uuid, Vec<u8>), Fault>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Reverse(head) = self.heads.pop()?;
-        let id = self.rank(head.rank);
-        let looked = self.look(head.prefix, Some(id));
-        Some(looked.map(|()| (Uuid::from_u128(id), head.value)))
+        loop {
+            let Reverse(head) = self.heads.pop()?;
+            let id = self.rank(head.rank);
+            if let Err(fault) = self.look(head.prefix, Some(id)) {
+                return Some(Err(fault));
+            }
+            // One that moved from list to list meanwhile stands in both.
+            if self.last.replace(id) != Some(id) {
+                return Some(Ok((Uuid::from_u128(id), head.value)));
+            }
+        }
     }
 }

@@ -256,6 +256,47 @@ fn a_damaged_segment_does_not_keep_the_others_from_being_cleaned() {
 }
 
 #[test]
+fn what_nothing_can_be_done_about_is_not_written_anew_again_and_again() {
+    let (folder, runtime) = (folder(), runtime());
+    let outbox = open(&folder);
+    // Most of the first segment counts, so it stays, and with it the words that pushes left it.
+    let lead = Arrival {
+        raw: "x".repeat(500_000),
+        ..arrival(1, 1)
+    };
+    accept(&outbox, lead);
+    let pushes: Vec<_> = (0..400_u32)
+        .map(|number| quarantine(&outbox, &number.to_le_bytes()))
+        .collect();
+    roll(&outbox);
+    for push in pushes {
+        assert_eq!(runtime.block_on(outbox.discard(push)), Ok(true));
+    }
+    let mut failed = super::super::clean::Failed::default();
+    let segments = |failed: &mut _| {
+        outbox.cleaner.look(failed);
+        let journal = std::fs::read_dir(folder.path().join("store/journal"));
+        let names = journal.expect("reads").flatten().map(|one| one.file_name());
+        let mut names: Vec<_> = names
+            .filter(|name| name.to_string_lossy().ends_with(".seg"))
+            .collect();
+        names.sort();
+        names
+    };
+    for _ in 0..3 {
+        segments(&mut failed);
+    }
+    let before = segments(&mut failed);
+    let after = segments(&mut failed);
+    assert_eq!(
+        before[..2],
+        after[..2],
+        "the same is written again and again"
+    );
+    outbox.close();
+}
+
+#[test]
 fn what_was_moved_between_the_look_up_and_the_reading_is_read_where_it_is_now() {
     let (folder, runtime) = (folder(), runtime());
     let outbox = open(&folder);

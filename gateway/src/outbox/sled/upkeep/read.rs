@@ -162,7 +162,11 @@ impl Read {
         for number in self.segments.clone() {
             let walk = match self.walk(number) {
                 Ok(walk) => walk,
-                Err(error @ (JournalError::Io { .. } | JournalError::Newer { .. })) => {
+                Err(
+                    error @ (JournalError::Io { .. }
+                    | JournalError::Newer { .. }
+                    | JournalError::Older { .. }),
+                ) => {
                     return Err(error.into());
                 }
                 Err(error) => {

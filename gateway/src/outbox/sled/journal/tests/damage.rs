@@ -108,7 +108,7 @@ fn segments_that_are_not_what_they_should_be_are_refused_with_words() {
         other.bytes(&path(1))
     };
     let theirs = other_store();
-    let cases: [(Meddle, &str); 10] = [
+    let cases: [(Meddle, &str); 11] = [
         (
             |files| {
                 let mut bytes = files.bytes(&path(2));
@@ -164,11 +164,12 @@ fn segments_that_are_not_what_they_should_be_are_refused_with_words() {
         ),
         (
             |files| newer(files, 3),
-            "format 6, this leadgate reads up to format 5",
+            "format 7, this leadgate reads up to format 6",
         ),
+        (|files| older(files, 3), "was written by an older leadgate"),
         (
             |files| newer(files, 1),
-            "format 6, this leadgate reads up to format 5",
+            "format 7, this leadgate reads up to format 6",
         ),
     ];
     for (meddle, words) in cases {
@@ -199,8 +200,16 @@ fn segments_that_are_not_what_they_should_be_are_refused_with_words() {
 
 /// Gives a segment's header the format after ours.
 fn newer(files: &PowerCut, segment: u32) {
+    of_format(files, segment, 7);
+}
+
+fn older(files: &PowerCut, segment: u32) {
+    of_format(files, segment, 5);
+}
+
+fn of_format(files: &PowerCut, segment: u32, format: u8) {
     let mut bytes = files.bytes(&path(segment));
-    bytes[6] += 1;
+    bytes[6] = format;
     resum(&mut bytes);
     files.put(&path(segment), bytes);
 }

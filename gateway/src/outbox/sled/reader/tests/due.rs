@@ -107,14 +107,14 @@ fn one_that_cannot_be_read_is_said_once_and_holds_up_nobody() {
 #[test]
 fn what_was_claimed_before_the_index_broke_can_be_claimed_again() {
     let mut world = World::new(6);
-    let ids: Vec<_> = (0..8).map(|at| world.waiting("shop", T + at)).collect();
-    for steps in 0..12 {
+    let ids: Vec<_> = (0..40).map(|at| world.waiting("shop", T + at)).collect();
+    for steps in (0..12).chain((12..48).step_by(4)) {
         world.catalog.index.breaks_after.set(Some(steps));
-        let page = wanted(Freshness::Fresh, 10, true);
-        let broken = world.reader().claim_some("crm", T + 9, page);
+        let page = wanted(Freshness::Fresh, 50, true);
+        let broken = world.reader().claim_some("crm", T + 99, page);
         assert!(broken.is_err(), "after {steps} steps");
         world.catalog.index.breaks_after.set(None);
-        let due = world.claim(wanted(Freshness::Fresh, 10, false), T + 9);
+        let due = world.claim(wanted(Freshness::Fresh, 50, false), T + 99);
         let claimed: Vec<_> = due.deliveries.iter().map(|claim| claim.id).collect();
         assert_eq!(claimed, ids, "after {steps} steps");
         world.reader().claims.unclaim(&ids);
