@@ -191,7 +191,8 @@ impl Cleaner {
         Ok(dead.map(|(_, found)| found))
     }
 
-    /// Returns when no segment holds anything any more of what had left before.
+    /// Returns when no segment holds anything any more of what had left before. An error says what
+    /// may still be there.
     pub(super) fn wipe(&self) -> Result<(), Unavailable> {
         let remains = self.standing().remains.all();
         let mut wiped = Ok(());
@@ -200,9 +201,15 @@ impl Cleaner {
             let cleaned = self.clean(segment).map(drop);
             wiped = wiped.and(cleaned);
         }
-        match self.shared.fault() {
-            Some(fault) => Err(Unavailable(fault)),
-            None => wiped,
+        if let Some(fault) = self.shared.fault() {
+            return Err(Unavailable(fault));
+        }
+        match self.standing().deferred.len() {
+            0 => wiped,
+            unknown => Err(Unavailable(format!(
+                "{unknown} pushes that came while the outbox had no index are not judged yet, so \
+                 nobody knows whose they are"
+            ))),
         }
     }
 
