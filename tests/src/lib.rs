@@ -12,6 +12,7 @@ mod counts;
 mod crm;
 mod daemon;
 mod database;
+mod freeze;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod load;

@@ -10,6 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::freeze::freeze;
 use crate::{PATIENCE, free_port, here, until};
 
 /// A running server with JetStream; it ends with this value.
@@ -98,14 +99,9 @@ impl Nats {
     ///
     /// # Panics
     ///
-    /// If there is no `kill`.
+    /// If there is no `kill`, or it does not stand still.
     pub fn freeze(&self, frozen: bool) {
-        let signal = if frozen { "-STOP" } else { "-CONT" };
-        let status = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status()
-            .expect("kill runs");
-        assert!(status.success());
+        freeze(self.child.id(), false, frozen);
     }
 
     /// Makes a stream of `subjects`; `more` goes over its configuration.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::freeze::freeze;
 use crate::{free_port, here, within};
 
 /// Where Debian keeps its programs; those in /usr/sbin are for the system's own broker.
@@ -151,12 +152,9 @@ impl Rabbit {
     ///
     /// # Panics
     ///
-    /// If there is no `kill`.
+    /// If there is no `kill`, or it does not stand still.
     pub fn freeze(&self, frozen: bool) {
-        let signal = if frozen { "-STOP" } else { "-CONT" };
-        let group = format!("-{}", self.child.id());
-        let status = Command::new("kill").args([signal, "--", &group]).status();
-        assert!(status.expect("kill runs").success());
+        freeze(self.child.id(), true, frozen);
     }
 
     fn ask(&self, arguments: &[&str]) -> Value {
