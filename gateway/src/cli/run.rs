@@ -76,8 +76,10 @@ pub(super) fn run(global: &Global) -> ExitCode {
         );
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         let in_flight = daemon.in_flight();
+        // Not dropped by a second signal: attempts would end by that, and be recorded.
+        let mut stopped = std::pin::pin!(daemon.stop());
         tokio::select! {
-            () = daemon.stop() => {}
+            () = &mut stopped => {}
             (number, name) = ends.second(first) => {
                 tracing::warn!(
                     signal = name,
