@@ -42,8 +42,10 @@ fn what_went_before_a_later_part_failed_is_told_with_the_reason() {
         quarantined: Vec::new(),
     });
     runtime().block_on(async {
-        // The first part is queued now, and behind it what ends all writing.
+        // The first part is queued now, and durable when what is behind it is: the second one is
+        // queued no sooner than somebody waits for it.
         assert!((&mut erasing).now_or_never().is_none());
+        outbox.accept(arrival(2, 1)).await.expect("accepted");
         inside::panic(&outbox, true);
         let erased = erasing.await.expect("a part went");
         assert_eq!(erased.leads, [lead]);
