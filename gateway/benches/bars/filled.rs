@@ -88,7 +88,7 @@ pub(crate) fn fill(path: &Path, count: usize, leads: Leads) -> anyhow::Result<()
             "  filled at {:.0} leads/s",
             per_second(count, began.elapsed())
         );
-        #[expect(clippy::cast_precision_loss)]
+        #[expect(clippy::cast_precision_loss, reason = "a disk has fewer bytes")]
         let each = size(path)? as f64 / count as f64;
         println!("  disk used for each lead {each:.0} bytes");
     }

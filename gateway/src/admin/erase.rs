@@ -411,6 +411,7 @@ mod tests {
             })
         );
     }
+
     #[test]
     fn what_a_broken_erasure_did_not_take_is_left_and_named_with_the_reason() {
         let [gone, busy, rest] = [1, 2, 3].map(|id| LeadId(uuid::Uuid::from_u128(id)));

@@ -7,28 +7,16 @@ use std::io::Write;
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::deliveries::Detail;
 use super::left::Left;
 use super::params::{Body, Params};
 use super::problem::Problem;
-use super::subject::{MOST, Named, Subject};
+use super::subject::{MOST, Subject};
 use super::upkeep::streamed;
 use super::{Admin, quarantine, reading, rfc3339};
 use crate::outbox::{History, LeadId, Outbox, QuarantineId, UpkeepError};
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Wish {
-    lead: Option<String>,
-    phone: Option<String>,
-    record_id: Option<String>,
-    order_num: Option<String>,
-    nick: Option<String>,
-    openid: Option<String>,
-}
 
 /// What is given out.
 pub(super) struct Found {
@@ -129,15 +117,7 @@ pub(super) async fn export(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
-    let wish: Wish = body.json()?;
-    let subject = Subject::of(Named {
-        lead: wish.lead,
-        phone: wish.phone,
-        record_id: wish.record_id,
-        order_num: wish.order_num,
-        nick: wish.nick,
-        openid: wish.openid,
-    })?;
+    let subject = Subject::of(body.json()?)?;
     let found = reading(&admin, move |admin| Found::of(admin, &subject, MOST)).await?;
     let asked = admin.clone();
     streamed(&admin, move |outbox, to| found.give(&asked, outbox, to)).await

@@ -3,6 +3,8 @@
 //!
 //! Whoever is looked for comes in a body, never in a URL, and is never repeated.
 
+use serde::Deserialize;
+
 use super::Admin;
 use super::left::Left;
 use super::params::id;
@@ -26,7 +28,8 @@ pub(super) enum Subject {
 }
 
 /// How a body names it: by one of these.
-#[derive(Default)]
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Named {
     pub(super) lead: Option<String>,
     pub(super) phone: Option<String>,

@@ -119,12 +119,7 @@ fn search(global: &Global, find: &Find) -> Result<(), ExitCode> {
         ("nick", &find.nick),
         ("openid", &find.openid),
     ];
-    let one = given
-        .into_iter()
-        .find_map(|(by, value)| Some((by, value.as_deref()?)));
-    // clap has made sure that there is one.
-    let (by, value) = one.unwrap_or_default();
-    let value = whom::typed(global, by, value)?;
+    let (by, value) = whom::one(global, given)?;
     let body = json!({ "by": by, "value": value });
     let list = Api::of(global, &find.target)?.post("/leads/search", &body)?;
     table::print_list(global, &LEADS, &list);

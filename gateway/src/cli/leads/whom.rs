@@ -47,17 +47,25 @@ impl Whom {
             ("nick", &self.nick),
             ("openid", &self.openid),
         ];
-        let one = given
-            .into_iter()
-            .find_map(|(by, value)| Some((by, value.as_deref()?)));
-        // clap has made sure that there is one.
-        let (by, value) = one.unwrap_or_default();
-        Ok(json!({ by: typed(global, by, value)? }))
+        let (by, value) = one(global, given)?;
+        Ok(json!({ by: value }))
     }
 }
 
+/// The one value that is given, and what it is; clap has made sure that there is one.
+pub(super) fn one<'a, const N: usize>(
+    global: &Global,
+    given: [(&'a str, &Option<String>); N],
+) -> Result<(&'a str, String), ExitCode> {
+    let one = given
+        .into_iter()
+        .find_map(|(by, value)| Some((by, value.as_deref()?)));
+    let (by, value) = one.unwrap_or_default();
+    Ok((by, typed(global, by, value)?))
+}
+
 /// A value, or for `-` what comes on stdin.
-pub(super) fn typed(global: &Global, by: &str, value: &str) -> Result<String, ExitCode> {
+fn typed(global: &Global, by: &str, value: &str) -> Result<String, ExitCode> {
     if value != "-" {
         return Ok(value.to_owned());
     }

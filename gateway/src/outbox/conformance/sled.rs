@@ -1,4 +1,4 @@
-//! A journal in front, sled as its index: the engine of format 5.
+//! A journal in front, sled as its index: the engine of the daemon.
 
 use std::path::Path;
 use std::sync::Arc;

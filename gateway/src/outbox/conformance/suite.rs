@@ -106,7 +106,7 @@ macro_rules! suite {
     };
 }
 
-/// What an engine promises that keeps its lists in order: format 4 reads them state by state.
+/// What an engine promises that keeps its lists in order.
 macro_rules! ordered {
     ($engine:ty) => {
         crate::outbox::conformance::suite::run! { $engine;

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::bodies::Bodies;
 use super::codec::Standing;
+use super::committer::read;
 use super::current::Current;
 use super::job::{Job, Moved, Promise};
 use super::place::Place;
@@ -53,7 +54,7 @@ pub(super) struct Cleaner {
 /// What was tried and could not be done, and when: it is left alone for a while, so that it
 /// keeps nothing else from being cleaned and does not fill the log.
 #[derive(Default)]
-pub(super) struct Failed {
+pub(super) struct LeftAlone {
     erasure: Option<Instant>,
     segments: HashMap<u32, Instant>,
     /// Segments that got what another was full of and nothing can be done about yet, such as
@@ -62,7 +63,7 @@ pub(super) struct Failed {
 }
 
 #[cfg(test)]
-impl Failed {
+impl LeftAlone {
     /// Segments that could not be cleaned.
     pub(super) fn segments(&self) -> impl Iterator<Item = u32> {
         self.segments.keys().copied()
@@ -78,7 +79,7 @@ impl Cleaner {
     /// Runs until the store closes.
     pub(super) fn run(self) {
         let mut slept = Duration::ZERO;
-        let mut failed = Failed::default();
+        let mut left = LeftAlone::default();
         let mut tried = Instant::now();
         while !self.shared.is_closing() && self.shared.fault().is_none() {
             // Short naps, so that closing does not wait.
@@ -95,7 +96,7 @@ impl Cleaner {
             }
             slept = Duration::ZERO;
             // The next look may do better.
-            if caught(|| self.look(&mut failed)).is_err() {
+            if caught(|| self.look(&mut left)).is_err() {
                 tracing::error!(
                     "the cleaning of the outbox stopped by an error inside leadgate; it is tried again"
                 );
@@ -103,22 +104,22 @@ impl Cleaner {
         }
     }
 
-    /// Finishes an erasure that was cut short, and cleans one segment, but for what `failed`.
-    pub(super) fn look(&self, failed: &mut Failed) {
-        if self.standing().remains.is_erasing() && !is_recent(failed.erasure.as_ref()) {
+    /// Finishes an erasure that was cut short, and cleans one segment, but for what is `left` alone.
+    pub(super) fn look(&self, left: &mut LeftAlone) {
+        if self.standing().remains.is_erasing() && !is_recent(left.erasure.as_ref()) {
             match self.wipe() {
                 Ok(()) => {
-                    failed.erasure = None;
+                    left.erasure = None;
                     tracing::debug!("what was erased is off the disk");
                 }
                 Err(error) => {
-                    failed.erasure = Some(Instant::now());
+                    left.erasure = Some(Instant::now());
                     tracing::warn!(error = error.0, "an erasure was not finished");
                 }
             }
         }
         // Also where an erasure waits: this makes the room that it may want.
-        let (segment, size) = match self.mostly_dead(failed) {
+        let (segment, size) = match self.mostly_dead(left) {
             Ok(Some(found)) => found,
             Ok(None) => return,
             Err(error) => {
@@ -126,18 +127,17 @@ impl Cleaner {
             }
         };
         // Before it is tried: a panic is a failure, too.
-        let known = failed.segments.insert(segment, Instant::now()).is_some();
+        let known = left.segments.insert(segment, Instant::now()).is_some();
         let first = self.bodies.journal().open_segment().number;
         match self.clean(segment) {
             Ok(Moved { records, bytes }) => {
-                failed.segments.remove(&segment);
+                left.segments.remove(&segment);
                 if bytes < size / MOSTLY {
-                    failed.barren.clear();
+                    left.barren.clear();
                 } else {
                     let last = self.bodies.journal().open_segment().number;
                     let now = Instant::now();
-                    failed
-                        .barren
+                    left.barren
                         .extend((first..=last).map(|segment| (segment, now)));
                 }
                 tracing::debug!(segment, records, bytes, "outbox segment was cleaned");
@@ -169,14 +169,14 @@ impl Cleaner {
     }
 
     /// The closed segment of which the smallest part counts, if that is little.
-    fn mostly_dead(&self, failed: &Failed) -> Result<Option<(u32, u64)>, Unavailable> {
+    fn mostly_dead(&self, left: &LeftAlone) -> Result<Option<(u32, u64)>, Unavailable> {
         let Some(catalog) = self.current.get() else {
             return Ok(None);
         };
         let mut dead: Option<(u64, (u32, u64))> = None;
         for facts in self.bodies.journal().facts() {
-            let barren = failed.barren.get(&facts.number);
-            if is_recent(failed.segments.get(&facts.number))
+            let barren = left.barren.get(&facts.number);
+            if is_recent(left.segments.get(&facts.number))
                 || barren.is_some_and(|at| at.elapsed() < BARREN)
                 || self.standing().defers_in(facts.number)
             {
@@ -214,7 +214,7 @@ impl Cleaner {
     }
 
     fn standing(&self) -> RwLockReadGuard<'_, Standing> {
-        self.standing.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.standing)
     }
 
     /// Moves what counts in a segment, and removes it. Returns when its file is gone.

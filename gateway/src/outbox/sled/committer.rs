@@ -417,12 +417,8 @@ impl Committer {
         let reader = self.bodies.journal();
         let open = reader.open_segment().number;
         let there: HashSet<u32> = reader.facts().iter().map(|facts| facts.number).collect();
-        let mut standing = self
-            .standing
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
         let is_there = |segment| segment == open || there.contains(&segment);
-        standing.remains.retain(is_there);
+        write(&self.standing).remains.retain(is_there);
     }
 
     /// What is to stand in the opening of a segment.

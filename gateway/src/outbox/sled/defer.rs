@@ -3,7 +3,8 @@
 //! A push is durable and acknowledged then, but nobody can say yet whether it is new. It stands
 //! in the journal as it came, and is accepted, in order, once the index is whole. Ends of
 //! attempts wait in memory: each was claimed, so there are no more than the sinks' lanes have
-//! under way, and losing one repeats an attempt. Everything else is refused, with how far the index is.
+//! under way, and losing one repeats an attempt. Everything else is refused, with how far the
+//! index is.
 
 use std::sync::Arc;
 use std::time::Instant;

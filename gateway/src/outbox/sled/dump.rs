@@ -10,7 +10,7 @@ use super::SledOutbox;
 use super::bodies::NotRead;
 use super::body::QuarantineBody;
 use super::indexed::Indexed;
-use super::reader::LOOKED_UP_AGAIN;
+use super::reader::unless_moved;
 use crate::outbox::state::{Fault, QuarantineHead, Record};
 use crate::outbox::{
     EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
@@ -118,8 +118,6 @@ impl SledOutbox {
         &self,
         id: QuarantineId,
     ) -> Result<Option<ExportedQuarantinedPush>, Unavailable> {
-        let unavailable =
-            |error: &dyn std::fmt::Display| Unavailable(format!("quarantined push {id}: {error}"));
         let exported = |head: &QuarantineHead, body: &QuarantineBody<'_>| ExportedQuarantinedPush {
             id,
             source: head.source.clone(),
@@ -131,17 +129,16 @@ impl SledOutbox {
             body: STANDARD.encode(body.body),
             fingerprint: hex(&head.tags[0]),
         };
-        let mut again = LOOKED_UP_AGAIN;
-        loop {
-            let indexed = self.reads.catalog()?.quarantined(id);
-            let Some(indexed) = indexed.map_err(|error| unavailable(&error))? else {
+        let catalog = self.reads.catalog()?;
+        let read = || {
+            let Some(indexed) = catalog.quarantined(id)? else {
                 return Ok(None);
             };
-            match self.reads.bodies.quarantined(indexed.place, exported) {
-                Err(error) if error.is_gone() && again > 0 => again -= 1,
-                read => return read.map(Some).map_err(|error| unavailable(&error)),
-            }
-        }
+            let pushed = self.reads.bodies.quarantined(indexed.place, exported);
+            Ok(Some(pushed?))
+        };
+        let pushed: Result<_, Fault> = unless_moved(read(), read);
+        pushed.map_err(|error| Unavailable(format!("quarantined push {id}: {error}")))
     }
 }
 

@@ -320,7 +320,7 @@ impl Operations for SledOutbox {
     }
 
     fn quarantine_counts(&self) -> Result<Vec<(String, QuarantineCount)>, Unavailable> {
-        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let standing = committer::read(&self.standing);
         let counts = standing.quarantine_counts.iter();
         Ok(counts
             .map(|(source, count)| (source.clone(), count.clone()))
@@ -368,7 +368,7 @@ impl Operations for SledOutbox {
         });
         async move {
             paused.await?;
-            let standing = standing.read().unwrap_or_else(PoisonError::into_inner);
+            let standing = committer::read(&standing);
             shared.set_pause(&name, standing.pauses.get(&name).cloned());
             Ok(())
         }
@@ -434,7 +434,7 @@ impl Maintenance for SledOutbox {
         if !self.reads.sinks.contains_key(sink) {
             return Err(Unavailable(format!("sink `{sink}` is not registered")));
         }
-        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let standing = committer::read(&self.standing);
         let key = (sink.to_owned(), key.to_owned());
         Ok(standing.sink_states.get(&key).cloned())
     }

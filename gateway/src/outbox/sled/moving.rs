@@ -2,10 +2,10 @@
 //! that the segment can be removed. Decided by the committer, which alone knows what counts.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::codec::Entry;
-use super::committer::{Committer, show};
+use super::committer::{Committer, read, show, write};
 use super::job::Moved;
 use super::place::Place;
 use super::publish::{Publishing, add_tags};
@@ -176,7 +176,7 @@ impl Committer {
             if live.records > 0
                 || catalog.index.applied() < facts.last
                 // What has arrived there and was not judged yet stands nowhere else.
-                || super::committer::read(&self.standing).defers_in(facts.number)
+                || read(&self.standing).defers_in(facts.number)
             {
                 continue;
             }
@@ -190,10 +190,7 @@ impl Committer {
             let removed = self.shared.writing.over(|| journal.remove(facts.number));
             self.refused(removed)
                 .ok_or_else(|| self.shared.given_up())?;
-            let standing = self.standing.write();
-            let mut standing = standing.unwrap_or_else(PoisonError::into_inner);
-            standing.remains.gone(facts.number);
-            drop(standing);
+            write(&self.standing).remains.gone(facts.number);
             gone.push(facts.number);
         }
         Ok(gone)

@@ -4,7 +4,7 @@
 //! those are searched for every tag. So a tag is never looked for in too few segments.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -33,6 +33,11 @@ const fn slot(number: u32) -> Slot {
     number as Slot
 }
 
+/// Of the find file of a segment in that folder.
+pub(super) fn path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:08}.find"))
+}
+
 impl Directory {
     /// With all closed segments of a store that is being opened, and the fingerprints of those
     /// that have a file.
@@ -56,7 +61,7 @@ impl Directory {
 
     /// Of a segment's find file.
     pub(super) fn path(&self, number: u32) -> PathBuf {
-        self.folder.join(format!("{number:08}.find"))
+        path(&self.folder, number)
     }
 
     /// The segment, open if it was not known.

@@ -75,7 +75,7 @@ impl Finds {
         let closed: BTreeSet<u32> = closed.iter().copied().collect();
         remove_others(folder, &closed)?;
         let segments = closed.into_iter().map(|number| {
-            let path = folder.join(format!("{number:08}.find"));
+            let path = directory::path(folder, number);
             let (segment, fingerprints) = Segment::closed(number, path);
             if let Err(error) = &fingerprints {
                 segment::said(number, error);
@@ -210,7 +210,7 @@ fn remove_others(folder: &Path, closed: &BTreeSet<u32>) -> io::Result<()> {
 /// Whether the find file of a closed segment has exactly its tags; an error says why it is of no
 /// use. `NotFound` if there is none.
 pub fn check(folder: &Path, segment: u32, tags: &[(Tag, Uuid)]) -> io::Result<()> {
-    let path = folder.join(format!("{segment:08}.find"));
+    let path = directory::path(folder, segment);
     let binding = binding::of(&path.with_extension("seg"))?;
     let (file, _) = file::FindFile::open(&path, segment, Some(binding))?;
     let right = table::Table::of(tags).sorted();

@@ -46,7 +46,23 @@ const LOOKED_AT: usize = 5_000;
 type Sink = (SinkNumber, Arc<str>);
 
 /// How often something is looked up again that was moved before it was read.
-pub(super) const LOOKED_UP_AGAIN: usize = 8;
+const LOOKED_UP_AGAIN: usize = 8;
+
+/// What was read where the index said that it lies. What was moved before is looked up and read
+/// `again`.
+pub(super) fn unless_moved<T>(
+    read: Result<T, Fault>,
+    again: impl Fn() -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let mut got = read;
+    for _ in 0..LOOKED_UP_AGAIN {
+        if !matches!(got, Err(Fault::Moved(_))) {
+            break;
+        }
+        got = again();
+    }
+    got
+}
 
 /// What is read from the journal. What lay in a segment that was removed meanwhile is
 /// [`Fault::Moved`].
@@ -172,17 +188,10 @@ impl<M: Map> Reader<'_, M> {
         indexed: &Indexed,
         read: impl Fn(&Indexed) -> Result<Option<T>, Fault>,
     ) -> Result<Option<T>, Fault> {
-        let mut got = read(indexed);
-        for _ in 0..LOOKED_UP_AGAIN {
-            if !matches!(got, Err(Fault::Moved(_))) {
-                break;
-            }
-            let Some(now) = self.catalog.lead(id)? else {
-                return Ok(None);
-            };
-            got = read(&now);
-        }
-        got
+        unless_moved(read(indexed), || match self.catalog.lead(id)? {
+            Some(now) => read(&now),
+            None => Ok(None),
+        })
     }
 
     /// A revision of a lead.

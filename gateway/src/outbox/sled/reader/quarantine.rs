@@ -2,7 +2,7 @@
 
 use super::leads::page;
 use super::merge::{Ids, Merge};
-use super::{LOOKED_UP_AGAIN, Reader, cursor};
+use super::{Reader, cursor, unless_moved};
 use crate::outbox::sled::keys;
 use crate::outbox::sled::map::{Map, Order};
 use crate::outbox::state::Fault;
@@ -40,16 +40,14 @@ impl<'a, M: Map> Reader<'a, M> {
         &self,
         id: QuarantineId,
     ) -> Result<Option<StoredQuarantinedPush>, Fault> {
-        let mut again = LOOKED_UP_AGAIN;
-        loop {
+        let read = || {
             let Some(push) = self.catalog.quarantined(id)? else {
                 return Ok(None);
             };
-            match self.bodies.quarantined(id, &push.head, push.place) {
-                Err(Fault::Moved(_)) if again > 0 => again -= 1,
-                read => return read.map(Some),
-            }
-        }
+            let pushed = self.bodies.quarantined(id, &push.head, push.place);
+            pushed.map(Some)
+        };
+        unless_moved(read(), read)
     }
 
     /// All of them, oldest first.

@@ -245,11 +245,11 @@ fn a_damaged_segment_does_not_keep_the_others_from_being_cleaned() {
     let mut bytes = std::fs::read(&damaged).expect("reads");
     bytes[3_000] ^= 1;
     std::fs::write(&damaged, bytes).expect("writes");
-    let mut failed = super::super::clean::Failed::default();
+    let mut left = super::super::clean::LeftAlone::default();
     for _ in 0..3 {
-        outbox.cleaner.look(&mut failed);
+        outbox.cleaner.look(&mut left);
     }
-    assert_eq!(failed.segments().collect::<Vec<_>>(), [1]);
+    assert_eq!(left.segments().collect::<Vec<_>>(), [1]);
     assert!(damaged.exists(), "what is whole in it can be saved");
     assert!(!segment(&folder, 2).exists() && !segment(&folder, 3).exists());
     outbox.close();
@@ -272,9 +272,9 @@ fn what_nothing_can_be_done_about_is_not_written_anew_again_and_again() {
     for push in pushes {
         assert_eq!(runtime.block_on(outbox.discard(push)), Ok(true));
     }
-    let mut failed = super::super::clean::Failed::default();
-    let segments = |failed: &mut _| {
-        outbox.cleaner.look(failed);
+    let mut left = super::super::clean::LeftAlone::default();
+    let segments = |left: &mut _| {
+        outbox.cleaner.look(left);
         let journal = std::fs::read_dir(folder.path().join("store/journal"));
         let names = journal.expect("reads").flatten().map(|one| one.file_name());
         let mut names: Vec<_> = names
@@ -284,10 +284,10 @@ fn what_nothing_can_be_done_about_is_not_written_anew_again_and_again() {
         names
     };
     for _ in 0..3 {
-        segments(&mut failed);
+        segments(&mut left);
     }
-    let before = segments(&mut failed);
-    let after = segments(&mut failed);
+    let before = segments(&mut left);
+    let after = segments(&mut left);
     assert_eq!(
         before[..2],
         after[..2],

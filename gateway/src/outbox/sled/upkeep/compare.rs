@@ -51,9 +51,6 @@ pub(super) fn compare(
                 ),
                 // A name that nothing needs any more stays.
                 (Some(_), None) if [keys::SINK, keys::SOURCE].contains(&room) => continue,
-                // Where a delivery was read long before the lead it is of, which was moved behind
-                // it: until then the lead had no source.
-                (None, Some((key, _))) if *key == [keys::SOURCE] => continue,
                 (Some(_), None) => (
                     "it is in the index and not in the journal",
                     "索引中有，日志中没有",
