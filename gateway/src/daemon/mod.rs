@@ -399,7 +399,7 @@ fn targets(
         targets.push(Target {
             name: Arc::from(name.as_str()),
             config: sink.clone(),
-            sink: Box::new(made),
+            sink: Arc::new(made),
             notes: None,
         });
     }
