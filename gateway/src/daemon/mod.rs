@@ -26,12 +26,13 @@ use crate::admin::{self, Admin, Guesses, PushedAt, Reread};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Crash, Crashes, Dispatcher, InFlight, Target};
-use crate::ingress::{self, Health, Ingress, Refusing};
+use crate::ingress::{self, Health, Ingress, Receiving, Refusing};
 use crate::outbox::sled::{OpenError, Options, SledOutbox};
 use crate::outbox::{Outbox, Queue, SinkPolicy};
 use crate::plugin::{Children, Plugins, SinkConfig};
 use crate::route::Routes;
-use crate::source::{RawPush, Registry};
+use crate::source::RawPush;
+use crate::swap::Swap;
 use crate::telemetry::metrics::Metrics;
 
 /// Connections the kernel may hold for us before we take them.
@@ -139,16 +140,15 @@ impl Daemon {
                 guesses.look(now);
             })
         });
+        let receiving =
+            Receiving::new(&config.sources, &config.server, routes, &config.tables);
         let ingress = Arc::new(Ingress {
-            sources: Registry::new(&config.sources, &config.server),
-            routes,
             outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
-            tables: config.tables.clone(),
             clock: Arc::clone(clock),
             refusing,
             health,
-            limits: config.server.clone(),
-            state: ingress::State::new(&config.sources, &config.server, &metrics.ingest),
+            state: ingress::State::new(&receiving, &metrics.ingest),
+            receiving: Swap::new(receiving),
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let operators_address = operators.local_addr();
@@ -279,7 +279,8 @@ fn health(outbox: &Arc<dyn Outbox>, wanted: u64) -> Arc<dyn Fn() -> Health + Sen
 /// again, and routed as it would be now.
 fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
     Arc::new(move |quarantined| {
-        let source = ingress.sources.named(&quarantined.source)?;
+        let receiving = ingress.receiving.get();
+        let source = receiving.sources.named(&quarantined.source)?;
         let push = source.release(RawPush {
             query: &quarantined.query,
             content_type: &quarantined.content_type,
@@ -287,8 +288,8 @@ fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
         });
         Some(ingress::arrival(
             push,
-            &ingress.routes,
-            &ingress.tables,
+            &receiving.routes,
+            &receiving.tables,
             quarantined.received_at,
         ))
     })
@@ -297,7 +298,8 @@ fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
 /// When a push in quarantine was sent, as its source reads it.
 fn pushed_at(ingress: Arc<Ingress>) -> Arc<PushedAt> {
     Arc::new(move |quarantined| {
-        ingress
+        let receiving = ingress.receiving.get();
+        receiving
             .sources
             .named(&quarantined.source)?
             .pushed_at(RawPush {
