@@ -188,7 +188,10 @@ async fn a_library_that_is_as_it_was_is_the_same_plugin_when_a_configuration_is_
         again
     };
     assert!(again().same(&running, name));
-    assert!(again().same(&running, "file"), "and so is what is linked in");
+    assert!(
+        again().same(&running, "file"),
+        "and so is what is linked in"
+    );
     let mut bytes = std::fs::read(&library).expect("reads");
     bytes.push(0);
     std::fs::write(&library, bytes).expect("writes");
