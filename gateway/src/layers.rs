@@ -25,7 +25,7 @@ const LINES: [&[&str]; 11] = [
     &["telemetry"],
     &["config"],
     &["lead"],
-    &["clock", "lang", "seal", "terminal"],
+    &["clock", "lang", "seal", "swap", "terminal"],
 ];
 
 /// Folders of the outbox that are no engine.

@@ -3,7 +3,7 @@
 //!
 //! Modules use only modules further down in this list (`layers` reads it from the sources):
 //! `cli` → `daemon` → `admin` → `ingress`, `delivery` → `route` → `source`, `plugin` → `outbox`
-//! → `telemetry` → `config` → `lead` → `clock`, `lang`, `seal`, `terminal`.
+//! → `telemetry` → `config` → `lead` → `clock`, `lang`, `seal`, `swap`, `terminal`.
 #![deny(unsafe_code)]
 // They panic when their reader has gone: `cli::out` is the one place that prints.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
@@ -24,5 +24,6 @@ pub mod plugin;
 pub mod route;
 pub mod seal;
 pub mod source;
+pub mod swap;
 pub mod telemetry;
 pub mod terminal;

@@ -191,7 +191,7 @@ fn an_edit_that_the_daemon_has_not_read_is_told_wherever_it_matters() {
     let id = sent["id"].as_str().expect("an id");
     let render = ["render", "--sink", "crm", "--id", id];
     let test = ["sink", "test", "crm"];
-    let changed = "was changed since the daemon started";
+    let changed = "was changed since the daemon loaded it";
     for args in [&render[..], &test] {
         let (code, _, error) = with_daemon(&daemon, args);
         assert_eq!(code, Some(0), "{args:?}: {error}");

@@ -80,8 +80,9 @@ pub(super) async fn check(
 }
 
 fn refusal(admin: &Admin, peer: IpAddr, headers: &HeaderMap) -> Option<Problem> {
-    let Some(token) = &admin.token else {
-        return without_token(admin.open, headers);
+    let configured = admin.configured.get();
+    let Some(token) = &configured.token else {
+        return without_token(configured.open, headers);
     };
     let now = admin.clock.monotonic();
     if let Some(left) = admin.guesses.pause(peer, now) {

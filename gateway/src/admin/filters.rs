@@ -100,7 +100,8 @@ impl Admin {
         let Some(source) = source else {
             return Ok(());
         };
-        if self.sources.iter().any(|one| one == source) {
+        let configured = self.configured.get();
+        if configured.sources.iter().any(|one| one == source) {
             return Ok(());
         }
         let of_it = LeadFilter {
@@ -109,7 +110,7 @@ impl Admin {
         };
         let page = self.outbox.leads(&of_it, None, 1)?;
         if page.items.is_empty() && page.next.is_none() {
-            let sources: Vec<&str> = self.sources.iter().map(String::as_str).collect();
+            let sources: Vec<&str> = configured.sources.iter().map(String::as_str).collect();
             one_of("source", source, &sources)?;
         }
         Ok(())

@@ -29,7 +29,7 @@ pub(super) struct Shown {
 
 /// What holds a whole sink back.
 pub(super) fn of_sink(admin: &Admin, sink: &str) -> Vec<Hold> {
-    if !admin.sinks.contains_key(sink) {
+    if !admin.configured.get().sinks.contains_key(sink) {
         return vec![Hold {
             reason: HoldReason::Orphaned,
             since: None,

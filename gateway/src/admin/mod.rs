@@ -6,6 +6,7 @@
 
 mod auth;
 mod bulk;
+mod configured;
 mod deliveries;
 mod erase;
 mod export;
@@ -22,6 +23,7 @@ mod privacy;
 mod problem;
 mod quarantine;
 mod release;
+mod reload;
 mod resources;
 mod sinks;
 mod stats;
@@ -31,8 +33,10 @@ mod tests;
 mod trial;
 mod upkeep;
 
+pub use self::configured::Configured;
 pub(crate) use self::erase::Given;
 pub use self::guesses::Guesses;
+pub use self::reload::{NotReloaded, Reload, Reloaded};
 pub(crate) use self::upkeep::{Disclosed, write_export};
 
 use std::collections::BTreeMap;
@@ -43,16 +47,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use leadgate_plugin::Secret;
 
 use self::params::Params;
 use self::problem::{Kind, Problem};
 use self::resources::{At, at};
 use crate::clock::{Clock, Millis};
-use crate::config::Revision;
 use crate::delivery::{Crash, Sinks};
-use crate::lead::Tables;
 use crate::outbox::{Arrival, Outbox, Paged, StoredQuarantinedPush};
+use crate::swap::Swap;
 use crate::telemetry::metrics::Metrics;
 
 /// Reads a push in quarantine again as the lead that a person says it is; `None` if its
@@ -71,36 +73,22 @@ pub struct Admin {
     pub outbox: Arc<dyn Outbox>,
     /// How the sinks do.
     pub delivery: Sinks,
-    /// All configured sinks: their plugins, by name.
-    pub sinks: BTreeMap<String, String>,
-    /// Names of all configured sources.
-    pub sources: Vec<String>,
-    /// The source that test leads come from.
-    pub source: String,
-    /// All lookup tables.
-    pub tables: Tables,
+    /// What is configured now.
+    pub configured: Arc<Swap<Configured>>,
+    /// How the configuration is loaded again.
+    pub reload: Arc<Reload>,
     /// How a push is taken out of quarantine.
     pub reread: Arc<Reread>,
     /// When such a push was sent.
     pub pushed_at: Arc<PushedAt>,
-    /// What the files were that the configuration was read from.
-    pub revision: Option<Revision>,
-    /// Since when it runs.
-    pub loaded_at: Millis,
     /// Sinks that were at work when the last process ended without stopping.
     pub crashes: BTreeMap<String, Crash>,
-    /// All plugins, as they were when the configuration was read.
-    pub plugins: Vec<crate::plugin::Listed>,
     /// The processes of sinks.
     pub children: crate::plugin::Children,
     /// All metrics.
     pub metrics: Metrics,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// The token of the API.
-    pub token: Option<Secret>,
-    /// Whether the API is open without one.
-    pub open: bool,
     /// Wrong tokens of late.
     pub guesses: Arc<Guesses>,
     /// Whether the daemon is stopping; pushes are still taken.
@@ -163,6 +151,7 @@ fn resources() -> Vec<At> {
         at("/leads/{id}").get(leads::show),
         at("/leads/{id}/raw").get(leads::raw),
         at("/plugins").get(plugins::list),
+        at("/reload").post(reload::reload),
         at("/sinks").get(sinks::list),
         at("/sinks/{name}/pause").post(sinks::pause),
         at("/sinks/{name}/resume").post(sinks::resume),

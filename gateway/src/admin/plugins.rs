@@ -15,11 +15,12 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
     let processes = admin.children.list();
-    let items: Vec<Value> = admin
+    let configured = admin.configured.get();
+    let items: Vec<Value> = configured
         .plugins
         .iter()
         .map(|plugin| {
-            let used = admin.sinks.iter().filter(|(_, of)| **of == plugin.name);
+            let used = configured.sinks.iter().filter(|(_, of)| **of == plugin.name);
             let sinks = used.map(|(sink, _)| {
                 let process = processes.iter().find(|one| one.sink == *sink);
                 let process = process.map(|one| {

@@ -28,6 +28,8 @@ pub(super) enum Kind {
     Newer,
     NoSink,
     NoSource,
+    BadConfiguration,
+    NotReloaded,
     Unreachable,
     CountChanged,
     Busy,
@@ -61,6 +63,16 @@ impl Kind {
             Self::Newer => (StatusCode::CONFLICT, "newer", "a newer revision is there"),
             Self::NoSink => (StatusCode::CONFLICT, "no-sink", "sink not configured"),
             Self::NoSource => (StatusCode::CONFLICT, "no-source", "source not configured"),
+            Self::BadConfiguration => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "bad-configuration",
+                "the configuration has errors",
+            ),
+            Self::NotReloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not-reloaded",
+                "the configuration was not reloaded",
+            ),
             Self::Unreachable => (
                 StatusCode::CONFLICT,
                 "unreachable",
@@ -105,6 +117,8 @@ pub(super) struct Problem {
     detail: Text,
     allow: Option<String>,
     retry_after: Option<Duration>,
+    /// Members beside those of every problem.
+    more: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Problem {
@@ -114,7 +128,16 @@ impl Problem {
             detail: detail.into(),
             allow: None,
             retry_after: None,
+            more: serde_json::Map::new(),
         }
+    }
+
+    /// With further members.
+    pub(super) fn with(mut self, more: serde_json::Value) -> Self {
+        if let serde_json::Value::Object(more) = more {
+            self.more = more;
+        }
+        self
     }
 
     /// A method that the path does not take; `allow` lists those it does.
@@ -173,13 +196,16 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let (status, name, title) = self.kind.parts();
         let (detail, detail_zh) = self.detail.both();
-        let body = serde_json::json!({
+        let mut body = serde_json::json!({
             "type": format!("urn:leadgate:problem:{name}"),
             "title": title,
             "status": status.as_u16(),
             "detail": detail,
             "detail_zh": detail_zh,
         });
+        if let Some(body) = body.as_object_mut() {
+            body.extend(self.more.clone());
+        }
         let mut response = HttpResponse::build(status);
         if let Some(allow) = &self.allow {
             response.insert_header((ALLOW, allow.as_str()));

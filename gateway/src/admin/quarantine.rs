@@ -139,7 +139,8 @@ impl Wanted {
             // Of one that is not configured any more there may still be pushes.
             let counts = admin.outbox.quarantine_counts()?;
             let kept = counts.iter().map(|(source, _)| source.as_str());
-            let mut sources: Vec<&str> = admin.sources.iter().map(String::as_str).collect();
+            let configured = admin.configured.get();
+            let mut sources: Vec<&str> = configured.sources.iter().map(String::as_str).collect();
             sources.extend(kept);
             sources.sort_unstable();
             sources.dedup();

@@ -35,7 +35,8 @@ impl Admin {
     /// Refuses a sink that is neither configured nor has deliveries.
     pub(super) fn known_sink(&self, name: &str, kind: Kind) -> Result<(), Problem> {
         let totals = self.outbox.totals();
-        let known: BTreeSet<&str> = self
+        let configured = self.configured.get();
+        let known: BTreeSet<&str> = configured
             .sinks
             .keys()
             .chain(totals.sinks.keys())
@@ -50,7 +51,8 @@ impl Admin {
 
     /// Refuses a sink that is not configured, and says so if it was.
     pub(super) fn configured_sink(&self, name: &str) -> Result<(), Problem> {
-        if self.sinks.contains_key(name) {
+        let configured = self.configured.get();
+        if configured.sinks.contains_key(name) {
             return Ok(());
         }
         let totals = self.outbox.totals();
@@ -70,7 +72,7 @@ impl Admin {
                 ),
             ));
         }
-        let guess = guess(name, self.sinks.keys().map(String::as_str));
+        let guess = guess(name, configured.sinks.keys().map(String::as_str));
         Err(Problem::new(Kind::NotFound, no_such_sink().and(&guess)))
     }
 }

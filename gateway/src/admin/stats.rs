@@ -134,7 +134,7 @@ pub(super) fn sink(admin: &Admin, totals: &Totals, name: &str) -> Result<Sink, U
     let status = admin.delivery.of(name);
     let oldest = admin.outbox.oldest(name)?;
     let tried = counts.retrying + counts.behind;
-    let plugin = admin.sinks.get(name).cloned();
+    let plugin = admin.configured.get().sinks.get(name).cloned();
     let configured = plugin.is_some();
     Ok(Sink {
         plugin,
@@ -167,7 +167,8 @@ pub(super) fn names(admin: &Admin, totals: &Totals) -> BTreeSet<String> {
         .iter()
         .filter(|(_, counts)| counts.waiting + counts.dead_letters() > 0)
         .map(|(name, _)| name);
-    admin.sinks.keys().chain(orphaned).cloned().collect()
+    let configured = admin.configured.get();
+    configured.sinks.keys().chain(orphaned).cloned().collect()
 }
 
 /// Reads the counts. Reads the disk: for a thread that may block.
@@ -177,9 +178,10 @@ pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
     for name in names(admin, &totals) {
         sinks.insert(name.clone(), sink(admin, &totals, &name)?);
     }
-    let config = admin.revision.as_ref().map(|revision| Running {
+    let configured = admin.configured.get();
+    let config = configured.revision.as_ref().map(|revision| Running {
         revision: revision.hash.clone(),
-        loaded_at: rfc3339(admin.loaded_at),
+        loaded_at: rfc3339(configured.loaded_at),
         file: revision.file.display().to_string(),
     });
     Ok(Stats {

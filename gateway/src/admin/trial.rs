@@ -21,7 +21,8 @@ pub(super) async fn test(
     let name = path.into_inner();
     admin.configured_sink(&name)?;
     let now = admin.clock.now();
-    let made = Sample::test(&admin.source, &admin.tables, now)
+    let configured = admin.configured.get();
+    let made = Sample::test(configured.source(), &configured.tables, now)
         .map_err(|error| Problem::new(Kind::Internal, Text::plain(error.to_string())))?;
     let tried = admin.delivery.try_out(&name, made.event).await;
     let tried = tried.map_err(|why| match why {

@@ -101,6 +101,19 @@ impl<'a> Api<'a> {
         self.ask(request.json(body))
     }
 
+    /// The same, where `known` may be a problem of the command's own: then it gives the exit code,
+    /// its message already printed.
+    pub(super) fn post_or(
+        &self,
+        path: &str,
+        body: &Value,
+        patience: Duration,
+        known: impl Fn(&Value) -> Option<ExitCode>,
+    ) -> Result<Value, ExitCode> {
+        let request = self.client.post(self.address(path)).timeout(patience);
+        self.ask_or(request.json(body), known)
+    }
+
     /// The items of all pages of a list, or of the first one.
     pub(super) fn list(&self, path: &str, query: &Query, all: bool) -> Result<Value, ExitCode> {
         let mut query = query.clone();
@@ -123,6 +136,14 @@ impl<'a> Api<'a> {
     }
 
     fn ask(&self, request: reqwest::RequestBuilder) -> Result<Value, ExitCode> {
+        self.ask_or(request, |_| None)
+    }
+
+    fn ask_or(
+        &self,
+        request: reqwest::RequestBuilder,
+        known: impl Fn(&Value) -> Option<ExitCode>,
+    ) -> Result<Value, ExitCode> {
         let request = match &self.address.token {
             Some(token) => request.bearer_auth(token.expose()),
             None => request,
@@ -132,6 +153,11 @@ impl<'a> Api<'a> {
             let status = response.status();
             let text = response.text().await.map_err(|error| self.lost(&error))?;
             let body: Value = serde_json::from_str(&text).unwrap_or_default();
+            if !status.is_success()
+                && let Some(code) = known(&body)
+            {
+                return Err(code);
+            }
             match detail(self.global.lang(), &body) {
                 _ if status.is_success() && !body.is_null() => Ok(body),
                 Some(detail) if status == reqwest::StatusCode::UNAUTHORIZED => {

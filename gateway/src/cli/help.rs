@@ -9,6 +9,7 @@ use crate::source::QUARANTINE_REASONS;
 pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("run", "运行守护进程"),
     ("check", "检查配置，一次列出所有问题"),
+    ("reload", "让运行中的守护进程重新读取配置并启用改动"),
     ("init", "生成带注释的初始配置，可选择目的地"),
     ("demo", "零配置演示：推送、落盘、投递"),
     ("push", "像阿里一样发送已签名的推送"),

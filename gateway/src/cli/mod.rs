@@ -24,6 +24,7 @@ mod outbox;
 mod plugin;
 mod push;
 mod quarantine;
+mod reload;
 mod render;
 mod run;
 mod running;
@@ -92,6 +93,8 @@ enum Command {
     Run,
     /// Check the configuration and say everything that is wrong with it
     Check(check::Check),
+    /// Have the running daemon read its configuration again, and use what changed
+    Reload(client::Target),
     /// Write a commented configuration to start from
     Init(init::Args),
     /// Show the main job at once: push, store, deliver, with nothing configured
@@ -145,6 +148,7 @@ fn run() -> ExitCode {
     match cli.command {
         Command::Run => run::run(global),
         Command::Check(check) => check::run(global, &check),
+        Command::Reload(target) => reload::run(global, &target),
         Command::Init(args) => init::run(global, &args),
         Command::Demo(args) => demo::run(global, &args),
         Command::Push(args) => push::run(global, args),

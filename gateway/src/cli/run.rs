@@ -2,7 +2,8 @@
 //!
 //! The first signal stops cleanly: pushes are taken until what is in flight has ended. A
 //! second one ends at once; what is in flight then stays waiting and is tried again after
-//! the next start. Nothing else that a terminal, a log rotation or a person sends ends it.
+//! the next start. SIGHUP reloads the configuration. Nothing else that a terminal, a log rotation
+//! or a person sends ends it.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -12,9 +13,10 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{BAD_CONFIG, FAILED, Global, fail};
+use crate::admin::{NotReloaded, Reload};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Environment};
-use crate::daemon::{Daemon, StartError};
+use crate::daemon::{Daemon, StartError, service};
 use crate::telemetry::log;
 
 /// What shells add to the number of a signal that ended a program.
@@ -57,7 +59,9 @@ pub(super) fn run(global: &Global) -> ExitCode {
     let code = runtime.block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // Before anything is accepted: a signal that comes early is not lost.
-        let (Ok(mut ends), Ok(ignored)) = (Ends::new(), Ignored::new()) else {
+        let (Ok(mut ends), Ok(ignored), Ok(hangup)) =
+            (Ends::new(), Ignored::new(), signal(SignalKind::hangup()))
+        else {
             return fail("signals cannot be received", FAILED);
         };
         let ignored = tokio::spawn(ignored.run());
@@ -67,14 +71,15 @@ pub(super) fn run(global: &Global) -> ExitCode {
             Err(error) => return fail(error, FAILED),
         };
         daemon.announce(&config, &file);
-        // Outside systemd there is nobody to notify.
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        let reloading = tokio::spawn(reload(global.clone(), hangup, daemon.reloading()));
+        service::started(&config);
         let (first, name) = ends.next().await;
+        reloading.abort();
         tracing::info!(
             signal = name,
             "stopping; a second signal ends at once and leaves what is in flight waiting"
         );
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        service::stopping();
         let in_flight = daemon.in_flight();
         // Not dropped by a second signal: attempts would end by that, and be recorded.
         let mut stopped = std::pin::pin!(daemon.stop());
@@ -141,10 +146,22 @@ impl Ends {
     }
 }
 
+/// Reloads at each SIGHUP.
+async fn reload(global: Global, mut hangup: Signal, reload: Arc<Reload>) {
+    while hangup.recv().await.is_some() {
+        tracing::info!(signal = "SIGHUP", "reloading the configuration");
+        // The log has the rest.
+        if let Err(NotReloaded::Refused(report)) = reload().await
+            && std::io::stderr().is_terminal()
+        {
+            super::check::print_report(&global, &report);
+        }
+    }
+}
+
 /// Signals that would end a program that does not know them, and that people and other
-/// programs send for other reasons: a closed terminal, a log rotation, a wish to reload.
+/// programs send for other reasons, such as a log rotation.
 struct Ignored {
-    hangup: Signal,
     user1: Signal,
     user2: Signal,
 }
@@ -152,7 +169,6 @@ struct Ignored {
 impl Ignored {
     fn new() -> std::io::Result<Self> {
         Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
         })
@@ -161,10 +177,6 @@ impl Ignored {
     async fn run(mut self) {
         loop {
             tokio::select! {
-                _ = self.hangup.recv() => tracing::warn!(
-                    signal = "SIGHUP",
-                    "signal ignored; configuration reload is not built yet, restart to apply changes"
-                ),
                 _ = self.user1.recv() => tracing::info!(signal = "SIGUSR1", "signal ignored"),
                 _ = self.user2.recv() => tracing::info!(signal = "SIGUSR2", "signal ignored"),
             }

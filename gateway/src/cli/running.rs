@@ -1,6 +1,6 @@
 //! What runs: whether the daemon runs the configuration that is on disk, and saying so.
 //!
-//! What a command shows is made of the files; what the daemon sends, of what it was started with.
+//! What a command shows is made of the files; what the daemon sends, of what it loaded last.
 
 use serde_json::Value;
 
@@ -65,19 +65,19 @@ fn judge(lang: Lang, running: &Value, files: &Revision) -> Files {
     Files::Other(if files.file == std::path::Path::new(file) {
         lang.pick(
             format!(
-                "{file}, or a file beside it, was changed since the daemon started ({since}): it sends what it was started with; restart it to use the change"
+                "{file}, or a file beside it, was changed since the daemon loaded it ({since}): it sends what it loaded; run `leadgate reload` to use the change"
             ),
             format!(
-                "{file} 或其旁的文件在守护进程启动（{since}）后有改动：仍按启动时的配置投递；重启后改动才生效"
+                "{file} 或其旁的文件在守护进程加载（{since}）后有改动：仍按已加载的配置投递；运行 `leadgate reload` 后改动才生效"
             ),
         )
     } else {
         lang.pick(
             format!(
-                "{here} is not what the daemon runs: it was started ({since}) with {file}, which said something else, and sends what that said"
+                "{here} is not what the daemon runs: it loaded {file} ({since}), which said something else, and sends what that said"
             ),
             format!(
-                "{here} 不是守护进程运行的配置：它启动（{since}）时用的是 {file}，内容不同，并按其投递"
+                "{here} 不是守护进程运行的配置：它加载（{since}）的是 {file}，内容不同，并按其投递"
             ),
         )
     })
@@ -113,10 +113,13 @@ mod tests {
         assert_eq!(judge(Lang::En, &running, &started), Files::Same);
         let edited = write("a = 2");
         let en = said(judge(Lang::En, &running, &edited));
-        assert!(en.contains("was changed since the daemon started"), "{en}");
+        assert!(
+            en.contains("was changed since the daemon loaded it"),
+            "{en}"
+        );
         assert!(en.contains("leadgate.toml"), "{en}");
         let zh = said(judge(Lang::ZhCn, &running, &edited));
-        assert!(zh.contains("重启后改动才生效"), "{zh}");
+        assert!(zh.contains("运行 `leadgate reload` 后改动才生效"), "{zh}");
         assert_eq!(judge(Lang::En, &running, &write("a = 1")), Files::Same);
     }
 

@@ -10,6 +10,7 @@ mod advice;
 mod alone;
 mod build;
 mod diagnostic;
+mod difference;
 mod document;
 mod encoding;
 mod fallback;
@@ -42,6 +43,7 @@ pub use admin_only::{AdminTarget, load_admin};
 pub use advice::{CHAT_RATE, CHATS};
 pub use alone::{Alone, load_settings};
 pub use diagnostic::{Diagnostic, Report, Severity};
+pub use difference::Difference;
 /// What a plugin finds wrong in its settings.
 pub use leadgate_plugin::Problem;
 pub use locate::{Untrusted, examine, locate};

@@ -276,7 +276,7 @@ pub enum OnUpdate {
 }
 
 /// A library of the merchant's own, or where a built-in plugin runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plugin {
     /// Path of the library; none for a built-in plugin.
     pub path: Option<PathBuf>,

@@ -6,32 +6,39 @@
 
 mod announce;
 mod lookout;
+mod reload;
+pub mod service;
 mod sink_state;
 mod sweeper;
+mod targets;
 mod timekeeper;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 
 use self::lookout::Lookout;
+use self::reload::{Reloader, Running};
 use self::sink_state::Rooms;
 use self::sweeper::Sweeper;
-use crate::admin::{self, Admin, Guesses, PushedAt, Reread};
+use self::targets::{Made, Workshop};
+use crate::admin::{self, Admin, Configured, Guesses, NotReloaded, PushedAt, Reload, Reread};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::delivery::{Crash, Crashes, Dispatcher, InFlight, Target};
-use crate::ingress::{self, Health, Ingress, Refusing};
+use crate::delivery::{Crash, Crashes, Dispatcher, InFlight};
+use crate::ingress::{self, Health, Ingress, Receiving, Refusing};
+use crate::lang::Text;
 use crate::outbox::sled::{OpenError, Options, SledOutbox};
 use crate::outbox::{Outbox, Queue, SinkPolicy};
-use crate::plugin::{Children, Plugins, SinkConfig};
+use crate::plugin::{Children, Plugins};
 use crate::route::Routes;
-use crate::source::{RawPush, Registry};
+use crate::source::RawPush;
+use crate::swap::Swap;
 use crate::telemetry::metrics::Metrics;
 
 /// Connections the kernel may hold for us before we take them.
@@ -41,7 +48,8 @@ const BACKLOG: i32 = 1024;
 pub struct Daemon {
     public: Listener,
     admin: Listener,
-    dispatcher: Dispatcher,
+    dispatcher: Arc<Dispatcher>,
+    reloader: Arc<Reloader>,
     sweeper: Sweeper,
     lookout: Lookout,
     children: Children,
@@ -50,7 +58,6 @@ pub struct Daemon {
     is_new: bool,
     in_flight: Option<Arc<InFlight>>,
     stopping: Arc<AtomicBool>,
-    patience: Duration,
 }
 
 struct Listener {
@@ -92,7 +99,12 @@ impl Daemon {
         let delivery = &metrics.delivery;
         children.count(&delivery.plugin_restarts, &delivery.plugin_faults);
         let rooms = Rooms::default();
-        let mut targets = targets(config, plugins, &metrics, &rooms)?;
+        let mut workshop = Workshop {
+            metrics: metrics.clone(),
+            rooms: rooms.clone(),
+            in_flight: None,
+        };
+        let made = make(config, plugins, &workshop)?;
         let routes =
             Routes::new(config.sinks.iter(), &config.tables).map_err(StartError::Configuration)?;
         ingress::make_room(config.server.max_connections).map_err(StartError::Configuration)?;
@@ -114,9 +126,15 @@ impl Daemon {
                 "leads are stored unencrypted; to encrypt them, set outbox.key to what `openssl rand -hex 32` gives"
             );
         }
-        warn_of_orphans(config, &*outbox);
+        warn_of_orphans(config, &*outbox, |_| true);
         let (in_flight, crashes) = crashes(config, &*outbox);
-        note_in(in_flight.as_ref(), &mut targets, plugins);
+        workshop.in_flight.clone_from(&in_flight);
+        let target = |name| workshop.target(config, plugins, name, &made);
+        let targets = config
+            .sinks
+            .keys()
+            .filter_map(|name| target(name))
+            .collect();
         // Before anything is tried: it looks at the clock, by which things grow old.
         let sweeper = Sweeper::start(
             Arc::clone(&outbox),
@@ -126,6 +144,7 @@ impl Daemon {
         );
         let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
         let dispatcher = Dispatcher::start(targets, &queue, clock, &metrics.delivery);
+        let dispatcher = Arc::new(dispatcher);
 
         let refusing = Arc::new(Refusing::default());
         let guesses = Arc::new(Guesses::new(metrics.admin.wrong_tokens.clone()));
@@ -139,42 +158,46 @@ impl Daemon {
                 guesses.look(now);
             })
         });
+        let receiving = Receiving::new(&config.sources, &config.server, routes, &config.tables);
         let ingress = Arc::new(Ingress {
-            sources: Registry::new(&config.sources, &config.server),
-            routes,
             outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
-            tables: config.tables.clone(),
             clock: Arc::clone(clock),
             refusing,
             health,
-            limits: config.server.clone(),
-            state: ingress::State::new(&config.sources, &config.server, &metrics.ingest),
+            state: ingress::State::new(&receiving, &metrics.ingest),
+            receiving: Swap::new(receiving),
         });
         let stopping = Arc::new(AtomicBool::new(false));
+        let loaded_at = clock.now();
+        metrics.config.runs(config.revision.as_ref(), loaded_at);
+        let configured = Arc::new(Swap::new(Configured::of(config, plugins, loaded_at)));
+        let reloader = Arc::new(Reloader {
+            outbox: Arc::clone(&outbox),
+            dispatcher: Arc::clone(&dispatcher),
+            ingress: Arc::clone(&ingress),
+            configured: Arc::clone(&configured),
+            workshop: Arc::new(workshop),
+            clock: Arc::clone(clock),
+            stopping: Arc::clone(&stopping),
+            running: tokio::sync::Mutex::new(Running {
+                config: Arc::new(config.clone()),
+                plugins: Arc::new(plugins.clone()),
+                made,
+            }),
+        });
         let operators_address = operators.local_addr();
         let (server, handle, address) = admin::serve(
             Arc::new(Admin {
                 outbox: Arc::clone(&outbox),
                 delivery: dispatcher.sinks(),
-                sinks: config
-                    .sinks
-                    .iter()
-                    .map(|(name, sink)| (name.clone(), sink.plugin.clone()))
-                    .collect(),
-                sources: config.sources.keys().cloned().collect(),
-                source: config.sources.keys().next().cloned().unwrap_or_default(),
-                tables: config.tables.clone(),
+                configured,
+                reload: reload(&reloader),
                 reread: reread(Arc::clone(&ingress)),
                 pushed_at: pushed_at(Arc::clone(&ingress)),
-                revision: config.revision.clone(),
-                loaded_at: clock.now(),
-                plugins: plugins.iter().map(|(_, plugin)| plugin.listed()).collect(),
                 children: children.clone(),
                 metrics: metrics.clone(),
                 crashes,
                 clock: Arc::clone(clock),
-                token: config.admin.token.clone(),
-                open: config.admin.allow_without_token,
                 guesses,
                 stopping: Arc::clone(&stopping),
             }),
@@ -205,6 +228,7 @@ impl Daemon {
             public,
             admin,
             dispatcher,
+            reloader,
             sweeper,
             lookout,
             children,
@@ -212,7 +236,6 @@ impl Daemon {
             is_new,
             in_flight,
             stopping,
-            patience: config.server.shutdown_timeout,
         })
     }
 
@@ -231,6 +254,12 @@ impl Daemon {
         &self.outbox
     }
 
+    /// Reads the configuration's files again and puts what changed in the place of what runs; see
+    /// [`Reload`].
+    pub fn reloading(&self) -> Arc<Reload> {
+        reload(&self.reloader)
+    }
+
     /// The notes of what runs, to be forgotten by whoever ends the process on purpose.
     pub fn in_flight(&self) -> Option<Arc<InFlight>> {
         self.in_flight.clone()
@@ -242,8 +271,9 @@ impl Daemon {
     /// If the future is dropped, what is in flight stays waiting.
     pub async fn stop(self) {
         self.stopping.store(true, Ordering::Release);
+        let limits = self.reloader.ingress.receiving.get();
         self.sweeper.stop().await;
-        self.dispatcher.stop(self.patience).await;
+        self.dispatcher.stop(limits.limits.shutdown_timeout).await;
         self.children.close().await;
         self.public.stop().await;
         self.lookout.stop().await;
@@ -279,7 +309,8 @@ fn health(outbox: &Arc<dyn Outbox>, wanted: u64) -> Arc<dyn Fn() -> Health + Sen
 /// again, and routed as it would be now.
 fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
     Arc::new(move |quarantined| {
-        let source = ingress.sources.named(&quarantined.source)?;
+        let receiving = ingress.receiving.get();
+        let source = receiving.sources.named(&quarantined.source)?;
         let push = source.release(RawPush {
             query: &quarantined.query,
             content_type: &quarantined.content_type,
@@ -287,8 +318,8 @@ fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
         });
         Some(ingress::arrival(
             push,
-            &ingress.routes,
-            &ingress.tables,
+            &receiving.routes,
+            &receiving.tables,
             quarantined.received_at,
         ))
     })
@@ -297,7 +328,8 @@ fn reread(ingress: Arc<Ingress>) -> Arc<Reread> {
 /// When a push in quarantine was sent, as its source reads it.
 fn pushed_at(ingress: Arc<Ingress>) -> Arc<PushedAt> {
     Arc::new(move |quarantined| {
-        ingress
+        let receiving = ingress.receiving.get();
+        receiving
             .sources
             .named(&quarantined.source)?
             .pushed_at(RawPush {
@@ -326,21 +358,27 @@ fn crashes(
     }
 }
 
-/// The attempts of what runs in this process are noted.
-fn note_in(file: Option<&Arc<InFlight>>, targets: &mut [Target], plugins: &Plugins) {
-    for target in targets {
-        let plugin = plugins.get(&target.config.plugin);
-        target.notes = file
-            .zip(plugin)
-            .map(|(file, plugin)| file.notes(plugin.is_library()));
-    }
+/// Each reload is a task of its own: whoever asked for it may go before it has ended.
+fn reload(reloader: &Arc<Reloader>) -> Arc<Reload> {
+    let reloader = Arc::clone(reloader);
+    Arc::new(move || {
+        let reloader = Arc::clone(&reloader);
+        let task = tokio::spawn(reloader.reload());
+        let broken = || Text::new("the reload was broken off", "重新加载中断");
+        async move {
+            task.await
+                .unwrap_or_else(|_| Err(NotReloaded::Failed(broken())))
+        }
+        .boxed()
+    })
 }
 
-/// Deliveries of a sink that is not configured any more stay where they are: say so.
-fn warn_of_orphans(config: &Config, outbox: &dyn Outbox) {
+/// Deliveries of a sink that is not configured any more stay where they are: say so of those that
+/// are `meant`.
+fn warn_of_orphans(config: &Config, outbox: &dyn Outbox, meant: impl Fn(&str) -> bool) {
     for (sink, totals) in outbox.totals().sinks {
         let dead = totals.dead_letters();
-        if totals.waiting + dead > 0 && !config.sinks.contains_key(&sink) {
+        if totals.waiting + dead > 0 && !config.sinks.contains_key(&sink) && meant(&sink) {
             tracing::warn!(
                 sink,
                 waiting = totals.waiting,
@@ -360,50 +398,19 @@ pub(crate) fn policies(config: &Config) -> Vec<SinkPolicy> {
     config.sinks.iter().map(policy).collect()
 }
 
-/// Makes all sinks. The plugins' own checks have passed before; what fails now is the world.
-fn targets(
-    config: &Config,
-    plugins: &Plugins,
-    metrics: &Metrics,
-    rooms: &Rooms,
-) -> Result<Vec<Target>, StartError> {
-    let mut targets = Vec::new();
-    for (name, sink) in &config.sinks {
-        let plugin = plugins.get(&sink.plugin).ok_or_else(|| {
-            StartError::Configuration(format!("sinks.{name}.plugin: no plugin `{}`", sink.plugin))
+/// Makes all sinks.
+fn make(config: &Config, plugins: &Plugins, workshop: &Workshop) -> Result<Made, StartError> {
+    let make = |name: &String| {
+        let made = workshop.make(config, plugins, name).map_err(|problems| {
+            let lines = problems.iter().map(|problem| {
+                let path = problem.path.replace('/', ".");
+                format!("sinks.{name}.settings{path}: {}", problem.message)
+            });
+            StartError::Configuration(lines.collect::<Vec<_>>().join("\n"))
         })?;
-        let of = SinkConfig {
-            name,
-            settings: &sink.settings,
-            tables: &config.tables,
-        };
-        let made = plugin
-            .create_with(&of, Some(rooms.of(name)))
-            .map_err(|problems| {
-                let lines = problems.iter().map(|problem| {
-                    format!(
-                        "sinks.{name}.settings{}: {}",
-                        problem.path.replace('/', "."),
-                        problem.message
-                    )
-                });
-                StartError::Configuration(lines.collect::<Vec<_>>().join("\n"))
-            })?
-            .masking(config.secrets_of(name))
-            .kept();
-        metrics
-            .delivery
-            .plugin_info
-            .with_label_values(&[plugin.name(), plugin.version(), &plugin.abi()])
-            .set(1);
-        targets.push(Target {
-            name: Arc::from(name.as_str()),
-            config: sink.clone(),
-            sink: Box::new(made),
-            notes: None,
-        });
-    }
-    Ok(targets)
+        Ok((name.clone(), made))
+    };
+    config.sinks.keys().map(make).collect()
 }
 
 fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -436,3 +443,6 @@ fn listen_error(
         source,
     }
 }
+
+#[cfg(test)]
+mod tests;

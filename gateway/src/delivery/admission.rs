@@ -4,6 +4,7 @@
 //! lane, which asks, its attempts, which report how they ended, and operators, who look and
 //! who may end what holds the sink. Knows nothing of the outbox.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(super) struct Admission {
     /// Longest wait that a destination may ask of the whole sink.
     longest: Duration,
     circuit_open: IntGauge,
+    /// Another is in its place, or the sink is gone: the gauge is not its own any more.
+    retired: AtomicBool,
 }
 
 struct State {
@@ -128,6 +131,27 @@ impl Admission {
             throttled: sink.retry.first,
             longest: sink.max_hold,
             circuit_open,
+            retired: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes the place of `before`. The sink keeps to its rate; what the destination asked for
+    /// and whether it answered counts only if this is the same destination.
+    pub(super) fn follow(&self, before: &Self, same: bool) {
+        before.retire();
+        let now = self.clock.monotonic();
+        let older = before.state();
+        self.state().throttle.follow(&older.throttle, same, now);
+    }
+
+    /// From now on it says nothing of the sink as a whole.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    fn show_open(&self, open: bool) {
+        if !self.retired.load(Ordering::Acquire) {
+            self.circuit_open.set(i64::from(open));
         }
     }
 
@@ -229,7 +253,7 @@ impl Admission {
         let mut state = self.state();
         let change = state.breaker.answered(now);
         self.changed(change);
-        self.circuit_open.set(0);
+        self.show_open(false);
     }
 
     /// The wait that the destination asked for and that is not over.
@@ -293,6 +317,9 @@ impl Admission {
     }
 
     fn changed(&self, change: Option<Change>) {
+        if self.retired.load(Ordering::Acquire) {
+            return;
+        }
         let sink = &*self.sink;
         match change {
             None => {}
@@ -362,7 +389,7 @@ impl Drop for Running {
             state.throttle.hold(now, until);
         }
         let closed = state.breaker.state() == BreakerState::Closed;
-        admission.circuit_open.set(i64::from(!closed));
+        admission.show_open(!closed);
         admission.changed(change);
     }
 }

@@ -18,6 +18,7 @@ use super::clock::SteadyClock;
 use super::health::Health;
 use super::hold::Hold;
 use super::prefetch::{Pick, Prefetch};
+use super::sinks::OneSink;
 use super::trial::Trial;
 use super::verdict::millis;
 use super::{Phase, Target};
@@ -120,11 +121,14 @@ impl Standing {
 }
 
 impl Lane {
+    /// In the place of `before`, if the sink had one: what the log says of the sink goes on, and
+    /// so does what holds it, as far as that is about the same destination.
     pub(super) fn new(
         target: Target,
         outbox: Arc<dyn Queue>,
         clock: Arc<dyn Clock>,
         metrics: DeliveryMetrics,
+        before: Option<&OneSink>,
     ) -> Self {
         let Target {
             name,
@@ -137,14 +141,22 @@ impl Lane {
         let circuit_open = metrics.circuit_open.with_label_values(&[&*name]);
         let admission =
             Admission::new(Arc::clone(&name), &config, Arc::clone(&clock), circuit_open);
+        if let Some(before) = before {
+            let same = std::ptr::addr_eq(Arc::as_ptr(&before.sink), Arc::as_ptr(&sink));
+            admission.follow(&before.admission, same);
+        }
+        let health = before.map_or_else(
+            || Arc::new(Health::new(Arc::clone(&name))),
+            |before| Arc::clone(&before.health),
+        );
         Self {
             admission: Arc::new(admission),
             page: (2 * config.concurrency).clamp(8, 64),
             sender: Arc::new(Sender {
-                health: Arc::new(Health::new(Arc::clone(&name))),
+                health,
                 name,
                 config,
-                sink: Arc::from(sink),
+                sink,
                 notes,
                 outbox: Arc::clone(&outbox),
                 clock: Arc::clone(&clock),
@@ -190,7 +202,8 @@ impl Lane {
         Arc::clone(&self.named)
     }
 
-    /// Runs until the phase is `Stopping` and everything in flight has ended.
+    /// Runs until the phase is `Stopping` and everything in flight has ended. While that lasts,
+    /// another lane of the sink may run.
     pub(super) async fn run(self, mut phase: watch::Receiver<Phase>) {
         let arrivals = self.outbox.arrivals(&self.sender.name);
         let mut attempts = JoinSet::new();
@@ -238,8 +251,15 @@ impl Lane {
             }
         }
         self.give_back(&mut standing);
-        while attempts.join_next().await.is_some() {}
+        // Whoever is in this lane's place looks at what was given back, and at what was to be
+        // told to this one; and again whenever an attempt ends, which may make something due.
+        arrivals.notify_one();
+        while attempts.join_next().await.is_some() {
+            arrivals.notify_one();
+        }
         self.sender.health.sum_up_at_last(self.clock.monotonic());
+        // If this has the last of the plugin's sink, that ends here, and may take a while.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 
     /// What may be done now, with `attempts` that are not recorded yet.

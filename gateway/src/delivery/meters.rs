@@ -27,4 +27,16 @@ impl DeliveryMetrics {
         self.throttle_wait.with_label_values(&[sink]);
         self.last_delivered.with_label_values(&[sink]);
     }
+
+    /// Takes away what says how a sink is that is not there any more. What was counted stays.
+    pub(super) fn end(&self, sink: &str) {
+        // An error says that there is none.
+        for reason in HoldReason::OF_SINKS {
+            let labels = [sink, reason.as_str()];
+            let _ = self.held.remove_label_values(&labels);
+            let _ = self.held_until.remove_label_values(&labels);
+        }
+        let _ = self.circuit_open.remove_label_values(&[sink]);
+        let _ = self.paused.remove_label_values(&[sink]);
+    }
 }

@@ -4,15 +4,16 @@
 mod fake;
 mod lanes;
 mod model;
+mod replacing;
 
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Breaker, OnAmbiguous, OnUpdate, Retry};
 use crate::lead::Tables;
 use crate::outbox::sled::{Options, SledOutbox};
-use crate::outbox::{Arrival, Outbox, Route, SinkPolicy};
+use crate::outbox::{Arrival, Outbox, Queue, Route, SinkPolicy};
 use crate::plugin::{Plugins, SinkConfig};
 use crate::telemetry::metrics::Metrics;
 
@@ -64,7 +65,7 @@ fn target(path: &std::path::Path) -> Target {
     Target {
         name: Arc::from("log"),
         config,
-        sink: Box::new(sink),
+        sink: Arc::new(sink),
         notes: None,
     }
 }

@@ -35,6 +35,13 @@ impl Throttle {
         }
     }
 
+    /// Goes on where `before` is, as far as its own rate lets it wait; with what the destination
+    /// asked for, if it is the `same` destination.
+    pub(super) fn follow(&mut self, before: &Self, same: bool, now: Duration) {
+        self.next = before.next.min(now.saturating_add(self.gap));
+        self.asked = before.asked.filter(|_| same);
+    }
+
     /// How long to wait before the next start.
     pub(super) fn wait(&self, now: Duration) -> Duration {
         let asked = self.asked(now).map_or(Duration::ZERO, |asked| asked.until);
@@ -117,6 +124,27 @@ mod tests {
         let asked = throttle.asked(ms(2_999)).expect("held");
         assert_eq!((asked.since, asked.until), (ms(1_000), ms(3_000)));
         assert_eq!(throttle.asked(ms(3_000)), None);
+    }
+
+    #[test]
+    fn another_rate_goes_on_from_the_last_start_and_the_wait_is_the_destinations() {
+        let rate = |per| {
+            let per = ms(per);
+            Throttle::new(Some(Rate { count: 1, per }))
+        };
+        let mut slow = rate(60_000);
+        slow.start(ms(0));
+        slow.hold(ms(0), ms(90_000));
+        let mut same = rate(1_000);
+        same.follow(&slow, true, ms(10));
+        assert_eq!(same.wait(ms(10)), ms(89_990));
+        let mut other = rate(1_000);
+        other.follow(&slow, false, ms(10));
+        assert_eq!(other.wait(ms(10)), ms(1_000));
+        other.start(ms(1_010));
+        let mut slower = rate(60_000);
+        slower.follow(&other, false, ms(1_020));
+        assert_eq!(slower.wait(ms(1_020)), ms(990));
     }
 
     #[test]

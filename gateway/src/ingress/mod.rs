@@ -9,6 +9,7 @@ mod connections;
 mod files;
 mod memory;
 mod push;
+mod receiving;
 mod refusing;
 mod skew;
 mod stray;
@@ -16,7 +17,6 @@ mod stream;
 mod summary;
 mod tally;
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -37,14 +37,14 @@ use self::body::{Body, Unread};
 use self::connections::{Connection, Connections, Phase};
 pub use self::files::make_room;
 use self::memory::Budget;
+pub use self::receiving::Receiving;
 pub use self::refusing::{Health, Refusing};
 use self::stream::JsonStream;
 use self::tally::{Tally, What};
 use crate::clock::Clock;
-use crate::config::{self, Ceiling};
 use crate::outbox::Intake;
-use crate::route::Routes;
-use crate::source::{At, Registry, Reply};
+use crate::source::{At, Reply};
+use crate::swap::Swap;
 use crate::telemetry::metrics::IngestMetrics;
 
 /// What proxies and load balancers may ask for; a source at that path goes first.
@@ -63,24 +63,18 @@ const JSON: &str = "application/json;charset=UTF-8";
 
 /// What pushes need.
 pub struct Ingress {
-    /// Who may push.
-    pub sources: Registry,
-    /// Which sinks want a lead.
-    pub routes: Routes,
     /// Where leads go.
     pub outbox: Arc<dyn Intake>,
-    /// The merchant's labels.
-    pub tables: crate::lead::Tables,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Whether pushes are refused, and since when.
     pub refusing: Arc<Refusing>,
     /// How the store does.
     pub health: Arc<dyn Fn() -> Health + Send + Sync>,
-    /// The listener's limits.
-    pub limits: config::Server,
     /// What it counts and holds.
     pub state: State,
+    /// What is configured now; see [`Ingress::replace`].
+    pub receiving: Swap<Receiving>,
 }
 
 /// What the public listener counts and holds while it runs.
@@ -91,20 +85,14 @@ pub struct State {
     /// Turns for the work on large bodies: half of the cores, so that the other half always
     /// has time for the others.
     large: Arc<Semaphore>,
-    ceilings: BTreeMap<String, Ceiling>,
 }
 
 impl State {
-    /// For these sources, with every count of theirs at zero.
-    pub fn new(
-        sources: &BTreeMap<String, config::Source>,
-        limits: &config::Server,
-        metrics: &IngestMetrics,
-    ) -> Self {
-        let ceilings = sources.iter();
-        let ceilings = ceilings.map(|(name, source)| (name.clone(), source.quarantine));
+    /// With every count of the configured sources at zero.
+    pub fn new(receiving: &Receiving, metrics: &IngestMetrics) -> Self {
+        let limits = &receiving.limits;
         Self {
-            tally: Tally::new(metrics.clone(), sources.keys()),
+            tally: Tally::new(metrics.clone(), receiving.names()),
             connections: Connections::new(
                 limits.max_connections,
                 limits.max_connections_per_address,
@@ -116,7 +104,6 @@ impl State {
                 metrics.body_bytes.clone(),
             ),
             large: Arc::new(Semaphore::new(workers().div_ceil(2))),
-            ceilings: ceilings.collect(),
         }
     }
 }
@@ -135,7 +122,8 @@ pub fn serve(
     SocketAddr,
 )> {
     let address = listener.local_addr()?;
-    let limits = ingress.limits.clone();
+    let limits = ingress.receiving.get().limits.clone();
+    let (connections, deadline) = (limits.max_connections, limits.ack_deadline);
     let workers = workers();
     let shared = Arc::clone(&ingress);
     // What `HttpServer` does, with our own stream between the socket and HTTP.
@@ -168,11 +156,10 @@ pub fn serve(
         })
         .and_then(http)
     };
-    let limits = &ingress.limits;
     let server: Server = Server::build()
         .workers(workers)
-        .max_concurrent_connections(limits.max_connections.div_ceil(workers) + SPARE)
-        .shutdown_timeout(limits.ack_deadline.as_secs() + 1)
+        .max_concurrent_connections(connections.div_ceil(workers) + SPARE)
+        .shutdown_timeout(deadline.as_secs() + 1)
         .disable_signals()
         .listen("public", listener, factory)?
         .run();
@@ -182,6 +169,20 @@ pub fn serve(
 }
 
 impl Ingress {
+    /// From now on pushes go by `receiving`. Those that are being read or stored go on by what
+    /// they began with. The limits of connections and of all bodies stay what they were at the
+    /// start.
+    pub fn replace(&self, receiving: Receiving) {
+        let gone = self.receiving.get();
+        self.state.tally.know(receiving.names());
+        self.receiving.set(receiving);
+        let now = self.receiving.get();
+        let gone = gone
+            .names()
+            .filter(|name| now.sources.named(name).is_none());
+        self.state.tally.forget(gone);
+    }
+
     fn admit(&self, peer: Option<std::net::IpAddr>) -> Option<connections::Ticket> {
         let state = &self.state;
         let said = |reason| {
@@ -237,16 +238,19 @@ async fn serve_one(
 ) -> HttpResponse {
     let method = request.method().as_str();
     let asks = matches!(method, "GET" | "HEAD");
-    let Some(at) = ingress.sources.at(request.path()) else {
+    // One for the whole push, whatever is loaded meanwhile.
+    let receiving = ingress.receiving.get();
+    let limits = &receiving.limits;
+    let Some(at) = receiving.sources.at(request.path()) else {
         if asks && request.path() == PROBE_PATH {
             return HttpResponse::Ok().content_type(JSON).body(ALIVE);
         }
         if method == "POST" && stray::may_be_signed(request) {
-            let read = body::read(request, payload, &ingress.limits, &ingress.state.memory);
+            let read = body::read(request, payload, limits, &ingress.state.memory);
             let read = read.await;
             enter(Phase::Busy);
             if let Ok(Body { bytes, .. }) = read {
-                stray::note(ingress, request, bytes).await;
+                stray::note(ingress, &receiving, request, bytes).await;
             }
         }
         return failure(StatusCode::NOT_FOUND, "not-found", "no such path");
@@ -270,11 +274,11 @@ async fn serve_one(
         );
         return response;
     }
-    match body::read(request, payload, &ingress.limits, &ingress.state.memory).await {
+    match body::read(request, payload, limits, &ingress.state.memory).await {
         Ok(body) => {
             enter(Phase::Busy);
             let Body { bytes, _held } = body;
-            render(push::take(ingress, at, request, bytes).await)
+            render(push::take(ingress, &receiving, at, request, bytes).await)
         }
         Err(unread) => not_read(ingress, &at, unread),
     }

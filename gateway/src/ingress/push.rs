@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 
 use super::Ingress;
 use super::arrival::arrival;
+use super::receiving::Receiving;
 use super::refusing::Reason;
 use super::tally::What;
 use crate::clock::Millis;
@@ -65,18 +66,19 @@ impl Verdict {
 /// Takes one push to its answer.
 pub(super) async fn take(
     ingress: &Arc<Ingress>,
+    receiving: &Arc<Receiving>,
     at: At<'_>,
     request: &HttpRequest,
     body: Bytes,
 ) -> Reply {
     let began = Instant::now();
-    let deadline = began + ingress.limits.ack_deadline;
+    let deadline = began + receiving.limits.ack_deadline;
     let received_at = ingress.clock.now();
     let tally = &ingress.state.tally;
     let by = tokio::time::Instant::from_std(deadline);
     let ended = tokio::time::timeout_at(by, async {
         let (source, judged) = if body.len() > LARGE {
-            judge_apart(ingress, &at, request, body, received_at).await
+            judge_apart(ingress, receiving, &at, request, body, received_at).await
         } else {
             let header = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
             let request = Request {
@@ -86,7 +88,7 @@ pub(super) async fn take(
                 body,
                 received_at,
             };
-            judge(ingress, &at, &request)
+            judge(ingress, receiving, &at, &request)
         };
         if !at.exact && !matches!(judged, Judged::Refused(_) | Judged::Handshake(_)) {
             tally.say(What::Slash, source.name(), "", || at.configured.to_owned());
@@ -157,13 +159,18 @@ pub(super) async fn take(
 }
 
 /// Verifies and reads, and gives what is to be stored to the store, which encodes it at once.
-fn judge(ingress: &Ingress, at: &At<'_>, request: &Request<'_>) -> (Arc<dyn Source>, Judged) {
+fn judge(
+    ingress: &Ingress,
+    receiving: &Receiving,
+    at: &At<'_>,
+    request: &Request<'_>,
+) -> (Arc<dyn Source>, Judged) {
     let received_at = request.received_at;
     let (source, reading) = at.sources.read(request);
     let judged = match reading {
         Reading::Lead(push) => {
             let pushed_at = push.pushed_at;
-            let arrival = arrival(*push, &ingress.routes, &ingress.tables, received_at);
+            let arrival = arrival(*push, &receiving.routes, &receiving.tables, received_at);
             Judged::Lead {
                 pushed_at,
                 stored: ingress.outbox.accept(arrival),
@@ -173,7 +180,7 @@ fn judge(ingress: &Ingress, at: &At<'_>, request: &Request<'_>) -> (Arc<dyn Sour
             reason: push.reason,
             pushed_at: push.pushed_at,
             kept: (push.then == QuarantinePolicy::Quarantine).then(|| {
-                let push = quarantined_push(ingress, push, received_at);
+                let push = quarantined_push(receiving, push, received_at);
                 ingress.outbox.quarantine(push)
             }),
         },
@@ -186,6 +193,7 @@ fn judge(ingress: &Ingress, at: &At<'_>, request: &Request<'_>) -> (Arc<dyn Sour
 /// [`judge`] on a thread that may block.
 async fn judge_apart(
     ingress: &Arc<Ingress>,
+    receiving: &Arc<Receiving>,
     at: &At<'_>,
     request: &HttpRequest,
     body: Bytes,
@@ -194,15 +202,17 @@ async fn judge_apart(
     let turn = Arc::clone(&ingress.state.large).acquire_owned().await;
     let headers = request.headers().clone();
     let (method, query) = (request.method().clone(), request.query_string().to_owned());
-    let (ingress, configured) = (Arc::clone(ingress), at.configured.to_owned());
+    let (ingress, receiving) = (Arc::clone(ingress), Arc::clone(receiving));
+    let configured = at.configured.to_owned();
     let exact = at.exact;
     let judged = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let at = ingress.sources.at(&configured);
-        let at = at.expect("the registry does not change: the path was found in it");
+        let at = receiving.sources.at(&configured);
+        let at = at.expect("the path was found in this registry");
         let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
         judge(
             &ingress,
+            &receiving,
             &At { exact, ..at },
             &Request {
                 method: method.as_str(),
@@ -224,11 +234,11 @@ async fn judge_apart(
 }
 
 fn quarantined_push(
-    ingress: &Ingress,
+    receiving: &Receiving,
     push: Quarantinable,
     received_at: Millis,
 ) -> QuarantinedPush {
-    let ceiling = ingress.state.ceilings.get(&push.source);
+    let ceiling = receiving.ceiling(&push.source);
     QuarantinedPush {
         source: Arc::from(push.source.as_str()),
         reason: push.reason,
@@ -238,7 +248,7 @@ fn quarantined_push(
         query: push.query,
         content_type: push.content_type,
         body: push.body.to_vec(),
-        ceiling: ceiling.copied().unwrap_or_default(),
+        ceiling,
     }
 }
 

@@ -8,6 +8,7 @@ use actix_web::http::header::HeaderValue;
 use bytes::Bytes;
 
 use super::Ingress;
+use super::receiving::Receiving;
 use super::tally::What;
 use crate::source::Request;
 
@@ -23,7 +24,12 @@ pub(super) fn may_be_signed(request: &HttpRequest) -> bool {
 
 /// Says and counts a push that is authentic for one of the sources. It is not stored: nothing
 /// says that whoever sends it there means it for leadgate.
-pub(super) async fn note(ingress: &Arc<Ingress>, request: &HttpRequest, body: Bytes) {
+pub(super) async fn note(
+    ingress: &Ingress,
+    receiving: &Arc<Receiving>,
+    request: &HttpRequest,
+    body: Bytes,
+) {
     let Ok(turn) = Arc::clone(&ingress.state.large).try_acquire_owned() else {
         // Only a word in the log is at stake, and strangers choose how often.
         return;
@@ -31,7 +37,7 @@ pub(super) async fn note(ingress: &Arc<Ingress>, request: &HttpRequest, body: By
     let headers = request.headers().clone();
     let (method, query) = (request.method().clone(), request.query_string().to_owned());
     let received_at = ingress.clock.now();
-    let shared = Arc::clone(ingress);
+    let shared = Arc::clone(receiving);
     let found = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);

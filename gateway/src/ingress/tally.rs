@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::skew::{Skew, clocks};
@@ -64,7 +64,7 @@ type Line = (What, String, &'static str);
 /// Counts and says.
 pub(super) struct Tally {
     metrics: IngestMetrics,
-    sources: HashMap<String, Seen>,
+    sources: RwLock<HashMap<String, Arc<Seen>>>,
     said: Summary<Line>,
 }
 
@@ -81,7 +81,22 @@ impl Tally {
         metrics: IngestMetrics,
         sources: impl Iterator<Item = &'a String>,
     ) -> Self {
-        let mut seen = HashMap::new();
+        for reason in ["evicted", "per_address"] {
+            metrics.connections_closed.with_label_values(&[reason]);
+        }
+        let this = Self {
+            metrics,
+            sources: RwLock::default(),
+            said: Summary::new(),
+        };
+        this.know(sources);
+        this
+    }
+
+    /// Counts these as well, from zero on if they are new.
+    pub(super) fn know<'a>(&self, sources: impl Iterator<Item = &'a String>) {
+        let metrics = &self.metrics;
+        let mut seen = self.sources.write().unwrap_or_else(PoisonError::into_inner);
         for source in sources {
             let name = source.as_str();
             for result in RESULTS {
@@ -93,16 +108,25 @@ impl Tally {
             metrics.duration.with_label_values(&[name]);
             metrics.last_lead.with_label_values(&[name]);
             metrics.clock_difference.with_label_values(&[name]);
-            seen.insert(source.clone(), Seen::default());
+            seen.entry(source.clone()).or_default();
         }
-        for reason in ["evicted", "per_address"] {
-            metrics.connections_closed.with_label_values(&[reason]);
+    }
+
+    /// These are not configured any more: what was counted of them stays, but nobody waits for
+    /// their next lead.
+    pub(super) fn forget<'a>(&self, sources: impl Iterator<Item = &'a String>) {
+        let mut seen = self.sources.write().unwrap_or_else(PoisonError::into_inner);
+        for source in sources {
+            seen.remove(source);
+            // An error says that there is none.
+            let _ = self.metrics.last_lead.remove_label_values(&[source]);
+            let _ = self.metrics.clock_difference.remove_label_values(&[source]);
         }
-        Self {
-            metrics,
-            sources: seen,
-            said: Summary::new(),
-        }
+    }
+
+    fn seen(&self, source: &str) -> Option<Arc<Seen>> {
+        let seen = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        seen.get(source).map(Arc::clone)
     }
 
     /// Counts an answer.
@@ -123,7 +147,7 @@ impl Tally {
 
     /// An authentic push came; `pushed_at` is what it says of when.
     pub(super) fn authentic(&self, source: &str, pushed_at: Option<Millis>, received_at: Millis) {
-        if let Some(seen) = self.sources.get(source) {
+        if let Some(seen) = self.seen(source) {
             seen.authentic.store(true, Ordering::Relaxed);
         }
         if let Some(pushed_at) = pushed_at {
@@ -146,7 +170,7 @@ impl Tally {
     pub(super) fn refused(&self, source: &str, reason: &'static str) {
         self.count(source, "bad_signature");
         self.refusal(source, reason);
-        let seen = self.sources.get(source);
+        let seen = self.seen(source);
         let never = seen.is_some_and(|seen| !seen.authentic.load(Ordering::Relaxed));
         let what = if never {
             What::NeverAuthentic
@@ -181,7 +205,7 @@ impl Tally {
 
     /// A push was in time.
     pub(super) fn fresh(&self, source: &str) {
-        if let Some(seen) = self.sources.get(source) {
+        if let Some(seen) = self.seen(source) {
             *seen.skew.lock().unwrap_or_else(PoisonError::into_inner) = Skew::default();
         }
     }
@@ -194,8 +218,7 @@ impl Tally {
         pushed_at: Option<Millis>,
         now: Millis,
     ) {
-        let (Some(seen), Some(pushed_at), "stale") = (self.sources.get(source), pushed_at, reason)
-        else {
+        let (Some(seen), Some(pushed_at), "stale") = (self.seen(source), pushed_at, reason) else {
             self.say(what, source, reason, String::new);
             return;
         };

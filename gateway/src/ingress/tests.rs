@@ -9,7 +9,9 @@ use leadgate_plugin::Secret;
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::config::{self, Ceiling};
 use crate::outbox::{Accepted, Arrival, Quarantined, QuarantinedPush, Refusal, Unavailable};
+use crate::route::Routes;
 use crate::source::tmall::{PushParts, signed_push};
 use crate::telemetry::metrics::Metrics;
 
@@ -56,16 +58,16 @@ async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_jso
     };
     let sinks: BTreeMap<String, config::Sink> = BTreeMap::new();
     let sources = BTreeMap::from([("shop".to_owned(), source)]);
+    let tables = crate::lead::Tables::new();
+    let routes = Routes::new(sinks.iter(), &tables).expect("no routes");
+    let receiving = Receiving::new(&sources, &server, routes, &tables);
     let ingress = Arc::new(Ingress {
-        sources: Registry::new(&sources, &server),
-        state: State::new(&sources, &server, &Metrics::new().ingest),
-        routes: Routes::new(sinks.iter(), &crate::lead::Tables::new()).expect("no routes"),
+        state: State::new(&receiving, &Metrics::new().ingest),
+        receiving: Swap::new(receiving),
         outbox: Arc::new(Broken(broken)),
-        tables: crate::lead::Tables::new(),
         clock: Arc::new(SystemClock),
         refusing: Arc::default(),
         health: Arc::new(Health::default),
-        limits: server,
     });
     let app = App::new()
         .app_data(web::Data::from(ingress))

@@ -331,6 +331,11 @@ pub trait Maintenance: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Swept, Unavailable>;
 
+    /// From now on these are the sinks that are configured. What came before keeps its
+    /// deliveries: those of a sink that is not among them are orphaned, and no more so if it
+    /// is again. When the future is ready, every method goes by it.
+    fn set_sinks(&self, sinks: Vec<SinkPolicy>) -> BoxFuture<'static, Result<(), Unavailable>>;
+
     /// Why nothing can be accepted any more, if so.
     fn fault(&self) -> Option<String>;
 

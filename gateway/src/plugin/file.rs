@@ -82,8 +82,8 @@ impl Held {
         self.file.as_fd()
     }
 
-    fn compare(&mut self, sha256: Option<&str>) -> Result<(), LoadError> {
-        let Some(wanted) = sha256 else { return Ok(()) };
+    /// The hash of what is in it, in hex.
+    pub(super) fn sha256(&mut self) -> Result<String, LoadError> {
         let mut bytes = Vec::new();
         // From its start, wherever somebody else has read to.
         let read = self.file.seek(SeekFrom::Start(0));
@@ -92,7 +92,12 @@ impl Held {
             path: self.path.clone(),
             source,
         })?;
-        let found = hex(&Sha256::digest(&bytes));
+        Ok(hex(&Sha256::digest(&bytes)))
+    }
+
+    fn compare(&mut self, sha256: Option<&str>) -> Result<(), LoadError> {
+        let Some(wanted) = sha256 else { return Ok(()) };
+        let found = self.sha256()?;
         if found.eq_ignore_ascii_case(wanted) {
             return Ok(());
         }

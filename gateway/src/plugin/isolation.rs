@@ -39,6 +39,26 @@ impl Plugin {
         Self(Isolated::Process(plugin))
     }
 
+    /// Whether both are the same code in the same place.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (
+                Isolated::InProcess { plugin, first },
+                Isolated::InProcess {
+                    plugin: other,
+                    first: others,
+                },
+            ) => match (first, others) {
+                (Some(one), Some(two)) => one.is(two),
+                // Linked in: there is one of that name.
+                (None, None) => plugin.name() == other.name(),
+                _ => false,
+            },
+            (Isolated::Process(one), Isolated::Process(two)) => one.is(two),
+            _ => false,
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         match &self.0 {

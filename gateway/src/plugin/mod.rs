@@ -210,11 +210,26 @@ pub(crate) fn guard(path: &Path) -> Result<(), LoadError> {
     file::Held::open(path, None).map(drop)
 }
 
-/// All plugins that this process can use, by name.
+/// All plugins that this process can use, by name. Clones know the same plugins.
+#[derive(Clone)]
 pub struct Plugins {
     by_name: BTreeMap<String, Plugin>,
+    /// Of those that were made known.
+    added: BTreeMap<String, Added>,
+    /// What runs, if this is to take its place.
+    running: Option<Arc<Self>>,
+    /// Those that are as they were in what runs, because only a restart changes them.
+    postponed: Vec<String>,
     children: Children,
     patient: bool,
+}
+
+/// From what a plugin was made known.
+#[derive(Clone, PartialEq, Eq)]
+struct Added {
+    config: config::Plugin,
+    /// Of the library's file; `None` if there is none.
+    sha256: Option<String>,
 }
 
 impl Plugins {
@@ -227,9 +242,39 @@ impl Plugins {
             .collect();
         Ok(Self {
             by_name,
+            added: BTreeMap::new(),
+            running: None,
+            postponed: Vec::new(),
             children: Children::default(),
             patient: false,
         })
+    }
+
+    /// Those linked into the binary, for a configuration that is to take the place of this one:
+    /// what is made known and is as it was, file and all, is the same plugin.
+    pub fn again(&self) -> Result<Self, LoadError> {
+        let running = Self {
+            running: None,
+            ..self.clone()
+        };
+        Ok(Self {
+            running: Some(Arc::new(running)),
+            children: self.children.clone(),
+            ..Self::builtin()?
+        })
+    }
+
+    /// Libraries in this process that changed: they are as they were until a restart.
+    pub fn postponed(&self) -> &[String] {
+        &self.postponed
+    }
+
+    /// Whether both have the same plugin of that name.
+    pub fn same(&self, other: &Self, name: &str) -> bool {
+        match (self.get(name), other.get(name)) {
+            (Some(one), Some(two)) => one.is(two),
+            (one, two) => one.is_none() && two.is_none(),
+        }
     }
 
     /// The same, for a daemon that is to run whatever a library does: one whose process fails
@@ -268,7 +313,17 @@ impl Plugins {
             // It is linked, and runs here already.
             return Ok(());
         }
+        let file = library.map(|(path, sha256)| file::Held::open(path, sha256)?.sha256());
+        let found = Added {
+            config: plugin.clone(),
+            sha256: file.transpose()?,
+        };
+        if let Some(known) = self.kept(name, &found) {
+            self.by_name.insert(name.to_owned(), known);
+            return Ok(());
+        }
         let opened = process::Plugin::open(name, library, &plugin.sandbox, &self.children);
+        let mut known = true;
         let added = match (opened, library) {
             (Ok(first), Some((path, sha256))) if plugin.isolation == Isolation::InProcess => {
                 let here = loader::open(name, file::Held::open(path, sha256)?)?;
@@ -278,6 +333,8 @@ impl Plugins {
             (Err(LoadError::Process { .. }), Some(library))
                 if self.patient && plugin.isolation == Isolation::Process =>
             {
+                // It is looked at again whenever the configuration is.
+                known = false;
                 Plugin::process(process::Plugin::unknown(
                     name,
                     library,
@@ -291,8 +348,31 @@ impl Plugins {
             name: name.to_owned(),
             why,
         })?;
+        if known {
+            self.added.insert(name.to_owned(), found);
+        }
         self.by_name.insert(name.to_owned(), added);
         Ok(())
+    }
+
+    /// The plugin of that name that runs, if it is this one, or has to stay.
+    fn kept(&mut self, name: &str, found: &Added) -> Option<Plugin> {
+        let running = self.running.clone()?;
+        let known = running.get(name)?;
+        let before = running.added.get(name)?;
+        // The system takes no other version of a library that a process has.
+        let stays = |added: &Added| {
+            added.config.path.is_some() && added.config.isolation == Isolation::InProcess
+        };
+        if before == found {
+            self.added.insert(name.to_owned(), found.clone());
+        } else if stays(before) && stays(found) {
+            self.postponed.push(name.to_owned());
+            self.added.insert(name.to_owned(), before.clone());
+        } else {
+            return None;
+        }
+        Some(known.clone())
     }
 
     /// The plugin called `name`.

@@ -6,8 +6,10 @@
 use std::cell::Cell;
 use std::io::Write;
 use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -29,11 +31,7 @@ const QUIET: &str = "actix_server=warn,actix_http=off,sled=off,async_nats=off,la
 /// `LEADGATE_LOG` overrides the configured level. An unusable filter falls back to `info`
 /// and says so, because a daemon without logs helps nobody.
 pub fn start(log: &Log) {
-    let wanted = std::env::var("LEADGATE_LOG").unwrap_or_else(|_| log.level.clone());
-    let (filter, bad) = match EnvFilter::try_new(format!("{wanted},{QUIET}")) {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new(format!("info,{QUIET}")), Some(error)),
-    };
+    let (filter, bad) = filter(log);
     let base = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer::line)
@@ -41,26 +39,64 @@ pub fn start(log: &Log) {
         .log_internal_errors(false)
         .with_target(false);
     // A second subscriber (several daemons in one test process) is refused; the first goes on.
-    let _ = match log.format {
-        LogFormat::Json => base
-            .json()
-            .flatten_event(true)
-            .with_span_events(FmtSpan::NONE)
-            .with_current_span(true)
-            .with_span_list(false)
-            .finish()
-            .with(Accepting)
-            .try_init(),
-        LogFormat::Human => base
-            .with_ansi(terminal::colours_on_stderr())
-            .finish()
-            .with(Accepting)
-            .try_init(),
+    let started = match log.format {
+        LogFormat::Json => {
+            let json = base
+                .json()
+                .flatten_event(true)
+                .with_span_events(FmtSpan::NONE)
+                .with_current_span(true)
+                .with_span_list(false)
+                .with_filter_reloading();
+            let handle = json.reload_handle();
+            let started = json.finish().with(Accepting).try_init();
+            started.map(|()| level(move |filter| handle.reload(filter).is_ok()))
+        }
+        LogFormat::Human => {
+            let human = base
+                .with_ansi(terminal::colours_on_stderr())
+                .with_filter_reloading();
+            let handle = human.reload_handle();
+            let started = human.finish().with(Accepting).try_init();
+            started.map(|()| level(move |filter| handle.reload(filter).is_ok()))
+        }
     };
+    if let Ok(level) = started {
+        // There is one log, so it is the first.
+        let _ = LEVEL.set(level);
+    }
     let format = log.format;
     hook(move |panic| panicked(panic, format));
     if let Some(error) = bad {
         tracing::warn!(error = %error, "log filter not understood; using info");
+    }
+}
+
+/// From now on the log is filtered as `log` says; whether it is. `LEADGATE_LOG` still overrides
+/// it.
+pub fn set_level(log: &Log) -> bool {
+    let (filter, bad) = filter(log);
+    if let Some(error) = bad {
+        tracing::warn!(error = %error, "log filter not understood; using info");
+    }
+    LEVEL.get().is_some_and(|set| set(filter))
+}
+
+/// Sets the filter of the log that was started.
+static LEVEL: OnceLock<Level> = OnceLock::new();
+
+type Level = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+
+fn level(set: impl Fn(EnvFilter) -> bool + Send + Sync + 'static) -> Level {
+    Box::new(set)
+}
+
+/// The filter that is wanted, or `info` and why it cannot be.
+fn filter(log: &Log) -> (EnvFilter, Option<ParseError>) {
+    let wanted = std::env::var("LEADGATE_LOG").unwrap_or_else(|_| log.level.clone());
+    match EnvFilter::try_new(format!("{wanted},{QUIET}")) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(format!("info,{QUIET}")), Some(error)),
     }
 }
 

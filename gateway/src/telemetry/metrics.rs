@@ -20,6 +20,30 @@ pub struct Metrics {
     pub delivery: DeliveryMetrics,
     /// Of the operators' listener.
     pub admin: AdminMetrics,
+    /// Of the configuration that runs.
+    pub config: ConfigMetrics,
+}
+
+/// What is measured of the configuration that runs.
+#[derive(Clone, Debug)]
+pub struct ConfigMetrics {
+    /// By result: applied, refused for errors in it, or failed.
+    pub reloads: IntCounterVec,
+    /// 1 for the revision that runs.
+    pub info: IntGaugeVec,
+    /// Since when it runs.
+    pub loaded: Gauge,
+}
+
+impl ConfigMetrics {
+    /// From now on this one runs.
+    #[expect(clippy::cast_precision_loss, reason = "times far below 2^53")]
+    pub fn runs(&self, revision: Option<&crate::config::Revision>, since: crate::clock::Millis) {
+        self.info.reset();
+        let hash = revision.map_or("", |revision| &*revision.hash);
+        self.info.with_label_values(&[hash]).set(1);
+        self.loaded.set(since as f64 / 1000.0);
+    }
 }
 
 /// What the operators' listener counts.
@@ -319,17 +343,40 @@ impl Metrics {
                     "Requests to the operators' API with a wrong token.",
                 )),
             },
+            config: ConfigMetrics {
+                reloads: counters(
+                    "leadgate_config_reloads_total",
+                    "Reloads of the configuration, by result: applied, refused for errors in it, failed.",
+                    &["result"],
+                ),
+                info: gauges(
+                    "leadgate_config_info",
+                    "1 for the revision of the configuration that runs.",
+                    &["revision"],
+                ),
+                loaded: must(Gauge::new(
+                    "leadgate_config_loaded_timestamp_seconds",
+                    "Since when the configuration runs, as Unix time.",
+                )),
+            },
             registry,
         };
+        for result in ["applied", "refused", "failed"] {
+            metrics.config.reloads.with_label_values(&[result]);
+        }
         let Self {
             ingest,
             outbox,
             delivery,
             admin,
+            config,
             registry,
         } = &metrics;
-        let families: [Box<dyn prometheus::core::Collector>; 38] = [
+        let families: [Box<dyn prometheus::core::Collector>; 41] = [
             Box::new(build),
+            Box::new(config.reloads.clone()),
+            Box::new(config.info.clone()),
+            Box::new(config.loaded.clone()),
             Box::new(admin.wrong_tokens.clone()),
             Box::new(super::writer::UNWRITTEN.clone()),
             Box::new(super::writer::DROPPED.clone()),

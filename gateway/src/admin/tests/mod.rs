@@ -10,6 +10,8 @@ use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::test;
+use futures_util::FutureExt;
+use leadgate_plugin::Secret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -17,7 +19,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::config::OnUpdate;
 use crate::delivery::Dispatcher;
-use crate::lead::{Lead, SAMPLE};
+use crate::lead::{Lead, SAMPLE, Tables};
 use crate::outbox::sled::{Options, SledOutbox};
 use crate::outbox::{
     Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue, Route,
@@ -79,25 +81,30 @@ fn desk_in(folder: TempDir, min_free: u64) -> Desk {
         admin: Arc::new(Admin {
             outbox,
             delivery: dispatcher.sinks(),
-            sinks: BTreeMap::from([plugin("crm"), plugin("mail")]),
-            sources: vec!["shop".to_owned(), "other".to_owned()],
-            source: "shop".to_owned(),
-            tables: Tables::new(),
+            configured: Arc::new(Swap::new(Configured {
+                sinks: BTreeMap::from([plugin("crm"), plugin("mail")]),
+                sources: vec!["shop".to_owned(), "other".to_owned()],
+                tables: Tables::new(),
+                revision: None,
+                loaded_at: 0,
+                plugins: crate::plugin::Plugins::builtin()
+                    .expect("they fit")
+                    .iter()
+                    .map(|(_, plugin)| plugin.listed())
+                    .collect(),
+                token: Some(Secret::new("token".to_owned())),
+                open: false,
+            })),
+            reload: Arc::new(|| {
+                let why = crate::lang::Text::new("no files here", "此处没有文件");
+                std::future::ready(Err(NotReloaded::Failed(why))).boxed()
+            }),
             reread: Arc::new(reread),
             pushed_at: Arc::new(|quarantined| Some(quarantined.received_at - 900_000)),
-            revision: None,
-            loaded_at: 0,
             crashes: BTreeMap::new(),
-            plugins: crate::plugin::Plugins::builtin()
-                .expect("they fit")
-                .iter()
-                .map(|(_, plugin)| plugin.listed())
-                .collect(),
             children: crate::plugin::Children::default(),
             metrics,
             clock,
-            token: Some(Secret::new("token".to_owned())),
-            open: false,
             guesses: Arc::new(Guesses::new(metrics_of_guesses)),
             stopping: Arc::default(),
         }),

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use futures_util::future::ready;
 use tokio::sync::Notify;
@@ -11,10 +12,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::*;
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis};
 use crate::outbox::{
-    Budget, Claim, Delivery, DeliveryId, Due, Finish, LeadId, Pause, PauseCause, State, StoredLead,
-    Unavailable, Wanted,
+    Budget, Claim, Delivery, DeliveryId, Due, Finish, LeadId, Pause, PauseCause, Queue, State,
+    StoredLead, Unavailable, Wanted,
 };
 use crate::plugin::OutcomeKind;
 

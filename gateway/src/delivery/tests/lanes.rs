@@ -6,27 +6,28 @@ use std::time::Duration;
 use super::super::*;
 use super::fake::{Memory, Script, Seen, VirtualClock, outcome};
 use super::sink_config;
+use crate::clock::Clock;
 use crate::config::Rate;
-use crate::outbox::{DeathReason, State};
+use crate::outbox::{DeathReason, DeliveryId, Queue, State};
 use crate::plugin::OutcomeKind;
 use crate::telemetry::metrics::Metrics;
 
-const fn seconds(seconds: u64) -> Duration {
+pub(super) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// A lane under way.
-struct Scene {
-    clock: Arc<VirtualClock>,
-    memory: Arc<Memory>,
-    script: Arc<Script>,
-    metrics: Metrics,
-    dispatcher: Dispatcher,
+pub(super) struct Scene {
+    pub(super) clock: Arc<VirtualClock>,
+    pub(super) memory: Arc<Memory>,
+    pub(super) script: Arc<Script>,
+    pub(super) metrics: Metrics,
+    pub(super) dispatcher: Dispatcher,
 }
 
 impl Scene {
     /// `count` deliveries that are due, and a destination that answers after `takes`.
-    fn start(
+    pub(super) fn start(
         count: usize,
         config: config::Sink,
         takes: Duration,
@@ -49,7 +50,7 @@ impl Scene {
         let target = Target {
             name: "crm".into(),
             config,
-            sink: Box::new(Arc::clone(&script)),
+            sink: Arc::new(Arc::clone(&script)),
             notes: None,
         };
         let dispatcher = Dispatcher::start(vec![target], &outbox, &shared, &metrics.delivery);
@@ -63,20 +64,20 @@ impl Scene {
     }
 
     /// Admits time permit until `at`, counted from the start.
-    async fn until(&self, at: Duration) {
+    pub(super) async fn until(&self, at: Duration) {
         let left = at.saturating_sub(self.clock.monotonic());
         tokio::time::sleep(left).await;
     }
 
     /// Admits time permit until `count` are delivered.
-    async fn delivered(&self, count: usize) {
+    pub(super) async fn delivered(&self, count: usize) {
         while self.memory.delivered() < count {
             assert!(self.clock.monotonic() < seconds(100_000), "never delivered");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    fn status(&self) -> SinkStatus {
+    pub(super) fn status(&self) -> SinkStatus {
         self.dispatcher.sinks().of("crm")
     }
 }

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use super::super::*;
 use super::fake::{Memory, VirtualClock, outcome};
 use super::sink_config;
-use crate::outbox::State;
+use crate::clock::Clock;
+use crate::outbox::{DeliveryId, Queue, State};
 use crate::plugin::OutcomeKind;
 use crate::telemetry::metrics::Metrics;
 
@@ -122,7 +123,7 @@ impl Lane {
         let target = Target {
             name: "crm".into(),
             config,
-            sink: Box::new(Arc::clone(&world)),
+            sink: Arc::new(Arc::clone(&world)),
             notes: None,
         };
         let metrics = Metrics::new().delivery;

@@ -25,6 +25,7 @@ mod pushes;
 mod retention;
 mod sealed;
 mod sink_state;
+mod sinks;
 mod subject;
 mod suite;
 mod unrouted;

@@ -99,6 +99,11 @@ macro_rules! suite {
                 a_value_outlives_a_crash_belongs_to_one_sink_and_can_be_forgotten
                 a_sink_keeps_so_many_values_and_no_more
             }
+            sinks {
+                a_sink_that_is_added_takes_leads_and_one_that_is_gone_keeps_its_deliveries
+                what_a_sink_is_configured_to_do_changes_for_what_comes_then
+                a_store_that_is_closed_takes_no_other_sinks
+            }
             model {
                 the_store_does_what_the_model_says
             }

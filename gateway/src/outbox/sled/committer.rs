@@ -31,8 +31,8 @@ use super::snapshot::Snapshot;
 use super::syncer::Written;
 use super::vault::{FAILURE, Vault};
 use super::view::Seen;
-use crate::outbox::state::{Change, Done, Effects, Fault, Ground, Record, Sinks, State};
-use crate::outbox::{LeadId, Totals, Unavailable};
+use crate::outbox::state::{Change, Done, Effects, Fault, Ground, Record, Sinks, State, known};
+use crate::outbox::{LeadId, SinkPolicy, Totals, Unavailable};
 
 /// Jobs in one frame at most: enough that a slow disk is shared by all who wait for it, few
 /// enough that nobody waits long for the others' turn.
@@ -177,6 +177,7 @@ impl Committer {
                 let unreadable = |error: JournalError| Unavailable(error.to_string());
                 self.answer(promise, snapshot.map_err(unreadable));
             }
+            Job::Sinks(policies, promise) => promise.tell(self.set_sinks(policies)),
             Job::Made(made) => self.made(*made),
             Job::Synced => {
                 // Only where nothing else follows at once: the next frame says as much.
@@ -419,6 +420,20 @@ impl Committer {
         let there: HashSet<u32> = reader.facts().iter().map(|facts| facts.number).collect();
         let is_there = |segment| segment == open || there.contains(&segment);
         write(&self.standing).remains.retain(is_there);
+    }
+
+    /// From now on these sinks are configured; all others that are known are not. A failed
+    /// store takes no other configuration: what is read of it would not be what it does.
+    fn set_sinks(&mut self, policies: Vec<SinkPolicy>) -> Result<(), Unavailable> {
+        if let Some(fault) = self.shared.fault() {
+            return Err(Unavailable(fault));
+        }
+        let names: Vec<_> = self.sinks.keys().map(Arc::clone).collect();
+        self.sinks = Arc::new(known(names, policies));
+        let standing = read(&self.standing);
+        let pause = |name: &str| standing.pause(name);
+        self.shared.set_sinks(Arc::clone(&self.sinks), pause);
+        Ok(())
     }
 
     /// What is to stand in the opening of a segment.

@@ -228,6 +228,9 @@ impl Committer {
                 let sink = KnownSink { name, policy: None };
                 let sinks = Arc::make_mut(&mut self.sinks);
                 sinks.insert(Arc::clone(&route.sink), Arc::new(sink));
+                let standing = read(&self.standing);
+                let pause = |name: &str| standing.pause(name);
+                self.shared.set_sinks(Arc::clone(&self.sinks), pause);
             }
         }
     }

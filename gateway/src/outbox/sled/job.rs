@@ -7,8 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::place::Place;
 use super::rebuild::Made;
 use super::snapshot::Snapshot;
-use crate::outbox::Unavailable;
 use crate::outbox::state::{Change, Done};
+use crate::outbox::{SinkPolicy, Unavailable};
 
 /// In the committer's queue.
 pub(super) enum Job {
@@ -24,6 +24,8 @@ pub(super) enum Job {
     /// What makes the store now is to be told, once it is on disk; `None` if too much is not
     /// copied yet of those numbers, as far as is said.
     Snapshot(BTreeMap<u32, u64>, Promise<Option<Snapshot>>),
+    /// These sinks are configured from now on.
+    Sinks(Vec<SinkPolicy>, Promise<()>),
     /// An index was made.
     Made(Box<Made>),
     /// The journal is on disk as far as it was written.

@@ -84,8 +84,8 @@ use super::{
     ExportHeader, Exported, FailureGroup, Filter, Find, Finish, History, Imported, Intake,
     LeadFilter, LeadId, Listed, Maintenance, Operations, Outline, Page, Paged, Pause, PauseCause,
     QuarantineCount, QuarantineId, Quarantined, QuarantinedPush, Queue, Refusal, Repair, Repaired,
-    Resealed, Retention, SegmentCopy, SinkCount, StoredLead, StoredQuarantinedPush, Swept,
-    Timekeeping, Totals, Unavailable, UpkeepError, Wanted,
+    Resealed, Retention, SegmentCopy, SinkCount, SinkPolicy, StoredLead, StoredQuarantinedPush,
+    Swept, Timekeeping, Totals, Unavailable, UpkeepError, Wanted,
 };
 use crate::clock::{Clock, Millis, SystemClock};
 
@@ -431,7 +431,7 @@ impl Maintenance for SledOutbox {
     }
 
     fn sink_state(&self, sink: &str, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
-        if !self.reads.sinks.contains_key(sink) {
+        if !self.shared.sinks().contains_key(sink) {
             return Err(Unavailable(format!("sink `{sink}` is not registered")));
         }
         let standing = committer::read(&self.standing);
@@ -490,6 +490,10 @@ impl Maintenance for SledOutbox {
         }
         swept.next = next;
         Ok(swept)
+    }
+
+    fn set_sinks(&self, sinks: Vec<SinkPolicy>) -> BoxFuture<'static, Result<(), Unavailable>> {
+        self.own(|promise| Job::Sinks(sinks, promise))
     }
 
     fn fault(&self) -> Option<String> {

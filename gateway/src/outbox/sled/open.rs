@@ -31,7 +31,7 @@ use super::syncer::Syncer;
 use super::vault::Vault;
 use super::{SledOutbox, index, key_file};
 use crate::outbox::SinkPolicy;
-use crate::outbox::state::{KnownSink, Record, Sinks, Tag};
+use crate::outbox::state::{Record, Tag, known};
 use crate::seal::{IndexKey, Keyring, OutboxKey};
 use crate::telemetry::metrics::OutboxMetrics;
 
@@ -142,13 +142,11 @@ impl SledOutbox {
             codec: Arc::clone(journal.codec()),
             index: standing.index_key.clone(),
         });
-        let sinks = Arc::new(known(options.sinks, &standing, catalog.as_ref()));
-        let lanes = sinks
-            .keys()
-            .map(|name| (Arc::clone(name), standing.pause(name)));
+        let sinks = Arc::new(known(names_of(&standing, catalog.as_ref()), options.sinks));
         let shared = Arc::new(Shared::new(
             standing.totals.clone(),
-            lanes,
+            Arc::clone(&sinks),
+            |name| standing.pause(name),
             Space::new(&path, options.min_free),
             options.metrics,
         ));
@@ -170,7 +168,6 @@ impl SledOutbox {
             current: Arc::clone(&current),
             bodies: Arc::clone(&bodies),
             finds: Arc::clone(&finds),
-            sinks: Arc::clone(&sinks),
             shared: Arc::clone(&shared),
             texts: GroupTexts::default(),
         };
@@ -394,28 +391,13 @@ fn usable_catalog(
     Ok(catalog)
 }
 
-/// All sinks that are configured, and all that something is known of.
-fn known(policies: Vec<SinkPolicy>, standing: &Standing, catalog: Option<&Catalog>) -> Sinks {
+/// All sinks that something is known of.
+fn names_of(standing: &Standing, catalog: Option<&Catalog>) -> BTreeSet<Arc<str>> {
     let mut names: BTreeSet<String> = standing.totals.sinks.keys().cloned().collect();
     names.extend(standing.pauses.keys().cloned());
     names.extend(standing.sink_states.keys().map(|(sink, _)| sink.clone()));
     names.extend(catalog.into_iter().flat_map(Catalog::sinks));
-    let mut sinks = Sinks::new();
-    let mut add = |name: &str, policy: Option<SinkPolicy>| {
-        let name: Arc<str> = name.into();
-        let sink = KnownSink {
-            name: Arc::clone(&name),
-            policy,
-        };
-        sinks.insert(name, Arc::new(sink));
-    };
-    for name in names {
-        add(&name, None);
-    }
-    for policy in policies {
-        add(&policy.name.clone(), Some(policy));
-    }
-    sinks
+    names.into_iter().map(Arc::from).collect()
 }
 
 /// What a closed segment's records are found by.

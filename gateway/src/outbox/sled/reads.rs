@@ -11,14 +11,13 @@ use super::index::Index;
 use super::reader::{GroupTexts, Reader, Tags};
 use super::shared::Shared;
 use crate::outbox::Unavailable;
-use crate::outbox::state::{Fault, Sinks, Tag};
+use crate::outbox::state::{Fault, Tag};
 
 /// Everything that reading needs.
 pub(super) struct Reads {
     pub(super) current: Arc<Current>,
     pub(super) bodies: Arc<Bodies>,
     pub(super) finds: Arc<Finds>,
-    pub(super) sinks: Arc<Sinks>,
     pub(super) shared: Arc<Shared>,
     pub(super) texts: GroupTexts,
 }
@@ -30,11 +29,12 @@ impl Reads {
         question: impl FnOnce(&Reader<'_, Arc<Index>>) -> Result<T, Fault>,
     ) -> Result<T, Unavailable> {
         let catalog = self.catalog()?;
+        let sinks = self.shared.sinks();
         let reader = Reader {
             catalog: &catalog,
             bodies: &*self.bodies,
             tags: &*self.finds,
-            sinks: &self.sinks,
+            sinks: &sinks,
             claims: &self.shared.claims,
             texts: &self.texts,
         };

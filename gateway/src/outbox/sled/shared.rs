@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -12,6 +12,7 @@ use super::claims::Claims;
 use super::space::Space;
 use super::watch::Watch;
 use crate::clock::Millis;
+use crate::outbox::state::Sinks;
 use crate::outbox::{LeadId, Pause, Timekeeping, Totals, Unavailable};
 use crate::telemetry::metrics::OutboxMetrics;
 
@@ -49,7 +50,10 @@ pub(super) struct Shared {
     fault: OnceLock<String>,
     /// Whether the threads that write were told to end.
     closing: AtomicBool,
-    lanes: HashMap<Arc<str>, LaneSignals>,
+    /// All sinks that are known, as the committer knows them.
+    sinks: RwLock<Arc<Sinks>>,
+    /// Of each of them; none is ever taken out, for a lane may still look at it.
+    lanes: RwLock<HashMap<Arc<str>, Arc<LaneSignals>>>,
     pub(super) claims: Claims,
     pub(super) space: Space,
     /// Over the committer's writes, and the syncer's barrier.
@@ -69,26 +73,34 @@ struct LaneSignals {
     pause: Mutex<Option<Pause>>,
 }
 
-impl Shared {
-    pub(super) fn new(
-        totals: Totals,
-        sinks: impl Iterator<Item = (Arc<str>, Option<Pause>)>,
-        space: Space,
-        metrics: OutboxMetrics,
-    ) -> Self {
-        let signals = |pause: Option<Pause>| LaneSignals {
+impl LaneSignals {
+    fn new(pause: Option<Pause>) -> Arc<Self> {
+        Arc::new(Self {
             arrivals: Arc::default(),
             paused: AtomicBool::new(pause.is_some()),
             pause: Mutex::new(pause),
-        };
+        })
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        totals: Totals,
+        sinks: Arc<Sinks>,
+        pause: impl Fn(&str) -> Option<Pause>,
+        space: Space,
+        metrics: OutboxMetrics,
+    ) -> Self {
+        let signals = |name: &Arc<str>| (Arc::clone(name), LaneSignals::new(pause(name)));
         Self {
+            lanes: RwLock::new(sinks.keys().map(signals).collect()),
+            sinks: RwLock::new(sinks),
             latest: AtomicI64::new(totals.latest),
             time: Mutex::new(totals.time),
             unrouted: AtomicBool::new(false),
             totals: Mutex::new(totals),
             fault: OnceLock::new(),
             closing: AtomicBool::new(false),
-            lanes: sinks.map(|(name, pause)| (name, signals(pause))).collect(),
             claims: Claims::default(),
             space,
             writing: Watch::default(),
@@ -194,9 +206,8 @@ impl Shared {
 
     /// Lets every lane look again.
     pub(super) fn wake_all(&self) {
-        self.lanes
-            .values()
-            .for_each(|lane| lane.arrivals.notify_one());
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        lanes.values().for_each(|lane| lane.arrivals.notify_one());
     }
 
     pub(super) fn fault(&self) -> Option<String> {
@@ -254,30 +265,54 @@ impl Shared {
     }
 
     pub(super) fn wake(&self, sink: &str) {
-        if let Some(lane) = self.lanes.get(sink) {
+        if let Some(lane) = self.lane(sink) {
             lane.arrivals.notify_one();
         }
     }
 
+    /// All sinks that are known.
+    pub(super) fn sinks(&self) -> Arc<Sinks> {
+        Arc::clone(&self.sinks.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on these are known, of which `pause` tells what is decided.
+    pub(super) fn set_sinks(&self, sinks: Arc<Sinks>, pause: impl Fn(&str) -> Option<Pause>) {
+        // Whoever sees a sink finds its signals.
+        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
+        for name in sinks.keys() {
+            if !lanes.contains_key(name) {
+                lanes.insert(Arc::clone(name), LaneSignals::new(pause(name)));
+            }
+        }
+        drop(lanes);
+        *self.sinks.write().unwrap_or_else(PoisonError::into_inner) = sinks;
+    }
+
+    fn lane(&self, sink: &str) -> Option<Arc<LaneSignals>> {
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        lanes.get(sink).map(Arc::clone)
+    }
+
     pub(super) fn arrivals(&self, sink: &str) -> Arc<Notify> {
-        let lane = self.lanes.get(sink);
+        let lane = self.lane(sink);
         lane.map(|lane| Arc::clone(&lane.arrivals))
             .unwrap_or_default()
     }
 
     pub(super) fn paused(&self, sink: &str) -> bool {
-        let lane = self.lanes.get(sink);
+        let lane = self.lane(sink);
         lane.is_some_and(|lane| lane.paused.load(Ordering::Acquire))
     }
 
     pub(super) fn pause_of(&self, sink: &str) -> Option<Pause> {
-        let pause = self.lanes.get(sink)?.pause.lock();
+        let lane = self.lane(sink)?;
+        let pause = lane.pause.lock();
         pause.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// To be called once the decision is on disk.
     pub(super) fn set_pause(&self, sink: &str, pause: Option<Pause>) {
-        if let Some(lane) = self.lanes.get(sink) {
+        if let Some(lane) = self.lane(sink) {
             lane.paused.store(pause.is_some(), Ordering::Release);
             *lane.pause.lock().unwrap_or_else(PoisonError::into_inner) = pause;
             lane.arrivals.notify_one();

@@ -41,11 +41,19 @@ impl SledOutbox {
 
     /// Queues any other change, waiting for room.
     pub(super) fn change(&self, change: Change) -> BoxFuture<'static, Result<Done, Unavailable>> {
+        self.own(|promise| Job::Change(Box::new(change), promise))
+    }
+
+    /// Queues what is asked of the committer itself, waiting for room.
+    pub(super) fn own<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(Promise<T>) -> Job,
+    ) -> BoxFuture<'static, Result<T, Unavailable>> {
         let jobs = self.jobs.clone();
         let shared = Arc::clone(&self.shared);
         let (promise, answer) = Promise::new(None);
+        let job = job(promise);
         async move {
-            let job = Job::Change(Box::new(change), promise);
             jobs.send(job).await.map_err(|_| shared.given_up())?;
             answer.await.unwrap_or_else(|_| Err(shared.given_up()))
         }

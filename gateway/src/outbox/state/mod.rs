@@ -50,4 +50,4 @@ pub use counts::recount;
 pub use failure::{NORMALISED, normalise};
 pub use lead::{Class, DeliveryHead, FailureKey, Lead, Revision};
 pub use record::{Details, QuarantineHead, Record, Tag};
-pub use view::{Effects, Fault, Ground, Holds, KnownSink, Sinks, View};
+pub use view::{Effects, Fault, Ground, Holds, KnownSink, Sinks, View, known};

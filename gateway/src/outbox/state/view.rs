@@ -68,6 +68,25 @@ pub struct KnownSink {
 /// All sinks the store ever had, by name.
 pub type Sinks = HashMap<Arc<str>, Arc<KnownSink>>;
 
+/// All sinks that are `configured`, and all of `names`, which are or were.
+pub fn known(
+    names: impl IntoIterator<Item = Arc<str>>,
+    configured: impl IntoIterator<Item = SinkPolicy>,
+) -> Sinks {
+    let gone = names.into_iter().map(|name| (name, None));
+    let configured = configured.into_iter();
+    let configured = configured.map(|policy| (Arc::from(policy.name.as_str()), Some(policy)));
+    let sink = |(name, policy): (Arc<str>, Option<SinkPolicy>)| {
+        let sink = KnownSink {
+            name: Arc::clone(&name),
+            policy,
+        };
+        (name, Arc::new(sink))
+    };
+    // Of one name the last counts.
+    gone.chain(configured).map(sink).collect()
+}
+
 /// What is the same for all changes of a commit.
 pub struct Ground<'a> {
     /// What is stored.

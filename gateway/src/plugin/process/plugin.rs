@@ -95,6 +95,11 @@ impl Plugin {
         })
     }
 
+    /// Whether both are clones of one.
+    pub(in crate::plugin) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.spec, &other.spec)
+    }
+
     pub(in crate::plugin) fn name(&self) -> &str {
         &self.spec.name
     }

@@ -176,6 +176,33 @@ async fn a_linked_plugin_is_the_same_in_a_process_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_library_that_is_as_it_was_is_the_same_plugin_when_a_configuration_is_read_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = "segfault_in_deliver";
+    let library = misbehaving(folder.path(), name);
+    let mut running = Plugins::builtin().expect("they fit");
+    running.open(name, &library, None).expect("it fits");
+    let again = || {
+        let mut again = running.again().expect("they fit");
+        again.open(name, &library, None).expect("it fits");
+        again
+    };
+    assert!(again().same(&running, name));
+    assert!(
+        again().same(&running, "file"),
+        "and so is what is linked in"
+    );
+    let mut bytes = std::fs::read(&library).expect("reads");
+    bytes.push(0);
+    std::fs::write(&library, bytes).expect("writes");
+    let changed = again();
+    assert!(!changed.same(&running, name));
+    assert!(changed.postponed().is_empty(), "it runs in processes");
+    let gone = running.again().expect("they fit");
+    assert!(!gone.same(&running, name));
+}
+
+#[tokio::test]
 async fn a_crash_costs_its_attempt_and_the_next_process_goes_on() {
     let stage = Stage::of("segfault_in_deliver");
     let sink = stage.sink(None);

@@ -108,9 +108,10 @@ impl Operations for MemoryOutbox {
 
     fn deliveries(&self, filter: &Filter, after: Option<&str>, limit: usize) -> Read<Page<Listed>> {
         filter.sink.iter().try_for_each(|sink| self.0.named(sink))?;
+        let sinks = self.0.sinks();
         let mut all = self.0.all();
         all.retain(|(lead, head, listed)| {
-            let known = self.0.sinks.get(head.sink.as_str());
+            let known = sinks.get(head.sink.as_str());
             let orphaned = known.is_none_or(|sink| sink.policy.is_none());
             let rule = failed(head, &listed.delivery).map(|(rule, _)| rule);
             filter.passes(&lead.source, head, listed.state)

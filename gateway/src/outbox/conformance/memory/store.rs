@@ -1,6 +1,6 @@
 //! The store: each change is a commit, made by whoever asks for it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,12 +14,12 @@ use super::{FORMAT, Kept, body, lock};
 use crate::clock::Millis;
 use crate::outbox::conformance::engine::Setup;
 use crate::outbox::state::memory::{Hands, Memory};
-use crate::outbox::state::{Change, Done, Ground, KnownSink, Sinks, State, View};
+use crate::outbox::state::{Change, Done, Ground, Sinks, State, View, known};
 use crate::outbox::{
     Accepted, Arrival, BackedUp, Claim, DeliveryId, Due, EXPORT_VERSION, Expiring, ExportHeader,
     Exported, Finish, Imported, Intake, LeadId, Maintenance, Operations, Pause, Quarantined,
-    QuarantinedPush, Queue, Refusal, Resealed, Retention, State as Stands, Swept, Timekeeping,
-    Unavailable, UpkeepError, Wanted, made_at,
+    QuarantinedPush, Queue, Refusal, Resealed, Retention, SinkPolicy, State as Stands, Swept,
+    Timekeeping, Unavailable, UpkeepError, Wanted, made_at,
 };
 use crate::seal::IndexKey;
 
@@ -34,7 +34,7 @@ pub(super) struct Inner {
     /// Locked before what is kept.
     pub(super) stored: Mutex<Stored>,
     pub(super) kept: Arc<Mutex<Kept>>,
-    pub(super) sinks: Sinks,
+    sinks: Mutex<Arc<Sinks>>,
     pub(super) hands: Hands,
     lanes: Mutex<HashMap<Arc<str>, Arc<Notify>>>,
     /// The source that was served last, by sink and kind.
@@ -55,9 +55,14 @@ impl Inner {
         lock(&self.kept).key.clone()
     }
 
+    /// All sinks.
+    pub(super) fn sinks(&self) -> Arc<Sinks> {
+        Arc::clone(&lock(&self.sinks))
+    }
+
     /// A sink that there must be.
     pub(super) fn named(&self, sink: &str) -> Result<(), Unavailable> {
-        let known = self.sinks.get(sink).map(drop);
+        let known = self.sinks().get(sink).map(drop);
         known.ok_or_else(|| Unavailable(format!("sink `{sink}` is not registered")))
     }
 
@@ -70,10 +75,11 @@ impl Inner {
             return Err(Unavailable("leadgate is stopping".to_owned()));
         }
         let mut stored = lock(&self.stored);
+        let sinks = self.sinks();
         let mut kept = lock(&self.kept);
         let ground = Ground {
             view: &stored.memory,
-            sinks: &self.sinks,
+            sinks: &sinks,
             ids: &stored.ids,
             holds: &self.hands,
             hash: &|parts| kept.key.hash(5, parts),
@@ -110,22 +116,15 @@ impl MemoryOutbox {
         memory.apply(&kept.records);
         let stored = kept.totals.sinks.keys().chain(memory.pauses.keys());
         let stored = stored.chain(memory.sink_state.keys().map(|(sink, _)| sink));
-        let names: BTreeSet<&String> = stored
-            .chain(setup.sinks.iter().map(|sink| &sink.name))
-            .collect();
-        let known = |name: &String| {
-            let policy = setup.sinks.iter().find(|sink| sink.name == *name).cloned();
-            let name: Arc<str> = name.as_str().into();
-            (Arc::clone(&name), Arc::new(KnownSink { name, policy }))
-        };
-        let sinks = names.into_iter().map(known).collect();
+        let names = stored.map(|name| Arc::from(name.as_str()));
+        let sinks = known(names, setup.sinks.clone());
         let time = Mutex::new(kept.totals.time);
         drop(kept);
         let ids = ContextV7::new();
         Ok(Self(Arc::new(Inner {
             stored: Mutex::new(Stored { memory, ids }),
             kept: place,
-            sinks,
+            sinks: Mutex::new(Arc::new(sinks)),
             hands: Hands::default(),
             lanes: Mutex::default(),
             turns: Mutex::default(),
@@ -340,6 +339,22 @@ impl Maintenance for MemoryOutbox {
             }
         }
         Ok(swept)
+    }
+
+    fn set_sinks(&self, configured: Vec<SinkPolicy>) -> Soon<()> {
+        let inner = Arc::clone(&self.0);
+        async move {
+            if inner.closed.load(Ordering::Acquire) {
+                return Err(Unavailable("leadgate is stopping".to_owned()));
+            }
+            // No change is under way.
+            let _stored = lock(&inner.stored);
+            let before = inner.sinks();
+            let sinks = known(before.keys().map(Arc::clone), configured);
+            *lock(&inner.sinks) = Arc::new(sinks);
+            Ok(())
+        }
+        .boxed()
     }
 
     fn fault(&self) -> Option<String> {

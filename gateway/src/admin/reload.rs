@@ -1,0 +1,79 @@
+//! `POST /reload`: the configuration's files are read again and take the place of what runs.
+//!
+//! Refused as a whole if anything is wrong; the answer then has what `leadgate check` says.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+use super::params::Params;
+use super::problem::{Kind, Problem};
+use super::{Admin, rfc3339};
+use crate::clock::Millis;
+use crate::config::{Report, Revision};
+use crate::lang::{Lang, Text};
+
+/// Reloads; whoever waits for it may go.
+pub type Reload = dyn Fn() -> BoxFuture<'static, Result<Reloaded, NotReloaded>> + Send + Sync;
+
+/// What a reload changed, as dotted keys.
+pub struct Reloaded {
+    /// What the files were.
+    pub revision: Option<Revision>,
+    /// Since when it runs.
+    pub loaded_at: Millis,
+    /// What is another now.
+    pub applied: Vec<String>,
+    /// Sources, sinks and tables that went on as they were.
+    pub unchanged: Vec<String>,
+    /// What is another in the files, and goes on as it was until a restart.
+    pub needs_restart: Vec<String>,
+    /// What is not wrong and worth a look: `leadgate check` shows it.
+    pub warnings: usize,
+}
+
+/// Why nothing was changed.
+pub enum NotReloaded {
+    /// The configuration has errors.
+    Refused(Box<Report>),
+    /// Anything else.
+    Failed(Text),
+}
+
+/// `POST /reload`
+pub(super) async fn reload(
+    admin: web::Data<Admin>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request, &[])?;
+    match (admin.reload)().await {
+        Ok(reloaded) => Ok(HttpResponse::Ok().json(json!({
+            "applied": reloaded.applied,
+            "unchanged": reloaded.unchanged,
+            "needs_restart": reloaded.needs_restart,
+            "warnings": reloaded.warnings,
+            "revision": reloaded.revision.map(|revision| revision.hash),
+            "loaded_at": rfc3339(reloaded.loaded_at),
+        }))),
+        Err(NotReloaded::Refused(report)) => Err(refused(&report)),
+        Err(NotReloaded::Failed(why)) => Err(Problem::new(Kind::NotReloaded, why)),
+    }
+}
+
+/// With every diagnostic, for a person as it is printed and for a program.
+fn refused(report: &Report) -> Problem {
+    let detail = |lang: Lang| {
+        let summary = report.summary(lang);
+        lang.pick(
+            format!("the configuration was not reloaded, and what ran goes on: {summary}"),
+            format!("配置未重新加载，原配置继续运行：{summary}"),
+        )
+    };
+    let detail = Text::new(detail(Lang::En), detail(Lang::ZhCn));
+    Problem::new(Kind::BadConfiguration, detail).with(json!({
+        "report": report.render(Lang::En, false),
+        "report_zh": report.render(Lang::ZhCn, false),
+        "problems": report.json(Lang::En)["problems"],
+        "problems_zh": report.json(Lang::ZhCn)["problems"],
+    }))
+}

@@ -1,0 +1,248 @@
+//! Reload: the files are read again, everything that changed is made, and only then, in one go,
+//! takes the place of what runs. After an error all of what runs goes on.
+//!
+//! In this order, so that nothing is handed to who does not know it: the outbox' sinks, lanes,
+//! receiving, what operators see.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Mutex;
+
+use super::targets::{Made, Workshop};
+use super::{policies, service, warn_of_orphans};
+use crate::admin::{Configured, NotReloaded, Reloaded};
+use crate::clock::Clock;
+use crate::config::{self, Config, Difference, Environment, Report};
+use crate::delivery::Dispatcher;
+use crate::ingress::{Ingress, Receiving};
+use crate::lang::Text;
+use crate::outbox::Outbox;
+use crate::plugin::Plugins;
+use crate::route::Routes;
+use crate::swap::Swap;
+use crate::telemetry::log;
+
+/// Everything that a reload changes.
+pub(super) struct Reloader {
+    pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) ingress: Arc<Ingress>,
+    pub(super) configured: Arc<Swap<Configured>>,
+    pub(super) workshop: Arc<Workshop>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) stopping: Arc<AtomicBool>,
+    /// Held over a reload: another one waits its turn.
+    pub(super) running: Mutex<Running>,
+}
+
+/// What runs.
+pub(super) struct Running {
+    pub(super) config: Arc<Config>,
+    pub(super) plugins: Arc<Plugins>,
+    pub(super) made: Made,
+}
+
+/// What is to run.
+struct Prepared {
+    next: Running,
+    routes: Routes,
+    difference: Difference,
+    /// Sinks of which the lane is another, or new.
+    lanes: Vec<String>,
+    /// Sinks that are not configured any more.
+    gone: Vec<Arc<str>>,
+    warnings: usize,
+}
+
+impl Reloader {
+    /// Reloads. Not to be dropped before it ends: it is to be a task of its own.
+    pub(super) async fn reload(self: Arc<Self>) -> Result<Reloaded, NotReloaded> {
+        let mut running = self.running.lock().await;
+        service::reloading();
+        let reloaded = self.swap(&mut running).await;
+        service::runs(&running.config, reloaded.as_ref().err().is_some());
+        let metrics = &self.workshop.metrics.config;
+        match &reloaded {
+            Ok(reloaded) => {
+                metrics.reloads.with_label_values(&["applied"]).inc();
+                metrics.runs(reloaded.revision.as_ref(), reloaded.loaded_at);
+                tracing::info!(
+                    revision = reloaded.revision.as_ref().map(|revision| &*revision.hash),
+                    applied = reloaded.applied.join(", "),
+                    unchanged = reloaded.unchanged.join(", "),
+                    needs_restart = reloaded.needs_restart.join(", "),
+                    warnings = reloaded.warnings,
+                    "configuration reloaded"
+                );
+            }
+            Err(NotReloaded::Refused(report)) => {
+                metrics.reloads.with_label_values(&["refused"]).inc();
+                let (errors, _) = report.counts();
+                tracing::error!(
+                    errors,
+                    "configuration not reloaded: it has errors, and what ran goes on; `leadgate check` shows them"
+                );
+            }
+            Err(NotReloaded::Failed(why)) => {
+                metrics.reloads.with_label_values(&["failed"]).inc();
+                tracing::error!(error = %why, "configuration not reloaded; what ran goes on");
+            }
+        }
+        reloaded
+    }
+
+    async fn swap(&self, running: &mut Running) -> Result<Reloaded, NotReloaded> {
+        let prepared = {
+            let (config, plugins) = (Arc::clone(&running.config), Arc::clone(&running.plugins));
+            let (made, workshop) = (running.made.clone(), Arc::clone(&self.workshop));
+            let preparing = tokio::task::spawn_blocking(move || {
+                prepare(
+                    &Running {
+                        config,
+                        plugins,
+                        made,
+                    },
+                    &workshop,
+                )
+            });
+            let broken = |_| failed("the reload was broken off", "重新加载中断");
+            preparing.await.map_err(broken)??
+        };
+        let Prepared {
+            next,
+            routes,
+            difference,
+            lanes,
+            gone,
+            warnings,
+        } = prepared;
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(failed("leadgate is stopping", "leadgate 正在停止"));
+        }
+        // The first step that may fail, and the last.
+        let set = self.outbox.set_sinks(policies(&next.config)).await;
+        set.map_err(|error| failed(&error.0, &error.0))?;
+        let (config, plugins) = (&*next.config, &*next.plugins);
+        let target = |name: &String| self.workshop.target(config, plugins, name, &next.made);
+        let targets = lanes.iter().filter_map(target).collect();
+        self.dispatcher.change(targets, &gone);
+        let receiving = Receiving::new(&config.sources, &config.server, routes, &config.tables);
+        self.ingress.replace(receiving);
+        let loaded_at = self.clock.now();
+        let configured = Configured::of(config, plugins, loaded_at);
+        self.configured.set(configured);
+        if running.config.log.level != config.log.level {
+            log::set_level(&config.log);
+        }
+        if !gone.is_empty() {
+            warn_of_orphans(config, &*self.outbox, |sink| {
+                gone.iter().any(|name| **name == *sink)
+            });
+        }
+        let reloaded = Reloaded {
+            revision: config.revision.clone(),
+            loaded_at,
+            applied: difference.applied,
+            unchanged: difference.unchanged,
+            needs_restart: difference.needs_restart,
+            warnings,
+        };
+        let before = std::mem::replace(running, next);
+        // What nobody uses any more of it ends in code of plugins.
+        drop(tokio::task::spawn_blocking(move || drop(before)));
+        Ok(reloaded)
+    }
+}
+
+fn failed(en: &str, zh: &str) -> NotReloaded {
+    NotReloaded::Failed(Text::new(en, zh))
+}
+
+/// Reads the files and makes what changed. Blocks; nothing of what runs is touched.
+fn prepare(running: &Running, workshop: &Workshop) -> Result<Prepared, NotReloaded> {
+    let revision = running.config.revision.as_ref();
+    let file: PathBuf = match revision {
+        Some(revision) => revision.file.clone(),
+        None => {
+            return Err(failed(
+                "where the configuration is was not known at the start; restart leadgate",
+                "启动时未能确定配置文件的位置；请重启 leadgate",
+            ));
+        }
+    };
+    let again = running.plugins.again();
+    let mut plugins = again.map_err(|error| failed(&error.to_string(), &error.to_string()))?;
+    let (read, mut report) = config::load(&file, &Environment::process(), &mut plugins);
+    let Some(read) = read else {
+        return Err(NotReloaded::Refused(Box::new(report)));
+    };
+    let mut difference = Difference::between(&running.config, &read);
+    let mut config = read.until_restart(&running.config);
+    let mut others = BTreeSet::new();
+    for (name, _) in plugins.iter() {
+        let key = format!("plugins.{name}");
+        if plugins.postponed().iter().any(|one| one == name) {
+            difference.applied.retain(|one| *one != key);
+            difference.needs_restart.push(key);
+            // It is said again at the next reload.
+            if let Some(plugin) = running.config.plugins.get(name) {
+                config.plugins.insert(name.to_owned(), plugin.clone());
+            }
+        } else if !plugins.same(&running.plugins, name) {
+            others.insert(name.to_owned());
+            if config.plugins.contains_key(name) && !difference.applied.contains(&key) {
+                difference.applied.push(key);
+            }
+        }
+    }
+    let tables = config.tables == running.config.tables;
+    let mut made = Made::new();
+    let mut lanes = Vec::new();
+    for (name, sink) in &config.sinks {
+        let before = running.config.sinks.get(name);
+        let there = running.made.get(name);
+        let kept = tables && !others.contains(&sink.plugin);
+        let kept = before.filter(|before| kept && before.same_destination(sink));
+        if let (Some(before), Some(there)) = (kept, there) {
+            made.insert(name.clone(), Arc::clone(there));
+            if !before.same_lane(sink) {
+                lanes.push(name.clone());
+            }
+            continue;
+        }
+        match workshop.make(&config, &plugins, name) {
+            Ok(one) => drop(made.insert(name.clone(), one)),
+            Err(problems) => report.refused(name, problems),
+        }
+        lanes.push(name.clone());
+        difference
+            .unchanged
+            .retain(|key| key.strip_prefix("sinks.") != Some(name.as_str()));
+    }
+    if report.has_errors() {
+        return Err(NotReloaded::Refused(Box::new(report)));
+    }
+    let routes = Routes::new(config.sinks.iter(), &config.tables);
+    let routes = routes.map_err(|why| failed(&why, &why))?;
+    let gone = running.config.sinks.keys();
+    let gone = gone.filter(|name| !config.sinks.contains_key(*name));
+    Ok(Prepared {
+        gone: gone.map(|name| Arc::from(name.as_str())).collect(),
+        warnings: warnings(&report),
+        routes,
+        difference,
+        lanes,
+        next: Running {
+            config: Arc::new(config),
+            plugins: Arc::new(plugins),
+            made,
+        },
+    })
+}
+
+fn warnings(report: &Report) -> usize {
+    report.counts().1
+}

@@ -1,0 +1,326 @@
+//! Reloads of a whole daemon: files in a temporary folder, pushes over HTTP, sinks that write
+//! files.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::admin::Reloaded;
+use crate::clock::SystemClock;
+use crate::config::Environment;
+use crate::lang::Lang;
+use crate::lead::SAMPLE;
+use crate::source::tmall::{PushParts, signed_push};
+
+/// A daemon with its configuration.
+struct House {
+    folder: TempDir,
+    daemon: Daemon,
+    client: reqwest::Client,
+}
+
+/// One sink that appends to a file of its name.
+fn sink(name: &str, more: &str) -> String {
+    format!(
+        "[sinks.{name}]\nplugin = \"file\"\n{more}\n[sinks.{name}.settings]\npath = \"{name}.jsonl\"\n"
+    )
+}
+
+/// A configuration with what differs from test to test.
+fn text(server: &str, sinks: &[String]) -> String {
+    let sinks = sinks.concat();
+    format!(
+        r#"[server]
+listen = "127.0.0.1:0"
+{server}
+[admin]
+listen = "127.0.0.1:0"
+allow_without_token = true
+[outbox]
+path = "outbox"
+min_free = "0B"
+[sources.shop]
+kind = "tmall"
+path = "/tmall/leads"
+app_secret = ["file:secret"]
+{sinks}"#
+    )
+}
+
+impl House {
+    fn start(sinks: &[String]) -> Self {
+        // A failed test says why by itself.
+        leadgate_plugin::export::leave_panics_to_the_process();
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("writes");
+        };
+        write("secret", "old-secret-of-the-shop");
+        write("leadgate.toml", &text("", sinks));
+        let file = folder.path().join("leadgate.toml");
+        let mut plugins = Plugins::builtin().expect("they fit");
+        let (config, report) = crate::config::load(&file, &Environment::process(), &mut plugins);
+        let config = config.unwrap_or_else(|| panic!("{}", report.render(Lang::En, false)));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let daemon = Daemon::start(&config, &plugins, &clock).expect("it starts");
+        // Only fails if another test was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build();
+        Self {
+            folder,
+            daemon,
+            client: client.expect("a client"),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("writes");
+    }
+
+    async fn reload(&self) -> Result<Reloaded, NotReloaded> {
+        (self.daemon.reloading())().await
+    }
+
+    /// Writes the configuration and reloads it.
+    async fn load(&self, text: &str) -> Reloaded {
+        self.write("leadgate.toml", text);
+        match self.reload().await {
+            Ok(reloaded) => reloaded,
+            Err(NotReloaded::Failed(why)) => panic!("{why}"),
+            Err(NotReloaded::Refused(report)) => panic!("{}", report.render(Lang::En, false)),
+        }
+    }
+
+    /// Pushes a lead; whether it was taken.
+    async fn push(&self, record: u64, secret: &str) -> bool {
+        let body = SAMPLE.replace("371009", &record.to_string());
+        let push = signed_push(&PushParts {
+            app_key: "1",
+            secret,
+            method: None,
+            now: SystemClock.now(),
+            body: body.as_bytes(),
+        });
+        let url = format!(
+            "http://{}/tmall/leads?{}",
+            self.daemon.public_address(),
+            push.query
+        );
+        let request = self.client.post(url).body(push.body);
+        let request = request.header("content-type", push.content_type);
+        let answer = request.send().await.expect("an answer").text().await;
+        let answer: serde_json::Value = serde_json::from_str(&answer.expect("text")).expect("JSON");
+        answer["result"]["success"] == true
+    }
+
+    async fn give(&self, record: u64) {
+        assert!(self.push(record, "old-secret-of-the-shop").await);
+    }
+
+    fn lines(&self, name: &str) -> usize {
+        let text = std::fs::read_to_string(self.path(&format!("{name}.jsonl")));
+        text.unwrap_or_default().lines().count()
+    }
+
+    async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !is_so() {
+            let totals = self.daemon.outbox.totals();
+            assert!(Instant::now() < deadline, "{what}: {totals:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn has(&self, name: &str, lines: usize) {
+        let what = format!("{name} has {lines}");
+        self.until(&what, || self.lines(name) == lines).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sinks_come_change_and_go_while_leads_come() {
+    let [one, two] = ["one", "two"].map(|name| sink(name, ""));
+    let house = House::start(std::slice::from_ref(&one));
+    house.give(1).await;
+    house.has("one", 1).await;
+
+    let reloaded = house.load(&text("", &[one.clone(), two.clone()])).await;
+    assert_eq!(reloaded.applied, ["sinks.two"]);
+    assert_eq!(reloaded.unchanged, ["sources.shop", "sinks.one"]);
+    assert!(reloaded.needs_restart.is_empty());
+    house.give(2).await;
+    house.has("two", 1).await;
+    house.has("one", 2).await;
+
+    let rated = sink("two", "rate = \"500/s\"\nwhen = \"record_id > 3\"");
+    let reloaded = house.load(&text("", &[one.clone(), rated])).await;
+    assert_eq!(reloaded.applied, ["sinks.two.when", "sinks.two.rate"]);
+    house.give(3).await;
+    house.give(4).await;
+    house.has("two", 2).await;
+    house.has("one", 4).await;
+
+    let reloaded = house.load(&text("", &[two])).await;
+    assert_eq!(
+        reloaded.applied,
+        ["sinks.one", "sinks.two.when", "sinks.two.rate"]
+    );
+    house.give(5).await;
+    house.has("two", 3).await;
+    assert_eq!(house.lines("one"), 4, "it is gone");
+    let reloaded = house.load(&text("", &[sink("two", "")])).await;
+    assert!(reloaded.applied.is_empty());
+    assert_eq!(reloaded.unchanged, ["sources.shop", "sinks.two"]);
+    house.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_errors_nothing_changes_and_they_are_those_of_check() {
+    let house = House::start(&[sink("one", "")]);
+    let wrong = sink("two", "rate = \"20/fortnight\"");
+    let before = text("", &[sink("one", "")]);
+    house.write("leadgate.toml", &text("", &[wrong]));
+    let Err(NotReloaded::Refused(report)) = house.reload().await else {
+        panic!("it was taken");
+    };
+    let shown = report.render(Lang::En, false);
+    assert!(shown.contains("leadgate.toml"), "{shown}");
+    assert!(shown.contains("20/fortnight"), "{shown}");
+    let url = format!("http://{}/api/v1/reload", house.daemon.admin_address());
+    let answer = house.client.post(url).send().await.expect("an answer");
+    assert_eq!(answer.status(), 422);
+    let answer = answer.text().await.expect("text");
+    let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!(answer["type"], "urn:leadgate:problem:bad-configuration");
+    assert_eq!(answer["report"], shown);
+    let problems = answer["problems"].as_array().expect("a list");
+    let mut errors = problems.iter().filter(|one| one["severity"] == "error");
+    let problem = errors.next().expect("one");
+    assert_eq!(problem["path"], "sinks.two.rate");
+    assert!(problem["line"].as_u64().is_some_and(|line| line > 1));
+    house.give(1).await;
+    house.has("one", 1).await;
+    // What fails only when a sink is made.
+    let folder = house.path("two.jsonl");
+    std::fs::create_dir(folder).expect("made");
+    house.write("leadgate.toml", &text("", &[sink("two", "")]));
+    assert!(matches!(house.reload().await, Err(NotReloaded::Refused(_))));
+    house.give(2).await;
+    house.has("one", 2).await;
+    assert!(house.load(&before).await.applied.is_empty());
+    house.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_needs_a_restart_is_said_each_time_and_the_rest_is_applied() {
+    let house = House::start(&[sink("one", "")]);
+    let other = text(
+        "max_connections = 77\nfailure_status = 503",
+        &[sink("one", "")],
+    );
+    let reloaded = house.load(&other).await;
+    assert_eq!(reloaded.applied, ["server.failure_status"]);
+    assert_eq!(
+        reloaded.needs_restart,
+        [
+            "server.max_connections",
+            "server.max_connections_per_address"
+        ]
+    );
+    let reloaded = house.load(&other).await;
+    assert!(reloaded.applied.is_empty());
+    assert_eq!(reloaded.needs_restart.len(), 2, "still");
+    // The address where the API was thought to be without a token is not where it is.
+    let token = "token = \"a-token-of-some-length-1234567890\"";
+    let moved = other.replace("allow_without_token = true", token);
+    let moved = moved.replace(
+        "[admin]\nlisten = \"127.0.0.1:0\"",
+        "[admin]\nlisten = \"127.0.0.2:0\"",
+    );
+    let reloaded = house.load(&moved).await;
+    assert!(reloaded.needs_restart.contains(&"admin.token".to_owned()));
+    assert!(reloaded.applied.is_empty(), "{:?}", reloaded.applied);
+    house.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_are_read_again() {
+    let house = House::start(&[sink("one", "")]);
+    house.give(1).await;
+    house.write("secret", "new-secret-of-the-shop");
+    let reloaded = house.reload().await.ok().expect("it is taken");
+    assert_eq!(reloaded.applied, ["sources.shop"]);
+    assert!(!house.push(2, "old-secret-of-the-shop").await);
+    assert!(house.push(2, "new-secret-of-the-shop").await);
+    house.has("one", 2).await;
+    house.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_and_reloads_nothing_is_refused_lost_or_sent_twice() {
+    const LEADS: u64 = 400;
+    let house = Arc::new(House::start(&[sink("always", "")]));
+    let pushing = {
+        let house = Arc::clone(&house);
+        tokio::spawn(async move {
+            for record in 1..=LEADS {
+                house.give(record).await;
+            }
+        })
+    };
+    let mut round = 0;
+    while !pushing.is_finished() || round < 20 {
+        round += 1;
+        let rate = format!("concurrency = {}", 1 + round % 4);
+        let mut sinks = vec![sink("always", &rate)];
+        if round % 2 == 0 {
+            sinks.push(sink("sometimes", ""));
+        }
+        if round % 5 == 0 {
+            house.write("leadgate.toml", "[sinks.broken");
+            assert!(house.reload().await.is_err());
+        } else if round % 7 == 0 {
+            // Two at once: one waits for the other.
+            house.write("leadgate.toml", &text("", &sinks));
+            let (one, two) = tokio::join!(house.reload(), house.reload());
+            assert!(one.is_ok() && two.is_ok());
+        } else {
+            house.load(&text("", &sinks)).await;
+        }
+    }
+    pushing.await.expect("all were taken");
+    let count = usize::try_from(LEADS).expect("small");
+    house.has("always", count).await;
+    house
+        .load(&text("", &[sink("always", ""), sink("sometimes", "")]))
+        .await;
+    let settled = || house.daemon.outbox.totals().sinks["sometimes"].waiting == 0;
+    house.until("what was orphaned is delivered", settled).await;
+    let totals = house.daemon.outbox.totals();
+    assert_eq!(totals.leads, LEADS);
+    let sometimes = totals.sinks["sometimes"].delivered;
+    house
+        .has("sometimes", usize::try_from(sometimes).expect("small"))
+        .await;
+    for name in ["always", "sometimes"] {
+        let lines = std::fs::read_to_string(house.path(&format!("{name}.jsonl")));
+        let lines = lines.expect("there");
+        let ids = lines.lines().map(|line| {
+            let event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            event["lead"]["record_id"].to_string()
+        });
+        let mut ids: Vec<_> = ids.collect();
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count, "{name} has one twice");
+    }
+    let house = Arc::into_inner(house).expect("nobody else has it");
+    house.daemon.stop().await;
+}
