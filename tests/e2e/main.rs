@@ -40,6 +40,7 @@ mod plugins;
 mod privacy;
 mod quarantine;
 mod receiving;
+mod restarts;
 mod spreadsheet;
 #[cfg(feature = "all-plugins")]
 mod sql;

@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{BAD_CONFIG, FAILED, Global, fail};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Environment};
-use crate::daemon::{Daemon, StartError};
+use crate::daemon::{Daemon, Sockets, StartError};
 use crate::telemetry::log;
 
 /// What shells add to the number of a signal that ended a program.
@@ -26,6 +26,11 @@ const THREADS_END: Duration = Duration::from_secs(1);
 const SAME_WISH: Duration = Duration::from_millis(500);
 
 pub(super) fn run(global: &Global) -> ExitCode {
+    // Before any child is started, which would have them too.
+    let sockets = match Sockets::inherited() {
+        Ok(sockets) => sockets,
+        Err(error) => return fail(error, FAILED),
+    };
     let mut plugins = match crate::plugin::Plugins::builtin() {
         Ok(plugins) => plugins.patient(),
         Err(error) => return fail(error, FAILED),
@@ -61,7 +66,7 @@ pub(super) fn run(global: &Global) -> ExitCode {
             return fail("signals cannot be received", FAILED);
         };
         let ignored = tokio::spawn(ignored.run());
-        let daemon = match Daemon::start(&config, &plugins, &clock) {
+        let daemon = match Daemon::start(&config, &plugins, &clock, sockets).await {
             Ok(daemon) => daemon,
             Err(error @ StartError::Configuration(_)) => return fail(error, BAD_CONFIG),
             Err(error) => return fail(error, FAILED),

@@ -9,6 +9,7 @@ mod admin_only;
 mod advice;
 mod alone;
 mod build;
+mod certificate;
 mod diagnostic;
 mod document;
 mod encoding;
@@ -41,6 +42,7 @@ use serde_json::Value;
 pub use admin_only::{AdminTarget, load_admin};
 pub use advice::{CHAT_RATE, CHATS};
 pub use alone::{Alone, load_settings};
+pub use certificate::Certificate;
 pub use diagnostic::{Diagnostic, Report, Severity};
 /// What a plugin finds wrong in its settings.
 pub use leadgate_plugin::Problem;
