@@ -47,6 +47,7 @@ mod sql;
 mod steps;
 mod stopping;
 mod strangers;
+mod top;
 mod trial;
 mod tryton;
 mod unrouted;

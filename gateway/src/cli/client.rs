@@ -18,6 +18,9 @@ use crate::lang::Lang;
 /// Longest wait for an answer; a bulk run takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Longest wait of who asks again and again.
+const SOON: Duration = Duration::from_secs(5);
+
 /// The variable that holds the token where nothing else is said.
 const TOKEN: &str = "LEADGATE_ADMIN_TOKEN";
 /// Largest file with a token, in bytes.
@@ -122,37 +125,70 @@ impl<'a> Api<'a> {
         format!("{}/api/v1{path}", self.address.base)
     }
 
+    /// Runs what asks it more than once.
+    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// `GET /api/v1` and `path`, soon, for who goes on if there is trouble.
+    pub(super) async fn answer_to(&self, path: &str) -> Result<Value, Trouble> {
+        let request = self.client.get(self.address(path)).timeout(SOON);
+        self.answer(request).await
+    }
+
     fn ask(&self, request: reqwest::RequestBuilder) -> Result<Value, ExitCode> {
+        let answer = self.runtime.block_on(self.answer(request));
+        answer.map_err(Trouble::say)
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value, Trouble> {
         let request = match &self.address.token {
             Some(token) => request.bearer_auth(token.expose()),
             None => request,
         };
-        self.runtime.block_on(async {
-            let response = request.send().await.map_err(|error| self.lost(&error))?;
-            let status = response.status();
-            let text = response.text().await.map_err(|error| self.lost(&error))?;
-            let body: Value = serde_json::from_str(&text).unwrap_or_default();
-            match detail(self.global.lang(), &body) {
-                _ if status.is_success() && !body.is_null() => Ok(body),
-                Some(detail) if status == reqwest::StatusCode::UNAUTHORIZED => {
-                    let hint = self.address.token_hint(self.global.lang());
-                    Err(fail(format!("{detail}{hint}"), FAILED))
-                }
-                Some(detail) => Err(fail(detail, FAILED)),
-                None => {
-                    let base = &self.address.base;
-                    let message = self.global.lang().pick(
-                        format!("{base} answered {status}, not as leadgate does"),
-                        format!("{base} 应答 {status}，不像 leadgate"),
-                    );
-                    Err(fail(message, FAILED))
-                }
+        let lang = self.global.lang();
+        let lost = |error: reqwest::Error| self.address.out_of_reach(lang, &error);
+        let failed = |message: String| Trouble {
+            message,
+            code: FAILED,
+        };
+        let response = request.send().await.map_err(lost)?;
+        let status = response.status();
+        let text = response.text().await.map_err(lost)?;
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        match detail(lang, &body) {
+            _ if status.is_success() && !body.is_null() => Ok(body),
+            Some(detail) if status == reqwest::StatusCode::UNAUTHORIZED => {
+                let hint = self.address.token_hint(lang);
+                Err(failed(format!("{detail}{hint}")))
             }
-        })
+            Some(detail) => Err(failed(detail.to_owned())),
+            None => {
+                let base = &self.address.base;
+                Err(failed(lang.pick(
+                    format!("{base} answered {status}, not as leadgate does"),
+                    format!("{base} 应答 {status}，不像 leadgate"),
+                )))
+            }
+        }
+    }
+}
+
+/// Why there is no answer, with the exit code of a command that cannot go on without.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    message: String,
+    code: u8,
+}
+
+impl Trouble {
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
-    fn lost(&self, error: &reqwest::Error) -> ExitCode {
-        self.address.unreachable(self.global.lang(), error)
+    /// Says it, for a command that ends.
+    pub(super) fn say(self) -> ExitCode {
+        fail(self.message, self.code)
     }
 }
 
@@ -187,10 +223,17 @@ pub(super) fn detail(lang: Lang, problem: &Value) -> Option<&str> {
 impl Address {
     /// Says that nobody answers there, and what said that somebody would.
     pub(super) fn unreachable(&self, lang: Lang, error: &reqwest::Error) -> ExitCode {
+        self.out_of_reach(lang, error).say()
+    }
+
+    fn out_of_reach(&self, lang: Lang, error: &reqwest::Error) -> Trouble {
         let what = lang.pick("the daemon cannot be reached at", "无法连接守护进程");
         let why = innermost(error);
         let hint = self.hint(lang);
-        fail(format!("{what} {}: {why}\n{hint}", self.base), UNREACHABLE)
+        Trouble {
+            message: format!("{what} {}: {why}\n{hint}", self.base),
+            code: UNREACHABLE,
+        }
     }
 
     /// What said the address, and what to do.
