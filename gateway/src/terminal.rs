@@ -11,6 +11,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Columns of what is no terminal, and of a terminal that does not say.
 const COLUMNS: usize = 80;
+/// Rows of a terminal that does not say.
+const ROWS: usize = 24;
 /// Narrower than this nothing is laid out.
 const NARROWEST: usize = 40;
 
@@ -47,6 +49,13 @@ pub fn columns() -> usize {
         Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
     };
     named.or_else(own).unwrap_or(COLUMNS).max(NARROWEST)
+}
+
+/// Rows of stdout: the terminal's own, else 24.
+pub fn rows() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+    let own = size.map(|size| usize::from(size.ws_row));
+    own.filter(|rows| *rows > 0).unwrap_or(ROWS)
 }
 
 /// Columns that a text takes: a Chinese character takes two.

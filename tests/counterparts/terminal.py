@@ -1,7 +1,9 @@
 """A terminal (a pty) in which a command runs: types each line of standard input, and prints
 what the command showed. Ends as the command ends.
 
-    terminal.py COMMAND [ARGUMENT...] < lines
+    terminal.py [--after TEXT] COMMAND [ARGUMENT...] < lines
+
+With --after it types only when the command has shown that text.
 """
 
 import os
@@ -9,11 +11,19 @@ import pty
 import sys
 
 lines = sys.stdin.buffer.read()
+command = sys.argv[1:]
+after = b""
+if command[0] == "--after":
+    after = command[1].encode()
+    command = command[2:]
 child, terminal = pty.fork()
 if child == 0:
-    os.execv(sys.argv[1], sys.argv[1:])
-os.write(terminal, lines)
+    os.execv(command[0], command)
 shown = b""
+typed = False
+if not after:
+    os.write(terminal, lines)
+    typed = True
 while True:
     try:
         piece = os.read(terminal, 4096)
@@ -22,6 +32,9 @@ while True:
     if not piece:
         break
     shown += piece
+    if not typed and after in shown:
+        os.write(terminal, lines)
+        typed = True
 _, status = os.waitpid(child, 0)
 sys.stdout.buffer.write(shown)
 sys.stdout.flush()

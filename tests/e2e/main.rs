@@ -40,12 +40,14 @@ mod plugins;
 mod privacy;
 mod quarantine;
 mod receiving;
+mod restarts;
 mod spreadsheet;
 #[cfg(feature = "all-plugins")]
 mod sql;
 mod steps;
 mod stopping;
 mod strangers;
+mod top;
 mod trial;
 mod tryton;
 mod unrouted;

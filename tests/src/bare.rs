@@ -1,6 +1,7 @@
 //! The bare daemon: its process and its stderr are the test's own business.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -9,6 +10,9 @@ use tempfile::TempDir;
 use crate::setup::{SECRET, Setup};
 use crate::shop::Shop;
 use crate::{free_port, get, until};
+
+/// Becomes a program with standard input as its first passed socket.
+const KEPT: &str = r#"exec 3<&0 </dev/null; LISTEN_PID=$$; export LISTEN_PID; exec "$@""#;
 
 /// A folder with a configuration, and the addresses in it.
 pub struct Bare {
@@ -46,6 +50,34 @@ impl Bare {
         self.setup
             .command(self.folder.path())
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .expect("starts")
+    }
+
+    /// Starts the daemon as a service manager does that keeps its socket; does not wait.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn run_on(&self, socket: OwnedFd, name: &str, stderr: Stdio) -> Child {
+        let daemon = self.setup.command(self.folder.path());
+        let mut shell = Command::new("sh");
+        // The process that is the daemon is the shell first: it knows its own id.
+        shell
+            .args(["-c", KEPT, "sh"])
+            .arg(daemon.get_program())
+            .args(daemon.get_args());
+        for (variable, value) in daemon.get_envs() {
+            if let Some(value) = value {
+                shell.env(variable, value);
+            }
+        }
+        shell
+            .env("LISTEN_FDS", "1")
+            .env("LISTEN_FDNAMES", name)
+            .stdin(Stdio::from(socket))
             .stdout(Stdio::null())
             .stderr(stderr)
             .spawn()

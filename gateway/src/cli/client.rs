@@ -18,6 +18,9 @@ use crate::lang::Lang;
 /// Longest wait for an answer; a bulk run takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Longest wait of who asks again and again.
+const SOON: Duration = Duration::from_secs(5);
+
 /// The variable that holds the token where nothing else is said.
 const TOKEN: &str = "LEADGATE_ADMIN_TOKEN";
 /// Largest file with a token, in bytes.
@@ -135,6 +138,17 @@ impl<'a> Api<'a> {
         format!("{}/api/v1{path}", self.address.base)
     }
 
+    /// Runs what asks it more than once.
+    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// `GET /api/v1` and `path`, soon, for who goes on if there is trouble.
+    pub(super) async fn answer_to(&self, path: &str) -> Result<Value, Trouble> {
+        let request = self.client.get(self.address(path)).timeout(SOON);
+        self.answer(request).await
+    }
+
     fn ask(&self, request: reqwest::RequestBuilder) -> Result<Value, ExitCode> {
         self.ask_or(request, |_| None)
     }
@@ -144,41 +158,61 @@ impl<'a> Api<'a> {
         request: reqwest::RequestBuilder,
         known: impl Fn(&Value) -> Option<ExitCode>,
     ) -> Result<Value, ExitCode> {
+        let answer = self.runtime.block_on(self.answer(request));
+        answer.map_err(|trouble| known(&trouble.problem).unwrap_or_else(|| trouble.say()))
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value, Trouble> {
         let request = match &self.address.token {
             Some(token) => request.bearer_auth(token.expose()),
             None => request,
         };
-        self.runtime.block_on(async {
-            let response = request.send().await.map_err(|error| self.lost(&error))?;
-            let status = response.status();
-            let text = response.text().await.map_err(|error| self.lost(&error))?;
-            let body: Value = serde_json::from_str(&text).unwrap_or_default();
-            if !status.is_success()
-                && let Some(code) = known(&body)
-            {
-                return Err(code);
+        let lang = self.global.lang();
+        let lost = |error: reqwest::Error| self.address.out_of_reach(lang, &error);
+        let response = request.send().await.map_err(lost)?;
+        let status = response.status();
+        let text = response.text().await.map_err(lost)?;
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        let message = match detail(lang, &body) {
+            _ if status.is_success() && !body.is_null() => return Ok(body),
+            Some(detail) if status == reqwest::StatusCode::UNAUTHORIZED => {
+                let hint = self.address.token_hint(lang);
+                format!("{detail}{hint}")
             }
-            match detail(self.global.lang(), &body) {
-                _ if status.is_success() && !body.is_null() => Ok(body),
-                Some(detail) if status == reqwest::StatusCode::UNAUTHORIZED => {
-                    let hint = self.address.token_hint(self.global.lang());
-                    Err(fail(format!("{detail}{hint}"), FAILED))
-                }
-                Some(detail) => Err(fail(detail, FAILED)),
-                None => {
-                    let base = &self.address.base;
-                    let message = self.global.lang().pick(
-                        format!("{base} answered {status}, not as leadgate does"),
-                        format!("{base} 应答 {status}，不像 leadgate"),
-                    );
-                    Err(fail(message, FAILED))
-                }
+            Some(detail) => detail.to_owned(),
+            None => {
+                let base = &self.address.base;
+                lang.pick(
+                    format!("{base} answered {status}, not as leadgate does"),
+                    format!("{base} 应答 {status}，不像 leadgate"),
+                )
             }
+        };
+        Err(Trouble {
+            message,
+            problem: body,
+            code: FAILED,
         })
     }
+}
 
-    fn lost(&self, error: &reqwest::Error) -> ExitCode {
-        self.address.unreachable(self.global.lang(), error)
+/// Why there is no answer, with the exit code of a command that cannot go on without.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    message: String,
+    /// What the daemon answered; null if nothing came.
+    problem: Value,
+    code: u8,
+}
+
+impl Trouble {
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Says it, for a command that ends.
+    pub(super) fn say(self) -> ExitCode {
+        fail(self.message, self.code)
     }
 }
 
@@ -213,10 +247,18 @@ pub(super) fn detail(lang: Lang, problem: &Value) -> Option<&str> {
 impl Address {
     /// Says that nobody answers there, and what said that somebody would.
     pub(super) fn unreachable(&self, lang: Lang, error: &reqwest::Error) -> ExitCode {
+        self.out_of_reach(lang, error).say()
+    }
+
+    fn out_of_reach(&self, lang: Lang, error: &reqwest::Error) -> Trouble {
         let what = lang.pick("the daemon cannot be reached at", "无法连接守护进程");
         let why = innermost(error);
         let hint = self.hint(lang);
-        fail(format!("{what} {}: {why}\n{hint}", self.base), UNREACHABLE)
+        Trouble {
+            message: format!("{what} {}: {why}\n{hint}", self.base),
+            problem: Value::Null,
+            code: UNREACHABLE,
+        }
     }
 
     /// What said the address, and what to do.

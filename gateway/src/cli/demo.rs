@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::stand_in::{Key, Signature, StandIn, Terms, Told};
 use super::{FAILED, Global, fail};
 use crate::clock::{Clock, SystemClock};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Sockets};
 use crate::lang::Lang;
 use crate::lead;
 use crate::outbox::{DeliveryId, State};
@@ -62,7 +62,9 @@ async fn story(lang: Lang, args: &Args) -> Result<(), String> {
     let config = configure(folder.path(), &crm.url(), port(args))?;
     crate::telemetry::log::start(&config.log);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let daemon = Daemon::start(&config, &plugins, &clock).map_err(|error| error.to_string())?;
+    let daemon = Daemon::start(&config, &plugins, &clock, Sockets::default())
+        .await
+        .map_err(|error| error.to_string())?;
     let url = format!("http://{}/tmall/leads", daemon.public_address());
     let say = |number: u8, en: String, zh: String| outln!("{number}. {}", lang.pick(en, zh));
 

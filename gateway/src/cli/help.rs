@@ -66,6 +66,10 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
         "sink listen",
         "充当模拟 CRM：在本机接收目的地发来的内容并显示",
     ),
+    (
+        "top",
+        "实时查看客资的接收与投递：目的地、速率、时长、熔断、失败",
+    ),
     ("plugin", "目的地可用的插件"),
     (
         "plugin list",
@@ -134,6 +138,7 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "reveal",
         "显示完整的姓名、手机号以及整个请求体",
     ),
+    ("top", "interval", "每隔多少秒查看一次，1 到 60"),
     ("plugin new", "name", "插件的名字，如 my-erp"),
     ("plugin new", "lang", "用哪种语言编写：rust、c 或 python"),
     ("plugin new", "folder", "要创建的文件夹 [默认：与名字相同]"),

@@ -32,6 +32,7 @@ mod sink;
 mod span;
 mod stand_in;
 mod table;
+mod top;
 mod upkeep;
 mod usage;
 mod words;
@@ -115,6 +116,8 @@ enum Command {
     /// List, pause, resume and test sinks; stand in for one
     #[command(subcommand)]
     Sink(sink::Command),
+    /// Watch leads come and go, live: sinks, rates, ages, breakers, failures
+    Top(top::Args),
     /// Plugins that sinks can use
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -157,6 +160,7 @@ fn run() -> ExitCode {
         Command::Leads(command) => leads::run(global, command),
         Command::Quarantine(command) => quarantine::run(global, &command),
         Command::Sink(command) => sink::run(global, &command),
+        Command::Top(args) => top::run(global, &args),
         Command::Plugin(command) => plugin::run(global, &command),
         Command::Config(command) => config::run(&command),
         Command::Completions(args) => completions::run(&args),

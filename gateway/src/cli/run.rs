@@ -16,7 +16,7 @@ use super::{BAD_CONFIG, FAILED, Global, fail};
 use crate::admin::{NotReloaded, Reload};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Environment};
-use crate::daemon::{Daemon, StartError, service};
+use crate::daemon::{Daemon, Sockets, StartError, service};
 use crate::telemetry::log;
 
 /// What shells add to the number of a signal that ended a program.
@@ -28,6 +28,11 @@ const THREADS_END: Duration = Duration::from_secs(1);
 const SAME_WISH: Duration = Duration::from_millis(500);
 
 pub(super) fn run(global: &Global) -> ExitCode {
+    // Before any child is started, which would have them too.
+    let sockets = match Sockets::inherited() {
+        Ok(sockets) => sockets,
+        Err(error) => return fail(error, FAILED),
+    };
     let mut plugins = match crate::plugin::Plugins::builtin() {
         Ok(plugins) => plugins.patient(),
         Err(error) => return fail(error, FAILED),
@@ -65,7 +70,7 @@ pub(super) fn run(global: &Global) -> ExitCode {
             return fail("signals cannot be received", FAILED);
         };
         let ignored = tokio::spawn(ignored.run());
-        let daemon = match Daemon::start(&config, &plugins, &clock) {
+        let daemon = match Daemon::start(&config, &plugins, &clock, sockets).await {
             Ok(daemon) => daemon,
             Err(error @ StartError::Configuration(_)) => return fail(error, BAD_CONFIG),
             Err(error) => return fail(error, FAILED),

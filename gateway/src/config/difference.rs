@@ -66,6 +66,7 @@ impl Difference {
             was.max_body == is.max_body,
             body(running, read),
         );
+        self.note("server.tls", was.tls == is.tls, tls(running, read));
         let reload = [
             ("body_timeout", was.body_timeout == is.body_timeout),
             ("ack_deadline", was.ack_deadline == is.ack_deadline),
@@ -151,6 +152,9 @@ impl Config {
         if body(running, &self) == Takes::Restart {
             self.server.max_body = running.server.max_body;
         }
+        if tls(running, &self) == Takes::Restart {
+            self.server.tls.clone_from(&running.server.tls);
+        }
         if access(running, &self) == Takes::Restart {
             self.admin = running.admin.clone();
         }
@@ -196,6 +200,15 @@ fn body(running: &Config, read: &Config) -> Takes {
         Takes::Restart
     } else {
         Takes::Reload
+    }
+}
+
+/// A listener speaks TLS from its first connection on, or never; only what it shows may change.
+fn tls(running: &Config, read: &Config) -> Takes {
+    if running.server.tls.is_some() == read.server.tls.is_some() {
+        Takes::Reload
+    } else {
+        Takes::Restart
     }
 }
 

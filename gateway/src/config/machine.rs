@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Config;
+use super::certificate::day;
 use super::diagnostic::{Diagnostic, Report, Text};
 
 /// Longest wait for whoever has a port to say who it is.
@@ -18,6 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) fn look(config: &Config, report: &mut Report) {
     outbox(&config.outbox.path, report);
     ports(config, report);
+    if let Some(certificate) = &config.server.tls {
+        let until = day(certificate.expires_at());
+        report.notes.push(Text::new(
+            format!("server.tls: the certificate is good until {until}"),
+            format!("server.tls：证书有效期至 {until}"),
+        ));
+    }
 }
 
 fn outbox(folder: &Path, report: &mut Report) {

@@ -9,6 +9,7 @@ mod admin_only;
 mod advice;
 mod alone;
 mod build;
+mod certificate;
 mod diagnostic;
 mod difference;
 mod document;
@@ -42,6 +43,7 @@ use serde_json::Value;
 pub use admin_only::{AdminTarget, load_admin};
 pub use advice::{CHAT_RATE, CHATS};
 pub use alone::{Alone, load_settings};
+pub use certificate::Certificate;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use difference::Difference;
 /// What a plugin finds wrong in its settings.

@@ -46,6 +46,8 @@ impl Config {
 pub struct Server {
     /// Address and port; default `127.0.0.1:8080`.
     pub listen: SocketAddr,
+    /// What TLS shows; plain HTTP if absent.
+    pub tls: Option<super::Certificate>,
     /// Largest body taken, in bytes; default 256 KiB.
     pub max_body: usize,
     /// Bytes of all bodies being read or answered at once; default 64 MiB.

@@ -51,6 +51,8 @@ pub(super) struct Root {
 pub(super) struct Server {
     /// Address and port. Default 127.0.0.1:8080, for a reverse proxy on this machine.
     pub(super) listen: Option<String>,
+    /// TLS, for who has no proxy in front. Plain HTTP if absent.
+    pub(super) tls: Option<Tls>,
     /// Largest body taken. Default 256KiB.
     pub(super) max_body: Option<ByteSize>,
     /// Memory for all bodies that are being read or answered; beyond it the failure answer at once. Default 64MiB.
@@ -76,6 +78,18 @@ pub(super) struct Server {
     pub(super) refusal_status: Option<u16>,
     /// Longest wait for attempts in flight at a stop. Default 30s.
     pub(super) shutdown_timeout: Option<HumanDuration>,
+}
+
+/// What TLS shows.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    /// PEM file with the server's certificate first, then those that vouch for it, such as fullchain.pem.
+    #[schemars(extend("format" = "path"))]
+    pub(super) cert: PathBuf,
+    /// PEM file with its private key, for leadgate's user alone.
+    #[schemars(extend("format" = "path"))]
+    pub(super) key: PathBuf,
 }
 
 /// The operators' listener.

@@ -6,6 +6,7 @@ use super::*;
 use crate::lang::Lang;
 use crate::plugin::Plugins;
 
+mod certificates;
 mod mistakes;
 mod together;
 

@@ -10,13 +10,13 @@ impl Daemon {
     /// Says once in the log what was started from `file`, and if its outbox is new: at anything
     /// but the first start that is a wrong path, or a disk that is not mounted.
     pub fn announce(&self, config: &Config, file: &Path) {
-        if self.is_new {
+        if self.behind.is_new {
             tracing::warn!(
                 path = %whole(&config.outbox.path).display(),
                 "began a new, empty outbox; if leads were stored before, outbox.path names another folder or its disk is not mounted"
             );
         }
-        let totals = self.outbox.totals();
+        let totals = self.behind.outbox.totals();
         let waiting: u64 = totals.sinks.values().map(|sink| sink.waiting).sum();
         let dead: u64 = totals.sinks.values().map(SinkTotals::dead_letters).sum();
         let (file, outbox) = (whole(file), whole(&config.outbox.path));
@@ -31,8 +31,8 @@ impl Daemon {
             pending = waiting,
             dead,
             quarantined = totals.in_quarantine,
-            public = %self.public.address,
-            admin = %self.admin.address,
+            public = %self.public.address(),
+            admin = %self.behind.admin.address,
             "leadgate started"
         );
     }

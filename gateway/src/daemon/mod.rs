@@ -1,14 +1,17 @@
 //! The daemon: everything, built from a checked configuration, started and stopped in order.
 //!
-//! Start: outbox, sinks, delivery, then the listeners, so that nothing is accepted that could
-//! not be kept. Stop: delivery first, then the public listener, so that pushes are taken as
-//! long as attempts in flight keep the process; the outbox, which both need, after them.
+//! Start: the public listener, sinks, the outbox, delivery, the operators' listener. An early
+//! push waits for the outbox, and none is acknowledged before that has it. Stop: delivery
+//! first, then the public listener, so that pushes are taken as long as attempts in flight keep
+//! the process; the outbox, which both need, after them.
 
 mod announce;
 mod lookout;
+mod opening;
 mod reload;
 pub mod service;
 mod sink_state;
+mod sockets;
 mod sweeper;
 mod targets;
 mod timekeeper;
@@ -23,41 +26,56 @@ use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 
 use self::lookout::Lookout;
+use self::opening::Opening;
 use self::reload::{Reloader, Running};
 use self::sink_state::Rooms;
+pub use self::sockets::Sockets;
 use self::sweeper::Sweeper;
 use self::targets::{Made, Workshop};
 use crate::admin::{self, Admin, Configured, Guesses, NotReloaded, PushedAt, Reload, Reread};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Crash, Crashes, Dispatcher, InFlight};
-use crate::ingress::{self, Health, Ingress, Receiving, Refusing};
+use crate::ingress::{self, Health, Ingress, Receiving, Refusing, Shown};
 use crate::lang::Text;
 use crate::outbox::sled::{OpenError, Options, SledOutbox};
-use crate::outbox::{Outbox, Queue, SinkPolicy};
+use crate::outbox::{Intake, Outbox, Queue, SinkPolicy};
 use crate::plugin::{Children, Plugins};
 use crate::route::Routes;
 use crate::source::RawPush;
 use crate::swap::Swap;
 use crate::telemetry::metrics::Metrics;
 
-/// Connections the kernel may hold for us before we take them.
-const BACKLOG: i32 = 1024;
-
 /// A running daemon.
 pub struct Daemon {
-    public: Listener,
+    public: ingress::Serving,
+    behind: Behind,
+    children: Children,
+}
+
+/// What stands behind the public listener.
+struct Behind {
     admin: Listener,
     dispatcher: Arc<Dispatcher>,
     reloader: Arc<Reloader>,
     sweeper: Sweeper,
     lookout: Lookout,
-    children: Children,
     outbox: Arc<dyn Outbox>,
     /// Whether there was no outbox before.
     is_new: bool,
     in_flight: Option<Arc<InFlight>>,
     stopping: Arc<AtomicBool>,
+}
+
+/// What is there before the sinks and the outbox are.
+struct Early {
+    metrics: Metrics,
+    children: Children,
+    opening: Opening,
+    ingress: Arc<Ingress>,
+    /// The certificate of the public listener, if it speaks TLS.
+    shown: Option<Arc<Shown>>,
+    operators: TcpListener,
 }
 
 struct Listener {
@@ -75,6 +93,9 @@ pub enum StartError {
     /// A sink or route that only now turned out to be unusable.
     #[error("{0}")]
     Configuration(String),
+    /// What the service manager passed.
+    #[error("LISTEN_FDS: {0}")]
+    Sockets(String),
     /// An address.
     #[error("{what}.listen: {address} cannot be used: {source}")]
     Listen {
@@ -88,16 +109,130 @@ pub enum StartError {
 }
 
 impl Daemon {
-    /// Starts everything. Must be called inside a tokio runtime.
-    pub fn start(
+    /// Starts everything, on `sockets` where there are some. Must be called inside a tokio
+    /// runtime, on a thread that may block.
+    pub async fn start(
         config: &Config,
         plugins: &Plugins,
         clock: &Arc<dyn Clock>,
+        mut sockets: Sockets,
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let children = plugins.children().clone();
         let delivery = &metrics.delivery;
         children.count(&delivery.plugin_restarts, &delivery.plugin_faults);
+        let routes =
+            Routes::new(config.sinks.iter(), &config.tables).map_err(StartError::Configuration)?;
+        ingress::make_room(config.server.max_connections).map_err(StartError::Configuration)?;
+        let public = sockets.public(config.server.listen)?;
+        let operators = sockets.admin(config.admin.listen)?;
+        let opening = Opening::new();
+        let refusing = Arc::new(Refusing::default());
+        let receiving = Receiving::new(&config.sources, &config.server, routes, &config.tables);
+        let ingress = Arc::new(Ingress {
+            outbox: Arc::new(opening.clone()),
+            clock: Arc::clone(clock),
+            refusing,
+            health: opening.health(),
+            state: ingress::State::new(&receiving, &metrics.ingest),
+            receiving: Swap::new(receiving),
+        });
+        // Before the sinks and the outbox, which may take a while: what comes now waits.
+        let public =
+            ingress::serve(Arc::clone(&ingress), public).map_err(|source| StartError::Listen {
+                what: "server",
+                address: config.server.listen,
+                source,
+            })?;
+        tracing::info!(listener = "public", address = %public.address(), "listener opened");
+        let early = Early {
+            metrics,
+            children: children.clone(),
+            opening: opening.clone(),
+            ingress,
+            shown: public.shown().cloned(),
+            operators,
+        };
+        match early.start(config, plugins, clock) {
+            Ok(behind) => Ok(Self {
+                public,
+                behind,
+                children,
+            }),
+            Err(error) => {
+                opening.failed();
+                public.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Where pushes go.
+    pub fn public_address(&self) -> SocketAddr {
+        self.public.address()
+    }
+
+    /// Where operators go.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.behind.admin.address
+    }
+
+    /// The store.
+    pub fn outbox(&self) -> &Arc<dyn Outbox> {
+        &self.behind.outbox
+    }
+
+    /// Reads the configuration's files again and puts what changed in the place of what runs; see
+    /// [`Reload`].
+    pub fn reloading(&self) -> Arc<Reload> {
+        reload(&self.behind.reloader)
+    }
+
+    /// The notes of what runs, to be forgotten by whoever ends the process on purpose.
+    pub fn in_flight(&self) -> Option<Arc<InFlight>> {
+        self.behind.in_flight.clone()
+    }
+
+    /// Stops: says that it is not ready, lets attempts in flight end or records them as
+    /// ambiguous, takes no more pushes, and closes the store. Until attempts have ended,
+    /// pushes are taken and stored: whoever sends them may not know of another gateway yet.
+    /// If the future is dropped, what is in flight stays waiting.
+    pub async fn stop(self) {
+        self.behind.stopping.store(true, Ordering::Release);
+        self.public.leave();
+        self.behind.sweeper.stop().await;
+        let receiving = self.behind.reloader.ingress.receiving.get();
+        let patience = receiving.limits.shutdown_timeout;
+        self.behind.dispatcher.stop(patience).await;
+        self.children.close().await;
+        self.public.stop().await;
+        self.behind.lookout.stop().await;
+        let outbox = Arc::clone(&self.behind.outbox);
+        let closed = tokio::task::spawn_blocking(move || outbox.close()).await;
+        if let Err(error) = closed {
+            tracing::error!(error = %error, "outbox was not closed cleanly");
+        }
+        self.behind.admin.stop().await;
+        tracing::info!("stopped");
+    }
+}
+
+impl Early {
+    /// Makes the sinks, opens the outbox, lets in who waits for it, and starts all the rest.
+    fn start(
+        self,
+        config: &Config,
+        plugins: &Plugins,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Behind, StartError> {
+        let Self {
+            metrics,
+            children,
+            opening,
+            ingress,
+            shown,
+            operators,
+        } = self;
         let rooms = Rooms::default();
         let mut workshop = Workshop {
             metrics: metrics.clone(),
@@ -105,11 +240,6 @@ impl Daemon {
             in_flight: None,
         };
         let made = make(config, plugins, &workshop)?;
-        let routes =
-            Routes::new(config.sinks.iter(), &config.tables).map_err(StartError::Configuration)?;
-        ingress::make_room(config.server.max_connections).map_err(StartError::Configuration)?;
-        let public = bind("server", config.server.listen)?;
-        let operators = bind("admin", config.admin.listen)?;
         let is_new = !config.outbox.path.join("journal").exists();
         let outbox: Arc<dyn Outbox> = Arc::new(SledOutbox::open(Options {
             path: &config.outbox.path,
@@ -129,12 +259,8 @@ impl Daemon {
         warn_of_orphans(config, &*outbox, |_| true);
         let (in_flight, crashes) = crashes(config, &*outbox);
         workshop.in_flight.clone_from(&in_flight);
-        let target = |name| workshop.target(config, plugins, name, &made);
-        let targets = config
-            .sinks
-            .keys()
-            .filter_map(|name| target(name))
-            .collect();
+        let target = |name: &String| workshop.target(config, plugins, name, &made);
+        let targets = config.sinks.keys().filter_map(target).collect();
         // Before anything is tried: it looks at the clock, by which things grow old.
         let sweeper = Sweeper::start(
             Arc::clone(&outbox),
@@ -145,27 +271,19 @@ impl Daemon {
         let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
         let dispatcher = Dispatcher::start(targets, &queue, clock, &metrics.delivery);
         let dispatcher = Arc::new(dispatcher);
+        // Not before the sweeper has seen the clock: an early push says what time it is.
+        let look = health(&outbox, config.outbox.min_free);
+        opening.opened(Arc::clone(&outbox) as Arc<dyn Intake>, look);
 
-        let refusing = Arc::new(Refusing::default());
         let guesses = Arc::new(Guesses::new(metrics.admin.wrong_tokens.clone()));
-        let health = health(&outbox, config.outbox.min_free);
         let lookout = Lookout::start({
-            let (refusing, guesses) = (Arc::clone(&refusing), Arc::clone(&guesses));
-            let (health, clock) = (Arc::clone(&health), Arc::clone(clock));
+            let (ingress, guesses) = (Arc::clone(&ingress), Arc::clone(&guesses));
+            let clock = Arc::clone(clock);
             Arc::new(move || {
                 let now = clock.monotonic();
-                refusing.look(now, &health());
+                ingress.refusing.look(now, &(ingress.health)());
                 guesses.look(now);
             })
-        });
-        let receiving = Receiving::new(&config.sources, &config.server, routes, &config.tables);
-        let ingress = Arc::new(Ingress {
-            outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
-            clock: Arc::clone(clock),
-            refusing,
-            health,
-            state: ingress::State::new(&receiving, &metrics.ingest),
-            receiving: Swap::new(receiving),
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let loaded_at = clock.now();
@@ -175,6 +293,7 @@ impl Daemon {
             outbox: Arc::clone(&outbox),
             dispatcher: Arc::clone(&dispatcher),
             ingress: Arc::clone(&ingress),
+            shown,
             configured: Arc::clone(&configured),
             workshop: Arc::new(workshop),
             clock: Arc::clone(clock),
@@ -203,87 +322,24 @@ impl Daemon {
             }),
             operators,
         )
-        .map_err(|source| listen_error("admin", operators_address, config.admin.listen, source))?;
+        .map_err(|source| admin_error(operators_address.ok(), config, source))?;
         let admin = Listener {
             address,
             handle,
             task: tokio::spawn(server),
         };
-        let (server, handle, address) = ingress::serve(ingress, public).map_err(|source| {
-            listen_error(
-                "server",
-                Ok(config.server.listen),
-                config.server.listen,
-                source,
-            )
-        })?;
-        let public = Listener {
-            address,
-            handle,
-            task: tokio::spawn(server),
-        };
         tracing::info!(listener = "admin", address = %admin.address, "listener opened");
-        tracing::info!(listener = "public", address = %public.address, "listener opened");
-        Ok(Self {
-            public,
+        Ok(Behind {
             admin,
             dispatcher,
             reloader,
             sweeper,
             lookout,
-            children,
             outbox,
             is_new,
             in_flight,
             stopping,
         })
-    }
-
-    /// Where pushes go.
-    pub fn public_address(&self) -> SocketAddr {
-        self.public.address
-    }
-
-    /// Where operators go.
-    pub fn admin_address(&self) -> SocketAddr {
-        self.admin.address
-    }
-
-    /// The store.
-    pub fn outbox(&self) -> &Arc<dyn Outbox> {
-        &self.outbox
-    }
-
-    /// Reads the configuration's files again and puts what changed in the place of what runs; see
-    /// [`Reload`].
-    pub fn reloading(&self) -> Arc<Reload> {
-        reload(&self.reloader)
-    }
-
-    /// The notes of what runs, to be forgotten by whoever ends the process on purpose.
-    pub fn in_flight(&self) -> Option<Arc<InFlight>> {
-        self.in_flight.clone()
-    }
-
-    /// Stops: says that it is not ready, lets attempts in flight end or records them as
-    /// ambiguous, takes no more pushes, and closes the store. Until attempts have ended,
-    /// pushes are taken and stored: whoever sends them may not know of another gateway yet.
-    /// If the future is dropped, what is in flight stays waiting.
-    pub async fn stop(self) {
-        self.stopping.store(true, Ordering::Release);
-        let limits = self.reloader.ingress.receiving.get();
-        self.sweeper.stop().await;
-        self.dispatcher.stop(limits.limits.shutdown_timeout).await;
-        self.children.close().await;
-        self.public.stop().await;
-        self.lookout.stop().await;
-        let outbox = Arc::clone(&self.outbox);
-        let closed = tokio::task::spawn_blocking(move || outbox.close()).await;
-        if let Err(error) = closed {
-            tracing::error!(error = %error, "outbox was not closed cleanly");
-        }
-        self.admin.stop().await;
-        tracing::info!("stopped");
     }
 }
 
@@ -413,33 +469,10 @@ fn make(config: &Config, plugins: &Plugins, workshop: &Workshop) -> Result<Made,
     config.sinks.keys().map(make).collect()
 }
 
-fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    use socket2::{Domain, Socket, Type};
-    let open = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        // A restart must not wait for connections of the last run to time out.
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket.into())
-    };
-    open().map_err(|source| StartError::Listen {
-        what,
-        address,
-        source,
-    })
-}
-
-fn listen_error(
-    what: &'static str,
-    found: std::io::Result<SocketAddr>,
-    wanted: SocketAddr,
-    source: std::io::Error,
-) -> StartError {
+fn admin_error(found: Option<SocketAddr>, config: &Config, source: std::io::Error) -> StartError {
     StartError::Listen {
-        what,
-        address: found.unwrap_or(wanted),
+        what: "admin",
+        address: found.unwrap_or(config.admin.listen),
         source,
     }
 }

@@ -17,7 +17,7 @@ use crate::admin::{Configured, NotReloaded, Reloaded};
 use crate::clock::Clock;
 use crate::config::{self, Config, Difference, Environment, Report};
 use crate::delivery::Dispatcher;
-use crate::ingress::{Ingress, Receiving};
+use crate::ingress::{Ingress, Receiving, Shown};
 use crate::lang::Text;
 use crate::outbox::Outbox;
 use crate::plugin::Plugins;
@@ -30,6 +30,8 @@ pub(super) struct Reloader {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) ingress: Arc<Ingress>,
+    /// The certificate of the public listener, if it speaks TLS.
+    pub(super) shown: Option<Arc<Shown>>,
     pub(super) configured: Arc<Swap<Configured>>,
     pub(super) workshop: Arc<Workshop>,
     pub(super) clock: Arc<dyn Clock>,
@@ -131,6 +133,9 @@ impl Reloader {
         self.dispatcher.change(targets, &gone);
         let receiving = Receiving::new(&config.sources, &config.server, routes, &config.tables);
         self.ingress.replace(receiving);
+        if let (Some(shown), Some(certificate)) = (&self.shown, &config.server.tls) {
+            shown.swap(certificate);
+        }
         let loaded_at = self.clock.now();
         let configured = Configured::of(config, plugins, loaded_at);
         self.configured.set(configured);

@@ -50,7 +50,7 @@ app_secret = ["file:secret"]
 }
 
 impl House {
-    fn start(sinks: &[String]) -> Self {
+    async fn start(sinks: &[String]) -> Self {
         // A failed test says why by itself.
         leadgate_plugin::export::leave_panics_to_the_process();
         let folder = tempfile::tempdir().expect("a folder");
@@ -64,7 +64,8 @@ impl House {
         let (config, report) = crate::config::load(&file, &Environment::process(), &mut plugins);
         let config = config.unwrap_or_else(|| panic!("{}", report.render(Lang::En, false)));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let daemon = Daemon::start(&config, &plugins, &clock).expect("it starts");
+        let daemon = Daemon::start(&config, &plugins, &clock, Sockets::default());
+        let daemon = daemon.await.expect("it starts");
         // Only fails if another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build();
@@ -146,7 +147,7 @@ impl House {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sinks_come_change_and_go_while_leads_come() {
     let [one, two] = ["one", "two"].map(|name| sink(name, ""));
-    let house = House::start(std::slice::from_ref(&one));
+    let house = House::start(std::slice::from_ref(&one)).await;
     house.give(1).await;
     house.has("one", 1).await;
 
@@ -182,7 +183,7 @@ async fn sinks_come_change_and_go_while_leads_come() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_errors_nothing_changes_and_they_are_those_of_check() {
-    let house = House::start(&[sink("one", "")]);
+    let house = House::start(&[sink("one", "")]).await;
     let wrong = sink("two", "rate = \"20/fortnight\"");
     let before = text("", &[sink("one", "")]);
     house.write("leadgate.toml", &text("", &[wrong]));
@@ -219,7 +220,7 @@ async fn with_errors_nothing_changes_and_they_are_those_of_check() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_needs_a_restart_is_said_each_time_and_the_rest_is_applied() {
-    let house = House::start(&[sink("one", "")]);
+    let house = House::start(&[sink("one", "")]).await;
     let other = text(
         "max_connections = 77\nfailure_status = 503",
         &[sink("one", "")],
@@ -251,7 +252,7 @@ async fn what_needs_a_restart_is_said_each_time_and_the_rest_is_applied() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_are_read_again() {
-    let house = House::start(&[sink("one", "")]);
+    let house = House::start(&[sink("one", "")]).await;
     house.give(1).await;
     house.write("secret", "new-secret-of-the-shop");
     let reloaded = house.reload().await.ok().expect("it is taken");
@@ -265,7 +266,7 @@ async fn secrets_are_read_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_and_reloads_nothing_is_refused_lost_or_sent_twice() {
     const LEADS: u64 = 400;
-    let house = Arc::new(House::start(&[sink("always", "")]));
+    let house = Arc::new(House::start(&[sink("always", "")]).await);
     let pushing = {
         let house = Arc::clone(&house);
         tokio::spawn(async move {

@@ -25,6 +25,8 @@ pub(super) struct Connections {
     limit: usize,
     /// From one address at most; loopback is a proxy and has no bound.
     per_address: Option<usize>,
+    /// Whether each answer is the last of its connection.
+    leaving: AtomicBool,
     open: Mutex<Open>,
     count: IntGauge,
     closed: IntCounterVec,
@@ -57,6 +59,8 @@ pub(super) struct Connection {
     address: Option<IpAddr>,
     phase: Mutex<(Phase, Instant)>,
     evicted: AtomicBool,
+    /// Whether it ends as soon as nothing more has come.
+    let_go: AtomicBool,
     last: AtomicBool,
     reader: AtomicWaker,
 }
@@ -77,6 +81,7 @@ impl Connections {
         Arc::new(Self {
             limit,
             per_address,
+            leaving: AtomicBool::new(false),
             open: Mutex::default(),
             count,
             closed,
@@ -119,6 +124,7 @@ impl Connections {
             address,
             phase: Mutex::new((Phase::New, now)),
             evicted: AtomicBool::new(false),
+            let_go: AtomicBool::new(false),
             last: AtomicBool::new(false),
             reader: AtomicWaker::new(),
         });
@@ -136,6 +142,46 @@ impl Connections {
             all: Arc::clone(self),
             connection,
         })
+    }
+
+    /// From now on each answer is the last of its connection.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    /// Whether that is so.
+    pub(super) fn are_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// The number that the next one gets.
+    pub(super) fn next(&self) -> u64 {
+        self.lock().next
+    }
+
+    /// Lets go whoever no answer is owed: ends those that are idle, and those that have not
+    /// sent a whole request for long, once nothing more has come from them. How many of those
+    /// before `number` are left.
+    pub(super) fn let_go(&self, number: u64, now: Instant) -> usize {
+        let open = self.lock();
+        let before = open.all.range(..number).map(|(_, one)| one);
+        let mut left = 0;
+        for one in before {
+            left += 1;
+            let (phase, since) = *one.phase();
+            let old = now.saturating_duration_since(since);
+            let waits = match phase {
+                Phase::Idle => true,
+                Phase::New => old >= HEAD,
+                Phase::Body => old >= BODY,
+                Phase::Busy => false,
+            };
+            if waits {
+                one.let_go.store(true, Ordering::Release);
+                one.reader.wake();
+            }
+        }
+        left
     }
 
     /// Closes one that may be closed for another, a headless one only when it is older than
@@ -214,6 +260,23 @@ impl Connection {
     pub(super) fn must_end(&self, reader: &Waker) -> bool {
         self.reader.register(reader);
         self.evicted.load(Ordering::Acquire)
+    }
+
+    /// Whether it ends if nothing more has come. To be asked after [`Self::must_end`], which
+    /// keeps who is to be woken.
+    pub(super) fn is_let_go(&self) -> bool {
+        self.let_go.load(Ordering::Acquire)
+    }
+
+    /// That something has come from one that was let go: its request may take its time.
+    pub(super) fn came(&self) {
+        // Almost never: only while it stops.
+        if self.let_go.load(Ordering::Relaxed) && self.let_go.swap(false, Ordering::AcqRel) {
+            let mut phase = self.phase();
+            if matches!(phase.0, Phase::Idle | Phase::New) {
+                *phase = (Phase::New, Instant::now());
+            }
+        }
     }
 
     /// That the request at hand is the last; whether one before was.
@@ -349,6 +412,44 @@ mod tests {
         second.connection.enter(Phase::Busy, now);
         assert!(admit(&all, six("2001:db8::3"), now).is_none());
         assert!(admit(&all, six("2001:db8:0:1::3"), now).is_some());
+    }
+
+    #[test]
+    fn who_is_owed_an_answer_is_not_let_go() {
+        let all = connections(9, None);
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let tickets: Vec<_> = (0..6)
+            .map(|_| admit(&all, address(1), at(0)).expect("taken"))
+            .collect();
+        let phases = [
+            (Phase::Busy, 0),
+            (Phase::Idle, 1000),
+            (Phase::New, 0),
+            (Phase::New, 900),
+            (Phase::Body, 0),
+            (Phase::Body, 900),
+        ];
+        for (ticket, (phase, since)) in tickets.iter().zip(phases) {
+            ticket.connection.enter(phase, at(since));
+        }
+        let number = all.next();
+        let later = admit(&all, address(1), at(0)).expect("taken");
+        later.connection.enter(Phase::Idle, at(0));
+        assert_eq!(all.let_go(number, at(1000)), 6);
+        let let_go = |ticket: &Ticket| ticket.connection.is_let_go();
+        let gone: Vec<_> = tickets.iter().map(let_go).collect();
+        assert_eq!(gone, [false, true, true, false, true, false]);
+        assert!(!let_go(&later), "it came later");
+        tickets[1].connection.came();
+        tickets[0].connection.came();
+        assert!(!let_go(&tickets[1]), "its next request has begun");
+        assert_eq!(tickets[1].connection.phase().0, Phase::New);
+        assert_eq!(tickets[0].connection.phase().0, Phase::Busy);
+        drop(tickets);
+        assert_eq!(all.let_go(number, at(1000)), 0);
+        assert_eq!(all.let_go(u64::MAX, at(1000)), 1);
+        assert!(let_go(&later));
     }
 
     #[test]

@@ -11,24 +11,21 @@ mod memory;
 mod push;
 mod receiving;
 mod refusing;
+mod serving;
 mod skew;
 mod stray;
 mod stream;
 mod summary;
 mod tally;
+mod tls;
 
-use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_http::error::DispatchError;
-use actix_http::{HttpService, KeepAlive};
 use actix_rt::net::TcpStream;
-use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
-use actix_web::dev::{AppConfig, Server, ServerHandle};
 use actix_web::http::{ConnectionType, StatusCode};
-use actix_web::{App, HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 
@@ -39,8 +36,11 @@ pub use self::files::make_room;
 use self::memory::Budget;
 pub use self::receiving::Receiving;
 pub use self::refusing::{Health, Refusing};
+pub use self::serving::{Serving, serve};
 use self::stream::JsonStream;
 use self::tally::{Tally, What};
+pub use self::tls::Shown;
+use self::tls::{Socket, Tls};
 use crate::clock::Clock;
 use crate::outbox::Intake;
 use crate::source::{At, Reply};
@@ -53,10 +53,6 @@ pub const PROBE_PATH: &str = "/healthz";
 /// What it is answered with: the listener is up. Whether pushes can be stored is asked at
 /// the operators' `/readyz`.
 const ALIVE: &str = r#"{"status":"ok"}"#;
-
-/// Connections that a worker takes beyond its share, so that the newest can be let in for
-/// the oldest.
-const SPARE: usize = 4;
 
 /// `content-type` of every answer that no source made.
 const JSON: &str = "application/json;charset=UTF-8";
@@ -112,62 +108,6 @@ fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
-/// Serves pushes on `listener` until the handle stops it. To be awaited on a tokio runtime.
-pub fn serve(
-    ingress: Arc<Ingress>,
-    listener: TcpListener,
-) -> std::io::Result<(
-    impl Future<Output = std::io::Result<()>> + Send + 'static,
-    ServerHandle,
-    SocketAddr,
-)> {
-    let address = listener.local_addr()?;
-    let limits = ingress.receiving.get().limits.clone();
-    let (connections, deadline) = (limits.max_connections, limits.ack_deadline);
-    let workers = workers();
-    let shared = Arc::clone(&ingress);
-    // What `HttpServer` does, with our own stream between the socket and HTTP.
-    let factory = move || {
-        let app = App::new()
-            .app_data(web::Data::from(Arc::clone(&shared)))
-            .default_service(web::to(answer))
-            .into_factory()
-            .map_err(|error: actix_web::Error| error.error_response());
-        let http = HttpService::build()
-            .keep_alive(KeepAlive::Timeout(limits.keep_alive))
-            .client_request_timeout(limits.header_timeout)
-            .on_connect_ext(|stream: &JsonStream, data| {
-                data.insert(Arc::clone(&stream.ticket().connection));
-            })
-            .h1(map_config(app, |()| AppConfig::default()));
-        let shared = Arc::clone(&shared);
-        fn_service(move |socket: TcpStream| {
-            let shared = Arc::clone(&shared);
-            async move {
-                let peer = socket.peer_addr().ok();
-                let address = peer.map(|peer| peer.ip());
-                match shared.admit(address) {
-                    Some(ticket) => Ok((JsonStream::new(socket, ticket), peer)),
-                    None => Err(DispatchError::Io(
-                        std::io::ErrorKind::ConnectionRefused.into(),
-                    )),
-                }
-            }
-        })
-        .and_then(http)
-    };
-    let server: Server = Server::build()
-        .workers(workers)
-        .max_concurrent_connections(connections.div_ceil(workers) + SPARE)
-        .shutdown_timeout(deadline.as_secs() + 1)
-        .disable_signals()
-        .listen("public", listener, factory)?
-        .run();
-    let handle = server.handle();
-    let served = async move { ingress.state.tally.beside(server).await };
-    Ok((served, handle, address))
-}
-
 impl Ingress {
     /// From now on pushes go by `receiving`. Those that are being read or stored go on by what
     /// they began with. The limits of connections and of all bodies stay what they were at the
@@ -190,6 +130,27 @@ impl Ingress {
         };
         state.connections.admit(peer, Instant::now(), said)
     }
+
+    /// Greets whoever was admitted, if that is how this listener speaks.
+    async fn greet(
+        &self,
+        socket: TcpStream,
+        ticket: connections::Ticket,
+        tls: Option<&Tls>,
+    ) -> Option<JsonStream> {
+        let socket = match tls {
+            None => Socket::Plain(socket),
+            Some(tls) => match tls.greet(socket, &ticket.connection).await {
+                Ok(socket) => socket,
+                Err(failed) => {
+                    let tally = &self.state.tally;
+                    tally.not_greeted(failed.reason, failed.detail);
+                    return None;
+                }
+            },
+        };
+        Some(JsonStream::new(socket, ticket))
+    }
 }
 
 /// Every request comes here: a panic below becomes an answer, not a closed connection.
@@ -199,7 +160,8 @@ async fn answer(
     payload: web::Payload,
 ) -> HttpResponse {
     let connection = request.conn_data::<Arc<Connection>>();
-    let last = request.head().connection_type() == ConnectionType::Close;
+    let last = request.head().connection_type() == ConnectionType::Close
+        || ingress.state.connections.are_leaving();
     if connection.is_some_and(|connection| connection.is_over(last)) {
         // Nobody would see the answer.
         return closing(failure(

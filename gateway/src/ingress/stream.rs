@@ -11,10 +11,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use actix_rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connections::Ticket;
+use super::tls::Socket;
 
 /// Bytes given to HTTP before it must use them: its buffer grows with what it gets at once,
 /// and does not shrink.
@@ -22,7 +22,7 @@ const AHEAD: usize = 16 << 10;
 
 /// A socket that speaks JSON also where actix-http says nothing.
 pub(super) struct JsonStream {
-    socket: TcpStream,
+    socket: Socket,
     ticket: Ticket,
     answers: Answers,
     /// What is left to write of what was taken.
@@ -32,7 +32,7 @@ pub(super) struct JsonStream {
 }
 
 impl JsonStream {
-    pub(super) fn new(socket: TcpStream, ticket: Ticket) -> Self {
+    pub(super) fn new(socket: Socket, ticket: Ticket) -> Self {
         Self {
             socket,
             ticket,
@@ -243,8 +243,16 @@ impl AsyncRead for JsonStream {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(context, buffer);
         match read {
+            // Only now: what has come is answered.
+            Poll::Pending if self.ticket.connection.is_let_go() => return Poll::Ready(Ok(())),
             Poll::Pending => self.ahead = 0,
-            Poll::Ready(_) => self.ahead += buffer.filled().len() - before,
+            Poll::Ready(_) => {
+                let read = buffer.filled().len() - before;
+                self.ahead += read;
+                if read > 0 {
+                    self.ticket.connection.came();
+                }
+            }
         }
         read
     }

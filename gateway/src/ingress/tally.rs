@@ -55,6 +55,8 @@ pub(super) enum What {
     NoMemory,
     /// A connection was closed for another, or because its address has its share.
     Connection,
+    /// TLS did not begin.
+    NotGreeted,
     /// A connection could not be accepted.
     NotAccepted,
 }
@@ -81,7 +83,13 @@ impl Tally {
         metrics: IngestMetrics,
         sources: impl Iterator<Item = &'a String>,
     ) -> Self {
-        for reason in ["evicted", "per_address"] {
+        for reason in [
+            "evicted",
+            "per_address",
+            "plain_http",
+            "handshake",
+            "timeout",
+        ] {
             metrics.connections_closed.with_label_values(&[reason]);
         }
         let this = Self {
@@ -201,6 +209,18 @@ impl Tally {
         now: Millis,
     ) {
         self.kept_out(What::Quarantined, source, reason, pushed_at, now);
+    }
+
+    /// TLS did not begin; who only looks whether the port is open is not counted.
+    pub(super) fn not_greeted(&self, reason: &'static str, detail: String) {
+        if reason == "closed" {
+            return;
+        }
+        self.metrics
+            .connections_closed
+            .with_label_values(&[reason])
+            .inc();
+        self.say(What::NotGreeted, "", reason, || detail);
     }
 
     /// A push was in time.
@@ -335,6 +355,12 @@ fn write((what, source, reason): &Line, count: u64, detail: &str) {
             source,
             count,
             "pushes not taken: bodies take all of max_body_memory"
+        ),
+        What::NotGreeted => tracing::info!(
+            reason,
+            count,
+            error = detail,
+            "connections without TLS, which server.tls asks for, were closed"
         ),
         What::NotAccepted => {
             tracing::error!(count, error = detail, "connections could not be accepted");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use actix_web::App;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use futures_util::future::{BoxFuture, ready};
 use leadgate_plugin::Secret;
@@ -27,17 +28,19 @@ impl Intake for Broken {
     }
 }
 
-async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_json::Value) {
+/// An ingress with the source `shop` at `/leads`, in front of `outbox`.
+pub(super) fn ingress(outbox: Arc<dyn Intake>, tls: Option<config::Certificate>) -> Arc<Ingress> {
     let server = config::Server {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
+        tls,
         max_body: 1 << 18,
         max_body_memory: 1 << 20,
         max_connections: 16,
         max_connections_per_address: None,
-        keep_alive: Duration::from_secs(1),
-        header_timeout: Duration::from_secs(1),
-        body_timeout: Duration::from_secs(1),
-        ack_deadline: Duration::from_secs(1),
+        keep_alive: Duration::from_secs(60),
+        header_timeout: Duration::from_secs(5),
+        body_timeout: Duration::from_secs(5),
+        ack_deadline: Duration::from_secs(10),
         failure_status: 503,
         refusal_status: 200,
         shutdown_timeout: Duration::from_secs(1),
@@ -61,25 +64,45 @@ async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_jso
     let tables = crate::lead::Tables::new();
     let routes = Routes::new(sinks.iter(), &tables).expect("no routes");
     let receiving = Receiving::new(&sources, &server, routes, &tables);
-    let ingress = Arc::new(Ingress {
+    Arc::new(Ingress {
         state: State::new(&receiving, &Metrics::new().ingest),
         receiving: Swap::new(receiving),
-        outbox: Arc::new(Broken(broken)),
+        outbox,
         clock: Arc::new(SystemClock),
         refusing: Arc::default(),
         health: Arc::new(Health::default),
-    });
-    let app = App::new()
-        .app_data(web::Data::from(ingress))
-        .default_service(web::to(answer));
-    let app = init_service(app).await;
-    let push = signed_push(&PushParts {
+    })
+}
+
+/// A push to it as it goes over the wire.
+pub(super) fn push_on_the_wire() -> Vec<u8> {
+    let push = signed();
+    let head = format!(
+        "POST /leads?{} HTTP/1.1\r\nhost: a\r\ncontent-type: {}\r\ncontent-length: {}\r\n\r\n",
+        push.query,
+        push.content_type,
+        push.body.len()
+    );
+    [head.as_bytes(), push.body.as_slice()].concat()
+}
+
+fn signed() -> crate::source::tmall::SignedPush {
+    signed_push(&PushParts {
         app_key: "1",
         secret: "s",
         method: None,
         now: SystemClock.now(),
         body: crate::lead::SAMPLE.as_bytes(),
-    });
+    })
+}
+
+async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_json::Value) {
+    let ingress = ingress(Arc::new(Broken(broken)), None);
+    let app = App::new()
+        .app_data(web::Data::from(ingress))
+        .default_service(web::to(answer));
+    let app = init_service(app).await;
+    let push = signed();
     let request = TestRequest::post()
         .uri(&format!("/leads?{}", push.query))
         .insert_header(("content-type", push.content_type))

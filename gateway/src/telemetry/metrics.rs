@@ -64,7 +64,7 @@ pub struct IngestMetrics {
     pub clock_difference: GaugeVec,
     /// Open now.
     pub connections: IntGauge,
-    /// Connections closed or not taken to make room for others, by reason.
+    /// Connections closed or not taken to make room for others, or without TLS, by reason.
     pub connections_closed: IntCounterVec,
     /// Bytes of bodies being read or answered now.
     pub body_bytes: IntGauge,
@@ -175,7 +175,7 @@ impl Metrics {
                 )),
                 connections_closed: counters(
                     "leadgate_ingest_connections_closed_total",
-                    "Connections to the public listener closed to make room for others, by reason.",
+                    "Connections to the public listener closed to make room for others, or because TLS did not begin, by reason.",
                     &["reason"],
                 ),
                 body_bytes: must(IntGauge::new(

@@ -2,9 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::super::certificate::About;
 use super::super::diagnostic::Text;
-use super::super::{Admin, Server, lookalike, raw};
+use super::super::resolve::others_may_read;
+use super::super::{Admin, Certificate, Server, lookalike, raw};
 use super::{Build, SECOND};
+use crate::clock::{Clock, SystemClock};
 
 impl Build<'_> {
     pub(super) fn server(&mut self, raw: &raw::Server) -> Server {
@@ -26,7 +29,9 @@ impl Build<'_> {
             );
         }
         let max_connections = raw.max_connections.unwrap_or(1024);
+        let tls = raw.tls.as_ref();
         Server {
+            tls: tls.and_then(|tls| self.certificate(tls)),
             listen: self.address(raw.listen.as_deref(), "127.0.0.1:8080", "/server/listen"),
             max_body: usize::try_from(raw.max_body.map_or(256 << 10, |size| size.0))
                 .unwrap_or(usize::MAX),
@@ -45,6 +50,44 @@ impl Build<'_> {
             failure_status: raw.failure_status.unwrap_or(500),
             refusal_status: raw.refusal_status.unwrap_or(200),
             shutdown_timeout: or(raw.shutdown_timeout, 30),
+        }
+    }
+
+    /// Reads the certificate with its key, and says all that is wrong with them.
+    fn certificate(&mut self, raw: &raw::Tls) -> Option<Certificate> {
+        let (cert, key) = ("/server/tls/cert", "/server/tls/key");
+        if !self.document.is_good(cert) || !self.document.is_good(key) {
+            return None;
+        }
+        // A credential of systemd's is its user's alone, whatever its mode says.
+        let credential = raw.key.starts_with("/run/credentials");
+        if !credential && others_may_read(&raw.key) {
+            let shown = raw.key.display();
+            self.warn(
+                "config::open_secret_file",
+                Text::new(
+                    format!("{shown} can be read by other users"),
+                    format!("{shown} 可被其他用户读取"),
+                ),
+                Text::plain(format!("chmod 600 {shown}")),
+                self.value(key),
+            );
+        }
+        match Certificate::load(&raw.cert, &raw.key) {
+            Ok(certificate) => {
+                for (code, message, help) in certificate.remarks(SystemClock.now()) {
+                    self.warn(code, message, help, self.value(cert));
+                }
+                Some(certificate)
+            }
+            Err((about, message, help)) => {
+                let at = match about {
+                    About::Cert => cert,
+                    About::Key => key,
+                };
+                self.error("config::certificate", message, help, self.value(at));
+                None
+            }
         }
     }
 

@@ -1,0 +1,171 @@
+//! Restarts: what a shop sees of them, with the socket kept by a service manager and without.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use leadgate_tests::{Bare, Crm, SUCCESS, Setup, Shop, get, until};
+
+const RESTARTS: usize = 30;
+/// Together some 300 pushes a second.
+const THREADS: u64 = 6;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How pushes ended, each on a connection of its own.
+#[derive(Default)]
+struct Ends {
+    acknowledged: Vec<u64>,
+    /// What was said or went wrong instead.
+    refused: Vec<String>,
+    took: Vec<Duration>,
+}
+
+struct Pushing {
+    stop: Arc<AtomicBool>,
+    ends: Arc<Mutex<Ends>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pushing {
+    fn start(shop: &Shop) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let ends = Arc::<Mutex<Ends>>::default();
+        let next = Arc::new(AtomicU64::new(1));
+        let threads = (0..THREADS).map(|_| {
+            let (stop, ends) = (Arc::clone(&stop), Arc::clone(&ends));
+            let (next, shop) = (Arc::clone(&next), shop.clone());
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::SeqCst) {
+                    let record = next.fetch_add(1, Ordering::SeqCst);
+                    let began = Instant::now();
+                    let answer = shop.push(Shop::lead(record));
+                    let took = began.elapsed();
+                    let mut ends = ends.lock().expect("no panic");
+                    match answer {
+                        Ok(answer) if answer.body == SUCCESS => {
+                            ends.acknowledged.push(record);
+                            ends.took.push(took);
+                        }
+                        Ok(answer) => ends.refused.push(answer.body),
+                        Err(error) => ends.refused.push(error.to_string()),
+                    }
+                    drop(ends);
+                    std::thread::sleep(PAUSE);
+                }
+            })
+        });
+        Self {
+            threads: threads.collect(),
+            stop,
+            ends,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.ends.lock().expect("no panic").acknowledged.len()
+    }
+
+    fn stop(self) -> Ends {
+        self.stop.store(true, Ordering::SeqCst);
+        for thread in self.threads {
+            thread.join().expect("no panic");
+        }
+        std::mem::take(&mut *self.ends.lock().expect("no panic"))
+    }
+}
+
+/// Restarts under load; `start` starts one that is not ready yet.
+fn restart(bare: &Bare, name: &str, start: impl Fn() -> Child) -> Ends {
+    let mut child = start();
+    bare.wait_ready(&mut child);
+    let pushing = Pushing::start(&bare.shop());
+    for _ in 0..RESTARTS {
+        let before = pushing.count();
+        until("pushes are taken", || pushing.count() >= before + 30);
+        assert_eq!(bare.terminate(child), Some(0));
+        child = start();
+        bare.wait_ready(&mut child);
+    }
+    let before = pushing.count();
+    until("pushes are taken", || pushing.count() >= before + 30);
+    let mut ends = pushing.stop();
+    ends.took.sort();
+    let p99 = ends.took[ends.took.len() * 99 / 100];
+    println!(
+        "{name}: {RESTARTS} restarts, {} pushes acknowledged, {} refused, p99 {p99:?}, longest {:?}",
+        ends.acknowledged.len(),
+        ends.refused.len(),
+        ends.took.last()
+    );
+    let token = [("authorization", "Bearer e2e-admin-token")];
+    let stats = get(bare.admin(), "/api/v1/stats", &token).expect("answered");
+    let stored = stats.json()["leads"]["stored"].as_u64().expect("a count");
+    assert!(stored >= ends.acknowledged.len() as u64, "none is lost");
+    assert_eq!(bare.terminate(child), Some(0));
+    ends
+}
+
+/// Each that was acknowledged came to the CRM, and once.
+fn once_each(crm: &Crm, ends: &Ends) {
+    let deliveries = crm.deliveries();
+    for record in &ends.acknowledged {
+        let count = deliveries
+            .get(record)
+            .map_or(0, std::collections::BTreeSet::len);
+        assert_eq!(count, 1, "record {record}");
+    }
+}
+
+#[test]
+fn restarts_refuse_no_push_when_the_socket_is_kept() {
+    let crm = Crm::start();
+    let bare = Bare::new(&Setup::with_crm(&crm.url()));
+    let kept = TcpListener::bind(bare.public()).expect("the port is free");
+    let ends = restart(&bare, "with a socket unit", || {
+        let socket = kept.try_clone().expect("another handle");
+        bare.run_on(OwnedFd::from(socket), "public", Stdio::null())
+    });
+    assert_eq!(ends.refused, Vec::<String>::new());
+    until("the CRM has all", || {
+        crm.deliveries().len() >= ends.acknowledged.len()
+    });
+    once_each(&crm, &ends);
+}
+
+#[test]
+fn restarts_without_a_kept_socket_refuse_only_who_cannot_connect() {
+    let crm = Crm::start();
+    let bare = Bare::new(&Setup::with_crm(&crm.url()));
+    let ends = restart(&bare, "without one", || bare.run(Stdio::null()));
+    let told: Vec<_> = ends
+        .refused
+        .iter()
+        .filter(|why| why.contains('{'))
+        .collect();
+    assert!(told.is_empty(), "no answer says failure: {told:?}");
+    until("the CRM has all", || {
+        crm.deliveries().len() >= ends.acknowledged.len()
+    });
+    once_each(&crm, &ends);
+}
+
+#[test]
+fn an_address_of_the_socket_that_is_not_the_configured_one_is_used_and_said() {
+    let bare = Bare::new(&Setup::default());
+    let kept = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = kept.local_addr().expect("an address");
+    let file = std::fs::File::create(bare.folder().join("log")).expect("a log");
+    let mut child = bare.run_on(OwnedFd::from(kept), "leadgate.socket", Stdio::from(file));
+    bare.wait_ready(&mut child);
+    assert_eq!(get(address, "/healthz", &[]).expect("answers").status, 200);
+    let log = std::fs::read_to_string(bare.folder().join("log")).expect("the log");
+    assert!(
+        log.contains("socket was passed by the service manager"),
+        "{log}"
+    );
+    assert_eq!(bare.terminate(child), Some(0));
+}
