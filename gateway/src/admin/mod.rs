@@ -13,6 +13,7 @@ mod failures;
 mod filters;
 mod guesses;
 mod holds;
+mod jobs;
 mod leads;
 mod orphans;
 mod params;
@@ -47,16 +48,13 @@ use leadgate_plugin::Secret;
 use self::params::Params;
 use self::problem::{Kind, Problem};
 use self::resources::{At, at};
+pub use crate::bulk::Reread;
 use crate::clock::{Clock, Millis};
 use crate::config::Revision;
 use crate::delivery::{Crash, Sinks};
 use crate::lead::Tables;
-use crate::outbox::{Arrival, Outbox, Paged, StoredQuarantinedPush};
+use crate::outbox::{Outbox, Paged, StoredQuarantinedPush};
 use crate::telemetry::metrics::Metrics;
-
-/// Reads a push in quarantine again as the lead that a person says it is; `None` if its
-/// source is not configured any more.
-pub type Reread = dyn Fn(&StoredQuarantinedPush) -> Option<Arrival> + Send + Sync;
 
 /// When a push in quarantine was sent, by the sender's clock, if it says so.
 pub type PushedAt = dyn Fn(&StoredQuarantinedPush) -> Option<Millis> + Send + Sync;
@@ -80,6 +78,8 @@ pub struct Admin {
     pub tables: Tables,
     /// How a push is taken out of quarantine.
     pub reread: Arc<Reread>,
+    /// What bulk jobs work with.
+    pub bulk: crate::bulk::Ground,
     /// When such a push was sent.
     pub pushed_at: Arc<PushedAt>,
     /// What the files were that the configuration was read from.
@@ -153,6 +153,7 @@ fn resources() -> Vec<At> {
         at("/deliveries/{id}").get(deliveries::show),
         at("/deliveries/{id}/retry").post(deliveries::retry),
         at("/deliveries/{id}/cancel").post(deliveries::cancel),
+        at("/deliveries/{id}/done").post(deliveries::done_by_hand),
         at("/failure-groups").get(failures::list),
         at("/orphaned").get(orphans::list),
         at("/leads").get(leads::list),
@@ -161,6 +162,10 @@ fn resources() -> Vec<At> {
         at("/leads/export").post(export::export),
         at("/leads/{id}").get(leads::show),
         at("/leads/{id}/raw").get(leads::raw),
+        at("/bulk").get(jobs::list).post(jobs::plan),
+        at("/bulk/{id}").get(jobs::show),
+        at("/bulk/{id}/start").post(jobs::start),
+        at("/bulk/{id}/cancel").post(jobs::cancel),
         at("/plugins").get(plugins::list),
         at("/sinks").get(sinks::list),
         at("/sinks/{name}/pause").post(sinks::pause),

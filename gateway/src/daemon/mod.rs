@@ -23,6 +23,7 @@ use self::lookout::Lookout;
 use self::sink_state::Rooms;
 use self::sweeper::Sweeper;
 use crate::admin::{self, Admin, Guesses, PushedAt, Reread};
+use crate::bulk::{self, Runner};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Crash, Crashes, Dispatcher, InFlight, Target};
@@ -43,6 +44,7 @@ pub struct Daemon {
     admin: Listener,
     dispatcher: Dispatcher,
     sweeper: Sweeper,
+    runner: Runner,
     lookout: Lookout,
     children: Children,
     outbox: Arc<dyn Outbox>,
@@ -150,6 +152,15 @@ impl Daemon {
             limits: config.server.clone(),
             state: ingress::State::new(&config.sources, &config.server, &metrics.ingest),
         });
+        let tables = config.tables.clone();
+        let bulk = bulk::Ground {
+            outbox: Arc::clone(&outbox),
+            clock: Arc::clone(clock),
+            tables: Arc::new(move || tables.clone()),
+            reread: reread(Arc::clone(&ingress)),
+            wake: Arc::default(),
+        };
+        let runner = Runner::start(bulk.clone());
         let stopping = Arc::new(AtomicBool::new(false));
         let operators_address = operators.local_addr();
         let (server, handle, address) = admin::serve(
@@ -164,7 +175,8 @@ impl Daemon {
                 sources: config.sources.keys().cloned().collect(),
                 source: config.sources.keys().next().cloned().unwrap_or_default(),
                 tables: config.tables.clone(),
-                reread: reread(Arc::clone(&ingress)),
+                reread: Arc::clone(&bulk.reread),
+                bulk,
                 pushed_at: pushed_at(Arc::clone(&ingress)),
                 revision: config.revision.clone(),
                 loaded_at: clock.now(),
@@ -206,6 +218,7 @@ impl Daemon {
             admin,
             dispatcher,
             sweeper,
+            runner,
             lookout,
             children,
             outbox,
@@ -243,6 +256,7 @@ impl Daemon {
     pub async fn stop(self) {
         self.stopping.store(true, Ordering::Release);
         self.sweeper.stop().await;
+        self.runner.stop().await;
         self.dispatcher.stop(self.patience).await;
         self.children.close().await;
         self.public.stop().await;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod erasing;
+mod jobs;
 mod refusals;
 
 use actix_web::dev::ServiceResponse;
@@ -18,8 +19,8 @@ use crate::delivery::Dispatcher;
 use crate::lead::{Lead, SAMPLE};
 use crate::outbox::sled::{Options, SledOutbox};
 use crate::outbox::{
-    Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue, Route,
-    SinkPolicy, State,
+    Arrival, Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue,
+    Route, SinkPolicy, State,
 };
 use crate::plugin::OutcomeKind;
 
@@ -64,6 +65,13 @@ fn desk_with(min_free: u64) -> Desk {
             arrival
         })
     };
+    let bulk = crate::bulk::Ground {
+        outbox: Arc::clone(&outbox),
+        clock: Arc::clone(&clock),
+        tables: Arc::new(Tables::new),
+        reread: Arc::new(reread),
+        wake: Arc::default(),
+    };
     let metrics_of_guesses = metrics.admin.wrong_tokens.clone();
     let plugin = |name: &str| (name.to_owned(), "http".to_owned());
     Desk {
@@ -74,7 +82,8 @@ fn desk_with(min_free: u64) -> Desk {
             sources: vec!["shop".to_owned(), "other".to_owned()],
             source: "shop".to_owned(),
             tables: Tables::new(),
-            reread: Arc::new(reread),
+            reread: Arc::clone(&bulk.reread),
+            bulk,
             pushed_at: Arc::new(|quarantined| Some(quarantined.received_at - 900_000)),
             revision: None,
             loaded_at: 0,
