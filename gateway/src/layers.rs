@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 use self::imports::{Module, Modules};
 
 /// A module uses only modules on lines below its own. Those of one line do not know each other.
-const LINES: [&[&str]; 11] = [
+const LINES: [&[&str]; 12] = [
     &["cli"],
     &["daemon"],
     &["admin"],
+    // Jobs meet the sinks in the outbox.
+    &["bulk"],
     &["ingress", "delivery"],
     // Which sinks a lead goes to is said in the outbox's words.
     &["route"],

@@ -2,13 +2,14 @@
 //! it to the merchant's sinks.
 //!
 //! Modules use only modules further down in this list (`layers` reads it from the sources):
-//! `cli` → `daemon` → `admin` → `ingress`, `delivery` → `route` → `source`, `plugin` → `outbox`
-//! → `telemetry` → `config` → `lead` → `clock`, `lang`, `seal`, `swap`, `terminal`.
+//! `cli` → `daemon` → `admin` → `bulk` → `ingress`, `delivery` → `route` → `source`, `plugin`
+//! → `outbox` → `telemetry` → `config` → `lead` → `clock`, `lang`, `seal`, `swap`, `terminal`.
 #![deny(unsafe_code)]
 // They panic when their reader has gone: `cli::out` is the one place that prints.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod admin;
+pub mod bulk;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -202,7 +202,7 @@ async fn repair(
 ) -> Result<Vec<Repaired>, Problem> {
     let now = admin.clock.now();
     let retry = Repair::Retry { force: false };
-    let repairs = ids.map(|id| admin.outbox.repair(id, retry, now));
+    let repairs = ids.map(|id| admin.outbox.repair(id, retry.clone(), now));
     let repaired: Result<Vec<_>, _> = join_all(repairs).await.into_iter().collect();
     Ok(repaired?)
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::params::{Body, Params, id};
 use super::problem::{DELIVERY, Kind, Problem};
-use super::{Admin, filters, holds, privacy, reading, rfc3339};
+use super::{Admin, filters, holds, jobs, privacy, reading, rfc3339};
 use crate::lang::counted;
 use crate::outbox::{
     Attempt, Delivery, DeliveryId, Filter, Listed, Paged, Repair, Repaired, State, StateName,
@@ -310,6 +310,33 @@ pub(super) async fn cancel(
     let repaired = admin.outbox.repair(id, Repair::Cancel, admin.clock.now());
     done(repaired.await?, id, false)?;
     tracing::info!(delivery = %id, "delivery was cancelled");
+    answer(&admin, id).await
+}
+
+/// How somebody saw to it.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ByHand {
+    note: String,
+    by: String,
+}
+
+/// `POST /deliveries/{id}/done`
+pub(super) async fn done_by_hand(
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let id = DeliveryId(id(&path, DELIVERY)?);
+    Params::of(&request, &[])?;
+    let ByHand { note, by } = body.json()?;
+    jobs::fits(&[("note", &note, jobs::NOTE), ("by", &by, jobs::NOTE)])?;
+    jobs::says_how(&note)?;
+    let repair = Repair::Done { by, note };
+    let repaired = admin.outbox.repair(id, repair, admin.clock.now());
+    done(repaired.await?, id, false)?;
+    tracing::info!(delivery = %id, "delivery was done by hand");
     answer(&admin, id).await
 }
 

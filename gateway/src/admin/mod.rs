@@ -14,6 +14,7 @@ mod failures;
 mod filters;
 mod guesses;
 mod holds;
+mod jobs;
 mod leads;
 mod left;
 mod orphans;
@@ -51,15 +52,12 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use self::params::Params;
 use self::problem::{Kind, Problem};
 use self::resources::{At, at};
+pub use crate::bulk::Reread;
 use crate::clock::{Clock, Millis};
 use crate::delivery::{Crash, Sinks};
-use crate::outbox::{Arrival, Outbox, Paged, StoredQuarantinedPush};
+use crate::outbox::{Outbox, Paged, StoredQuarantinedPush};
 use crate::swap::Swap;
 use crate::telemetry::metrics::Metrics;
-
-/// Reads a push in quarantine again as the lead that a person says it is; `None` if its
-/// source is not configured any more.
-pub type Reread = dyn Fn(&StoredQuarantinedPush) -> Option<Arrival> + Send + Sync;
 
 /// When a push in quarantine was sent, by the sender's clock, if it says so.
 pub type PushedAt = dyn Fn(&StoredQuarantinedPush) -> Option<Millis> + Send + Sync;
@@ -79,6 +77,8 @@ pub struct Admin {
     pub reload: Arc<Reload>,
     /// How a push is taken out of quarantine.
     pub reread: Arc<Reread>,
+    /// What bulk jobs work with.
+    pub bulk: crate::bulk::Ground,
     /// When such a push was sent.
     pub pushed_at: Arc<PushedAt>,
     /// Sinks that were at work when the last process ended without stopping.
@@ -142,6 +142,7 @@ fn resources() -> Vec<At> {
         at("/deliveries/{id}").get(deliveries::show),
         at("/deliveries/{id}/retry").post(deliveries::retry),
         at("/deliveries/{id}/cancel").post(deliveries::cancel),
+        at("/deliveries/{id}/done").post(deliveries::done_by_hand),
         at("/failure-groups").get(failures::list),
         at("/orphaned").get(orphans::list),
         at("/leads").get(leads::list),
@@ -150,6 +151,10 @@ fn resources() -> Vec<At> {
         at("/leads/export").post(export::export),
         at("/leads/{id}").get(leads::show),
         at("/leads/{id}/raw").get(leads::raw),
+        at("/bulk").get(jobs::list).post(jobs::plan),
+        at("/bulk/{id}").get(jobs::show),
+        at("/bulk/{id}/start").post(jobs::start),
+        at("/bulk/{id}/cancel").post(jobs::cancel),
         at("/plugins").get(plugins::list),
         at("/reload").post(reload::reload),
         at("/sinks").get(sinks::list),

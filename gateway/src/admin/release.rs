@@ -17,10 +17,8 @@ use super::params::{Body, Params, id};
 use super::problem::{Kind, Problem, QUARANTINED};
 use super::quarantine::{Wanted, find, no_such};
 use super::{Admin, privacy, reading};
+use crate::bulk::{REACH, is_reachable};
 use crate::outbox::{Accepted, Arrival, QuarantineId, StoredQuarantinedPush};
-
-/// Fields by which a person can be reached.
-const REACH: [&str; 3] = ["phone", "taobao_nick", "openid"];
 
 /// Pushes read, and released, together.
 const PAGE: usize = 100;
@@ -34,16 +32,6 @@ pub(super) fn becomes(arrival: &Arrival) -> Value {
         "lead": privacy::masked(&arrival.lead),
         "sinks": sinks,
         "reachable": is_reachable(arrival),
-    })
-}
-
-/// Whether anybody could be reached by it.
-pub(super) fn is_reachable(arrival: &Arrival) -> bool {
-    let lead: Value = serde_json::from_str(&arrival.lead).unwrap_or_default();
-    REACH.iter().any(|field| match &lead[*field] {
-        Value::Null => false,
-        Value::String(text) => !text.trim().is_empty(),
-        _ => true,
     })
 }
 

@@ -29,7 +29,11 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
         "outbox retry",
         "重新投递一条，或某目的地、某失败分组的全部死信",
     ),
-    ("outbox cancel", "放弃一条投递"),
+    ("outbox cancel", "放弃一条投递，或许多条"),
+    (
+        "outbox done",
+        "把一条投递或许多条记为已送达：有人已人工处理",
+    ),
     ("outbox orphaned", "列出目的地已不在配置中的投递"),
     ("leads", "查找客资；导出或擦除某人的全部数据"),
     (
@@ -43,6 +47,18 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
         "leads erase",
         "从发件箱及其磁盘上擦除一条客资，或某人的全部数据",
     ),
+    (
+        "leads replay",
+        "把已存储的客资发到某目的地，或把已移除目的地的待办转到另一目的地",
+    ),
+    ("bulk", "查看、启动、跟踪、停止批量任务"),
+    ("bulk list", "列出批量任务，最新的在前"),
+    (
+        "bulk show",
+        "查看一个批量任务：针对什么、进度、跳过了哪些及原因",
+    ),
+    ("bulk start", "启动仅计划的批量任务，或让已取消的从原处继续"),
+    ("bulk cancel", "停止一个批量任务；已完成的保持不变"),
     ("quarantine", "查看、放行或丢弃被隔离的推送"),
     ("quarantine list", "列出隔离区中的推送，最早的在前"),
     (
@@ -91,6 +107,17 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
 
 /// What the arguments of operators' commands are, by command and name.
 pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
+    ("leads replay", "to", "投递到哪个目的地"),
+    (
+        "leads replay",
+        "from_orphaned",
+        "不是客资，而是该目的地（已不在配置中）等待投递的和死信",
+    ),
+    (
+        "leads replay",
+        "only_undelivered",
+        "只发该目的地还没有收到过的",
+    ),
     (
         "sink pause",
         "note",
@@ -220,6 +247,44 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ),
     ("outbox retry", "yes", "不再询问"),
     ("outbox cancel", "id", "投递编号"),
+    ("outbox cancel", "sink", "该目的地的全部"),
+    (
+        "outbox cancel",
+        "state",
+        "该状态的全部：pending、retrying、behind、dead [默认：dead]",
+    ),
+    ("outbox cancel", "source", "只限该来源的客资"),
+    ("outbox cancel", "reason", "只限该原因的死信：{deaths}"),
+    ("outbox cancel", "rule", "只限因该规则失败的，如 timeout"),
+    (
+        "outbox cancel",
+        "group",
+        "只限该失败分组，编号见 `outbox failures`",
+    ),
+    ("outbox cancel", "since", "只限此时间及之后创建的，{time}"),
+    ("outbox cancel", "until", "只限此时间之前创建的，{time}"),
+    ("outbox done", "id", "投递编号"),
+    ("outbox done", "sink", "该目的地的全部"),
+    (
+        "outbox done",
+        "state",
+        "该状态的全部：pending、retrying、behind、dead [默认：dead]",
+    ),
+    ("outbox done", "source", "只限该来源的客资"),
+    ("outbox done", "reason", "只限该原因的死信：{deaths}"),
+    ("outbox done", "rule", "只限因该规则失败的，如 timeout"),
+    (
+        "outbox done",
+        "group",
+        "只限该失败分组，编号见 `outbox failures`",
+    ),
+    ("outbox done", "since", "只限此时间及之后创建的，{time}"),
+    ("outbox done", "until", "只限此时间之前创建的，{time}"),
+    (
+        "outbox done",
+        "note",
+        "如何处理的（必填），会记入该投递；不要写个人信息",
+    ),
     ("outbox orphaned", "limit", "最多多少条 [默认：50]"),
     ("outbox orphaned", "all", "全部列出"),
     (
@@ -429,6 +494,11 @@ const EVERYWHERE: &[(&str, &str)] = &[
         "守护进程 API 的地址，如 http://127.0.0.1:8081 [默认：取自配置]",
     ),
     ("token_env", "存放令牌的环境变量名 [默认：取自配置]"),
+    ("rate", "每秒最多多少条"),
+    ("note", "原因，留给之后查看的人；不要写个人信息"),
+    ("detach", "不等待其结束；进度见 `leadgate bulk show`"),
+    ("follow", "持续显示进度，直到结束"),
+    ("when", "只要满足此条件的客资，写法同目的地的 when"),
     ("limit", "最多多少条 [默认：50]"),
     ("all", "全部列出，不论多少"),
     ("id", "编号"),

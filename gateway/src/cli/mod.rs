@@ -7,6 +7,7 @@
 mod out;
 
 mod ask;
+mod bulk;
 mod check;
 mod check_connect;
 mod client;
@@ -110,6 +111,9 @@ enum Command {
     /// Find leads; export or erase what is stored of a person
     #[command(subcommand)]
     Leads(leads::Command),
+    /// Look at jobs over many leads or deliveries; start, follow and stop them
+    #[command(subcommand)]
+    Bulk(bulk::Command),
     /// Look at pushes that were kept aside, release or discard them
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -158,6 +162,7 @@ fn run() -> ExitCode {
         Command::Render(args) => render::run(global, &args),
         Command::Outbox(command) => outbox::run(global, &command),
         Command::Leads(command) => leads::run(global, command),
+        Command::Bulk(command) => bulk::run(global, &command),
         Command::Quarantine(command) => quarantine::run(global, &command),
         Command::Sink(command) => sink::run(global, &command),
         Command::Top(args) => top::run(global, &args),

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use crate::admin::Given;
 use crate::delivery::{BreakerState, HoldReason};
 use crate::lang::Lang;
-use crate::outbox::{DeathReason, StateName};
+use crate::outbox::{BY_HAND, DeathReason, Skip, StateName};
 use crate::plugin::{OutcomeKind, Own};
 
 /// A list of codes.
@@ -33,6 +33,12 @@ pub(super) enum Words {
     Rule,
     /// What an attempt that leadgate itself ended says; what others say stays as it is.
     Reason,
+    /// What a bulk job does.
+    Action,
+    /// States of bulk jobs.
+    Job,
+    /// Why a bulk job left something as it is.
+    Skip,
 }
 
 impl Words {
@@ -54,11 +60,15 @@ impl Words {
             Self::Hold => hold(named(HoldReason::ALL, HoldReason::as_str, code)?),
             Self::Quarantine => quarantine(code)?,
             Self::Given => given(named(Given::ALL, Given::as_str, code)?),
+            Self::Rule if code == BY_HAND => return Some(format!("人工处理（{code}）").into()),
             Self::Rule => {
                 let word = own(named(Own::ALL, Own::rule, code)?).0;
                 return Some(format!("{word}（{code}）").into());
             }
             Self::Reason => return reason(code),
+            Self::Action => action(code)?,
+            Self::Job => job(code)?,
+            Self::Skip => skip(named(Skip::ALL, Skip::as_str, code)?),
         };
         Some(word.into())
     }
@@ -90,6 +100,48 @@ const fn state(state: StateName) -> &'static str {
         StateName::Superseded => "已被取代",
         StateName::Cancelled => "已取消",
         StateName::Dead => "死信",
+    }
+}
+
+fn action(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "retry" => "重新投递",
+        "cancel" => "取消",
+        "done" => "人工完成",
+        "replay" => "补发",
+        "move" => "转移",
+        "erase" => "擦除",
+        "release" => "放行",
+        "discard" => "丢弃",
+        _ => return None,
+    })
+}
+
+fn job(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "planned" => "仅计划",
+        "running" => "执行中",
+        "cancelled" => "已取消",
+        "done" => "已完成",
+        _ => return None,
+    })
+}
+
+const fn skip(why: Skip) -> &'static str {
+    match why {
+        Skip::Gone => "已不存在",
+        Skip::InFlight => "正在投递",
+        Skip::Over => "已结束，或目的地已有",
+        Skip::Waiting => "已在等待投递",
+        Skip::Newer => "目的地已收到或正等待新版本",
+        Skip::NoSink => "目的地未配置",
+        Skip::NotOrphaned => "其目的地仍在配置中",
+        Skip::DiedAgain => "计划之后又成为死信",
+        Skip::Condition => "无法判断条件",
+        Skip::Unread => "无法读作客资",
+        Skip::Unreachable => "无法联系到任何人",
+        Skip::Damaged => "存储的内容已损坏",
+        Skip::Unfit => "此操作不适用",
     }
 }
 
@@ -188,11 +240,12 @@ fn reason(text: &str) -> Option<Cow<'static, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbox::{BulkAction, JobState};
     use crate::source::QUARANTINE_REASONS;
 
     #[test]
     fn no_code_is_without_a_chinese_word_and_english_has_the_codes() {
-        let all: [(Words, Vec<&str>); 9] = [
+        let all: [(Words, Vec<&str>); 12] = [
             (Words::Given, Given::ALL.map(Given::as_str).into()),
             (Words::State, StateName::ALL.map(StateName::as_str).into()),
             (
@@ -211,6 +264,9 @@ mod tests {
             (Words::Quarantine, QUARANTINE_REASONS.into()),
             (Words::Rule, Own::ALL.map(Own::rule).into()),
             (Words::Reason, Own::ALL.map(Own::reason).into()),
+            (Words::Skip, Skip::ALL.map(Skip::as_str).into()),
+            (Words::Action, BulkAction::NAMES.into()),
+            (Words::Job, JobState::NAMES.into()),
         ];
         for (words, codes) in all {
             for code in codes {
@@ -239,5 +295,6 @@ mod tests {
         let longer = format!("{}s", Own::Lost.reason());
         assert_eq!(zh(&longer), longer);
         assert_eq!(Words::Rule.of(Lang::ZhCn, "status-5xx"), "status-5xx");
+        assert_eq!(Words::Rule.of(Lang::ZhCn, BY_HAND), "人工处理（by_hand）");
     }
 }

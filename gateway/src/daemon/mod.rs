@@ -33,11 +33,13 @@ pub use self::sockets::Sockets;
 use self::sweeper::Sweeper;
 use self::targets::{Made, Workshop};
 use crate::admin::{self, Admin, Configured, Guesses, NotReloaded, PushedAt, Reload, Reread};
+use crate::bulk::{self, Runner};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Crash, Crashes, Dispatcher, InFlight};
 use crate::ingress::{self, Health, Ingress, Receiving, Refusing, Shown};
 use crate::lang::Text;
+use crate::lead::Tables;
 use crate::outbox::sled::{OpenError, Options, SledOutbox};
 use crate::outbox::{Intake, Outbox, Queue, SinkPolicy};
 use crate::plugin::{Children, Plugins};
@@ -59,6 +61,7 @@ struct Behind {
     dispatcher: Arc<Dispatcher>,
     reloader: Arc<Reloader>,
     sweeper: Sweeper,
+    runner: Runner,
     lookout: Lookout,
     outbox: Arc<dyn Outbox>,
     /// Whether there was no outbox before.
@@ -201,6 +204,7 @@ impl Daemon {
         self.behind.stopping.store(true, Ordering::Release);
         self.public.leave();
         self.behind.sweeper.stop().await;
+        self.behind.runner.stop().await;
         let receiving = self.behind.reloader.ingress.receiving.get();
         let patience = receiving.limits.shutdown_timeout;
         self.behind.dispatcher.stop(patience).await;
@@ -285,6 +289,14 @@ impl Early {
                 guesses.look(now);
             })
         });
+        let bulk = bulk::Ground {
+            outbox: Arc::clone(&outbox),
+            clock: Arc::clone(clock),
+            tables: tables(Arc::clone(&ingress)),
+            reread: reread(Arc::clone(&ingress)),
+            wake: Arc::default(),
+        };
+        let runner = Runner::start(bulk.clone());
         let stopping = Arc::new(AtomicBool::new(false));
         let loaded_at = clock.now();
         metrics.config.runs(config.revision.as_ref(), loaded_at);
@@ -311,7 +323,8 @@ impl Early {
                 delivery: dispatcher.sinks(),
                 configured,
                 reload: reload(&reloader),
-                reread: reread(Arc::clone(&ingress)),
+                reread: Arc::clone(&bulk.reread),
+                bulk,
                 pushed_at: pushed_at(Arc::clone(&ingress)),
                 children: children.clone(),
                 metrics: metrics.clone(),
@@ -334,6 +347,7 @@ impl Early {
             dispatcher,
             reloader,
             sweeper,
+            runner,
             lookout,
             outbox,
             is_new,
@@ -359,6 +373,11 @@ fn health(outbox: &Arc<dyn Outbox>, wanted: u64) -> Arc<dyn Fn() -> Health + Sen
         free: outbox.free(),
         wanted,
     })
+}
+
+/// The lookup tables, as they are configured now.
+fn tables(ingress: Arc<Ingress>) -> Arc<dyn Fn() -> Arc<Tables> + Send + Sync> {
+    Arc::new(move || Arc::clone(&ingress.receiving.get().tables))
 }
 
 /// How a push in quarantine becomes the lead that a person says it is: read by its source

@@ -3,6 +3,7 @@
 //! Replaced as a whole while pushes come; each goes by one of them from its head to its answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::config::{self, Ceiling};
 use crate::lead::Tables;
@@ -16,7 +17,7 @@ pub struct Receiving {
     /// Which sinks want a lead.
     pub routes: Routes,
     /// The merchant's labels.
-    pub tables: Tables,
+    pub tables: Arc<Tables>,
     /// The listener's limits.
     pub limits: config::Server,
     ceilings: BTreeMap<String, Ceiling>,
@@ -35,7 +36,7 @@ impl Receiving {
         Self {
             sources: Registry::new(sources, limits),
             routes,
-            tables: tables.clone(),
+            tables: Arc::new(tables.clone()),
             limits: limits.clone(),
             ceilings: ceilings.collect(),
         }

@@ -1,5 +1,6 @@
 //! Deliveries: one lead revision for one sink, from waiting to its end.
 
+use std::fmt;
 use std::sync::Arc;
 
 use leadgate_plugin::OutcomeKind;
@@ -220,7 +221,7 @@ impl StateName {
 }
 
 /// What a person does to one delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Repair {
     /// Try it again now, with a fresh budget. Without `force` only dead letters, cancelled
     /// deliveries and those that wait for a retry, and not if the sink was given, or waits
@@ -231,7 +232,29 @@ pub enum Repair {
     },
     /// Never try it again.
     Cancel,
+    /// It counts as delivered: a person saw to it. Dead letters, and what waits.
+    Done {
+        /// Who says so.
+        by: String,
+        /// How, in their words.
+        note: String,
+    },
 }
+
+impl fmt::Debug for Repair {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Retry { force: false } => "Retry",
+            Self::Retry { force: true } => "Retry by force",
+            Self::Cancel => "Cancel",
+            // What a person wrote may name another.
+            Self::Done { .. } => "Done",
+        })
+    }
+}
+
+/// The rule of the record that a person saw to a delivery.
+pub const BY_HAND: &str = "by_hand";
 
 /// What became of a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

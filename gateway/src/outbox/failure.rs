@@ -4,8 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::DeliveryId;
-pub use super::state::FailureKey as FailureGroupId;
+use super::{DeliveryId, FailureGroupId};
 use crate::clock::Millis;
 
 /// Deliveries of a sink whose last attempt failed alike: dead letters, and those that wait for a

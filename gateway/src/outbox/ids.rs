@@ -39,6 +39,15 @@ id! {
     QuarantineId
 }
 
+id! {
+    /// A bulk job. A UUIDv7.
+    JobId
+}
+
+/// Names a failure group of a sink: a keyed hash of the rule and the normalised reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FailureGroupId(pub [u8; 8]);
+
 /// When an id was made.
 pub fn made_at(id: Uuid) -> Millis {
     Millis::try_from(id.as_u128() >> 80).unwrap_or(Millis::MAX)

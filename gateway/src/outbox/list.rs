@@ -1,34 +1,10 @@
-//! Lists: which leads and deliveries an operator asks for, and the pages they come in.
+//! Lists: which deliveries pass a filter, and the pages that lists come in.
 
+use super::filter::Filter;
 use super::state::{Class, DeliveryHead};
 use super::stored_lead::StoredLead;
-use super::{DeathReason, Delivery, DeliveryId, FailureGroupId, LeadId, StateName};
+use super::{Delivery, DeliveryId, LeadId, StateName};
 use crate::clock::Millis;
-
-/// Which deliveries to list.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Of this sink.
-    pub sink: Option<String>,
-    /// In this state.
-    pub state: Option<StateName>,
-    /// Made before.
-    pub before: Option<Millis>,
-    /// Made at or after.
-    pub since: Option<Millis>,
-    /// Of a lead of this source.
-    pub source: Option<String>,
-    /// Dead for this reason.
-    pub reason: Option<DeathReason>,
-    /// In a failure group of this rule.
-    pub rule: Option<String>,
-    /// In this failure group, of whatever sink.
-    pub group: Option<FailureGroupId>,
-    /// Waiting, or dead, for a sink that is not configured any more.
-    pub orphaned: bool,
-    /// The newest first, rather than the oldest.
-    pub newest_first: bool,
-}
 
 impl Filter {
     /// Whether a delivery may pass that stands in this class.
@@ -57,19 +33,6 @@ impl Filter {
             && self.state.is_none_or(|wanted| wanted == state)
             && self.group.is_none_or(|group| head.failure == Some(group))
     }
-}
-
-/// Which leads to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LeadFilter {
-    /// Of this source.
-    pub source: Option<String>,
-    /// First pushed at or after.
-    pub since: Option<Millis>,
-    /// First pushed before.
-    pub before: Option<Millis>,
-    /// The newest first, rather than the oldest.
-    pub newest_first: bool,
 }
 
 /// A list that is read page by page.

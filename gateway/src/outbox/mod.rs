@@ -9,12 +9,14 @@
 
 mod arrival;
 mod belief;
+mod bulk;
 #[cfg(test)]
 mod conformance;
 mod delivery;
 mod erasure;
 mod export;
 mod failure;
+mod filter;
 mod ids;
 mod list;
 mod pause;
@@ -34,20 +36,23 @@ pub use arrival::{
     Accepted, Arrival, Find, FindBy, Quarantined, QuarantinedPush, Refusal, Route, Unavailable,
 };
 pub use belief::{Announced, Belief, DAY, Doubt, Timekeeping};
+pub use bulk::{
+    BulkAction, BulkJob, BulkPlan, Count, JOBS_KEPT, JobState, JobStep, Population, SKIPS_LISTED,
+    STEP, Skip, Skipped, Steered, Stepped, Target,
+};
 pub use delivery::{
-    ATTEMPTS_KEPT, Attempt, Budget, Claim, DeathReason, Delivery, Due, Finish, Freshness, Repair,
-    Repaired, SinkPolicy, State, StateName, Wanted,
+    ATTEMPTS_KEPT, Attempt, BY_HAND, Budget, Claim, DeathReason, Delivery, Due, Finish, Freshness,
+    Repair, Repaired, SinkPolicy, State, StateName, Wanted,
 };
 pub use erasure::{Erased, Erasure};
 pub use export::{
     EXPORT_VERSION, ExportHeader, Exported, ExportedDelivery, ExportedLead,
     ExportedQuarantinedPush, ExportedRevision,
 };
-pub use failure::{FailureGroup, FailureGroupId, NotAGroup};
-pub use ids::{DeliveryId, LeadId, QuarantineId, made_at};
-pub use list::{
-    Filter, History, LeadFilter, Listed, Outline, OutlinedDelivery, Page, Paged, SinkCount,
-};
+pub use failure::{FailureGroup, NotAGroup};
+pub use filter::{Filter, LeadFilter, PushFilter};
+pub use ids::{DeliveryId, FailureGroupId, JobId, LeadId, QuarantineId, made_at};
+pub use list::{History, Listed, Outline, OutlinedDelivery, Page, Paged, SinkCount};
 pub use pause::{PAUSE_NOTE, Pause, PauseCause};
 pub use stored::{Expiring, QuarantineCount, Resealed, Retention, StoredQuarantinedPush, Swept};
 pub use stored_lead::StoredLead;
@@ -253,6 +258,42 @@ pub trait Operations: Send + Sync + 'static {
         sink: &str,
         cause: Option<PauseCause>,
     ) -> BoxFuture<'static, Result<(), Unavailable>>;
+
+    /// Keeps what a person wants as a job that waits to be started; `None` if [`JOBS_KEPT`]
+    /// run. Durable when the future is ready.
+    fn plan_job(
+        &self,
+        plan: BulkPlan,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<Option<JobId>, Unavailable>>;
+
+    /// Lets a job run, from where it is. Durable when the future is ready.
+    fn start_job(&self, id: JobId, now: Millis)
+    -> BoxFuture<'static, Result<Steered, Unavailable>>;
+
+    /// Stops a job: no step of it is made any more. Durable when the future is ready.
+    fn cancel_job(
+        &self,
+        id: JobId,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<Steered, Unavailable>>;
+
+    /// Makes a step of a running job, with the progress that it is, in one atomic step; once,
+    /// however often it is asked for. Durable when the future is ready. What is erased may be in
+    /// files of the store until an [`Operations::erase`] that began later, be it of nothing, is
+    /// over.
+    fn step_job(
+        &self,
+        id: JobId,
+        step: JobStep<Arrival>,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<Stepped, Unavailable>>;
+
+    /// All jobs, oldest first. Cheap.
+    fn jobs(&self) -> Vec<(JobId, BulkJob)>;
+
+    /// One job. Cheap.
+    fn job(&self, id: JobId) -> Option<BulkJob>;
 
     /// Whether `cursor` can be the `next` of a page of this list. Whatever else comes as a
     /// cursor is a mistake of the caller's, not damage.

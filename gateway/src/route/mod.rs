@@ -4,12 +4,14 @@
 
 mod explain;
 mod tokens;
+mod when;
 
 use std::sync::Arc;
 
 use leadgate_plugin::template::{Condition, Engine, TemplateError};
 
 pub use self::explain::{Decision, Part, explain};
+pub use self::when::When;
 use crate::config::Sink;
 use crate::lead::Lead;
 use crate::lead::Tables;

@@ -144,6 +144,27 @@ async fn what_fails_alike_is_one_group_that_is_listed_and_retried_together() {
 }
 
 #[actix_web::test]
+async fn a_delivery_that_was_done_by_hand_is_delivered_and_says_by_whom() {
+    let desk = desk();
+    desk.accept(1).await;
+    let ids = desk.end_all(dead).await;
+    let path = format!("/deliveries/{}/done", ids[0]);
+    let (status, problem) = desk.post(&path, &json!({ "by": "Wang" })).await;
+    assert_eq!(status, 400, "{problem}");
+    let wish = json!({ "by": "Wang", "note": "typed in" });
+    let (status, done) = desk.post(&path, &wish).await;
+    assert_eq!((status, &done["state"]), (200, &json!("delivered")));
+    let last = &done["history"][1];
+    assert_eq!(
+        (&last["rule"], &last["reason"], &last["receipt"]),
+        (&json!("by_hand"), &json!("typed in"), &json!("Wang"))
+    );
+    let (status, _) = desk.post(&path, &wish).await;
+    assert_eq!(status, 409, "it is over");
+    assert_eq!(desk.get("/stats").await["sinks"]["crm"]["delivered"], 1);
+}
+
+#[actix_web::test]
 async fn a_delivery_is_shown_retried_and_cancelled() {
     let desk = desk();
     desk.accept(1).await;

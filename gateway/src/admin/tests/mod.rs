@@ -2,6 +2,7 @@
 
 mod answers;
 mod erasing;
+mod jobs;
 mod logged;
 mod refusals;
 mod unfinished;
@@ -22,8 +23,8 @@ use crate::delivery::Dispatcher;
 use crate::lead::{Lead, SAMPLE, Tables};
 use crate::outbox::sled::{Options, SledOutbox};
 use crate::outbox::{
-    Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue, Route,
-    SinkPolicy, State,
+    Arrival, Claim, DeathReason, DeliveryId, Find, FindBy, Finish, LeadId, QuarantinedPush, Queue,
+    Route, SinkPolicy, State,
 };
 use crate::plugin::OutcomeKind;
 
@@ -75,6 +76,13 @@ fn desk_in(folder: TempDir, min_free: u64) -> Desk {
             arrival
         })
     };
+    let bulk = crate::bulk::Ground {
+        outbox: Arc::clone(&outbox),
+        clock: Arc::clone(&clock),
+        tables: Arc::new(Arc::default),
+        reread: Arc::new(reread),
+        wake: Arc::default(),
+    };
     let metrics_of_guesses = metrics.admin.wrong_tokens.clone();
     let plugin = |name: &str| (name.to_owned(), "http".to_owned());
     Desk {
@@ -99,7 +107,8 @@ fn desk_in(folder: TempDir, min_free: u64) -> Desk {
                 let why = crate::lang::Text::new("no files here", "此处没有文件");
                 std::future::ready(Err(NotReloaded::Failed(why))).boxed()
             }),
-            reread: Arc::new(reread),
+            reread: Arc::clone(&bulk.reread),
+            bulk,
             pushed_at: Arc::new(|quarantined| Some(quarantined.received_at - 900_000)),
             crashes: BTreeMap::new(),
             children: crate::plugin::Children::default(),

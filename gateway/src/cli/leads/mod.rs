@@ -2,6 +2,7 @@
 
 mod erase;
 mod export;
+mod replay;
 mod whom;
 
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ pub(super) enum Command {
     Export(export::Export),
     /// Erase a lead, or all that is stored of a person, from the outbox and its disk
     Erase(erase::Erase),
+    /// Send stored leads to a sink, or what a removed sink still had to do to another one
+    Replay(replay::Replay),
 }
 
 /// One value; `-` reads it from stdin, so that it does not stay in the shell's history.
@@ -108,6 +111,7 @@ pub(super) fn run(global: &Global, command: Command) -> ExitCode {
         Command::Show(one) => show(global, &one),
         Command::Export(args) => export::run(global, &args),
         Command::Erase(args) => erase::run(global, &args),
+        Command::Replay(args) => replay::run(global, &args),
     })
 }
 

@@ -2,6 +2,7 @@
 //! commands for the store as a whole are in [`super::upkeep`].
 
 mod list;
+mod many;
 mod retry;
 
 use std::fmt::Write as _;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, coded, column};
 use super::words::Words;
-use super::{Global, ask, finish, held, out};
+use super::{Global, ask, bulk, finish, held, out};
 use crate::lang::Lang;
 
 #[derive(Subcommand)]
@@ -29,8 +30,10 @@ pub(super) enum Command {
     Show(One),
     /// Try one delivery again, or all dead letters of a sink or of a failure group
     Retry(retry::Retry),
-    /// Give a delivery up
+    /// Give one delivery up, or many
     Cancel(Cancel),
+    /// Count one delivery, or many, as delivered: somebody saw to it by hand
+    Done(Done),
     /// List deliveries whose sink is not configured any more
     Orphaned(list::Orphaned),
     #[command(flatten)]
@@ -47,11 +50,28 @@ pub(super) struct One {
 
 #[derive(clap::Args)]
 pub(super) struct Cancel {
+    /// Id of the delivery
+    #[arg(required_unless_present = "many", conflicts_with = "many")]
+    id: Option<String>,
     #[command(flatten)]
-    one: One,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    which: many::Many,
+    #[command(flatten)]
+    run: bulk::Run,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Done {
+    /// Id of the delivery
+    #[arg(required_unless_present = "many", conflicts_with = "many")]
+    id: Option<String>,
+    #[command(flatten)]
+    which: many::Many,
+    #[command(flatten)]
+    run: bulk::Run,
+    #[command(flatten)]
+    target: Target,
 }
 
 const DELIVERY: [Column; 13] = [
@@ -88,7 +108,14 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
         Command::Failures(args) => list::failures(global, args),
         Command::Show(one) => show(global, one),
         Command::Retry(args) => retry::retry(global, args),
-        Command::Cancel(args) => cancel(global, args),
+        Command::Cancel(args) => match &args.id {
+            Some(id) => cancel(global, args, id),
+            None => many::make(global, &args.target, "cancel", &args.which, &args.run),
+        },
+        Command::Done(args) => match &args.id {
+            Some(id) => done(global, args, id),
+            None => many::make(global, &args.target, "done", &args.which, &args.run),
+        },
         Command::Orphaned(args) => list::orphaned(global, args),
         Command::Upkeep(command) => return super::upkeep::run(global, command),
     })
@@ -103,20 +130,50 @@ fn show(global: &Global, one: &One) -> Result<(), ExitCode> {
 
 /// Asks on a terminal, with what it is that is given up. It can be taken back by a retry, so
 /// that scripts need not say `--yes`.
-fn cancel(global: &Global, args: &Cancel) -> Result<(), ExitCode> {
+fn cancel(global: &Global, args: &Cancel, id: &str) -> Result<(), ExitCode> {
+    let question = global.lang().pick("give it up?", "放弃这条投递吗？");
+    let wish = json!({});
+    decide(
+        global,
+        &args.target,
+        (id, "cancel"),
+        (question, args.run.yes),
+        &wish,
+    )
+}
+
+/// The same for one that somebody saw to.
+fn done(global: &Global, args: &Done, id: &str) -> Result<(), ExitCode> {
+    let question = global
+        .lang()
+        .pick("count it as delivered?", "记为已送达吗？");
+    let wish = args.run.signed();
+    decide(
+        global,
+        &args.target,
+        (id, "done"),
+        (question, args.run.yes),
+        &wish,
+    )
+}
+
+fn decide(
+    global: &Global,
+    target: &Target,
+    (id, verb): (&str, &str),
+    (question, yes): (&str, bool),
+    wish: &Value,
+) -> Result<(), ExitCode> {
     let lang = global.lang();
-    let api = Api::of(global, &args.one.target)?;
-    let path = format!("/deliveries/{}", encoded(&args.one.id));
-    if !args.yes {
+    let api = Api::of(global, target)?;
+    let path = format!("/deliveries/{}", encoded(id));
+    if !yes {
         let delivery = api.get(&path)?;
         let what = in_short(lang, &delivery);
-        let question = lang.pick(
-            format!("{what}: give it up?"),
-            format!("{what}：放弃这条投递吗？"),
-        );
+        let question = lang.pick(format!("{what}: {question}"), format!("{what}：{question}"));
         ask::confirm_on_terminal(lang, &question)?;
     }
-    let delivery = api.post(&format!("{path}/cancel"), &json!({}))?;
+    let delivery = api.post(&format!("{path}/{verb}"), wish)?;
     print_delivery(global, &delivery);
     Ok(())
 }

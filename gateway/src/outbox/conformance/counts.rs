@@ -133,7 +133,7 @@ pub(super) async fn counts_are_a_recount_after_every_kind_of_change_and_after_a_
     recount(&*outbox);
     let repaired = |id, repair| outbox.repair(id, repair, 2_000);
     let force = Repair::Retry { force: true };
-    assert_eq!(repaired(crm[1].id, force).await, Ok(Repaired::Done));
+    assert_eq!(repaired(crm[1].id, force.clone()).await, Ok(Repaired::Done));
     recount(&*outbox);
     assert_eq!(
         repaired(crm[1].id, Repair::Cancel).await,

@@ -18,6 +18,7 @@ mod finish;
 mod folder;
 mod formats;
 mod group_commit;
+mod jobs;
 mod model;
 mod operations;
 mod order;

@@ -115,7 +115,7 @@ pub(super) async fn a_retried_dead_letter_starts_with_a_fresh_budget<E: Engine>(
     finish(&*outbox, &claim, State::Dead { at: 2_000, reason }).await;
     let retry = Repair::Retry { force: false };
     assert_eq!(
-        outbox.repair(claim.id, retry, 7_000).await,
+        outbox.repair(claim.id, retry.clone(), 7_000).await,
         Ok(Repaired::Done)
     );
     let again = claims(&*outbox, 7_000).remove(0);
@@ -126,7 +126,7 @@ pub(super) async fn a_retried_dead_letter_starts_with_a_fresh_budget<E: Engine>(
     );
     finish(&*outbox, &again, State::Delivered { at: 7_001 }).await;
     assert_eq!(
-        outbox.repair(claim.id, retry, 8_000).await,
+        outbox.repair(claim.id, retry.clone(), 8_000).await,
         Ok(Repaired::Over)
     );
     let unknown = DeliveryId(uuid::Uuid::nil());

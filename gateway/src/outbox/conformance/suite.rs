@@ -95,6 +95,14 @@ macro_rules! suite {
                 what_is_known_of_the_time_outlives_a_crash
                 deliveries_of_a_sink_that_is_gone_stay_and_are_not_retried
             }
+            jobs {
+                a_job_and_how_far_it_is_outlive_a_crash
+                a_crash_between_steps_does_nothing_twice_and_leaves_nothing_out
+                a_stopped_job_makes_no_step_until_it_goes_on
+                leads_that_no_sink_had_are_replayed_behind_what_is_fresh
+                what_a_removed_sink_had_to_do_moves_to_another_and_none_is_lost
+                pushes_are_released_and_leads_erased_by_jobs
+            }
             sink_state {
                 a_value_outlives_a_crash_belongs_to_one_sink_and_can_be_forgotten
                 a_sink_keeps_so_many_values_and_no_more

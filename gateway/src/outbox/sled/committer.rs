@@ -32,7 +32,7 @@ use super::syncer::Written;
 use super::vault::{FAILURE, Vault};
 use super::view::Seen;
 use crate::outbox::state::{Change, Done, Effects, Fault, Ground, Record, Sinks, State, known};
-use crate::outbox::{LeadId, SinkPolicy, Totals, Unavailable};
+use crate::outbox::{LeadId, QuarantineId, SinkPolicy, Stepped, Totals, Unavailable};
 
 /// Jobs in one frame at most: enough that a slow disk is shared by all who wait for it, few
 /// enough that nobody waits long for the others' turn.
@@ -83,6 +83,14 @@ fn lead_of(done: &Done) -> Option<LeadId> {
     }
 }
 
+/// The leads that a step of a job made of quarantined pushes.
+fn released(done: &Done) -> &[(QuarantineId, LeadId)] {
+    match done {
+        Done::Stepped(Stepped::Made { released, .. }) => released,
+        _ => &[],
+    }
+}
+
 /// Shows what is different; an index that cannot take it is made anew: the journal has it all.
 pub(super) fn show(publishing: Publishing, catalog: &Catalog, sequence: u64) {
     if let Err(fault) = publishing.publish(catalog, sequence) {
@@ -110,14 +118,14 @@ impl Committer {
             for job in jobs.drain(..) {
                 match job {
                     Job::Change(change, promise) => {
-                        if matches!(*change, Change::Erase(_)) {
+                        // An erasure is a frame of its own, so that what it says of where bytes
+                        // lie is all there is; a step of a job may be one.
+                        let alone = matches!(*change, Change::Erase(_) | Change::StepJob { .. });
+                        if alone {
                             self.commit(std::mem::take(&mut group));
                         }
                         bytes += change.bytes();
                         group.push((*change, promise));
-                        // An erasure is a frame of its own, so that what it says of where bytes
-                        // lie is all there is.
-                        let alone = matches!(group.last(), Some((Change::Erase(_), _)));
                         if bytes > GROUP_BYTES || alone {
                             bytes = 0;
                             self.commit(std::mem::take(&mut group));
@@ -281,6 +289,9 @@ impl Committer {
                     if let (Some(lead), Change::Release { id, .. }) = (lead_of(&done), &change) {
                         held.push((lead, seen.segments_of(*id)));
                     }
+                    for (push, lead) in released(&done) {
+                        held.push((*lead, seen.segments_of(*push)));
+                    }
                     told.push(telling(promise, done));
                 }
                 Err(fault) => {
@@ -405,6 +416,7 @@ impl Committer {
             record,
             Record::Paused { .. }
                 | Record::SinkState { .. }
+                | Record::Job { .. }
                 | Record::QuarantineCount { .. }
                 | Record::LeadGone { .. }
                 | Record::QuarantineGone { .. }

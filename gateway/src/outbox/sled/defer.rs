@@ -58,7 +58,12 @@ impl Committer {
                     self.batch.entry(&codec, &Entry::ArrivedPush(push));
                     told.push(telling(promise, Done::Quarantined(Quarantined::Deferred)));
                 }
-                change @ (Change::Pause { .. } | Change::SinkState { .. } | Change::Time(_)) => {
+                change @ (Change::Pause { .. }
+                | Change::SinkState { .. }
+                | Change::PlanJob { .. }
+                | Change::StartJob { .. }
+                | Change::CancelJob { .. }
+                | Change::Time(_)) => {
                     standing.push((change, promise));
                 }
                 change @ (Change::Finish(_) | Change::Keep { .. }) => {

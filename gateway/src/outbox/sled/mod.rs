@@ -78,14 +78,15 @@ pub use self::restore::{check, restore};
 use self::shared::Shared;
 pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
-use super::state::{Change, Done, Fault};
+use super::state::{Change, Done, Fault, NewLead};
 use super::{
-    Accepted, Arrival, BackedUp, Claim, Delivery, DeliveryId, Due, Erased, Erasure, Expiring,
-    ExportHeader, Exported, FailureGroup, Filter, Find, Finish, History, Imported, Intake,
-    LeadFilter, LeadId, Listed, Maintenance, Operations, Outline, Page, Paged, Pause, PauseCause,
-    QuarantineCount, QuarantineId, Quarantined, QuarantinedPush, Queue, Refusal, Repair, Repaired,
-    Resealed, Retention, SegmentCopy, SinkCount, SinkPolicy, StoredLead, StoredQuarantinedPush,
-    Swept, Timekeeping, Totals, Unavailable, UpkeepError, Wanted,
+    Accepted, Arrival, BackedUp, BulkJob, BulkPlan, Claim, Delivery, DeliveryId, Due, Erased,
+    Erasure, Expiring, ExportHeader, Exported, FailureGroup, Filter, Find, Finish, History,
+    Imported, Intake, JobId, JobStep, LeadFilter, LeadId, Listed, Maintenance, Operations, Outline,
+    Page, Paged, Pause, PauseCause, QuarantineCount, QuarantineId, Quarantined, QuarantinedPush,
+    Queue, Refusal, Repair, Repaired, Resealed, Retention, SegmentCopy, SinkCount, SinkPolicy,
+    Steered, Stepped, StoredLead, StoredQuarantinedPush, Swept, Timekeeping, Totals, Unavailable,
+    UpkeepError, Wanted,
 };
 use crate::clock::{Clock, Millis, SystemClock};
 
@@ -341,7 +342,7 @@ impl Operations for SledOutbox {
         now: Millis,
     ) -> BoxFuture<'static, Result<Option<Accepted>, Refusal>> {
         // The record keeps when the push came; what is made of it begins now.
-        let lead = crate::outbox::state::NewLead {
+        let lead = NewLead {
             now,
             ..self.vault.lead(arrival)
         };
@@ -373,6 +374,62 @@ impl Operations for SledOutbox {
             Ok(())
         }
         .boxed()
+    }
+
+    fn plan_job(
+        &self,
+        plan: BulkPlan,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<Option<JobId>, Unavailable>> {
+        self.change(Change::PlanJob { plan, now })
+            .map_ok(Done::planned)
+            .boxed()
+    }
+
+    fn start_job(
+        &self,
+        id: JobId,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<Steered, Unavailable>> {
+        self.change(Change::StartJob { id, now })
+            .map_ok(Done::steered)
+            .boxed()
+    }
+
+    fn cancel_job(
+        &self,
+        id: JobId,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<Steered, Unavailable>> {
+        self.change(Change::CancelJob { id, now })
+            .map_ok(Done::steered)
+            .boxed()
+    }
+
+    fn step_job(
+        &self,
+        id: JobId,
+        step: JobStep<Arrival>,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<Stepped, Unavailable>> {
+        let step = step.map(|arrival| NewLead {
+            now,
+            ..self.vault.lead(arrival)
+        });
+        self.change(Change::StepJob { id, step, now })
+            .map_ok(Done::stepped)
+            .boxed()
+    }
+
+    fn jobs(&self) -> Vec<(JobId, BulkJob)> {
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let jobs = standing.jobs.iter();
+        jobs.map(|(id, job)| (*id, job.clone())).collect()
+    }
+
+    fn job(&self, id: JobId) -> Option<BulkJob> {
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        standing.jobs.get(&id).cloned()
     }
 
     fn continues(&self, of: Paged<'_>, cursor: &str) -> bool {

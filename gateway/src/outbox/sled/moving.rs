@@ -139,9 +139,10 @@ impl Committer {
                 known.is_some_and(|known| known.place == place)
             }
             // They stand in the opening of every later segment.
-            Record::QuarantineCount { .. } | Record::Paused { .. } | Record::SinkState { .. } => {
-                false
-            }
+            Record::QuarantineCount { .. }
+            | Record::Paused { .. }
+            | Record::SinkState { .. }
+            | Record::Job { .. } => false,
         };
         Ok(counts.then_some((record, Vec::new())))
     }

@@ -11,7 +11,9 @@ use super::current::Catalog;
 use super::find::{self, Finds};
 use super::indexed::{Indexed, IndexedPush};
 use crate::outbox::state::{Details, Fault, Lead, QuarantineHead, Tag, View};
-use crate::outbox::{DeliveryId, LeadId, Pause, QuarantineCount, QuarantineId};
+use crate::outbox::{
+    BulkJob, DeliveryId, JobId, JobState, LeadId, Pause, QuarantineCount, QuarantineId,
+};
 
 /// Leads with one identity at most: more would be a mistake of ours, or a collision of hashes.
 const SAME: usize = 16;
@@ -131,6 +133,15 @@ impl View for Seen<'_> {
 
     fn pause(&self, sink: &str) -> Option<Pause> {
         self.standing.pause(sink)
+    }
+
+    fn job(&self, id: JobId) -> Option<BulkJob> {
+        self.standing.jobs.get(&id).cloned()
+    }
+
+    fn jobs(&self) -> Vec<(JobId, JobState)> {
+        let jobs = self.standing.jobs.iter();
+        jobs.map(|(id, job)| (*id, job.state)).collect()
     }
 
     fn sink_state_keys(&self, sink: &str) -> Vec<String> {

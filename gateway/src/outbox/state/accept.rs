@@ -149,6 +149,7 @@ impl super::State<'_> {
             revision,
             now: push.now,
             fallback_of: None,
+            asked: false,
         };
         push.routes
             .iter()

@@ -56,7 +56,8 @@ impl Lead {
             | Record::QuarantineGone { .. }
             | Record::QuarantineCount { .. }
             | Record::Paused { .. }
-            | Record::SinkState { .. } => lead,
+            | Record::SinkState { .. }
+            | Record::Job { .. } => lead,
         }
     }
 

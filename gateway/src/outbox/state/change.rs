@@ -8,8 +8,9 @@ use super::record::{Record, Tag};
 use crate::clock::Millis;
 use crate::config::Ceiling;
 use crate::outbox::{
-    Accepted, DeliveryId, Erased, Erasure, Finish, LeadId, PauseCause, QuarantineId, Quarantined,
-    Repair, Repaired, Retention, Route, Timekeeping,
+    Accepted, BulkPlan, DeliveryId, Erased, Erasure, Finish, JobId, JobStep, LeadId, PauseCause,
+    QuarantineId, Quarantined, Repair, Repaired, Retention, Route, Steered, Stepped, Target,
+    Timekeeping,
 };
 
 /// What somebody wants.
@@ -76,6 +77,36 @@ pub enum Change {
         /// The value.
         value: Option<Vec<u8>>,
     },
+    /// A person plans a bulk job.
+    PlanJob {
+        /// What they want.
+        plan: BulkPlan,
+        /// The time it is.
+        now: Millis,
+    },
+    /// A person starts a bulk job, or lets a cancelled one go on.
+    StartJob {
+        /// Which.
+        id: JobId,
+        /// The time it is.
+        now: Millis,
+    },
+    /// A piece of a running bulk job, with the progress that it is.
+    StepJob {
+        /// Which job.
+        id: JobId,
+        /// The piece.
+        step: JobStep<NewLead>,
+        /// The time it is.
+        now: Millis,
+    },
+    /// A person stops a bulk job.
+    CancelJob {
+        /// Which.
+        id: JobId,
+        /// The time it is.
+        now: Millis,
+    },
     /// What is known of the time.
     Time(Timekeeping),
     /// Another store exported a lead, whose revisions come first, or a quarantined push. The
@@ -89,9 +120,20 @@ impl Change {
         match self {
             Self::Accept(lead) | Self::Release { lead, .. } => lead.body.len(),
             Self::Quarantine(push) => push.body.len(),
+            Self::StepJob { step, .. } => step.bytes(),
             Self::Load(records) => records.iter().map(Record::bytes).sum(),
             _ => 0,
         }
+    }
+}
+
+impl JobStep<NewLead> {
+    fn bytes(&self) -> usize {
+        let bytes = self.targets.iter().map(|target| match target {
+            Target::Read(_, lead) => lead.body.len(),
+            _ => 0,
+        });
+        bytes.sum()
     }
 }
 
@@ -113,6 +155,12 @@ pub enum Done {
     /// Of `Discard`: `false` if it is not there. Of `SinkState`: `false` if there are too many
     /// already. Of `Load`: `false` if it is there already.
     Did(bool),
+    /// Of `PlanJob`; `None` if as many run as may be kept.
+    Planned(Option<JobId>),
+    /// Of `StartJob` and `CancelJob`.
+    Steered(Steered),
+    /// Of `StepJob`.
+    Stepped(Stepped),
     /// Of `Expire`: with how many dead letters; `None` if its time is not over.
     Expired(Option<u64>),
 }
@@ -197,6 +245,30 @@ impl Done {
     pub fn erased(self) -> Erased {
         match self {
             Self::Erased(erased) => erased,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `PlanJob`.
+    pub fn planned(self) -> Option<JobId> {
+        match self {
+            Self::Planned(planned) => planned,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `StartJob` and `CancelJob`.
+    pub fn steered(self) -> Steered {
+        match self {
+            Self::Steered(steered) => steered,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `StepJob`.
+    pub fn stepped(self) -> Stepped {
+        match self {
+            Self::Stepped(stepped) => stepped,
             _ => unreachable!("{OTHER}"),
         }
     }

@@ -43,8 +43,16 @@ impl<'a> State<'a> {
     /// Makes a change. What a failed one did is taken back; only the deliveries that it held
     /// stay held until the commit is over, and its end of an attempt is none.
     pub fn apply(&mut self, change: &Change) -> Result<Done, Fault> {
+        self.whole(|state| state.make(change))
+    }
+
+    /// Does something whole or not at all. Within another one that must not fail any more.
+    pub(super) fn whole<T>(
+        &mut self,
+        make: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let (records, woken, ended) = (self.pending.len(), self.woken.len(), self.ended.len());
-        let done = self.make(change);
+        let done = make(self);
         if done.is_ok() {
             self.counts.keep();
         } else {
@@ -86,7 +94,7 @@ impl<'a> State<'a> {
                 self.keep(sink, *id, journal)?;
                 Done::Noted
             }
-            Change::Repair { id, repair, now } => Done::Repaired(self.repair(*id, *repair, *now)?),
+            Change::Repair { id, repair, now } => Done::Repaired(self.repair(*id, repair, *now)?),
             Change::Release { id, lead } => Done::Released(if self.discard(*id, false)? {
                 Some(self.accept(lead)?)
             } else {
@@ -102,6 +110,10 @@ impl<'a> State<'a> {
             Change::SinkState { sink, key, value } => {
                 Done::Did(self.keep_sink_state(sink, key, value.as_deref())?)
             }
+            Change::PlanJob { plan, now } => Done::Planned(self.plan_job(plan, *now)),
+            Change::StartJob { id, now } => Done::Steered(self.start_job(*id, *now)),
+            Change::StepJob { id, step, now } => Done::Stepped(self.step_job(*id, step, *now)),
+            Change::CancelJob { id, now } => Done::Steered(self.cancel_job(*id, *now)),
             Change::Time(time) => {
                 self.counts.totals.time = *time;
                 Done::Noted

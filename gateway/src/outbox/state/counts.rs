@@ -93,7 +93,8 @@ impl Counts {
             | Record::Pushed { .. }
             | Record::QuarantineCount { .. }
             | Record::Paused { .. }
-            | Record::SinkState { .. } => {}
+            | Record::SinkState { .. }
+            | Record::Job { .. } => {}
         }
     }
 

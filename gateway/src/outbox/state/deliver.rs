@@ -24,6 +24,9 @@ pub(super) struct Leg {
     pub(super) revision: u32,
     pub(super) now: Millis,
     pub(super) fallback_of: Option<DeliveryId>,
+    /// Made because a person asked for it: it goes with what is tried again, behind what is
+    /// fresh.
+    pub(super) asked: bool,
 }
 
 impl super::State<'_> {
@@ -55,6 +58,11 @@ impl super::State<'_> {
                 behind = true;
             }
         }
+        let mut since = self.ages_from(leg.now);
+        if leg.asked {
+            // Later than it was made: see `DeliveryHead::freshness`.
+            since = since.max(leg.now.saturating_add(1));
+        }
         let mut head = DeliveryHead {
             id: DeliveryId(self.new_id(leg.now)),
             sink: sink.to_owned(),
@@ -66,10 +74,7 @@ impl super::State<'_> {
                 State::Waiting { due_at: leg.now }
             },
             attempts: 0,
-            budget: Budget {
-                spent: 0,
-                since: self.ages_from(leg.now),
-            },
+            budget: Budget { spent: 0, since },
             fallback_of: leg.fallback_of,
             failure: None,
         };
@@ -106,6 +111,7 @@ impl super::State<'_> {
             revision: dead.revision,
             now,
             fallback_of: Some(dead.id),
+            asked: false,
         };
         self.deliver(&leg, fallback, None)
     }

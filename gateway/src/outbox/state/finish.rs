@@ -44,7 +44,12 @@ impl super::State<'_> {
     /// A dead letter and a newer revision that was delivered: the sink has what the dead letter
     /// would have brought, so nobody needs to look at it. Where every revision is wanted, one
     /// that is missing stays dead.
-    fn settle(&mut self, lead: LeadId, head: &mut DeliveryHead, now: Millis) -> Result<(), Fault> {
+    pub(super) fn settle(
+        &mut self,
+        lead: LeadId,
+        head: &mut DeliveryHead,
+        now: Millis,
+    ) -> Result<(), Fault> {
         let policy = self.policy(&head.sink);
         if policy.is_some_and(|policy| policy.on_update == OnUpdate::Each) {
             return Ok(());

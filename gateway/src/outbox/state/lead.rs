@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
+pub use crate::outbox::FailureGroupId as FailureKey;
 use crate::outbox::{Budget, DeathReason, Delivery, DeliveryId, Freshness, State, StateName};
 
 /// A lead. The order of `deliveries` is the order in which they were made.
@@ -61,10 +62,6 @@ pub struct DeliveryHead {
     /// The failure group of its last attempt, if it is dead or waits for a retry.
     pub failure: Option<FailureKey>,
 }
-
-/// Names a failure group of a sink: a keyed hash of the rule and the normalised reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct FailureKey(pub [u8; 8]);
 
 /// In which list a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

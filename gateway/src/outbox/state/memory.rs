@@ -8,7 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::{Details, Fault, Holds, Lead, QuarantineHead, Record, Tag, View};
-use crate::outbox::{DeliveryId, LeadId, Pause, QuarantineCount, QuarantineId};
+use crate::outbox::{
+    BulkJob, DeliveryId, JobId, JobState, LeadId, Pause, QuarantineCount, QuarantineId,
+};
 
 /// Everything that records said, as it is now.
 #[derive(Clone, Default)]
@@ -21,6 +23,7 @@ pub(crate) struct Memory {
     pub(crate) quarantine_counts: BTreeMap<String, QuarantineCount>,
     pub(crate) pauses: BTreeMap<String, Pause>,
     pub(crate) sink_state: BTreeMap<(String, String), Vec<u8>>,
+    pub(crate) jobs: BTreeMap<JobId, BulkJob>,
     /// Leads by what they are found by, their identity among it, in the order of the records.
     pub(crate) found: BTreeMap<Tag, Vec<LeadId>>,
     fingerprints: BTreeMap<Tag, Vec<QuarantineId>>,
@@ -97,6 +100,12 @@ impl Memory {
                     None => self.sink_state.remove(&at),
                 };
             }
+            Record::Job { id, job } => {
+                match job {
+                    Some(job) => self.jobs.insert(*id, (**job).clone()),
+                    None => self.jobs.remove(id),
+                };
+            }
             Record::Pushed { .. } | Record::LeadGone { .. } => {}
         }
     }
@@ -137,6 +146,15 @@ impl View for Memory {
 
     fn pause(&self, sink: &str) -> Option<Pause> {
         self.pauses.get(sink).cloned()
+    }
+
+    fn job(&self, id: JobId) -> Option<BulkJob> {
+        self.jobs.get(&id).cloned()
+    }
+
+    fn jobs(&self) -> Vec<(JobId, JobState)> {
+        let jobs = self.jobs.iter();
+        jobs.map(|(id, job)| (*id, job.state)).collect()
     }
 
     fn sink_state_keys(&self, sink: &str) -> Vec<String> {

@@ -15,6 +15,7 @@
 //! | `finish`, `repair` | the end of an attempt, a person's decision, and what follows for others |
 //! | `quarantine`, `leave` | pushes for a person; what is removed |
 //! | `load` | what another store exported, ids and states kept |
+//! | `job`, `replay` | bulk jobs and their steps; a stored lead for a sink that a person names |
 //! | `sink` | a sink's pause, and what its plugin keeps |
 //! | `failure` | which failures are one group |
 //!
@@ -30,6 +31,7 @@ mod counts;
 mod deliver;
 mod failure;
 mod finish;
+mod job;
 mod lead;
 mod leave;
 mod load;
@@ -39,6 +41,7 @@ mod pending;
 mod quarantine;
 mod record;
 mod repair;
+mod replay;
 mod sink;
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,14 @@
 //! follows from the records too, so that taking back is: forget, and apply what is left.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::lead::Lead;
 use super::record::{Details, QuarantineHead, Record, Tag};
 use super::view::{Fault, View};
-use crate::outbox::{DeliveryId, LeadId, Pause, QuarantineCount, QuarantineId};
+use crate::outbox::{
+    BulkJob, DeliveryId, JobId, JobState, LeadId, Pause, QuarantineCount, QuarantineId,
+};
 
 /// The leads that a commit changed, as they were and as they are.
 pub(super) type Changed = HashMap<LeadId, (Option<Lead>, Option<Lead>)>;
@@ -42,6 +44,7 @@ struct Said {
     pauses: HashMap<String, Option<Pause>>,
     /// Whether there is a value, by sink and name.
     sink_state: HashMap<String, HashMap<String, bool>>,
+    jobs: BTreeMap<JobId, Option<BulkJob>>,
 }
 
 impl Pending {
@@ -150,6 +153,23 @@ impl Pending {
         said.unwrap_or_else(|| view.pause(sink))
     }
 
+    pub(super) fn job(&self, view: &dyn View, id: JobId) -> Option<BulkJob> {
+        let said = self.said.jobs.get(&id).cloned();
+        said.unwrap_or_else(|| view.job(id))
+    }
+
+    /// All jobs, oldest first.
+    pub(super) fn jobs(&self, view: &dyn View) -> BTreeMap<JobId, JobState> {
+        let mut jobs: BTreeMap<JobId, JobState> = view.jobs().into_iter().collect();
+        for (id, said) in &self.said.jobs {
+            match said {
+                Some(job) => jobs.insert(*id, job.state),
+                None => jobs.remove(id),
+            };
+        }
+        jobs
+    }
+
     /// The names under which a sink's plugin keeps something.
     pub(super) fn sink_state_keys(&self, view: &dyn View, sink: &str) -> HashSet<String> {
         let mut keys: HashSet<String> = view.sink_state_keys(sink).into_iter().collect();
@@ -206,6 +226,9 @@ fn note(leads: &mut HashMap<LeadId, Slot>, said: &mut Said, at: usize, record: &
         Record::SinkState { sink, key, value } => {
             let keys = said.sink_state.entry(sink.clone()).or_default();
             keys.insert(key.clone(), value.is_some());
+        }
+        Record::Job { id, job } => {
+            said.jobs.insert(*id, job.as_deref().cloned());
         }
         Record::Pushed { .. } | Record::LeadGone { .. } => {}
     }

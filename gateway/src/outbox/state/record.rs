@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::lead::{DeliveryHead, Revision};
 use crate::clock::Millis;
-use crate::outbox::{Attempt, Delivery, LeadId, Pause, QuarantineCount, QuarantineId};
+use crate::outbox::{
+    Attempt, BulkJob, Delivery, JobId, LeadId, Pause, QuarantineCount, QuarantineId,
+};
 
 /// What something can be looked up by: its kind, then 16 bytes of a keyed hash.
 pub type Tag = [u8; 17];
@@ -98,6 +100,14 @@ pub enum Record {
         /// What it keeps; `None` if nothing any more.
         #[serde(skip)]
         value: Option<Vec<u8>>,
+    },
+    /// A bulk job as it stands now.
+    Job {
+        /// Its id.
+        id: JobId,
+        /// It; `None` if it is not kept any more.
+        #[serde(skip)]
+        job: Option<Box<BulkJob>>,
     },
 }
 

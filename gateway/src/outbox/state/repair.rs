@@ -1,16 +1,20 @@
 //! Repairing: what a person decides about one delivery.
 
+use leadgate_plugin::OutcomeKind;
+
 use super::lead::DeliveryHead;
 use super::view::Fault;
 use crate::clock::Millis;
-use crate::outbox::{Budget, DeliveryId, LeadId, Repair, Repaired, State};
+use crate::outbox::{
+    ATTEMPTS_KEPT, Attempt, BY_HAND, Budget, DeliveryId, LeadId, Repair, Repaired, State,
+};
 
 impl super::State<'_> {
     /// Does it, or says why not.
     pub(super) fn repair(
         &mut self,
         id: DeliveryId,
-        repair: Repair,
+        repair: &Repair,
         now: Millis,
     ) -> Result<Repaired, Fault> {
         let Some((lead, head)) = self.find(id)? else {
@@ -20,12 +24,13 @@ impl super::State<'_> {
             return Ok(Repaired::InFlight);
         }
         match repair {
-            Repair::Retry { force } => self.retry(lead, head, force, now),
+            Repair::Retry { force } => self.retry(lead, head, *force, now),
             Repair::Cancel => self.cancel(lead, head, now),
+            Repair::Done { by, note } => self.done_by_hand(lead, head, by, note, now),
         }
     }
 
-    fn retry(
+    pub(super) fn retry(
         &mut self,
         lead: LeadId,
         mut head: DeliveryHead,
@@ -69,13 +74,56 @@ impl super::State<'_> {
         Ok(Repaired::Done)
     }
 
-    fn cancel(&mut self, lead: LeadId, head: DeliveryHead, now: Millis) -> Result<Repaired, Fault> {
-        let open = head.state.is_waiting() || matches!(head.state, State::Dead { .. });
-        if !open {
+    pub(super) fn cancel(
+        &mut self,
+        lead: LeadId,
+        head: DeliveryHead,
+        now: Millis,
+    ) -> Result<Repaired, Fault> {
+        if !is_open(&head) {
             return Ok(Repaired::Over);
         }
         let head = self.turn(lead, head, State::Cancelled { at: now })?;
         self.follow(lead, &head, now)?;
         Ok(Repaired::Done)
     }
+
+    fn done_by_hand(
+        &mut self,
+        lead: LeadId,
+        mut head: DeliveryHead,
+        by: &str,
+        note: &str,
+        now: Millis,
+    ) -> Result<Repaired, Fault> {
+        if !is_open(&head) {
+            return Ok(Repaired::Over);
+        }
+        let mut details = self.details(lead, head.id)?;
+        details.history.push(Attempt {
+            number: head.attempts,
+            started_at: now,
+            duration_ms: 0,
+            outcome: OutcomeKind::Delivered,
+            rule: BY_HAND.to_owned(),
+            reason: note.to_owned(),
+            receipt: by.to_owned(),
+            request: String::new(),
+            response: String::new(),
+            trace_id: String::new(),
+        });
+        let oldest = details.history.len().saturating_sub(ATTEMPTS_KEPT);
+        details.history.drain(..oldest);
+        head.state = State::Delivered { at: now };
+        head.failure = None;
+        self.settle(lead, &mut head, now)?;
+        self.put(lead, head.clone(), Some(details));
+        self.follow(lead, &head, now)?;
+        Ok(Repaired::Done)
+    }
+}
+
+/// Whether somebody still has to see to it.
+const fn is_open(head: &DeliveryHead) -> bool {
+    head.state.is_waiting() || matches!(head.state, State::Dead { .. })
 }

@@ -7,7 +7,9 @@ use uuid::ContextV7;
 
 use super::lead::Lead;
 use super::record::{Details, QuarantineHead, Record, Tag};
-use crate::outbox::{DeliveryId, LeadId, QuarantineCount, QuarantineId, SinkPolicy, Totals};
+use crate::outbox::{
+    BulkJob, DeliveryId, JobId, JobState, LeadId, QuarantineCount, QuarantineId, SinkPolicy, Totals,
+};
 
 /// What is stored, before the changes of this commit.
 pub trait View {
@@ -28,6 +30,10 @@ pub trait View {
     fn quarantine_count(&self, source: &str) -> Result<QuarantineCount, Fault>;
     /// Since when, and why, a sink is paused.
     fn pause(&self, sink: &str) -> Option<crate::outbox::Pause>;
+    /// A bulk job.
+    fn job(&self, id: JobId) -> Option<BulkJob>;
+    /// Where each bulk job stands, oldest first.
+    fn jobs(&self) -> Vec<(JobId, JobState)>;
     /// The names under which a sink's plugin keeps something.
     fn sink_state_keys(&self, sink: &str) -> Vec<String>;
 }

@@ -10,10 +10,11 @@ use super::{body, lock};
 use crate::clock::{Clock, Millis, SystemClock};
 use crate::outbox::state::{Change, DeliveryHead, Done, Lead, View, normalise};
 use crate::outbox::{
-    Accepted, Arrival, Delivery, DeliveryId, Erased, Erasure, FailureGroup, Filter, Find, History,
-    LeadFilter, LeadId, Listed, Operations, Outline, OutlinedDelivery, Page, Paged, PauseCause,
-    QuarantineCount, QuarantineId, Refusal, Repair, Repaired, SinkCount, State, StateName,
-    StoredLead, StoredQuarantinedPush, Totals, Unavailable, made_at,
+    Accepted, Arrival, BulkJob, BulkPlan, Delivery, DeliveryId, Erased, Erasure, FailureGroup,
+    Filter, Find, History, JobId, JobStep, LeadFilter, LeadId, Listed, Operations, Outline,
+    OutlinedDelivery, Page, Paged, PauseCause, QuarantineCount, QuarantineId, Refusal, Repair,
+    Repaired, SinkCount, State, StateName, Steered, Stepped, StoredLead, StoredQuarantinedPush,
+    Totals, Unavailable, made_at,
 };
 
 type Read<T> = Result<T, Unavailable>;
@@ -289,6 +290,33 @@ impl Operations for MemoryOutbox {
     fn pause(&self, sink: &str, cause: Option<PauseCause>) -> Soon<()> {
         let (sink, now) = (sink.into(), SystemClock.now());
         self.ask(Change::Pause { sink, cause, now }, drop)
+    }
+
+    fn plan_job(&self, plan: BulkPlan, now: Millis) -> Soon<Option<JobId>> {
+        self.ask(Change::PlanJob { plan, now }, Done::planned)
+    }
+
+    fn start_job(&self, id: JobId, now: Millis) -> Soon<Steered> {
+        self.ask(Change::StartJob { id, now }, Done::steered)
+    }
+
+    fn cancel_job(&self, id: JobId, now: Millis) -> Soon<Steered> {
+        self.ask(Change::CancelJob { id, now }, Done::steered)
+    }
+
+    fn step_job(&self, id: JobId, step: JobStep<Arrival>, now: Millis) -> Soon<Stepped> {
+        let key = self.0.key();
+        let step = step.map(|arrival| body::arrived(&key, arrival, now));
+        self.ask(Change::StepJob { id, step, now }, Done::stepped)
+    }
+
+    fn jobs(&self) -> Vec<(JobId, BulkJob)> {
+        let jobs = lock(&self.0.stored).memory.jobs.clone();
+        jobs.into_iter().collect()
+    }
+
+    fn job(&self, id: JobId) -> Option<BulkJob> {
+        lock(&self.0.stored).memory.job(id)
     }
 
     fn continues(&self, of: Paged<'_>, cursor: &str) -> bool {

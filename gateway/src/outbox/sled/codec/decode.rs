@@ -1,10 +1,12 @@
 //! Bytes as entries.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::entry::{Opening, Standing};
-use super::{Codec, Entry, LENGTH, Remains, Unreadable, kind, place};
+use super::{Codec, Entry, LENGTH, Unreadable, kind, place};
 use crate::config::Ceiling;
 use crate::outbox::sled::record::{self, Raw};
 use crate::outbox::state::{Details, NewLead, NewQuarantined, Record};
@@ -38,7 +40,7 @@ impl Codec {
 
     /// Reads a record but for what is large: bodies are empty, and a delivery's details, if
     /// the record has any, are empty too. Opens no seal but those of pauses, sink states,
-    /// failed routes and openings, which are few.
+    /// jobs, failed routes and openings, which are few.
     pub fn clear(&self, bytes: &[u8]) -> Result<Entry, Unreadable> {
         self.read(bytes, Depth::Clear)
     }
@@ -118,6 +120,10 @@ impl Codec {
             Record::SinkState { sink, key, value } => {
                 *value = self.unseal(&place::sink_state(sink, key), sealed)?;
             }
+            Record::Job { id, job } => {
+                let plain = self.unseal(&place::job(*id), sealed)?;
+                *job = plain.map(|plain| whole(&plain)).transpose()?;
+            }
             _ if sealed.is_empty() => {}
             _ => return Err(Unreadable::Damaged),
         }
@@ -131,8 +137,9 @@ impl Codec {
             .ok_or(Unreadable::Damaged)?;
         let (known, rest) = postcard::take_from_bytes(&plain).map_err(|_| Unreadable::Damaged)?;
         let (totals, pauses, sink_states, quarantine_counts, index_key, deferred) = known;
-        let remains = match rest {
-            [] => Remains::default(),
+        let (remains, rest) = or_nothing(rest)?;
+        let jobs = match rest {
+            [] => BTreeMap::new(),
             rest => whole(rest)?,
         };
         let pauses: Vec<(String, Vec<u8>)> = pauses;
@@ -151,6 +158,7 @@ impl Codec {
                 index_key: IndexKey::from_bytes(index_key),
                 deferred,
                 remains,
+                jobs,
             },
         })
     }
@@ -215,6 +223,16 @@ fn whole<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unreadable> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         _ => Err(Unreadable::Damaged),
+    }
+}
+
+/// What stands first there, if anything does, and what is behind it.
+fn or_nothing<'a, T: Default + Deserialize<'a>>(
+    bytes: &'a [u8],
+) -> Result<(T, &'a [u8]), Unreadable> {
+    match bytes {
+        [] => Ok((T::default(), bytes)),
+        bytes => postcard::take_from_bytes(bytes).map_err(|_| Unreadable::Damaged),
     }
 }
 

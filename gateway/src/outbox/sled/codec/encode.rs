@@ -55,6 +55,9 @@ impl Codec {
             } => self.seal(&place::sink_state(sink, key), out, |out| {
                 out.extend_from_slice(value);
             }),
+            Record::Job { id, job: Some(job) } => {
+                self.seal(&place::job(*id), out, |out| put(out, job));
+            }
             _ => {}
         });
     }
@@ -76,12 +79,16 @@ impl Codec {
             standing.index_key.as_bytes(),
             &standing.deferred,
         );
-        let remains = &standing.remains;
+        let (remains, jobs) = (&standing.remains, &standing.jobs);
         write(out, kind::OPENING, &(self.store, manifest, gone), |out| {
             self.seal(&place::standing(self.store), out, |out| {
                 put(out, &sealed);
-                if !remains.is_empty() {
+                // A store without them is as it was before they were kept.
+                if !remains.is_empty() || !jobs.is_empty() {
                     put(out, remains);
+                }
+                if !jobs.is_empty() {
+                    put(out, jobs);
                 }
             });
         });

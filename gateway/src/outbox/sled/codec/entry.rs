@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Remains;
 use crate::outbox::sled::place::Place;
 use crate::outbox::state::{NewLead, NewQuarantined, Record};
-use crate::outbox::{LeadId, Pause, QuarantineCount, Totals};
+use crate::outbox::{BulkJob, JobId, LeadId, Pause, QuarantineCount, Totals};
 use crate::seal::IndexKey;
 
 /// One thing that is kept. Not `Debug`: what was pushed is in it.
@@ -87,6 +87,8 @@ pub struct Standing {
     pub deferred: BTreeSet<Place>,
     /// Where bytes of what left still lie.
     pub remains: Remains,
+    /// Bulk jobs.
+    pub jobs: BTreeMap<JobId, BulkJob>,
 }
 
 impl Standing {
@@ -100,6 +102,7 @@ impl Standing {
             index_key,
             deferred: BTreeSet::new(),
             remains: Remains::default(),
+            jobs: BTreeMap::new(),
         }
     }
 }

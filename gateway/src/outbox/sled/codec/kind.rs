@@ -7,6 +7,7 @@ pub(super) const DELIVERY: u8 = 3;
 pub(super) const QUARANTINED: u8 = 4;
 pub(super) const PAUSED: u8 = 5;
 pub(super) const SINK_STATE: u8 = 6;
+pub(super) const JOB: u8 = 7;
 pub(super) const TOTALS: u8 = 16;
 pub(super) const OPENING: u8 = 17;
 pub(super) const CLOSING: u8 = 18;

@@ -5,7 +5,7 @@
 use super::entry::StoreId;
 use super::kind;
 use crate::outbox::state::Tag;
-use crate::outbox::{DeliveryId, LeadId};
+use crate::outbox::{DeliveryId, JobId, LeadId};
 
 /// What was pushed of a lead: the lead's own id is not known when it is sealed.
 pub(super) fn lead(identity: &Tag, content: &[u8; 32]) -> Vec<u8> {
@@ -30,6 +30,11 @@ pub(super) fn pause(sink: &str) -> Vec<u8> {
 /// What a sink's plugin keeps.
 pub(super) fn sink_state(sink: &str, key: &str) -> Vec<u8> {
     join(kind::SINK_STATE, &[sink.as_bytes(), b"\0", key.as_bytes()])
+}
+
+/// What a person wants of a bulk job, and how far it is.
+pub(super) fn job(id: JobId) -> Vec<u8> {
+    join(kind::JOB, &[id.0.as_bytes()])
 }
 
 /// Small things as they stand.

@@ -59,6 +59,12 @@ impl Standing {
                     None => self.sink_states.remove(&name),
                 };
             }
+            Record::Job { id, job } => {
+                match job {
+                    Some(job) => self.jobs.insert(*id, (**job).clone()),
+                    None => self.jobs.remove(id),
+                };
+            }
             Record::QuarantineCount { source, count } => {
                 self.quarantine_counts.insert(source.clone(), count.clone());
             }

@@ -1,5 +1,7 @@
 //! What the codec promises.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use leadgate_plugin::OutcomeKind;
 use proptest::prelude::*;
@@ -12,8 +14,9 @@ use crate::outbox::state::{
     DeliveryHead, Details, FailureKey, NewLead, NewQuarantined, QuarantineHead, Revision,
 };
 use crate::outbox::{
-    Attempt, Budget, DeathReason, DeliveryId, LeadId, Pause, PauseCause, QuarantineCount,
-    QuarantineId, Route, SinkTotals, State, Totals,
+    Attempt, Budget, BulkAction, BulkJob, BulkPlan, Count, DeathReason, DeliveryId, Filter, JobId,
+    JobState, LeadId, Pause, PauseCause, Population, QuarantineCount, QuarantineId, Route,
+    SinkTotals, Skip, Skipped, State, Totals,
 };
 use crate::seal::{IndexKey, OutboxKey, SealError};
 
@@ -106,7 +109,39 @@ fn standing() -> Standing {
         index_key: IndexKey::from_bytes([6; 32]),
         deferred: [Place::default()].into(),
         remains: remains(),
+        jobs: [(job_id(), job())].into(),
     }
+}
+
+fn job_id() -> JobId {
+    JobId(Uuid::from_u128(33))
+}
+
+fn job() -> BulkJob {
+    let plan = BulkPlan {
+        by: SECRET.to_owned(),
+        note: SECRET.to_owned(),
+        action: BulkAction::Move {
+            to: "crm".to_owned(),
+        },
+        over: Population::Deliveries(Filter {
+            sink: Some("old".to_owned()),
+            group: Some(FailureKey([8; 8])),
+            orphaned: true,
+            ..Filter::default()
+        }),
+        when: Some(SECRET.to_owned()),
+        rate: 20,
+        count: Count::AtLeast(100),
+    };
+    let mut job = BulkJob::new(plan, 5);
+    job.state = JobState::Running;
+    job.cursor = Some("here".to_owned());
+    job.skip(Skipped {
+        id: Uuid::from_u128(22),
+        why: Skip::Newer,
+    });
+    job
 }
 
 fn record(record: Record) -> Entry {
@@ -247,6 +282,14 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
             lead,
             segments: vec![1, number],
         },
+        record(Record::Job {
+            id: job_id(),
+            job: Some(Box::new(job())),
+        }),
+        record(Record::Job {
+            id: job_id(),
+            job: None,
+        }),
     ]
 }
 
@@ -284,11 +327,13 @@ fn shown(entry: &Entry) -> String {
                 index_key,
                 deferred,
                 remains,
+                jobs,
             } = standing;
             let key = index_key.as_bytes();
             format!(
                 "{store:?} {manifest:?} {gone:?} {totals:?} {pauses:?} {sink_states:?} \
-                 {quarantine_counts:?} {key:?} {deferred:?} {remains:?}"
+                 {quarantine_counts:?} {key:?} {deferred:?} {remains:?} {}",
+                shown_jobs(jobs),
             )
         }
         Entry::SegmentGone(number) => format!("gone {number}"),
@@ -326,6 +371,15 @@ fn shown(entry: &Entry) -> String {
     }
 }
 
+/// With what its `Debug` keeps back.
+fn shown_jobs(jobs: &BTreeMap<JobId, BulkJob>) -> String {
+    let jobs = jobs.iter().map(|(id, job)| {
+        let BulkPlan { by, note, when, .. } = &job.plan;
+        format!("{id} {job:?} {by} {note} {when:?}")
+    });
+    jobs.collect()
+}
+
 fn shown_record(record: &Record) -> String {
     match record {
         Record::Revision {
@@ -348,6 +402,8 @@ fn shown_record(record: &Record) -> String {
         Record::QuarantineCount { source, count } => format!("{source} {count:?}"),
         Record::Paused { sink, pause } => format!("{sink} {pause:?}"),
         Record::SinkState { sink, key, value } => format!("{sink} {key} {value:?}"),
+        Record::Job { id, job: Some(job) } => shown_jobs(&[(*id, (**job).clone())].into()),
+        Record::Job { id, job: None } => format!("no job {id}"),
     }
 }
 
@@ -439,7 +495,7 @@ fn nothing_that_somebody_wrote_is_seen_in_a_sealed_record() {
         let entries = entries(codec, 3).into_iter();
         entries.filter(|entry| has(&encoded(codec, entry))).count()
     };
-    assert_eq!(seen(&open), 8, "the test looks for what is there");
+    assert_eq!(seen(&open), 9, "the test looks for what is there");
     assert_eq!(seen(&sealed), 0);
 }
 
@@ -506,6 +562,14 @@ fn a_sealed_part_does_not_open_at_another_place() {
         change(record);
         entry
     };
+    let is_job = |entry: &Entry| {
+        let job = Record::Job {
+            id: job_id(),
+            job: Some(Box::new(job())),
+        };
+        shown(entry) == shown(&record(job))
+    };
+    let job_at = all.iter().position(is_job).expect("there is one");
     let cases = [
         (
             2,
@@ -562,6 +626,17 @@ fn a_sealed_part_does_not_open_at_another_place() {
                 11,
             ),
         ),
+        (
+            job_at,
+            moved(
+                &|record| {
+                    if let Record::Job { id, .. } = record {
+                        id.0 = Uuid::from_u128(99);
+                    }
+                },
+                job_at,
+            ),
+        ),
     ];
     for (at, clear) in cases {
         assert!(swap(&all[at], &codec, &all[at]).is_ok(), "{at}");
@@ -593,7 +668,7 @@ fn a_record_is_sealed_again_with_a_new_key() {
     let before = keyed(std::slice::from_ref(&old));
     let both = keyed(&[new.clone(), old]);
     let after = keyed(&[new]);
-    for (codec, sealed) in [(&before, 9), (&plain(), 9)] {
+    for (codec, sealed) in [(&before, 10), (&plain(), 10)] {
         let mut resealed = 0;
         for entry in entries(codec, 3) {
             let bytes = encoded(codec, &entry);
@@ -648,4 +723,31 @@ fn a_record_is_sealed_again_with_a_new_key() {
     let bytes = encoded(&before, &entries(&before, 3)[0]);
     let error = stranger.reseal(&bytes).expect_err("refused");
     assert!(error.to_string().contains("outbox.key"), "{error}");
+}
+
+/// Where there are no jobs an opening is as it was before they were kept.
+#[test]
+fn an_opening_has_what_is_not_empty_of_remains_and_jobs() {
+    let codec = keyed(&[OutboxKey::generate()]);
+    let mut lengths = Vec::new();
+    for (with_remains, with_jobs) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut standing = standing();
+        if !with_remains {
+            standing.remains = Remains::default();
+        }
+        if !with_jobs {
+            standing.jobs.clear();
+        }
+        let opening = Entry::Opening(Opening {
+            store: STORE,
+            manifest: Vec::new(),
+            gone: Vec::new(),
+            standing,
+        });
+        let bytes = encoded(&codec, &opening);
+        let read = codec.decode(&bytes).expect("just encoded");
+        assert_eq!(shown(&read), shown(&opening));
+        lengths.push(bytes.len());
+    }
+    assert!(lengths.is_sorted(), "{lengths:?}");
 }

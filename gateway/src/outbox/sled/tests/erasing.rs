@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::cleaning::{break_index, roll, runtime, segments_of, until};
 use super::*;
-use crate::outbox::{DAY, QuarantinedPush, Retention};
+use crate::outbox::{
+    BulkAction, BulkPlan, Count, DAY, JobStep, Population, PushFilter, QuarantinedPush, Retention,
+    Stepped, Target,
+};
 
 /// What the person's bytes are known by, and those of another.
 const PERSON: &str = "13567658911";
@@ -88,6 +91,32 @@ impl Store {
     fn erase(&self, what: Erasure) -> Erased {
         let erased = self.runtime.block_on(self.outbox.erase(what));
         erased.expect("erases")
+    }
+
+    /// A job of one step with one target.
+    fn job(&self, action: BulkAction, target: Target<Arrival>) -> Stepped {
+        let plan = BulkPlan {
+            by: String::new(),
+            note: String::new(),
+            action,
+            over: Population::Quarantine(PushFilter::default()),
+            when: None,
+            rate: 1,
+            count: Count::Exact(1),
+        };
+        let step = JobStep {
+            from: None,
+            targets: vec![target],
+            skipped: Vec::new(),
+            to: None,
+        };
+        let made = async {
+            let planned = self.outbox.plan_job(plan, 1).await?;
+            let id = planned.expect("there is room");
+            self.outbox.start_job(id, 1).await?;
+            self.outbox.step_job(id, step, 1).await
+        };
+        self.runtime.block_on(made).expect("taken")
     }
 
     /// Ends the attempts of all that is due, with an answer that repeats who it was.
@@ -250,4 +279,29 @@ fn an_erasure_that_a_crash_cut_short_is_finished_by_the_next_one_and_by_itself()
         assert!(left.is_some_and(|lead| lead.raw.contains(OTHER)));
         store.outbox.close();
     }
+}
+
+#[test]
+fn what_a_job_released_is_nowhere_once_a_job_has_erased_it() {
+    let folder = folder();
+    let store = Store::open(&folder);
+    let outbox = &store.outbox;
+    let push = store.quarantine(push_of(PERSON, 1));
+    let other = store.accept(of(OTHER, 2, 1));
+    // What is pushed lies in another segment than what became of it.
+    roll(outbox);
+    let release = BulkAction::Release { force: false };
+    let read = Target::Read(push, of(PERSON, 1, 1));
+    let Stepped::Made { released, .. } = store.job(release, read) else {
+        panic!("it runs");
+    };
+    roll(outbox);
+    assert!(holding(folder.path(), PERSON).len() > 1);
+    let erased = store.job(BulkAction::Erase, Target::Lead(released[0].1));
+    let released = Vec::new();
+    assert_eq!(erased, Stepped::Made { done: 1, released });
+    assert_eq!(store.erase(Erasure::default()), Erased::default());
+    gone_from(&folder, PERSON);
+    assert!(outbox.lead(other, 0).expect("reads").is_some());
+    outbox.close();
 }

@@ -4,6 +4,7 @@
 mod accept;
 mod commit;
 mod follow;
+mod jobs;
 mod leave;
 mod model;
 mod quarantine;
@@ -20,8 +21,10 @@ use super::*;
 use crate::clock::Millis;
 use crate::config::OnUpdate;
 use crate::outbox::{
-    Accepted, Attempt, DeathReason, Delivery, DeliveryId, Finish, LeadId, Repair, Repaired, Route,
-    SinkPolicy, SinkTotals, State as Stands, Totals,
+    Accepted, Attempt, BY_HAND, BulkAction, BulkJob, BulkPlan, Count, DeathReason, Delivery,
+    DeliveryId, Filter, Finish, JOBS_KEPT, JobId, JobState, JobStep, LeadId, Population, Repair,
+    Repaired, Route, SKIPS_LISTED, SinkPolicy, SinkTotals, Skip, Skipped, State as Stands, Steered,
+    Stepped, Target, Totals,
 };
 
 /// The sinks with their policies; `gone` is not configured any more.
@@ -147,6 +150,8 @@ impl Store {
             "replaying gives the same leads"
         );
         assert!(replayed.details == self.memory.details);
+        assert_eq!(replayed.jobs, self.memory.jobs);
+        assert!(self.memory.jobs.len() <= JOBS_KEPT);
         let mut sinks: BTreeMap<&str, SinkTotals> = BTreeMap::new();
         for (id, lead) in &self.memory.leads {
             assert!(!lead.revisions.is_empty(), "{id}");

@@ -1,0 +1,164 @@
+//! Bulk jobs over the API: planned, started, followed, stopped; and what cannot be meant.
+
+use std::time::Duration;
+
+use super::*;
+use crate::bulk::Runner;
+
+impl Desk {
+    /// A job as it is once it does not run any more.
+    async fn ended(&self, id: &str) -> Value {
+        for _ in 0..6_000 {
+            let job = self.get(&format!("/bulk/{id}")).await;
+            if job["state"] != "running" {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it never ended");
+    }
+
+    async fn planned(&self, wish: &Value) -> Value {
+        let (status, job) = self.post("/bulk", wish).await;
+        assert_eq!(status, 200, "{job}");
+        job
+    }
+}
+
+fn id_of(job: &Value) -> &str {
+    job["id"].as_str().expect("an id")
+}
+
+#[actix_web::test]
+async fn a_job_is_planned_with_its_count_started_and_followed_to_its_result() {
+    let desk = desk();
+    for record in 0..7 {
+        desk.accept(record).await;
+    }
+    let dead = desk.end_all(dead).await;
+    let wish = json!({ "action": "retry", "sink": "crm", "rate": 1_000, "note": "renamed" });
+    let job = desk.planned(&wish).await;
+    assert_eq!((&job["count"], &job["exact"]), (&json!(7), &json!(true)));
+    assert_eq!(
+        (&job["state"], &job["action"]),
+        (&json!("planned"), &json!("retry"))
+    );
+    assert_eq!(job["filter"]["state"], "dead", "what waits for a person");
+    assert!(job["filter"]["until"].is_string(), "the end is fixed");
+    let samples: Vec<_> = dead[..5].iter().map(ToString::to_string).collect();
+    let shown = job["samples"].as_array().expect("a list").iter();
+    let shown = shown.map(|one| one["delivery"].as_str().unwrap_or_default());
+    assert_eq!(shown.collect::<Vec<_>>(), samples);
+    let id = id_of(&job);
+    // One of them leaves before it is started.
+    let (status, _) = desk
+        .post(&format!("/deliveries/{}/cancel", dead[6]), &json!({}))
+        .await;
+    assert_eq!(status, 200);
+    assert_eq!(desk.get("/stats").await["sinks"]["crm"]["retrying"], 0);
+    let runner = Runner::start(desk.admin.bulk.clone());
+    let (status, _) = desk.post(&format!("/bulk/{id}/start"), &json!({})).await;
+    assert_eq!(status, 200);
+    let ended = desk.ended(id).await;
+    runner.stop().await;
+    assert_eq!(
+        (&ended["state"], &ended["done"]),
+        (&json!("done"), &json!(6))
+    );
+    assert_eq!(ended["note"], "renamed");
+    assert_eq!(desk.get("/stats").await["sinks"]["crm"]["retrying"], 6);
+    for verb in ["start", "cancel"] {
+        let (status, problem) = desk.post(&format!("/bulk/{id}/{verb}"), &json!({})).await;
+        assert_eq!(status, 409, "{problem}");
+    }
+    let listed = desk.get("/bulk").await;
+    assert_eq!(listed["items"][0]["id"], id);
+}
+
+#[actix_web::test]
+async fn what_was_skipped_is_named_with_the_reason_and_a_stopped_job_waits() {
+    let desk = desk();
+    let lead = desk.accept(1).await;
+    let busy = desk.claim();
+    assert_eq!(busy.len(), 1);
+    let wish = json!({ "action": "erase", "when": "record_id == 1" });
+    let job = desk.planned(&wish).await;
+    assert_eq!((&job["count"], &job["exact"]), (&json!(1), &json!(true)));
+    assert_eq!(job["samples"], json!([{ "lead": lead.to_string() }]));
+    let id = id_of(&job);
+    let (status, job) = desk.post(&format!("/bulk/{id}/cancel"), &json!({})).await;
+    assert_eq!((status, &job["state"]), (200, &json!("cancelled")));
+    let runner = Runner::start(desk.admin.bulk.clone());
+    let (status, _) = desk.post(&format!("/bulk/{id}/start"), &json!({})).await;
+    assert_eq!(status, 200);
+    let ended = desk.ended(id).await;
+    runner.stop().await;
+    assert_eq!(ended["skipped_because"], json!({ "in_flight": 1 }));
+    assert_eq!(
+        ended["skipped_ids"],
+        json!([{ "id": lead.to_string(), "why": "in_flight" }])
+    );
+}
+
+#[actix_web::test]
+async fn a_job_that_cannot_be_meant_is_refused_with_a_hint() {
+    let desk = desk();
+    for (wish, hint) in [
+        (json!({ "action": "rety" }), "did you mean `retry`?"),
+        (
+            json!({ "action": "retry", "sink": "cmr" }),
+            "did you mean `crm`?",
+        ),
+        (
+            json!({ "action": "retry", "state": "deed" }),
+            "did you mean `dead`?",
+        ),
+        (json!({ "action": "retry", "rate": 0 }), "from 1 to 1000"),
+        (
+            json!({ "action": "retry", "since": "soon" }),
+            "is a time such as",
+        ),
+        (
+            json!({ "action": "retry", "since": "1h", "until": "2h" }),
+            "not before",
+        ),
+        (json!({ "action": "done" }), "say how it was seen to"),
+        (json!({ "action": "replay" }), "`to` is missing"),
+        (
+            json!({ "action": "replay", "to": "cmr" }),
+            "did you mean `crm`?",
+        ),
+        (
+            json!({ "action": "replay", "to": "crm", "state": "dead" }),
+            "not about deliveries",
+        ),
+        (
+            json!({ "action": "erase", "when": "record_ids == 1" }),
+            "did you mean `record_id`?",
+        ),
+        (
+            json!({ "action": "erase", "when": "phone == '13567658911'" }),
+            "looks like a phone",
+        ),
+        (
+            json!({ "action": "erase", "note": "call 13567658911" }),
+            "looks like a phone",
+        ),
+        (
+            json!({ "action": "release", "reason": "stal" }),
+            "did you mean `stale`?",
+        ),
+        (json!({ "acton": "retry" }), "not as documented"),
+    ] {
+        let (status, problem) = desk.post("/bulk", &wish).await;
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!((400..500).contains(&status), "{wish}: {status}");
+        assert!(detail.contains(hint), "{wish}: {detail}");
+    }
+    assert_eq!(desk.get("/bulk").await["items"], json!([]));
+    // The ids of shops and goods are as long as phones.
+    let wish = json!({ "action": "erase", "when": "store_id == 543776340412" });
+    desk.planned(&wish).await;
+    let (status, _) = desk.ask(Method::GET, &format!("/bulk/{ID}"), "").await;
+    assert_eq!(status, 404);
+}

@@ -1,0 +1,42 @@
+//! Bulk: what a person wants done to all that a filter takes: planned, run, gone on with after a
+//! restart.
+//!
+//! A job is a record of the outbox ([`crate::outbox::BulkJob`]); this says what its targets are
+//! ([`selection`]), how many ([`plan`]), and makes its steps ([`runner`]). Knows nothing of who
+//! asks, nor of how sinks deliver: it meets them in the outbox.
+
+mod plan;
+mod runner;
+mod selection;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+pub use self::plan::{Planned, plan};
+pub use self::runner::{Lane, Runner, lane};
+pub use self::selection::{REACH, Selected, is_reachable, select};
+use crate::clock::Clock;
+use crate::lead::Tables;
+use crate::outbox::{Arrival, Outbox, StoredQuarantinedPush};
+
+/// Reads a push in quarantine again as the lead that a person says it is; `None` if its
+/// source is not configured any more.
+pub type Reread = dyn Fn(&StoredQuarantinedPush) -> Option<Arrival> + Send + Sync;
+
+/// What jobs work with.
+#[derive(Clone)]
+pub struct Ground {
+    /// The store.
+    pub outbox: Arc<dyn Outbox>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The lookup tables that conditions use, as they are configured now: others after a reload.
+    pub tables: Arc<dyn Fn() -> Arc<Tables> + Send + Sync>,
+    /// How a push is taken out of quarantine.
+    pub reread: Arc<Reread>,
+    /// Told when a job may have something to do.
+    pub wake: Arc<Notify>,
+}
