@@ -34,12 +34,14 @@ mod memory;
 mod nats;
 mod older_plugins;
 mod operators;
+mod orphans;
 mod output;
 mod panics;
 mod plugins;
 mod privacy;
 mod quarantine;
 mod receiving;
+mod reloads;
 mod restarts;
 mod spreadsheet;
 #[cfg(feature = "all-plugins")]
