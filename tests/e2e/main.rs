@@ -22,6 +22,7 @@ mod first_party;
 mod first_steps;
 mod held;
 mod hostile;
+mod incident;
 mod isolation;
 #[cfg(feature = "all-plugins")]
 mod kafka;
@@ -42,6 +43,7 @@ mod privacy;
 mod quarantine;
 mod receiving;
 mod reloads;
+mod replays;
 mod restarts;
 mod spreadsheet;
 #[cfg(feature = "all-plugins")]

@@ -66,7 +66,10 @@ fn what_waits_or_is_dead_for_a_sink_that_is_gone_is_moved_to_another_and_none_is
     ];
     let (code, stdout, stderr) = daemon.command(&args);
     assert_eq!((code, stdout.as_str()), (2, ""), "it asks first: {stderr}");
-    assert!(stderr.contains("2,000") || stderr.contains("2000"), "{stderr}");
+    assert!(
+        stderr.contains("2,000") || stderr.contains("2000"),
+        "{stderr}"
+    );
     assert_eq!(new.taken(), 1, "nothing happened yet");
     let (code, stdout, stderr) = daemon.command(&[&args[..], &["--yes"]].concat());
     assert_eq!(code, 0, "{stderr}");

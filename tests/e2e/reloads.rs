@@ -98,7 +98,9 @@ fn a_hundred_reloads_under_load_lose_nothing_double_nothing_and_refuse_nothing()
     );
     assert_eq!(ends.refused, Vec::<String>::new());
     let left = |state: &str| words.daemon.stat(&format!("/sinks/crm/{state}"));
-    until("the CRM has all", || left("pending") + left("retrying") == 0);
+    until("the CRM has all", || {
+        left("pending") + left("retrying") == 0
+    });
     let taken = taken(&crm);
     for record in &ends.acknowledged {
         assert_eq!(taken.get(record), Some(&1), "record {record}");
