@@ -24,7 +24,7 @@ pub(super) enum Job {
     /// What makes the store now is to be told, once it is on disk; `None` if too much is not
     /// copied yet of those numbers, as far as is said.
     Snapshot(BTreeMap<u32, u64>, Promise<Option<Snapshot>>),
-    /// An index was made.
+    /// An index was made, or opened.
     Made(Box<Made>),
     /// The journal is on disk as far as it was written.
     Synced,
