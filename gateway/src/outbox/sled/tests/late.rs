@@ -28,6 +28,13 @@ fn whole(outbox: &SledOutbox) {
     });
 }
 
+/// Waits until so many leads are on disk.
+fn counted(outbox: &SledOutbox, leads: u64) {
+    wait("the count", || {
+        (outbox.reads.shared.totals().leads == leads).then_some(())
+    });
+}
+
 fn push(outbox: &SledOutbox, record: u64, content: u8) -> Accepted {
     let accepted = runtime().block_on(outbox.accept(arrival(record, content)));
     accepted.expect("accepted")
@@ -54,7 +61,7 @@ fn what_comes_while_an_index_is_opened_is_neither_lost_nor_doubled() {
     let leads = outbox.leads(&LeadFilter::default(), None, 1_000);
     assert_eq!(leads.expect("reads").items.len() as u64, LEADS * 2);
     let revised = (LEADS / 2..LEADS).filter(|record| record % 3 != 1).count() as u64;
-    assert_eq!(outbox.reads.shared.totals().leads, LEADS * 2);
+    counted(&outbox, LEADS * 2);
     outbox.close();
     drop(outbox);
     let verdict = sound(&folder.path().join("store"), &[]);
@@ -77,7 +84,7 @@ fn a_store_that_is_closed_before_its_index_is_there_goes_on_at_the_next_start() 
     }
     let outbox = open(&folder);
     whole(&outbox);
-    assert_eq!(outbox.reads.shared.totals().leads, LEADS + 15);
+    counted(&outbox, LEADS + 15);
     outbox.close();
     drop(outbox);
     sound(&folder.path().join("store"), &[]);
@@ -99,7 +106,7 @@ fn an_index_that_cannot_be_used_is_made_anew_also_if_that_shows_late() {
     let outbox = open_late(&folder);
     push(&outbox, LEADS, 1);
     whole(&outbox);
-    assert_eq!(outbox.reads.shared.totals().leads, LEADS + 1);
+    counted(&outbox, LEADS + 1);
     outbox.close();
     drop(outbox);
     sound(&path, &[]);
@@ -160,7 +167,7 @@ fn an_index_of_lost_frames_is_not_believed_once_others_have_their_numbers() {
     drop(journal);
     let outbox = open(&folder);
     whole(&outbox);
-    assert_eq!(outbox.reads.shared.totals().leads, LEADS);
+    counted(&outbox, LEADS);
     let leads = outbox.leads(&LeadFilter::default(), None, 1_000);
     assert_eq!(leads.expect("reads").items.len() as u64, LEADS);
     outbox.close();
