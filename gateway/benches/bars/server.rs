@@ -58,7 +58,8 @@ impl Server {
         let mut config = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\nallow_without_token = true\n\
              [outbox]\npath = \"{}\"\n[log]\nformat = \"json\"\n\
-             [sources.shop]\nkind = \"tmall\"\npath = \"/tmall/leads\"\napp_secret = [\"{SECRET}\"]\n",
+             [sources.shop]\nkind = \"tmall\"\npath = \"/tmall/leads\"\napp_secret = [\"{SECRET}\"]\n\
+             timestamp_tolerance = \"off\"\n",
             folder.join("store").display()
         );
         let _ = write!(config, "{sinks}");

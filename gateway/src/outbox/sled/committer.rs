@@ -192,9 +192,7 @@ impl Committer {
                 if self.jobs.is_empty() && self.shared.fault().is_none() {
                     let journal = &mut self.journal;
                     let marked = self.shared.writing.over(|| journal.watermark());
-                    if self.refused(marked).is_some() {
-                        self.note_synced();
-                    }
+                    self.refused(marked);
                 }
             }
             Job::Look => self.try_stuck(),
@@ -488,16 +486,6 @@ impl Committer {
             .ok()
     }
 
-    /// Tells the index how far the disk is: what it was told of cannot be missing later.
-    fn note_synced(&self) {
-        if let Some(catalog) = self.current.get() {
-            let synced = self.journal.syncing().synced();
-            if let Err(fault) = catalog.note_synced(synced, self.journal.last_sequence()) {
-                catalog.index.fail(IndexFault::Damaged(fault.to_string()));
-            }
-        }
-    }
-
     /// Everything that was answered is on disk; the rest is tidying up.
     fn end(mut self) {
         self.written = None;
@@ -508,9 +496,7 @@ impl Committer {
         }
         if self.shared.fault().is_none() {
             let closed = self.journal.close(&self.standing());
-            if self.refused(closed).is_some() {
-                self.note_synced();
-            }
+            self.refused(closed);
         }
         if let Some(catalog) = self.current.get() {
             catalog.index.close();

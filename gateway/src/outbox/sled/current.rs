@@ -18,8 +18,6 @@ pub(super) type Catalog = catalog::Catalog<Arc<Index>>;
 
 /// Whose index it is.
 const STORE: &[u8] = b"i";
-/// Up to which frame the journal is known to be on disk.
-const SYNCED: &[u8] = b"j";
 
 /// What still counts in a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,25 +61,6 @@ impl Catalog {
             bytes: value.first().copied().unwrap_or(0),
             records: value.get(1).copied().unwrap_or(0),
         })
-    }
-
-    /// Notes up to which frame the journal is on disk; all frames up to `sequence` are shown.
-    /// A tail of the journal that is damaged, or gone, is not taken for a torn one then.
-    pub(super) fn note_synced(&self, synced: u64, sequence: u64) -> Result<(), Fault> {
-        let old = Map::get(&self.index, SYNCED)?;
-        let new = Some(synced.to_be_bytes().to_vec());
-        if old < new {
-            let key = SYNCED.to_vec();
-            self.index.put(sequence, vec![Change { key, old, new }]);
-        }
-        Ok(())
-    }
-
-    /// Up to which frame the journal was on disk, at least.
-    pub(super) fn synced(&self) -> Result<u64, Fault> {
-        let value = Map::get(&self.index, SYNCED)?;
-        let value = value.and_then(|value| value.try_into().ok());
-        Ok(value.map_or(0, u64::from_be_bytes))
     }
 
     /// The names of all sinks that anything was ever made for.

@@ -128,7 +128,7 @@ impl Committer {
         effects.records
     }
 
-    /// An index was made: what the journal got meanwhile is added, and what waited goes on.
+    /// An index was made, or opened: what the journal got meanwhile is added, and what waited goes on.
     pub(super) fn made(&mut self, made: Made) {
         let last = self.journal.last_sequence();
         let Some(catalog) = self.rebuild.finish(made, last) else {
@@ -136,7 +136,7 @@ impl Committer {
         };
         self.current.set(Some(catalog));
         self.shared.set_making(None);
-        tracing::info!(deferred = self.deferred.len(), "outbox index was made");
+        tracing::info!(deferred = self.deferred.len(), "outbox index is complete");
         self.shared.wake_all();
     }
 

@@ -26,7 +26,7 @@ pub(super) enum Job {
     Snapshot(BTreeMap<u32, u64>, Promise<Option<Snapshot>>),
     /// These sinks are configured from now on.
     Sinks(Vec<SinkPolicy>, Promise<()>),
-    /// An index was made.
+    /// An index was made, or opened.
     Made(Box<Made>),
     /// The journal is on disk as far as it was written.
     Synced,

@@ -1,12 +1,14 @@
 //! Opening: a folder becomes a store that runs, or an error says why not.
 //!
-//! Only the newest segment is read, and what the index has not applied. An index that cannot be
-//! used never keeps a store from opening: it is made anew while pushes are taken.
+//! Only the newest segment is read, and what the index has not applied. An index that takes long,
+//! or cannot be used, never keeps a store from opening: pushes are taken meanwhile.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
 use uuid::{ContextV7, Uuid};
@@ -15,7 +17,7 @@ use super::bodies::Bodies;
 use super::clean::Cleaner;
 use super::codec::{Entry, Standing};
 use super::committer::Committer;
-use super::current::{self, Catalog, Current};
+use super::current::{Catalog, Current};
 use super::find::Finds;
 use super::job::Job;
 use super::journal::{self, Batch, Disk, Journal, JournalError, Reader as Segments, Recovered};
@@ -24,7 +26,7 @@ use super::place::Place;
 use super::publish::{add_tags, tags_of};
 use super::reader::GroupTexts;
 use super::reads::Reads;
-use super::rebuild::{self, Failed, Rebuild};
+use super::rebuild::{self, Failed, Opening, Rebuild};
 use super::shared::Shared;
 use super::space::Space;
 use super::syncer::Syncer;
@@ -37,9 +39,9 @@ use crate::telemetry::metrics::OutboxMetrics;
 
 /// Room in the queue beyond arrivals, for ends of attempts.
 const FINISHES: usize = 1024;
-/// Bytes that are read into an index before the store is open. What is more is read while pushes
-/// are taken.
-const REPLAYED: u64 = 128 << 20;
+/// How long a start waits for the index: nearly always it is there by then. Pushes are taken
+/// before it is, but nobody knows yet which of them are new.
+const WAITS: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 3 });
 /// Groups that may be written and not yet on disk.
 const AHEAD: usize = 16;
 
@@ -104,6 +106,11 @@ pub enum OpenError {
 impl SledOutbox {
     /// Opens or makes the store and starts its threads.
     pub fn open(options: Options<'_>) -> Result<Self, OpenError> {
+        Self::open_within(options, WAITS)
+    }
+
+    /// The same; waits so long for the index.
+    pub(super) fn open_within(options: Options<'_>, wait: Duration) -> Result<Self, OpenError> {
         let path = options.path.to_owned();
         let broken = |why: String| OpenError::Broken {
             path: path.clone(),
@@ -119,6 +126,21 @@ impl SledOutbox {
         let (journal, recovered) = open_journal(&path, options.keys)?;
         key_file::note(&path, options.keys).map_err(failed)?;
         let segments = journal.reader();
+        if recovered.created {
+            // Of another journal, whatever it is.
+            index::delete(&path.join("index")).map_err(failed)?;
+        }
+        let last = recovered.last_sequence;
+        let until = Instant::now() + wait;
+        // At the same time as all that is read here.
+        let opening = rebuild::begin_opening(
+            path.join("index"),
+            options.cache,
+            Arc::clone(&segments),
+            journal.syncing(),
+            last,
+        );
+        let opening = opening.map_err(failed)?;
         let closed: Vec<u32> = segments.facts().iter().map(|facts| facts.number).collect();
         let finds = Finds::open(&path.join("journal"), &closed, {
             let segments = Arc::clone(&segments);
@@ -132,12 +154,8 @@ impl SledOutbox {
         let newest = segments.open_segment().number;
         let is_there = |segment| segment == newest || closed.contains(&segment);
         standing.remains.retain(is_there);
-        if recovered.created {
-            // Of another journal, whatever it is.
-            index::delete(&path.join("index")).map_err(failed)?;
-        }
-        let catalog = open_catalog(&path, options.cache, &segments, &recovered)
-            .map_err(|error| refusal(&path, &error))?;
+        let found = found(&path, opening, until).map_err(|error| refusal(&path, &error))?;
+        let Found { catalog, opening } = found;
         let vault = Arc::new(Vault {
             codec: Arc::clone(journal.codec()),
             index: standing.index_key.clone(),
@@ -195,6 +213,9 @@ impl SledOutbox {
             }),
             running: Arc::default(),
         };
+        if let Some(opening) = opening {
+            rebuild.start_with(Some((opening, last)));
+        }
         let committer = Committer {
             jobs: queue,
             journal,
@@ -262,18 +283,18 @@ pub(super) fn refuse_older(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// An index is made only where there is a journal: one alone was left by a journal that is gone,
-/// and with it all leads.
+/// What stands beside the journal was left by one that is gone, and with it all leads.
 fn refuse_without_journal(path: &Path) -> Result<(), OpenError> {
     let segments = std::fs::read_dir(path.join("journal"));
     let mut segments = segments.into_iter().flatten().flatten();
     let there = segments.any(|entry| entry.path().extension().is_some_and(|end| end == "seg"));
-    if there || !path.join("index").exists() {
+    let left = ["index", "synced"].map(|name| path.join(name).exists());
+    if there || left == [false; 2] {
         return Ok(());
     }
     Err(OpenError::Damaged {
         path: path.to_owned(),
-        why: "its folder `journal` with all leads is gone; put it back, or remove `index` too to begin with an empty outbox".to_owned(),
+        why: "its folder `journal` with all leads is gone; put it back, or remove all that is left to begin with an empty outbox".to_owned(),
     })
 }
 
@@ -337,58 +358,48 @@ fn each_entry(
     Ok(())
 }
 
-/// The index, with all that the journal has; `None` if it is to be made anew.
-fn open_catalog(
-    path: &Path,
-    cache: usize,
-    segments: &Segments,
-    recovered: &Recovered,
-) -> Result<Option<Catalog>, JournalError> {
-    match usable_catalog(path, cache, segments, recovered) {
-        Ok(catalog) => {
-            catalog.index.watch_scrub();
-            Ok(Some(catalog))
-        }
-        Err(Failed::Journal(error)) => Err(error),
-        Err(why) => {
-            tracing::warn!(reason = %why, "outbox index cannot be used; it is made anew from the journal, and pushes are taken meanwhile");
-            // At once: when the journal has grown past what it says, it would be believed.
-            if let Err(error) = index::delete(&path.join("index")) {
-                tracing::warn!(%error, "outbox index could not be deleted; that is tried again");
-            }
-            Ok(None)
-        }
-    }
+/// What became of the index within the time that a start waits for it.
+#[derive(Default)]
+struct Found {
+    /// It has all that the journal has.
+    catalog: Option<Catalog>,
+    /// It is still being opened.
+    opening: Option<Opening>,
 }
 
-fn usable_catalog(
-    path: &Path,
-    cache: usize,
-    segments: &Segments,
-    recovered: &Recovered,
-) -> Result<Catalog, Failed> {
-    let last = recovered.last_sequence;
-    let catalog = current::open(&path.join("index"), cache, segments.codec().store())?;
-    let applied = catalog.index.applied();
-    let synced = catalog.synced()?;
-    // Another segment follows one that is closed before anything is written there, durably.
-    if recovered.closed && applied.max(synced) > last {
-        return Err(missing(path, recovered, applied.max(synced)).into());
+/// Waits for the index. One that is of no use is deleted.
+fn found(path: &Path, opening: Opening, until: Instant) -> Result<Found, JournalError> {
+    let wait = until.saturating_duration_since(Instant::now());
+    let opened = if wait.is_zero() {
+        Err(RecvTimeoutError::Timeout)
+    } else {
+        opening.recv_timeout(wait)
+    };
+    match opened {
+        Ok(Ok(catalog)) => {
+            catalog.index.watch_scrub();
+            Ok(Found {
+                catalog: Some(catalog),
+                ..Found::default()
+            })
+        }
+        Ok(Err(Failed::Journal(error))) => Err(error),
+        Ok(Err(why)) => {
+            rebuild::unusable(path, &why);
+            Ok(Found::default())
+        }
+        Err(RecvTimeoutError::Timeout) => {
+            tracing::info!("outbox index takes long to open; pushes are taken meanwhile");
+            Ok(Found {
+                opening: Some(opening),
+                ..Found::default()
+            })
+        }
+        Err(RecvTimeoutError::Disconnected) => {
+            rebuild::unusable(path, &Failed::Panicked);
+            Ok(Found::default())
+        }
     }
-    if synced > last {
-        return Err(Failed::Journal(JournalError::Damaged(journal::Damage {
-            segment: recovered.newest,
-            offset: segments.open_segment().bytes,
-            sequence: Some(last + 1),
-        })));
-    }
-    let closed = segments.facts().into_iter();
-    let unread = closed.filter(|facts| facts.last > applied);
-    if unread.map(|facts| facts.bytes).sum::<u64>() > REPLAYED {
-        return Err(Failed::Stale("it is far behind the journal"));
-    }
-    rebuild::catch_up(&catalog, segments, last)?;
-    Ok(catalog)
 }
 
 /// All sinks that something is known of.
@@ -409,18 +420,4 @@ pub(super) fn tags(segments: &Segments, segment: u32) -> std::io::Result<Vec<(Ta
         }
     });
     read.map_err(std::io::Error::other).map(|()| tags)
-}
-
-/// That the newest segment is not the last one that the index has seen.
-fn missing(path: &Path, recovered: &Recovered, applied: u64) -> JournalError {
-    let number = recovered.newest + 1;
-    JournalError::Missing {
-        path: path.join("journal").join(journal::name(number)),
-        facts: journal::SegmentFacts {
-            number,
-            first: recovered.last_sequence + 1,
-            last: applied,
-            bytes: 0,
-        },
-    }
 }

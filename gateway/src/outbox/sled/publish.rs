@@ -139,10 +139,10 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Behind what the index has already.
-    pub(super) fn of(catalog: &Catalog) -> Self {
+    /// Behind what an index has already.
+    pub(super) fn behind(sequence: u64) -> Self {
         Self {
-            sequence: catalog.index.applied(),
+            sequence,
             ..Self::default()
         }
     }

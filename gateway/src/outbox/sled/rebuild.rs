@@ -1,13 +1,14 @@
-//! Rebuilding: the index is made anew from the journal, on a thread of its own, while pushes are
-//! taken.
+//! Rebuilding: an index is opened, or made anew from the journal, on a thread of its own, while
+//! pushes are taken.
 //!
-//! What cannot be used is deleted first. A failure is tried again after a while: a disk that was
-//! full may have room again.
+//! sled reads all that was written to it since it was opened last, so a start does not wait for
+//! it for long. What cannot be used is deleted. A failure is tried again after a while: a disk
+//! that was full may have room again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::current::{self, Catalog};
@@ -22,8 +23,15 @@ use crate::telemetry::panics::caught;
 const LEFT: u64 = 64;
 /// Between two lines of progress in the log.
 const SAID: Duration = Duration::from_secs(10);
+/// Between two looks whether the store is closing.
+const LOOK: Duration = Duration::from_millis(100);
 /// Before another try.
 const AGAIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+
+/// Bytes that an index may be behind the journal; one that is more is made anew.
+const REPLAYED: u64 = 128 << 20;
+/// It was made of frames that are lost.
+const AHEAD: Failed = Failed::Stale("it is ahead of the journal");
 
 /// What a rebuild needs.
 #[derive(Clone)]
@@ -64,9 +72,51 @@ pub(super) enum Failed {
     Panicked,
 }
 
+/// An index that is being opened.
+pub(super) type Opening = Receiver<Result<Catalog, Failed>>;
+
+/// Opens the index in `folder`, on a thread of its own, and brings it up to frame `last`.
+pub(super) fn begin_opening(
+    folder: PathBuf,
+    cache: usize,
+    reader: Arc<Reader>,
+    syncing: Syncing,
+    last: u64,
+) -> std::io::Result<Opening> {
+    let (opened, opening) = sync_channel(1);
+    let opener = std::thread::Builder::new().name("index-opener".to_owned());
+    opener.spawn(move || {
+        let catalog = caught(|| {
+            let catalog = current::open(&folder, cache, reader.codec().store())?;
+            let applied = catalog.index.applied();
+            if applied > syncing.bound() {
+                return Err(AHEAD);
+            }
+            syncing.unbind()?;
+            let unread = reader
+                .facts()
+                .into_iter()
+                .filter(|facts| facts.last > applied);
+            if unread.map(|facts| facts.bytes).sum::<u64>() > REPLAYED {
+                return Err(Failed::Stale("it is far behind the journal"));
+            }
+            catch_up(&catalog, &reader, last)?;
+            Ok(catalog)
+        });
+        // A store that was closed meanwhile has no use for it.
+        let _ = opened.send(catalog.unwrap_or(Err(Failed::Panicked)));
+    })?;
+    Ok(opening)
+}
+
 impl Rebuild {
     /// Begins, unless it is under way.
     pub(super) fn start(&self) {
+        self.start_with(None);
+    }
+
+    /// The same, with an index that was found and is being opened, up to a frame.
+    pub(super) fn start_with(&self, found: Option<(Opening, u64)>) {
         if self.running.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -74,14 +124,20 @@ impl Rebuild {
         let this = self.clone();
         let spawned = std::thread::Builder::new()
             .name("index-maker".to_owned())
-            .spawn(move || this.run());
+            .spawn(move || this.run(found));
         if let Err(error) = spawned {
             self.not_made(&error.into());
             self.running.store(false, Ordering::Release);
         }
     }
 
-    fn run(self) {
+    fn run(self, found: Option<(Opening, u64)>) {
+        if let Some((opening, last)) = found {
+            match caught(|| self.take(&opening, last)).unwrap_or(Err(Failed::Panicked)) {
+                Ok(()) => return,
+                Err(why) => unusable(&self.folder, &why),
+            }
+        }
         while !self.shared.is_closing() {
             // A panic is a failure like any other: else nobody would ever try again.
             match caught(|| self.make()).unwrap_or(Err(Failed::Panicked)) {
@@ -90,7 +146,7 @@ impl Rebuild {
             }
             let until = Instant::now() + AGAIN;
             while Instant::now() < until && !self.shared.is_closing() {
-                std::thread::sleep(Duration::from_millis(100));
+                std::thread::sleep(LOOK);
             }
         }
     }
@@ -109,8 +165,43 @@ impl Rebuild {
         let folder = self.folder.join("index");
         index::delete(&folder)?;
         let catalog = current::open(&folder, self.cache, self.reader.codec().store())?;
+        self.syncing.unbind()?;
         let catalog = Arc::new(catalog);
-        let mut replay = Replay::default();
+        let all = self.follow(&catalog, Replay::default())?;
+        let Some(replay) = all else { return Ok(()) };
+        tracing::info!(
+            seconds = began.elapsed().as_secs(),
+            "the journal was read into a new index"
+        );
+        self.hand_over(catalog, replay)
+    }
+
+    /// Waits for an index that is being opened, and that has all up to a frame then.
+    fn take(&self, opening: &Opening, last: u64) -> Result<(), Failed> {
+        let began = Instant::now();
+        let catalog = loop {
+            match opening.recv_timeout(LOOK) {
+                Ok(opened) => break Arc::new(opened?),
+                Err(RecvTimeoutError::Timeout) if self.shared.is_closing() => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(Failed::Panicked),
+            }
+        };
+        let followed = self.follow(&catalog, Replay::behind(last))?;
+        let Some(replay) = followed else {
+            return Ok(());
+        };
+        tracing::info!(
+            seconds = began.elapsed().as_secs(),
+            "outbox index was opened"
+        );
+        self.hand_over(Arc::clone(&catalog), replay)?;
+        catalog.index.watch_scrub();
+        Ok(())
+    }
+
+    /// Reads on until nearly all is there; `None` if the store is closing.
+    fn follow(&self, catalog: &Catalog, mut replay: Replay) -> Result<Option<Replay>, Failed> {
         let mut said = Instant::now();
         let mut read = 0;
         loop {
@@ -118,7 +209,7 @@ impl Rebuild {
             let segments = self.reader.facts();
             let closed: u64 = segments.iter().map(|facts| facts.bytes).sum();
             let of = closed + self.reader.open_segment().bytes;
-            let all = up_to(&catalog, &mut replay, &self.reader, until, |bytes| {
+            let all = up_to(catalog, &mut replay, &self.reader, until, |bytes| {
                 read += bytes;
                 self.shared.set_making(Some(Progress { read, of }));
                 if said.elapsed() > SAID {
@@ -128,17 +219,17 @@ impl Rebuild {
                 !self.shared.is_closing()
             })?;
             if !all {
-                return Ok(());
+                return Ok(None);
             }
             // Nothing that comes now brings a revision of a lead that is known.
             if self.syncing.synced().saturating_sub(replay.sequence) <= LEFT {
-                break;
+                return Ok(Some(replay));
             }
         }
-        tracing::info!(
-            seconds = began.elapsed().as_secs(),
-            "the journal was read into a new index"
-        );
+    }
+
+    /// Returns when the committer has added the rest.
+    fn hand_over(&self, catalog: Arc<Catalog>, replay: Replay) -> Result<(), Failed> {
         let (finished, told) = sync_channel(1);
         (self.made)(Made {
             catalog,
@@ -167,11 +258,20 @@ impl Rebuild {
     }
 }
 
+/// An index cannot be used. It is deleted at once: when the journal has grown past what it says,
+/// it would be believed.
+pub(super) fn unusable(store: &Path, why: &Failed) {
+    tracing::warn!(reason = %why, "outbox index cannot be used; it is made anew from the journal, and pushes are taken meanwhile");
+    if let Err(error) = index::delete(&store.join("index")) {
+        tracing::warn!(%error, "outbox index could not be deleted; that is tried again");
+    }
+}
+
 /// Brings an index up to `last`.
 pub(super) fn catch_up(catalog: &Catalog, reader: &Reader, last: u64) -> Result<(), Failed> {
-    let mut replay = Replay::of(catalog);
+    let mut replay = Replay::behind(catalog.index.applied());
     if replay.sequence > last {
-        return Err(Failed::Stale("it is ahead of the journal"));
+        return Err(AHEAD);
     }
     if !covers(reader, replay.sequence + 1, last) {
         return Err(Failed::Stale("it is older than what the journal still has"));

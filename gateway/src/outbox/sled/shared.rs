@@ -175,6 +175,10 @@ impl Shared {
             Some(why) => format!(
                 "the outbox's index was not made: {why}; nothing is delivered until it is; see to that: it is tried again every 10 s, and pushes are taken meanwhile"
             ),
+            None if of == 0 => {
+                "the outbox opens its index; pushes are taken meanwhile, ask again in a while"
+                    .to_owned()
+            }
             None => format!(
                 "the outbox makes its index anew ({percent} %); pushes are taken meanwhile, ask again in a while"
             ),

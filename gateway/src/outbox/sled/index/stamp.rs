@@ -7,7 +7,7 @@ use super::fault::IndexFault;
 pub(super) const KEY: &[u8] = b"m";
 
 /// Version of the index's layout. An index of another version is made anew.
-pub(super) const VERSION: u8 = 3;
+pub(super) const VERSION: u8 = 4;
 
 const ENCODED: usize = 1 + 8 + 8 + 16 + 8;
 

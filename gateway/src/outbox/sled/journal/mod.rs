@@ -10,6 +10,7 @@ mod copy;
 mod error;
 mod files;
 mod frame;
+mod mark;
 mod naming;
 mod open;
 mod reader;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::error::{JournalError, Tried};
 use super::files::Files;
+use super::mark;
 use super::reader;
 use super::recovery::{Cut, Recovery};
 use super::writer::{Journal, NEW, Options, Written, create};
@@ -83,7 +84,8 @@ impl Journal {
             cut: None,
             removed: Vec::new(),
         };
-        let journal = Self::of(files, folder, options, codec, written, BTreeMap::new())?;
+        let closed = BTreeMap::new();
+        let journal = Self::of(files, folder, options, codec, written, closed, u64::MAX)?;
         Ok((journal, recovered))
     }
 
@@ -98,7 +100,8 @@ impl Journal {
         let path = segment::path(folder, newest);
         let file = files.open(&path, true).tried("open", &path)?;
         let header = reader::header(&*file, &path)?;
-        let read = Recovery::of(&file, &header, keyring, &path)?;
+        let said = mark::read(&*files, folder, header.store)?;
+        let read = Recovery::of(&file, &header, keyring, &path, said.synced)?;
         let mut closed: BTreeMap<u32, SegmentFacts> = read
             .opening
             .manifest
@@ -149,6 +152,7 @@ impl Journal {
             Arc::new(read.codec),
             written,
             closed,
+            said.bound.min(read.last),
         )?;
         (journal.closed, journal.told) = (read.closed, read.told);
         Ok((journal, recovered))

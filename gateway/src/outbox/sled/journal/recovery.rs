@@ -4,7 +4,7 @@
 //! A frame that is not whole is either one that nobody was told about, torn by a power cut, or
 //! one that was durable once and is damaged. Each frame says how far the disk had come when it
 //! was written: a frame behind the bad one that says that the bad one was durable makes it
-//! damage, which is refused. Else the bad one and all behind it are cut off: zeros are written
+//! damage, and so does the [`super::mark`]; damage is refused. Else the bad one and all behind it are cut off: zeros are written
 //! over them, durably, before anything is appended, so that no old frame is ever taken for a
 //! new one.
 
@@ -14,9 +14,10 @@ use std::sync::Arc;
 use super::error::{JournalError, Tried};
 use super::files::OpenFile;
 use super::frame::Frame;
+use super::naming;
 use super::scan::Walk;
 use super::segment::{self, Header};
-use crate::outbox::sled::codec::{Codec, Entry, Opening};
+use crate::outbox::sled::codec::{Codec, Entry, Opening, SegmentFacts};
 use crate::seal::Keyring;
 
 /// Zeros that are written at once.
@@ -55,12 +56,14 @@ pub(super) struct Recovery {
 }
 
 impl Recovery {
-    /// Reads the newest segment and cuts off what is torn. What is left is durable then.
+    /// Reads the newest segment and cuts off what is torn. What is left is durable then. All up
+    /// to the frame `synced` was, whatever the segment says.
     pub(super) fn of(
         file: &Arc<dyn OpenFile>,
         header: &Header,
         keyring: Keyring,
         path: &Path,
+        synced: u64,
     ) -> Result<Self, JournalError> {
         let length = file.length().tried("read", path)?;
         let mut walk = Walk::new(Arc::clone(file), header.number, header.seed(), length);
@@ -94,6 +97,13 @@ impl Recovery {
                 _ => break,
             }
         }
+        if synced > last {
+            return Err(if closed {
+                missing(path, header.number + 1, (last + 1, synced))
+            } else {
+                JournalError::damaged(header.number, end, Some(last + 1))
+            });
+        }
         let cut = cut(&mut walk, &**file, end, last + 1, path)?;
         file.sync().tried("write to", path)?;
         Ok(Self {
@@ -107,6 +117,19 @@ impl Recovery {
             end,
             cut,
         })
+    }
+}
+
+/// That the newest segment is not the last one that there was.
+fn missing(path: &Path, number: u32, (first, last): (u64, u64)) -> JournalError {
+    JournalError::Missing {
+        path: path.with_file_name(naming::name(number)),
+        facts: SegmentFacts {
+            number,
+            first,
+            last,
+            bytes: 0,
+        },
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::error::{JournalError, Tried};
 use super::files::{Files, Identity, OpenFile};
+use super::mark::Mark;
 
 /// The segment that is written to.
 #[derive(Clone)]
@@ -27,17 +28,19 @@ pub struct Syncing(Arc<Inner>);
 struct Inner {
     files: Arc<dyn Files>,
     target: Mutex<Target>,
+    mark: Mutex<Mark>,
     synced: AtomicU64,
     poison: OnceLock<String>,
 }
 
 impl Syncing {
-    /// Of a segment all of which is durable.
-    pub(super) fn new(files: Arc<dyn Files>, target: Target) -> Self {
+    /// Of a segment all of which is durable, as the mark says.
+    pub(super) fn new(files: Arc<dyn Files>, target: Target, mark: Mark) -> Self {
         Self(Arc::new(Inner {
             files,
             synced: AtomicU64::new(target.written),
             target: Mutex::new(target),
+            mark: Mutex::new(mark),
             poison: OnceLock::new(),
         }))
     }
@@ -48,7 +51,9 @@ impl Syncing {
         self.sound()?;
         let target = self.target().clone();
         let synced = target.file.sync().tried("write to", &target.path);
-        let done = synced.and_then(|()| self.at_its_path(&target));
+        let done = synced
+            .and_then(|()| self.at_its_path(&target))
+            .and_then(|()| self.mark().say(target.written));
         self.doubt(done)?;
         self.0.synced.fetch_max(target.written, Ordering::AcqRel);
         Ok(target.written)
@@ -94,6 +99,24 @@ impl Syncing {
         self.0.synced.fetch_max(written, Ordering::AcqRel);
     }
 
+    /// The last frame that what is made of the journal, and was not looked at since it was
+    /// opened, may hold.
+    pub fn bound(&self) -> u64 {
+        self.mark().bound()
+    }
+
+    /// It was looked at, or is made anew: it holds no frame that was lost.
+    pub fn unbind(&self) -> Result<(), JournalError> {
+        let unbound = self.mark().unbind();
+        self.doubt(unbound)
+    }
+
+    /// Makes durable how far all is.
+    pub(super) fn sync_mark(&self) -> Result<(), JournalError> {
+        let synced = self.mark().sync();
+        self.doubt(synced)
+    }
+
     /// That the segment is the file at its path. One that is not written to any more may have
     /// been removed meanwhile: whoever turned to the next has asked before.
     fn at_its_path(&self, target: &Target) -> Result<(), JournalError> {
@@ -106,6 +129,10 @@ impl Syncing {
         Err(JournalError::Moved {
             path: target.path.clone(),
         })
+    }
+
+    fn mark(&self) -> MutexGuard<'_, Mark> {
+        self.0.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn target(&self) -> MutexGuard<'_, Target> {

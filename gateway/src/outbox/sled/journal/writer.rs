@@ -11,6 +11,7 @@ use super::batch::Batch;
 use super::error::{JournalError, Tried};
 use super::files::{Files, OpenFile};
 use super::frame;
+use super::mark::{Mark, Said};
 use super::naming;
 use super::reader::Reader;
 use super::segment::{self, Header, Seed};
@@ -96,7 +97,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Of a segment that is written to and those that are closed.
+    /// Of a segment that is written to and those that are closed. What is made of it may hold
+    /// no frame behind `bound`.
     pub(super) fn of(
         files: Arc<dyn Files>,
         folder: &Path,
@@ -104,8 +106,11 @@ impl Journal {
         codec: Arc<Codec>,
         open: Written,
         closed: BTreeMap<u32, SegmentFacts>,
+        bound: u64,
     ) -> Result<Self, JournalError> {
-        let syncing = Syncing::new(Arc::clone(&files), open.target(folder)?);
+        let synced = open.facts.last;
+        let mark = Mark::open(&*files, folder, codec.store(), Said { synced, bound })?;
+        let syncing = Syncing::new(Arc::clone(&files), open.target(folder)?, mark);
         let (ours, theirs) = (Arc::clone(&files), Arc::clone(&codec));
         let reader = Reader::new(ours, folder, theirs, closed, open.facts);
         Ok(Self {
@@ -211,7 +216,7 @@ impl Journal {
         }
         self.watermark()?;
         self.syncing.sync()?;
-        Ok(())
+        self.syncing.sync_mark()
     }
 
     /// Removes a closed segment; a frame that says so ([`Entry::SegmentGone`]) must have been
@@ -302,6 +307,7 @@ impl Journal {
         file.truncate(facts.bytes).tried("write to", &path)?;
         // Invariant: a segment that has a next one is durable to its end.
         self.syncing.sync()?;
+        self.syncing.sync_mark()?;
         let mut manifest = self.reader.facts();
         manifest.push(facts);
         let opening = self.opening(manifest, standing);

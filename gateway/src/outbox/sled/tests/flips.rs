@@ -231,6 +231,8 @@ fn of_other_files(store: &Path) -> Vec<(PathBuf, u64)> {
             IN_FIND
         } else if name.starts_with("index") {
             IN_INDEX / sled + IN_INDEX % sled
+        } else if name.as_os_str() == "synced" {
+            used.len()
         } else {
             continue;
         };

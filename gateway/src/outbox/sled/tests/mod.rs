@@ -7,6 +7,7 @@ mod damage;
 mod erasing;
 mod flips;
 mod histories;
+mod late;
 mod unfinished;
 
 use futures_util::future::join_all;
@@ -33,8 +34,17 @@ fn open_with(
     keys: &[OutboxKey],
     min_free: u64,
 ) -> Result<SledOutbox, OpenError> {
-    SledOutbox::open(Options {
-        path: &folder.path().join("store"),
+    SledOutbox::open(options(&folder.path().join("store"), queue, keys, min_free))
+}
+
+fn options<'a>(
+    path: &'a std::path::Path,
+    queue: usize,
+    keys: &'a [OutboxKey],
+    min_free: u64,
+) -> Options<'a> {
+    Options {
+        path,
         queue,
         cache: 16 << 20,
         keys,
@@ -45,7 +55,7 @@ fn open_with(
         ],
         min_free,
         metrics: Metrics::new().outbox,
-    })
+    }
 }
 
 /// Closes the store; may be called where blocking is not allowed.

@@ -3,6 +3,7 @@
 mod damage;
 mod disk;
 mod failure;
+mod mark;
 mod model;
 mod salvage;
 
