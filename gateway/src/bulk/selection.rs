@@ -86,6 +86,7 @@ pub fn is_reachable(arrival: &Arrival) -> bool {
 }
 
 /// What is said of something that a filter takes.
+#[derive(Clone, Copy)]
 enum Verdict {
     /// It is a target.
     Take,
