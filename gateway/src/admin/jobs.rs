@@ -152,7 +152,7 @@ pub(super) async fn start(
     let Signed { by } = body.json()?;
     fits(&[("by", &by, NOTE)])?;
     if let Some(job) = admin.outbox.job(id)
-        && let BulkAction::Replay { to, .. } | BulkAction::Move { to } = &job.plan.action
+        && let Some(to) = job.plan.action.to()
     {
         admin.configured_sink(to)?;
     }
@@ -442,10 +442,6 @@ fn in_short(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Value {
         Count::Exact(count) => (count, true),
         Count::AtLeast(count) => (count, false),
     };
-    let to = match &plan.action {
-        BulkAction::Replay { to, .. } | BulkAction::Move { to } => Some(to),
-        _ => None,
-    };
     let because: serde_json::Map<String, Value> = job
         .skipped
         .iter()
@@ -458,7 +454,7 @@ fn in_short(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Value {
     json!({
         "id": id.to_string(),
         "action": plan.action.as_str(),
-        "to": to,
+        "to": plan.action.to(),
         "filter": filter(&plan.over),
         "when": plan.when,
         "rate": plan.rate,

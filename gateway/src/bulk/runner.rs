@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::{Ground, Selected, select};
+use crate::lead::Tables;
 use crate::outbox::{
     BulkAction, BulkJob, BulkPlan, Erasure, JobId, JobState, JobStep, Population, STEP, Stepped,
     Unavailable,
@@ -51,11 +52,11 @@ pub enum Lane {
 
 /// Of a plan.
 pub fn lane(plan: &BulkPlan) -> Lane {
-    match (&plan.action, &plan.over) {
-        (BulkAction::Replay { to, .. } | BulkAction::Move { to }, _) => Lane::Sink(to.clone()),
-        (_, Population::Leads(_)) => Lane::Leads,
-        (_, Population::Quarantine(_)) => Lane::Quarantine,
-        (_, Population::Deliveries(filter)) => {
+    match (plan.action.to(), &plan.over) {
+        (Some(to), _) => Lane::Sink(to.to_owned()),
+        (None, Population::Leads(_)) => Lane::Leads,
+        (None, Population::Quarantine(_)) => Lane::Quarantine,
+        (None, Population::Deliveries(filter)) => {
             let sink = filter.sink.clone();
             sink.map_or(Lane::Sinks, Lane::Sink)
         }
@@ -105,6 +106,8 @@ pub(super) fn pause(targets: usize, rate: u32, took: Duration) -> Duration {
 /// A job between its steps.
 struct Run {
     when: Option<Arc<When>>,
+    /// By which its condition was compiled.
+    tables: Arc<Tables>,
     /// When its next step may be made, by the monotonic clock.
     next: Duration,
     /// Whether its last step could not be made: said once.
@@ -142,22 +145,17 @@ async fn look(ground: &Ground, runs: &mut HashMap<JobId, Run>) -> Duration {
     runs.retain(|id, _| turns.contains_key(id));
     let mut wait = LOOK;
     for (id, job) in turns {
-        if !runs.contains_key(&id) {
-            let Some(run) = begin(ground, id, &job).await else {
-                continue;
-            };
-            runs.insert(id, run);
-        }
-        let Some(run) = runs.get_mut(&id) else {
+        let Some(mut run) = going(ground, id, &job, runs.remove(&id)).await else {
             continue;
         };
         let began = ground.clock.monotonic();
         if run.next <= began {
             let made = step(ground, id, &job, run.when.clone()).await;
             let took = ground.clock.monotonic().saturating_sub(began);
-            run.next = began + after(id, &job, run, made, took);
+            run.next = began + after(id, &job, &mut run, made, took);
         }
         wait = wait.min(run.next.saturating_sub(ground.clock.monotonic()));
+        runs.insert(id, run);
     }
     wait
 }
@@ -186,13 +184,17 @@ fn after(
     }
 }
 
-/// A job that is to run, unless its condition cannot be used any more: then it is cancelled.
-async fn begin(ground: &Ground, id: JobId, job: &BulkJob) -> Option<Run> {
-    let when = job.plan.when.as_deref();
-    let when = match when
-        .map(|text| When::new(text, &(ground.tables)()))
-        .transpose()
+/// A job that is to run, by the tables of now, unless its condition cannot be used any more: then
+/// it is cancelled.
+async fn going(ground: &Ground, id: JobId, job: &BulkJob, known: Option<Run>) -> Option<Run> {
+    let tables = (ground.tables)();
+    if let Some(run) = &known
+        && Arc::ptr_eq(&run.tables, &tables)
     {
+        return known;
+    }
+    let when = job.plan.when.as_deref();
+    let when = match when.map(|text| When::new(text, &tables)).transpose() {
         Ok(when) => when.map(Arc::new),
         Err(why) => {
             let cancelled = ground.outbox.cancel_job(id, ground.clock.now()).await;
@@ -200,9 +202,17 @@ async fn begin(ground: &Ground, id: JobId, job: &BulkJob) -> Option<Run> {
             return None;
         }
     };
+    if let Some(run) = known {
+        return Some(Run {
+            when,
+            tables,
+            ..run
+        });
+    }
     tracing::info!(job = %id, action = job.plan.action.as_str(), done = job.done, "bulk job runs");
     Some(Run {
         when,
+        tables,
         next: Duration::ZERO,
         troubled: false,
     })
@@ -240,9 +250,13 @@ async fn step(
         skipped,
         to: next,
     };
-    let made = ground.outbox.step_job(id, step, ground.clock.now()).await?;
-    if ends && matches!(made, Stepped::Made { .. }) {
-        end(ground, id, job).await?;
+    match ground.outbox.step_job(id, step, ground.clock.now()).await? {
+        Stepped::Made { .. } if ends => end(ground, id, job).await,
+        Stepped::Made { .. } | Stepped::Stopped => {}
+        Stepped::NoSink => {
+            let sink = job.plan.action.to();
+            tracing::warn!(job = %id, sink, "bulk job was cancelled: its sink is not configured any more; start it again when it is");
+        }
     }
     Ok(count)
 }
@@ -271,13 +285,16 @@ fn next(ground: &Ground, job: &BulkJob, when: Option<&When>) -> Result<Selected,
 }
 
 /// What belongs to the end of a job.
-async fn end(ground: &Ground, id: JobId, job: &BulkJob) -> Result<(), Unavailable> {
+async fn end(ground: &Ground, id: JobId, job: &BulkJob) {
     if let Some(job) = ground.outbox.job(id) {
         super::log("bulk job ended", id, &job, "");
     }
     if job.plan.action == BulkAction::Erase {
         // Once for all of them; a crash before that finishes it at the next start.
-        ground.outbox.erase(Erasure::default()).await?;
+        let erased = ground.outbox.erase(Erasure::default()).await;
+        let not_wiped = erased.map_or_else(|error| Some(error.0), |erased| erased.not_wiped);
+        if let Some(error) = not_wiped {
+            tracing::warn!(job = %id, error, "what was erased is still on the disk");
+        }
     }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Jobs against a real store: what is planned, and that the runner does it once, whatever stops
 //! it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -18,6 +19,7 @@ use crate::outbox::{
     SinkPolicy, Skip, State, StateName, Steered,
 };
 use crate::route::When;
+use crate::swap::Swap;
 use crate::telemetry::metrics::Metrics;
 
 /// A store without lanes: deliveries stay where they are put.
@@ -384,6 +386,40 @@ async fn a_condition_chooses_among_the_leads_and_what_it_cannot_tell_is_skipped(
     let ended = desk.ended(desk.started(fails).await).await;
     assert_eq!((ended.done, ended.skipped[&Skip::Condition]), (0, 3));
     runner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_condition_goes_by_the_tables_that_are_loaded_while_the_job_runs() {
+    let chosen = |records: std::ops::Range<u64>| {
+        let mut labels = BTreeMap::from([("default".to_owned(), "no".to_owned())]);
+        labels.extend(records.map(|record| (record.to_string(), "yes".to_owned())));
+        Tables::from([("chosen".to_owned(), labels)])
+    };
+    let tables = Arc::new(Swap::new(chosen(0..10)));
+    let mut desk = desk();
+    desk.ground.tables = {
+        let tables = Arc::clone(&tables);
+        Arc::new(move || tables.get())
+    };
+    desk.push(0..30, &[]).await;
+    let replay = BulkAction::Replay {
+        to: "crm".to_owned(),
+        again: false,
+    };
+    let some = BulkPlan {
+        when: Some("(record_id | lookup('chosen')) == 'yes'".to_owned()),
+        rate: 4,
+        ..wish(replay, Population::Leads(LeadFilter::default()))
+    };
+    let id = desk.started(some).await;
+    let runner = Runner::start(desk.ground.clone());
+    desk.until(id, |job| job.done >= 2).await;
+    tables.set(chosen(20..25));
+    let ended = desk.ended(id).await;
+    runner.stop().await;
+    // The first of the old ones, and all of the new ones.
+    assert!((7..10).contains(&ended.done), "{}", ended.done);
+    assert_eq!(ended.seen(), ended.done);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

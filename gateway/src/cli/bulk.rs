@@ -291,7 +291,7 @@ fn follow(global: &Global, api: &Api<'_>, path: &str) -> Result<Value, ExitCode>
         if in_place {
             let end = if ended { "\n" } else { "" };
             out::message(&format!("\r\x1b[K{}{end}", progress(lang, &job)));
-        } else if !global.json && (ended || look % LINES == 0) {
+        } else if !global.json && (ended || look.is_multiple_of(LINES)) {
             errln!("leadgate: {}", progress(lang, &job));
         }
         if ended {

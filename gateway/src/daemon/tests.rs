@@ -51,6 +51,11 @@ app_secret = ["file:secret"]
 
 impl House {
     async fn start(sinks: &[String]) -> Self {
+        Self::with("", sinks, &[]).await
+    }
+
+    /// With something in `[server]`, and these files beside the configuration.
+    async fn with(server: &str, sinks: &[String], files: &[(&str, &str)]) -> Self {
         // A failed test says why by itself.
         leadgate_plugin::export::leave_panics_to_the_process();
         let folder = tempfile::tempdir().expect("a folder");
@@ -58,7 +63,8 @@ impl House {
             std::fs::write(folder.path().join(name), text).expect("writes");
         };
         write("secret", "old-secret-of-the-shop");
-        write("leadgate.toml", &text("", sinks));
+        write("leadgate.toml", &text(server, sinks));
+        files.iter().for_each(|(name, text)| write(name, text));
         let file = folder.path().join("leadgate.toml");
         let mut plugins = Plugins::builtin().expect("they fit");
         let (config, report) = crate::config::load(&file, &Environment::process(), &mut plugins);
@@ -120,6 +126,15 @@ impl House {
         answer["result"]["success"] == true
     }
 
+    /// Asks the operators' API.
+    async fn ask(&self, path: &str, wish: serde_json::Value) -> (u16, serde_json::Value) {
+        let url = format!("http://{}/api/v1{path}", self.daemon.admin_address());
+        let answer = self.client.post(url).json(&wish).send().await;
+        let answer = answer.expect("an answer");
+        let status = answer.status().as_u16();
+        (status, answer.json().await.expect("JSON"))
+    }
+
     async fn give(&self, record: u64) {
         assert!(self.push(record, "old-secret-of-the-shop").await);
     }
@@ -132,7 +147,7 @@ impl House {
     async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !is_so() {
-            let totals = self.daemon.outbox.totals();
+            let totals = self.daemon.outbox().totals();
             assert!(Instant::now() < deadline, "{what}: {totals:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -264,6 +279,101 @@ async fn secrets_are_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_whose_sink_is_taken_away_goes_on_when_it_is_there_again() {
+    const LEADS: u64 = 30;
+    // What comes to it comes by the job.
+    let [one, two] = [sink("one", ""), sink("two", "when = \"record_id < 0\"")];
+    let both = text("", &[one.clone(), two]);
+    let house = House::start(std::slice::from_ref(&one)).await;
+    for record in 1..=LEADS {
+        house.give(record).await;
+    }
+    house.load(&both).await;
+    let wish = serde_json::json!({ "action": "replay", "to": "two", "rate": 10 });
+    let (status, job) = house.ask("/bulk", wish).await;
+    assert_eq!(status, 200, "{job}");
+    let id = job["id"].as_str().expect("an id").to_owned();
+    let start = format!("/bulk/{id}/start");
+    assert_eq!(house.ask(&start, serde_json::json!({})).await.0, 200);
+    let id = crate::outbox::JobId(id.parse().expect("an id"));
+    let job = || house.daemon.outbox().job(id).expect("it is kept");
+    house.until("it has begun", || job().done > 0).await;
+    house.load(&text("", &[one])).await;
+    let is_cancelled = || matches!(job().state, crate::outbox::JobState::Cancelled { .. });
+    house.until("it is cancelled", is_cancelled).await;
+    assert!((1..LEADS).contains(&job().done), "{:?}", job());
+    assert_eq!(job().seen(), job().done, "nothing was passed over");
+    let (status, refused) = house.ask(&start, serde_json::json!({})).await;
+    assert_eq!(status, 409, "{refused}");
+    house.load(&both).await;
+    assert_eq!(house.ask(&start, serde_json::json!({})).await.0, 200);
+    house.until("it has all", || job().done == LEADS).await;
+    let count = usize::try_from(LEADS).expect("small");
+    house.has("two", count).await;
+    assert_eq!(house.lines("one"), count);
+    house.daemon.stop().await;
+}
+
+/// A certificate that vouches for itself, and its key.
+fn certificate() -> (String, String) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let wanted = rcgen::CertificateParams::new(vec!["leads.shop.cn".to_owned()]);
+    let certificate = wanted.and_then(|wanted| wanted.self_signed(&key));
+    (
+        certificate.expect("signs itself").pem(),
+        key.serialize_pem(),
+    )
+}
+
+/// Whether the public listener shows this certificate.
+async fn shows(house: &House, certificate: &str) -> bool {
+    use rustls::pki_types::pem::PemObject;
+    let mut roots = rustls::RootCertStore::empty();
+    let der = rustls::pki_types::CertificateDer::from_pem_slice(certificate.as_bytes());
+    roots.add(der.expect("PEM")).expect("a certificate");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let socket = tokio::net::TcpStream::connect(house.daemon.public_address()).await;
+    let name = rustls::pki_types::ServerName::try_from("leads.shop.cn").expect("a name");
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let greeted = connector.connect(name, socket.expect("connects")).await;
+    greeted.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_certificate_is_shown_after_a_reload() {
+    let server = "tls = { cert = \"cert.pem\", key = \"key.pem\" }";
+    let sinks = [sink("one", "")];
+    let ((first, first_key), (second, second_key)) = (certificate(), certificate());
+    let files = [("cert.pem", &*first), ("key.pem", &*first_key)];
+    let house = House::with(server, &sinks, &files).await;
+    assert!(shows(&house, &first).await);
+    // The new certificate is there, its key not yet.
+    house.write("cert.pem", &second);
+    assert!(matches!(house.reload().await, Err(NotReloaded::Refused(_))));
+    assert!(shows(&house, &first).await, "what ran goes on");
+    house.write("key.pem", &second_key);
+    let reloaded = house.load(&text(server, &sinks)).await;
+    assert_eq!(reloaded.applied, ["server.tls"]);
+    assert!(shows(&house, &second).await);
+    assert!(!shows(&house, &first).await);
+    let reloaded = house.load(&text(server, &sinks)).await;
+    assert!(reloaded.applied.is_empty(), "the files are as they were");
+    // Each time: what runs speaks TLS still.
+    for _ in 0..2 {
+        let reloaded = house.load(&text("", &sinks)).await;
+        assert!(reloaded.applied.is_empty());
+        assert_eq!(reloaded.needs_restart, ["server.tls"]);
+        assert!(shows(&house, &second).await);
+    }
+    house.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_and_reloads_nothing_is_refused_lost_or_sent_twice() {
     const LEADS: u64 = 400;
     let house = Arc::new(House::start(&[sink("always", "")]).await);
@@ -301,9 +411,9 @@ async fn under_load_and_reloads_nothing_is_refused_lost_or_sent_twice() {
     house
         .load(&text("", &[sink("always", ""), sink("sometimes", "")]))
         .await;
-    let settled = || house.daemon.outbox.totals().sinks["sometimes"].waiting == 0;
+    let settled = || house.daemon.outbox().totals().sinks["sometimes"].waiting == 0;
     house.until("what was orphaned is delivered", settled).await;
-    let totals = house.daemon.outbox.totals();
+    let totals = house.daemon.outbox().totals();
     assert_eq!(totals.leads, LEADS);
     let sometimes = totals.sinks["sometimes"].delivered;
     house

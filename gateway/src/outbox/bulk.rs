@@ -4,7 +4,7 @@
 //! | state | start | step | cancel |
 //! |---|---|---|---|
 //! | planned | running | nothing | cancelled |
-//! | running | running | running, or done with the last one | cancelled |
+//! | running | running | running, or done with the last one; cancelled if its sink is gone | cancelled |
 //! | cancelled | running, from where it was | nothing | cancelled |
 //! | done | refused | nothing | refused |
 //!
@@ -77,6 +77,14 @@ impl BulkAction {
             Self::Erase => "erase",
             Self::Release { .. } => "release",
             Self::Discard => "discard",
+        }
+    }
+
+    /// The sink that it gives to, if it does.
+    pub fn to(&self) -> Option<&str> {
+        match self {
+            Self::Replay { to, .. } | Self::Move { to } => Some(to),
+            _ => None,
         }
     }
 }
@@ -379,4 +387,7 @@ pub enum Stepped {
     },
     /// Nothing was done: the job does not run, or is elsewhere by now.
     Stopped,
+    /// Nothing was done: the sink that it gives to is not configured any more. The job is
+    /// cancelled, so that it can go on where it is when the sink is configured again.
+    NoSink,
 }

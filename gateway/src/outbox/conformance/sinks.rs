@@ -63,7 +63,7 @@ pub(super) async fn a_sink_that_is_added_takes_leads_and_one_that_is_gone_keeps_
     outbox.accept(late).await.expect("accepted");
     assert_eq!(orphaned(&*outbox), 3);
     let retry = Repair::Retry { force: true };
-    let retried = outbox.repair(held[0].id, retry, 9);
+    let retried = outbox.repair(held[0].id, retry.clone(), 9);
     assert_eq!(retried.await, Ok(Repaired::NoSink));
     let nobody = outbox.accept(lead_for(9, "shop", &["nobody"]));
     assert!(nobody.await.is_err());

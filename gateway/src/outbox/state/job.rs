@@ -74,6 +74,13 @@ impl super::State<'_> {
         if job.state != JobState::Running || job.cursor != step.from {
             return Stepped::Stopped;
         }
+        let to = job.plan.action.to();
+        if to.is_some_and(|to| self.policy(to).is_none()) {
+            // Going through all of it would do nothing, and leave nothing to go on with.
+            job.state = JobState::Cancelled { at: now };
+            self.put_job(id, job);
+            return Stepped::NoSink;
+        }
         step.skipped.iter().for_each(|one| job.skip(*one));
         let (before, mut released) = (job.done, Vec::new());
         for target in &step.targets {

@@ -328,13 +328,34 @@ fn a_replay_gives_the_newest_revision_to_a_sink_behind_what_is_fresh() {
     store.end(lead, "mail", 2, DEAD);
     let job = store.all(replay(false), vec![Target::Lead(lead)]);
     assert_eq!(job.done, 1, "a dead letter was not delivered");
-    let gone = BulkAction::Replay {
-        to: "gone".to_owned(),
+    let unknown = LeadId(uuid::Uuid::nil());
+    let job = store.all(replay(false), vec![Target::Lead(unknown)]);
+    assert_eq!(skips(&job), [Skip::Gone]);
+}
+
+#[test]
+fn a_job_whose_sink_is_gone_is_cancelled_where_it_is() {
+    let mut store = Store::new();
+    let lead = store.new_lead(push(1, 1, &["crm"]));
+    let to = || "gone".to_owned();
+    let replay = BulkAction::Replay {
+        to: to(),
         again: false,
     };
-    let unknown = LeadId(uuid::Uuid::nil());
-    let job = store.all(gone, vec![Target::Lead(lead), Target::Lead(unknown)]);
-    assert_eq!(skips(&job), [Skip::NoSink, Skip::Gone]);
+    for action in [replay, BulkAction::Move { to: to() }] {
+        let id = store.started(action);
+        let all = step(None, vec![Target::Lead(lead)], None);
+        assert_eq!(store.step(id, all.clone()), Stepped::NoSink);
+        let job = store.memory.jobs[&id].clone();
+        assert_eq!(job.state, JobState::Cancelled { at: 8_500 });
+        assert_eq!((job.seen(), job.cursor), (0, None));
+        assert_eq!(store.step(id, all), Stepped::Stopped);
+        assert_eq!(
+            store.start(id),
+            Steered::Done,
+            "it goes on if a person wants"
+        );
+    }
 }
 
 #[test]
