@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 
 use super::params::{Body, Params, id, moment, one_of};
 use super::problem::{Kind, Noun, Problem};
-use super::samples::sample;
-use super::{Admin, filters, privacy, reading, rfc3339};
+use super::{Admin, filters, privacy, reading, rfc3339, samples};
 use crate::bulk::{self, Lane, lane};
 use crate::clock::Millis;
 use crate::lead::Phone;
@@ -88,9 +87,7 @@ pub(super) async fn plan(
             admin.quarantine_knows(source)?;
         }
         let planned = bulk::plan(&admin.bulk, wanted, when.as_ref())?;
-        let action = &planned.plan.action;
-        let samples = planned.samples.iter();
-        let samples: Vec<Value> = samples.map(|one| sample(admin, action, one)).collect();
+        let samples = samples::all(admin, &planned.plan.action, &planned.samples);
         Ok::<_, Problem>((planned.plan, samples))
     });
     let (plan, samples) = planned.await?;

@@ -3,24 +3,57 @@
 //! What would be sent is shown as the sink would be sent it now; of the rest what lists show.
 //! Nothing in them says who it is.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::problem::{LEAD, Problem, QUARANTINED};
 use super::{Admin, deliveries, leads, preview, quarantine};
 use crate::outbox::{BulkAction, DeliveryId, LeadId, QuarantineId, Target};
 
-/// One target; where it cannot be read, its id and why. Reads the disk, and may ask a plugin.
-pub(super) fn sample(admin: &Admin, action: &BulkAction, target: &Target<()>) -> Value {
-    let (kind, shown) = match target {
-        Target::Delivery(id) => ("delivery", of_delivery(admin, action, *id)),
-        Target::Lead(id) => ("lead", of_lead(admin, action, *id)),
-        Target::Push(id) | Target::Read(id, ()) => ("quarantined", of_push(admin, *id)),
+/// How long plugins are asked for one plan: a plan is a page, whatever a plugin does.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// All of them, the last ones with their ids alone if a plugin takes its time. Reads the disk, and
+/// may ask a plugin.
+pub(super) fn all(admin: &Admin, action: &BulkAction, targets: &[Target<()>]) -> Vec<Value> {
+    let began = admin.clock.monotonic();
+    let each = targets.iter().map(|target| {
+        if admin.clock.monotonic().saturating_sub(began) < PATIENCE {
+            return sample(admin, action, target);
+        }
+        named(
+            target,
+            json!({
+                "cannot": "the plugin of this sink takes too long to say it",
+                "cannot_zh": "该目的地的插件响应太慢",
+            }),
+        )
+    });
+    each.collect()
+}
+
+/// One target; where it cannot be read, its id and why.
+fn sample(admin: &Admin, action: &BulkAction, target: &Target<()>) -> Value {
+    let shown = match target {
+        Target::Delivery(id) => of_delivery(admin, action, *id),
+        Target::Lead(id) => of_lead(admin, action, *id),
+        Target::Push(id) | Target::Read(id, ()) => of_push(admin, *id),
     };
-    let mut shown = shown.unwrap_or_else(|problem| {
+    let shown = shown.unwrap_or_else(|problem| {
         let (cannot, cannot_zh) = problem.both();
         json!({ "cannot": cannot, "cannot_zh": cannot_zh })
     });
-    // Its id stands under what it is.
+    named(target, shown)
+}
+
+/// With its id under what it is.
+fn named(target: &Target<()>, mut shown: Value) -> Value {
+    let kind = match target {
+        Target::Delivery(_) => "delivery",
+        Target::Lead(_) => "lead",
+        Target::Push(_) | Target::Read(..) => "quarantined",
+    };
     if let Some(fields) = shown.as_object_mut() {
         fields.remove("id");
     }
