@@ -160,9 +160,10 @@ async fn answer(
     payload: web::Payload,
 ) -> HttpResponse {
     let connection = request.conn_data::<Arc<Connection>>();
-    let last = request.head().connection_type() == ConnectionType::Close
-        || ingress.state.connections.are_leaving();
-    if connection.is_some_and(|connection| connection.is_over(last)) {
+    let leaves = || ingress.state.connections.are_leaving();
+    let last = request.head().connection_type() == ConnectionType::Close || leaves();
+    let is_over = |last| connection.is_some_and(|connection| connection.is_over(last));
+    if is_over(last) {
         // Nobody would see the answer.
         return closing(failure(
             StatusCode::BAD_REQUEST,
@@ -188,6 +189,9 @@ async fn answer(
             "internal error",
         )
     });
+    // A stop may have begun meanwhile.
+    let last = last || leaves();
+    is_over(last);
     // actix-http goes by the request it read last, which may be another.
     if last { closing(response) } else { response }
 }

@@ -59,7 +59,8 @@ impl Screen {
     }
 
     /// Shows these lines and nothing else, as many as there is room for.
-    pub(super) fn draw(&mut self, lines: &[String]) -> io::Result<()> {
+    #[expect(clippy::unused_self, reason = "only who took the terminal draws on it")]
+    pub(super) fn draw(&self, lines: &[String]) -> io::Result<()> {
         write(drawn(lines, terminal::rows()).as_bytes())
     }
 
