@@ -66,17 +66,25 @@ fn dead_letters_are_seen_retried_one_by_one_and_together_or_given_up() {
             "{filter:?}"
         );
     }
-    let nobody = [
-        "outbox", "retry", "--sink", "crm", "--state", "dead", "--group",
-    ];
-    let (code, stdout, said) =
-        daemon.command_with(&[&nobody[..], &["0011223344556677"]].concat(), "");
-    assert_eq!((code, stdout.as_str()), (0, ""), "{said}");
-    assert!(said.contains("0 dead letters of this group"), "{said}");
+    let nobody = ["outbox", "retry", "--group", "0011223344556677"];
+    let none = json(&daemon, &nobody);
+    assert_eq!(
+        (&none["count"], &none["done"]),
+        (&0.into(), &0.into()),
+        "{none}"
+    );
 
     crm.behave(Behaviour::Take);
-    let retried = json(&daemon, &["outbox", "retry", &ids[0]]);
+    let (code, stdout, said) = daemon.command_with(&["outbox", "retry", &ids[0], "--json"], "");
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("the same fields"), "as before: {said}");
+    let retried: Value = serde_json::from_str(&stdout).expect("JSON");
     assert_eq!(retried["id"], ids[0].as_str());
+    let now = retried["preview"]["now"].as_str().expect("a request");
+    assert!(
+        now.starts_with("POST http://") && !now.contains("13567658911"),
+        "{now}"
+    );
     until("the one is delivered", || {
         daemon.stat("/sinks/crm/delivered") == 1
     });
@@ -96,22 +104,60 @@ fn dead_letters_are_seen_retried_one_by_one_and_together_or_given_up() {
     );
     assert_eq!(daemon.command_with(&["outbox", "cancel", &ids[1]], "").0, 1);
 
-    let bulk = ["outbox", "retry", "--sink", "crm", "--state", "dead"];
+    let bulk = ["outbox", "retry", "--sink", "crm", "--group", group];
     let (code, stdout, stderr) = daemon.command_with(&bulk, "");
     assert_eq!((code, stdout.as_str()), (2, ""));
     assert!(
-        stderr.contains("4 dead letters") && stderr.contains("--yes"),
+        stderr.contains("retry, 4 targets") && stderr.contains("--yes"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("POST http://") && !stderr.contains("13567658911"),
         "{stderr}"
     );
     assert_eq!(daemon.stat("/sinks/crm/dead"), 4, "nothing happened yet");
-    let outcome = json(&daemon, &[&bulk[..], &["--yes"]].concat());
-    assert_eq!(outcome["retried"], 4);
+    let outcome = json(&daemon, &[&bulk[..], &["--yes", "--rate", "1000"]].concat());
+    assert_eq!(
+        (&outcome["state"], &outcome["done"]),
+        (&"done".into(), &4.into())
+    );
     until("all are delivered", || {
         daemon.stat("/sinks/crm/dead") == 0 && crm.taken() == 6
     });
     assert_eq!(daemon.stat("/sinks/crm/cancelled"), 1);
     let again = json(&daemon, &[&bulk[..], &["--yes"]].concat());
-    assert_eq!(again["retried"], 0);
+    assert_eq!(again["done"], 0);
+}
+
+#[test]
+fn leads_of_a_condition_are_erased_by_a_job_after_a_rehearsal() {
+    let crm = Crm::start();
+    let daemon = Daemon::start(Setup::with_crm(&crm.url()));
+    daemon.shop().give(1..5);
+    until("they are delivered", || {
+        daemon.stat("/sinks/crm/delivered") == 4
+    });
+    let erase = [
+        "leads",
+        "erase",
+        "--when",
+        "record_id <= 3",
+        "--rate",
+        "1000",
+    ];
+    let plan = json(&daemon, &[&erase[..], &["--dry-run"]].concat());
+    assert_eq!(
+        (&plan["state"], &plan["count"]),
+        (&"planned".into(), &3.into()),
+        "{plan}"
+    );
+    assert_eq!(daemon.command_with(&erase, "").0, 2, "it asks");
+    assert_eq!(daemon.stat("/leads/stored"), 4);
+    let done = json(&daemon, &[&erase[..], &["--yes"]].concat());
+    assert_eq!(done["done"], 3, "{done}");
+    assert_eq!(daemon.stat("/leads/stored"), 1);
+    let (code, _, said) = daemon.command_with(&["leads", "erase", "--yes"], "");
+    assert_eq!(code, 2, "of whom? {said}");
 }
 
 #[test]
@@ -246,17 +292,18 @@ fn operators_commands_tell_a_daemon_that_is_not_there_from_bad_usage() {
         &["sink", "list"][..],
         &["outbox", "deliveries"],
         &["leads", "list"],
-        &[
-            "outbox", "retry", "--sink", "crm", "--state", "dead", "--yes",
-        ],
+        &["outbox", "retry", "--sink", "crm", "--yes"],
     ] {
         let args = [args, &["--url", &url]].concat();
         assert_eq!(output(&args, &[]).status.code(), Some(75), "{args:?}");
     }
     for args in [
         &["outbox", "retry"][..],
-        &["outbox", "retry", "--sink", "crm"],
-        &["outbox", "retry", "--sink", "crm", "--state", "pending"],
+        &["outbox", "retry", "--sink", "crm", "--force"],
+        &["outbox", "retry", "--rate", "0", "--sink", "crm"],
+        &["quarantine", "discard"],
+        &["leads", "erase", "--phone", "1", "--source", "shop"],
+        &["leads", "export"],
         &["leads", "find", "--phone", "1", "--nick", "2"],
     ] {
         assert_eq!(output(args, &[]).status.code(), Some(2), "{args:?}");

@@ -159,12 +159,16 @@ fn a_wrong_clock_is_one_alarm_and_all_its_pushes_are_released_at_once() {
     ];
     let (code, _, said) = daemon.command(&bulk);
     assert_eq!(code, 2, "no terminal to ask on: {said}");
-    assert!(said.contains("12 pushes"), "{said}");
+    assert!(said.contains("release, 12 targets"), "{said}");
+    assert!(
+        said.contains("reason stale") && said.contains("for the sinks: crm"),
+        "{said}"
+    );
     assert_eq!(daemon.stat("/leads/in_quarantine"), 13);
     let done = json(&daemon, &[&bulk[..], &["--yes"]].concat());
     assert_eq!(
-        (&done["released"], &done["remaining"]),
-        (&12.into(), &0.into())
+        (&done["state"], &done["done"]),
+        (&"done".into(), &12.into())
     );
     until("they are delivered", || {
         daemon.stat("/sinks/crm/delivered") == 12
@@ -199,9 +203,10 @@ fn a_push_by_which_nobody_can_be_reached_is_not_released_blindly() {
     ];
     let skipped = json(&daemon, &many);
     assert_eq!(
-        (&skipped["released"], &skipped["unreachable"]),
+        (&skipped["done"], &skipped["skipped_because"]["unreachable"]),
         (&0.into(), &1.into())
     );
+    assert_eq!(skipped["skipped_ids"][0]["id"], id.as_str());
     assert_eq!(daemon.stat("/leads/in_quarantine"), 1);
     assert!(crm.received().is_empty());
     let (code, _, said) = daemon.command(&["quarantine", "release", &id, "--yes"]);

@@ -108,7 +108,7 @@ fn an_index_is_made_anew_by_hand_or_by_the_daemon_and_nothing_is_lost() {
     until("the daemon knows all again", || {
         daemon.stat("/sinks/crm/dead") == 5
     });
-    let retry = ["retry", "--sink", "crm", "--state", "dead", "--yes"];
+    let retry = ["retry", "--sink", "crm", "--yes", "--rate", "1000"];
     until("the index is made", || {
         outbox(&daemon, &retry).status.code() == Some(0)
     });

@@ -5,14 +5,27 @@ use std::collections::BTreeMap;
 use leadgate_plugin::Secret;
 
 use crate::clock::Millis;
-use crate::config::{Config, Revision};
+use crate::config::{Config, OnUpdate, Revision};
 use crate::lead::Tables;
 use crate::plugin::{Listed, Plugins};
 
+/// A configured sink, as operators see it.
+#[derive(Clone)]
+pub struct ConfiguredSink {
+    /// Name of its plugin.
+    pub plugin: String,
+    /// Which leads it wants; all of them without.
+    pub when: Option<String>,
+    /// What a newer revision does to an older one.
+    pub on_update: OnUpdate,
+    /// Since when this process knows it with that condition.
+    pub since: Millis,
+}
+
 /// What operators see of the configuration that runs.
 pub struct Configured {
-    /// All configured sinks: their plugins, by name.
-    pub sinks: BTreeMap<String, String>,
+    /// All configured sinks, by name.
+    pub sinks: BTreeMap<String, ConfiguredSink>,
     /// Names of all configured sources.
     pub sources: Vec<String>,
     /// All lookup tables.
@@ -30,10 +43,25 @@ pub struct Configured {
 }
 
 impl Configured {
-    /// What is seen of `config`, which runs since `loaded_at`.
-    pub fn of(config: &Config, plugins: &Plugins, loaded_at: Millis) -> Self {
+    /// What is seen of `config`, which runs since `loaded_at`, in the place of what ran `before`.
+    pub fn of(
+        config: &Config,
+        plugins: &Plugins,
+        loaded_at: Millis,
+        before: Option<&Self>,
+    ) -> Self {
         let sinks = config.sinks.iter();
-        let sinks = sinks.map(|(name, sink)| (name.clone(), sink.plugin.clone()));
+        let sinks = sinks.map(|(name, sink)| {
+            let known = before.and_then(|before| before.sinks.get(name));
+            let since = known.filter(|known| known.when == sink.when);
+            let seen = ConfiguredSink {
+                plugin: sink.plugin.clone(),
+                when: sink.when.clone(),
+                on_update: sink.on_update,
+                since: since.map_or(loaded_at, |known| known.since),
+            };
+            (name.clone(), seen)
+        });
         Self {
             sinks: sinks.collect(),
             sources: config.sources.keys().cloned().collect(),

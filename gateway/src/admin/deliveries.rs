@@ -210,7 +210,7 @@ async fn answer(admin: &web::Data<Admin>, id: DeliveryId) -> Result<HttpResponse
 }
 
 /// A delivery with its state, of which "in flight" is known to lists only.
-fn find(admin: &Admin, id: DeliveryId) -> Result<Listed, Problem> {
+pub(super) fn find(admin: &Admin, id: DeliveryId) -> Result<Listed, Problem> {
     let Some(delivery) = admin.outbox.delivery(id)? else {
         return Err(Problem::no_such(DELIVERY, id));
     };

@@ -2,7 +2,8 @@
 //!
 //! A plan is kept as a job that does nothing until it is started by its id, so nobody sets off
 //! more than was shown: times are fixed when it is made, and what comes later is not meant.
-//! Nothing personal is in an answer: ids, names, counts and reasons' codes.
+//! Nothing in an answer says who a lead is of. Planning, starting, stopping and the end of a job
+//! are logged with who, what, how many and why.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -10,13 +11,13 @@ use serde_json::{Value, json};
 
 use super::params::{Body, Params, id, moment, one_of};
 use super::problem::{Kind, Noun, Problem};
-use super::{Admin, filters, privacy, reading, rfc3339};
+use super::{Admin, filters, privacy, reading, rfc3339, samples};
 use crate::bulk::{self, Lane, lane};
 use crate::clock::Millis;
 use crate::lead::Phone;
 use crate::outbox::{
     BulkAction, BulkJob, BulkPlan, Count, DeathReason, Filter, JobId, JobState, LeadFilter,
-    Population, PushFilter, StateName, Steered, Target,
+    Population, PushFilter, StateName, Steered,
 };
 use crate::route::When;
 use crate::source::QUARANTINE_REASONS;
@@ -78,17 +79,28 @@ pub(super) async fn plan(
         if let Population::Leads(filter) = &wanted.over {
             admin.known(None, filter.source.as_deref())?;
         }
-        Ok::<_, Problem>(bulk::plan(&admin.bulk, wanted, when.as_ref())?)
+        if let Population::Quarantine(PushFilter {
+            source: Some(source),
+            ..
+        }) = &wanted.over
+        {
+            admin.quarantine_knows(source)?;
+        }
+        let planned = bulk::plan(&admin.bulk, wanted, when.as_ref())?;
+        let samples = samples::all(admin, &planned.plan.action, &planned.samples);
+        Ok::<_, Problem>((planned.plan, samples))
     });
-    let planned = planned.await?;
-    let samples: Vec<Value> = planned.samples.iter().map(sample).collect();
-    let Some(id) = admin.outbox.plan_job(planned.plan, now).await? else {
+    let (plan, samples) = planned.await?;
+    let Some(id) = admin.outbox.plan_job(plan, now).await? else {
         let detail = (
             "as many bulk jobs run as are kept; cancel one first",
             "正在运行的批量任务已达上限；请先取消一个",
         );
         return Err(Problem::new(Kind::Busy, detail));
     };
+    if let Some(job) = admin.outbox.job(id) {
+        bulk::log("bulk job was planned", id, &job, "");
+    }
     let mut answer = one(&admin, id)?;
     answer["samples"] = samples.into();
     Ok(HttpResponse::Ok().json(answer))
@@ -118,14 +130,24 @@ pub(super) async fn show(
     Ok(HttpResponse::Ok().json(one(&admin, id)?))
 }
 
+/// Who steers a job.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Signed {
+    by: String,
+}
+
 /// `POST /bulk/{id}/start`
 pub(super) async fn start(
     admin: web::Data<Admin>,
     path: web::Path<String>,
     request: HttpRequest,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
     let id = JobId(id(&path, JOB)?);
+    let Signed { by } = body.json()?;
+    fits(&[("by", &by, NOTE)])?;
     if let Some(job) = admin.outbox.job(id)
         && let Some(to) = job.plan.action.to()
     {
@@ -134,7 +156,9 @@ pub(super) async fn start(
     let started = admin.outbox.start_job(id, admin.clock.now()).await?;
     steered(started, id)?;
     admin.bulk.wake.notify_one();
-    tracing::info!(job = %id, "bulk job was started");
+    if let Some(job) = admin.outbox.job(id) {
+        bulk::log("bulk job was started", id, &job, &by);
+    }
     Ok(HttpResponse::Ok().json(one(&admin, id)?))
 }
 
@@ -143,13 +167,18 @@ pub(super) async fn cancel(
     admin: web::Data<Admin>,
     path: web::Path<String>,
     request: HttpRequest,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request, &[])?;
     let id = JobId(id(&path, JOB)?);
+    let Signed { by } = body.json()?;
+    fits(&[("by", &by, NOTE)])?;
     let cancelled = admin.outbox.cancel_job(id, admin.clock.now()).await?;
     steered(cancelled, id)?;
     admin.bulk.wake.notify_one();
-    tracing::info!(job = %id, "bulk job was cancelled");
+    if let Some(job) = admin.outbox.job(id) {
+        bulk::log("bulk job was cancelled", id, &job, &by);
+    }
     Ok(HttpResponse::Ok().json(one(&admin, id)?))
 }
 
@@ -289,6 +318,12 @@ impl Wish {
             )));
         }
         let source = self.source.clone();
+        if matches!(
+            action,
+            BulkAction::Erase | BulkAction::Release { .. } | BulkAction::Discard
+        ) {
+            self.says_which()?;
+        }
         Ok(match action {
             BulkAction::Retry | BulkAction::Cancel | BulkAction::Done | BulkAction::Move { .. } => {
                 let moves = matches!(action, BulkAction::Move { .. });
@@ -332,6 +367,24 @@ impl Wish {
         })
     }
 
+    /// What cannot be taken back is never done to all there is.
+    fn says_which(&self) -> Result<(), Problem> {
+        let given = [
+            &self.reason,
+            &self.source,
+            &self.since,
+            &self.until,
+            &self.when,
+        ];
+        if given.iter().any(|one| one.is_some()) {
+            return Ok(());
+        }
+        Err(bad((
+            "say which: `source`, `since`, `until` or `when`, and of the quarantine also `reason`",
+            "请说明针对哪些：`source`、`since`、`until` 或 `when`，隔离区还可用 `reason`",
+        )))
+    }
+
     fn state(&self, moves: bool) -> Result<Option<StateName>, Problem> {
         let Some(text) = &self.state else {
             return Ok((!moves).then_some(StateName::Dead));
@@ -365,15 +418,6 @@ impl Wish {
             ),
         )))
     }
-}
-
-fn sample(target: &Target<()>) -> Value {
-    let kind = match target {
-        Target::Delivery(_) => "delivery",
-        Target::Lead(_) => "lead",
-        Target::Push(_) | Target::Read(..) => "quarantined",
-    };
-    json!({ kind: target.id().to_string() })
 }
 
 /// A job with all that is known of it.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::deliveries::Summary;
 use super::params::{Body, Params, guess, id};
 use super::problem::{Kind, LEAD, Problem};
-use super::{Admin, filters, privacy, reading, rfc3339};
+use super::{Admin, filters, never, privacy, reading, rfc3339};
 use crate::lang::Text;
 use crate::outbox::{Find, FindBy, History, LeadId, Paged, StoredLead};
 
@@ -22,7 +22,7 @@ const MOST: usize = 100;
 
 /// A lead in a list.
 #[derive(Debug, Serialize)]
-struct Summarized {
+pub(super) struct Summarized {
     id: String,
     source: String,
     #[serde(skip_serializing_if = "Value::is_null")]
@@ -53,11 +53,16 @@ fn summarized(history: &History) -> Option<Summarized> {
     })
 }
 
+/// One lead as lists show it; `None` if it is gone.
+pub(super) fn in_short(admin: &Admin, id: LeadId) -> Result<Option<Summarized>, Problem> {
+    let history = admin.outbox.history(id)?;
+    Ok(history.as_ref().and_then(summarized))
+}
+
 fn summaries(admin: &Admin, ids: &[LeadId]) -> Result<Vec<Summarized>, Problem> {
     let mut found = Vec::new();
     for id in ids {
-        let history = admin.outbox.history(*id)?;
-        found.extend(history.as_ref().and_then(summarized));
+        found.extend(in_short(admin, *id)?);
     }
     Ok(found)
 }
@@ -187,6 +192,7 @@ pub(super) async fn show(
     let revisions = history.revisions.iter();
     let revisions: Vec<_> = revisions.map(|one| revision(one, reveal)).collect();
     let deliveries: Vec<_> = history.deliveries.iter().map(Summary::from).collect();
+    let never = never::of(&admin.configured.get(), &history, reveal);
     Ok(HttpResponse::Ok().json(json!({
         "id": id.to_string(),
         "source": history.revisions.last().map(|last| &last.source),
@@ -194,6 +200,7 @@ pub(super) async fn show(
         "revealed": reveal,
         "revisions": revisions,
         "deliveries": deliveries,
+        "never": never,
     })))
 }
 

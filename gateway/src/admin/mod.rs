@@ -5,9 +5,9 @@
 //! person is logged with the lead's id.
 
 mod auth;
-mod bulk;
 mod configured;
 mod deliveries;
+mod difference;
 mod erase;
 mod export;
 mod failures;
@@ -17,15 +17,18 @@ mod holds;
 mod jobs;
 mod leads;
 mod left;
+mod never;
 mod orphans;
 mod params;
 mod plugins;
+mod preview;
 mod privacy;
 mod problem;
 mod quarantine;
 mod release;
 mod reload;
 mod resources;
+mod samples;
 mod sinks;
 mod stats;
 mod subject;
@@ -34,9 +37,10 @@ mod tests;
 mod trial;
 mod upkeep;
 
-pub use self::configured::Configured;
+pub use self::configured::{Configured, ConfiguredSink};
 pub(crate) use self::erase::Given;
 pub use self::guesses::Guesses;
+pub(crate) use self::never::Why;
 pub use self::reload::{NotReloaded, Reload, Reloaded};
 pub(crate) use self::upkeep::{Disclosed, write_export};
 
@@ -140,6 +144,7 @@ fn resources() -> Vec<At> {
         at("/stats").get(show_stats),
         at("/deliveries").get(deliveries::list),
         at("/deliveries/{id}").get(deliveries::show),
+        at("/deliveries/{id}/preview").get(preview::show),
         at("/deliveries/{id}/retry").post(deliveries::retry),
         at("/deliveries/{id}/cancel").post(deliveries::cancel),
         at("/deliveries/{id}/done").post(deliveries::done_by_hand),
@@ -160,10 +165,8 @@ fn resources() -> Vec<At> {
         at("/sinks").get(sinks::list),
         at("/sinks/{name}/pause").post(sinks::pause),
         at("/sinks/{name}/resume").post(sinks::resume),
-        at("/sinks/{name}/retry-dead").post(bulk::retry_dead),
         at("/sinks/{name}/test").post(trial::test),
         at("/quarantine").get(quarantine::list),
-        at("/quarantine/release").post(release::release_many),
         at("/quarantine/{id}").get(quarantine::show),
         at("/quarantine/{id}/release").post(release::release),
         at("/outbox/backup")

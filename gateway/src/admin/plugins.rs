@@ -20,7 +20,7 @@ pub(super) async fn list(
         .plugins
         .iter()
         .map(|plugin| {
-            let used = configured.sinks.iter().filter(|(_, of)| **of == plugin.name);
+            let used = configured.sinks.iter().filter(|(_, of)| of.plugin == plugin.name);
             let sinks = used.map(|(sink, _)| {
                 let process = processes.iter().find(|one| one.sink == *sink);
                 let process = process.map(|one| {

@@ -44,6 +44,9 @@ const SHOWN: [&str; 30] = [
     "name",
 ];
 
+/// Of those, the ones of which only a part is.
+const PERSONAL: [&str; 3] = ["phone", "phone_e164", "name"];
+
 /// A lead's JSON as shown by default; what is hidden is `***`, what is absent stays `null`.
 pub(super) fn masked(lead: &str) -> Value {
     let lead: Map<String, Value> = serde_json::from_str(lead).unwrap_or_default();
@@ -67,6 +70,64 @@ pub(super) fn masked(lead: &str) -> Value {
 fn hidden(fields: Map<String, Value>) -> Value {
     let hidden = fields.into_iter().map(|(name, _)| (name, HIDDEN.into()));
     Value::Object(hidden.collect())
+}
+
+/// What a plugin would send of a lead, without what it says of the person: the texts and numbers
+/// of fields that are not shown, however they are written, and all that may be a phone.
+pub(super) fn rendered(text: String, lead: &str, raw: &str) -> String {
+    let mut personal = Vec::new();
+    for json in [lead, raw] {
+        let json: Value = serde_json::from_str(json).unwrap_or_default();
+        collect(&json, &mut personal);
+    }
+    without_phones(&crate::plugin::without(text, &personal))
+}
+
+/// Digits that a number needs to be somebody's.
+const DIGITS: usize = 5;
+
+/// What a lead, or what was pushed of it, says of the person, with what stands in texts that are
+/// objects themselves.
+fn collect(value: &Value, personal: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let is_shown = SHOWN.contains(&name.as_str()) && !PERSONAL.contains(&name.as_str());
+                if !is_shown {
+                    collect(value, personal);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, personal)),
+        Value::String(text) => {
+            if text.starts_with(['{', '['])
+                && let Ok(inner) = serde_json::from_str(text)
+            {
+                collect(&inner, personal);
+            }
+            personal.push(text.clone());
+        }
+        Value::Number(number) => {
+            let number = number.to_string();
+            if number.len() >= DIGITS {
+                personal.push(number);
+            }
+        }
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+/// The value of one field, by its path (`phone`, `lead.other.vip`), as shown by default.
+pub(super) fn of_field(path: &str, value: &Value) -> Value {
+    let path = path.strip_prefix("lead.").unwrap_or(path);
+    match path {
+        // Where it came from.
+        "source" => value.clone(),
+        _ => {
+            let field = serde_json::json!({ path: value });
+            masked(&field.to_string())[path].clone()
+        }
+    }
 }
 
 /// Labels of the fields that are shown.
@@ -184,6 +245,48 @@ mod tests {
         assert_eq!(shown["city_name"], "杭州");
         let known = SHOWN.iter().filter(|name| shown.get(**name).is_some());
         assert_eq!(known.count(), SHOWN.len(), "each name is a field");
+    }
+
+    #[test]
+    fn what_would_be_sent_says_nothing_of_who_it_is_and_keeps_what_is_shown() {
+        let lead = Lead::parse_json(SAMPLE).expect("the sample");
+        let json = String::from_utf8(lead.json()).expect("text");
+        let text = format!(
+            "POST https://crm.example/leads?name=%E5%BC%A0%E4%B8%89\n\n{{\"city\": \"杭州\", \"who\": \"张三 13567658911\", \"tel\": \"+86 135 6765 8911\", \"raw\": {}}}",
+            serde_json::json!(SAMPLE)
+        );
+        let shown = rendered(text, &json, SAMPLE);
+        for personal in [
+            "13567658911",
+            "6765",
+            "张三",
+            "%E5%BC%A0",
+            "仓前街道",
+            "43534cf9d5154543",
+        ] {
+            assert!(!shown.contains(personal), "{personal}: {shown}");
+        }
+        assert!(shown.contains("\"city\": \"杭州\""), "{shown}");
+        assert!(
+            shown.starts_with("POST https://crm.example/leads?name=***"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_value_in_an_explanation_is_shown_as_its_field_is() {
+        use serde_json::json;
+        for (path, value, shown) in [
+            ("store_id", json!(7), json!(7)),
+            ("phone", json!("13567658911"), json!("135****8911")),
+            ("lead.name", json!("张三"), json!("张**")),
+            ("address", json!("某街 1 号"), json!("***")),
+            ("other.vip", json!(3), json!("***")),
+            ("remark", Value::Null, Value::Null),
+            ("source", json!("shop"), json!("shop")),
+        ] {
+            assert_eq!(of_field(path, &value), shown, "{path}");
+        }
     }
 
     #[test]

@@ -31,7 +31,6 @@ pub(super) enum Kind {
     BadConfiguration,
     NotReloaded,
     Unreachable,
-    CountChanged,
     Busy,
     TooLarge,
     Overloaded,
@@ -77,11 +76,6 @@ impl Kind {
                 StatusCode::CONFLICT,
                 "unreachable",
                 "nobody could be reached by it",
-            ),
-            Self::CountChanged => (
-                StatusCode::CONFLICT,
-                "count-changed",
-                "the count has changed",
             ),
             Self::Busy => (StatusCode::CONFLICT, "busy", "one is under way already"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "body too large"),
@@ -174,6 +168,11 @@ impl Problem {
             format!("没有这个{zh}：{id}"),
         );
         Self::new(Kind::NotFound, detail)
+    }
+
+    /// What happened and what to do, in English and Chinese.
+    pub(super) fn both(&self) -> (String, String) {
+        self.detail.both()
     }
 
     #[cfg(test)]

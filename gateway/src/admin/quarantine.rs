@@ -8,11 +8,10 @@ use base64::Engine;
 use serde::Serialize;
 use serde_json::json;
 
-use super::params::{Params, id, moment, one_of};
+use super::params::{Params, id, one_of};
 use super::problem::{Problem, QUARANTINED};
 use super::{Admin, privacy, reading, release, rfc3339};
-use crate::clock::Millis;
-use crate::outbox::{Paged, QuarantineCount, QuarantineId, StoredQuarantinedPush};
+use crate::outbox::{Paged, PushFilter, QuarantineCount, QuarantineId, StoredQuarantinedPush};
 use crate::source::QUARANTINE_REASONS;
 
 /// Pushes on a page at most: each is read with its body.
@@ -113,92 +112,38 @@ impl From<(String, QuarantineCount)> for Count {
     }
 }
 
-/// Which pushes in quarantine.
-pub(super) struct Wanted {
-    reason: Option<String>,
-    source: Option<String>,
-    /// Received at or after.
-    since: Option<Millis>,
-    /// Received before.
-    until: Option<Millis>,
+impl Admin {
+    /// Refuses a source that neither the configuration nor the quarantine knows. Reads the disk.
+    pub(super) fn quarantine_knows(&self, source: &str) -> Result<(), Problem> {
+        // Of one that is not configured any more there may still be pushes.
+        let counts = self.outbox.quarantine_counts()?;
+        let kept = counts.iter().map(|(source, _)| source.as_str());
+        let configured = self.configured.get();
+        let mut sources: Vec<&str> = configured.sources.iter().map(String::as_str).collect();
+        sources.extend(kept);
+        sources.sort_unstable();
+        sources.dedup();
+        one_of("source", source, &sources)
+    }
 }
 
-impl Wanted {
-    /// Reads what was asked for; a reason or a source that there is not is an error. Reads the
-    /// disk: for a thread that may block.
-    pub(super) fn of(
-        admin: &Admin,
-        reason: Option<String>,
-        source: Option<String>,
-        (since, until): (Option<&str>, Option<&str>),
-    ) -> Result<Self, Problem> {
-        if let Some(reason) = &reason {
-            one_of("reason", reason, &QUARANTINE_REASONS)?;
-        }
-        if let Some(source) = &source {
-            // Of one that is not configured any more there may still be pushes.
-            let counts = admin.outbox.quarantine_counts()?;
-            let kept = counts.iter().map(|(source, _)| source.as_str());
-            let configured = admin.configured.get();
-            let mut sources: Vec<&str> = configured.sources.iter().map(String::as_str).collect();
-            sources.extend(kept);
-            sources.sort_unstable();
-            sources.dedup();
-            one_of("source", source, &sources)?;
-        }
-        let now = admin.clock.now();
-        Ok(Self {
-            reason,
-            source,
-            since: since.map(|text| moment("since", text, now)).transpose()?,
-            until: until.map(|text| moment("until", text, now)).transpose()?,
-        })
+/// Which pushes are listed.
+fn wanted(admin: &Admin, params: &Params) -> Result<PushFilter, Problem> {
+    let reason = params.text("reason");
+    if let Some(reason) = reason {
+        one_of("reason", reason, &QUARANTINE_REASONS)?;
     }
-
-    /// The moments between which it was received, as the API says times.
-    pub(super) fn moments(&self) -> [Option<String>; 2] {
-        [self.since.map(rfc3339), self.until.map(rfc3339)]
+    let source = params.text("source");
+    if let Some(source) = source {
+        admin.quarantine_knows(source)?;
     }
-
-    /// Whether it is all there are.
-    pub(super) fn is_all(&self) -> bool {
-        self.reason.is_none()
-            && self.source.is_none()
-            && self.since.is_none()
-            && self.until.is_none()
-    }
-
-    fn has(&self, one: &StoredQuarantinedPush) -> bool {
-        self.reason
-            .as_ref()
-            .is_none_or(|reason| *reason == one.reason)
-            && self
-                .source
-                .as_ref()
-                .is_none_or(|source| *source == one.source)
-            && self.since.is_none_or(|since| one.received_at >= since)
-            && self.until.is_none_or(|until| one.received_at < until)
-    }
-
-    /// Gives all of them to `each`, oldest first. Reads the disk: for a thread that may block.
-    pub(super) fn each(
-        &self,
-        admin: &Admin,
-        mut each: impl FnMut(StoredQuarantinedPush),
-    ) -> Result<(), Problem> {
-        let mut cursor: Option<String> = None;
-        loop {
-            let page = admin.outbox.quarantined_pushes(cursor.as_deref(), MOST)?;
-            page.items
-                .into_iter()
-                .filter(|one| self.has(one))
-                .for_each(&mut each);
-            cursor = page.next;
-            if cursor.is_none() {
-                return Ok(());
-            }
-        }
-    }
+    let now = admin.clock.now();
+    Ok(PushFilter {
+        reason: reason.map(str::to_owned),
+        source: source.map(str::to_owned),
+        since: params.time("since", now)?,
+        before: params.time("until", now)?,
+    })
 }
 
 /// `GET /quarantine`
@@ -211,11 +156,9 @@ pub(super) async fn list(
     let limit = params.limit(MOST)?;
     let cursor = admin.cursor(&params, Paged::Quarantine)?;
     let read = reading(&admin, move |admin| {
-        let text = |name: &str| params.text(name).map(str::to_owned);
-        let times = (params.text("since"), params.text("until"));
-        let wanted = Wanted::of(admin, text("reason"), text("source"), times)?;
+        let wanted = wanted(admin, &params)?;
         let page = admin.outbox.quarantined_pushes(cursor.as_deref(), limit)?;
-        let items = page.items.iter().filter(|one| wanted.has(one));
+        let items = page.items.iter().filter(|one| wanted.passes(one));
         let items: Vec<_> = items.map(|one| QuarantinedPush::of(admin, one)).collect();
         let counts = admin.outbox.quarantine_counts()?.into_iter();
         let counts: Vec<_> = counts.map(Count::from).collect();
@@ -242,6 +185,19 @@ pub(super) async fn show(
     };
     shown["becomes"] = becomes;
     Ok(HttpResponse::Ok().json(shown))
+}
+
+/// A push as lists show it, with what it would become; `None` if it is gone. Reads the disk.
+pub(super) fn in_short(
+    admin: &Admin,
+    id: QuarantineId,
+) -> Result<Option<serde_json::Value>, Problem> {
+    let found = admin.outbox.quarantined_push(id)?;
+    Ok(found.map(|found| {
+        let mut shown = json!(QuarantinedPush::of(admin, &found));
+        shown["becomes"] = release::preview(&admin.reread, &found);
+        shown
+    }))
 }
 
 pub(super) async fn find(

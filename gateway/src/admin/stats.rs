@@ -134,7 +134,8 @@ pub(super) fn sink(admin: &Admin, totals: &Totals, name: &str) -> Result<Sink, U
     let status = admin.delivery.of(name);
     let oldest = admin.outbox.oldest(name)?;
     let tried = counts.retrying + counts.behind;
-    let plugin = admin.configured.get().sinks.get(name).cloned();
+    let configured = admin.configured.get();
+    let plugin = configured.sinks.get(name).map(|sink| sink.plugin.clone());
     let configured = plugin.is_some();
     Ok(Sink {
         plugin,

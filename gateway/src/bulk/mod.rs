@@ -20,7 +20,7 @@ pub use self::runner::{Lane, Runner, lane};
 pub use self::selection::{REACH, Selected, is_reachable, select};
 use crate::clock::Clock;
 use crate::lead::Tables;
-use crate::outbox::{Arrival, Outbox, StoredQuarantinedPush};
+use crate::outbox::{Arrival, BulkJob, Count, JobId, Outbox, StoredQuarantinedPush};
 
 /// Reads a push in quarantine again as the lead that a person says it is; `None` if its
 /// source is not configured any more.
@@ -39,4 +39,26 @@ pub struct Ground {
     pub reread: Arc<Reread>,
     /// Told when a job may have something to do.
     pub wake: Arc<Notify>,
+}
+
+/// Says in the log what happened to a job, through whom, and what it is; `by` may be empty if it
+/// is whoever planned it.
+pub fn log(event: &str, id: JobId, job: &BulkJob, by: &str) {
+    let plan = &job.plan;
+    let (count, exact) = match plan.count {
+        Count::Exact(count) => (count, true),
+        Count::AtLeast(count) => (count, false),
+    };
+    let by = if by.is_empty() { &plan.by } else { by };
+    tracing::info!(
+        job = %id,
+        action = plan.action.as_str(),
+        by,
+        count,
+        exact,
+        done = job.done,
+        skipped = job.seen() - job.done,
+        note = plan.note,
+        "{event}"
+    );
 }

@@ -287,8 +287,7 @@ fn next(ground: &Ground, job: &BulkJob, when: Option<&When>) -> Result<Selected,
 /// What belongs to the end of a job.
 async fn end(ground: &Ground, id: JobId, job: &BulkJob) {
     if let Some(job) = ground.outbox.job(id) {
-        let skipped = job.seen() - job.done;
-        tracing::info!(job = %id, done = job.done, skipped, "bulk job ended");
+        super::log("bulk job ended", id, &job, "");
     }
     if job.plan.action == BulkAction::Erase {
         // Once for all of them; a crash before that finishes it at the next start.

@@ -6,8 +6,8 @@
 use super::Reread;
 use crate::clock::Millis;
 use crate::outbox::{
-    Arrival, BulkAction, BulkPlan, LeadId, Listed, Outbox, Paged, Population, PushFilter, Skip,
-    Skipped, State, StoredQuarantinedPush, Target, Unavailable,
+    Arrival, BulkAction, BulkPlan, LeadId, Listed, Outbox, Paged, Population, Skip, Skipped, State,
+    StoredQuarantinedPush, Target, Unavailable,
 };
 use crate::route::When;
 
@@ -65,7 +65,7 @@ pub fn select(
         }
         Population::Quarantine(filter) => {
             let page = outbox.quarantined_pushes(after, limit)?;
-            for push in page.items.iter().filter(|push| wanted(filter, push)) {
+            for push in page.items.iter().filter(|push| filter.passes(push)) {
                 selected.push(reread, plan, when, push);
             }
             selected.next = page.next;
@@ -189,12 +189,4 @@ fn met(
         Some(false) => Verdict::Pass,
         None => Verdict::Skip(Skip::Condition),
     })
-}
-
-fn wanted(filter: &PushFilter, push: &StoredQuarantinedPush) -> bool {
-    let at = push.received_at;
-    filter.source.as_ref().is_none_or(|one| *one == push.source)
-        && filter.reason.as_ref().is_none_or(|one| *one == push.reason)
-        && filter.since.is_none_or(|since| at >= since)
-        && filter.before.is_none_or(|before| at < before)
 }

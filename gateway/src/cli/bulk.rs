@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, coded, column};
 use super::words::Words;
-use super::{Global, ask, finish, out, running};
+use super::{FAILED, Global, ask, finish, out, preview, running};
 use crate::lang::{Lang, counted};
 
 /// Between two looks at a job that is followed.
@@ -75,13 +75,20 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// Why.
+    pub(super) fn note(&self) -> &str {
+        self.note.as_deref().unwrap_or_default()
+    }
+
     /// Who does it, and why.
     pub(super) fn signed(&self) -> Value {
-        json!({
-            "note": self.note.as_deref().unwrap_or_default(),
-            "by": std::env::var("USER").unwrap_or_default(),
-        })
+        json!({ "note": self.note(), "by": me() })
     }
+}
+
+/// Who runs this command, as the system calls them.
+fn me() -> String {
+    std::env::var("USER").unwrap_or_default()
 }
 
 const JOBS: [Column; 9] = [
@@ -153,19 +160,12 @@ fn show(global: &Global, args: &Show) -> Result<(), ExitCode> {
 fn start(global: &Global, args: &Start) -> Result<(), ExitCode> {
     let api = Api::of(global, &args.one.target)?;
     let path = path(&args.one.id);
-    let job = api.post(&format!("{path}/start"), &json!({}))?;
-    let job = if args.detach {
-        job
-    } else {
-        follow(global, &api, &path)?
-    };
-    print(global, &job);
-    Ok(())
+    run_to_end(global, &api, &path, args.detach)
 }
 
 fn cancel(global: &Global, one: &One) -> Result<(), ExitCode> {
     let path = format!("{}/cancel", path(&one.id));
-    let job = Api::of(global, &one.target)?.post(&path, &json!({}))?;
+    let job = Api::of(global, &one.target)?.post(&path, &json!({ "by": me() }))?;
     print(global, &job);
     Ok(())
 }
@@ -174,38 +174,85 @@ fn cancel(global: &Global, one: &One) -> Result<(), ExitCode> {
 pub(super) fn make(
     global: &Global,
     target: &Target,
-    mut wish: Value,
+    wish: Value,
     run: &Run,
 ) -> Result<(), ExitCode> {
     let api = Api::of(global, target)?;
     let lang = global.lang();
+    let is_final = ["erase", "discard"].contains(&wish["action"].as_str().unwrap_or_default());
+    let job = plan(global, &api, wish, run)?;
+    running::warn_of_changes(global, target, &api);
+    let is_none = job["count"] == 0 && job["exact"] == true;
+    if !is_none && !run.yes {
+        let question = if is_final {
+            lang.pick(
+                "start it? what it does cannot be taken back",
+                "开始执行吗？执行后无法撤回",
+            )
+        } else {
+            lang.pick("start it?", "开始执行吗？")
+        };
+        ask::confirm(lang, question)?;
+    }
+    let id = job["id"].as_str().unwrap_or_default();
+    run_to_end(global, &api, &path(id), run.detach)
+}
+
+/// The same, but nothing is started.
+pub(super) fn rehearse(
+    global: &Global,
+    target: &Target,
+    wish: Value,
+    run: &Run,
+) -> Result<(), ExitCode> {
+    let api = Api::of(global, target)?;
+    let job = plan(global, &api, wish, run)?;
+    print(global, &job);
+    Ok(())
+}
+
+/// Plans it and shows the plan.
+fn plan(global: &Global, api: &Api<'_>, mut wish: Value, run: &Run) -> Result<Value, ExitCode> {
     let mut signed = run.signed();
     for name in ["note", "by"] {
         wish[name] = signed[name].take();
     }
     wish["rate"] = run.rate.into();
     let job = api.post("/bulk", &wish)?;
+    let lang = global.lang();
     errln!("leadgate: {}", planned(lang, &job));
-    for sample in job["samples"].as_array().into_iter().flatten() {
-        for id in sample.as_object().into_iter().flat_map(|one| one.values()) {
-            errln!("  {}", id.as_str().unwrap_or_default());
-        }
+    for line in preview::samples(lang, &job) {
+        errln!("  {line}");
     }
-    let path = path(job["id"].as_str().unwrap_or_default());
-    let is_none = job["count"] == 0 && job["exact"] == true;
-    if !is_none && !run.yes {
-        let question = lang.pick("start it?", "开始执行吗？");
-        ask::confirm(lang, question)?;
+    Ok(job)
+}
+
+/// Starts a job and, unless it is let go, shows how far it is to its end. Fails if it is stopped
+/// before.
+fn run_to_end(global: &Global, api: &Api<'_>, path: &str, detach: bool) -> Result<(), ExitCode> {
+    let started = api.post(&format!("{path}/start"), &json!({ "by": me() }))?;
+    if detach {
+        print(global, &started);
+        return Ok(());
     }
-    running::warn_of_changes(global, target, &api);
-    let started = api.post(&format!("{path}/start"), &json!({}))?;
-    let ended = if run.detach {
-        started
-    } else {
-        follow(global, &api, &path)?
-    };
+    let lang = global.lang();
+    if started["state"] == "running" {
+        let id = started["id"].as_str().unwrap_or_default();
+        errln!(
+            "leadgate: {}",
+            lang.pick(
+                format!("it goes on if this command ends; `leadgate bulk cancel {id}` stops it"),
+                format!("此命令退出后任务仍会继续；停止请用 `leadgate bulk cancel {id}`"),
+            )
+        );
+    }
+    let ended = follow(global, api, path)?;
     print(global, &ended);
-    Ok(())
+    if ended["state"] == "done" {
+        Ok(())
+    } else {
+        Err(ExitCode::from(FAILED))
+    }
 }
 
 /// What a plan is, in a line.

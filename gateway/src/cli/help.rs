@@ -25,10 +25,7 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
         "列出失败分组（同一目的地、规则与原因），最大的在前",
     ),
     ("outbox show", "查看一条投递及其每次尝试"),
-    (
-        "outbox retry",
-        "重新投递一条，或某目的地、某失败分组的全部死信",
-    ),
+    ("outbox retry", "重新投递一条，或许多条"),
     ("outbox cancel", "放弃一条投递，或许多条"),
     (
         "outbox done",
@@ -45,7 +42,7 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("leads export", "以 JSON 明文输出某人的全部数据，供交给本人"),
     (
         "leads erase",
-        "从发件箱及其磁盘上擦除一条客资，或某人的全部数据",
+        "从发件箱及其磁盘上擦除一条客资、某人的全部数据，或许多条客资",
     ),
     (
         "leads replay",
@@ -65,8 +62,11 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
         "quarantine show",
         "查看隔离区中的一条推送，以及放行后会成为什么",
     ),
-    ("quarantine release", "将隔离的推送作为客资放行并投递"),
-    ("quarantine discard", "永久删除隔离区中的一条推送"),
+    (
+        "quarantine release",
+        "将隔离的一条或许多推送作为客资放行并投递",
+    ),
+    ("quarantine discard", "永久删除隔离区中的一条或许多推送"),
     ("sink", "查看、暂停、恢复、测试目的地，或充当一个"),
     ("sink list", "列出目的地及其待投递数量"),
     ("sink pause", "暂停目的地，重启后仍暂停，直到恢复"),
@@ -225,11 +225,6 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ),
     ("outbox deliveries", "until", "只看此时间之前创建的，{time}"),
     ("outbox failures", "sink", "只看该目的地"),
-    (
-        "outbox retry",
-        "group",
-        "只限该失败分组，编号见 `outbox failures`",
-    ),
     ("outbox deliveries", "limit", "最多多少条 [默认：50]"),
     ("outbox deliveries", "all", "全部列出"),
     ("outbox show", "id", "投递编号"),
@@ -239,47 +234,8 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "force",
         "即使已送达或已被替代也重新投递：对方可能收到两次",
     ),
-    ("outbox retry", "sink", "该目的地的全部"),
-    (
-        "outbox retry",
-        "state",
-        "该状态的全部；只有死信可以批量重试",
-    ),
-    ("outbox retry", "yes", "不再询问"),
     ("outbox cancel", "id", "投递编号"),
-    ("outbox cancel", "sink", "该目的地的全部"),
-    (
-        "outbox cancel",
-        "state",
-        "该状态的全部：pending、retrying、behind、dead [默认：dead]",
-    ),
-    ("outbox cancel", "source", "只限该来源的客资"),
-    ("outbox cancel", "reason", "只限该原因的死信：{deaths}"),
-    ("outbox cancel", "rule", "只限因该规则失败的，如 timeout"),
-    (
-        "outbox cancel",
-        "group",
-        "只限该失败分组，编号见 `outbox failures`",
-    ),
-    ("outbox cancel", "since", "只限此时间及之后创建的，{time}"),
-    ("outbox cancel", "until", "只限此时间之前创建的，{time}"),
     ("outbox done", "id", "投递编号"),
-    ("outbox done", "sink", "该目的地的全部"),
-    (
-        "outbox done",
-        "state",
-        "该状态的全部：pending、retrying、behind、dead [默认：dead]",
-    ),
-    ("outbox done", "source", "只限该来源的客资"),
-    ("outbox done", "reason", "只限该原因的死信：{deaths}"),
-    ("outbox done", "rule", "只限因该规则失败的，如 timeout"),
-    (
-        "outbox done",
-        "group",
-        "只限该失败分组，编号见 `outbox failures`",
-    ),
-    ("outbox done", "since", "只限此时间及之后创建的，{time}"),
-    ("outbox done", "until", "只限此时间之前创建的，{time}"),
     (
         "outbox done",
         "note",
@@ -359,13 +315,15 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "openid",
         "该淘宝加密 ID 的全部；用 - 从标准输入读取",
     ),
+    ("leads erase", "dry_run", "只显示将擦除什么"),
+    ("leads erase", "source", "该来源的全部"),
+    ("leads erase", "since", "此时间及之后首次接收的全部，{time}"),
+    ("leads erase", "until", "此时间之前首次接收的全部，{time}"),
     (
         "leads erase",
-        "note",
-        "原因，一行，写入守护进程的日志；请勿写个人信息",
+        "when",
+        "满足此条件的全部，写法同目的地的 when",
     ),
-    ("leads erase", "dry_run", "只显示将擦除什么"),
-    ("leads erase", "yes", "不再询问"),
     ("quarantine list", "reason", "只看该原因：{reasons}"),
     ("quarantine list", "source", "只看该来源"),
     ("quarantine list", "since", "只看此时间及之后接收的，{time}"),
@@ -427,29 +385,40 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("quarantine release", "id", "隔离推送的编号"),
     (
         "quarantine release",
-        "reason",
-        "放行该原因的全部：{reasons}",
-    ),
-    ("quarantine release", "source", "放行该来源的全部"),
-    (
-        "quarantine release",
-        "since",
-        "放行此时间及之后接收的全部，{time}",
-    ),
-    (
-        "quarantine release",
-        "until",
-        "放行此时间之前接收的全部，{time}",
-    ),
-    (
-        "quarantine release",
         "force",
         "连同无法联系到任何人的推送一起放行",
     ),
-    ("quarantine release", "yes", "不再询问"),
     ("quarantine discard", "id", "隔离推送的编号"),
-    ("quarantine discard", "yes", "不再询问"),
 ];
+
+/// Which of many, by the commands that take them alike.
+const MANY: &[(&[&str], &str, &str)] = &[
+    (OF_DELIVERIES, "sink", "该目的地的全部"),
+    (
+        OF_DELIVERIES,
+        "state",
+        "该状态的全部：pending、retrying、behind、dead [默认：dead]",
+    ),
+    (OF_DELIVERIES, "source", "只限该来源的客资"),
+    (OF_DELIVERIES, "reason", "只限该原因的死信：{deaths}"),
+    (OF_DELIVERIES, "rule", "只限因该规则失败的，如 timeout"),
+    (
+        OF_DELIVERIES,
+        "group",
+        "只限该失败分组，编号见 `outbox failures`",
+    ),
+    (OF_DELIVERIES, "since", "只限此时间及之后创建的，{time}"),
+    (OF_DELIVERIES, "until", "只限此时间之前创建的，{time}"),
+    (OF_PUSHES, "reason", "该原因的全部：{reasons}"),
+    (OF_PUSHES, "source", "该来源的全部"),
+    (OF_PUSHES, "since", "此时间及之后接收的全部，{time}"),
+    (OF_PUSHES, "until", "此时间之前接收的全部，{time}"),
+];
+
+/// Commands over many deliveries.
+const OF_DELIVERIES: &[&str] = &["outbox retry", "outbox cancel", "outbox done"];
+/// Commands over many pushes in quarantine.
+const OF_PUSHES: &[&str] = &["quarantine release", "quarantine discard"];
 
 /// The command tree with its help in Chinese.
 pub(super) fn in_chinese(command: clap::Command) -> clap::Command {
@@ -471,9 +440,10 @@ pub(super) fn in_chinese(command: clap::Command) -> clap::Command {
             at(command, path, |command| command.after_help(after))
         });
     let command = everywhere(command);
-    ARGUMENTS
+    let many = MANY
         .iter()
-        .copied()
+        .flat_map(|(paths, argument, help)| paths.iter().map(|path| (*path, *argument, *help)));
+    many.chain(ARGUMENTS.iter().copied())
         .fold(command, |command, (path, argument, help)| {
             at(command, path, |command| {
                 command.mut_arg(argument, |arg| arg.help(with_words(help)))

@@ -23,6 +23,7 @@ mod leads;
 mod listen;
 mod outbox;
 mod plugin;
+mod preview;
 mod push;
 mod quarantine;
 mod reload;

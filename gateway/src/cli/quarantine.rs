@@ -1,4 +1,5 @@
-//! `leadgate quarantine`: pushes that were kept aside, and what a person decides about them.
+//! `leadgate quarantine`: pushes that were kept aside, and what a person decides about them, one by
+//! one or many as a bulk job.
 
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::{Api, Query, Target, encoded};
 use super::table::{self, Column, coded, column};
 use super::words::Words;
-use super::{Global, ask, finish, out};
+use super::{Global, ask, bulk, finish, out};
 use crate::lang::{Lang, counted};
 
 #[derive(Subcommand)]
@@ -19,7 +20,7 @@ pub(super) enum Command {
     Show(Show),
     /// Take pushes out of quarantine as the leads they are, and deliver them
     Release(Release),
-    /// Remove a push from quarantine for good
+    /// Remove pushes from quarantine for good
     Discard(Discard),
 }
 
@@ -65,20 +66,60 @@ pub(super) struct Show {
     target: Target,
 }
 
+/// Many pushes.
 #[derive(clap::Args)]
-#[group(id = "whom", required = true, multiple = true, args = ["id", "reason", "source", "since", "until"])]
+#[group(id = "many", multiple = true)]
+pub(super) struct Many {
+    /// All with this reason: stale, no_timestamp, unparsable, not_an_object, no_known_field, unknown_method, open_key
+    #[arg(long, value_name = "REASON")]
+    reason: Option<String>,
+    /// All of this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// All received at or after: a time such as "2026-11-26 10:00:00" or 2026-11-26, which is GMT+8 unless it names another zone (Z, +08:00), or how long ago, such as 2h
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// All received before: a time (GMT+8 unless it names another zone), or how long ago
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only those whose lead would meet this condition, written as a sink's `when`
+    #[arg(long, value_name = "EXPR")]
+    when: Option<String>,
+}
+
+impl Many {
+    fn make(
+        &self,
+        global: &Global,
+        target: &Target,
+        mut wish: Value,
+        run: &bulk::Run,
+    ) -> Result<(), ExitCode> {
+        for (name, value) in [
+            ("reason", &self.reason),
+            ("source", &self.source),
+            ("since", &self.since),
+            ("until", &self.until),
+            ("when", &self.when),
+        ] {
+            wish[name] = json!(value);
+        }
+        bulk::make(global, target, wish, run)
+    }
+}
+
+#[derive(clap::Args)]
 pub(super) struct Release {
     /// Id of the push in quarantine
-    #[arg(conflicts_with_all = ["reason", "source", "since", "until"])]
+    #[arg(required_unless_present = "many", conflicts_with = "many")]
     id: Option<String>,
     #[command(flatten)]
-    which: Which,
+    which: Many,
     /// Also those by which nobody could be reached
     #[arg(long)]
     force: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    run: bulk::Run,
     #[command(flatten)]
     target: Target,
 }
@@ -86,10 +127,12 @@ pub(super) struct Release {
 #[derive(clap::Args)]
 pub(super) struct Discard {
     /// Id of the push in quarantine
-    id: String,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[arg(required_unless_present = "many", conflicts_with = "many")]
+    id: Option<String>,
+    #[command(flatten)]
+    which: Many,
+    #[command(flatten)]
+    run: bulk::Run,
     #[command(flatten)]
     target: Target,
 }
@@ -120,9 +163,18 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
         Command::Show(one) => show(global, one),
         Command::Release(args) => match &args.id {
             Some(id) => release(global, args, id),
-            None => release_many(global, args),
+            None => {
+                let wish = json!({ "action": "release", "force": args.force });
+                args.which.make(global, &args.target, wish, &args.run)
+            }
         },
-        Command::Discard(one) => discard(global, one),
+        Command::Discard(args) => match &args.id {
+            Some(id) => discard(global, args, id),
+            None => {
+                let wish = json!({ "action": "discard" });
+                args.which.make(global, &args.target, wish, &args.run)
+            }
+        },
     })
 }
 
@@ -280,7 +332,7 @@ fn release(global: &Global, args: &Release, id: &str) -> Result<(), ExitCode> {
         errln!("{line}");
     }
     let unreachable = push["becomes"]["reachable"] == false;
-    if unreachable && !args.yes && !args.force {
+    if unreachable && !args.run.yes && !args.force {
         ask::confirm(lang, lang.pick("release it all the same?", "仍要放行吗？"))?;
     }
     let path = format!("/quarantine/{}/release", encoded(id));
@@ -302,141 +354,10 @@ fn release(global: &Global, args: &Release, id: &str) -> Result<(), ExitCode> {
     Ok(())
 }
 
-fn release_many(global: &Global, args: &Release) -> Result<(), ExitCode> {
+fn discard(global: &Global, args: &Discard, id: &str) -> Result<(), ExitCode> {
     let lang = global.lang();
-    let api = Api::of(global, &args.target)?;
-    let which = &args.which;
-    let mut wish = json!({ "force": args.force });
-    for (name, value) in [
-        ("reason", &which.reason),
-        ("source", &which.source),
-        ("since", &which.since),
-        ("until", &which.until),
-    ] {
-        if let Some(value) = value {
-            wish[name] = value.as_str().into();
-        }
-    }
-    let mut planned = wish.clone();
-    planned["plan"] = true.into();
-    let plan = api.post("/quarantine/release", &planned)?;
-    let count = plan["count"].as_u64().unwrap_or_default();
-    if count == 0 {
-        if global.json {
-            out::json(&json!({
-                "released": 0, "duplicates": 0, "unreachable": 0, "without_source": 0, "remaining": 0,
-            }));
-        } else {
-            let nothing = lang.pick(
-                "nothing matches; no push was released",
-                "没有符合条件的推送，未放行任何内容",
-            );
-            outln!("{nothing}");
-        }
-        return Ok(());
-    }
-    errln!("leadgate: {}", planned_in_words(lang, &plan));
-    if !args.yes {
-        ask::confirm(lang, lang.pick("release them?", "放行这些推送吗？"))?;
-    }
-    // The moments that were shown, not "2h ago" once more.
-    for name in ["since", "until"] {
-        if plan[name].is_string() {
-            wish[name] = plan[name].clone();
-        }
-    }
-    wish["confirm_count"] = count.into();
-    let done = api.post("/quarantine/release", &wish)?;
-    if global.json {
-        out::json(&done);
-        return Ok(());
-    }
-    outln!("{}", outcome(lang, &done));
-    Ok(())
-}
-
-/// What would be released, with the moments between which it was received.
-fn planned_in_words(lang: Lang, plan: &Value) -> String {
-    let number = |name: &str| plan[name].as_u64().unwrap_or_default();
-    let pairs = |of: &Value, words: Option<Words>| {
-        let all = of.as_object().into_iter().flatten();
-        let all = all.map(|(name, count)| {
-            let name = words.map_or(name.as_str().into(), |words| words.of(lang, name));
-            format!("{name} {count}")
-        });
-        all.collect::<Vec<_>>().join(lang.comma())
-    };
-    let reasons = pairs(&plan["by_reason"], Some(Words::Quarantine));
-    let sources = pairs(&plan["by_source"], None);
-    let moment = |name: &str| table::time(lang, plan[name].as_str()?);
-    let when = [
-        moment("since").map(|at| lang.pick(format!("from {at}"), format!("{at} 起"))),
-        moment("until").map(|at| lang.pick(format!("before {at}"), format!("{at} 之前"))),
-    ];
-    let when: Vec<_> = when.into_iter().flatten().collect();
-    let when = if when.is_empty() {
-        String::new()
-    } else {
-        let when = when.join(lang.pick(" and ", "、"));
-        lang.pick(format!(", received {when}"), format!("，接收于 {when}"))
-    };
-    let (count, unreachable) = (number("count"), number("unreachable"));
-    let pushes = counted(count, "push", "pushes");
-    lang.pick(
-        format!("{pushes} ({reasons}; {sources}){when}; nobody could be reached by {unreachable} of them"),
-        format!("共 {count} 次推送（{reasons}；{sources}）{when}，其中 {unreachable} 次无法联系到任何人"),
-    )
-}
-
-/// What a run did, and what it left, in a line.
-fn outcome(lang: Lang, done: &Value) -> String {
-    let number = |name: &str| done[name].as_u64().unwrap_or_default();
-    let released = number("released");
-    let mut line = match number("duplicates") {
-        0 => lang.pick(
-            format!("{released} released"),
-            format!("已放行 {released} 次推送"),
-        ),
-        known => lang.pick(
-            format!("{released} released ({known} known already)"),
-            format!("已放行 {released} 次推送（其中 {known} 次内容已存在）"),
-        ),
-    };
-    for (name, (one, many), en, zh) in [
-        (
-            "unreachable",
-            ("stays", "stay"),
-            "in quarantine: nobody could be reached by what was pushed (--force releases that, too)",
-            "次仍在隔离区：无法联系到任何人（--force 可一并放行）",
-        ),
-        (
-            "without_source",
-            ("stays", "stay"),
-            "in quarantine: the source is not configured any more",
-            "次仍在隔离区：其来源已不在配置中",
-        ),
-        (
-            "remaining",
-            ("was", "were"),
-            "not looked at in the time of one run: run it again",
-            "次本次未来得及处理：请再次执行",
-        ),
-    ] {
-        match number(name) {
-            0 => {}
-            count => {
-                let stay = counted(count, one, many);
-                line.push_str(&lang.pick(format!("; {stay} {en}"), format!("；{count} {zh}")));
-            }
-        }
-    }
-    line
-}
-
-fn discard(global: &Global, one: &Discard) -> Result<(), ExitCode> {
-    let lang = global.lang();
-    if !one.yes {
-        let push = get(global, &one.target, &one.id, false)?;
+    if !args.run.yes {
+        let push = get(global, &args.target, id, false)?;
         for line in becomes(global, &push) {
             errln!("{line}");
         }
@@ -445,12 +366,12 @@ fn discard(global: &Global, one: &Discard) -> Result<(), ExitCode> {
             lang.pick("remove it for good?", "永久删除这次推送吗？"),
         )?;
     }
-    let path = format!("/quarantine/{}/discard", encoded(&one.id));
-    let answer = Api::of(global, &one.target)?.post(&path, &json!({}))?;
+    let path = format!("/quarantine/{}/discard", encoded(id));
+    let answer = Api::of(global, &args.target)?.post(&path, &json!({}))?;
     if global.json {
         out::json(&answer);
     } else {
-        outln!("{} {}", lang.pick("discarded", "已丢弃"), one.id);
+        outln!("{} {id}", lang.pick("discarded", "已丢弃"));
     }
     Ok(())
 }
@@ -458,35 +379,6 @@ fn discard(global: &Global, one: &Discard) -> Result<(), ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_release_left_is_said_only_where_something_is_left() {
-        let done = json!({ "released": 2, "duplicates": 0, "unreachable": 0, "without_source": 0, "remaining": 0 });
-        assert_eq!(outcome(Lang::En, &done), "2 released");
-        let done = json!({ "released": 2, "duplicates": 1, "unreachable": 1, "without_source": 0, "remaining": 0 });
-        assert_eq!(
-            outcome(Lang::En, &done),
-            "2 released (1 known already); 1 stays in quarantine: nobody could be reached by what was pushed (--force releases that, too)"
-        );
-        assert!(outcome(Lang::ZhCn, &done).contains("1 次仍在隔离区"));
-    }
-
-    #[test]
-    fn a_plan_echoes_the_moments_with_their_zone_and_has_words_for_reasons() {
-        let plan = json!({
-            "count": 1, "unreachable": 0,
-            "by_reason": { "stale": 1 }, "by_source": { "tmall": 1 },
-            "since": "2026-11-26T02:00:00.000Z", "until": null,
-        });
-        assert_eq!(
-            planned_in_words(Lang::En, &plan),
-            "1 push (stale 1; tmall 1), received from 2026-11-26 02:00:00Z; nobody could be reached by 0 of them"
-        );
-        assert_eq!(
-            planned_in_words(Lang::ZhCn, &plan),
-            "共 1 次推送（时间戳过期 1；tmall 1），接收于 2026-11-26 10:00:00+08:00 起，其中 0 次无法联系到任何人"
-        );
-    }
 
     #[test]
     fn what_nobody_could_read_is_told_and_not_masked() {

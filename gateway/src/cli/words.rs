@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::admin::Given;
+use crate::admin::{Given, Why};
 use crate::delivery::{BreakerState, HoldReason};
 use crate::lang::Lang;
 use crate::outbox::{BY_HAND, DeathReason, Skip, StateName};
@@ -39,6 +39,8 @@ pub(super) enum Words {
     Job,
     /// Why a bulk job left something as it is.
     Skip,
+    /// Why a lead did not go to a sink.
+    Never,
 }
 
 impl Words {
@@ -69,6 +71,7 @@ impl Words {
             Self::Action => action(code)?,
             Self::Job => job(code)?,
             Self::Skip => skip(named(Skip::ALL, Skip::as_str, code)?),
+            Self::Never => never(named(Why::ALL, Why::as_str, code)?),
         };
         Some(word.into())
     }
@@ -142,6 +145,17 @@ const fn skip(why: Skip) -> &'static str {
         Skip::Unreachable => "无法联系到任何人",
         Skip::Damaged => "存储的内容已损坏",
         Skip::Unfit => "此操作不适用",
+    }
+}
+
+const fn never(why: Why) -> &'static str {
+    match why {
+        Why::Condition => "不符合 when 条件",
+        Why::Failed => "无法判断 when 条件",
+        Why::ConfiguredSince => "接收之后才如此配置",
+        Why::Newer => "已由更新的版本代替",
+        Why::Ignored => "已投递过较早的版本（on_update）",
+        Why::Unknown => "接收时的配置不同，原因已无从得知",
     }
 }
 
@@ -245,7 +259,7 @@ mod tests {
 
     #[test]
     fn no_code_is_without_a_chinese_word_and_english_has_the_codes() {
-        let all: [(Words, Vec<&str>); 12] = [
+        let all: [(Words, Vec<&str>); 13] = [
             (Words::Given, Given::ALL.map(Given::as_str).into()),
             (Words::State, StateName::ALL.map(StateName::as_str).into()),
             (
@@ -265,6 +279,7 @@ mod tests {
             (Words::Rule, Own::ALL.map(Own::rule).into()),
             (Words::Reason, Own::ALL.map(Own::reason).into()),
             (Words::Skip, Skip::ALL.map(Skip::as_str).into()),
+            (Words::Never, Why::ALL.map(Why::as_str).into()),
             (Words::Action, BulkAction::NAMES.into()),
             (Words::Job, JobState::NAMES.into()),
         ];

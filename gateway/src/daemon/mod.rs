@@ -300,7 +300,7 @@ impl Early {
         let stopping = Arc::new(AtomicBool::new(false));
         let loaded_at = clock.now();
         metrics.config.runs(config.revision.as_ref(), loaded_at);
-        let configured = Arc::new(Swap::new(Configured::of(config, plugins, loaded_at)));
+        let configured = Arc::new(Swap::new(Configured::of(config, plugins, loaded_at, None)));
         let reloader = Arc::new(Reloader {
             outbox: Arc::clone(&outbox),
             dispatcher: Arc::clone(&dispatcher),

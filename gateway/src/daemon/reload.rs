@@ -137,7 +137,8 @@ impl Reloader {
             shown.swap(certificate);
         }
         let loaded_at = self.clock.now();
-        let configured = Configured::of(config, plugins, loaded_at);
+        let before = self.configured.get();
+        let configured = Configured::of(config, plugins, loaded_at, Some(&before));
         self.configured.set(configured);
         if running.config.log.level != config.log.level {
             log::set_level(&config.log);

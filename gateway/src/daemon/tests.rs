@@ -135,6 +135,15 @@ impl House {
         (status, answer.json().await.expect("JSON"))
     }
 
+    /// Where the one lead never went.
+    async fn never(&self, lead: &str) -> serde_json::Value {
+        let address = self.daemon.admin_address();
+        let url = format!("http://{address}/api/v1/leads/{lead}");
+        let answer = self.client.get(url).send().await.expect("an answer");
+        let mut lead: serde_json::Value = answer.json().await.expect("JSON");
+        lead["never"].take()
+    }
+
     async fn give(&self, record: u64) {
         assert!(self.push(record, "old-secret-of-the-shop").await);
     }
@@ -193,6 +202,50 @@ async fn sinks_come_change_and_go_while_leads_come() {
     let reloaded = house.load(&text("", &[sink("two", "")])).await;
     assert!(reloaded.applied.is_empty());
     assert_eq!(reloaded.unchanged, ["sources.shop", "sinks.two"]);
+    house.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lead_from_before_a_sink_says_so_and_a_replay_shows_what_it_would_be_sent() {
+    let one = sink("one", "");
+    let house = House::start(std::slice::from_ref(&one)).await;
+    house.give(1).await;
+    house.has("one", 1).await;
+    house.load(&text("", &[one.clone(), sink("two", "")])).await;
+    let wish = serde_json::json!({ "action": "replay", "to": "two" });
+    let (status, plan) = house.ask("/bulk", wish).await;
+    assert_eq!(status, 200, "{plan}");
+    let sample = &plan["samples"][0];
+    let now = sample["now"].as_str().expect("a line");
+    assert!(now.contains("lead.created"), "{now}");
+    assert!(
+        !now.contains("13567658911") && !now.contains("张三"),
+        "{now}"
+    );
+    assert_eq!(house.lines("two"), 0, "nothing was sent");
+    let lead = sample["lead"].as_str().expect("an id");
+    let never = house.never(lead).await;
+    assert_eq!(never.as_array().map(Vec::len), Some(1), "{never}");
+    assert_eq!(
+        (&never[0]["sink"], &never[0]["why"]),
+        (&"two".into(), &"configured_since".into())
+    );
+    let since = never[0]["since"].as_str().expect("a time");
+    let rated = sink("two", "rate = \"500/s\"");
+    house.load(&text("", &[one.clone(), rated])).await;
+    assert_eq!(
+        house.never(lead).await[0]["since"],
+        since,
+        "it wants the same leads"
+    );
+    let choosy = sink("two", "when = \"record_id > 3\"");
+    house.load(&text("", &[one, choosy])).await;
+    let never = house.never(lead).await;
+    assert_eq!(never[0]["why"], "condition");
+    assert_eq!(
+        never[0]["when"]["values"],
+        serde_json::json!({ "record_id": 1 })
+    );
     house.daemon.stop().await;
 }
 

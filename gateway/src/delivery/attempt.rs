@@ -13,7 +13,7 @@ use super::{Destination, Notes, Phase};
 use crate::clock::Clock;
 use crate::config;
 use crate::lead::{Event, EventKind};
-use crate::outbox::{ATTEMPTS_KEPT, Attempt, Claim, DeliveryId, Finish, Queue, State};
+use crate::outbox::{ATTEMPTS_KEPT, Attempt, Claim, DeliveryId, Finish, Queue, State, StoredLead};
 use crate::plugin::{Call, Outcome, Own};
 use crate::telemetry::metrics::DeliveryMetrics;
 
@@ -61,21 +61,7 @@ impl Sender {
             id: id.to_string(),
             attempt: number,
             timeout: self.config.timeout,
-            event: Event {
-                kind: if update {
-                    EventKind::Updated
-                } else {
-                    EventKind::Created
-                },
-                id: &lead.id,
-                revision: lead.revision,
-                source: &lead.source,
-                received_at: lead.received_at,
-                lead: &lead.lead,
-                labels: &lead.labels,
-                raw: &lead.raw,
-            }
-            .json(),
+            event: event(&lead, update),
             trace_id: trace_id.clone(),
             step_record: delivery.journal.clone(),
             // Only the newest counts: it holds more than the one before.
@@ -236,6 +222,25 @@ impl Sender {
             | State::Cancelled { .. } => {}
         }
     }
+}
+
+/// What a plugin sees of a lead revision; `update` if its sink was given an earlier one.
+pub(super) fn event(lead: &StoredLead, update: bool) -> Vec<u8> {
+    Event {
+        kind: if update {
+            EventKind::Updated
+        } else {
+            EventKind::Created
+        },
+        id: &lead.id,
+        revision: lead.revision,
+        source: &lead.source,
+        received_at: lead.received_at,
+        lead: &lead.lead,
+        labels: &lead.labels,
+        raw: &lead.raw,
+    }
+    .json()
 }
 
 /// Chance for the backoff; the pure part takes it as an argument.

@@ -17,6 +17,7 @@ mod in_flight;
 mod lane;
 mod meters;
 mod prefetch;
+mod preview;
 mod shares;
 mod sinks;
 mod throttle;
@@ -35,6 +36,7 @@ pub use self::dispatcher::Dispatcher;
 use self::dispatcher::Phase;
 pub use self::hold::{Hold, HoldReason};
 pub use self::in_flight::{InFlight, Left, Notes};
+pub use self::preview::Unsent;
 pub use self::sinks::Sinks;
 pub use self::trial::{LONGEST as LONGEST_TRIAL, Tried, Untried};
 use crate::config;
@@ -45,6 +47,13 @@ pub trait Destination: Send + Sync + 'static {
     /// Makes one attempt. Ends by itself, within the call's timeout.
     fn deliver(&self, call: Call) -> BoxFuture<'_, Outcome>;
 
+    /// What an attempt would send, with the sink's secrets masked; `None` if its plugin cannot
+    /// tell. Nothing is sent. Blocks.
+    fn render(&self, call: Call) -> Result<Option<String>, String> {
+        let _ = call;
+        Ok(None)
+    }
+
     /// How it is by what its plugin says, at once or soon; `None` if that cannot tell.
     fn says(&self) -> BoxFuture<'_, Option<plugin::Health>> {
         std::future::ready(None).boxed()
@@ -54,6 +63,10 @@ pub trait Destination: Send + Sync + 'static {
 impl Destination for plugin::Sink {
     fn deliver(&self, call: Call) -> BoxFuture<'_, Outcome> {
         self.deliver(call).boxed()
+    }
+
+    fn render(&self, call: Call) -> Result<Option<String>, String> {
+        self.render(call)
     }
 
     fn says(&self) -> BoxFuture<'_, Option<plugin::Health>> {

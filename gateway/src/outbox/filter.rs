@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeathReason, FailureGroupId, StateName};
+use super::{DeathReason, FailureGroupId, StateName, StoredQuarantinedPush};
 use crate::clock::Millis;
 
 /// Which deliveries to list.
@@ -55,4 +55,15 @@ pub struct PushFilter {
     pub since: Option<Millis>,
     /// Received before.
     pub before: Option<Millis>,
+}
+
+impl PushFilter {
+    /// Whether that push is meant.
+    pub fn passes(&self, push: &StoredQuarantinedPush) -> bool {
+        let at = push.received_at;
+        self.source.as_ref().is_none_or(|one| *one == push.source)
+            && self.reason.as_ref().is_none_or(|one| *one == push.reason)
+            && self.since.is_none_or(|since| at >= since)
+            && self.before.is_none_or(|before| at < before)
+    }
 }

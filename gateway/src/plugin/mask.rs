@@ -41,12 +41,7 @@ impl Masks {
     /// The texts of leads, as they are and as programs write them.
     pub(super) fn of_leads<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
         let mut hidden: Vec<String> = Vec::new();
-        for text in texts {
-            // One letter more says as much for a word of another script as for a name of ours.
-            let shortest = if text.is_ascii() { 3 } else { 2 };
-            if text.chars().count() < shortest {
-                continue;
-            }
+        for text in texts.filter(|text| !is_short(text)) {
             let url = in_url(text);
             hidden.extend([
                 in_json(text),
@@ -94,6 +89,38 @@ impl Masks {
         }
         outcome
     }
+}
+
+/// Whether a text of a lead is too short to be looked for inside of others.
+fn is_short(text: &str) -> bool {
+    // One letter more says as much for a word of another script as for a name of ours.
+    let shortest = if text.is_ascii() { 3 } else { 2 };
+    text.chars().count() < shortest
+}
+
+/// `text` without these texts of a lead, as they are and as programs write them; short ones are
+/// taken out where they stand alone.
+pub(crate) fn without(text: String, of_lead: &[String]) -> String {
+    let texts = of_lead.iter().map(String::as_str);
+    let text = Masks::of_leads(texts.clone()).hide(text);
+    let words = texts.filter(|one| is_short(one) && one.chars().any(char::is_alphabetic));
+    words.fold(text, |text, word| without_word(&text, word))
+}
+
+fn without_word(text: &str, word: &str) -> String {
+    let mut left = String::with_capacity(text.len());
+    let mut copied = 0;
+    for (at, _) in text.match_indices(word) {
+        let behind = text[at + word.len()..].chars().next();
+        let before = text[..at].chars().next_back();
+        if !before.into_iter().chain(behind).any(char::is_alphanumeric) {
+            left.push_str(&text[copied..at]);
+            left.push_str(MASK);
+            copied = at + word.len();
+        }
+    }
+    left.push_str(&text[copied..]);
+    left
 }
 
 /// What stands in a secret beside its expressions, if it is a template.
@@ -183,6 +210,20 @@ mod tests {
         ] {
             assert_eq!(masks.hide(text.to_owned()), hidden);
         }
+    }
+
+    #[test]
+    fn texts_of_a_lead_are_taken_out_and_short_ones_only_where_they_stand_alone() {
+        let of_lead = ["张三", "Li", "李", "1"].map(str::to_owned);
+        let hidden = without(
+            r#"{"a": "张三", "b": "Li", "c": "Lima, 李", "d": "李家 \u5f20\u4e09", "e": 1}"#
+                .to_owned(),
+            &of_lead,
+        );
+        assert_eq!(
+            hidden,
+            r#"{"a": "***", "b": "***", "c": "Lima, ***", "d": "李家 ***", "e": 1}"#
+        );
     }
 
     #[test]

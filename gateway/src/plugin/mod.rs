@@ -29,6 +29,7 @@ pub use leadgate_plugin::{Health, Outcome, OutcomeKind};
 
 pub use self::isolation::{Listed, Plugin, Sink};
 pub(crate) use self::loader::examiner;
+pub(crate) use self::mask::without;
 pub use self::own::Own;
 pub use self::process::{Children, Status};
 use crate::config::{self, Catalogue, Isolation, Problem};

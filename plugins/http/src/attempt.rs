@@ -207,6 +207,12 @@ impl Attempt<'_> {
             }
         };
         let sent = request.summary();
+        // Whoever mends it wants to know what was sent; what was taken is short.
+        let in_full = |sent: String| {
+            let again = self.parts.request(step, self.delivery, lead, token, now);
+            let shape = again.ok().and_then(|again| again.shape());
+            shape.map_or(sent.clone(), |shape| format!("{sent} {shape}"))
+        };
         let timeout = left(self.ends);
         match self.client.execute(request.into_reqwest(timeout)).await {
             Ok(response) => {
@@ -214,9 +220,14 @@ impl Attempt<'_> {
                 let redactor = Redactor::new(self.events, &self.parts.secrets, token);
                 let rules = [&step.rules, &self.parts.rules];
                 let outcome = classify::decide(rules, &answer, &redactor, now);
+                let is_taken = matches!(
+                    outcome.kind,
+                    OutcomeKind::Delivered | OutcomeKind::Duplicate
+                );
+                let sent = if is_taken { sent } else { in_full(sent) };
                 (outcome.request(sent), Some(answer))
             }
-            Err(error) => (failure(&error).request(sent), None),
+            Err(error) => (failure(&error).request(in_full(sent)), None),
         }
     }
 }

@@ -7,12 +7,18 @@ use leadgate_plugin::template::Context;
 use leadgate_plugin::{Delivery, Problem, Secret, pointer_segment};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
+use serde_json::Value;
 
 use crate::auth::{Carrier, Proof};
 use crate::parts::Parts;
 use crate::signer::Signed;
 use crate::slot::Slot;
 use crate::step::Step;
+
+/// Longest shape of a body that is kept, in bytes.
+const SHAPE: usize = 2048;
+/// Entries of a list that are kept of it.
+const ENTRIES: usize = 3;
 
 /// A request before it is sent.
 pub(crate) struct Request {
@@ -132,6 +138,21 @@ fn query(
     Ok(query)
 }
 
+/// The same with kinds in the place of values: what is true, false, null or empty says nothing.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let fields = fields.map(|(name, value)| (name.clone(), shape(value)));
+            Value::Object(fields.collect())
+        }
+        Value::Array(items) => items.iter().take(ENTRIES).map(shape).collect(),
+        Value::String(text) if !text.is_empty() => "text".into(),
+        Value::Number(_) => "number".into(),
+        plain => plain.clone(),
+    }
+}
+
 impl Request {
     pub(crate) fn into_reqwest(self, timeout: Duration) -> reqwest::Request {
         let mut request = reqwest::Request::new(self.method, self.url);
@@ -145,6 +166,17 @@ impl Request {
     pub(crate) fn summary(&self) -> String {
         let length = self.body.as_ref().map_or(0, Vec::len);
         format!("{} {} ({length} bytes)", self.method, self.recorded)
+    }
+
+    /// For the record of an attempt that was not taken: of a JSON body the names, and of its
+    /// values the kinds. `None` for any other body and for one that has too many.
+    pub(crate) fn shape(&self) -> Option<String> {
+        let body: Value = serde_json::from_slice(self.body.as_deref()?).ok()?;
+        if !body.is_object() && !body.is_array() {
+            return None;
+        }
+        let shape = shape(&body).to_string();
+        (shape.len() <= SHAPE).then_some(shape)
     }
 
     /// For a merchant who wants to see it, with what may be a secret masked.
@@ -163,7 +195,7 @@ impl Request {
             return text;
         };
         text.push('\n');
-        let pretty = serde_json::from_slice::<serde_json::Value>(body)
+        let pretty = serde_json::from_slice::<Value>(body)
             .and_then(|body| serde_json::to_string_pretty(&body));
         text.push_str(&pretty.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned()));
         text

@@ -116,6 +116,33 @@ async fn whatever_a_lead_says_it_is_sent_as_it_came_and_stays_out_of_the_outcome
 }
 
 #[tokio::test]
+async fn what_was_not_taken_is_recorded_by_its_fields_and_never_by_what_they_say() {
+    let body = serde_json::json!({
+        "who": "{{ name }}", "id": "{{ record_id }}", "from": "tmall", "vip": true,
+        "tags": ["a", "b", "c", "d"], "note": "",
+    });
+    for (answer, shape) in [
+        (
+            "HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n",
+            r#" {"from":"text","id":"number","note":"","tags":["text","text","text"],"vip":true,"who":"text"}"#,
+        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", ""),
+    ] {
+        let (url, served) = server(answer).await;
+        let given = serde_json::json!({ "url": url, "body": body });
+        let sink = sink(settings_of(given)).expect("valid");
+        let outcome = sink.deliver(&delivery()).await;
+        let sent = served.await.expect("served");
+        let length = sent.split_once("\r\n\r\n").expect("a body").1.len();
+        let url = url.replace("?key=hidden", "");
+        assert_eq!(
+            outcome.request,
+            format!("POST {url} ({length} bytes){shape}")
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_event_is_sent_as_it_is_signed_and_with_a_stable_key() {
     let (url, served) =
         server("HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"id\":\"crm-1\"}").await;

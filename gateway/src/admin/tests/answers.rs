@@ -122,22 +122,10 @@ async fn what_fails_alike_is_one_group_that_is_listed_and_retried_together() {
         (&json!(true), &json!(group))
     );
 
-    let path = "/sinks/crm/retry-dead";
-    let (_, plan) = desk
-        .post(path, &json!({"plan": true, "group": group}))
-        .await;
-    assert_eq!((&plan["count"], &plan["group"]), (&json!(3), &json!(group)));
-    let (status, _) = desk
-        .post(path, &json!({"confirm_count": 4, "group": group}))
-        .await;
-    assert_eq!(status, 409);
-    let (status, run) = desk
-        .post(path, &json!({"confirm_count": 3, "group": group}))
-        .await;
-    assert_eq!(
-        (status, &run["retried"], &run["remaining"]),
-        (200, &json!(3), &json!(0))
-    );
+    let wish = json!({ "action": "retry", "group": group, "rate": 1_000 });
+    let (_, plan) = desk.post("/bulk", &wish).await;
+    assert_eq!((&plan["count"], &plan["exact"]), (&json!(3), &json!(true)));
+    assert_eq!(desk.run(&plan).await["done"], 3);
     let left = desk.get("/deliveries?state=dead").await["items"].take();
     assert_eq!(left.as_array().map(Vec::len), Some(1));
     assert_eq!(left[0]["id"], other.to_string());
@@ -206,28 +194,6 @@ async fn a_delivery_is_shown_retried_and_cancelled() {
         .post(&format!("{path}/retry?force=true"), &json!({}))
         .await;
     assert_eq!(status, 200);
-}
-
-#[actix_web::test]
-async fn dead_letters_of_a_sink_are_retried_together_after_a_plan() {
-    let desk = desk();
-    for record in 1..=250 {
-        desk.accept(record).await;
-    }
-    while !desk.end_all(dead).await.is_empty() {}
-    let path = "/sinks/crm/retry-dead";
-    let (_, plan) = desk.post(path, &json!({"plan": true})).await;
-    assert_eq!(plan["count"], 250);
-    assert_eq!(plan["sample"].as_array().map(Vec::len), Some(5));
-    let (status, changed) = desk.post(path, &json!({"confirm_count": 249})).await;
-    assert_eq!(status, 409, "{changed}");
-    let (status, run) = desk.post(path, &json!({"confirm_count": 250})).await;
-    assert_eq!(status, 200);
-    assert_eq!(
-        run,
-        json!({"retried": 250, "skipped": 0, "skipped_because": {}, "remaining": 0})
-    );
-    assert_eq!(desk.get("/stats").await["sinks"]["crm"]["retrying"], 250);
 }
 
 #[actix_web::test]
@@ -335,7 +301,7 @@ async fn a_push_by_which_nobody_can_be_reached_is_released_only_when_that_is_sai
 }
 
 #[actix_web::test]
-async fn pushes_are_released_by_reason_source_and_time_as_many_as_were_planned() {
+async fn pushes_are_released_and_discarded_by_reason_source_and_time() {
     let desk = desk();
     for (source, body) in [
         ("shop", "a"),
@@ -345,47 +311,47 @@ async fn pushes_are_released_by_reason_source_and_time_as_many_as_were_planned()
     ] {
         desk.quarantine(source, body).await;
     }
-    let path = "/quarantine/release";
-    let stale = json!({ "plan": true, "reason": "stale" });
-    assert_eq!(desk.post(path, &stale).await.1["count"], 0);
-    let (_, plan) = desk
-        .post(path, &json!({ "plan": true, "reason": "unparsable" }))
-        .await;
-    assert_eq!(
-        (
-            &plan["count"],
-            &plan["unreachable"],
-            &plan["without_source"]
-        ),
-        (&json!(4), &json!(1), &json!(1)),
-        "{plan}"
-    );
-    assert_eq!(plan["by_source"], json!({ "shop": 3, "gone": 1 }));
+    let wish = |which: Value| {
+        let mut wish = which;
+        wish["action"] = "release".into();
+        wish["rate"] = 1_000.into();
+        wish
+    };
     for wrong in [
-        json!({ "plan": true }),
-        json!({ "reason": "unparsable" }),
-        json!({ "reason": "unparsable", "plan": true, "confirm_count": 4 }),
-        json!({ "since": "yesterday", "plan": true }),
-        json!({ "raeson": "unparsable", "plan": true }),
-        json!({ "reason": "typo", "plan": true }),
-        json!({ "source": "typo", "plan": true }),
+        json!({}),
+        json!({ "since": "yesterday" }),
+        json!({ "raeson": "unparsable" }),
+        json!({ "reason": "typo" }),
+        json!({ "source": "typo" }),
     ] {
-        assert_eq!(desk.post(path, &wrong).await.0, 400, "{wrong}");
+        let (status, problem) = desk.post("/bulk", &wish(wrong)).await;
+        assert_eq!(status, 400, "{problem}");
     }
     for none in [
-        json!({ "plan": true, "until": "1h" }),
-        json!({ "plan": true, "since": "2100-01-01 00:00:00" }),
-        json!({ "plan": true, "source": "other" }),
+        json!({ "reason": "stale" }),
+        json!({ "until": "1h" }),
+        json!({ "since": "2100-01-01 00:00:00", "until": "2101-01-01" }),
+        json!({ "source": "other" }),
     ] {
-        assert_eq!(desk.post(path, &none).await.1["count"], 0, "{none}");
+        let (_, plan) = desk.post("/bulk", &wish(none)).await;
+        assert_eq!(
+            (&plan["count"], &plan["exact"]),
+            (&json!(0), &json!(true)),
+            "{plan}"
+        );
     }
-    let shop = |count| json!({ "source": "shop", "since": "1h", "confirm_count": count });
-    assert_eq!(desk.post(path, &shop(2)).await.0, 409);
-    let (status, done) = desk.post(path, &shop(3)).await;
-    assert_eq!(status, 200, "{done}");
+    let which = json!({ "source": "shop", "reason": "unparsable", "since": "1h" });
+    let (_, plan) = desk.post("/bulk", &wish(which)).await;
+    let sample = &plan["samples"][0];
+    assert!(sample["quarantined"].is_string(), "{plan}");
     assert_eq!(
-        done,
-        json!({ "released": 2, "duplicates": 1, "unreachable": 1, "without_source": 0, "remaining": 0 })
+        (&sample["reason"], &sample["becomes"]["sinks"]),
+        (&json!("unparsable"), &json!(["crm"]))
+    );
+    let ended = desk.run(&plan).await;
+    assert_eq!(
+        (&ended["done"], &ended["skipped_because"]),
+        (&json!(2), &json!({ "unreachable": 1 }))
     );
     let left = desk.get("/quarantine?source=shop").await;
     assert_eq!(left["items"].as_array().map(Vec::len), Some(1), "{left}");
@@ -396,6 +362,11 @@ async fn pushes_are_released_by_reason_source_and_time_as_many_as_were_planned()
             .any(|count| count["source"] == "gone" && count["entries"] == 1),
         "{left}"
     );
+    let mut discard = wish(json!({ "source": "gone" }));
+    discard["action"] = "discard".into();
+    let (_, plan) = desk.post("/bulk", &discard).await;
+    assert_eq!(desk.run(&plan).await["done"], 1);
+    assert_eq!(desk.get("/stats").await["leads"]["in_quarantine"], 1);
 }
 
 #[actix_web::test]

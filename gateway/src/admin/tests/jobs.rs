@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::logged::Logged;
 use super::*;
 use crate::bulk::Runner;
 
@@ -16,6 +17,17 @@ impl Desk {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("it never ended");
+    }
+
+    /// Runs what was planned to its end.
+    pub(super) async fn run(&self, job: &Value) -> Value {
+        let runner = Runner::start(self.admin.bulk.clone());
+        let id = id_of(job);
+        let (status, started) = self.post(&format!("/bulk/{id}/start"), &json!({})).await;
+        assert_eq!(status, 200, "{started}");
+        let ended = self.ended(id).await;
+        runner.stop().await;
+        ended
     }
 
     async fn planned(&self, wish: &Value) -> Value {
@@ -84,7 +96,11 @@ async fn what_was_skipped_is_named_with_the_reason_and_a_stopped_job_waits() {
     let wish = json!({ "action": "erase", "when": "record_id == 1" });
     let job = desk.planned(&wish).await;
     assert_eq!((&job["count"], &job["exact"]), (&json!(1), &json!(true)));
-    assert_eq!(job["samples"], json!([{ "lead": lead.to_string() }]));
+    let sample = &job["samples"][0];
+    assert_eq!(
+        (&sample["lead"], &sample["source"]),
+        (&json!(lead.to_string()), &json!("shop"))
+    );
     let id = id_of(&job);
     let (status, job) = desk.post(&format!("/bulk/{id}/cancel"), &json!({})).await;
     assert_eq!((status, &job["state"]), (200, &json!("cancelled")));
@@ -161,4 +177,44 @@ async fn a_job_that_cannot_be_meant_is_refused_with_a_hint() {
     desk.planned(&wish).await;
     let (status, _) = desk.ask(Method::GET, &format!("/bulk/{ID}"), "").await;
     assert_eq!(status, 404);
+}
+
+#[actix_web::test]
+async fn planning_starting_stopping_and_the_end_are_logged_with_who_what_and_how_many() {
+    let desk = desk();
+    for record in 0..3 {
+        desk.accept(record).await;
+    }
+    desk.end_all(dead).await;
+    let log = Logged::here();
+    let wish = json!({
+        "action": "retry", "sink": "crm", "rate": 1_000, "note": "renamed", "by": "Wang",
+    });
+    let job = desk.planned(&wish).await;
+    let id = id_of(&job);
+    let (status, _) = desk
+        .post(&format!("/bulk/{id}/cancel"), &json!({ "by": "Li" }))
+        .await;
+    assert_eq!(status, 200);
+    assert_eq!(desk.run(&job).await["done"], 3);
+    for (event, by) in [
+        ("bulk job was planned", "Wang"),
+        ("bulk job was cancelled", "Li"),
+        ("bulk job was started", "Wang"),
+        ("bulk job ended", "Wang"),
+    ] {
+        let events = log.events(event);
+        let said = events.first().unwrap_or_else(|| panic!("no {event}"));
+        assert_eq!(
+            (&said["job"], &said["count"]),
+            (&json!(id), &json!(3)),
+            "{said}"
+        );
+        assert_eq!(
+            (&said["by"], &said["action"], &said["note"]),
+            (&json!(by), &json!("retry"), &json!("renamed")),
+            "{event}"
+        );
+    }
+    assert_eq!(log.events("bulk job ended")[0]["done"], 3);
 }

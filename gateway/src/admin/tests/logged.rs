@@ -4,12 +4,15 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 /// Events, a line of JSON each, as long as this is there.
 pub(super) struct Logged {
     lines: Lines,
     _guard: DefaultGuard,
+    /// While there is only one, an event that another thread comes to first is off for all.
+    _other: Dispatch,
 }
 
 #[derive(Clone, Default)]
@@ -37,6 +40,7 @@ impl Logged {
         Self {
             lines,
             _guard: tracing::subscriber::set_default(subscriber),
+            _other: Dispatch::new(NoSubscriber::default()),
         }
     }
 

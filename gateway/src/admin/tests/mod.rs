@@ -4,6 +4,7 @@ mod answers;
 mod erasing;
 mod jobs;
 mod logged;
+mod previews;
 mod refusals;
 mod unfinished;
 
@@ -18,8 +19,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::config::OnUpdate;
-use crate::delivery::Dispatcher;
+use crate::config::{self, Breaker, OnAmbiguous, OnUpdate, Retry};
+use crate::delivery::{Destination, Dispatcher, Target};
 use crate::lead::{Lead, SAMPLE, Tables};
 use crate::outbox::sled::{Options, SledOutbox};
 use crate::outbox::{
@@ -45,6 +46,11 @@ fn desk_with(min_free: u64) -> Desk {
 
 /// At the store in that folder.
 fn desk_in(folder: TempDir, min_free: u64) -> Desk {
+    desk_to(folder, min_free, None)
+}
+
+/// With `crm` behind a lane; it is to be paused before anything is due.
+fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) -> Desk {
     let metrics = Metrics::new();
     let policy = |name: &str| SinkPolicy {
         name: name.to_owned(),
@@ -63,7 +69,14 @@ fn desk_in(folder: TempDir, min_free: u64) -> Desk {
     let outbox: Arc<dyn Outbox> = Arc::new(outbox.expect("the store opens"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
-    let dispatcher = Dispatcher::start(Vec::new(), &queue, &clock, &metrics.delivery);
+    let target = |sink| Target {
+        name: Arc::from("crm"),
+        config: sink_config(),
+        sink,
+        notes: None,
+    };
+    let targets = crm.map(target).into_iter().collect();
+    let dispatcher = Dispatcher::start(targets, &queue, &clock, &metrics.delivery);
     let reread = |quarantined: &StoredQuarantinedPush| {
         (quarantined.source == "shop").then(|| {
             let mut arrival = arrival(77, quarantined.received_at);
@@ -84,13 +97,24 @@ fn desk_in(folder: TempDir, min_free: u64) -> Desk {
         wake: Arc::default(),
     };
     let metrics_of_guesses = metrics.admin.wrong_tokens.clone();
-    let plugin = |name: &str| (name.to_owned(), "http".to_owned());
+    let configured = |name: &str, when: Option<&str>| {
+        let sink = ConfiguredSink {
+            plugin: "http".to_owned(),
+            when: when.map(str::to_owned),
+            on_update: OnUpdate::Each,
+            since: 1,
+        };
+        (name.to_owned(), sink)
+    };
     Desk {
         admin: Arc::new(Admin {
             outbox,
             delivery: dispatcher.sinks(),
             configured: Arc::new(Swap::new(Configured {
-                sinks: BTreeMap::from([plugin("crm"), plugin("mail")]),
+                sinks: BTreeMap::from([
+                    configured("crm", None),
+                    configured("mail", Some("store_id == 7 and name == '李四'")),
+                ]),
                 sources: vec!["shop".to_owned(), "other".to_owned()],
                 tables: Tables::new(),
                 revision: None,
@@ -146,6 +170,34 @@ fn arrival(record: u64, received_at: Millis) -> Arrival {
             sink: "crm".into(),
             failed: None,
         }],
+    }
+}
+
+/// A sink that has no breaker.
+fn sink_config() -> config::Sink {
+    let second = std::time::Duration::from_secs(1);
+    config::Sink {
+        plugin: "script".to_owned(),
+        when: None,
+        concurrency: 1,
+        rate: None,
+        timeout: second,
+        retry: Retry {
+            first: second,
+            max: second,
+            max_attempts: 1,
+            max_age: second,
+        },
+        on_ambiguous: OnAmbiguous::Retry,
+        on_update: OnUpdate::Each,
+        on_dead: None,
+        breaker: Breaker {
+            failures: 0,
+            wait: second,
+            max: second,
+        },
+        max_hold: second,
+        settings: Value::Null,
     }
 }
 
@@ -215,6 +267,7 @@ impl Desk {
         reason: &str,
         state: impl Fn(Millis) -> State,
     ) -> Vec<DeliveryId> {
+        let request = "POST http://crm/leads (40 bytes) {\"phone\":\"text\",\"store\":\"number\"}";
         let mut ids = Vec::new();
         for claim in self.claim() {
             let State::Waiting { due_at } = claim.delivery.state else {
@@ -232,7 +285,7 @@ impl Desk {
                 rule: rule.to_owned(),
                 reason: reason.to_owned(),
                 receipt: String::new(),
-                request: "POST /leads".to_owned(),
+                request: request.to_owned(),
                 response: "400".to_owned(),
                 trace_id: "0".repeat(32),
             });

@@ -1,16 +1,17 @@
-//! `leadgate leads erase`: one lead, or all that is stored of a person, goes for good.
+//! `leadgate leads erase`: one lead, or all that is stored of a person, goes for good; or all leads
+//! of a source, a time, a condition, as a bulk job.
 //!
 //! Shows what would go and asks; then says what went, and who had been given it.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::client::{Api, Target};
 use super::super::table::{self, Column, coded, column};
 use super::super::words::Words;
-use super::super::{FAILED, Global, ask, out};
+use super::super::{FAILED, Global, ask, bulk, out};
 use super::whom::Whom;
 use crate::admin::Given;
 use crate::lang::{Lang, counted};
@@ -20,19 +21,36 @@ const SAID: usize = 20;
 /// Longest wait: what else lies where the bytes are is written anew.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
+/// Many leads.
 #[derive(clap::Args)]
+#[group(id = "many", multiple = true, conflicts_with = "whom")]
+pub(in crate::cli) struct Many {
+    /// All of this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// All first received from then on: a time such as "2026-11-26 10:00:00" or 2026-11-26, which is GMT+8 unless it names another zone (Z, +08:00), or how long ago, such as 2h
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// All first received before then: a time (GMT+8 unless it names another zone), or how long ago
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// All that meet this condition, written as a sink's `when`
+    #[arg(long, value_name = "EXPR")]
+    when: Option<String>,
+}
+
+#[derive(clap::Args)]
+#[group(id = "what", required = true, multiple = true, args = ["id", "phone", "record_id", "order_num", "nick", "openid", "source", "since", "until", "when"])]
 pub(in crate::cli) struct Erase {
     #[command(flatten)]
     whom: Whom,
-    /// Why, in a line for the daemon's log; nothing personal
-    #[arg(long, value_name = "TEXT")]
-    note: Option<String>,
+    #[command(flatten)]
+    which: Many,
     /// Only show what would go
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    run: bulk::Run,
     #[command(flatten)]
     target: Target,
 }
@@ -53,11 +71,12 @@ const PUSHES: [Column; 4] = [
 ];
 
 pub(super) fn run(global: &Global, args: &Erase) -> Result<(), ExitCode> {
+    if args.whom.is_nobody() {
+        return many(global, args);
+    }
     let lang = global.lang();
     let mut wish = args.whom.named(global)?;
-    if let Some(note) = &args.note {
-        wish["note"] = note.as_str().into();
-    }
+    wish["note"] = args.run.note().into();
     let api = Api::of(global, &args.target)?;
     let mut rehearsal = wish.clone();
     rehearsal["dry_run"] = true.into();
@@ -70,7 +89,7 @@ pub(super) fn run(global: &Global, args: &Erase) -> Result<(), ExitCode> {
         }
         return Ok(());
     }
-    if !args.yes && !is_nothing(&plan) {
+    if !args.run.yes && !is_nothing(&plan) {
         errln!("leadgate: {}", would_go(lang, &plan));
         for line in given(lang, &plan) {
             errln!("{line}");
@@ -93,6 +112,32 @@ pub(super) fn run(global: &Global, args: &Erase) -> Result<(), ExitCode> {
     } else {
         Err(ExitCode::from(FAILED))
     }
+}
+
+/// Makes a job of it.
+fn many(global: &Global, args: &Erase) -> Result<(), ExitCode> {
+    let which = &args.which;
+    let wish = json!({
+        "action": "erase",
+        "source": which.source,
+        "since": which.since,
+        "until": which.until,
+        "when": which.when,
+    });
+    if args.dry_run {
+        return bulk::rehearse(global, &args.target, wish, &args.run);
+    }
+    let done = bulk::make(global, &args.target, wish, &args.run);
+    errln!("leadgate: {}", elsewhere(global.lang()));
+    done
+}
+
+/// What a person has to see to beside it.
+fn elsewhere(lang: Lang) -> &'static str {
+    lang.pick(
+        "destinations that were given it, and backups and exports made earlier, still have it: see to them, too",
+        "曾收到的目的地，以及此前所做的备份与导出中仍有这些数据：请一并处理",
+    )
 }
 
 /// What would go, as tables, and what would not.
@@ -148,11 +193,7 @@ fn tell(lang: Lang, done: &Value) {
 fn to_do(lang: Lang, done: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     if !is_nothing(done) {
-        let elsewhere = lang.pick(
-            "destinations that were given it, and backups and exports made earlier, still have it: see to them, too",
-            "曾收到的目的地，以及此前所做的备份与导出中仍有这些数据：请一并处理",
-        );
-        lines.push(elsewhere.to_owned());
+        lines.push(elsewhere(lang).to_owned());
     }
     lines.extend(detail(lang, &done["not_wiped"]));
     lines.extend(left(lang, done));
@@ -272,8 +313,6 @@ fn items<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

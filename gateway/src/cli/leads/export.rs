@@ -9,6 +9,7 @@ use super::super::{FAILED, Global, fail, runtime};
 use super::whom::Whom;
 
 #[derive(clap::Args)]
+#[group(id = "somebody", required = true, multiple = true, args = ["id", "phone", "record_id", "order_num", "nick", "openid"])]
 pub(in crate::cli) struct Export {
     #[command(flatten)]
     whom: Whom,

@@ -2,6 +2,7 @@
 
 mod erase;
 mod export;
+mod never;
 mod replay;
 mod whom;
 
@@ -202,9 +203,12 @@ fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
                 "没有目的地要这条客资；有目的地需要后，再次推送即会投递"
             )
         );
-        return Ok(());
+    } else {
+        let deliveries = lead["deliveries"].as_array();
+        table::print(global, &DELIVERIES, deliveries.map_or(&[], Vec::as_slice));
     }
-    let deliveries = lead["deliveries"].as_array();
-    table::print(global, &DELIVERIES, deliveries.map_or(&[], Vec::as_slice));
+    for line in never::lines(lang, &lead) {
+        outln!("{line}");
+    }
     Ok(())
 }

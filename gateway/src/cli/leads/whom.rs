@@ -14,7 +14,7 @@ const LONGEST: u64 = 4096;
 
 /// One lead, or all of a person.
 #[derive(clap::Args)]
-#[group(id = "whom", required = true, multiple = false, args = ["id", "phone", "record_id", "order_num", "nick", "openid"])]
+#[group(id = "whom", multiple = false, args = ["id", "phone", "record_id", "order_num", "nick", "openid"])]
 pub(super) struct Whom {
     /// One lead, by its id
     #[arg(long, value_name = "ID")]
@@ -37,6 +37,20 @@ pub(super) struct Whom {
 }
 
 impl Whom {
+    /// Whether nobody is named.
+    pub(super) fn is_nobody(&self) -> bool {
+        let Self {
+            id,
+            phone,
+            record_id,
+            order_num,
+            nick,
+            openid,
+        } = self;
+        let all = [id, phone, record_id, order_num, nick, openid];
+        all.into_iter().all(Option::is_none)
+    }
+
     /// As the API wants it named.
     pub(super) fn named(&self, global: &Global) -> Result<Value, ExitCode> {
         let given = [

@@ -28,7 +28,7 @@ pub(super) enum Command {
     Failures(list::Failures),
     /// Show one delivery with its attempts
     Show(One),
-    /// Try one delivery again, or all dead letters of a sink or of a failure group
+    /// Try one delivery again, or many
     Retry(retry::Retry),
     /// Give one delivery up, or many
     Cancel(Cancel),
@@ -84,7 +84,7 @@ const DELIVERY: [Column; 13] = [
     coded("reason", "reason", "死信原因", Words::Death),
     column("attempts", "attempts", "次数"),
     column("created_at", "created", "创建时间"),
-    column("due_at", "due", "下次投递"),
+    column("due_at", "next attempt", "下次投递"),
     column("ended_at", "ended", "结束时间"),
     coded("last_reason", "last reason", "最近原因", Words::Reason),
     column("fallback_of", "instead of", "替代"),
