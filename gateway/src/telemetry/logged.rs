@@ -8,7 +8,7 @@ use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 /// Events, a line of JSON each, as long as this is there.
-pub(super) struct Logged {
+pub(crate) struct Logged {
     lines: Lines,
     _guard: DefaultGuard,
     /// While there is only one, an event that another thread comes to first is off for all.
@@ -30,7 +30,7 @@ impl io::Write for Lines {
 }
 
 impl Logged {
-    pub(super) fn here() -> Self {
+    pub(crate) fn here() -> Self {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -45,7 +45,7 @@ impl Logged {
     }
 
     /// The fields of the events that say this.
-    pub(super) fn events(&self, message: &str) -> Vec<Value> {
+    pub(crate) fn events(&self, message: &str) -> Vec<Value> {
         let lines = self.lines.0.lock().expect("nobody panicked");
         let lines = String::from_utf8(lines.clone()).expect("text");
         let events = lines.lines().map(|line| {
