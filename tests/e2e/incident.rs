@@ -43,7 +43,6 @@ fn sink(url: &str) -> String {
     format!(
         "[sinks.crm]\nplugin = \"http\"\nconcurrency = {CONCURRENCY}\nbreaker = {{ failures = 0 }}\n\
          [sinks.crm.settings]\nmethod = \"POST\"\nurl = \"{url}\"\n\
-         headers = {{ \"idempotency-key\" = \"{{{{ delivery.id }}}}\" }}\n\
          [sinks.crm.settings.body]\nrecord = \"{{{{ lead.record_id }}}}\"\nphone = \"{{{{ lead.phone }}}}\"\n"
     )
 }

@@ -166,7 +166,7 @@ fn a_hangup_signal_reloads_and_a_mistake_changes_nothing_and_is_said_with_its_pl
         .expect("is there");
     let place = format!("leadgate.toml:{line}:");
     assert!(
-        stderr.contains(&place) && stderr.contains("^^"),
+        stderr.contains(&place) && stderr.contains("───"),
         "{place}: {stderr}"
     );
     let (_, _, checked) = words.daemon.command(&["check"]);

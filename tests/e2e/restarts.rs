@@ -3,96 +3,24 @@
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use leadgate_tests::{Bare, Crm, SUCCESS, Setup, Shop, get, until};
+use leadgate_tests::{Bare, Crm, Ends, Pushing, Setup, get, until};
 
 const RESTARTS: usize = 30;
-/// Together some 300 pushes a second.
-const THREADS: u64 = 6;
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// How pushes ended, each on a connection of its own.
-#[derive(Default)]
-struct Ends {
-    acknowledged: Vec<u64>,
-    /// What was said or went wrong instead.
-    refused: Vec<String>,
-    took: Vec<Duration>,
-}
-
-struct Pushing {
-    stop: Arc<AtomicBool>,
-    ends: Arc<Mutex<Ends>>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Pushing {
-    fn start(shop: &Shop) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let ends = Arc::<Mutex<Ends>>::default();
-        let next = Arc::new(AtomicU64::new(1));
-        let threads = (0..THREADS).map(|_| {
-            let (stop, ends) = (Arc::clone(&stop), Arc::clone(&ends));
-            let (next, shop) = (Arc::clone(&next), shop.clone());
-            std::thread::spawn(move || {
-                while !stop.load(Ordering::SeqCst) {
-                    let record = next.fetch_add(1, Ordering::SeqCst);
-                    let began = Instant::now();
-                    let answer = shop.push(Shop::lead(record));
-                    let took = began.elapsed();
-                    let mut ends = ends.lock().expect("no panic");
-                    match answer {
-                        Ok(answer) if answer.body == SUCCESS => {
-                            ends.acknowledged.push(record);
-                            ends.took.push(took);
-                        }
-                        Ok(answer) => ends.refused.push(answer.body),
-                        Err(error) => ends.refused.push(error.to_string()),
-                    }
-                    drop(ends);
-                    std::thread::sleep(PAUSE);
-                }
-            })
-        });
-        Self {
-            threads: threads.collect(),
-            stop,
-            ends,
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.ends.lock().expect("no panic").acknowledged.len()
-    }
-
-    fn stop(self) -> Ends {
-        self.stop.store(true, Ordering::SeqCst);
-        for thread in self.threads {
-            thread.join().expect("no panic");
-        }
-        std::mem::take(&mut *self.ends.lock().expect("no panic"))
-    }
-}
 
 /// Restarts under load, until the CRM has each that was acknowledged; `start` starts one that is
 /// not ready yet.
 fn restart(bare: &Bare, crm: &Crm, name: &str, start: impl Fn() -> Child) -> Ends {
     let mut child = start();
     bare.wait_ready(&mut child);
-    let pushing = Pushing::start(&bare.shop());
+    let pushing = Pushing::start(&bare.shop(), 1);
     for _ in 0..RESTARTS {
-        let before = pushing.count();
-        until("pushes are taken", || pushing.count() >= before + 30);
+        pushing.more(30);
         assert_eq!(bare.terminate(child), Some(0));
         child = start();
         bare.wait_ready(&mut child);
     }
-    let before = pushing.count();
-    until("pushes are taken", || pushing.count() >= before + 30);
+    pushing.more(30);
     let mut ends = pushing.stop();
     ends.took.sort();
     let p99 = ends.took[ends.took.len() * 99 / 100];

@@ -109,12 +109,16 @@ fn deliveries(outbox: &dyn Outbox, filter: &Filter) -> Result<Option<u64>, Unava
         reason,
         rule: None,
         group,
-        orphaned: false,
+        orphaned,
         newest_first: _,
     } = filter
     else {
         return Ok(None);
     };
+    // Which sinks are not configured is not asked here.
+    if *orphaned && sink.is_none() {
+        return Ok(None);
+    }
     Ok(match (group, reason, source) {
         (None, None, _) if *state != Some(StateName::InFlight) => {
             let counts = outbox.counts()?.into_iter();
@@ -122,6 +126,7 @@ fn deliveries(outbox: &dyn Outbox, filter: &Filter) -> Result<Option<u64>, Unava
                 sink.as_ref().is_none_or(|sink| *sink == one.sink)
                     && source.as_ref().is_none_or(|source| *source == one.source)
                     && state.is_none_or(|state| state == one.state)
+                    && (!*orphaned || is_left(one.state))
             });
             Some(of.map(|one| one.count).sum())
         }
@@ -147,4 +152,12 @@ fn deliveries(outbox: &dyn Outbox, filter: &Filter) -> Result<Option<u64>, Unava
         }
         _ => None,
     })
+}
+
+/// Whether something is still to be done, by itself or by a person.
+const fn is_left(state: StateName) -> bool {
+    matches!(
+        state,
+        StateName::Pending | StateName::Retrying | StateName::Behind | StateName::Dead
+    )
 }

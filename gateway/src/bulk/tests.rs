@@ -315,6 +315,24 @@ async fn a_plan_is_exact_where_the_store_counts_and_at_least_a_page_elsewhere() 
         ..wish(BulkAction::Retry, over(dead("crm")))
     };
     assert_eq!(desk.planned(few).await.plan.count, least(3));
+    // What is left for a sink that is gone.
+    let mail = SinkPolicy {
+        name: "mail".to_owned(),
+        on_update: OnUpdate::Each,
+        on_dead: None,
+    };
+    desk.ground.outbox.set_sinks(vec![mail]).await.expect("set");
+    for (sink, count) in [("crm", 530), ("mail", 0)] {
+        let left = Filter {
+            sink: Some(sink.to_owned()),
+            orphaned: true,
+            ..Filter::default()
+        };
+        let to = BulkAction::Move {
+            to: "mail".to_owned(),
+        };
+        assert_eq!(desk.planned(wish(to, over(left))).await.plan.count, exact(count));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
