@@ -206,7 +206,16 @@ fn an_edit_that_the_daemon_has_not_read_is_told_wherever_it_matters() {
         assert!(error.contains(changed), "{args:?}: {error}");
         let zh = [args, &["--lang", "zh-CN"]].concat();
         let (_, _, error) = with_daemon(&daemon, &zh);
-        assert!(error.contains("重启后改动才生效"), "{args:?}: {error}");
+        let reload = "运行 `leadgate reload` 后改动才生效";
+        assert!(error.contains(reload), "{args:?}: {error}");
+    }
+    let (code, said, error) = with_daemon(&daemon, &["reload"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(said.contains("nothing changed that a reload"), "{said}");
+    for args in [&render[..], &test] {
+        let (code, _, error) = with_daemon(&daemon, args);
+        assert_eq!(code, Some(0), "{args:?}: {error}");
+        assert!(!error.contains(changed), "{args:?}: {error}");
     }
 }
 

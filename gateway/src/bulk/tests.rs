@@ -183,7 +183,11 @@ impl Desk {
     }
 
     async fn ended(&self, id: JobId) -> BulkJob {
-        self.until(id, is_done).await
+        let job = self.until(id, is_done).await;
+        // Counts are shown when they are durable, and an answer says that all before it is.
+        let over = self.ground.outbox.cancel_job(id, 1).await;
+        assert_eq!(over, Ok(Steered::Over));
+        job
     }
 
     /// All deliveries, with how often each was tried and told to try again.

@@ -252,6 +252,14 @@ mod tests {
         let mut half = connect(address).await;
         half.write_all(first).await.expect("sent");
         let mut silent = connect(address).await;
+        // Who comes later may take longer.
+        let here = async {
+            while serving.connections().next() < 3 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let here = tokio::time::timeout(Duration::from_secs(30), here).await;
+        here.expect("all three are here");
         let stopped = tokio::spawn(serving.stop());
         half.write_all(second).await.expect("sent");
         store.has(2).await;

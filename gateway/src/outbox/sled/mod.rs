@@ -422,13 +422,13 @@ impl Operations for SledOutbox {
     }
 
     fn jobs(&self) -> Vec<(JobId, BulkJob)> {
-        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let standing = committer::read(&self.standing);
         let jobs = standing.jobs.iter();
         jobs.map(|(id, job)| (*id, job.clone())).collect()
     }
 
     fn job(&self, id: JobId) -> Option<BulkJob> {
-        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        let standing = committer::read(&self.standing);
         standing.jobs.get(&id).cloned()
     }
 
