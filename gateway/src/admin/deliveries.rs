@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::params::{Body, Params, id};
 use super::problem::{DELIVERY, Kind, Problem};
-use super::{Admin, filters, holds, jobs, privacy, reading, rfc3339};
+use super::{Admin, filters, holds, privacy, reading, rfc3339, wish};
 use crate::lang::counted;
 use crate::outbox::{
     Attempt, Delivery, DeliveryId, Filter, Listed, Paged, Repair, Repaired, State, StateName,
@@ -331,8 +331,8 @@ pub(super) async fn done_by_hand(
     let id = DeliveryId(id(&path, DELIVERY)?);
     Params::of(&request, &[])?;
     let ByHand { note, by } = body.json()?;
-    jobs::fits(&[("note", &note, jobs::NOTE), ("by", &by, jobs::NOTE)])?;
-    jobs::says_how(&note)?;
+    wish::fits(&[("note", &note, wish::NOTE), ("by", &by, wish::NOTE)])?;
+    wish::says_how(&note)?;
     let repair = Repair::Done { by, note };
     let repaired = admin.outbox.repair(id, repair, admin.clock.now());
     done(repaired.await?, id, false)?;

@@ -36,6 +36,7 @@ mod subject;
 mod tests;
 mod trial;
 mod upkeep;
+mod wish;
 
 pub use self::configured::{Configured, ConfiguredSink};
 pub(crate) use self::erase::Given;

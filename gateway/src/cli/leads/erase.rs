@@ -127,9 +127,9 @@ fn many(global: &Global, args: &Erase) -> Result<(), ExitCode> {
     if args.dry_run {
         return bulk::rehearse(global, &args.target, wish, &args.run);
     }
-    let done = bulk::make(global, &args.target, wish, &args.run);
+    bulk::make(global, &args.target, wish, &args.run)?;
     errln!("leadgate: {}", elsewhere(global.lang()));
-    done
+    Ok(())
 }
 
 /// What a person has to see to beside it.
