@@ -1,99 +1,184 @@
 //! Events: what a plugin writes into the log.
 //!
 //! A plugin is told never to log personal data; what looks like a phone is masked all the same.
-//! Usual names become fields of the event; others stand together in `more`, because the names
-//! of an event's fields are fixed when this program is compiled.
+//! Its fields are fields of the event, so many of them and as long as may be. What cannot be a
+//! field, because of its name or because plugins have used too many names, stands in `more`.
 
+use std::fmt;
 use std::sync::OnceLock;
 
 use leadgate_plugin::abi;
 use serde_json::Value;
+use tracing::Level;
+use tracing::field::display;
+
+use super::callsites::{self, SITES, Sites};
 
 /// Fields of one event that count.
-const FIELDS: usize = 16;
+const FIELDS: usize = callsites::NAMES;
 /// Longest name and value, in characters.
 const NAME: usize = 40;
 const VALUE: usize = 300;
 
-macro_rules! usual {
-    ($($name:ident)*) => {
-        const USUAL: &[&str] = &[$(stringify!($name)),*];
+/// What is the gateway's own to say of an event.
+const TAKEN: &[&str] = &[
+    "message",
+    "sink",
+    "plugin",
+    "more",
+    "timestamp",
+    "level",
+    "target",
+    "span",
+    "spans",
+    "fields",
+    "filename",
+    "line_number",
+    "threadName",
+    "threadId",
+];
 
-        /// Writes one event.
-        fn write(sink: &str, plugin: &str, level: u32, message: &str, fields: &Fields) {
-            let more = (!fields.more.is_empty()).then_some(fields.more.as_str());
-            macro_rules! at {
-                ($level:ident) => {
-                    tracing::$level!(
-                        sink, plugin, $($name = fields.usual(stringify!($name)),)* more, "{message}"
-                    )
-                };
-            }
-            match level {
-                abi::LOG_ERROR => at!(error),
-                abi::LOG_WARN => at!(warn),
-                abi::LOG_INFO => at!(info),
-                _ => at!(debug),
-            }
-        }
-    };
-}
-
-usual! {
-    delivery lead attempt reason rule error status code kind count took_ms wait_ms refused
-    recipients leads server topic path
-}
-
-/// An event's fields: name and value.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// An event's fields.
+#[derive(Default)]
 struct Fields {
-    usual: Vec<(String, String)>,
+    own: Vec<(String, Shown)>,
     more: String,
 }
 
-impl Fields {
-    fn usual(&self, name: &str) -> Option<&str> {
-        let found = self.usual.iter().find(|(one, _)| one == name);
-        found.map(|(_, value)| value.as_str())
+/// The value of a field.
+enum Shown {
+    Text(String),
+    Flag(bool),
+    Whole(i64),
+    Large(u64),
+    Real(f64),
+}
+
+impl Shown {
+    /// `text` is what `value` is when it is masked and cut.
+    fn of(value: &Value, text: String) -> Self {
+        match value {
+            Value::Bool(flag) => Self::Flag(*flag),
+            // A number that was masked is none any more.
+            Value::Number(number) if number.to_string() == text => {
+                let whole = number.as_i64().map(Self::Whole);
+                let large = || number.as_u64().map(Self::Large);
+                let real = || number.as_f64().map(Self::Real);
+                let shown = whole.or_else(large).or_else(real);
+                shown.unwrap_or(Self::Text(text))
+            }
+            _ => Self::Text(text),
+        }
     }
 
+    fn value(&self) -> &dyn tracing::Value {
+        match self {
+            Self::Text(text) => text,
+            Self::Flag(flag) => flag,
+            Self::Whole(number) => number,
+            Self::Large(number) => number,
+            Self::Real(number) => number,
+        }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => formatter.write_str(text),
+            Self::Flag(flag) => flag.fmt(formatter),
+            Self::Whole(number) => number.fmt(formatter),
+            Self::Large(number) => number.fmt(formatter),
+            Self::Real(number) => number.fmt(formatter),
+        }
+    }
+}
+
+impl Fields {
     /// Of a JSON object; anything else stands as it is.
     fn read(text: &str) -> Self {
         let mut fields = Self::default();
-        let add = |more: &mut String, name: &str, value: &str| {
-            if !more.is_empty() {
-                more.push(' ');
-            }
-            more.push_str(name);
-            more.push('=');
-            more.push_str(value);
-        };
         match serde_json::from_str(text) {
             Ok(Value::Object(object)) => {
                 let left = object.len().saturating_sub(FIELDS);
                 for (name, value) in object.into_iter().take(FIELDS) {
-                    let name = masked(&cut(&name, NAME));
-                    let value = match value {
-                        Value::String(text) => text,
-                        Value::Null => continue,
-                        other => other.to_string(),
-                    };
-                    let value = masked(&cut(&value, VALUE));
-                    if USUAL.contains(&name.as_str()) {
-                        fields.usual.push((name, value));
-                    } else {
-                        add(&mut fields.more, &name, &value);
-                    }
+                    fields.add(&name, &value);
                 }
                 if left > 0 {
-                    add(&mut fields.more, "left_out", &left.to_string());
+                    fields.add_more("left_out", &left.to_string());
                 }
             }
             _ if text.trim().is_empty() => {}
-            _ => add(&mut fields.more, "fields", &masked(&cut(text, VALUE))),
+            _ => fields.add_more("fields", &masked(&cut(text, VALUE))),
         }
         fields
     }
+
+    fn add(&mut self, name: &str, value: &Value) {
+        let text = match value {
+            Value::Null => return,
+            Value::String(text) => masked(&cut(text, VALUE)),
+            other => masked(&cut(&other.to_string(), VALUE)),
+        };
+        if may_name(name) {
+            self.own.push((name.to_owned(), Shown::of(value, text)));
+        } else {
+            self.add_more(&masked(&cut(name, NAME)), &text);
+        }
+    }
+
+    /// All of them without names of their own.
+    fn together(mut self) -> Self {
+        for (name, shown) in std::mem::take(&mut self.own) {
+            self.add_more(&name, &shown.to_string());
+        }
+        self
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.own.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn add_more(&mut self, name: &str, text: &str) {
+        if !self.more.is_empty() {
+            self.more.push(' ');
+        }
+        self.more.push_str(name);
+        self.more.push('=');
+        self.more.push_str(text);
+    }
+}
+
+/// Whether a field may have this name.
+fn may_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    name.len() <= NAME
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.bytes().all(plain)
+        && !TAKEN.contains(&name)
+        && masked(name) == name
+}
+
+/// Writes one event.
+fn write(sites: &Sites, (sink, plugin): (&str, &str), level: u32, message: &str, fields: Fields) {
+    let level = match level {
+        abi::LOG_ERROR => Level::ERROR,
+        abi::LOG_WARN => Level::WARN,
+        abi::LOG_INFO => Level::INFO,
+        _ => Level::DEBUG,
+    };
+    let (site, fields) = match sites.named(level, fields.names()) {
+        Some(site) => (site, fields),
+        None => (sites.nameless(level), fields.together()),
+    };
+    let Fields { own, more } = fields;
+    let message = display(message);
+    let more = Some(&more).filter(|more| !more.is_empty());
+    let more = more.map(|more| more as &dyn tracing::Value);
+    let values: Vec<_> = own.iter().map(|(_, shown)| shown.value()).collect();
+    let common: [Option<&dyn tracing::Value>; 4] =
+        [Some(&message), Some(&sink), Some(&plugin), more];
+    callsites::write(site, common, &values);
 }
 
 /// Takes level, message and fields.
@@ -114,7 +199,8 @@ pub(super) fn log(sink: &str, plugin: &str, level: u32, message: &str, fields: &
         return forward(level, message, fields);
     }
     let message = masked(&cut(message, VALUE));
-    write(sink, plugin, level, &message, &Fields::read(fields));
+    let fields = Fields::read(fields);
+    write(&SITES, (sink, plugin), level, &message, fields);
 }
 
 /// At most so many characters, on one line.
@@ -183,18 +269,55 @@ fn is_phone(digits: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::logged::Logged;
+
+    /// The fields of the event that is logged with `fields`, without those that each has.
+    fn logged(fields: &str) -> serde_json::Map<String, Value> {
+        let logged = Logged::here();
+        log("crm", "http", abi::LOG_INFO, "hello", fields);
+        let [Value::Object(event)] = &logged.events("hello")[..] else {
+            panic!("one event");
+        };
+        assert_eq!(
+            (&event["sink"], &event["plugin"]),
+            (&"crm".into(), &"http".into())
+        );
+        let own = |name: &str| !matches!(name, "message" | "sink" | "plugin");
+        let event = event.iter().filter(|(name, _)| own(name));
+        event
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
 
     #[test]
-    fn usual_names_become_fields_and_others_stand_together() {
-        let fields = Fields::read(r#"{"rule":"status-5xx","code":503,"store":"shop","on":true}"#);
-        assert_eq!(fields.usual("rule"), Some("status-5xx"));
-        assert_eq!(fields.usual("code"), Some("503"));
-        let mut more: Vec<_> = fields.more.split(' ').collect();
+    fn what_a_plugin_names_are_fields_of_the_event_and_keep_their_types() {
+        let fields = r#"{"rule":"status-5xx","code":503,"store":"shop","on":true,"none":null,
+            "share":0.5,"sizes":[1,2],"left.over-1":"x"}"#;
+        assert_eq!(
+            Value::Object(logged(fields)),
+            serde_json::json!({
+                "rule": "status-5xx", "code": 503, "store": "shop", "on": true, "share": 0.5,
+                "sizes": "[1,2]", "left.over-1": "x",
+            })
+        );
+        assert!(logged("{}").is_empty());
+        assert!(logged("").is_empty());
+        assert_eq!(logged("no json")["more"], "fields=no json");
+    }
+
+    #[test]
+    fn what_cannot_be_a_field_stands_together() {
+        let fields = r#"{"message":"m","sink":"x","a b":1,"客资":2,"k13567658911":3,"good":4}"#;
+        let event = logged(fields);
+        assert_eq!(event["good"], 4);
+        let more = event["more"].as_str().expect("text");
+        let mut more: Vec<_> = more.split(' ').collect();
         more.sort_unstable();
-        assert_eq!(more, ["on=true", "store=shop"]);
-        assert_eq!(Fields::read("{}"), Fields::default());
-        assert_eq!(Fields::read(""), Fields::default());
-        assert_eq!(Fields::read("no json").more, "fields=no json");
+        assert_eq!(
+            more,
+            ["a", "b=1", "k***=3", "message=m", "sink=x", "客资=2"]
+        );
+        assert_eq!(event.len(), 2);
     }
 
     #[test]
@@ -202,10 +325,34 @@ mod tests {
         let many: serde_json::Map<_, _> = (0..99)
             .map(|n| (format!("k{n}"), Value::from("v\nw".repeat(1000))))
             .collect();
-        let fields = Fields::read(&Value::Object(many).to_string());
-        assert!(fields.more.chars().count() < FIELDS * (NAME + VALUE + 3));
-        assert!(fields.more.ends_with("left_out=83"), "{}", fields.more);
-        assert!(!fields.more.contains('\n'));
+        let event = logged(&Value::Object(many).to_string());
+        assert_eq!(event.len(), FIELDS + 1);
+        assert_eq!(event["more"], "left_out=83");
+        let values = event.values().map(|value| value.as_str().expect("text"));
+        for value in values {
+            assert!(
+                value.chars().count() <= VALUE + 1 && !value.contains('\n'),
+                "{value}"
+            );
+        }
+        let long = logged(&format!(r#"{{"{}":1}}"#, "k".repeat(NAME + 1)));
+        assert_eq!(long.keys().collect::<Vec<_>>(), ["more"]);
+    }
+
+    #[test]
+    fn plugins_that_use_too_many_names_have_them_together() {
+        let logged = Logged::here();
+        let sites = Sites::default();
+        for number in 0..1_000 {
+            let fields = Fields::read(&format!(r#"{{"at{number}":1}}"#));
+            write(&sites, ("crm", "http"), abi::LOG_INFO, "hello", fields);
+        }
+        let events = logged.events("hello");
+        assert_eq!(
+            (&events[0]["at0"], &events[0]["more"]),
+            (&1.into(), &Value::Null)
+        );
+        assert_eq!(events[999]["more"], "at999=1");
     }
 
     #[test]
@@ -229,7 +376,8 @@ mod tests {
                 assert!(digits == 0 && shown.contains("***"), "{text} -> {shown}");
             }
         }
-        let number = Fields::read(r#"{"phone":13567658911,"13567658911":1}"#).more;
+        let number = logged(r#"{"phone":13567658911,"13567658911":1}"#);
+        let number = Value::Object(number).to_string();
         assert!(!number.contains("13567658911"), "{number}");
     }
 

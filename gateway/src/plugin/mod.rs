@@ -7,6 +7,7 @@
 
 mod aliases;
 mod calls;
+mod callsites;
 pub(crate) mod elf;
 mod events;
 mod file;

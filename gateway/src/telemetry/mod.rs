@@ -2,6 +2,8 @@
 
 pub mod accept;
 pub mod log;
+#[cfg(test)]
+pub(crate) mod logged;
 pub mod metrics;
 pub mod panics;
 mod writer;

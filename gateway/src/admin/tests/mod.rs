@@ -3,7 +3,6 @@
 mod answers;
 mod erasing;
 mod jobs;
-mod logged;
 mod refusals;
 mod unfinished;
 

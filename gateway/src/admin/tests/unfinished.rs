@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::logged::Logged;
 use super::*;
 use crate::admin::export::Found;
 use crate::admin::subject::{Named, Subject};
 use crate::outbox::QuarantineId;
+use crate::telemetry::logged::Logged;
 
 const PHONE: &str = "135 6765 8911";
 

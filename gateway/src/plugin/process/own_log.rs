@@ -51,6 +51,18 @@ struct Said {
 }
 
 impl Visit for Said {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.fields.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.fields.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.fields.insert(field.name().to_owned(), value.into());
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         self.fields.insert(field.name().to_owned(), value.into());
     }

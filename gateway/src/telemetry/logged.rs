@@ -7,7 +7,7 @@ use serde_json::Value;
 use tracing::subscriber::DefaultGuard;
 
 /// Events, a line of JSON each, as long as this is there.
-pub(super) struct Logged {
+pub(crate) struct Logged {
     lines: Lines,
     _guard: DefaultGuard,
 }
@@ -27,7 +27,7 @@ impl io::Write for Lines {
 }
 
 impl Logged {
-    pub(super) fn here() -> Self {
+    pub(crate) fn here() -> Self {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -41,7 +41,7 @@ impl Logged {
     }
 
     /// The fields of the events that say this.
-    pub(super) fn events(&self, message: &str) -> Vec<Value> {
+    pub(crate) fn events(&self, message: &str) -> Vec<Value> {
         let lines = self.lines.0.lock().expect("nobody panicked");
         let lines = String::from_utf8(lines.clone()).expect("text");
         let events = lines.lines().map(|line| {
