@@ -10,6 +10,7 @@ mod advice;
 mod alone;
 mod build;
 mod certificate;
+mod contents;
 mod diagnostic;
 mod difference;
 mod document;
@@ -37,6 +38,7 @@ mod sinks;
 mod syntax;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -44,6 +46,7 @@ pub use admin_only::{AdminTarget, load_admin};
 pub use advice::{CHAT_RATE, CHATS};
 pub use alone::{Alone, load_settings};
 pub use certificate::Certificate;
+pub use contents::Contents;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use difference::Difference;
 /// What a plugin finds wrong in its settings.
@@ -143,6 +146,14 @@ pub fn load_for(
     });
     let good = !report.has_errors();
     (good.then_some(config), report)
+}
+
+impl Config {
+    /// The hash of its revision; empty if it has none.
+    pub fn revision_hash(&self) -> Arc<str> {
+        let hash = self.revision.as_ref().map(|revision| &*revision.hash);
+        hash.unwrap_or_default().into()
+    }
 }
 
 impl Report {

@@ -2,7 +2,9 @@
 //!
 //! A path is relative to the folder of the file that names it, whatever folder the command runs
 //! in. Which texts are paths is said by the schema (`"format": "path"`), a plugin's as well; with
-//! `"x-default-path"` it says one for who writes none.
+//! `"x-default-path"` it says one for who writes none. A plugin reads what is there, unless
+//! `"x-written"` says that it writes it; texts of a list with `"x-files-in"` may name files in
+//! the folder that the first of those keys beside it says.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +25,7 @@ pub(super) fn resolve(
     document: &Document,
     problems: &mut Vec<Diagnostic>,
 ) {
-    marked(schema, schema, value, at, DEEPEST, &mut |at, text| {
+    marked(schema, schema, value, at, DEEPEST, &mut |_, at, text| {
         if text.is_empty() || !document.is_good(at) {
             return;
         }
@@ -56,14 +58,55 @@ pub(super) fn absolute(folder: &Path, path: &Path) -> PathBuf {
     std::path::absolute(&joined).unwrap_or(joined)
 }
 
-/// Calls `found` for each text in `value` that `node` marks as a path.
+/// Calls `found` for each path in the resolved `settings` where the plugin reads what is there.
+pub(super) fn read_by_plugin(
+    schema: &Value,
+    settings: &Value,
+    found: &mut impl FnMut(&str, &Path),
+) {
+    // Marks are where defaults are filled in, too, so it is a value that may change.
+    let mut whole = settings.clone();
+    marked(
+        schema,
+        schema,
+        &mut whole,
+        "",
+        DEEPEST,
+        &mut |node, at, text| {
+            if node["x-written"] != true {
+                found(at, Path::new(text.as_str()));
+            }
+        },
+    );
+    for (key, node) in schema["properties"].as_object().into_iter().flatten() {
+        let folders = node["x-files-in"].as_array().into_iter().flatten();
+        let folder = folders.filter_map(|key| settings[key.as_str()?].as_str());
+        let (Some(folder), Some(texts)) = (folder.into_iter().next(), settings[key].as_array())
+        else {
+            continue;
+        };
+        for (number, text) in texts.iter().enumerate() {
+            let at = pointer(&pointer("", key), &number.to_string());
+            found(
+                &at,
+                &absolute(
+                    Path::new(folder),
+                    Path::new(text.as_str().unwrap_or_default()),
+                ),
+            );
+        }
+    }
+}
+
+/// Calls `found` for each text in `value` that `node` marks as a path, with what marks it and
+/// where it is.
 fn marked(
     schema: &Value,
     node: &Value,
     value: &mut Value,
     at: &str,
     left: usize,
-    found: &mut impl FnMut(&str, &mut String),
+    found: &mut impl FnMut(&Value, &str, &mut String),
 ) {
     let Some(left) = left.checked_sub(1) else {
         return;
@@ -80,7 +123,7 @@ fn marked(
         }
     }
     match value {
-        Value::String(text) if node["format"] == "path" => found(at, text),
+        Value::String(text) if node["format"] == "path" => found(node, at, text),
         Value::Object(entries) => {
             for (key, known) in node["properties"].as_object().into_iter().flatten() {
                 if let (Some(path), false) =
@@ -88,7 +131,7 @@ fn marked(
                 {
                     // As if it were written where the whole is.
                     let mut path = path.to_owned();
-                    found(at, &mut path);
+                    found(known, at, &mut path);
                     entries.insert(key.clone(), Value::String(path));
                 }
             }
@@ -262,7 +305,7 @@ mod tests {
                 &mut value,
                 "/sinks/erp/settings",
                 DEEPEST,
-                &mut |at, text| {
+                &mut |_, at, text| {
                     asked.push(at.to_owned());
                     *text = absolute(Path::new("/etc/leadgate"), Path::new(text.as_str()))
                         .display()
@@ -299,7 +342,7 @@ mod tests {
             &mut value,
             "",
             DEEPEST,
-            &mut |at, text| {
+            &mut |_, at, text| {
                 found.push(format!("{at}={text}"));
             },
         );

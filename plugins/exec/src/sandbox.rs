@@ -46,7 +46,7 @@ pub struct SandboxSettings {
     pub read: Vec<PathBuf>,
     /// Files and folders it may read and write.
     #[serde(default)]
-    #[schemars(extend("items" = json!({"type": "string", "format": "path"})))]
+    #[schemars(extend("items" = json!({"type": "string", "format": "path", "x-written": true})))]
     pub write: Vec<PathBuf>,
     /// Files and folders from which it may start programs, beside the system's.
     #[serde(default)]

@@ -16,7 +16,7 @@ use crate::sandbox::SandboxSettings;
 pub struct Settings {
     /// The program and its arguments, such as `["python3", "erp.py"]`. A program without a `/` is
     /// looked for in /usr/local/bin, /usr/bin and /bin. No shell reads it.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("x-files-in" = ["folder", "base"]))]
     pub command: Vec<String>,
     /// "persistent": one process for all leads, started with the first. "each": one for each lead.
     #[serde(default)]

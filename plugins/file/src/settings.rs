@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The file to append to. Its folder must exist.
-    #[schemars(extend("format" = "path"))]
+    #[schemars(extend("format" = "path", "x-written" = true))]
     pub path: PathBuf,
     /// How a lead is written. Default jsonl.
     #[serde(default)]
