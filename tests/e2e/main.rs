@@ -41,6 +41,7 @@ mod privacy;
 mod quarantine;
 mod receiving;
 mod restarts;
+mod said;
 mod spreadsheet;
 #[cfg(feature = "all-plugins")]
 mod sql;

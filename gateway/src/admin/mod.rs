@@ -29,6 +29,7 @@ mod resources;
 mod sinks;
 mod stats;
 mod subject;
+mod system;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -44,6 +45,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
@@ -89,6 +91,8 @@ pub struct Admin {
     pub metrics: Metrics,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Since when it runs, by the monotonic clock.
+    pub started: Duration,
     /// Wrong tokens of late.
     pub guesses: Arc<Guesses>,
     /// Whether the daemon is stopping; pushes are still taken.
@@ -138,6 +142,7 @@ fn routes(config: &mut web::ServiceConfig) {
 fn resources() -> Vec<At> {
     vec![
         at("/stats").get(show_stats),
+        at("/system").get(system::show),
         at("/deliveries").get(deliveries::list),
         at("/deliveries/{id}").get(deliveries::show),
         at("/deliveries/{id}/retry").post(deliveries::retry),

@@ -197,7 +197,7 @@ pub(super) fn make(
         let question = lang.pick("start it?", "开始执行吗？");
         ask::confirm(lang, question)?;
     }
-    running::warn_of_changes(global, target, &api);
+    running::warn_of_changes(global, &api);
     let started = api.post(&format!("{path}/start"), &json!({}))?;
     let ended = if run.detach {
         started

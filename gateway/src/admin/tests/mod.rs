@@ -94,6 +94,8 @@ fn desk_in(folder: TempDir, min_free: u64) -> Desk {
                 tables: Tables::new(),
                 revision: None,
                 loaded_at: 0,
+                outbox: folder.path().join("store"),
+                encrypted: false,
                 plugins: crate::plugin::Plugins::builtin()
                     .expect("they fit")
                     .iter()
@@ -112,6 +114,7 @@ fn desk_in(folder: TempDir, min_free: u64) -> Desk {
             crashes: BTreeMap::new(),
             children: crate::plugin::Children::default(),
             metrics,
+            started: clock.monotonic(),
             clock,
             guesses: Arc::new(Guesses::new(metrics_of_guesses)),
             stopping: Arc::default(),
@@ -234,6 +237,7 @@ impl Desk {
                 request: "POST /leads".to_owned(),
                 response: "400".to_owned(),
                 trace_id: "0".repeat(32),
+                config_revision: "0123456789abcdef".to_owned(),
             });
             let finish = Finish {
                 id: claim.id,

@@ -62,7 +62,7 @@ fn retry_one(global: &Global, args: &Retry, id: &str) -> Result<(), ExitCode> {
             say(lang.pick("held", "受阻"), &hold);
         }
     }
-    running::warn_of_changes(global, &args.target, &api);
+    running::warn_of_changes(global, &api);
     if !is_stuck {
         return Ok(());
     }
@@ -128,7 +128,7 @@ pub(super) fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
     }
     let confirmed = json!({ "confirm_count": count, "group": args.group });
     let outcome = api.post(&path, &confirmed)?;
-    running::warn_of_changes(global, &args.target, &api);
+    running::warn_of_changes(global, &api);
     if global.json {
         out::json(&outcome);
         return Ok(());
