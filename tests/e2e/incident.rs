@@ -101,9 +101,10 @@ fn a_bad_day_is_repaired_with_commands_alone_and_nobody_is_told_twice() {
         &daemon,
         &["outbox", "deliveries", "--group", group, "--limit", "1"],
     );
-    let one = list["items"][0]["id"].as_str().expect("an id").to_owned();
+    let text_of = |key: &str| list["items"][0][key].as_str().expect("an id").to_owned();
+    let (one, lead) = (text_of("id"), text_of("lead"));
     // What is on disk is not what runs: nobody is left to believe it is.
-    let (code, _, said) = daemon.command(&["render", "--sink", "crm", "--id", &one]);
+    let (code, _, said) = daemon.command(&["render", "--sink", "crm", "--id", &lead]);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("reload"), "{said}");
     assert_eq!(daemon.command(&["check"]).0, 0);

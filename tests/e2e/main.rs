@@ -45,6 +45,7 @@ mod receiving;
 mod reloads;
 mod replays;
 mod restarts;
+mod said;
 mod spreadsheet;
 #[cfg(feature = "all-plugins")]
 mod sql;

@@ -137,6 +137,7 @@ fn delivered(claim: Claim) -> Finish {
         request: "POST http://127.0.0.1:9/ 412 bytes".to_owned(),
         response: "200 {\"id\":8473920,\"result\":\"created\"}".to_owned(),
         trace_id: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+        config_revision: "0123456789abcdef".to_owned(),
     });
     Finish {
         id: claim.id,

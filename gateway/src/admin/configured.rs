@@ -1,6 +1,7 @@
 //! Configured: what runs, as operators see it. Replaced as a whole by a reload.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use leadgate_plugin::Secret;
 
@@ -34,6 +35,10 @@ pub struct Configured {
     pub revision: Option<Revision>,
     /// Since when it runs.
     pub loaded_at: Millis,
+    /// The folder of the outbox.
+    pub outbox: PathBuf,
+    /// Whether what it holds is encrypted.
+    pub encrypted: bool,
     /// All plugins, as they were when it was read.
     pub plugins: Vec<Listed>,
     /// The token of the API.
@@ -68,6 +73,8 @@ impl Configured {
             tables: config.tables.clone(),
             revision: config.revision.clone(),
             loaded_at,
+            outbox: config.outbox.path.clone(),
+            encrypted: !config.outbox.keys.is_empty(),
             plugins: plugins.iter().map(|(_, plugin)| plugin.listed()).collect(),
             token: config.admin.token.clone(),
             open: config.admin.allow_without_token,

@@ -133,6 +133,8 @@ struct AttemptDetail {
     request: String,
     response: String,
     trace_id: String,
+    /// Of the configuration; empty if nothing was rendered, or before it was recorded.
+    config_revision: String,
 }
 
 impl From<&Attempt> for AttemptDetail {
@@ -148,6 +150,7 @@ impl From<&Attempt> for AttemptDetail {
             request: privacy::without_phones(&attempt.request),
             response: privacy::without_phones(&attempt.response),
             trace_id: attempt.trace_id.clone(),
+            config_revision: attempt.config_revision.clone(),
         }
     }
 }

@@ -32,6 +32,7 @@ mod samples;
 mod sinks;
 mod stats;
 mod subject;
+mod system;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -49,6 +50,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
@@ -94,6 +96,8 @@ pub struct Admin {
     pub metrics: Metrics,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Since when it runs, by the monotonic clock.
+    pub started: Duration,
     /// Wrong tokens of late.
     pub guesses: Arc<Guesses>,
     /// Whether the daemon is stopping; pushes are still taken.
@@ -143,6 +147,7 @@ fn routes(config: &mut web::ServiceConfig) {
 fn resources() -> Vec<At> {
     vec![
         at("/stats").get(show_stats),
+        at("/system").get(system::show),
         at("/deliveries").get(deliveries::list),
         at("/deliveries/{id}").get(deliveries::show),
         at("/deliveries/{id}/preview").get(preview::show),

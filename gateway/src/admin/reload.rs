@@ -12,6 +12,7 @@ use super::{Admin, rfc3339};
 use crate::clock::Millis;
 use crate::config::{Report, Revision};
 use crate::lang::{Lang, Text};
+use crate::outbox::Orphaned;
 
 /// Reloads; whoever waits for it may go.
 pub type Reload = dyn Fn() -> BoxFuture<'static, Result<Reloaded, NotReloaded>> + Send + Sync;
@@ -28,6 +29,8 @@ pub struct Reloaded {
     pub unchanged: Vec<String>,
     /// What is another in the files, and goes on as it was until a restart.
     pub needs_restart: Vec<String>,
+    /// Deliveries of sinks that are not configured any more.
+    pub orphaned: Vec<Orphaned>,
     /// What is not wrong and worth a look: `leadgate check` shows it.
     pub warnings: usize,
 }
@@ -51,6 +54,7 @@ pub(super) async fn reload(
             "applied": reloaded.applied,
             "unchanged": reloaded.unchanged,
             "needs_restart": reloaded.needs_restart,
+            "orphaned": reloaded.orphaned,
             "warnings": reloaded.warnings,
             "revision": reloaded.revision.map(|revision| revision.hash),
             "loaded_at": rfc3339(reloaded.loaded_at),

@@ -96,7 +96,8 @@ pub(super) async fn list(
             why: said.why().to_owned(),
         });
     }
-    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+    let config = stats::Running::of(&admin.configured.get());
+    Ok(HttpResponse::Ok().json(json!({ "items": items, "config": config })))
 }
 
 fn all(admin: &Admin) -> Result<Vec<Sink>, Problem> {

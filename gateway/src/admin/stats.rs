@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Admin, holds, rfc3339};
+use super::{Admin, Configured, holds, rfc3339};
 use crate::delivery::{Crash, HoldReason};
 use crate::outbox::{Totals, Unavailable};
 
@@ -13,6 +13,8 @@ use crate::outbox::{Totals, Unavailable};
 pub(super) struct Stats {
     config: Option<Running>,
     leads: Leads,
+    /// Deliveries, waiting or dead, of sinks that are not configured any more.
+    orphaned: u64,
     clock: Clock,
     sinks: BTreeMap<String, Sink>,
 }
@@ -67,10 +69,22 @@ fn clock(admin: &Admin) -> Clock {
 
 /// The configuration that runs.
 #[derive(Debug, Serialize)]
-struct Running {
+pub(super) struct Running {
     revision: String,
     loaded_at: String,
     file: String,
+}
+
+impl Running {
+    /// `None` if it is not known where it was read from.
+    pub(super) fn of(configured: &Configured) -> Option<Self> {
+        let revision = configured.revision.as_ref()?;
+        Some(Self {
+            revision: revision.hash.clone(),
+            loaded_at: rfc3339(configured.loaded_at),
+            file: revision.file.display().to_string(),
+        })
+    }
 }
 
 /// How one sink does.
@@ -180,13 +194,10 @@ pub(super) fn read(admin: &Admin) -> Result<Stats, Unavailable> {
         sinks.insert(name.clone(), sink(admin, &totals, &name)?);
     }
     let configured = admin.configured.get();
-    let config = configured.revision.as_ref().map(|revision| Running {
-        revision: revision.hash.clone(),
-        loaded_at: rfc3339(configured.loaded_at),
-        file: revision.file.display().to_string(),
-    });
+    let orphaned = totals.orphaned(|sink| configured.sinks.contains_key(sink));
     Ok(Stats {
-        config,
+        config: Running::of(&configured),
+        orphaned: orphaned.iter().map(|one| one.waiting + one.dead).sum(),
         leads: Leads {
             accepted: totals.accepted,
             duplicate: totals.duplicate,

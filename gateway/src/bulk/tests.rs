@@ -131,6 +131,7 @@ impl Desk {
                     request: String::new(),
                     response: String::new(),
                     trace_id: String::new(),
+                    config_revision: String::new(),
                 });
                 self.ground.outbox.finish(Finish {
                     id: claim.id,

@@ -235,6 +235,7 @@ fn run_to_end(global: &Global, api: &Api<'_>, path: &str, detach: bool) -> Resul
         print(global, &started);
         return Ok(());
     }
+<<<<<<< HEAD
     let lang = global.lang();
     if started["state"] == "running" {
         let id = started["id"].as_str().unwrap_or_default();
@@ -247,6 +248,15 @@ fn run_to_end(global: &Global, api: &Api<'_>, path: &str, detach: bool) -> Resul
         );
     }
     let ended = follow(global, api, path)?;
+=======
+    running::warn_of_changes(global, &api);
+    let started = api.post(&format!("{path}/start"), &json!({}))?;
+    let ended = if run.detach {
+        started
+    } else {
+        follow(global, &api, &path)?
+    };
+>>>>>>> says
     print(global, &ended);
     if ended["state"] == "done" {
         Ok(())

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Target};
 use super::{BAD_CONFIG, Global, finish, out};
+use crate::lang::counted;
 
 /// Longest wait: libraries are loaded and looked at, and a reload waits for the one before.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -59,6 +60,24 @@ fn reload(global: &Global, target: &Target) -> Result<(), ExitCode> {
         for key in &restart {
             outln!("  {key}");
         }
+    }
+    for one in reloaded["orphaned"].as_array().into_iter().flatten() {
+        let sink = one["sink"].as_str().unwrap_or_default();
+        let count = |key: &str| one[key].as_u64().unwrap_or_default();
+        let (waiting, dead) = (count("waiting"), count("dead"));
+        errln!(
+            "leadgate: {}",
+            lang.pick(
+                format!(
+                    "orphaned, because {sink} is not configured any more: {} and {}; see `leadgate outbox orphaned`",
+                    counted(waiting, "delivery waits", "deliveries wait"),
+                    counted(dead, "is dead", "are dead"),
+                ),
+                format!(
+                    "{sink} 已不在配置中，其投递成为孤立投递：{waiting} 条等待，{dead} 条死信；见 `leadgate outbox orphaned`"
+                )
+            )
+        );
     }
     let warnings = reloaded["warnings"].as_u64().unwrap_or(0);
     if warnings > 0 {

@@ -75,9 +75,9 @@ pub(super) fn run(global: &Global) -> ExitCode {
             Err(error @ StartError::Configuration(_)) => return fail(error, BAD_CONFIG),
             Err(error) => return fail(error, FAILED),
         };
-        daemon.announce(&config, &file);
         let reloading = tokio::spawn(reload(global.clone(), hangup, daemon.reloading()));
         service::started(&config);
+        daemon.announce(&config, &file, &*clock).await;
         let (first, name) = ends.next().await;
         reloading.abort();
         tracing::info!(

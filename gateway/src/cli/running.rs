@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::client::{Api, Target};
+use super::client::Api;
 use super::{Global, table};
 use crate::config::Revision;
 use crate::lang::Lang;
@@ -22,27 +22,34 @@ pub(super) enum Files {
 
 /// Compares `files` with what the daemon of `api` runs.
 pub(super) fn compare(global: &Global, api: &Api<'_>, files: &Revision) -> Files {
-    let Ok(stats) = api.get("/stats") else {
+    let Ok(running) = api.get("/system") else {
         return Files::Unknown;
     };
-    judge(global.lang(), &stats["config"], files)
+    judge(global.lang(), &running, files)
 }
 
-/// Says on stderr where the daemon's own files say something else by now. For commands that
-/// make it send.
-pub(super) fn warn_of_changes(global: &Global, target: &Target, api: &Api<'_>) {
-    // The files of another machine's daemon are not here.
-    if target.url.is_some() {
-        return;
-    }
-    let Ok(stats) = api.get("/stats") else { return };
-    let running = &stats["config"];
-    let file = running["file"].as_str().unwrap_or_default();
-    let Ok(files) = Revision::of(std::path::Path::new(file)) else {
+/// Says on stderr where the daemon's own files say something else by now, as it sees them itself:
+/// they may be on another machine. For commands that make it send.
+pub(super) fn warn_of_changes(global: &Global, api: &Api<'_>) {
+    let Ok(running) = api.get("/system") else {
         return;
     };
-    warn(&judge(global.lang(), running, &files));
+    if running["files"] == "changed" {
+        warn(&Files::Other(changed(global.lang(), &running)));
+    }
 }
+
+/// Which configuration the daemon runs, in a line; `config` is as it answers with it.
+pub(super) fn line(lang: Lang, config: &Value) -> Option<String> {
+    let [file, revision, since] = TEXTS.map(|key| config[key].as_str().unwrap_or_default());
+    let since = table::time(lang, since).filter(|_| !revision.is_empty())?;
+    Some(lang.pick(
+        format!("configuration {revision}, loaded {since} from {file}"),
+        format!("配置 {revision}，{since} 加载自 {file}"),
+    ))
+}
+
+const TEXTS: [&str; 3] = ["file", "revision", "loaded_at"];
 
 /// Says on stderr what there is to say.
 pub(super) fn warn(files: &Files) {
@@ -52,8 +59,7 @@ pub(super) fn warn(files: &Files) {
 }
 
 fn judge(lang: Lang, running: &Value, files: &Revision) -> Files {
-    let [file, hash, since] =
-        ["file", "revision", "loaded_at"].map(|key| running[key].as_str().unwrap_or_default());
+    let [file, hash, since] = TEXTS.map(|key| running[key].as_str().unwrap_or_default());
     if hash.is_empty() {
         return Files::Unknown;
     }
@@ -63,14 +69,7 @@ fn judge(lang: Lang, running: &Value, files: &Revision) -> Files {
     let since = table::time(lang, since).unwrap_or_default();
     let here = files.file.display();
     Files::Other(if files.file == std::path::Path::new(file) {
-        lang.pick(
-            format!(
-                "{file}, or a file beside it, was changed since the daemon loaded it ({since}): it sends what it loaded; run `leadgate reload` to use the change"
-            ),
-            format!(
-                "{file} 或其旁的文件在守护进程加载（{since}）后有改动：仍按已加载的配置投递；运行 `leadgate reload` 后改动才生效"
-            ),
-        )
+        changed(lang, running)
     } else {
         lang.pick(
             format!(
@@ -81,6 +80,20 @@ fn judge(lang: Lang, running: &Value, files: &Revision) -> Files {
             ),
         )
     })
+}
+
+/// What is said of files that were changed since the daemon loaded them.
+fn changed(lang: Lang, running: &Value) -> String {
+    let [file, _, since] = TEXTS.map(|key| running[key].as_str().unwrap_or_default());
+    let since = table::time(lang, since).unwrap_or_default();
+    lang.pick(
+        format!(
+            "{file}, or a file beside it, was changed since the daemon loaded it ({since}): it sends what it loaded; run `leadgate reload` to use the change"
+        ),
+        format!(
+            "{file} 或其旁的文件在守护进程加载（{since}）后有改动：仍按已加载的配置投递；运行 `leadgate reload` 后改动才生效"
+        ),
+    )
 }
 
 #[cfg(test)]

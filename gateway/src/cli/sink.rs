@@ -89,8 +89,16 @@ fn list(global: &Global, target: &Target) -> Result<(), ExitCode> {
         out::json(&sinks);
     } else {
         print(global, table::items(&sinks));
+        print_running(global, &sinks["config"]);
     }
     Ok(())
+}
+
+/// Which configuration they are of.
+pub(super) fn print_running(global: &Global, config: &Value) {
+    if let Some(line) = running::line(global.lang(), config) {
+        outln!("{line}");
+    }
 }
 
 /// A table of sinks; `yes` and `no` in the reader's language.
@@ -269,7 +277,7 @@ fn test(global: &Global, named: &Named) -> Result<(), ExitCode> {
     let patience = LONGEST_TRIAL + Duration::from_secs(10);
     let api = Api::of(global, &named.target)?;
     let tried = api.post_within(&path, &json!({}), patience)?;
-    running::warn_of_changes(global, &named.target, &api);
+    running::warn_of_changes(global, &api);
     if global.json {
         out::json(&tried);
     } else {

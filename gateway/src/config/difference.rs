@@ -49,12 +49,10 @@ impl Difference {
 
     fn server(&mut self, running: &Config, read: &Config) {
         let (was, is) = (&running.server, &read.server);
-        let address = was.max_connections_per_address == is.max_connections_per_address;
         let restart = [
             ("listen", was.listen == is.listen),
             ("max_body_memory", was.max_body_memory == is.max_body_memory),
             ("max_connections", was.max_connections == is.max_connections),
-            ("max_connections_per_address", address),
             ("keep_alive", was.keep_alive == is.keep_alive),
             ("header_timeout", was.header_timeout == is.header_timeout),
         ];
@@ -65,6 +63,11 @@ impl Difference {
             "server.max_body",
             was.max_body == is.max_body,
             body(running, read),
+        );
+        self.note(
+            "server.max_connections_per_address",
+            was.max_connections_per_address == is.max_connections_per_address,
+            per_address(running, read),
         );
         self.note("server.tls", was.tls == is.tls, tls(running, read));
         let reload = [
@@ -95,17 +98,22 @@ impl Difference {
     fn outbox(&mut self, running: &Config, read: &Config) {
         let (was, is) = (&running.outbox, &read.outbox);
         let ids = |keys: &[OutboxKey]| keys.iter().map(OutboxKey::id).collect::<Vec<_>>();
-        let all = [
+        let restart = [
             ("path", was.path == is.path),
             ("key", ids(&was.keys) == ids(&is.keys)),
             ("queue", was.queue == is.queue),
             ("cache", was.cache == is.cache),
+        ];
+        for (key, same) in restart {
+            self.note(format!("outbox.{key}"), same, Takes::Restart);
+        }
+        let reload = [
             ("retention", was.retention == is.retention),
             ("retention_dead", was.retention_dead == is.retention_dead),
             ("min_free", was.min_free == is.min_free),
         ];
-        for (key, same) in all {
-            self.note(format!("outbox.{key}"), same, Takes::Restart);
+        for (key, same) in reload {
+            self.note(format!("outbox.{key}"), same, Takes::Reload);
         }
     }
 
@@ -159,13 +167,19 @@ impl Config {
             self.admin = running.admin.clone();
         }
         let was = &running.server;
+        if per_address(running, &self) == Takes::Restart {
+            self.server.max_connections_per_address = was.max_connections_per_address;
+        }
         self.server.listen = was.listen;
         self.server.max_body_memory = was.max_body_memory;
         self.server.max_connections = was.max_connections;
-        self.server.max_connections_per_address = was.max_connections_per_address;
         self.server.keep_alive = was.keep_alive;
         self.server.header_timeout = was.header_timeout;
-        self.outbox = running.outbox.clone();
+        let was = &running.outbox;
+        self.outbox.path.clone_from(&was.path);
+        self.outbox.keys.clone_from(&was.keys);
+        self.outbox.queue = was.queue;
+        self.outbox.cache = was.cache;
         self.log.format = running.log.format;
         self
     }
@@ -200,6 +214,15 @@ fn body(running: &Config, read: &Config) -> Takes {
         Takes::Restart
     } else {
         Takes::Reload
+    }
+}
+
+/// The share of an address may be one of all connections.
+fn per_address(running: &Config, read: &Config) -> Takes {
+    if running.server.max_connections == read.server.max_connections {
+        Takes::Reload
+    } else {
+        Takes::Restart
     }
 }
 

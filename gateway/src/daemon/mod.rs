@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::dev::ServerHandle;
 use futures_util::FutureExt;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::lookout::Lookout;
@@ -41,7 +42,7 @@ use crate::ingress::{self, Health, Ingress, Receiving, Refusing, Shown};
 use crate::lang::Text;
 use crate::lead::Tables;
 use crate::outbox::sled::{OpenError, Options, SledOutbox};
-use crate::outbox::{Intake, Outbox, Queue, SinkPolicy};
+use crate::outbox::{Intake, Orphaned, Outbox, Queue, SinkPolicy};
 use crate::plugin::{Children, Plugins};
 use crate::route::Routes;
 use crate::source::RawPush;
@@ -137,7 +138,7 @@ impl Daemon {
             clock: Arc::clone(clock),
             refusing,
             health: opening.health(),
-            state: ingress::State::new(&receiving, &metrics.ingest),
+            state: ingress::State::new(&receiving, &metrics.ingest, clock),
             receiving: Swap::new(receiving),
         });
         // Before the sinks and the outbox, which may take a while: what comes now waits.
@@ -147,7 +148,7 @@ impl Daemon {
                 address: config.server.listen,
                 source,
             })?;
-        tracing::info!(listener = "public", address = %public.address(), "listener opened");
+        tracing::debug!(listener = "public", address = %public.address(), "listener opened");
         let early = Early {
             metrics,
             children: children.clone(),
@@ -260,23 +261,24 @@ impl Early {
                 "leads are stored unencrypted; to encrypt them, set outbox.key to what `openssl rand -hex 32` gives"
             );
         }
-        warn_of_orphans(config, &*outbox, |_| true);
+        warn_of_orphans(&orphaned(config, &*outbox));
         let (in_flight, crashes) = crashes(config, &*outbox);
         workshop.in_flight.clone_from(&in_flight);
         let target = |name: &String| workshop.target(config, plugins, name, &made);
         let targets = config.sinks.keys().filter_map(target).collect();
+        let (retention, keep) = watch::channel(sweeper::retention(&config.outbox));
         // Before anything is tried: it looks at the clock, by which things grow old.
         let sweeper = Sweeper::start(
             Arc::clone(&outbox),
             Arc::clone(clock),
-            &config.outbox,
+            keep,
             &metrics.outbox,
         );
         let queue: Arc<dyn Queue> = Arc::clone(&outbox) as Arc<dyn Outbox>;
         let dispatcher = Dispatcher::start(targets, &queue, clock, &metrics.delivery);
         let dispatcher = Arc::new(dispatcher);
         // Not before the sweeper has seen the clock: an early push says what time it is.
-        let look = health(&outbox, config.outbox.min_free);
+        let look = health(&outbox);
         opening.opened(Arc::clone(&outbox) as Arc<dyn Intake>, look);
 
         let guesses = Arc::new(Guesses::new(metrics.admin.wrong_tokens.clone()));
@@ -306,6 +308,7 @@ impl Early {
             dispatcher: Arc::clone(&dispatcher),
             ingress: Arc::clone(&ingress),
             shown,
+            retention,
             configured: Arc::clone(&configured),
             workshop: Arc::new(workshop),
             clock: Arc::clone(clock),
@@ -330,6 +333,7 @@ impl Early {
                 metrics: metrics.clone(),
                 crashes,
                 clock: Arc::clone(clock),
+                started: clock.monotonic(),
                 guesses,
                 stopping: Arc::clone(&stopping),
             }),
@@ -341,7 +345,7 @@ impl Early {
             handle,
             task: tokio::spawn(server),
         };
-        tracing::info!(listener = "admin", address = %admin.address, "listener opened");
+        tracing::debug!(listener = "admin", address = %admin.address, "listener opened");
         Ok(Behind {
             admin,
             dispatcher,
@@ -365,13 +369,13 @@ impl Listener {
 }
 
 /// How the store does, for whoever refuses pushes because of it.
-fn health(outbox: &Arc<dyn Outbox>, wanted: u64) -> Arc<dyn Fn() -> Health + Send + Sync> {
+fn health(outbox: &Arc<dyn Outbox>) -> Arc<dyn Fn() -> Health + Send + Sync> {
     let outbox = Arc::clone(outbox);
     Arc::new(move || Health {
         fault: outbox.fault(),
         short: outbox.short_of_space(),
         free: outbox.free(),
-        wanted,
+        wanted: outbox.min_free(),
     })
 }
 
@@ -448,19 +452,21 @@ fn reload(reloader: &Arc<Reloader>) -> Arc<Reload> {
     })
 }
 
-/// Deliveries of a sink that is not configured any more stay where they are: say so of those that
-/// are `meant`.
-fn warn_of_orphans(config: &Config, outbox: &dyn Outbox, meant: impl Fn(&str) -> bool) {
-    for (sink, totals) in outbox.totals().sinks {
-        let dead = totals.dead_letters();
-        if totals.waiting + dead > 0 && !config.sinks.contains_key(&sink) && meant(&sink) {
-            tracing::warn!(
-                sink,
-                waiting = totals.waiting,
-                dead,
-                "deliveries of a sink that is not configured: they stay where they are until it is, or they are cancelled; see `leadgate outbox orphaned`"
-            );
-        }
+/// Deliveries of sinks that are not configured any more.
+fn orphaned(config: &Config, outbox: &dyn Outbox) -> Vec<Orphaned> {
+    let configured = |sink: &str| config.sinks.contains_key(sink);
+    outbox.totals().orphaned(configured)
+}
+
+/// Such deliveries stay where they are: say so.
+fn warn_of_orphans<'a>(orphaned: impl IntoIterator<Item = &'a Orphaned>) {
+    for one in orphaned {
+        tracing::warn!(
+            sink = one.sink,
+            waiting = one.waiting,
+            dead = one.dead,
+            "deliveries of a sink that is not configured: they stay where they are until it is, or they are moved or cancelled; see `leadgate outbox orphaned`"
+        );
     }
 }
 

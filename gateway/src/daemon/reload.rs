@@ -9,17 +9,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
-use super::targets::{Made, Workshop};
-use super::{policies, service, warn_of_orphans};
+use super::targets::{Made, MadeSink, Workshop};
+use super::{orphaned, policies, service, sweeper, warn_of_orphans};
 use crate::admin::{Configured, NotReloaded, Reloaded};
 use crate::clock::Clock;
-use crate::config::{self, Config, Difference, Environment, Report};
+use crate::config::{self, Config, Contents, Difference, Environment, Report};
 use crate::delivery::Dispatcher;
 use crate::ingress::{Ingress, Receiving, Shown};
 use crate::lang::Text;
-use crate::outbox::Outbox;
+use crate::outbox::{Orphaned, Outbox, Retention};
 use crate::plugin::Plugins;
 use crate::route::Routes;
 use crate::swap::Swap;
@@ -32,6 +32,8 @@ pub(super) struct Reloader {
     pub(super) ingress: Arc<Ingress>,
     /// The certificate of the public listener, if it speaks TLS.
     pub(super) shown: Option<Arc<Shown>>,
+    /// What the sweeper goes by.
+    pub(super) retention: watch::Sender<Retention>,
     pub(super) configured: Arc<Swap<Configured>>,
     pub(super) workshop: Arc<Workshop>,
     pub(super) clock: Arc<dyn Clock>,
@@ -76,6 +78,7 @@ impl Reloader {
                     applied = reloaded.applied.join(", "),
                     unchanged = reloaded.unchanged.join(", "),
                     needs_restart = reloaded.needs_restart.join(", "),
+                    orphaned = deliveries(&reloaded.orphaned),
                     warnings = reloaded.warnings,
                     "configuration reloaded"
                 );
@@ -131,8 +134,15 @@ impl Reloader {
         let target = |name: &String| self.workshop.target(config, plugins, name, &next.made);
         let targets = lanes.iter().filter_map(target).collect();
         self.dispatcher.change(targets, &gone);
+        self.dispatcher.runs(&config.revision_hash());
         let receiving = Receiving::new(&config.sources, &config.server, routes, &config.tables);
         self.ingress.replace(receiving);
+        self.outbox.set_min_free(config.outbox.min_free);
+        let retention = sweeper::retention(&config.outbox);
+        self.retention.send_if_modified(|now| {
+            let before = std::mem::replace(now, retention);
+            before != retention
+        });
         if let (Some(shown), Some(certificate)) = (&self.shown, &config.server.tls) {
             shown.swap(certificate);
         }
@@ -143,17 +153,17 @@ impl Reloader {
         if running.config.log.level != config.log.level {
             log::set_level(&config.log);
         }
-        if !gone.is_empty() {
-            warn_of_orphans(config, &*self.outbox, |sink| {
-                gone.iter().any(|name| **name == *sink)
-            });
-        }
+        let orphaned = orphaned(config, &*self.outbox);
+        // Of the others it was said before.
+        let new = |one: &&Orphaned| gone.iter().any(|name| **name == *one.sink);
+        warn_of_orphans(orphaned.iter().filter(new));
         let reloaded = Reloaded {
             revision: config.revision.clone(),
             loaded_at,
             applied: difference.applied,
             unchanged: difference.unchanged,
             needs_restart: difference.needs_restart,
+            orphaned,
             warnings,
         };
         let before = std::mem::replace(running, next);
@@ -161,6 +171,11 @@ impl Reloader {
         drop(tokio::task::spawn_blocking(move || drop(before)));
         Ok(reloaded)
     }
+}
+
+/// How many deliveries are orphaned.
+pub(super) fn deliveries(orphaned: &[Orphaned]) -> u64 {
+    orphaned.iter().map(|one| one.waiting + one.dead).sum()
 }
 
 fn failed(en: &str, zh: &str) -> NotReloaded {
@@ -212,8 +227,9 @@ fn prepare(running: &Running, workshop: &Workshop) -> Result<Prepared, NotReload
         let there = running.made.get(name);
         let kept = tables && !others.contains(&sink.plugin);
         let kept = before.filter(|before| kept && before.same_destination(sink));
-        if let (Some(before), Some(there)) = (kept, there) {
-            made.insert(name.clone(), Arc::clone(there));
+        let files = there.map_or_else(Vec::new, |there| changed_files(there, sink, &plugins));
+        if let (Some(before), Some(there), []) = (kept, there, &files[..]) {
+            made.insert(name.clone(), there.clone());
             if !before.same_lane(sink) {
                 lanes.push(name.clone());
             }
@@ -224,6 +240,11 @@ fn prepare(running: &Running, workshop: &Workshop) -> Result<Prepared, NotReload
             Err(problems) => report.refused(name, problems),
         }
         lanes.push(name.clone());
+        if kept.is_some() {
+            let keys = files.iter();
+            let keys = keys.map(|key| format!("sinks.{name}.settings.{key}"));
+            difference.applied.extend(keys);
+        }
         difference
             .unchanged
             .retain(|key| key.strip_prefix("sinks.") != Some(name.as_str()));
@@ -247,6 +268,17 @@ fn prepare(running: &Running, workshop: &Workshop) -> Result<Prepared, NotReload
             made,
         },
     })
+}
+
+/// The keys of a sink's settings that name a file in which something else is than when the sink
+/// was made.
+fn changed_files(there: &MadeSink, sink: &config::Sink, plugins: &Plugins) -> Vec<String> {
+    let Some(plugin) = plugins.get(&sink.plugin) else {
+        return Vec::new();
+    };
+    let now = Contents::read(plugin.schema(), &sink.settings);
+    let changed = there.contents.changed(&now).into_iter();
+    changed.map(str::to_owned).collect()
 }
 
 fn warnings(report: &Report) -> usize {

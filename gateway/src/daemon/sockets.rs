@@ -123,7 +123,7 @@ fn one(
         .local_addr()
         .map_err(|source| listen_error(what, wanted, source))?;
     if address == wanted {
-        tracing::info!(listener = what, %address, "socket was passed by the service manager");
+        tracing::debug!(listener = what, %address, "socket was passed by the service manager");
     } else {
         tracing::warn!(
             listener = what,

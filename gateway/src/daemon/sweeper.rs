@@ -32,29 +32,26 @@ pub(super) struct Sweeper {
 }
 
 impl Sweeper {
-    /// Starts it. Must be called inside a tokio runtime.
+    /// Starts it; leads are kept for as long as `keep` says last. Must be called inside a tokio
+    /// runtime.
     pub(super) fn start(
         outbox: Arc<dyn Outbox>,
         clock: Arc<dyn Clock>,
-        config: &config::Outbox,
+        mut keep: watch::Receiver<Retention>,
         metrics: &OutboxMetrics,
     ) -> Self {
-        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let keep = Retention {
-            done_ms: millis(config.retention),
-            dead_ms: millis(config.retention_dead),
-            dead_by: 0,
-        };
         let mut keeper = Timekeeper::new(
             Arc::clone(&outbox),
             Arc::clone(&clock),
             metrics.clone(),
-            keep,
+            *keep.borrow(),
         );
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             'run: loop {
-                let swept = match keeper.announce(keep).await {
+                let kept = *keep.borrow_and_update();
+                keeper.keep(kept);
+                let swept = match keeper.announce(kept).await {
                     Ok(Some(keep)) => sweep(&outbox, &mut keeper, keep, &stopped).await,
                     Ok(None) => Ok(Swept::default()),
                     Err(error) => Err(error),
@@ -73,6 +70,8 @@ impl Sweeper {
                 while clock.now().abs_diff(swept_at) < millis(INTERVAL).unsigned_abs() {
                     tokio::select! {
                         () = tokio::time::sleep(LOOK) => {}
+                        // Looked at at once: the other retention may be a mended mistake.
+                        Ok(()) = keep.changed() => continue 'run,
                         _ = stopped.wait_for(|stop| *stop) => break 'run,
                     }
                     keeper.look();
@@ -91,6 +90,19 @@ impl Sweeper {
         self.stop.send_replace(true);
         let _ = self.task.await;
     }
+}
+
+/// How long what is over is to be kept.
+pub(super) fn retention(config: &config::Outbox) -> Retention {
+    Retention {
+        done_ms: millis(config.retention),
+        dead_ms: millis(config.retention_dead),
+        dead_by: 0,
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 async fn note(keeper: &mut Timekeeper, always: bool) {

@@ -4,13 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::sink_state::Rooms;
-use crate::config::{Config, Problem};
+use crate::config::{Config, Contents, Problem};
 use crate::delivery::{Destination, InFlight, Target};
 use crate::plugin::{Plugins, SinkConfig};
 use crate::telemetry::metrics::Metrics;
 
-/// What takes the attempts of each sink, by name.
-pub(super) type Made = BTreeMap<String, Arc<dyn Destination>>;
+/// The sinks that were made, by name.
+pub(super) type Made = BTreeMap<String, MadeSink>;
+
+/// A sink as its plugin made it.
+#[derive(Clone)]
+pub(super) struct MadeSink {
+    /// What takes its attempts.
+    pub(super) destination: Arc<dyn Destination>,
+    /// What was in the files that its settings name, just before.
+    pub(super) contents: Arc<Contents>,
+}
 
 /// What sinks are made with.
 pub(super) struct Workshop {
@@ -28,7 +37,7 @@ impl Workshop {
         config: &Config,
         plugins: &Plugins,
         name: &str,
-    ) -> Result<Arc<dyn Destination>, Vec<Problem>> {
+    ) -> Result<MadeSink, Vec<Problem>> {
         let missing = || vec![Problem::at("", format!("there is no sink `{name}`"))];
         let sink = config.sinks.get(name).ok_or_else(missing)?;
         let missing = || vec![Problem::at("", format!("no plugin `{}`", sink.plugin))];
@@ -38,6 +47,8 @@ impl Workshop {
             settings: &sink.settings,
             tables: &config.tables,
         };
+        // Before they are read: what changes meanwhile is seen by the next reload.
+        let contents = Arc::new(Contents::read(plugin.schema(), &sink.settings));
         let made = plugin.create_with(&of, Some(self.rooms.of(name)))?;
         let made = made.masking(config.secrets_of(name)).kept();
         self.metrics
@@ -45,7 +56,10 @@ impl Workshop {
             .plugin_info
             .with_label_values(&[plugin.name(), plugin.version(), &plugin.abi()])
             .set(1);
-        Ok(Arc::new(made))
+        Ok(MadeSink {
+            destination: Arc::new(made),
+            contents,
+        })
     }
 
     /// The lane's target for a sink that was made.
@@ -62,7 +76,8 @@ impl Workshop {
         Some(Target {
             name: Arc::from(name),
             config: sink.clone(),
-            sink: Arc::clone(made.get(name)?),
+            sink: Arc::clone(&made.get(name)?.destination),
+            revision: config.revision_hash(),
             notes: notes.map(|(file, plugin)| file.notes(plugin.is_library())),
         })
     }

@@ -12,6 +12,7 @@ use crate::clock::SystemClock;
 use crate::config::Environment;
 use crate::lang::Lang;
 use crate::lead::SAMPLE;
+use crate::outbox::Filter;
 use crate::source::tmall::{PushParts, signed_push};
 
 /// A daemon with its configuration.
@@ -487,4 +488,153 @@ async fn under_load_and_reloads_nothing_is_refused_lost_or_sent_twice() {
     }
     let house = Arc::into_inner(house).expect("nobody else has it");
     house.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_was_changed_in_its_place_is_started_anew() {
+    use std::os::unix::fs::PermissionsExt;
+    let erp = "[sinks.erp]\nplugin = \"exec\"\n[sinks.erp.settings]\ncommand = [\"./erp\"]\n";
+    let sinks = [sink("one", ""), erp.to_owned()];
+    let house = House::start(&[sink("one", "")]).await;
+    let program = |text: &str| {
+        house.write("erp", text);
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(house.path("erp"), mode).expect("set");
+    };
+    program("#!/bin/sh\ncat > /dev/null\n");
+    assert_eq!(house.load(&text("", &sinks)).await.applied, ["sinks.erp"]);
+    house.give(1).await;
+    house.has("one", 1).await;
+    let reloaded = house.load(&text("", &sinks)).await;
+    assert!(reloaded.applied.is_empty(), "{:?}", reloaded.applied);
+    program("#!/bin/sh\n# mended\ncat > /dev/null\n");
+    let before = house.daemon.made("erp").await;
+    let reloaded = house.load(&text("", &sinks)).await;
+    assert_eq!(reloaded.applied, ["sinks.erp.settings.command.0"]);
+    // What the sink itself writes is none of that.
+    assert_eq!(reloaded.unchanged, ["sources.shop", "sinks.one"]);
+    assert!(!Arc::ptr_eq(&before, &house.daemon.made("erp").await));
+    house.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_and_what_must_be_free_change_without_a_restart() {
+    let house = House::start(&[sink("one", "")]).await;
+    house.give(1).await;
+    house.has("one", 1).await;
+    let outbox = |keys: &str| {
+        let all = text("", &[sink("one", "")]);
+        all.replace("min_free = \"0B\"", keys)
+    };
+    let reloaded = house.load(&outbox("min_free = \"1000000GiB\"")).await;
+    assert_eq!(reloaded.applied, ["outbox.min_free"]);
+    assert!(!house.push(2, "old-secret-of-the-shop").await, "no room");
+    let keys = "min_free = \"0B\"\nretention = \"2h\"\nretention_dead = \"3h\"";
+    let reloaded = house.load(&outbox(keys)).await;
+    assert_eq!(
+        reloaded.applied,
+        [
+            "outbox.retention",
+            "outbox.retention_dead",
+            "outbox.min_free"
+        ]
+    );
+    assert!(reloaded.needs_restart.is_empty());
+    assert!(house.push(2, "old-secret-of-the-shop").await);
+    let kept = *house.daemon.behind.reloader.retention.borrow();
+    assert_eq!((kept.done_ms, kept.dead_ms), (7_200_000, 10_800_000));
+    assert!(house.load(&outbox(keys)).await.applied.is_empty());
+    house.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_orphaned_is_told_by_the_reload_and_counted() {
+    let paused = house_with_one_paused().await;
+    paused.give(1).await;
+    paused.give(2).await;
+    let reloaded = paused.load(&text("", &[sink("two", "")])).await;
+    let [orphaned] = &reloaded.orphaned[..] else {
+        panic!("{:?}", reloaded.orphaned);
+    };
+    assert_eq!(
+        (&*orphaned.sink, orphaned.waiting, orphaned.dead),
+        ("one", 2, 0)
+    );
+    let stats = paused.tells("stats").await;
+    assert_eq!(stats["orphaned"], 2);
+    assert_eq!(stats["sinks"]["one"]["orphaned"], true);
+    let reloaded = paused.load(&text("", &[sink("one", "")])).await;
+    assert!(reloaded.orphaned.is_empty());
+    assert_eq!(paused.tells("stats").await["orphaned"], 0);
+    paused.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_revision_that_runs_is_shown_and_whether_the_files_are_another() {
+    let house = House::start(&[sink("one", "")]).await;
+    let system = house.tells("system").await;
+    let first = system["revision"].as_str().expect("a revision").to_owned();
+    assert_eq!(system["files"], "same");
+    assert_eq!(system["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        system["outbox"]["path"],
+        house.path("outbox").display().to_string()
+    );
+    assert!(system["uptime_seconds"].is_u64());
+    house.give(1).await;
+    house.has("one", 1).await;
+    house.write(
+        "leadgate.toml",
+        &text("", &[sink("one", "rate = \"500/s\"")]),
+    );
+    assert_eq!(house.tells("system").await["files"], "changed");
+    let reloaded = house.reload().await.ok().expect("it is taken");
+    let second = reloaded.revision.expect("a revision").hash;
+    assert_ne!(second, first);
+    for (path, at) in [("system", ""), ("stats", "/config"), ("sinks", "/config")] {
+        let answer = house.tells(path).await;
+        let config = answer.pointer(at).expect("there");
+        assert_eq!(config["revision"], second, "{path}");
+        assert!(config["loaded_at"].is_string(), "{path}");
+    }
+    house.give(2).await;
+    let settled = || house.daemon.outbox().totals().sinks["one"].delivered == 2;
+    house.until("both are delivered", settled).await;
+    let page = house
+        .daemon
+        .outbox()
+        .deliveries(&Filter::default(), None, 10);
+    let all = page.expect("reads").items;
+    let revisions = all.iter().flat_map(|one| &one.delivery.history);
+    let mut revisions: Vec<_> = revisions.map(|one| one.config_revision.clone()).collect();
+    revisions.sort_by_key(|one| *one == second);
+    assert_eq!(revisions, [first, second]);
+    house.daemon.stop().await;
+}
+
+/// With a sink that is paused.
+async fn house_with_one_paused() -> House {
+    let house = House::start(&[sink("one", "")]).await;
+    let pause = crate::outbox::PauseCause::Person(String::new());
+    let paused = house.daemon.outbox().pause("one", Some(pause));
+    paused.await.expect("paused");
+    house
+}
+
+impl House {
+    /// What the operators' API says at a path.
+    async fn tells(&self, path: &str) -> serde_json::Value {
+        let url = format!("http://{}/api/v1/{path}", self.daemon.admin_address());
+        let answer = self.client.get(url).send().await.expect("an answer");
+        let answer = answer.text().await.expect("text");
+        serde_json::from_str(&answer).expect("JSON")
+    }
+}
+
+impl Daemon {
+    /// What takes the attempts of a sink.
+    async fn made(&self, sink: &str) -> Arc<dyn crate::delivery::Destination> {
+        let running = self.behind.reloader.running.lock().await;
+        Arc::clone(&running.made[sink].destination)
+    }
 }

@@ -41,8 +41,7 @@ impl Timekeeper {
     ) -> Self {
         let now = clock.monotonic();
         let mut keeper = Self {
-            // An hour's mistake must not take what is kept for an hour.
-            leap: (keep.done_ms.min(keep.dead_ms) / 2).clamp(HOUR, DAY),
+            leap: leap(keep),
             noted: (outbox.time(), None),
             outbox,
             clock,
@@ -62,6 +61,11 @@ impl Timekeeper {
         }
         keeper.look_from(time, None);
         keeper
+    }
+
+    /// From now on what is over is kept for so long.
+    pub(super) fn keep(&mut self, keep: Retention) {
+        self.leap = leap(keep);
     }
 
     /// Looks at the clock again.
@@ -198,6 +202,12 @@ impl Timekeeper {
             );
         }
     }
+}
+
+/// How far a clock must be off to be doubted: an hour's mistake must not take what is kept for
+/// an hour.
+fn leap(keep: Retention) -> Millis {
+    (keep.done_ms.min(keep.dead_ms) / 2).clamp(HOUR, DAY)
 }
 
 /// A length of time in words.

@@ -15,6 +15,7 @@ use crate::config;
 use crate::lead::{Event, EventKind};
 use crate::outbox::{ATTEMPTS_KEPT, Attempt, Claim, DeliveryId, Finish, Queue, State, StoredLead};
 use crate::plugin::{Call, Outcome, Own};
+use crate::swap::Swap;
 use crate::telemetry::metrics::DeliveryMetrics;
 
 /// What all attempts of a sink share.
@@ -22,6 +23,8 @@ pub(super) struct Sender {
     pub(super) name: Arc<str>,
     pub(super) config: config::Sink,
     pub(super) sink: Arc<dyn Destination>,
+    /// Of the configuration that runs, as far as this sink is what it says.
+    pub(super) revision: Arc<Swap<Arc<str>>>,
     pub(super) notes: Option<Notes>,
     pub(super) outbox: Arc<dyn Queue>,
     pub(super) clock: Arc<dyn Clock>,
@@ -51,6 +54,7 @@ impl Sender {
         };
         let started_at = self.clock.now();
         let began = self.clock.monotonic();
+        let config_revision = self.revision.get().to_string();
         let trace_id = format!("{:032x}", fastrand::u128(..));
         let number = delivery.attempts.saturating_add(1);
         let (kept, mut records) = watch::channel(None);
@@ -98,7 +102,7 @@ impl Sender {
             outcome = outcome.kind.as_str(), rule = outcome.rule, trace = trace_id, "attempt ended"
         );
         let at = self.clock.monotonic();
-        self.health.attempt(id, &outcome, at);
+        self.health.attempt(id, &outcome, began, at);
         match state {
             State::Delivered { .. } => self.health.delivered(now),
             State::Dead { reason, .. } => self.health.died(id, reason, &outcome, at),
@@ -124,6 +128,7 @@ impl Sender {
             request: outcome.request.clone(),
             response: outcome.response.clone(),
             trace_id,
+            config_revision,
         });
         (
             Finish {

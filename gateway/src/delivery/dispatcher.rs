@@ -16,6 +16,7 @@ use super::lane::Lane;
 use super::sinks::{OneSink, Sinks};
 use crate::clock::Clock;
 use crate::outbox::Queue;
+use crate::swap::Swap;
 use crate::telemetry::metrics::DeliveryMetrics;
 
 /// How far a lane's stop has come.
@@ -40,7 +41,7 @@ pub struct Dispatcher {
 #[derive(Default)]
 struct Lanes {
     /// By sink.
-    running: BTreeMap<Arc<str>, watch::Sender<Phase>>,
+    running: BTreeMap<Arc<str>, Running>,
     /// Of lanes that claim nothing more, and of which attempts may be under way.
     retired: Vec<watch::Sender<Phase>>,
     tasks: JoinSet<()>,
@@ -48,9 +49,15 @@ struct Lanes {
     stopped: bool,
 }
 
+/// A lane that is its sink's.
+struct Running {
+    phase: watch::Sender<Phase>,
+    revision: Arc<Swap<Arc<str>>>,
+}
+
 impl Lanes {
     fn retire(&mut self, name: &str) {
-        if let Some(phase) = self.running.remove(name) {
+        if let Some(Running { phase, .. }) = self.running.remove(name) {
             phase.send_replace(Phase::Stopping);
             self.retired.push(phase);
         }
@@ -118,8 +125,17 @@ impl Dispatcher {
             let one = OneSink::of(&lane, before.as_deref());
             self.sinks.set(&name, Some(one));
             let (phase, follow) = watch::channel(Phase::Running);
+            let revision = lane.revision();
             lanes.tasks.spawn(lane.run(follow));
-            lanes.running.insert(name, phase);
+            lanes.running.insert(name, Running { phase, revision });
+        }
+    }
+
+    /// From now on a configuration of that revision runs, and every lane that is not replaced is
+    /// what it says: their attempts are recorded with it.
+    pub fn runs(&self, revision: &Arc<str>) {
+        for lane in self.lanes().running.values() {
+            lane.revision.set(Arc::clone(revision));
         }
     }
 
@@ -130,7 +146,8 @@ impl Dispatcher {
             let mut lanes = self.lanes();
             lanes.stopped = true;
             let mut phases = std::mem::take(&mut lanes.retired);
-            phases.extend(std::mem::take(&mut lanes.running).into_values());
+            let running = std::mem::take(&mut lanes.running).into_values();
+            phases.extend(running.map(|lane| lane.phase));
             (phases, std::mem::take(&mut lanes.tasks))
         };
         let enter = |phase| {

@@ -16,7 +16,6 @@ use super::admission::{Admission, Decision, Running};
 use super::attempt::Sender;
 use super::clock::SteadyClock;
 use super::health::Health;
-use super::hold::Hold;
 use super::prefetch::{Pick, Prefetch};
 use super::sinks::OneSink;
 use super::trial::Trial;
@@ -24,6 +23,7 @@ use super::verdict::millis;
 use super::{Phase, Target};
 use crate::clock::{Clock, Millis};
 use crate::outbox::{Claim, DeliveryId, Due, Freshness, Queue, Unavailable, Wanted};
+use crate::swap::Swap;
 use crate::telemetry::metrics::DeliveryMetrics;
 
 /// Attempts that have ended but are not recorded yet, at most: beyond this nothing new starts.
@@ -101,8 +101,6 @@ struct Standing {
     arrived: bool,
     /// Since when something claimed waits for the throttle.
     held_since: Option<Duration>,
-    /// The wait of the destination that was last said in the log.
-    said: Option<Hold>,
     /// The outbox could not be read when it was last asked.
     unread: bool,
 }
@@ -134,6 +132,7 @@ impl Lane {
             name,
             config,
             sink,
+            revision,
             notes,
         } = target;
         let steady = Arc::new(SteadyClock::new(Arc::clone(&clock)));
@@ -157,6 +156,7 @@ impl Lane {
                 name,
                 config,
                 sink,
+                revision: Arc::new(Swap::new(revision)),
                 notes,
                 outbox: Arc::clone(&outbox),
                 clock: Arc::clone(&clock),
@@ -173,6 +173,11 @@ impl Lane {
 
     pub(super) fn name(&self) -> Arc<str> {
         Arc::clone(&self.sender.name)
+    }
+
+    /// What its attempts are recorded with.
+    pub(super) fn revision(&self) -> Arc<Swap<Arc<str>>> {
+        Arc::clone(&self.sender.revision)
     }
 
     /// What takes the attempts.
@@ -213,12 +218,10 @@ impl Lane {
             ask_again_at: Some(0),
             arrived: false,
             held_since: None,
-            said: None,
             unread: false,
         };
         while *phase.borrow_and_update() == Phase::Running {
             while attempts.try_join_next().is_some() {}
-            self.say(&mut standing);
             if self.hasten(&mut standing).await {
                 continue;
             }
@@ -235,6 +238,7 @@ impl Lane {
             {
                 continue;
             }
+            self.say(standing.prefetch.is_empty() && attempts.is_empty());
             let sleep = self.sleep(decision, page, &standing);
             tokio::select! {
                 () = arrivals.notified() => {
@@ -453,26 +457,17 @@ impl Lane {
         }
     }
 
-    /// Says that the destination's wait began or ended, and what is due to be summed up.
-    fn say(&self, standing: &mut Standing) {
-        let sink = &*self.sender.name;
-        self.sender.health.sum_up(self.clock.monotonic());
-        let asked = self.admission.asked();
-        match (standing.said, asked) {
-            (None, Some(hold)) => tracing::warn!(
-                sink,
-                seconds = hold
-                    .until
-                    .zip(hold.since)
-                    .map_or(0, |(until, since)| until.saturating_sub(since) / 1000),
-                "the destination asked for a wait: nothing is sent until it is over or the sink is resumed"
-            ),
-            (Some(_), None) => {
-                tracing::info!(sink, "the wait that the destination asked for is over");
-            }
-            (None, None) | (Some(_), Some(_)) => {}
-        }
-        standing.said = asked;
+    /// Says what is due to be summed up, and that the destination's waits began or ended; whether
+    /// the lane has nothing to do.
+    fn say(&self, idle: bool) {
+        let now = self.clock.monotonic();
+        self.sender.health.sum_up(now);
+        let asked = self.admission.asked().map(|hold| {
+            let ends = hold.until.zip(hold.since);
+            let millis = ends.map_or(0, |(until, since)| until.saturating_sub(since));
+            Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+        });
+        self.sender.health.throttle(asked, idle, now);
     }
 
     /// Measures how long what is claimed waits for the throttle.

@@ -82,6 +82,8 @@ pub struct Target {
     pub config: config::Sink,
     /// What takes the attempts. The same as before if nothing of the destination changed.
     pub sink: Arc<dyn Destination>,
+    /// Revision of the configuration; empty if there is none.
+    pub revision: Arc<str>,
     /// Where its attempts are noted, if they run in this process.
     pub notes: Option<Notes>,
 }

@@ -66,6 +66,7 @@ fn target(path: &std::path::Path) -> Target {
         name: Arc::from("log"),
         config,
         sink: Arc::new(sink),
+        revision: "first".into(),
         notes: None,
     }
 }

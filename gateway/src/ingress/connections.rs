@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -24,7 +24,8 @@ const BODY: Duration = Duration::from_secs(1);
 pub(super) struct Connections {
     limit: usize,
     /// From one address at most; loopback is a proxy and has no bound.
-    per_address: Option<usize>,
+    /// 0 for no bound.
+    per_address: AtomicUsize,
     /// Whether each answer is the last of its connection.
     leaving: AtomicBool,
     open: Mutex<Open>,
@@ -80,12 +81,18 @@ impl Connections {
     ) -> Arc<Self> {
         Arc::new(Self {
             limit,
-            per_address,
+            per_address: AtomicUsize::new(per_address.unwrap_or(0)),
             leaving: AtomicBool::new(false),
             open: Mutex::default(),
             count,
             closed,
         })
+    }
+
+    /// From now on one address may have so many; those that are there stay.
+    pub(super) fn bound_each_address(&self, per_address: Option<usize>) {
+        let most = per_address.unwrap_or(0);
+        self.per_address.store(most, Ordering::Relaxed);
     }
 
     /// Takes a connection, if need be for another; `None` if its address has its share.
@@ -98,7 +105,8 @@ impl Connections {
     ) -> Option<Ticket> {
         let address = peer.map(net);
         let mut open = self.lock();
-        if let (Some(address), Some(most)) = (address, self.per_address)
+        let most = self.per_address.load(Ordering::Relaxed);
+        if let Some(address) = address.filter(|_| most > 0)
             && !address.is_loopback()
             && open
                 .by_address

@@ -15,7 +15,6 @@ mod serving;
 mod skew;
 mod stray;
 mod stream;
-mod summary;
 mod tally;
 mod tls;
 
@@ -85,10 +84,10 @@ pub struct State {
 
 impl State {
     /// With every count of the configured sources at zero.
-    pub fn new(receiving: &Receiving, metrics: &IngestMetrics) -> Self {
+    pub fn new(receiving: &Receiving, metrics: &IngestMetrics, clock: &Arc<dyn Clock>) -> Self {
         let limits = &receiving.limits;
         Self {
-            tally: Tally::new(metrics.clone(), receiving.names()),
+            tally: Tally::new(metrics.clone(), Arc::clone(clock), receiving.names()),
             connections: Connections::new(
                 limits.max_connections,
                 limits.max_connections_per_address,
@@ -110,10 +109,12 @@ fn workers() -> usize {
 
 impl Ingress {
     /// From now on pushes go by `receiving`. Those that are being read or stored go on by what
-    /// they began with. The limits of connections and of all bodies stay what they were at the
-    /// start.
+    /// they began with. The limits of all connections and of all bodies stay what they were at
+    /// the start.
     pub fn replace(&self, receiving: Receiving) {
         let gone = self.receiving.get();
+        let most = receiving.limits.max_connections_per_address;
+        self.state.connections.bound_each_address(most);
         self.state.tally.know(receiving.names());
         self.receiving.set(receiving);
         let now = self.receiving.get();

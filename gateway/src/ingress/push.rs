@@ -124,7 +124,8 @@ pub(super) async fn take(
             }
             Judged::Refused(reason) => {
                 tracing::debug!(source = source.name(), reason, "push refused");
-                tally.refused(source.name(), reason);
+                let app_key = || source.app_key(request.query_string());
+                tally.refused(source.name(), reason, app_key);
                 return Err(source.answer(Answer::Refused));
             }
             Judged::Handshake(reply) => return Err(reply),

@@ -1,19 +1,23 @@
 //! The tally: what is counted of pushes and connections, and what the log says of them.
 //!
 //! Everything here may be a stranger's doing, so each line stands for many: see
-//! [`super::summary`]. Nothing of a push is said but its source, times, and stable reasons.
+//! [`Summary`]. Nothing of a push is said but its source, the application that it says it is
+//! of, times, and stable reasons.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::skew::{Skew, clocks};
-use super::summary::{EVERY, Summary};
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis};
 use crate::source::tmall;
 use crate::telemetry::accept::FAILED;
 use crate::telemetry::metrics::IngestMetrics;
+use crate::telemetry::summary::{EVERY, Sum, Summary};
+
+/// Lines about different things in one minute, at most; more only with very many sources.
+const LINES: usize = 1_000;
 
 /// Every `result` of a push.
 const RESULTS: [&str; 11] = [
@@ -66,6 +70,7 @@ type Line = (What, String, &'static str);
 /// Counts and says.
 pub(super) struct Tally {
     metrics: IngestMetrics,
+    clock: Arc<dyn Clock>,
     sources: RwLock<HashMap<String, Arc<Seen>>>,
     said: Summary<Line>,
 }
@@ -81,6 +86,7 @@ impl Tally {
     /// With every count of these sources at zero, so that the first event is an increase.
     pub(super) fn new<'a>(
         metrics: IngestMetrics,
+        clock: Arc<dyn Clock>,
         sources: impl Iterator<Item = &'a String>,
     ) -> Self {
         for reason in [
@@ -94,8 +100,11 @@ impl Tally {
         }
         let this = Self {
             metrics,
+            clock,
             sources: RwLock::default(),
-            said: Summary::new(),
+            said: Summary::new(LINES, |(what, _, reason)| {
+                (*what, "other".to_owned(), *reason)
+            }),
         };
         this.know(sources);
         this
@@ -174,8 +183,14 @@ impl Tally {
             .set(seconds(received_at));
     }
 
-    /// A push was answered with the refusal because it is not authentic.
-    pub(super) fn refused(&self, source: &str, reason: &'static str) {
+    /// A push was answered with the refusal because it is not authentic; `app_key` is the
+    /// application that it says it is of.
+    pub(super) fn refused(
+        &self,
+        source: &str,
+        reason: &'static str,
+        app_key: impl FnOnce() -> Option<String>,
+    ) {
         self.count(source, "bad_signature");
         self.refusal(source, reason);
         let seen = self.seen(source);
@@ -185,7 +200,9 @@ impl Tally {
         } else {
             What::Refused
         };
-        self.say(what, source, reason, String::new);
+        self.say(what, source, reason, || {
+            app_key().and_then(shown).unwrap_or_default()
+        });
     }
 
     /// An authentic push was answered with the refusal because the merchant wants that.
@@ -269,9 +286,8 @@ impl Tally {
         detail: impl FnOnce() -> String,
     ) {
         let line = (what, source.to_owned(), reason);
-        if let Some((count, detail)) = self.said.note(&line, detail, Instant::now()) {
-            write(&line, count, &detail);
-        }
+        let said = self.said.note(line, detail, self.clock.monotonic());
+        said.iter().for_each(write);
     }
 
     /// Says each minute what is not said yet; ends when `server` does, with all the rest.
@@ -281,18 +297,16 @@ impl Tally {
         loop {
             tokio::select! {
                 ended = &mut server => {
-                    self.said.rest().iter().for_each(|(line, count, detail)| write(line, *count, detail));
+                    self.said.rest(self.clock.monotonic()).iter().for_each(write);
                     return ended;
                 }
                 (count, why) = FAILED.some() => {
                     let line = (What::NotAccepted, String::new(), "");
-                    if let Some((count, why)) = self.said.note_many(&line, count, || why, Instant::now()) {
-                        write(&line, count, &why);
-                    }
+                    let now = self.clock.monotonic();
+                    self.said.note_many(line, count, || why, now).iter().for_each(write);
                 }
                 _ = minute.tick() => {
-                    let due = self.said.due(Instant::now());
-                    due.iter().for_each(|(line, count, detail)| write(line, *count, detail));
+                    self.said.due(self.clock.monotonic()).iter().for_each(write);
                 }
             }
         }
@@ -300,12 +314,19 @@ impl Tally {
 }
 
 /// Writes one line.
-fn write((what, source, reason): &Line, count: u64, detail: &str) {
+fn write(sum: &Sum<Line>) {
+    let (what, source, reason) = &sum.key;
+    let (count, detail) = (sum.count, sum.detail.as_str());
     let detail = (!detail.is_empty()).then_some(detail);
     match what {
-        What::Refused => {
-            tracing::info!(source, reason, count, hint = hint(reason), "pushes refused");
-        }
+        What::Refused => tracing::info!(
+            source,
+            reason,
+            app_key = detail,
+            count,
+            hint = hint(reason),
+            "pushes refused"
+        ),
         What::NeverAuthentic => {
             let hint = hint(reason).or(Some(
                 "compare app_secret with the secret of the application that pushes",
@@ -313,6 +334,7 @@ fn write((what, source, reason): &Line, count: u64, detail: &str) {
             tracing::warn!(
                 source,
                 reason,
+                app_key = detail,
                 count,
                 hint,
                 "pushes refused; none of this source has been authentic since the start"
@@ -382,10 +404,47 @@ fn hint(reason: &str) -> Option<&'static str> {
     }
 }
 
+/// The key of an application, as a stranger wrote it, if it can be one and is no phone.
+fn shown(app_key: String) -> Option<String> {
+    let plain = app_key.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let digits = app_key.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = if digits {
+        (1..=10).contains(&app_key.len())
+    } else {
+        plain && app_key.len() <= 32
+    };
+    fits.then_some(app_key)
+}
+
 #[expect(
     clippy::cast_precision_loss,
     reason = "milliseconds since 1970 fit f64 exactly"
 )]
 fn seconds(at: Millis) -> f64 {
     at as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_application_only_what_can_be_its_key_is_said() {
+        let said = |app_key: &str| shown(app_key.to_owned());
+        for key in ["23456789", "a1B2", "1"] {
+            assert_eq!(said(key).as_deref(), Some(key));
+        }
+        for other in [
+            "",
+            "13567658911",
+            "8613567658911",
+            "张三",
+            "a b",
+            "a\n",
+            "a\"=b",
+        ] {
+            assert_eq!(said(other), None, "{other}");
+        }
+        assert_eq!(said(&"a".repeat(33)), None);
+    }
 }

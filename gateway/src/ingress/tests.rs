@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, ready};
 use leadgate_plugin::Secret;
 
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Ceiling};
 use crate::outbox::{Accepted, Arrival, Quarantined, QuarantinedPush, Refusal, Unavailable};
 use crate::route::Routes;
@@ -64,11 +64,12 @@ pub(super) fn ingress(outbox: Arc<dyn Intake>, tls: Option<config::Certificate>)
     let tables = crate::lead::Tables::new();
     let routes = Routes::new(sinks.iter(), &tables).expect("no routes");
     let receiving = Receiving::new(&sources, &server, routes, &tables);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Arc::new(Ingress {
-        state: State::new(&receiving, &Metrics::new().ingest),
+        state: State::new(&receiving, &Metrics::new().ingest, &clock),
         receiving: Swap::new(receiving),
         outbox,
-        clock: Arc::new(SystemClock),
+        clock,
         refusing: Arc::default(),
         health: Arc::new(Health::default),
     })

@@ -334,6 +334,9 @@ pub struct Attempt {
     pub response: String,
     /// Trace id, 32 hex digits.
     pub trace_id: String,
+    /// Revision of the configuration that rendered it; empty where that was not recorded.
+    #[serde(default)]
+    pub config_revision: String,
 }
 
 /// The end of an attempt.

@@ -56,7 +56,7 @@ pub use list::{History, Listed, Outline, OutlinedDelivery, Page, Paged, SinkCoun
 pub use pause::{PAUSE_NOTE, Pause, PauseCause};
 pub use stored::{Expiring, QuarantineCount, Resealed, Retention, StoredQuarantinedPush, Swept};
 pub use stored_lead::StoredLead;
-pub use totals::{SinkTotals, Totals};
+pub use totals::{Orphaned, SinkTotals, Totals};
 pub use upkeep::{
     BackedUp, Imported, PROBLEMS_LISTED, Problem, Restored, Salvaged, SegmentCopy, UpkeepError,
     Verdict,
@@ -382,6 +382,12 @@ pub trait Maintenance: Send + Sync + 'static {
 
     /// Why arrivals are refused for now although the store is sound, if so.
     fn short_of_space(&self) -> bool;
+
+    /// Bytes that must be free on its disk for arrivals to be taken.
+    fn min_free(&self) -> u64;
+
+    /// From now on so many bytes must be free.
+    fn set_min_free(&self, bytes: u64);
 
     /// Bytes on disk; measured with each commit, cheap.
     fn size(&self) -> u64;

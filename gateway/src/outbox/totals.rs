@@ -30,6 +30,30 @@ pub struct Totals {
     pub time: Timekeeping,
 }
 
+/// The deliveries of a sink that is not configured any more, and that nobody has decided about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Orphaned {
+    /// Its name.
+    pub sink: String,
+    /// Those that wait.
+    pub waiting: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+impl Totals {
+    /// What is orphaned if these sinks are `configured`, by sink.
+    pub fn orphaned(&self, configured: impl Fn(&str) -> bool) -> Vec<Orphaned> {
+        let orphaned = self.sinks.iter().map(|(sink, totals)| Orphaned {
+            sink: sink.clone(),
+            waiting: totals.waiting,
+            dead: totals.dead_letters(),
+        });
+        let some = |one: &Orphaned| one.waiting + one.dead > 0 && !configured(&one.sink);
+        orphaned.filter(some).collect()
+    }
+}
+
 /// Counts of one sink.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkTotals {

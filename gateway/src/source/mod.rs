@@ -158,6 +158,9 @@ pub trait Source: Send + Sync {
     /// Whether the request is meant for this source, when several share a path. Says
     /// nothing about authenticity: [`Source::read`] alone decides.
     fn fit(&self, request: &Request<'_>) -> Fit;
+    /// For which application, or of which, a request says that it is. For the log: anybody may
+    /// have written it.
+    fn app_key(&self, query: &str) -> Option<String>;
     /// Verifies and reads a push.
     fn read(&self, request: &Request<'_>) -> Reading;
     /// Reads a quarantined push that a person releases; it was verified when it came. Of one

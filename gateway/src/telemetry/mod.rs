@@ -6,4 +6,5 @@ pub mod log;
 pub(crate) mod logged;
 pub mod metrics;
 pub mod panics;
+pub mod summary;
 mod writer;

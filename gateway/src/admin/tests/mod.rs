@@ -3,8 +3,11 @@
 mod answers;
 mod erasing;
 mod jobs;
+<<<<<<< HEAD
 mod logged;
 mod previews;
+=======
+>>>>>>> says
 mod refusals;
 mod unfinished;
 
@@ -119,6 +122,8 @@ fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) ->
                 tables: Tables::new(),
                 revision: None,
                 loaded_at: 0,
+                outbox: folder.path().join("store"),
+                encrypted: false,
                 plugins: crate::plugin::Plugins::builtin()
                     .expect("they fit")
                     .iter()
@@ -137,6 +142,7 @@ fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) ->
             crashes: BTreeMap::new(),
             children: crate::plugin::Children::default(),
             metrics,
+            started: clock.monotonic(),
             clock,
             guesses: Arc::new(Guesses::new(metrics_of_guesses)),
             stopping: Arc::default(),
@@ -288,6 +294,7 @@ impl Desk {
                 request: request.to_owned(),
                 response: "400".to_owned(),
                 trace_id: "0".repeat(32),
+                config_revision: "0123456789abcdef".to_owned(),
             });
             let finish = Finish {
                 id: claim.id,

@@ -90,7 +90,7 @@ const DELIVERY: [Column; 13] = [
     column("fallback_of", "instead of", "替代"),
 ];
 
-const ATTEMPT: [Column; 8] = [
+const ATTEMPT: [Column; 9] = [
     column("number", "attempt", "第几次"),
     column("started_at", "started", "开始时间"),
     column("duration_ms", "ms", "毫秒"),
@@ -99,6 +99,7 @@ const ATTEMPT: [Column; 8] = [
     coded("reason", "reason", "原因", Words::Reason),
     column("receipt", "receipt", "回执"),
     column("trace_id", "trace", "追踪号"),
+    column("config_revision", "configuration", "配置版本"),
 ];
 
 pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
@@ -295,6 +296,7 @@ fn stats(global: &Global, target: &Target) -> Result<(), ExitCode> {
     }
     outln!();
     super::sink::print(global, &by_name(&stats["sinks"]));
+    super::sink::print_running(global, &stats["config"]);
     Ok(())
 }
 

@@ -51,6 +51,7 @@ impl Scene {
             name: "crm".into(),
             config,
             sink: Arc::new(Arc::clone(&script)),
+            revision: "first".into(),
             notes: None,
         };
         let dispatcher = Dispatcher::start(vec![target], &outbox, &shared, &metrics.delivery);

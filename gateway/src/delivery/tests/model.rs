@@ -124,6 +124,7 @@ impl Lane {
             name: "crm".into(),
             config,
             sink: Arc::new(Arc::clone(&world)),
+            revision: "first".into(),
             notes: None,
         };
         let metrics = Metrics::new().delivery;

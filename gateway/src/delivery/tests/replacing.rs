@@ -32,6 +32,7 @@ impl Scene {
             name: "crm".into(),
             config,
             sink: Arc::new(Arc::clone(&script)),
+            revision: "second".into(),
             notes: None,
         };
         self.dispatcher.change(vec![target], &[]);
@@ -147,6 +148,7 @@ async fn a_destination_that_stays_keeps_the_wait_it_asked_for_and_another_has_no
         name: "crm".into(),
         config: sink_config(),
         sink: Arc::clone(&same.sink),
+        revision: "first".into(),
         notes: None,
     };
     scene.dispatcher.change(vec![target], &[]);
@@ -178,4 +180,28 @@ async fn a_stop_records_what_lanes_that_were_replaced_have_under_way() {
     let late = scene.put(sink_config(), Duration::ZERO, taken);
     scene.until(seconds(20)).await;
     assert_eq!(late.seen().len(), 0, "nothing starts after a stop");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_say_by_which_configuration_they_were_rendered() {
+    let mut config = sink_config();
+    config.concurrency = 1;
+    // It is replaced while an attempt is under way.
+    let scene = Scene::start(3, config.clone(), seconds(20), taken);
+    scene.until(seconds(1)).await;
+    scene.put(config, Duration::ZERO, taken);
+    scene.until(seconds(60)).await;
+    let recorded = || {
+        let deliveries = scene.memory.deliveries.lock().expect("no panics");
+        let histories = deliveries.values().flat_map(|(one, _)| &one.history);
+        let mut all: Vec<_> = histories.map(|one| one.config_revision.clone()).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(recorded(), ["first", "second", "second"]);
+    // The next one leaves the lane as it is.
+    scene.dispatcher.runs(&"third".into());
+    scene.memory.add(scene.clock.now(), 0, false);
+    scene.until(seconds(120)).await;
+    assert_eq!(recorded(), ["first", "second", "second", "third"]);
 }

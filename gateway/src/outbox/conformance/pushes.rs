@@ -99,6 +99,7 @@ pub(super) fn attempt(claim: &Claim, state: State, now: Millis) -> Finish {
         request: String::new(),
         response: String::new(),
         trace_id: String::new(),
+        config_revision: "0123456789abcdef".to_owned(),
     });
     Finish {
         id: claim.id,

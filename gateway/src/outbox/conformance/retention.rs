@@ -194,4 +194,11 @@ pub(super) async fn a_disk_that_is_almost_full_refuses_arrivals_but_not_the_ends
     finish(&*outbox, &claim, State::Delivered { at: 5 }).await;
     assert_eq!(outbox.totals().sinks["crm"].delivered, 1);
     assert_eq!(outbox.fault(), None);
+    // What must be free may change while it runs.
+    outbox.set_min_free(1);
+    assert!(!outbox.short_of_space());
+    outbox.accept(arrival(2, 2)).await.expect("accepted");
+    outbox.set_min_free(u64::MAX);
+    assert_eq!(outbox.min_free(), u64::MAX);
+    assert_eq!(outbox.accept(arrival(3, 3)).await, Err(Refusal::NoSpace));
 }

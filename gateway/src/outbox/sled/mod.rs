@@ -562,6 +562,14 @@ impl Maintenance for SledOutbox {
         self.shared.space.short()
     }
 
+    fn min_free(&self) -> u64 {
+        self.shared.space.floor()
+    }
+
+    fn set_min_free(&self, bytes: u64) {
+        self.shared.space.set_floor(bytes);
+    }
+
     fn size(&self) -> u64 {
         self.shared.space.size()
     }

@@ -14,7 +14,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Space {
     folder: PathBuf,
     /// Below this many free bytes nothing more is accepted.
-    floor: u64,
+    floor: AtomicU64,
     began: Instant,
     /// Milliseconds since `began` of the last measurement, plus one; 0 before the first.
     measured: AtomicU64,
@@ -26,7 +26,7 @@ impl Space {
     pub(super) fn new(folder: &Path, floor: u64) -> Self {
         let space = Self {
             folder: folder.to_owned(),
-            floor,
+            floor: AtomicU64::new(floor),
             began: Instant::now(),
             measured: AtomicU64::new(0),
             free: AtomicU64::new(u64::MAX),
@@ -38,13 +38,21 @@ impl Space {
 
     /// Whether less is free than there must be.
     pub(super) fn short(&self) -> bool {
-        self.free() < self.floor
+        self.free() < self.floor()
+    }
+
+    pub(super) fn floor(&self) -> u64 {
+        self.floor.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_floor(&self, floor: u64) {
+        self.floor.store(floor, Ordering::Relaxed);
     }
 
     /// How much is free and how much must be, if there is no room for so many bytes of the store's
     /// own work. It may use half of what is kept free: what it writes is what makes room.
     pub(super) fn lacks(&self, bytes: u64) -> Option<(u64, u64)> {
-        let (free, needed) = (self.free(), bytes.saturating_add(self.floor / 2));
+        let (free, needed) = (self.free(), bytes.saturating_add(self.floor() / 2));
         (free < needed).then_some((free, needed))
     }
 

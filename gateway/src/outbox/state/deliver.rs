@@ -169,5 +169,6 @@ fn unevaluated(why: &str, now: Millis) -> Attempt {
         request: String::new(),
         response: String::new(),
         trace_id: String::new(),
+        config_revision: String::new(),
     }
 }

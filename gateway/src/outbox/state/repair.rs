@@ -111,6 +111,7 @@ impl super::State<'_> {
             request: String::new(),
             response: String::new(),
             trace_id: String::new(),
+            config_revision: String::new(),
         });
         let oldest = details.history.len().saturating_sub(ATTEMPTS_KEPT);
         details.history.drain(..oldest);

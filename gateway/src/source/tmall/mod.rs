@@ -237,6 +237,12 @@ impl Source for Tmall {
         query.map_or(Fit::None, |query| self.fit_of(&query))
     }
 
+    fn app_key(&self, query: &str) -> Option<String> {
+        let query = Params::query(query, Charset::Utf8).ok()?;
+        let key = query.get("target_appkey").or_else(|| query.get("app_key"));
+        key.map(str::to_owned)
+    }
+
     fn read(&self, request: &Request<'_>) -> Reading {
         self.verified(request)
             .unwrap_or_else(|refusal| Reading::Refused(refusal.reason()))

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
@@ -41,6 +41,7 @@ pub(super) struct Inner {
     pub(super) turns: Mutex<HashMap<(String, bool), String>>,
     time: Mutex<Timekeeping>,
     setup: Setup,
+    min_free: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -129,6 +130,7 @@ impl MemoryOutbox {
             lanes: Mutex::default(),
             turns: Mutex::default(),
             time,
+            min_free: AtomicU64::new(setup.min_free),
             setup: setup.clone(),
             closed: AtomicBool::new(false),
         })))
@@ -362,7 +364,15 @@ impl Maintenance for MemoryOutbox {
     }
 
     fn short_of_space(&self) -> bool {
-        self.free() < self.0.setup.min_free
+        self.free() < self.min_free()
+    }
+
+    fn min_free(&self) -> u64 {
+        self.0.min_free.load(Ordering::Acquire)
+    }
+
+    fn set_min_free(&self, bytes: u64) {
+        self.0.min_free.store(bytes, Ordering::Release);
     }
 
     fn size(&self) -> u64 {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::entry::{Opening, Standing};
-use super::{Codec, Entry, LENGTH, Unreadable, kind, place};
+use super::{Codec, Entry, LENGTH, Unreadable, first, kind, place};
 use crate::config::Ceiling;
 use crate::outbox::sled::record::{self, Raw};
 use crate::outbox::state::{Details, NewLead, NewQuarantined, Record};
@@ -108,10 +108,11 @@ impl Codec {
                 delivery,
                 details,
             } => {
-                if let Some(plain) = self.unseal(&place::details(*lead, delivery.id), sealed)? {
-                    let (history, journal) = whole(&plain)?;
-                    *details = Some(Details { history, journal });
-                }
+                let place = place::details(*lead, delivery.id);
+                let plain = self.unseal_to(kind::DETAILS_VERSION, &place, sealed)?;
+                *details = plain
+                    .map(|(version, plain)| read_details(version, &plain))
+                    .transpose()?;
             }
             Record::Paused { sink, pause } => {
                 let plain = self.unseal(&place::pause(sink), sealed)?;
@@ -199,16 +200,38 @@ impl Codec {
 
     /// What stands behind the version of a sealed part; `None` if there is no such part.
     fn unseal(&self, place: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
+        let plain = self.unseal_to(kind::VERSION, place, sealed)?;
+        Ok(plain.map(|(_, plain)| plain))
+    }
+
+    /// The same with the version, which may be any up to `newest`.
+    fn unseal_to(
+        &self,
+        newest: u8,
+        place: &[u8],
+        sealed: &[u8],
+    ) -> Result<Option<(u8, Vec<u8>)>, Unreadable> {
         if sealed.is_empty() {
             return Ok(None);
         }
         let plain = self.keyring.open(place, sealed)?;
         match plain.split_first() {
-            Some((&kind::VERSION, rest)) => Ok(Some(rest.to_vec())),
-            Some((&version, _)) if version > kind::VERSION => Err(newer(version)),
+            Some((&version, _)) if version > newest => Err(newer(version, newest)),
+            Some((&version, rest)) if version > 0 => Ok(Some((version, rest.to_vec()))),
             _ => Err(Unreadable::Damaged),
         }
     }
+}
+
+/// What is sealed of a delivery.
+fn read_details(version: u8, plain: &[u8]) -> Result<Details, Unreadable> {
+    if version == kind::DETAILS_VERSION {
+        let (history, journal) = whole(plain)?;
+        return Ok(Details { history, journal });
+    }
+    let (history, journal): (Vec<first::Attempt>, _) = whole(plain)?;
+    let history = history.into_iter().map(first::Attempt::now).collect();
+    Ok(Details { history, journal })
 }
 
 /// What a record without a sealed part says.
@@ -238,16 +261,16 @@ fn or_nothing<'a, T: Default + Deserialize<'a>>(
 
 fn versions(raw: &Raw<'_>) -> Unreadable {
     if raw.version > kind::VERSION {
-        newer(raw.version)
+        newer(raw.version, kind::VERSION)
     } else {
         Unreadable::Damaged
     }
 }
 
-fn newer(version: u8) -> Unreadable {
+fn newer(version: u8, known: u8) -> Unreadable {
     Unreadable::Newer {
         what: "record",
         version,
-        known: kind::VERSION,
+        known,
     }
 }

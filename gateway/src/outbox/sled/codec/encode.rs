@@ -40,7 +40,9 @@ impl Codec {
                 details: Some(Details { history, journal }),
             } => {
                 let place = place::details(*lead, delivery.id);
-                self.seal(&place, out, |out| put(out, &(history, journal)));
+                self.seal_as(kind::DETAILS_VERSION, &place, out, |out| {
+                    put(out, &(history, journal));
+                });
             }
             Record::Paused {
                 sink,
@@ -112,8 +114,18 @@ impl Codec {
 
     /// Writes a sealed part: a version, then what `plain` writes.
     fn seal(&self, place: &[u8], out: &mut Vec<u8>, plain: impl FnOnce(&mut Vec<u8>)) {
+        self.seal_as(kind::VERSION, place, out, plain);
+    }
+
+    pub(super) fn seal_as(
+        &self,
+        version: u8,
+        place: &[u8],
+        out: &mut Vec<u8>,
+        plain: impl FnOnce(&mut Vec<u8>),
+    ) {
         let start = out.len();
-        out.push(kind::VERSION);
+        out.push(version);
         plain(out);
         self.keyring.seal_tail(place, out, start);
     }

@@ -19,3 +19,5 @@ pub(super) const HOLDS: u8 = 23;
 
 /// Version of every kind.
 pub(super) const VERSION: u8 = 1;
+/// Version of what is sealed of a delivery. Since 2 attempts say of which configuration they are.
+pub(super) const DETAILS_VERSION: u8 = 2;

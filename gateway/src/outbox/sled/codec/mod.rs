@@ -8,6 +8,7 @@
 mod decode;
 mod encode;
 mod entry;
+mod first;
 mod kind;
 mod place;
 mod remains;

@@ -80,6 +80,7 @@ fn details() -> Details {
             request: SECRET.to_owned(),
             response: SECRET.to_owned(),
             trace_id: "0".repeat(32),
+            config_revision: "0123456789abcdef".to_owned(),
         }],
         journal: SECRET.to_owned(),
     }
@@ -305,6 +306,65 @@ fn plain() -> Codec {
 
 fn keyed(keys: &[OutboxKey]) -> Codec {
     Codec::new(Keyring::new(keys), STORE)
+}
+
+#[test]
+fn attempts_of_a_store_that_did_not_record_their_configuration_are_read() {
+    let codec = keyed(&[OutboxKey::generate()]);
+    let Details { history, journal } = details();
+    let before: Vec<_> = history
+        .iter()
+        .map(|attempt| super::first::Attempt {
+            number: attempt.number,
+            started_at: attempt.started_at,
+            duration_ms: attempt.duration_ms,
+            outcome: attempt.outcome,
+            rule: attempt.rule.clone(),
+            reason: attempt.reason.clone(),
+            receipt: attempt.receipt.clone(),
+            request: attempt.request.clone(),
+            response: attempt.response.clone(),
+            trace_id: attempt.trace_id.clone(),
+        })
+        .collect();
+    let delivery = delivery(State::Behind, 3);
+    let place = super::place::details(lead_id(), delivery.id);
+    let of = Record::Delivery {
+        lead: lead_id(),
+        delivery,
+        details: None,
+    };
+    let put = |out: &mut Vec<u8>, value: Vec<u8>| out.extend(value);
+    let stored = |version: u8| {
+        let mut bytes = Vec::new();
+        let clear = postcard::to_allocvec(&(&of, Vec::<u32>::new())).expect("written");
+        let plain = postcard::to_allocvec(&(&before, &journal)).expect("written");
+        let seal = |out: &mut Vec<u8>| codec.seal_as(version, &place, out, |out| put(out, plain));
+        let (kind, version) = (kind::RECORD, kind::VERSION);
+        record::write(&mut bytes, kind, version, |out| put(out, clear), seal);
+        bytes
+    };
+    let Ok(Entry::Record {
+        record: Record::Delivery {
+            details: Some(read),
+            ..
+        },
+        ..
+    }) = codec.decode(&stored(1))
+    else {
+        panic!("it is read");
+    };
+    assert_eq!(read.history[0].config_revision, "");
+    assert_eq!(read.history[0].trace_id, history[0].trace_id);
+    assert_eq!(read.journal, journal);
+    let newer = codec.decode(&stored(kind::DETAILS_VERSION + 1)).err();
+    assert!(matches!(
+        newer,
+        Some(Unreadable::Newer {
+            known: kind::DETAILS_VERSION,
+            ..
+        })
+    ));
 }
 
 /// All that is in an entry, in words: entries cannot be compared or printed by mistake.

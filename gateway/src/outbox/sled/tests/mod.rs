@@ -119,6 +119,7 @@ fn attempt(claim: &Claim, state: State, now: Millis) -> Finish {
         request: String::new(),
         response: String::new(),
         trace_id: String::new(),
+        config_revision: String::new(),
     });
     Finish {
         id: claim.id,

@@ -270,6 +270,7 @@ impl Store {
             request: String::new(),
             response: String::new(),
             trace_id: String::new(),
+            config_revision: String::new(),
         });
         Finish {
             id: head.id,

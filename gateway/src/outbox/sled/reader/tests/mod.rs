@@ -162,6 +162,7 @@ impl Bodies for Journal {
             request: String::new(),
             response: String::new(),
             trace_id: String::new(),
+            config_revision: String::new(),
         });
         Ok(Details {
             history: history.into_iter().collect(),
