@@ -181,7 +181,7 @@ pub(super) fn make(
     let lang = global.lang();
     let is_final = ["erase", "discard"].contains(&wish["action"].as_str().unwrap_or_default());
     let job = plan(global, &api, wish, run)?;
-    running::warn_of_changes(global, target, &api);
+    running::warn_of_changes(global, &api);
     let is_none = job["count"] == 0 && job["exact"] == true;
     if !is_none && !run.yes {
         let question = if is_final {
@@ -235,7 +235,6 @@ fn run_to_end(global: &Global, api: &Api<'_>, path: &str, detach: bool) -> Resul
         print(global, &started);
         return Ok(());
     }
-<<<<<<< HEAD
     let lang = global.lang();
     if started["state"] == "running" {
         let id = started["id"].as_str().unwrap_or_default();
@@ -248,15 +247,6 @@ fn run_to_end(global: &Global, api: &Api<'_>, path: &str, detach: bool) -> Resul
         );
     }
     let ended = follow(global, api, path)?;
-=======
-    running::warn_of_changes(global, &api);
-    let started = api.post(&format!("{path}/start"), &json!({}))?;
-    let ended = if run.detach {
-        started
-    } else {
-        follow(global, &api, &path)?
-    };
->>>>>>> says
     print(global, &ended);
     if ended["state"] == "done" {
         Ok(())

@@ -59,11 +59,7 @@ impl Sites {
     /// The site of events of `level` without fields of their own.
     pub(super) fn nameless(&self, level: Level) -> &'static Metadata<'static> {
         let mut sites = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-<<<<<<< HEAD
-        *sites.entry((level, Vec::new())).or_insert_with_key(make)
-=======
         sites.entry((level, Vec::new())).or_insert_with_key(make)
->>>>>>> says
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::logged::Logged;
+use crate::telemetry::logged::Logged;
 use super::*;
 use crate::bulk::Runner;
 

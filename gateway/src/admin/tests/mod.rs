@@ -3,11 +3,7 @@
 mod answers;
 mod erasing;
 mod jobs;
-<<<<<<< HEAD
-mod logged;
 mod previews;
-=======
->>>>>>> says
 mod refusals;
 mod unfinished;
 
@@ -77,6 +73,7 @@ fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) ->
         config: sink_config(),
         sink,
         notes: None,
+        revision: "".into(),
     };
     let targets = crm.map(target).into_iter().collect();
     let dispatcher = Dispatcher::start(targets, &queue, &clock, &metrics.delivery);

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::logged::Logged;
+use crate::telemetry::logged::Logged;
 use super::*;
 use crate::plugin::{Call, Outcome};
 
@@ -166,6 +166,8 @@ async fn a_lead_says_to_which_sinks_it_never_went_and_why() {
         tables: Tables::new(),
         revision: None,
         loaded_at: now,
+        outbox: before.outbox.clone(),
+        encrypted: before.encrypted,
         plugins: Vec::new(),
         token: before.token.clone(),
         open: false,
