@@ -113,12 +113,23 @@ pub(super) fn changes(lang: Lang, preview: &Value) -> Vec<String> {
     for change in changes {
         let at = change["at"].as_str().unwrap_or_default();
         for (sign, field) in [("-", "before"), ("+", "now")] {
-            if let Some(kind) = change[field].as_str() {
-                lines.push(format!("{sign} {at} {kind}").replace("  ", " "));
+            match change[field].as_str() {
+                Some(place) if at.is_empty() => lines.push(format!("{sign} {place}")),
+                Some(what) => lines.push(format!("{sign} {at} {}", kind(lang, what))),
+                None => {}
             }
         }
     }
     lines
+}
+
+/// What kind of value it is.
+fn kind(lang: Lang, what: &str) -> &str {
+    match what {
+        "text" => lang.pick("text", "文本"),
+        "number" => lang.pick("number", "数字"),
+        plain => plain,
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +168,7 @@ mod tests {
             lines.contains(&"  现在的不同之处：".to_owned()),
             "{lines:?}"
         );
+        assert!(lines.contains(&"  + /b 数字".to_owned()), "{lines:?}");
         preview["difference"] = json!([]);
         assert!(changes(Lang::En, &preview)[1].contains("same fields"));
         preview["difference"] = Value::Null;
