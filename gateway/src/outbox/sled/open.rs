@@ -106,11 +106,14 @@ pub enum OpenError {
 impl SledOutbox {
     /// Opens or makes the store and starts its threads.
     pub fn open(options: Options<'_>) -> Result<Self, OpenError> {
-        Self::open_within(options, WAITS)
+        Self::open_within(options, Some(WAITS))
     }
 
-    /// The same; waits so long for the index.
-    pub(super) fn open_within(options: Options<'_>, wait: Duration) -> Result<Self, OpenError> {
+    /// The same; waits so long for the index, or does not even look whether it is there.
+    pub(super) fn open_within(
+        options: Options<'_>,
+        wait: Option<Duration>,
+    ) -> Result<Self, OpenError> {
         let path = options.path.to_owned();
         let broken = |why: String| OpenError::Broken {
             path: path.clone(),
@@ -131,7 +134,7 @@ impl SledOutbox {
             index::delete(&path.join("index")).map_err(failed)?;
         }
         let last = recovered.last_sequence;
-        let until = Instant::now() + wait;
+        let until = wait.map(|wait| Instant::now() + wait);
         // At the same time as all that is read here.
         let opening = rebuild::begin_opening(
             path.join("index"),
@@ -368,21 +371,15 @@ struct Found {
 }
 
 /// Waits for the index. One that is of no use is deleted.
-fn found(path: &Path, opening: Opening, until: Instant) -> Result<Found, JournalError> {
-    let wait = until.saturating_duration_since(Instant::now());
-    let opened = if wait.is_zero() {
-        Err(RecvTimeoutError::Timeout)
-    } else {
-        opening.recv_timeout(wait)
-    };
+fn found(path: &Path, opening: Opening, until: Option<Instant>) -> Result<Found, JournalError> {
+    let opened = until.map_or(Err(RecvTimeoutError::Timeout), |until| {
+        opening.recv_timeout(until.saturating_duration_since(Instant::now()))
+    });
     match opened {
-        Ok(Ok(catalog)) => {
-            catalog.index.watch_scrub();
-            Ok(Found {
-                catalog: Some(catalog),
-                ..Found::default()
-            })
-        }
+        Ok(Ok(catalog)) => Ok(Found {
+            catalog: Some(catalog),
+            ..Found::default()
+        }),
         Ok(Err(Failed::Journal(error))) => Err(error),
         Ok(Err(why)) => {
             rebuild::unusable(path, &why);

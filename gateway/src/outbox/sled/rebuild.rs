@@ -89,18 +89,13 @@ pub(super) fn begin_opening(
         let catalog = caught(|| {
             let catalog = current::open(&folder, cache, reader.codec().store())?;
             let applied = catalog.index.applied();
-            if applied > syncing.bound() {
-                return Err(AHEAD);
-            }
-            syncing.unbind()?;
-            let unread = reader
-                .facts()
-                .into_iter()
-                .filter(|facts| facts.last > applied);
-            if unread.map(|facts| facts.bytes).sum::<u64>() > REPLAYED {
+            let mut unread = reader.facts();
+            unread.retain(|facts| facts.last > applied);
+            if unread.iter().map(|facts| facts.bytes).sum::<u64>() > REPLAYED {
                 return Err(Failed::Stale("it is far behind the journal"));
             }
-            catch_up(&catalog, &reader, last)?;
+            catch_up(&catalog, &reader, &syncing, last)?;
+            catalog.index.watch_scrub();
             Ok(catalog)
         });
         // A store that was closed meanwhile has no use for it.
@@ -195,9 +190,7 @@ impl Rebuild {
             seconds = began.elapsed().as_secs(),
             "outbox index was opened"
         );
-        self.hand_over(Arc::clone(&catalog), replay)?;
-        catalog.index.watch_scrub();
-        Ok(())
+        self.hand_over(catalog, replay)
     }
 
     /// Reads on until nearly all is there; `None` if the store is closing.
@@ -267,15 +260,23 @@ pub(super) fn unusable(store: &Path, why: &Failed) {
     }
 }
 
-/// Brings an index up to `last`.
-pub(super) fn catch_up(catalog: &Catalog, reader: &Reader, last: u64) -> Result<(), Failed> {
+/// Brings an index that was found up to `last`, the last frame that there was when the journal
+/// was opened.
+pub(super) fn catch_up(
+    catalog: &Catalog,
+    reader: &Reader,
+    syncing: &Syncing,
+    last: u64,
+) -> Result<(), Failed> {
     let mut replay = Replay::behind(catalog.index.applied());
-    if replay.sequence > last {
+    if replay.sequence > last.min(syncing.bound()) {
         return Err(AHEAD);
     }
     if !covers(reader, replay.sequence + 1, last) {
         return Err(Failed::Stale("it is older than what the journal still has"));
     }
+    // From here on it may hold what is behind that.
+    syncing.unbind()?;
     up_to(catalog, &mut replay, reader, last, |_| true).map(drop)
 }
 

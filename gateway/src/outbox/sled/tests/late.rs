@@ -1,7 +1,5 @@
 //! An index that takes long to open: pushes are taken meanwhile, and nothing is lost or doubled.
 
-use std::time::Duration;
-
 use super::cleaning::runtime;
 use super::damage::sound;
 use super::flips::wait;
@@ -16,7 +14,7 @@ const LEADS: u64 = 40;
 fn open_late(folder: &TempDir) -> SledOutbox {
     let path = folder.path().join("store");
     let options = options(&path, 4096, &[], 0);
-    SledOutbox::open_within(options, Duration::ZERO).expect("opens")
+    SledOutbox::open_within(options, None).expect("opens")
 }
 
 fn whole(outbox: &SledOutbox) {
@@ -165,6 +163,9 @@ fn an_index_of_lost_frames_is_not_believed_once_others_have_their_numbers() {
     }
     journal.syncing().sync().expect("syncs");
     drop(journal);
+    let verdict = verify(&path, &[], 16 << 20).expect("verifies");
+    let named = verdict.problems.iter().map(|one| one.key.to_string());
+    assert_eq!(named.collect::<Vec<_>>(), ["the index"]);
     let outbox = open(&folder);
     whole(&outbox);
     counted(&outbox, LEADS);

@@ -48,9 +48,9 @@ pub fn verify(path: &Path, keys: &[OutboxKey], cache: usize) -> Result<Verdict, 
         }
     };
     let reader = journal.as_ref().map(Journal::reader);
-    let index = reader
+    let index = journal
         .as_ref()
-        .and_then(|reader| index(path, cache, reader, last, &mut verdict));
+        .and_then(|journal| index(path, cache, journal, last, &mut verdict));
     let names = index.as_ref().map(names).transpose()?;
     let read = Read::new(
         &folder,
@@ -103,7 +103,7 @@ fn may_be_damage(error: &JournalError) -> bool {
 fn index(
     path: &Path,
     cache: usize,
-    reader: &Arc<Reader>,
+    journal: &Journal,
     last: u64,
     verdict: &mut Verdict,
 ) -> Option<Arc<Catalog>> {
@@ -111,7 +111,7 @@ fn index(
     if !folder.exists() {
         return None;
     }
-    let opened = current::open(&folder, cache, reader.codec().store());
+    let opened = current::open(&folder, cache, journal.codec().store());
     let catalog = match opened {
         Ok(catalog) => Arc::new(catalog),
         Err(fault) => {
@@ -119,7 +119,7 @@ fn index(
             return None;
         }
     };
-    match rebuild::catch_up(&catalog, reader, last) {
+    match rebuild::catch_up(&catalog, &journal.reader(), &journal.syncing(), last) {
         Ok(()) => return Some(catalog),
         Err(why @ Failed::Stale(_)) => unusable(&why, verdict),
         // What of the journal is in the way is named where that is read.
