@@ -222,7 +222,7 @@ fn who_is_vouched_for_by_nobody_we_trust_gets_nothing() {
             let mut delivery = Value::Null;
             until("it was tried", || {
                 delivery = the_delivery(&daemon);
-                delivery["attempts"] == 1
+                delivery["attempts"].as_u64() > Some(0)
             });
             let attempt = &delivery["history"][0];
             assert_eq!(attempt["outcome"], "retry", "{delivery}");
