@@ -332,7 +332,10 @@ async fn a_plan_is_exact_where_the_store_counts_and_at_least_a_page_elsewhere() 
         let to = BulkAction::Move {
             to: "mail".to_owned(),
         };
-        assert_eq!(desk.planned(wish(to, over(left))).await.plan.count, exact(count));
+        assert_eq!(
+            desk.planned(wish(to, over(left))).await.plan.count,
+            exact(count)
+        );
     }
 }
 

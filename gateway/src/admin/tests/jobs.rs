@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::telemetry::logged::Logged;
 use super::*;
 use crate::bulk::Runner;
+use crate::telemetry::logged::Logged;
 
 impl Desk {
     /// A job as it is once it does not run any more.

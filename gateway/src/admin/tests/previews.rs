@@ -2,9 +2,9 @@
 
 use futures_util::future::BoxFuture;
 
-use crate::telemetry::logged::Logged;
 use super::*;
 use crate::plugin::{Call, Outcome};
+use crate::telemetry::logged::Logged;
 
 /// What it would send is made of the lead's fields; nothing is ever sent.
 struct Mapping;
