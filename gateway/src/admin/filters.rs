@@ -58,7 +58,10 @@ pub(super) fn group(text: &str) -> Result<FailureGroupId, Problem> {
 }
 
 /// Since when, and before when.
-fn times(params: &Params, now: Millis) -> Result<(Option<Millis>, Option<Millis>), Problem> {
+pub(super) fn times(
+    params: &Params,
+    now: Millis,
+) -> Result<(Option<Millis>, Option<Millis>), Problem> {
     let (since, until) = (params.time("since", now)?, params.time("until", now)?);
     if let (Some(since), Some(until)) = (since, until)
         && since >= until

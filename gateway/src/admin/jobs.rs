@@ -9,13 +9,17 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::audit::{audited, signed};
 use super::params::{Body, Params, id};
 use super::problem::{Kind, Noun, Problem};
 use super::wish::{NOTE, Wish, bad, fits};
-use super::{Admin, reading, rfc3339, samples};
+use super::{Admin, privacy, reading, rfc3339, samples};
 use crate::bulk::{self, Lane, lane};
 use crate::clock::Millis;
-use crate::outbox::{BulkJob, Count, DeathReason, JobId, JobState, Population, StateName, Steered};
+use crate::outbox::{
+    AuditAction, AuditEvent, BulkJob, BulkPlan, Count, DeathReason, JobId, JobState, Population,
+    StateName, Steered,
+};
 use crate::route::When;
 
 /// A bulk job.
@@ -27,16 +31,31 @@ pub(super) async fn plan(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
-    let wish: Wish = body.json()?;
+    let (asked, query) = (admin.clone(), request.clone());
+    let planned = async move |event: &mut AuditEvent| {
+        Params::of(&query, &[])?;
+        planned(&asked, body.json()?, event).await
+    };
+    let answer = audited(&admin, &request, AuditAction::BulkPlan, planned).await?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Plans what is wished; with samples of what is meant.
+async fn planned(
+    admin: &web::Data<Admin>,
+    wish: Wish,
+    event: &mut AuditEvent,
+) -> Result<Value, Problem> {
     let now = admin.clock.now();
-    let wanted = wish.plan(&admin, now)?;
+    let wanted = wish.plan(admin, now)?;
+    event.note.clone_from(&wanted.note);
+    event.filter = meant(&wanted);
     let when = wanted.when.as_deref();
     let when = when
         .map(|text| When::new(text, &(admin.bulk.tables)()))
         .transpose();
     let when = when.map_err(|why| bad(why.behind("`when`: ")))?;
-    let planned = reading(&admin, move |admin| {
+    let planned = reading(admin, move |admin| {
         admin.knows(&wanted.over)?;
         let planned = bulk::plan(&admin.bulk, wanted, when.as_ref())?;
         let samples = samples::all(admin, &planned.plan.action, &planned.samples);
@@ -50,10 +69,32 @@ pub(super) async fn plan(
         );
         return Err(Problem::new(Kind::Busy, detail));
     };
-    log(&admin, "bulk job was planned", id, "");
-    let mut answer = one(&admin, id)?;
+    log(admin, "bulk job was planned", id, "");
+    let mut answer = one(admin, id)?;
     answer["samples"] = samples.into();
-    Ok(HttpResponse::Ok().json(answer))
+    event.target = id.to_string();
+    event.count = answer["count"].as_u64();
+    Ok(answer)
+}
+
+/// What a plan is, for the audit log: it outlives what is erased, so the condition, which may
+/// name somebody, is left to the job.
+fn meant(plan: &BulkPlan) -> String {
+    let mut said = vec![format!("action={}", plan.action.as_str())];
+    said.extend(plan.action.to().map(|to| format!("to={to}")));
+    let filter = filter(&plan.over);
+    for (name, value) in filter.as_object().into_iter().flatten() {
+        match value {
+            Value::String(text) => said.push(format!("{name}={text}")),
+            Value::Bool(true) => said.push(name.clone()),
+            _ => {}
+        }
+    }
+    if plan.when.is_some() {
+        said.push("when".to_owned());
+    }
+    said.extend((!plan.by.is_empty()).then(|| signed(&plan.by)));
+    privacy::without_phones(&said.join(" "))
 }
 
 /// `GET /bulk`
@@ -94,20 +135,45 @@ pub(super) async fn start(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
-    let id = JobId(id(&path, JOB)?);
+    let (asked, query) = (admin.clone(), request.clone());
+    let started = async move |event: &mut AuditEvent| {
+        Params::of(&query, &[])?;
+        let (id, by) = meant_job(&asked, event, &path, &body)?;
+        if let Some(job) = asked.outbox.job(id)
+            && let Some(to) = job.plan.action.to()
+        {
+            asked.configured_sink(to)?;
+        }
+        let started = asked.outbox.start_job(id, asked.clock.now()).await?;
+        steered(started, id)?;
+        asked.bulk.wake.notify_one();
+        log(&asked, "bulk job was started", id, &by);
+        Ok(id)
+    };
+    let id = audited(&admin, &request, AuditAction::BulkStart, started).await?;
+    Ok(HttpResponse::Ok().json(one(&admin, id)?))
+}
+
+/// The job that a path names, and who steers it.
+fn meant_job(
+    admin: &Admin,
+    event: &mut AuditEvent,
+    path: &str,
+    body: &Body,
+) -> Result<(JobId, String), Problem> {
+    let id = JobId(id(path, JOB)?);
+    event.target = id.to_string();
     let Signed { by } = body.json()?;
     fits(&[("by", &by, NOTE)])?;
-    if let Some(job) = admin.outbox.job(id)
-        && let Some(to) = job.plan.action.to()
-    {
-        admin.configured_sink(to)?;
+    event.filter = signed(&by);
+    if let Some(job) = admin.outbox.job(id) {
+        event.filter = meant(&job.plan);
+        event.note.clone_from(&job.plan.note);
+        event.count = Some(match job.plan.count {
+            Count::Exact(count) | Count::AtLeast(count) => count,
+        });
     }
-    let started = admin.outbox.start_job(id, admin.clock.now()).await?;
-    steered(started, id)?;
-    admin.bulk.wake.notify_one();
-    log(&admin, "bulk job was started", id, &by);
-    Ok(HttpResponse::Ok().json(one(&admin, id)?))
+    Ok((id, by))
 }
 
 /// `POST /bulk/{id}/cancel`
@@ -117,14 +183,17 @@ pub(super) async fn cancel(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
-    let id = JobId(id(&path, JOB)?);
-    let Signed { by } = body.json()?;
-    fits(&[("by", &by, NOTE)])?;
-    let cancelled = admin.outbox.cancel_job(id, admin.clock.now()).await?;
-    steered(cancelled, id)?;
-    admin.bulk.wake.notify_one();
-    log(&admin, "bulk job was cancelled", id, &by);
+    let (asked, query) = (admin.clone(), request.clone());
+    let cancelled = async move |event: &mut AuditEvent| {
+        Params::of(&query, &[])?;
+        let (id, by) = meant_job(&asked, event, &path, &body)?;
+        let cancelled = asked.outbox.cancel_job(id, asked.clock.now()).await?;
+        steered(cancelled, id)?;
+        asked.bulk.wake.notify_one();
+        log(&asked, "bulk job was cancelled", id, &by);
+        Ok(id)
+    };
+    let id = audited(&admin, &request, AuditAction::BulkCancel, cancelled).await?;
     Ok(HttpResponse::Ok().json(one(&admin, id)?))
 }
 

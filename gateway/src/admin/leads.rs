@@ -10,15 +10,18 @@ use base64::Engine;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::audit::audited;
 use super::deliveries::Summary;
 use super::params::{Body, Params, guess, id};
-use super::problem::{Kind, LEAD, Problem};
-use super::{Admin, filters, never, privacy, reading, rfc3339};
+use super::problem::{Kind, LEAD, Noun, Problem};
+use super::{Admin, audit, filters, never, privacy, reading, rfc3339};
 use crate::lang::Text;
-use crate::outbox::{Find, FindBy, History, LeadId, Paged, StoredLead};
+use crate::outbox::{AuditAction, AuditEvent, Find, FindBy, History, LeadId, Paged, StoredLead};
 
 /// Leads on a page, or found by one value, at most.
 const MOST: usize = 100;
+
+const REVISION: Noun = ("such revision of lead", "客资版本");
 
 /// A lead in a list.
 #[derive(Debug, Serialize)]
@@ -118,8 +121,27 @@ pub(super) async fn search(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
-    let search: Search = body.json()?;
+    let (asked, query) = (admin.clone(), request.clone());
+    let found = async move |event: &mut AuditEvent| {
+        Params::of(&query, &[])?;
+        let find = meant(body.json()?)?;
+        let by = find.field;
+        event.filter = format!("by={}", by.as_str());
+        let read = reading(&asked, move |admin| {
+            let ids = admin.outbox.find(&find, MOST)?;
+            summaries(admin, &ids)
+        });
+        let items = read.await?;
+        event.count = Some(items.len() as u64);
+        tracing::info!(by = by.as_str(), found = items.len(), "leads were searched");
+        Ok(items)
+    };
+    let items = audited(&admin, &request, AuditAction::LeadsSearch, found).await?;
+    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+}
+
+/// What is looked for.
+fn meant(search: Search) -> Result<Find, Problem> {
     let known = FindBy::ALL.into_iter();
     let Some(by) = known.clone().find(|by| by.as_str() == search.by) else {
         let guess = guess(&search.by, known.map(FindBy::as_str));
@@ -137,13 +159,7 @@ pub(super) async fn search(
         };
         return Err(Problem::new(Kind::BadBody, detail));
     }
-    let read = reading(&admin, move |admin| {
-        let ids = admin.outbox.find(&find, MOST)?;
-        summaries(admin, &ids)
-    });
-    let items = read.await?;
-    tracing::info!(by = by.as_str(), found = items.len(), "leads were searched");
-    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+    Ok(find)
 }
 
 #[derive(Serialize)]
@@ -183,12 +199,19 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = LeadId(id(&path, LEAD)?);
-    let reveal = Params::of(&request, &["reveal"])?.flag("reveal")?;
-    let history = reading(&admin, move |admin| admin.outbox.history(id)).await?;
-    let history = history.ok_or_else(|| Problem::no_such(LEAD, id))?;
-    if reveal {
-        tracing::info!(lead = %id, "lead was revealed");
-    }
+    let why = audit::reason(&Params::of(&request, &["reveal", "note"])?)?;
+    let reveal = why.is_some();
+    let asked = admin.clone();
+    let look = async move || {
+        let history = reading(&asked, move |admin| admin.outbox.history(id)).await?;
+        let history = history.ok_or_else(|| Problem::no_such(LEAD, id))?;
+        if reveal {
+            tracing::info!(lead = %id, "lead was revealed");
+        }
+        Ok(history)
+    };
+    let of = (AuditAction::LeadsReveal, id.to_string());
+    let history = audit::revealed(&admin, &request, of, why, look).await?;
     let revisions = history.revisions.iter();
     let revisions: Vec<_> = revisions.map(|one| revision(one, reveal)).collect();
     let deliveries: Vec<_> = history.deliveries.iter().map(Summary::from).collect();
@@ -211,8 +234,9 @@ pub(super) async fn raw(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = LeadId(id(&path, LEAD)?);
-    let params = Params::of(&request, &["reveal", "revision"])?;
-    if !params.flag("reveal")? {
+    let params = Params::of(&request, &["reveal", "revision", "note"])?;
+    let why = audit::reason(&params)?;
+    if why.is_none() {
         let detail = (
             "what was pushed is personal data; ask with reveal=true, which is logged",
             "推送内容是个人信息；请用 reveal=true 查询，此操作会被记录",
@@ -220,10 +244,15 @@ pub(super) async fn raw(
         return Err(Problem::new(Kind::Forbidden, detail));
     }
     let number = params.number("revision")?.unwrap_or(0);
-    let stored = reading(&admin, move |admin| admin.outbox.lead(id, number)).await?;
-    let stored =
-        stored.ok_or_else(|| Problem::no_such(("such revision of lead", "客资版本"), id))?;
-    tracing::info!(lead = %id, "lead was revealed");
+    let asked = admin.clone();
+    let look = async move || {
+        let stored = reading(&asked, move |admin| admin.outbox.lead(id, number)).await?;
+        let stored = stored.ok_or_else(|| Problem::no_such(REVISION, id))?;
+        tracing::info!(lead = %id, "lead was revealed");
+        Ok(stored)
+    };
+    let of = (AuditAction::LeadsReveal, id.to_string());
+    let stored = audit::revealed(&admin, &request, of, why, look).await?;
     let original = stored.original.as_ref();
     Ok(HttpResponse::Ok().json(json!({
         "id": id.to_string(),

@@ -2,8 +2,9 @@
 //!
 //! Health and metrics are open: they carry nothing personal. The API takes a bearer token
 //! only; errors follow RFC 9457. Lists and URLs carry nothing personal, and what reveals a
-//! person is logged with the lead's id.
+//! person is logged with the lead's id, and recorded ([`audit`]).
 
+mod audit;
 mod auth;
 mod configured;
 mod deliveries;
@@ -31,6 +32,7 @@ mod resources;
 mod samples;
 mod sinks;
 mod stats;
+mod streamed;
 mod subject;
 mod system;
 #[cfg(test)]
@@ -181,6 +183,9 @@ fn resources() -> Vec<At> {
         at("/outbox/export").post(upkeep::export),
         at("/outbox/rekey").post(upkeep::rekey),
         at("/quarantine/{id}/discard").post(release::discard),
+        at("/audit").get(audit::list),
+        at("/audit/verify").get(audit::verify),
+        at("/audit/export").get(audit::export),
     ]
 }
 

@@ -10,8 +10,10 @@ use serde_json::json;
 
 use super::params::{Params, id, one_of};
 use super::problem::{Problem, QUARANTINED};
-use super::{Admin, privacy, reading, release, rfc3339};
-use crate::outbox::{Paged, PushFilter, QuarantineCount, QuarantineId, StoredQuarantinedPush};
+use super::{Admin, audit, privacy, reading, release, rfc3339};
+use crate::outbox::{
+    AuditAction, Paged, PushFilter, QuarantineCount, QuarantineId, StoredQuarantinedPush,
+};
 use crate::source::QUARANTINE_REASONS;
 
 /// Pushes on a page at most: each is read with its body.
@@ -174,8 +176,12 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = QuarantineId(id(&path, QUARANTINED)?);
-    let reveal = Params::of(&request, &["reveal"])?.flag("reveal")?;
-    let found = find(&admin, id).await?;
+    let why = audit::reason(&Params::of(&request, &["reveal", "note"])?)?;
+    let reveal = why.is_some();
+    let asked = admin.clone();
+    let of = (AuditAction::QuarantineReveal, id.to_string());
+    let look = async move || find(&asked, id).await;
+    let found = audit::revealed(&admin, &request, of, why, look).await?;
     let becomes = release::preview(&admin.reread, &found);
     let mut shown = if reveal {
         tracing::info!(quarantine = %id, "push in quarantine was revealed");

@@ -10,12 +10,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::audit::audited;
 use super::params::{Body, Params, id};
 use super::problem::{Kind, Problem, QUARANTINED};
 use super::quarantine::{find, no_such};
 use super::{Admin, privacy};
 use crate::bulk::{REACH, is_reachable};
-use crate::outbox::{Accepted, Arrival, QuarantineId, StoredQuarantinedPush};
+use crate::outbox::{
+    Accepted, Arrival, AuditAction, AuditEvent, QuarantineId, StoredQuarantinedPush,
+};
 
 /// What a push would be as a lead.
 pub(super) fn becomes(arrival: &Arrival) -> Value {
@@ -40,10 +43,33 @@ pub(super) async fn release(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path, QUARANTINED)?);
-    Params::of(&request, &[])?;
-    let wish: One = body.json()?;
-    let quarantined = find(&admin, id).await?;
+    let (asked, query) = (admin.clone(), request.clone());
+    let released = async move |event: &mut AuditEvent| {
+        let id = of_path(event, &path)?;
+        Params::of(&query, &[])?;
+        let One { force } = body.json()?;
+        if force {
+            "force".clone_into(&mut event.filter);
+        }
+        released(&asked, id, force).await
+    };
+    let told = audited(&admin, &request, AuditAction::QuarantineRelease, released).await?;
+    Ok(HttpResponse::Ok().json(told))
+}
+
+/// The push that a path names.
+fn of_path(event: &mut AuditEvent, path: &str) -> Result<QuarantineId, Problem> {
+    let id = QuarantineId(id(path, QUARANTINED)?);
+    event.target = id.to_string();
+    Ok(id)
+}
+
+async fn released(
+    admin: &web::Data<Admin>,
+    id: QuarantineId,
+    force: bool,
+) -> Result<Value, Problem> {
+    let quarantined = find(admin, id).await?;
     let Some(arrival) = (admin.reread)(&quarantined) else {
         let source = &quarantined.source;
         let detail = (
@@ -52,7 +78,7 @@ pub(super) async fn release(
         );
         return Err(Problem::new(Kind::NoSource, detail));
     };
-    if !wish.force && !is_reachable(&arrival) {
+    if !force && !is_reachable(&arrival) {
         let detail = (
             format!(
                 "nobody could be reached by it: it has no {}; {{\"force\": true}} releases it all the same",
@@ -75,12 +101,12 @@ pub(super) async fn release(
         Accepted::Deferred => return Err(no_such(id)),
     };
     tracing::info!(quarantine = %id, %lead, revision, duplicate, "push was released from quarantine");
-    Ok(HttpResponse::Ok().json(json!({
+    Ok(json!({
         "id": id.to_string(),
         "lead": lead.to_string(),
         "revision": revision,
         "duplicate": duplicate,
-    })))
+    }))
 }
 
 /// `POST /quarantine/{id}/discard`
@@ -89,12 +115,17 @@ pub(super) async fn discard(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path, QUARANTINED)?);
-    Params::of(&request, &[])?;
-    if !admin.outbox.discard(id).await? {
-        return Err(no_such(id));
-    }
-    tracing::info!(quarantine = %id, "push in quarantine was discarded");
+    let (asked, query) = (admin.clone(), request.clone());
+    let discarded = async move |event: &mut AuditEvent| {
+        let id = of_path(event, &path)?;
+        Params::of(&query, &[])?;
+        if !asked.outbox.discard(id).await? {
+            return Err(no_such(id));
+        }
+        tracing::info!(quarantine = %id, "push in quarantine was discarded");
+        Ok(id)
+    };
+    let id = audited(&admin, &request, AuditAction::QuarantineDiscard, discarded).await?;
     Ok(HttpResponse::Ok().json(json!({ "id": id.to_string(), "discarded": true })))
 }
 

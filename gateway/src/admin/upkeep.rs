@@ -1,25 +1,18 @@
 //! Upkeep over the API: backup and export as streams, rekeying step by step.
-//!
-//! What is streamed is made on a blocking thread that ends when the reader goes away. An error
-//! in the middle cuts the connection, so that nobody takes a part for the whole.
 
 use std::io::{self, Write};
 
-use actix_web::{HttpResponse, web};
-use bytes::Bytes;
-use futures_util::stream;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use tokio::sync::mpsc;
 
 use super::Admin;
+use super::audit::{audited, given_out};
 use super::params::Body;
 use super::problem::{Kind, Problem};
-use crate::outbox::{Exported, Outbox, Paged, SegmentCopy, UpkeepError};
-
-/// Bytes in one piece of a stream.
-const PIECE: usize = 64 << 10;
-/// Pieces on their way.
-const PIECES: usize = 4;
+use crate::outbox::{
+    AuditAction, AuditEvent, AuditResult, Exported, Outbox, Paged, Resealed, SegmentCopy,
+    UpkeepError,
+};
 
 /// Longest list of what an earlier backup has, in bytes: that of a store of some terabytes.
 pub(super) const MAX_HAVE: usize = 4 << 20;
@@ -33,12 +26,24 @@ struct Earlier {
 
 /// `POST /outbox/backup`, `{have?: [{number, bytes, crc}]}`: the backup itself, without the
 /// segments of the store that an earlier one has.
-pub(super) async fn backup(admin: web::Data<Admin>, body: Body) -> Result<HttpResponse, Problem> {
-    let Earlier { have } = body.json()?;
-    streamed(&admin, move |outbox, to| {
+pub(super) async fn backup(
+    admin: web::Data<Admin>,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let begun = async move |event: &mut AuditEvent| {
+        let Earlier { have } = body.json()?;
+        event.result = AuditResult::Begun;
+        Ok((have, event.clone()))
+    };
+    let (have, event) = audited(&admin, &request, AuditAction::OutboxBackup, begun).await?;
+    given_out(&admin, event, move |outbox, to, event| {
         let made = outbox.backup_beyond(&have, to);
         match &made {
-            Ok(done) => tracing::info!(records = done.entries, "backup was made"),
+            Ok(done) => {
+                event.count = Some(done.entries);
+                tracing::info!(records = done.entries, "backup was made");
+            }
             Err(error) => tracing::warn!(error = %error, "backup was broken off"),
         }
         made.map(drop)
@@ -47,11 +52,20 @@ pub(super) async fn backup(admin: web::Data<Admin>, body: Body) -> Result<HttpRe
 }
 
 /// `POST /outbox/export`: JSON lines.
-pub(super) async fn export(admin: web::Data<Admin>) -> Result<HttpResponse, Problem> {
-    streamed(&admin, |outbox, to| {
+pub(super) async fn export(
+    admin: web::Data<Admin>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let begun = async move |event: &mut AuditEvent| {
+        event.result = AuditResult::Begun;
+        Ok(event.clone())
+    };
+    let event = audited(&admin, &request, AuditAction::OutboxExport, begun).await?;
+    given_out(&admin, event, |outbox, to, event| {
         let mut count = Disclosed::default();
         let made = write_export(outbox, to, &mut count);
         let Disclosed { leads, quarantined } = count;
+        event.count = Some(leads + quarantined);
         match &made {
             Ok(()) => tracing::info!(leads, quarantined, "leads were exported"),
             // What was written before is disclosed all the same.
@@ -87,64 +101,10 @@ pub(crate) fn write_export(
         match one {
             Exported::Lead(_) => count.leads += 1,
             Exported::Quarantined(_) => count.quarantined += 1,
+            Exported::Audit(_) => {}
         }
         Ok(())
     })
-}
-
-pub(super) async fn streamed(
-    admin: &web::Data<Admin>,
-    make: impl FnOnce(&dyn Outbox, &mut dyn Write) -> Result<(), UpkeepError> + Send + 'static,
-) -> Result<HttpResponse, Problem> {
-    let (to, mut pieces) = mpsc::channel::<Result<Bytes, UpkeepError>>(PIECES);
-    let outbox = std::sync::Arc::clone(&admin.outbox);
-    // What is logged on the thread says who asked, as everywhere.
-    let asked = tracing::Span::current();
-    actix_web::rt::task::spawn_blocking(move || {
-        let _asked = asked.enter();
-        let mut stream = io::BufWriter::with_capacity(PIECE, Stream(to.clone()));
-        let made = make(&*outbox, &mut stream);
-        let made = made.and_then(|()| Ok(stream.flush()?));
-        if let Err(error) = made {
-            let _ = to.blocking_send(Err(error));
-        }
-    });
-    // Whatever fails before the first piece is an answer of its own.
-    match pieces.recv().await {
-        Some(Ok(first)) => {
-            let rest = stream::unfold((Some(first), pieces), |(first, mut pieces)| async {
-                let piece = match first {
-                    Some(first) => Ok(first),
-                    None => pieces.recv().await?,
-                };
-                Some((piece.map_err(io::Error::other), (None, pieces)))
-            });
-            Ok(HttpResponse::Ok()
-                .content_type("application/octet-stream")
-                .streaming(rest))
-        }
-        Some(Err(error)) => Err(error.into()),
-        None => Err(Problem::new(
-            Kind::Internal,
-            ("nothing was written", "未写入任何内容"),
-        )),
-    }
-}
-
-/// The sending end of a stream.
-struct Stream(mpsc::Sender<Result<Bytes, UpkeepError>>);
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = Ok(Bytes::copy_from_slice(bytes));
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        self.0.blocking_send(piece).map_err(gone)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// One step of rekeying.
@@ -165,8 +125,31 @@ impl Default for Step {
 }
 
 /// `POST /outbox/rekey`: one step, `{from?, limit?}` → `{resealed, next}`.
-pub(super) async fn rekey(admin: web::Data<Admin>, body: Body) -> Result<HttpResponse, Problem> {
-    let Step { from, limit } = body.json()?;
+pub(super) async fn rekey(
+    admin: web::Data<Admin>,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let asked = admin.clone();
+    let step = async move |event: &mut AuditEvent| {
+        let step: Step = body.json()?;
+        event.filter = step
+            .from
+            .iter()
+            .map(|from| format!("from={from}"))
+            .collect();
+        let done = rekeyed(asked, step).await?;
+        event.count = Some(done.resealed);
+        Ok(done)
+    };
+    let done = audited(&admin, &request, AuditAction::OutboxRekey, step).await?;
+    Ok(
+        HttpResponse::Ok()
+            .json(serde_json::json!({ "resealed": done.resealed, "next": done.next })),
+    )
+}
+
+async fn rekeyed(admin: web::Data<Admin>, Step { from, limit }: Step) -> Result<Resealed, Problem> {
     let limit = limit.clamp(1, 10_000);
     if let Some(from) = &from
         && !admin.outbox.continues(Paged::Rekey, from)
@@ -189,8 +172,5 @@ pub(super) async fn rekey(admin: web::Data<Admin>, body: Body) -> Result<HttpRes
             "records were sealed with the current key"
         );
     }
-    Ok(
-        HttpResponse::Ok()
-            .json(serde_json::json!({ "resealed": done.resealed, "next": done.next })),
-    )
+    Ok(done)
 }

@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 use super::{Ground, Selected, select};
 use crate::lead::Tables;
 use crate::outbox::{
-    BulkAction, BulkJob, BulkPlan, Erasure, JobId, JobState, JobStep, Population, STEP, Stepped,
-    Unavailable,
+    Actor, AuditAction, AuditEvent, BulkAction, BulkJob, BulkPlan, Erasure, JobId, JobState,
+    JobStep, Population, STEP, Stepped, Unavailable, Via,
 };
 use crate::route::When;
 
@@ -284,10 +284,30 @@ fn next(ground: &Ground, job: &BulkJob, when: Option<&When>) -> Result<Selected,
     )
 }
 
+/// Keeps in the audit log what a job did. It is done: one that cannot be recorded is told of.
+async fn record(ground: &Ground, id: JobId, job: &BulkJob) {
+    let who = Actor {
+        name: job.plan.by.clone(),
+        role: String::new(),
+        via: Via::Job,
+        peer: None,
+    };
+    let mut event = AuditEvent::new(ground.clock.now(), who, AuditAction::BulkEnd);
+    event.target = id.to_string();
+    let skipped = job.skipped.values().sum::<u64>();
+    event.filter = format!("action={} skipped={skipped}", job.plan.action.as_str());
+    event.count = Some(job.done);
+    event.note.clone_from(&job.plan.note);
+    if let Err(error) = ground.outbox.record(event).await {
+        tracing::error!(job = %id, error = error.0, "end of a bulk job was not recorded in the audit log");
+    }
+}
+
 /// What belongs to the end of a job.
 async fn end(ground: &Ground, id: JobId, job: &BulkJob) {
     if let Some(job) = ground.outbox.job(id) {
         super::log("bulk job ended", id, &job, "");
+        record(ground, id, &job).await;
     }
     if job.plan.action == BulkAction::Erase {
         // Once for all of them; a crash before that finishes it at the next start.

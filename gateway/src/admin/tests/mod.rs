@@ -1,6 +1,7 @@
 //! The API against a real store in a temporary folder.
 
 mod answers;
+mod audit;
 mod erasing;
 mod jobs;
 mod previews;

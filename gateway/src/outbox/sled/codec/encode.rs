@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::entry::Opening;
+use super::entry::{AuditMark, Opening};
 use super::{Codec, Entry, kind, place};
 use crate::outbox::sled::record;
 use crate::outbox::state::{Details, NewLead, NewQuarantined, Record};
@@ -20,6 +20,7 @@ impl Codec {
             Entry::ArrivedPush(push) => encode_arrived_push(push, out),
             Entry::Settled(at) => plain(out, kind::SETTLED, at),
             Entry::Holds { lead, segments } => plain(out, kind::HOLDS, &(lead, segments)),
+            Entry::Audited(mark) => plain(out, kind::AUDITED, mark),
         }
     }
 
@@ -82,15 +83,19 @@ impl Codec {
             &standing.deferred,
         );
         let (remains, jobs) = (&standing.remains, &standing.jobs);
+        let audit = (standing.audit != AuditMark::default()).then_some(&standing.audit);
         write(out, kind::OPENING, &(self.store, manifest, gone), |out| {
             self.seal(&place::standing(self.store), out, |out| {
                 put(out, &sealed);
                 // A store without them is as it was before they were kept.
-                if !remains.is_empty() || !jobs.is_empty() {
+                if !remains.is_empty() || !jobs.is_empty() || audit.is_some() {
                     put(out, remains);
                 }
-                if !jobs.is_empty() {
+                if !jobs.is_empty() || audit.is_some() {
                     put(out, jobs);
+                }
+                if let Some(audit) = audit {
+                    put(out, audit);
                 }
             });
         });

@@ -14,8 +14,8 @@ use crate::outbox::state::{
     DeliveryHead, Details, FailureKey, NewLead, NewQuarantined, QuarantineHead, Revision,
 };
 use crate::outbox::{
-    Attempt, Budget, BulkAction, BulkJob, BulkPlan, Count, DeathReason, DeliveryId, Filter, JobId,
-    JobState, LeadId, Pause, PauseCause, Population, QuarantineCount, QuarantineId, Route,
+    Attempt, Budget, BulkAction, BulkJob, BulkPlan, Chain, Count, DeathReason, DeliveryId, Filter,
+    JobId, JobState, LeadId, Pause, PauseCause, Population, QuarantineCount, QuarantineId, Route,
     SinkTotals, Skip, Skipped, State, Totals,
 };
 use crate::seal::{IndexKey, OutboxKey, SealError};
@@ -111,6 +111,17 @@ fn standing() -> Standing {
         deferred: [Place::default()].into(),
         remains: remains(),
         jobs: [(job_id(), job())].into(),
+        audit: audit(),
+    }
+}
+
+fn audit() -> AuditMark {
+    AuditMark {
+        retired: Link::default(),
+        last: Link {
+            number: 7,
+            chain: Chain([7; 32]),
+        },
     }
 }
 
@@ -291,6 +302,13 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
             id: job_id(),
             job: None,
         }),
+        Entry::Audited(AuditMark {
+            retired: audit().last,
+            last: Link {
+                number: u64::from(number) + 8,
+                ..audit().last
+            },
+        }),
     ]
 }
 
@@ -388,11 +406,12 @@ fn shown(entry: &Entry) -> String {
                 deferred,
                 remains,
                 jobs,
+                audit,
             } = standing;
             let key = index_key.as_bytes();
             format!(
                 "{store:?} {manifest:?} {gone:?} {totals:?} {pauses:?} {sink_states:?} \
-                 {quarantine_counts:?} {key:?} {deferred:?} {remains:?} {}",
+                 {quarantine_counts:?} {key:?} {deferred:?} {remains:?} {} {audit:?}",
                 shown_jobs(jobs),
             )
         }
@@ -427,6 +446,7 @@ fn shown(entry: &Entry) -> String {
         }
         Entry::Settled(place) => format!("settled {place:?}"),
         Entry::Holds { lead, segments } => format!("holds {lead} {segments:?}"),
+        Entry::Audited(mark) => format!("{mark:?}"),
         Entry::Closing => "closing".to_owned(),
     }
 }
@@ -484,7 +504,7 @@ proptest! {
         let mut bytes = Vec::new();
         record::write(
             &mut bytes,
-            kind % 24,
+            kind % 25,
             kind::VERSION,
             |out| out.extend_from_slice(&clear),
             |out| out.extend_from_slice(&sealed),
@@ -785,18 +805,22 @@ fn a_record_is_sealed_again_with_a_new_key() {
     assert!(error.to_string().contains("outbox.key"), "{error}");
 }
 
-/// Where there are no jobs an opening is as it was before they were kept.
+/// Where there are no jobs, and nothing was audited, an opening is as it was before they were kept.
 #[test]
-fn an_opening_has_what_is_not_empty_of_remains_and_jobs() {
+fn an_opening_has_what_is_not_empty_of_remains_jobs_and_audit() {
     let codec = keyed(&[OutboxKey::generate()]);
-    let mut lengths = Vec::new();
-    for (with_remains, with_jobs) in [(false, false), (true, false), (false, true), (true, true)] {
+    let mut lengths = BTreeMap::new();
+    for bits in 0..8_u8 {
+        let with = |bit: u8| bits & bit != 0;
         let mut standing = standing();
-        if !with_remains {
+        if !with(1) {
             standing.remains = Remains::default();
         }
-        if !with_jobs {
+        if !with(2) {
             standing.jobs.clear();
+        }
+        if !with(4) {
+            standing.audit = AuditMark::default();
         }
         let opening = Entry::Opening(Opening {
             store: STORE,
@@ -806,8 +830,10 @@ fn an_opening_has_what_is_not_empty_of_remains_and_jobs() {
         });
         let bytes = encoded(&codec, &opening);
         let read = codec.decode(&bytes).expect("just encoded");
-        assert_eq!(shown(&read), shown(&opening));
-        lengths.push(bytes.len());
+        assert_eq!(shown(&read), shown(&opening), "{bits}");
+        lengths.insert(bits, bytes.len());
     }
-    assert!(lengths.is_sorted(), "{lengths:?}");
+    let least = lengths[&0];
+    let longer = lengths.iter().filter(|(bits, _)| **bits > 0);
+    assert!(longer.clone().all(|(_, one)| *one > least), "{lengths:?}");
 }
