@@ -5,12 +5,16 @@
 //! Nothing in an answer says who a lead is of. Planning, starting, stopping and the end of a job
 //! are logged with who, what, how many and why.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::params::{Body, Params, id};
 use super::problem::{Kind, Noun, Problem};
+use super::shape::{BulkJobState, Items, SkippedBecause};
 use super::wish::{NOTE, Wish, bad, fits};
 use super::{Admin, reading, rfc3339, samples};
 use crate::bulk::{self, Lane, lane};
@@ -27,7 +31,7 @@ pub(super) async fn plan(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let wish: Wish = body.json()?;
     let now = admin.clock.now();
     let wanted = wish.plan(&admin, now)?;
@@ -51,9 +55,10 @@ pub(super) async fn plan(
         return Err(Problem::new(Kind::Busy, detail));
     };
     log(&admin, "bulk job was planned", id, "");
-    let mut answer = one(&admin, id)?;
-    answer["samples"] = samples.into();
-    Ok(HttpResponse::Ok().json(answer))
+    Ok(HttpResponse::Ok().json(One {
+        samples: Some(samples),
+        ..one(&admin, id)?
+    }))
 }
 
 /// `GET /bulk`
@@ -61,12 +66,12 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let jobs = admin.outbox.jobs();
     let newest_first = jobs.iter().rev();
     let items = newest_first.map(|(id, job)| in_short(*id, job, &jobs));
-    let items: Vec<Value> = items.collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+    let items: Vec<Job> = items.collect();
+    Ok(HttpResponse::Ok().json(Items { items }))
 }
 
 /// `GET /bulk/{id}`
@@ -75,15 +80,15 @@ pub(super) async fn show(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let id = JobId(id(&path, JOB)?);
     Ok(HttpResponse::Ok().json(one(&admin, id)?))
 }
 
 /// Who steers a job.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Signed {
+pub(super) struct Signed {
     by: String,
 }
 
@@ -94,7 +99,7 @@ pub(super) async fn start(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let id = JobId(id(&path, JOB)?);
     let Signed { by } = body.json()?;
     fits(&[("by", &by, NOTE)])?;
@@ -117,7 +122,7 @@ pub(super) async fn cancel(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let id = JobId(id(&path, JOB)?);
     let Signed { by } = body.json()?;
     fits(&[("by", &by, NOTE)])?;
@@ -164,54 +169,108 @@ impl Admin {
     }
 }
 
+/// A job in a list.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BulkJob")]
+pub(super) struct Job {
+    id: String,
+    action: &'static str,
+    /// The sink that it gives to.
+    to: Option<String>,
+    /// What it is about; times are fixed.
+    filter: Value,
+    /// Of it, only that whose lead meets this condition.
+    when: Option<String>,
+    /// Targets a second, at most.
+    rate: u32,
+    note: String,
+    by: String,
+    /// How many targets there are, or at least so many.
+    count: u64,
+    exact: bool,
+    #[schemars(with = "BulkJobState")]
+    state: &'static str,
+    /// The job whose end it waits for.
+    behind: Option<String>,
+    made_at: String,
+    started_at: Option<String>,
+    ended_at: Option<String>,
+    done: u64,
+    skipped: u64,
+    /// How many, by why.
+    skipped_because: BTreeMap<&'static str, u64>,
+}
+
+/// A job by itself.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BulkJobWithTargets")]
+pub(super) struct One {
+    #[serde(flatten)]
+    job: Job,
+    /// The first of those that were left as they are.
+    skipped_ids: Vec<LeftAsIs>,
+    /// Of a plan, its first targets: what would be sent, or what lists show of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    samples: Option<Vec<Value>>,
+}
+
+/// A target that was left as it is.
+#[derive(Serialize, JsonSchema)]
+struct LeftAsIs {
+    id: String,
+    #[schemars(with = "SkippedBecause")]
+    why: &'static str,
+}
+
 /// A job with all that is known of it.
-fn one(admin: &Admin, id: JobId) -> Result<Value, Problem> {
+fn one(admin: &Admin, id: JobId) -> Result<One, Problem> {
     let jobs = admin.outbox.jobs();
     let found = jobs.iter().find(|(one, _)| *one == id);
     let (_, job) = found.ok_or_else(|| Problem::no_such(JOB, id))?;
-    let mut shown = in_short(id, job, &jobs);
     let skips = job.skips.iter();
-    let skips = skips.map(|one| json!({ "id": one.id.to_string(), "why": one.why.as_str() }));
-    shown["skipped_ids"] = skips.collect();
-    Ok(shown)
+    let skips = skips.map(|one| LeftAsIs {
+        id: one.id.to_string(),
+        why: one.why.as_str(),
+    });
+    Ok(One {
+        job: in_short(id, job, &jobs),
+        skipped_ids: skips.collect(),
+        samples: None,
+    })
 }
 
-/// A job in a list.
-fn in_short(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Value {
+fn in_short(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Job {
     let plan = &job.plan;
     let (count, exact) = match plan.count {
         Count::Exact(count) => (count, true),
         Count::AtLeast(count) => (count, false),
     };
-    let because: serde_json::Map<String, Value> = job
-        .skipped
-        .iter()
-        .map(|(why, count)| (why.as_str().to_owned(), (*count).into()))
-        .collect();
+    let because = job.skipped.iter();
+    let because = because.map(|(why, count)| (why.as_str(), *count));
     let ended_at = match job.state {
         JobState::Cancelled { at } | JobState::Done { at } => Some(rfc3339(at)),
         JobState::Planned | JobState::Running => None,
     };
-    json!({
-        "id": id.to_string(),
-        "action": plan.action.as_str(),
-        "to": plan.action.to(),
-        "filter": filter(&plan.over),
-        "when": plan.when,
-        "rate": plan.rate,
-        "note": plan.note,
-        "by": plan.by,
-        "count": count,
-        "exact": exact,
-        "state": job.state.as_str(),
-        "behind": behind(id, job, all).map(|id| id.to_string()),
-        "made_at": rfc3339(job.made_at),
-        "started_at": job.started_at.map(rfc3339),
-        "ended_at": ended_at,
-        "done": job.done,
-        "skipped": job.skipped.values().sum::<u64>(),
-        "skipped_because": because,
-    })
+    Job {
+        id: id.to_string(),
+        action: plan.action.as_str(),
+        to: plan.action.to().map(str::to_owned),
+        filter: filter(&plan.over),
+        when: plan.when.clone(),
+        rate: plan.rate,
+        note: plan.note.clone(),
+        by: plan.by.clone(),
+        count,
+        exact,
+        state: job.state.as_str(),
+        behind: behind(id, job, all).map(|id| id.to_string()),
+        made_at: rfc3339(job.made_at),
+        started_at: job.started_at.map(rfc3339),
+        ended_at,
+        done: job.done,
+        skipped: job.skipped.values().sum(),
+        skipped_because: because.collect(),
+    }
 }
 
 /// The job whose end it waits for.

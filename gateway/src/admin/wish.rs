@@ -3,6 +3,7 @@
 //! Times are fixed when a wish is read. Notes, names and conditions are kept with the job, whoever
 //! is erased later, so they name nobody.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::params::{moment, one_of};
@@ -25,9 +26,12 @@ pub(super) const NOTE: usize = 200;
 const WHEN: usize = 2_000;
 
 /// What a person asks for.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "BulkWish")]
 pub(super) struct Wish {
+    /// `retry`, `cancel`, `done`, `replay`, `move`, `erase`, `release` or `discard`; `erase` takes
+    /// the role admin.
     action: String,
     /// The sink that a replay or a move gives to.
     to: Option<String>,

@@ -1,6 +1,7 @@
 //! The API against a real store in a temporary folder.
 
 mod answers;
+mod documented;
 mod erasing;
 mod jobs;
 mod previews;
@@ -228,11 +229,13 @@ impl Desk {
     }
 
     async fn ask(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
-        let path = format!("/api/v1{path}");
-        let answer = self.request(method, &path, true, body).await;
+        let whole = format!("/api/v1{path}");
+        let answer = self.request(method.clone(), &whole, true, body).await;
         let status = answer.status().as_u16();
         let body = test::read_body(answer).await;
-        (status, serde_json::from_slice(&body).expect("JSON"))
+        let answer = serde_json::from_slice(&body).expect("JSON");
+        documented::check(&method, path, status, &answer);
+        (status, answer)
     }
 
     async fn get(&self, path: &str) -> Value {

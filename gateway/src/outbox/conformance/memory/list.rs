@@ -14,7 +14,7 @@ use crate::outbox::{
     Filter, Find, History, JobId, JobStep, LeadFilter, LeadId, Listed, Operations, Outline,
     OutlinedDelivery, Page, Paged, PauseCause, QuarantineCount, QuarantineId, Refusal, Repair,
     Repaired, SinkCount, State, StateName, Steered, Stepped, StoredLead, StoredQuarantinedPush,
-    Totals, Unavailable, made_at,
+    Token, TokenAdded, TokenId, Tokens, Totals, Unavailable, made_at,
 };
 
 type Read<T> = Result<T, Unavailable>;
@@ -336,5 +336,24 @@ impl Operations for MemoryOutbox {
         let all = leads.filter(|(_, lead)| lead.is_unrouted());
         let all = all.map(|(id, _)| (id.0, *id)).collect();
         Ok(page(all, true, ("unrouted", after), limit))
+    }
+}
+
+impl Tokens for MemoryOutbox {
+    fn add_token(&self, token: Token) -> Soon<TokenAdded> {
+        self.ask(Change::AddToken(token), Done::token_added)
+    }
+
+    fn revoke_token(&self, name: &str, now: Millis) -> Soon<bool> {
+        let name = name.to_owned();
+        self.ask(Change::RevokeToken { name, now }, Done::did)
+    }
+
+    fn token_used(&self, id: TokenId, at: Millis) -> Soon<()> {
+        self.ask(Change::TokenUsed { id, at }, drop)
+    }
+
+    fn tokens(&self) -> Vec<(TokenId, Token)> {
+        lock(&self.0.stored).memory.tokens()
     }
 }
