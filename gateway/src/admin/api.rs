@@ -8,7 +8,7 @@ use super::resources::{About, Endpoint, get, post};
 use super::shape::{Items, Page};
 use super::{
     deliveries, erase, export, failures, filters, jobs, leads, openapi, orphans, plugins, preview,
-    quarantine, release, reload, sinks, stats, subject, system, trial, upkeep, wish,
+    quarantine, release, reload, sinks, stats, subject, system, tokens, trial, upkeep, wish,
 };
 use crate::outbox::Role::{Admin, Operator, Viewer};
 
@@ -21,6 +21,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     all.extend(of_sinks());
     all.extend(of_the_quarantine());
     all.extend(of_the_outbox());
+    all.extend(of_tokens());
     all
 }
 
@@ -304,7 +305,7 @@ fn of_jobs() -> Vec<Endpoint> {
         )
         .reads::<jobs::Signed>()
         .gives::<jobs::One>()
-        .refuses([Kind::Over, Kind::NoSink])
+        .refuses([Kind::Over, Kind::NoSink, Kind::RoleTooLow])
         .command("bulk start")
         .to(jobs::start),
         post(
@@ -452,5 +453,42 @@ fn of_the_outbox() -> Vec<Endpoint> {
         .gives::<upkeep::Rekeyed>()
         .command("outbox rekey")
         .to(upkeep::rekey),
+    ]
+}
+
+fn of_tokens() -> Vec<Endpoint> {
+    vec![
+        get(
+            "/tokens",
+            Admin,
+            (
+                "Tokens with their roles and when each was used last",
+                "令牌、角色与最近使用时间",
+            ),
+        )
+        .gives::<Items<tokens::Shown>>()
+        .command("token list")
+        .to(tokens::list),
+        post(
+            "/tokens",
+            Admin,
+            (
+                "Make a token, which is shown this once",
+                "新建令牌，仅此一次显示",
+            ),
+        )
+        .reads::<tokens::Wish>()
+        .gives::<tokens::Made>()
+        .refuses([Kind::Taken, Kind::TooMany])
+        .command("token add")
+        .to(tokens::add),
+        post(
+            "/tokens/{name}/revoke",
+            Admin,
+            ("Let nobody in by a token any more", "撤销令牌，立即生效"),
+        )
+        .gives::<tokens::Revoked>()
+        .command("token revoke")
+        .to(tokens::revoke),
     ]
 }

@@ -11,12 +11,11 @@ use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderVal
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, ResponseError, web};
 use leadgate_plugin::Secret;
-use subtle::ConstantTimeEq;
 use tracing::Instrument;
 
 use super::problem::{Kind, Problem};
 use super::{Admin, origin};
-use crate::outbox::{Actor, Role, Via};
+use crate::outbox::{Actor, Role, TokenHash, Via};
 
 /// Lets a request to the API through or refuses it. What is logged meanwhile says who asked for
 /// it, and from where. No answer is kept on its way: it may say who a lead is.
@@ -66,24 +65,32 @@ fn who(admin: &Admin, request: &ServiceRequest) -> Result<Actor, Problem> {
         peer,
     };
     let configured = admin.configured.get();
-    let Some(token) = &configured.token else {
-        without_token(configured.open, request.headers())?;
+    let token = configured.token.as_ref().map(Secret::expose);
+    let is_open = token.is_none() && configured.open;
+    let given = given(request.headers());
+    let is_shut = || !is_open && token.is_none() && !admin.has_tokens();
+    if (is_open && given.is_none()) || is_shut() {
+        without_token(is_open, request.headers())?;
         return Ok(actor(Actor::LOCAL, Role::Admin));
-    };
+    }
     let now = admin.clock.monotonic();
     let from = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     if let Some(left) = admin.guesses.pause(from, now) {
         // A second more than is left, so that who comes back then is not refused again.
         return Err(Problem::paused(left + Duration::from_secs(1)));
     }
-    match given(request.headers()) {
-        Some(given) if is_right(given, token) => {
+    // Who gives none does not guess.
+    if let Some(given) = given {
+        if let Some((name, role)) = holder(admin, token, given) {
             admin.guesses.right(from);
-            return Ok(actor(Actor::ADMIN, Role::Admin));
+            return Ok(actor(&name, role));
         }
-        Some(_) => admin.guesses.wrong(from, now),
-        // Who gives none does not guess.
-        None => {}
+        if is_open {
+            // As if none were given: whoever may ask without one needs none.
+            without_token(is_open, request.headers())?;
+            return Ok(actor(Actor::LOCAL, Role::Admin));
+        }
+        admin.guesses.wrong(from, now);
     }
     Err(Problem::new(
         Kind::Unauthorized,
@@ -94,11 +101,23 @@ fn who(admin: &Admin, request: &ServiceRequest) -> Result<Actor, Problem> {
     ))
 }
 
+/// Whose token it is. By digests, which have one length, so that not even the token's length shows
+/// in the time taken.
+fn holder(admin: &Admin, configured: Option<&str>, given: &str) -> Option<(String, Role)> {
+    let given = TokenHash::of(given);
+    let is_configured = configured.is_some_and(|token| TokenHash::of(token) == given);
+    let named = admin.holder(&given);
+    if is_configured {
+        return Some((Actor::ADMIN.to_owned(), Role::Admin));
+    }
+    named
+}
+
 fn without_token(open: bool, headers: &HeaderMap) -> Result<(), Problem> {
     let detail = if !open {
         (
-            "no admin.token is configured; set one, or admin.allow_without_token on loopback",
-            "未配置 admin.token；请配置，或在回环地址上设置 admin.allow_without_token",
+            "no admin.token is configured and no token was made; set one, make one on this machine by `leadgate token add`, or set admin.allow_without_token on loopback",
+            "未配置 admin.token，也没有其他令牌；请配置，或在本机用 `leadgate token add` 建立，或在回环地址上设置 admin.allow_without_token",
         )
     } else if origin::may_be_of_a_page(headers) {
         (
@@ -120,11 +139,4 @@ fn given(headers: &HeaderMap) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then_some(token.trim())
-}
-
-/// By digests, which have one length, so that not even the token's length shows in the time
-/// taken.
-fn is_right(given: &str, token: &Secret) -> bool {
-    let digest = |text: &str| *blake3::hash(text.as_bytes()).as_bytes();
-    digest(given).ct_eq(&digest(token.expose())).into()
 }

@@ -12,10 +12,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::auth::actor;
 use super::params::{Body, Params, id};
 use super::problem::{Kind, Noun, Problem};
+use super::resources::allows;
 use super::shape::{BulkJobState, Items, SkippedBecause};
-use super::wish::{NOTE, Wish, bad, fits};
+use super::wish::{NOTE, Wish, bad, fits, role_for};
 use super::{Admin, reading, rfc3339, samples};
 use crate::bulk::{self, Lane, lane};
 use crate::clock::Millis;
@@ -33,6 +35,7 @@ pub(super) async fn plan(
 ) -> Result<HttpResponse, Problem> {
     Params::of(&request)?;
     let wish: Wish = body.json()?;
+    allows(&actor(&request), wish.role())?;
     let now = admin.clock.now();
     let wanted = wish.plan(&admin, now)?;
     let when = wanted.when.as_deref();
@@ -103,10 +106,12 @@ pub(super) async fn start(
     let id = JobId(id(&path, JOB)?);
     let Signed { by } = body.json()?;
     fits(&[("by", &by, NOTE)])?;
-    if let Some(job) = admin.outbox.job(id)
-        && let Some(to) = job.plan.action.to()
-    {
-        admin.configured_sink(to)?;
+    if let Some(job) = admin.outbox.job(id) {
+        let action = &job.plan.action;
+        allows(&actor(&request), role_for(action.as_str()))?;
+        if let Some(to) = action.to() {
+            admin.configured_sink(to)?;
+        }
     }
     let started = admin.outbox.start_job(id, admin.clock.now()).await?;
     steered(started, id)?;

@@ -40,6 +40,7 @@ mod subject;
 mod system;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod trial;
 mod upkeep;
 mod wish;
@@ -50,6 +51,7 @@ pub use self::guesses::Guesses;
 pub(crate) use self::never::Why;
 pub(crate) use self::openapi::document as openapi;
 pub use self::reload::{NotReloaded, Reload, Reloaded};
+pub use self::tokens::Uses;
 pub(crate) use self::upkeep::{Disclosed, write_export};
 
 use std::collections::BTreeMap;
@@ -106,6 +108,8 @@ pub struct Admin {
     pub started: Duration,
     /// Wrong tokens of late.
     pub guesses: Arc<Guesses>,
+    /// When tokens were used.
+    pub uses: Uses,
     /// Whether the daemon is stopping; pushes are still taken.
     pub stopping: Arc<AtomicBool>,
 }

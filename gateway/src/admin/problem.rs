@@ -27,6 +27,8 @@ pub(super) enum Kind {
     InFlight,
     Over,
     Newer,
+    Taken,
+    TooMany,
     NoSink,
     NoSource,
     BadConfiguration,
@@ -76,6 +78,8 @@ impl Kind {
             Self::InFlight => (StatusCode::CONFLICT, "in-flight", "an attempt is under way"),
             Self::Over => (StatusCode::CONFLICT, "over", "over already"),
             Self::Newer => (StatusCode::CONFLICT, "newer", "a newer revision is there"),
+            Self::Taken => (StatusCode::CONFLICT, "taken", "the name is taken"),
+            Self::TooMany => (StatusCode::CONFLICT, "too-many", "as many as may be"),
             Self::NoSink => (StatusCode::CONFLICT, "no-sink", "sink not configured"),
             Self::NoSource => (StatusCode::CONFLICT, "no-source", "source not configured"),
             Self::BadConfiguration => (

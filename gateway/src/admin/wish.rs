@@ -12,7 +12,8 @@ use super::{Admin, filters, privacy};
 use crate::clock::Millis;
 use crate::lead::Phone;
 use crate::outbox::{
-    BulkAction, BulkPlan, Count, DeathReason, Filter, LeadFilter, Population, PushFilter, StateName,
+    BulkAction, BulkPlan, Count, DeathReason, Filter, LeadFilter, Population, PushFilter, Role,
+    StateName,
 };
 use crate::source::QUARANTINE_REASONS;
 
@@ -53,7 +54,21 @@ pub(super) struct Wish {
     by: String,
 }
 
+/// Who may do that to many: what one by one is an admin's is so of many, too.
+pub(super) fn role_for(action: &str) -> Role {
+    if action == BulkAction::Erase.as_str() {
+        Role::Admin
+    } else {
+        Role::Operator
+    }
+}
+
 impl Wish {
+    /// Who may ask for it.
+    pub(super) fn role(&self) -> Role {
+        role_for(&self.action)
+    }
+
     /// What it asks for, if that can be meant.
     pub(super) fn plan(self, admin: &Admin, now: Millis) -> Result<BulkPlan, Problem> {
         one_of("action", &self.action, &BulkAction::NAMES)?;

@@ -335,6 +335,7 @@ impl Early {
                 clock: Arc::clone(clock),
                 started: clock.monotonic(),
                 guesses,
+                uses: admin::Uses::default(),
                 stopping: Arc::clone(&stopping),
             }),
             operators,

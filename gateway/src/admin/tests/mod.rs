@@ -1,5 +1,6 @@
 //! The API against a real store in a temporary folder.
 
+mod access;
 mod answers;
 mod documented;
 mod erasing;
@@ -143,6 +144,7 @@ fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) ->
             started: clock.monotonic(),
             clock,
             guesses: Arc::new(Guesses::new(metrics_of_guesses)),
+            uses: Uses::default(),
             stopping: Arc::default(),
         }),
         folder,
@@ -213,6 +215,17 @@ impl Desk {
         token: bool,
         body: &str,
     ) -> ServiceResponse {
+        let header = token.then_some("Bearer token");
+        self.request_by(header, method, path, body).await
+    }
+
+    async fn request_by(
+        &self,
+        authorization: Option<&str>,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> ServiceResponse {
         let app = App::new()
             .app_data(web::Data::from(Arc::clone(&self.admin)))
             .configure(routes);
@@ -220,12 +233,19 @@ impl Desk {
         let mut request = test::TestRequest::with_uri(path)
             .method(method)
             .set_payload(body.to_owned());
-        if token {
-            request = request.insert_header((AUTHORIZATION, "Bearer token"));
+        if let Some(header) = authorization {
+            request = request.insert_header((AUTHORIZATION, header));
         }
         test::call_service(&service, request.to_request())
             .await
             .map_into_boxed_body()
+    }
+
+    /// As a reload does.
+    fn configure(&self, change: impl FnOnce(&mut Configured)) {
+        let mut configured = (*self.admin.configured.get()).clone();
+        change(&mut configured);
+        self.admin.configured.set(configured);
     }
 
     async fn ask(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
