@@ -364,7 +364,10 @@ fn an_export_and_a_backup_are_said_with_who_asked_and_how_much() {
         });
         let line = found.expect("the line");
         assert_eq!(line["level"], "INFO");
-        assert_eq!(line["span"]["peer"], "127.0.0.1", "{line}");
+        // By the socket, as commands on the daemon's machine come.
+        assert_eq!(line["span"]["via"], "socket", "{line}");
+        let who = line["span"]["who"].as_str().unwrap_or_default();
+        assert!(who.starts_with("uid:"), "{line}");
         line
     };
     assert_eq!(line("leads were exported")["leads"], 7);

@@ -258,7 +258,7 @@ fn of_leads() -> Vec<Endpoint> {
                 "Which revision; the newest unless asked otherwise.",
             ),
         ])
-        .gives::<leads::Raw>()
+        .gives::<leads::Pushed>()
         .command("leads export")
         .to(leads::raw),
     ]
@@ -337,7 +337,7 @@ fn of_sinks() -> Vec<Endpoint> {
             ("Pause a sink, over restarts", "暂停目的地，重启后仍暂停"),
         )
         .reads::<sinks::Asked>()
-        .gives::<sinks::Paused>()
+        .gives::<sinks::Standing>()
         .command("sink pause")
         .to(sinks::pause),
         post(
@@ -478,7 +478,7 @@ fn of_tokens() -> Vec<Endpoint> {
             ),
         )
         .reads::<tokens::Wish>()
-        .gives::<tokens::Made>()
+        .gives::<tokens::NewToken>()
         .refuses([Kind::Taken, Kind::TooMany])
         .command("token add")
         .to(tokens::add),

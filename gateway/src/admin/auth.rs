@@ -1,4 +1,4 @@
-//! Who may use the API: whoever has a token. Compared in constant time; who guesses waits
+//! Who may use the API: whoever has a token, and some users of this machine ([`super::local`]). Compared in constant time; who guesses waits
 //! ([`super::guesses`]). Whoever is let through is an [`Actor`], which handlers ask for by
 //! [`actor`].
 
@@ -13,6 +13,7 @@ use actix_web::{HttpMessage, HttpRequest, ResponseError, web};
 use leadgate_plugin::Secret;
 use tracing::Instrument;
 
+use super::local::User;
 use super::problem::{Kind, Problem};
 use super::{Admin, origin};
 use crate::outbox::{Actor, Role, TokenHash, Via};
@@ -57,6 +58,9 @@ fn span(actor: &Actor) -> tracing::Span {
 }
 
 fn who(admin: &Admin, request: &ServiceRequest) -> Result<Actor, Problem> {
+    if let Some(user) = request.conn_data::<User>() {
+        return user.actor();
+    }
     let peer = request.peer_addr().map(|peer| peer.ip());
     let actor = |name: &str, role| Actor {
         name: name.to_owned(),

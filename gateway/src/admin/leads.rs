@@ -181,7 +181,7 @@ pub(super) struct One {
 /// What was pushed.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "RawPush")]
-pub(super) struct Raw {
+pub(super) struct Pushed {
     id: String,
     revision: u32,
     /// The body as text.
@@ -261,7 +261,7 @@ pub(super) async fn raw(
         stored.ok_or_else(|| Problem::no_such(("such revision of lead", "客资版本"), id))?;
     tracing::info!(lead = %id, "lead was revealed");
     let original = stored.original.as_ref();
-    Ok(HttpResponse::Ok().json(Raw {
+    Ok(HttpResponse::Ok().json(Pushed {
         id: id.to_string(),
         revision: stored.revision,
         original_base64: original

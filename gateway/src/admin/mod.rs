@@ -18,6 +18,7 @@ mod holds;
 mod jobs;
 mod leads;
 mod left;
+mod local;
 mod never;
 mod openapi;
 mod origin;
@@ -56,6 +57,7 @@ pub(crate) use self::upkeep::{Disclosed, write_export};
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -114,10 +116,12 @@ pub struct Admin {
     pub stopping: Arc<AtomicBool>,
 }
 
-/// Serves operators on `listener` until the handle stops it.
+/// Serves operators on `listener`, and on the socket of this machine if there is one, until the
+/// handle stops it.
 pub fn serve(
     admin: Arc<Admin>,
     listener: TcpListener,
+    socket: Option<UnixListener>,
 ) -> std::io::Result<(Server, ServerHandle, SocketAddr)> {
     let address = listener.local_addr()?;
     let data = web::Data::from(admin);
@@ -126,8 +130,13 @@ pub fn serve(
         .max_connections(256)
         .shutdown_timeout(1)
         .disable_signals()
-        .listen(listener)?
-        .run();
+        .on_connect(local::note)
+        .listen(listener)?;
+    let server = match socket {
+        Some(socket) => server.listen_uds(socket)?,
+        None => server,
+    };
+    let server = server.run();
     let handle = server.handle();
     Ok((server, handle, address))
 }
@@ -149,6 +158,13 @@ fn routes(config: &mut web::ServiceConfig) {
     config
         .app_data(web::PayloadConfig::new(MAX_BODY))
         .service(all);
+}
+
+/// The command that asks each path.
+#[cfg(test)]
+pub(crate) fn commands() -> Vec<(&'static str, &'static str)> {
+    let all = api::abouts();
+    all.map(|about| (about.path, about.command)).collect()
 }
 
 /// A path outside of the API, to which whoever reaches the listener may look.

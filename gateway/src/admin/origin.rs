@@ -12,6 +12,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
 use actix_web::middleware::Next;
 
+use super::local::User;
 use super::problem::{Kind, Problem};
 
 /// Refuses what a page in a browser sends to a listener on loopback.
@@ -19,8 +20,10 @@ pub(super) async fn here(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let loopback = request.app_config().local_addr().ip().is_loopback();
-    if loopback && let Some(problem) = foreign(request.headers()) {
+    // No page reaches a socket.
+    let is_local = request.conn_data::<User>().is_none()
+        && request.app_config().local_addr().ip().is_loopback();
+    if is_local && let Some(problem) = foreign(request.headers()) {
         return Ok(request.into_response(problem.error_response()));
     }
     Ok(next.call(request).await?.map_into_boxed_body())

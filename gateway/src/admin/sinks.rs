@@ -41,9 +41,10 @@ pub(super) struct All {
     config: Option<stats::Running>,
 }
 
-/// A sink that was paused.
+/// A sink after it was paused, or resumed.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Paused {
+#[schemars(rename = "SinkPaused")]
+pub(super) struct Standing {
     name: String,
     paused: bool,
     /// What holds its deliveries back now.
@@ -55,7 +56,7 @@ pub(super) struct Paused {
 #[schemars(rename = "SinkResumed")]
 pub(super) struct Resumed {
     #[serde(flatten)]
-    now: Paused,
+    now: Standing,
     ended: Ended,
 }
 
@@ -182,7 +183,7 @@ pub(super) async fn pause(
         .pause(&name, Some(PauseCause::Person(note)))
         .await?;
     tracing::info!(sink = name, "sink was paused");
-    Ok(HttpResponse::Ok().json(Paused {
+    Ok(HttpResponse::Ok().json(Standing {
         holds: holds::shown_of(&admin, &name),
         paused: true,
         name,
@@ -211,7 +212,7 @@ pub(super) async fn resume(
         "sink was resumed"
     );
     Ok(HttpResponse::Ok().json(Resumed {
-        now: Paused {
+        now: Standing {
             holds: holds::shown_of(&admin, &name),
             paused: false,
             name,

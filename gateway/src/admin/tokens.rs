@@ -153,8 +153,7 @@ impl Wish {
 
 /// A token that was just made.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "NewToken")]
-pub(super) struct Made {
+pub(super) struct NewToken {
     name: String,
     role: Role,
     made_at: String,
@@ -176,7 +175,7 @@ pub(super) async fn add(
     let refused = match admin.outbox.add_token(token).await? {
         TokenAdded::Done => {
             tracing::info!(token = name, role = role.as_str(), "token was made");
-            return Ok(HttpResponse::Ok().json(Made {
+            return Ok(HttpResponse::Ok().json(NewToken {
                 name: name.to_owned(),
                 role,
                 made_at: rfc3339(now),

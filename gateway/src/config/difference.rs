@@ -88,6 +88,7 @@ impl Difference {
     fn admin(&mut self, running: &Config, read: &Config) {
         let (was, is) = (&running.admin, &read.admin);
         self.note("admin.listen", was.listen == is.listen, Takes::Restart);
+        self.note("admin.socket", was.socket == is.socket, Takes::Restart);
         let takes = access(running, read);
         let same = same_secrets(was.token.as_ref(), is.token.as_ref());
         self.note("admin.token", same, takes);
@@ -166,6 +167,7 @@ impl Config {
         if access(running, &self) == Takes::Restart {
             self.admin = running.admin.clone();
         }
+        self.admin.socket.clone_from(&running.admin.socket);
         let was = &running.server;
         if per_address(running, &self) == Takes::Restart {
             self.server.max_connections_per_address = was.max_connections_per_address;

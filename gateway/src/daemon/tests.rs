@@ -638,3 +638,76 @@ impl Daemon {
         Arc::clone(&running.made[sink].destination)
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_the_socket_the_first_token_is_made_and_after_a_stop_it_is_gone() {
+    let shut = text("", &[]).replace("allow_without_token = true", "");
+    let house = House::with("", &[], &[("leadgate.toml", &shut)]).await;
+    let socket = house.path("outbox/admin.sock");
+    let local = reqwest::Client::builder().no_proxy();
+    let local = local
+        .unix_socket(socket.as_path())
+        .build()
+        .expect("a client");
+    let over = format!("http://{}/api/v1", house.daemon.admin_address());
+    let ask = async |client: &reqwest::Client, url: String, token: &str| {
+        let request = client.get(url).bearer_auth(token);
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    let refused = house.client.get(format!("{over}/stats")).send().await;
+    assert_eq!(
+        refused.expect("an answer").status(),
+        403,
+        "nobody has a token"
+    );
+    let wish = serde_json::json!({ "name": "wang", "role": "viewer" });
+    let made = local.post("http://localhost/api/v1/tokens").json(&wish);
+    let made = made.send().await.expect("an answer");
+    assert_eq!(made.status(), 200);
+    let made: serde_json::Value = made.json().await.expect("JSON");
+    let token = made["token"].as_str().expect("a token");
+    let list = local.get("http://localhost/api/v1/tokens").send().await;
+    let list: serde_json::Value = list.expect("an answer").json().await.expect("JSON");
+    let us = rustix::process::geteuid().as_raw();
+    assert_eq!(list["items"][0]["by"], format!("uid:{us}"), "{list}");
+    for (path, status) in [("/stats", 200), ("/tokens", 403)] {
+        assert_eq!(
+            ask(&house.client, format!("{over}{path}"), token).await,
+            status
+        );
+    }
+    assert_eq!(
+        ask(&house.client, format!("{over}/stats"), "lg_x").await,
+        401
+    );
+    // The outbox's folder is the socket's too, and nothing of it is in the way of the store.
+    let House { folder, daemon, .. } = house;
+    daemon.stop().await;
+    assert!(!socket.exists());
+    drop(folder);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_cannot_be_where_it_was_wanted_is_said_and_one_nobody_wanted_is_not_missed() {
+    let long = "x".repeat(120);
+    let unwanted = text("", &[]).replace("path = \"outbox\"", &format!("path = \"{long}\""));
+    let house = House::with("", &[], &[("leadgate.toml", &unwanted)]).await;
+    house.daemon.stop().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("leadgate.toml");
+    let wanted = text("", &[]).replace(
+        "allow_without_token = true",
+        "allow_without_token = true\nsocket = \"nowhere/admin.sock\"",
+    );
+    std::fs::write(&file, wanted).expect("writes");
+    std::fs::write(folder.path().join("secret"), "old-secret-of-the-shop").expect("writes");
+    let mut plugins = Plugins::builtin().expect("they fit");
+    let (config, _) = crate::config::load(&file, &Environment::process(), &mut plugins);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let config = config.expect("it is good");
+    let started = Daemon::start(&config, &plugins, &clock, Sockets::default()).await;
+    let Err(error @ StartError::Socket { .. }) = started else {
+        panic!("it started");
+    };
+    assert!(error.to_string().contains("nowhere/admin.sock"), "{error}");
+}

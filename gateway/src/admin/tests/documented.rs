@@ -175,9 +175,9 @@ fn table() -> String {
             .parameters
             .iter()
             .filter_map(|one| Some((one.name, one.role?)));
-        let more: String = more
-            .map(|(name, role)| format!(", `{name}`: {role}"))
-            .collect();
+        let more = more.fold(String::new(), |text, (name, role)| {
+            text + ", `" + name + "`: " + role.as_str()
+        });
         let line = format!(
             "| `{} {}` | {}{more} | {en} · {zh} | `{}` |\n",
             about.method, about.path, about.role, about.command

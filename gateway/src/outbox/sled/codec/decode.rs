@@ -57,7 +57,7 @@ impl Codec {
                 Entry::Record { record, segments }
             }
             kind::TOTALS => Entry::Totals(bare(&raw)?),
-            kind::OPENING => Entry::Opening(self.opening(&raw)?),
+            kind::OPENING => Entry::Opening(Box::new(self.opening(&raw)?)),
             kind::CLOSING => {
                 let () = bare(&raw)?;
                 Entry::Closing

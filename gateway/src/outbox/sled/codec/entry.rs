@@ -24,7 +24,7 @@ pub enum Entry {
     /// The counts as they are now.
     Totals(Totals),
     /// The first of each segment.
-    Opening(Opening),
+    Opening(Box<Opening>),
     /// The last of each segment that is closed.
     Closing,
     /// A segment is removed.

@@ -245,7 +245,7 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
         record(kept(Some(SECRET.into()))),
         record(kept(Some(Vec::new()))),
         Entry::Totals(standing().totals),
-        Entry::Opening(Opening {
+        Entry::Opening(Box::new(Opening {
             store: STORE,
             manifest: vec![SegmentFacts {
                 number,
@@ -255,7 +255,7 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
             }],
             gone: vec![number],
             standing: standing(),
-        }),
+        })),
         Entry::Closing,
         Entry::SegmentGone(number),
         Entry::ArrivedLead(NewLead {
@@ -398,7 +398,7 @@ fn shown(entry: &Entry) -> String {
                 manifest,
                 gone,
                 standing,
-            } = opening;
+            } = &**opening;
             let Standing {
                 totals,
                 pauses,
@@ -746,10 +746,10 @@ fn a_sealed_part_does_not_open_at_another_place() {
     let Entry::Opening(opening) = all[14].clone() else {
         unreachable!("an opening");
     };
-    let theirs = Entry::Opening(Opening {
+    let theirs = Entry::Opening(Box::new(Opening {
         store: other.store(),
-        ..opening
-    });
+        ..*opening
+    }));
     assert!(swap(&all[14], &codec, &all[14]).is_ok());
     assert!(swap(&theirs, &other, &all[14]).is_err());
     // Why routes failed, sealed for another lead.
@@ -843,12 +843,12 @@ fn an_opening_has_what_is_not_empty_of_remains_jobs_and_tokens() {
         if !with_tokens {
             standing.tokens.clear();
         }
-        let opening = Entry::Opening(Opening {
+        let opening = Entry::Opening(Box::new(Opening {
             store: STORE,
             manifest: Vec::new(),
             gone: Vec::new(),
             standing,
-        });
+        }));
         let bytes = encoded(&codec, &opening);
         let read = codec.decode(&bytes).expect("just encoded");
         assert_eq!(shown(&read), shown(&opening));
