@@ -242,6 +242,9 @@ fn steady_word(word: &str) -> String {
     if word.starts_with("v1,") || (word.len() == 44 && word.ends_with('=')) {
         return "SIGNATURE".to_owned();
     }
+    if word.len() == 16 && is_hex(word) || word.len() == 17 && is_hex(&word[..16]) {
+        return format!("REVISION{}", &word[16..]);
+    }
     let is_seconds = word.len() == 10 && shape == "9999999999" && word.starts_with('1');
     let is_duration = shape.contains('.') && shape.trim_start_matches('9').starts_with('.');
     if is_seconds || (is_duration && shape.chars().all(|letter| "9.".contains(letter))) {
