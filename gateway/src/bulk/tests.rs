@@ -685,8 +685,8 @@ async fn where_the_disk_is_short_what_adds_waits_and_says_so_and_what_makes_room
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_pushes_ends_at_about_a_megabyte() {
     let desk = desk();
-    for _ in 0..4 {
-        desk.put_aside(vec![b'x'; 700 << 10]).await;
+    for letter in b'a'..b'e' {
+        desk.put_aside(vec![letter; 700 << 10]).await;
     }
     let release = BulkAction::Release { force: false };
     let plan = wish(release, Population::Quarantine(PushFilter::default()));
