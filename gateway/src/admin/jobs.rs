@@ -3,7 +3,9 @@
 //! A plan is kept as a job that does nothing until it is started by its id, so nobody sets off
 //! more than was shown: times are fixed when it is made, and what comes later is not meant.
 //! Nothing in an answer says who a lead is of. Planning, starting, stopping and the end of a job
-//! are logged with who, what, how many and why.
+//! are logged with who, what and how many.
+
+use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -13,9 +15,12 @@ use super::params::{Body, Params, id};
 use super::problem::{Kind, Noun, Problem};
 use super::wish::{NOTE, Wish, bad, fits};
 use super::{Admin, reading, rfc3339, samples};
-use crate::bulk::{self, Lane, lane};
+use crate::bulk;
 use crate::clock::Millis;
-use crate::outbox::{BulkJob, Count, DeathReason, JobId, JobState, Population, StateName, Steered};
+use crate::outbox::{
+    BulkAction, BulkJob, BulkPlan, Count, DeathReason, JobId, JobState, Population, StateName,
+    Steered, Stop,
+};
 use crate::route::When;
 
 /// A bulk job.
@@ -30,12 +35,17 @@ pub(super) async fn plan(
     Params::of(&request, &[])?;
     let wish: Wish = body.json()?;
     let now = admin.clock.now();
-    let wanted = wish.plan(&admin, now)?;
-    let when = wanted.when.as_deref();
-    let when = when
-        .map(|text| When::new(text, &(admin.bulk.tables)()))
-        .transpose();
-    let when = when.map_err(|why| bad(why.behind("`when`: ")))?;
+    let (regardless, dry_run) = (wish.regardless, wish.dry_run);
+    let mut wanted = wish.plan(&admin, now)?;
+    let when = compiled(&admin, wanted.when.as_deref())?;
+    let when = match by_sink(&admin, &wanted) {
+        Some(both) if !regardless => {
+            let when = compiled(&admin, Some(&both))?;
+            wanted.when = Some(both);
+            when
+        }
+        _ => when,
+    };
     let planned = reading(&admin, move |admin| {
         admin.knows(&wanted.over)?;
         let planned = bulk::plan(&admin.bulk, wanted, when.as_ref())?;
@@ -43,6 +53,12 @@ pub(super) async fn plan(
         Ok::<_, Problem>((planned.plan, samples))
     });
     let (plan, samples) = planned.await?;
+    if dry_run {
+        let job = BulkJob::new(plan, now);
+        let mut answer = in_short(None, &job, &BTreeMap::new());
+        answer["samples"] = samples.into();
+        return Ok(HttpResponse::Ok().json(answer));
+    }
     let Some(id) = admin.outbox.plan_job(plan, now).await? else {
         let detail = (
             "as many bulk jobs run as are kept; cancel one first",
@@ -56,6 +72,26 @@ pub(super) async fn plan(
     Ok(HttpResponse::Ok().json(answer))
 }
 
+/// A condition, compiled.
+fn compiled(admin: &Admin, text: Option<&str>) -> Result<Option<When>, Problem> {
+    let when = text.map(|text| When::new(text, &(admin.bulk.tables)()));
+    when.transpose().map_err(|why| bad(why.behind("`when`: ")))
+}
+
+/// The condition of a replay with that of its sink, which its other leads meet, too; `None` where
+/// there is none of the sink's.
+fn by_sink(admin: &Admin, wanted: &BulkPlan) -> Option<String> {
+    let BulkAction::Replay { to, .. } = &wanted.action else {
+        return None;
+    };
+    let configured = admin.configured.get();
+    let of_sink = configured.sinks.get(to)?.when.as_deref()?;
+    Some(match &wanted.when {
+        Some(when) => format!("({of_sink}) and ({when})"),
+        None => of_sink.to_owned(),
+    })
+}
+
 /// `GET /bulk`
 pub(super) async fn list(
     admin: web::Data<Admin>,
@@ -64,7 +100,12 @@ pub(super) async fn list(
     Params::of(&request, &[])?;
     let jobs = admin.outbox.jobs();
     let newest_first = jobs.iter().rev();
-    let items = newest_first.map(|(id, job)| in_short(*id, job, &jobs));
+    let behind = bulk::behind(&jobs);
+    let items = newest_first.map(|(id, job)| {
+        let mut shown = in_short(Some(*id), job, &behind);
+        waits(&admin, *id, &mut shown);
+        shown
+    });
     let items: Vec<Value> = items.collect();
     Ok(HttpResponse::Ok().json(json!({ "items": items })))
 }
@@ -121,7 +162,8 @@ pub(super) async fn cancel(
     let id = JobId(id(&path, JOB)?);
     let Signed { by } = body.json()?;
     fits(&[("by", &by, NOTE)])?;
-    let cancelled = admin.outbox.cancel_job(id, admin.clock.now()).await?;
+    let now = admin.clock.now();
+    let cancelled = admin.outbox.cancel_job(id, Stop::Person, now).await?;
     steered(cancelled, id)?;
     admin.bulk.wake.notify_one();
     log(&admin, "bulk job was cancelled", id, &by);
@@ -169,15 +211,25 @@ fn one(admin: &Admin, id: JobId) -> Result<Value, Problem> {
     let jobs = admin.outbox.jobs();
     let found = jobs.iter().find(|(one, _)| *one == id);
     let (_, job) = found.ok_or_else(|| Problem::no_such(JOB, id))?;
-    let mut shown = in_short(id, job, &jobs);
+    let mut shown = in_short(Some(id), job, &bulk::behind(&jobs));
+    waits(admin, id, &mut shown);
     let skips = job.skips.iter();
     let skips = skips.map(|one| json!({ "id": one.id.to_string(), "why": one.why.as_str() }));
     shown["skipped_ids"] = skips.collect();
     Ok(shown)
 }
 
-/// A job in a list.
-fn in_short(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Value {
+/// Says why a job does not get on, if it does not.
+fn waits(admin: &Admin, id: JobId, shown: &mut Value) {
+    if let Some(why) = admin.bulk.waits.of(id) {
+        let (en, zh) = why.both();
+        shown["waits"] = en.into();
+        shown["waits_zh"] = zh.into();
+    }
+}
+
+/// A job in a list; one that is not kept has no id.
+fn in_short(id: Option<JobId>, job: &BulkJob, behind: &BTreeMap<JobId, Option<JobId>>) -> Value {
     let plan = &job.plan;
     let (count, exact) = match plan.count {
         Count::Exact(count) => (count, true),
@@ -188,14 +240,29 @@ fn in_short(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Value {
         .iter()
         .map(|(why, count)| (why.as_str().to_owned(), (*count).into()))
         .collect();
-    let ended_at = match job.state {
-        JobState::Cancelled { at } | JobState::Done { at } => Some(rfc3339(at)),
-        JobState::Planned | JobState::Running => None,
+    let (ended_at, stopped) = match job.state {
+        JobState::Cancelled { at, why } => (Some(rfc3339(at)), Some(why.as_str())),
+        JobState::Done { at } => (Some(rfc3339(at)), None),
+        JobState::Planned | JobState::Running => (None, None),
     };
+    let again = match plan.action {
+        BulkAction::Replay { again, .. } => Some(again),
+        _ => None,
+    };
+    let behind = id.and_then(|id| behind.get(&id).copied().flatten());
+    let sinks: serde_json::Map<String, Value> = job
+        .had
+        .iter()
+        .map(|(sink, had)| {
+            let had = json!({ "delivered": had.delivered, "in_doubt": had.in_doubt });
+            (sink.clone(), had)
+        })
+        .collect();
     json!({
-        "id": id.to_string(),
+        "id": id.map(|id| id.to_string()),
         "action": plan.action.as_str(),
         "to": plan.action.to(),
+        "again": again,
         "filter": filter(&plan.over),
         "when": plan.when,
         "rate": plan.rate,
@@ -204,30 +271,19 @@ fn in_short(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Value {
         "count": count,
         "exact": exact,
         "state": job.state.as_str(),
-        "behind": behind(id, job, all).map(|id| id.to_string()),
+        "stopped": stopped,
+        "wiping": job.wiping,
+        "waits": Value::Null,
+        "waits_zh": Value::Null,
+        "behind": behind.map(|id| id.to_string()),
         "made_at": rfc3339(job.made_at),
         "started_at": job.started_at.map(rfc3339),
         "ended_at": ended_at,
         "done": job.done,
         "skipped": job.skipped.values().sum::<u64>(),
         "skipped_because": because,
+        "sinks": sinks,
     })
-}
-
-/// The job whose end it waits for.
-fn behind(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Option<JobId> {
-    let (this, sinks) = (lane(&job.plan), |lane: &Lane| {
-        matches!(lane, Lane::Sink(_) | Lane::Sinks)
-    });
-    let mut earlier = all.iter().take_while(|(one, _)| *one != id);
-    let is_before = |other: &BulkJob| {
-        let other = lane(&other.plan);
-        let several = this == Lane::Sinks || other == Lane::Sinks;
-        other == this || (several && sinks(&other) && sinks(&this))
-    };
-    let runs = |job: &BulkJob| job.state == JobState::Running;
-    let found = earlier.find(|(_, other)| runs(job) && runs(other) && is_before(other));
-    found.map(|(id, _)| *id)
 }
 
 fn filter(over: &Population) -> Value {

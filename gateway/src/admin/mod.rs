@@ -5,6 +5,7 @@
 //! person is logged with the lead's id.
 
 mod auth;
+mod condition;
 mod configured;
 mod deliveries;
 mod difference;

@@ -343,7 +343,8 @@ async fn a_job_whose_sink_is_taken_away_goes_on_when_it_is_there_again() {
         house.give(record).await;
     }
     house.load(&both).await;
-    let wish = serde_json::json!({ "action": "replay", "to": "two", "rate": 10 });
+    let wish =
+        serde_json::json!({ "action": "replay", "to": "two", "rate": 10, "regardless": true });
     let (status, job) = house.ask("/bulk", wish).await;
     assert_eq!(status, 200, "{job}");
     let id = job["id"].as_str().expect("an id").to_owned();

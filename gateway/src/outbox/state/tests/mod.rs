@@ -22,9 +22,9 @@ use crate::clock::Millis;
 use crate::config::OnUpdate;
 use crate::outbox::{
     Accepted, Attempt, BY_HAND, BulkAction, BulkJob, BulkPlan, Count, DeathReason, Delivery,
-    DeliveryId, Filter, Finish, JOBS_KEPT, JobId, JobState, JobStep, LeadId, Population, Repair,
-    Repaired, Route, SKIPS_LISTED, SinkPolicy, SinkTotals, Skip, Skipped, State as Stands, Steered,
-    Stepped, Target, Totals,
+    DeliveryId, Filter, Finish, Had, JOBS_KEPT, JobId, JobState, JobStep, LeadId, Population,
+    Repair, Repaired, Route, SKIPS_LISTED, SinkPolicy, SinkTotals, Skip, Skipped, State as Stands,
+    Steered, Stepped, Stop, Target, Totals,
 };
 
 /// The sinks with their policies; `gone` is not configured any more.
