@@ -49,6 +49,10 @@ const PUSHES: Takes = &["reason", "source", "since", "until", "when"];
 /// What a person asks for.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent fields of a request, not states"
+)]
 pub(super) struct Wish {
     action: String,
     /// The sink that a replay or a move gives to.
