@@ -3,7 +3,7 @@
 //! A plan is kept as a job that does nothing until it is started by its id, so nobody sets off
 //! more than was shown: times are fixed when it is made, and what comes later is not meant.
 //! Nothing in an answer says who a lead is of. Planning, starting, stopping and the end of a job
-//! are logged with who, what, how many and why.
+//! are logged with who, what and how many.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,15 @@ use super::auth::actor;
 use super::params::{Body, Params, id};
 use super::problem::{Kind, Noun, Problem};
 use super::resources::allows;
-use super::shape::{BulkJobState, Items, SkippedBecause};
+use super::shape::{BulkJobState, Items, SkippedBecause, StoppedBecause};
 use super::wish::{NOTE, Wish, bad, fits, role_for};
 use super::{Admin, reading, rfc3339, samples};
-use crate::bulk::{self, Lane, lane};
+use crate::bulk;
 use crate::clock::Millis;
-use crate::outbox::{BulkJob, Count, DeathReason, JobId, JobState, Population, StateName, Steered};
+use crate::outbox::{
+    self, BulkAction, BulkJob, BulkPlan, Count, DeathReason, JobId, JobState, Population,
+    StateName, Steered, Stop,
+};
 use crate::route::When;
 
 /// A bulk job.
@@ -37,12 +40,17 @@ pub(super) async fn plan(
     let wish: Wish = body.json()?;
     allows(&actor(&request), wish.role())?;
     let now = admin.clock.now();
-    let wanted = wish.plan(&admin, now)?;
-    let when = wanted.when.as_deref();
-    let when = when
-        .map(|text| When::new(text, &(admin.bulk.tables)()))
-        .transpose();
-    let when = when.map_err(|why| bad(why.behind("`when`: ")))?;
+    let (regardless, dry_run) = (wish.regardless, wish.dry_run);
+    let mut wanted = wish.plan(&admin, now)?;
+    let when = compiled(&admin, wanted.when.as_deref())?;
+    let when = match by_sink(&admin, &wanted) {
+        Some(both) if !regardless => {
+            let when = compiled(&admin, Some(&both))?;
+            wanted.when = Some(both);
+            when
+        }
+        _ => when,
+    };
     let planned = reading(&admin, move |admin| {
         admin.knows(&wanted.over)?;
         let planned = bulk::plan(&admin.bulk, wanted, when.as_ref())?;
@@ -50,6 +58,14 @@ pub(super) async fn plan(
         Ok::<_, Problem>((planned.plan, samples))
     });
     let (plan, samples) = planned.await?;
+    if dry_run {
+        let job = BulkJob::new(plan, now);
+        return Ok(HttpResponse::Ok().json(One {
+            job: in_short(&admin, None, &job, &BTreeMap::new()),
+            skipped_ids: None,
+            samples: Some(samples),
+        }));
+    }
     let Some(id) = admin.outbox.plan_job(plan, now).await? else {
         let detail = (
             "as many bulk jobs run as are kept; cancel one first",
@@ -64,6 +80,26 @@ pub(super) async fn plan(
     }))
 }
 
+/// A condition, compiled.
+fn compiled(admin: &Admin, text: Option<&str>) -> Result<Option<When>, Problem> {
+    let when = text.map(|text| When::new(text, &(admin.bulk.tables)()));
+    when.transpose().map_err(|why| bad(why.behind("`when`: ")))
+}
+
+/// The condition of a replay with that of its sink, which its other leads meet, too; `None` where
+/// there is none of the sink's.
+fn by_sink(admin: &Admin, wanted: &BulkPlan) -> Option<String> {
+    let BulkAction::Replay { to, .. } = &wanted.action else {
+        return None;
+    };
+    let configured = admin.configured.get();
+    let of_sink = configured.sinks.get(to)?.when.as_deref()?;
+    Some(match &wanted.when {
+        Some(when) => format!("({of_sink}) and ({when})"),
+        None => of_sink.to_owned(),
+    })
+}
+
 /// `GET /bulk`
 pub(super) async fn list(
     admin: web::Data<Admin>,
@@ -72,7 +108,8 @@ pub(super) async fn list(
     Params::of(&request)?;
     let jobs = admin.outbox.jobs();
     let newest_first = jobs.iter().rev();
-    let items = newest_first.map(|(id, job)| in_short(*id, job, &jobs));
+    let behind = bulk::behind(&jobs);
+    let items = newest_first.map(|(id, job)| in_short(&admin, Some(*id), job, &behind));
     let items: Vec<Job> = items.collect();
     Ok(HttpResponse::Ok().json(Items { items }))
 }
@@ -131,7 +168,8 @@ pub(super) async fn cancel(
     let id = JobId(id(&path, JOB)?);
     let Signed { by } = body.json()?;
     fits(&[("by", &by, NOTE)])?;
-    let cancelled = admin.outbox.cancel_job(id, admin.clock.now()).await?;
+    let now = admin.clock.now();
+    let cancelled = admin.outbox.cancel_job(id, Stop::Person, now).await?;
     steered(cancelled, id)?;
     admin.bulk.wake.notify_one();
     log(&admin, "bulk job was cancelled", id, &by);
@@ -178,10 +216,13 @@ impl Admin {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "BulkJob")]
 pub(super) struct Job {
-    id: String,
+    /// Null if it was only looked at what it would do.
+    id: Option<String>,
     action: &'static str,
     /// The sink that it gives to.
     to: Option<String>,
+    /// Whether a replay gives also what the sink was given already.
+    again: Option<bool>,
     /// What it is about; times are fixed.
     filter: Value,
     /// Of it, only that whose lead meets this condition.
@@ -195,6 +236,14 @@ pub(super) struct Job {
     exact: bool,
     #[schemars(with = "BulkJobState")]
     state: &'static str,
+    /// Why it was stopped.
+    #[schemars(with = "Option<StoppedBecause>")]
+    stopped: Option<&'static str>,
+    /// Whether all of it was erased and is not known to be off the disk yet.
+    wiping: bool,
+    /// Why it does not get on, if it does not.
+    waits: Option<String>,
+    waits_zh: Option<String>,
     /// The job whose end it waits for.
     behind: Option<String>,
     made_at: String,
@@ -204,6 +253,25 @@ pub(super) struct Job {
     skipped: u64,
     /// How many, by why.
     skipped_because: BTreeMap<&'static str, u64>,
+    /// Of what it erased, which sinks had been given how many leads.
+    sinks: BTreeMap<String, Had>,
+}
+
+/// How many of the leads that a job erased a sink had been given.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SinkHad")]
+struct Had {
+    delivered: u64,
+    in_doubt: u64,
+}
+
+impl From<outbox::Had> for Had {
+    fn from(had: outbox::Had) -> Self {
+        Self {
+            delivered: had.delivered,
+            in_doubt: had.in_doubt,
+        }
+    }
 }
 
 /// A job by itself.
@@ -213,7 +281,8 @@ pub(super) struct One {
     #[serde(flatten)]
     job: Job,
     /// The first of those that were left as they are.
-    skipped_ids: Vec<LeftAsIs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped_ids: Option<Vec<LeftAsIs>>,
     /// Of a plan, its first targets: what would be sent, or what lists show of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     samples: Option<Vec<Value>>,
@@ -238,13 +307,19 @@ fn one(admin: &Admin, id: JobId) -> Result<One, Problem> {
         why: one.why.as_str(),
     });
     Ok(One {
-        job: in_short(id, job, &jobs),
-        skipped_ids: skips.collect(),
+        job: in_short(admin, Some(id), job, &bulk::behind(&jobs)),
+        skipped_ids: Some(skips.collect()),
         samples: None,
     })
 }
 
-fn in_short(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Job {
+/// A job in a list; one that is not kept has no id.
+fn in_short(
+    admin: &Admin,
+    id: Option<JobId>,
+    job: &BulkJob,
+    behind: &BTreeMap<JobId, Option<JobId>>,
+) -> Job {
     let plan = &job.plan;
     let (count, exact) = match plan.count {
         Count::Exact(count) => (count, true),
@@ -252,14 +327,25 @@ fn in_short(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Job {
     };
     let because = job.skipped.iter();
     let because = because.map(|(why, count)| (why.as_str(), *count));
-    let ended_at = match job.state {
-        JobState::Cancelled { at } | JobState::Done { at } => Some(rfc3339(at)),
-        JobState::Planned | JobState::Running => None,
+    let (ended_at, stopped) = match job.state {
+        JobState::Cancelled { at, why } => (Some(rfc3339(at)), Some(why.as_str())),
+        JobState::Done { at } => (Some(rfc3339(at)), None),
+        JobState::Planned | JobState::Running => (None, None),
     };
+    let again = match plan.action {
+        BulkAction::Replay { again, .. } => Some(again),
+        _ => None,
+    };
+    let behind = id.and_then(|id| behind.get(&id).copied().flatten());
+    let waits = id.and_then(|id| admin.bulk.waits.of(id));
+    let (waits, waits_zh) = waits.map(|why| why.both()).unzip();
+    let sinks = job.had.iter();
+    let sinks = sinks.map(|(sink, had)| (sink.clone(), Had::from(*had)));
     Job {
-        id: id.to_string(),
+        id: id.map(|id| id.to_string()),
         action: plan.action.as_str(),
         to: plan.action.to().map(str::to_owned),
+        again,
         filter: filter(&plan.over),
         when: plan.when.clone(),
         rate: plan.rate,
@@ -268,30 +354,19 @@ fn in_short(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Job {
         count,
         exact,
         state: job.state.as_str(),
-        behind: behind(id, job, all).map(|id| id.to_string()),
+        stopped,
+        wiping: job.wiping,
+        waits,
+        waits_zh,
+        behind: behind.map(|id| id.to_string()),
         made_at: rfc3339(job.made_at),
         started_at: job.started_at.map(rfc3339),
         ended_at,
         done: job.done,
         skipped: job.skipped.values().sum(),
         skipped_because: because.collect(),
+        sinks: sinks.collect(),
     }
-}
-
-/// The job whose end it waits for.
-fn behind(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Option<JobId> {
-    let (this, sinks) = (lane(&job.plan), |lane: &Lane| {
-        matches!(lane, Lane::Sink(_) | Lane::Sinks)
-    });
-    let mut earlier = all.iter().take_while(|(one, _)| *one != id);
-    let is_before = |other: &BulkJob| {
-        let other = lane(&other.plan);
-        let several = this == Lane::Sinks || other == Lane::Sinks;
-        other == this || (several && sinks(&other) && sinks(&this))
-    };
-    let runs = |job: &BulkJob| job.state == JobState::Running;
-    let found = earlier.find(|(_, other)| runs(job) && runs(other) && is_before(other));
-    found.map(|(id, _)| *id)
 }
 
 fn filter(over: &Population) -> Value {

@@ -6,6 +6,7 @@
 
 mod api;
 mod auth;
+mod condition;
 mod configured;
 mod deliveries;
 mod difference;

@@ -111,6 +111,7 @@ pub(super) fn of_delivery(
         preview.difference = now.and_then(|now| difference::between(&last.request, now));
         // Where it goes now may say whose lead it is.
         for change in preview.difference.iter_mut().flatten() {
+            change.before = change.before.take().map(|was| masked(was, &lead));
             change.now = change.now.take().map(|now| masked(now, &lead));
         }
         preview.last = Some(last.into());

@@ -8,7 +8,7 @@ use serde::Serialize;
 use leadgate_plugin::OutcomeKind;
 
 use crate::delivery::{BreakerState, HoldReason};
-use crate::outbox::{DeathReason, JobState, Skip, StateName};
+use crate::outbox::{DeathReason, JobState, Skip, StateName, Stop};
 
 /// How a type is described.
 #[derive(Clone, Copy)]
@@ -90,6 +90,8 @@ codes! {
     Breaker = BreakerState::ALL.map(BreakerState::as_str);
     /// Where a bulk job stands.
     BulkJobState = JobState::NAMES;
+    /// Why a bulk job was stopped.
+    StoppedBecause = Stop::ALL.map(Stop::as_str);
     /// Why a bulk job left something as it is.
     SkippedBecause = Skip::ALL.map(Skip::as_str);
 }

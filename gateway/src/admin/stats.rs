@@ -257,7 +257,12 @@ pub(super) fn refresh(admin: &Admin) {
     outbox.quarantine.set(gauge(stats.leads.in_quarantine));
     // A sink that was not configured any more and has nothing left is gone.
     outbox.deliveries.reset();
-    admin.metrics.delivery.orphaned.reset();
+    outbox.oldest_age.reset();
+    let delivery = &admin.metrics.delivery;
+    delivery.orphaned.reset();
+    delivery.paused.reset();
+    delivery.held.reset();
+    delivery.held_until.reset();
     outbox.unrouted_now.set(gauge(stats.leads.unrouted));
     outbox
         .clock_ahead
@@ -278,15 +283,11 @@ pub(super) fn refresh(admin: &Admin) {
         }
         held(admin, name);
         let left = sink.pending + sink.retrying + sink.behind + sink.dead;
-        admin
-            .metrics
-            .delivery
+        delivery
             .orphaned
             .with_label_values(&[name.as_str()])
             .set(if sink.orphaned { gauge(left) } else { 0 });
-        admin
-            .metrics
-            .delivery
+        delivery
             .paused
             .with_label_values(&[name.as_str()])
             .set(i64::from(sink.paused));

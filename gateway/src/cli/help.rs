@@ -52,7 +52,7 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("bulk list", "列出批量任务，最新的在前"),
     (
         "bulk show",
-        "查看一个批量任务：针对什么、进度、跳过了哪些及原因",
+        "查看一个批量任务：针对什么、进度、为何等待、跳过了哪些及原因",
     ),
     ("bulk start", "启动仅计划的批量任务，或让已取消的从原处继续"),
     ("bulk cancel", "停止一个批量任务；已完成的保持不变"),
@@ -134,7 +134,12 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     (
         "leads replay",
         "only_undelivered",
-        "只发该目的地还没有收到过的",
+        "只发该目的地还没有收到过的；不加则已送达的也会再次发送",
+    ),
+    (
+        "leads replay",
+        "regardless",
+        "目的地自己的 when 不要的也发送",
     ),
     (
         "sink pause",

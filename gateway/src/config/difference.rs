@@ -38,6 +38,12 @@ impl Difference {
         this
     }
 
+    /// This could not be taken up after all.
+    pub fn wait_for_restart(&mut self, key: &str) {
+        self.applied.retain(|one| one != key);
+        self.needs_restart.push(key.to_owned());
+    }
+
     fn note(&mut self, key: impl Into<String>, same: bool, takes: Takes) {
         if !same {
             match takes {

@@ -312,6 +312,7 @@ impl Early {
             tables: tables(Arc::clone(&ingress)),
             reread: reread(Arc::clone(&ingress)),
             wake: Arc::default(),
+            waits: Arc::default(),
         };
         let runner = Runner::start(bulk.clone());
         let stopping = Arc::new(AtomicBool::new(false));

@@ -40,8 +40,8 @@ pub use arrival::{
 };
 pub use belief::{Announced, Belief, DAY, Doubt, Timekeeping};
 pub use bulk::{
-    BulkAction, BulkJob, BulkPlan, Count, JOBS_KEPT, JobState, JobStep, Population, SKIPS_LISTED,
-    STEP, Skip, Skipped, Steered, Stepped, Target,
+    BulkAction, BulkJob, BulkPlan, Count, Had, JOBS_KEPT, JobState, JobStep, Population,
+    SKIPS_LISTED, STEP, Skip, Skipped, Steered, Stepped, Stop, Target,
 };
 pub use delivery::{
     ATTEMPTS_KEPT, Attempt, BY_HAND, Budget, Claim, DeathReason, Delivery, Due, Finish, Freshness,
@@ -176,6 +176,14 @@ pub trait Operations: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page<Listed>, Unavailable>;
 
+    /// The same page; of one of which the attempts cannot be read, its id.
+    fn deliveries_each(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Result<Listed, DeliveryId>>, Unavailable>;
+
     /// Does what a person decided about a delivery. Durable when the future is ready.
     fn repair(
         &self,
@@ -279,6 +287,7 @@ pub trait Operations: Send + Sync + 'static {
     fn cancel_job(
         &self,
         id: JobId,
+        why: Stop,
         now: Millis,
     ) -> BoxFuture<'static, Result<Steered, Unavailable>>;
 

@@ -97,6 +97,7 @@ fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) ->
         tables: Arc::new(Arc::default),
         reread: Arc::new(reread),
         wake: Arc::default(),
+        waits: Arc::default(),
     };
     let metrics_of_guesses = metrics.admin.wrong_tokens.clone();
     let configured = |name: &str, when: Option<&str>| {
@@ -294,6 +295,17 @@ impl Desk {
         state: impl Fn(Millis) -> State,
     ) -> Vec<DeliveryId> {
         let request = "POST http://crm/leads (40 bytes) {\"phone\":\"text\",\"store\":\"number\"}";
+        self.end_all_after(request, rule, reason, state).await
+    }
+
+    /// The same with that record of what was sent.
+    async fn end_all_after(
+        &self,
+        request: &str,
+        rule: &str,
+        reason: &str,
+        state: impl Fn(Millis) -> State,
+    ) -> Vec<DeliveryId> {
         let mut ids = Vec::new();
         for claim in self.claim() {
             let State::Waiting { due_at } = claim.delivery.state else {

@@ -85,8 +85,8 @@ use super::{
     Imported, Intake, JobId, JobStep, LeadFilter, LeadId, Listed, Maintenance, Operations, Outline,
     Page, Paged, Pause, PauseCause, QuarantineCount, QuarantineId, Quarantined, QuarantinedPush,
     Queue, Refusal, Repair, Repaired, Resealed, Retention, SegmentCopy, SinkCount, SinkPolicy,
-    Steered, Stepped, StoredLead, StoredQuarantinedPush, Swept, Timekeeping, Token, TokenAdded,
-    TokenId, Tokens, Totals, Unavailable, UpkeepError, Wanted,
+    Steered, Stepped, Stop, StoredLead, StoredQuarantinedPush, Swept, Timekeeping, Token,
+    TokenAdded, TokenId, Tokens, Totals, Unavailable, UpkeepError, Wanted,
 };
 use crate::clock::{Clock, Millis, SystemClock};
 
@@ -225,6 +225,16 @@ impl Operations for SledOutbox {
     ) -> Result<Page<Listed>, Unavailable> {
         self.reads
             .ask(|reader| reader.deliveries(filter, after, limit))
+    }
+
+    fn deliveries_each(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Result<Listed, DeliveryId>>, Unavailable> {
+        self.reads
+            .ask(|reader| reader.deliveries_each(filter, after, limit))
     }
 
     fn failure_groups(
@@ -399,9 +409,10 @@ impl Operations for SledOutbox {
     fn cancel_job(
         &self,
         id: JobId,
+        why: Stop,
         now: Millis,
     ) -> BoxFuture<'static, Result<Steered, Unavailable>> {
-        self.change(Change::CancelJob { id, now })
+        self.change(Change::CancelJob { id, why, now })
             .map_ok(Done::steered)
             .boxed()
     }

@@ -9,7 +9,7 @@ use crate::clock::Millis;
 use crate::config::Ceiling;
 use crate::outbox::{
     Accepted, BulkPlan, DeliveryId, Erased, Erasure, Finish, JobId, JobStep, LeadId, PauseCause,
-    QuarantineId, Quarantined, Repair, Repaired, Retention, Route, Steered, Stepped, Target,
+    QuarantineId, Quarantined, Repair, Repaired, Retention, Route, Steered, Stepped, Stop, Target,
     Timekeeping, Token, TokenAdded, TokenId,
 };
 
@@ -100,10 +100,12 @@ pub enum Change {
         /// The time it is.
         now: Millis,
     },
-    /// A person stops a bulk job.
+    /// A bulk job is stopped.
     CancelJob {
         /// Which.
         id: JobId,
+        /// Why.
+        why: Stop,
         /// The time it is.
         now: Millis,
     },

@@ -23,10 +23,10 @@ use crate::clock::Millis;
 use crate::config::OnUpdate;
 use crate::outbox::{
     Accepted, Attempt, BY_HAND, BulkAction, BulkJob, BulkPlan, Count, DeathReason, Delivery,
-    DeliveryId, Filter, Finish, JOBS_KEPT, JobId, JobState, JobStep, LeadId, Population, Repair,
-    Repaired, Role, Route, SKIPS_LISTED, SinkPolicy, SinkTotals, Skip, Skipped, State as Stands,
-    Steered, Stepped, TOKENS_KEPT, Target, Token, TokenAdded, TokenHash, TokenId, Totals,
-    USE_NOTED,
+    DeliveryId, Filter, Finish, Had, JOBS_KEPT, JobId, JobState, JobStep, LeadId, Population,
+    Repair, Repaired, Role, Route, SKIPS_LISTED, SinkPolicy, SinkTotals, Skip, Skipped,
+    State as Stands, Steered, Stepped, Stop, TOKENS_KEPT, Target, Token, TokenAdded, TokenHash,
+    TokenId, Totals, USE_NOTED,
 };
 
 /// The sinks with their policies; `gone` is not configured any more.
