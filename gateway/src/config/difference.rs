@@ -161,6 +161,11 @@ impl Difference {
 }
 
 impl Config {
+    /// Whether nobody may see the same of the settings of this sink in `other`.
+    pub fn has_same_secrets(&self, other: &Self, sink: &str) -> bool {
+        same_secrets(self.secrets_of(sink), other.secrets_of(sink))
+    }
+
     /// This one, with what only a restart changes as it is in `running`.
     #[must_use]
     pub fn until_restart(mut self, running: &Self) -> Self {

@@ -48,15 +48,6 @@ impl Config {
     pub fn secrets_of(&self, sink: &str) -> &[Secret] {
         self.sink_secrets.get(sink).map_or(&[], Vec::as_slice)
     }
-
-    /// Whether nobody may see the same of the settings of this sink in `other`.
-    pub fn has_same_secrets(&self, other: &Self, sink: &str) -> bool {
-        let exposed = |config: &'_ Self| -> Vec<String> {
-            let secrets = config.secrets_of(sink).iter();
-            secrets.map(|one| one.expose().to_owned()).collect()
-        };
-        exposed(self) == exposed(other)
-    }
 }
 
 /// The public listener.

@@ -30,33 +30,34 @@ impl SteadyClock {
             ahead: AtomicI64::new(Millis::MIN),
             least: AtomicI64::new(Millis::MAX),
         };
-        this.age();
+        this.look();
         this
     }
 
-    /// Time since some moment.
-    fn monotonic(&self) -> Millis {
-        super::verdict::millis(self.clock.monotonic())
+    /// The wall clock, and time since some moment. That the clock is set back for a while is
+    /// noticed at any look meanwhile.
+    fn look(&self) -> (Millis, Millis) {
+        let now = self.clock.now();
+        let monotonic = super::verdict::millis(self.clock.monotonic());
+        let ahead = now.saturating_sub(monotonic);
+        self.least.fetch_min(ahead, Ordering::Relaxed);
+        (now, monotonic)
     }
 
     /// The time by which deliveries are due; never goes back. `latest` is the latest time
     /// that the outbox has seen: something may be due since then.
     pub(super) fn due(&self, latest: Millis) -> Millis {
-        // A clock that is set back for a while is to be noticed meanwhile.
-        self.age();
-        let monotonic = self.monotonic();
-        let seen = self.clock.now().max(latest);
-        let ahead = seen.saturating_sub(monotonic);
+        let (now, monotonic) = self.look();
+        let ahead = now.max(latest).saturating_sub(monotonic);
         let before = self.ahead.fetch_max(ahead, Ordering::Relaxed);
         before.max(ahead).saturating_add(monotonic)
     }
 
     /// The time by which deliveries grow old: no faster than time passes.
     pub(super) fn age(&self) -> Millis {
-        let monotonic = self.monotonic();
-        let ahead = self.clock.now().saturating_sub(monotonic);
-        let before = self.least.fetch_min(ahead, Ordering::Relaxed);
-        before.min(ahead).saturating_add(monotonic)
+        let (_, monotonic) = self.look();
+        let least = self.least.load(Ordering::Relaxed);
+        least.saturating_add(monotonic)
     }
 }
 
