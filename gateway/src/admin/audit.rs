@@ -6,39 +6,34 @@
 //! hides it. The action goes on to its entry, whoever waits for the answer.
 
 use std::io::Write;
+use std::net::IpAddr;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
+use super::auth::actor;
+use super::parameter::{self, Parameter};
 use super::params::{Params, one_of};
 use super::problem::{Kind, Problem};
+use super::shape::{AuditedAs, Page};
 use super::streamed::streamed;
 use super::wish::{self, NOTE};
 use super::{Admin, reading, rfc3339};
 use crate::lang::Text;
 use crate::outbox::{
-    Actor, AuditAction, AuditEntry, AuditEvent, AuditFilter, AuditResult, Outbox, Paged,
+    AuditAction, AuditEntry, AuditEvent, AuditFilter, AuditResult, Outbox, Paged, Role,
     Unavailable, UpkeepError, Via,
 };
 
 /// Entries on a page at most.
-const MOST: usize = 500;
+pub(super) const MOST: usize = 500;
 /// What picks entries.
 const FILTERS: [&str; 5] = ["who", "action", "since", "until", "result"];
 /// What an entry says of something that was cut short.
 const BROKEN_OFF: &str = "broken-off";
-
-/// Who asks.
-pub(super) fn actor(request: &HttpRequest) -> Actor {
-    Actor {
-        name: "admin".to_owned(),
-        role: "admin".to_owned(),
-        via: Via::Api,
-        peer: request.peer_addr().map(|peer| peer.ip()),
-    }
-}
 
 /// Does what is asked for, and records it. `act` says to what, and may say that it only begins
 /// or that a part failed; a problem is recorded by its name.
@@ -101,7 +96,7 @@ pub(super) fn signed(by: &str) -> String {
 /// Why somebody wants to see a person, if they do.
 pub(super) fn reason(params: &Params) -> Result<Option<String>, Problem> {
     let note = params.text("note").unwrap_or_default();
-    wish::fits(&[("note", note, NOTE)])?;
+    wish::fits(&[("note", note, NOTE)]).map_err(Problem::in_query)?;
     Ok(params.flag("reveal")?.then(|| note.to_owned()))
 }
 
@@ -181,6 +176,21 @@ fn filter(admin: &Admin, params: &Params) -> Result<AuditFilter, Problem> {
     })
 }
 
+/// What picks entries, as parameters.
+pub(super) fn filters() -> Vec<Parameter> {
+    let mut all = vec![
+        parameter::text("who", "Only by this token or person."),
+        parameter::one_of(
+            "action",
+            actions(),
+            "Only this action, or all about a thing: `leads` takes `leads.search`.",
+        ),
+        parameter::one_of("result", AuditResult::NAMES, "Only what ended so."),
+    ];
+    all.extend(parameter::times());
+    all
+}
+
 /// All actions, and what they are about.
 fn actions() -> Vec<&'static str> {
     let mut all = AuditAction::ALL.map(AuditAction::as_str).to_vec();
@@ -191,25 +201,96 @@ fn actions() -> Vec<&'static str> {
     all
 }
 
-fn shown(entry: &AuditEntry) -> Value {
-    let event = &entry.event;
-    json!({
-        "number": entry.number,
-        "at": rfc3339(event.at),
-        "who": event.who.name,
-        "role": event.who.role,
-        "via": event.who.via.as_str(),
-        "peer": event.who.peer,
-        "action": event.action,
-        "target": event.target,
-        "filter": event.filter,
-        "count": event.count,
-        "note": event.note,
-        "result": event.result.as_str(),
-        "problem": event.result.problem(),
-        "origin": entry.origin,
-        "chain": entry.chain,
-    })
+/// An entry.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AuditEntry")]
+pub(super) struct Shown {
+    /// They follow each other from 1 on, without a gap.
+    number: u64,
+    at: String,
+    /// The name of their token, or what the system calls them.
+    who: String,
+    role: Role,
+    via: Via,
+    /// From which address, if from one.
+    peer: Option<IpAddr>,
+    /// What: one of a newer leadgate may be unknown to this one.
+    action: String,
+    /// To what; empty if to many or to none.
+    target: String,
+    /// To which of many, or how.
+    filter: String,
+    /// To how many.
+    count: Option<u64>,
+    /// Why, as they said.
+    note: String,
+    #[schemars(with = "AuditedAs")]
+    result: &'static str,
+    /// The name of the problem, if there was one.
+    problem: Option<String>,
+    /// Which entry of another store it was before it was imported.
+    origin: Option<From>,
+    /// The hash of it and of all before it.
+    chain: String,
+}
+
+/// An entry of another store.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AuditOrigin")]
+struct From {
+    number: u64,
+    chain: String,
+}
+
+fn shown(entry: AuditEntry) -> Shown {
+    let event = entry.event;
+    Shown {
+        number: entry.number,
+        at: rfc3339(event.at),
+        who: event.who.name,
+        role: event.who.role,
+        via: event.who.via,
+        peer: event.who.peer,
+        action: event.action,
+        target: event.target,
+        filter: event.filter,
+        count: event.count,
+        note: event.note,
+        result: event.result.as_str(),
+        problem: event.result.problem().map(str::to_owned),
+        origin: entry.origin.map(|origin| From {
+            number: origin.number,
+            chain: origin.chain.to_string(),
+        }),
+        chain: entry.chain.to_string(),
+    }
+}
+
+/// How the log is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AuditLog")]
+pub(super) struct Verified {
+    /// How many entries can be read.
+    entries: u64,
+    /// The number of the oldest that must be there.
+    first: u64,
+    /// The number of the newest; 0 if there never was one.
+    last: u64,
+    /// The hash of the newest: noted elsewhere it proves later that nothing before it was changed.
+    chain: String,
+    sound: bool,
+    /// Where an entry was removed or changed first.
+    broken: Option<Broken>,
+}
+
+/// What is wrong with the log.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AuditBreak")]
+struct Broken {
+    /// The number of the entry.
+    at: u64,
+    detail: String,
+    detail_zh: String,
 }
 
 /// `GET /audit`
@@ -217,7 +298,7 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &[&FILTERS[..], &["limit", "cursor"]].concat())?;
+    let params = Params::of(&request)?;
     let filter = filter(&admin, &params)?;
     let limit = params.limit(MOST)?;
     let cursor = admin.cursor(&params, Paged::Audit)?;
@@ -225,8 +306,10 @@ pub(super) async fn list(
         admin.outbox.audit(&filter, cursor.as_deref(), limit)
     });
     let page = page.await?;
-    let items: Vec<Value> = page.items.iter().map(shown).collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "next": page.next })))
+    Ok(HttpResponse::Ok().json(Page {
+        items: page.items.into_iter().map(shown).collect(),
+        next: page.next,
+    }))
 }
 
 /// `GET /audit/verify`
@@ -234,20 +317,24 @@ pub(super) async fn verify(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let state = reading(&admin, |admin| admin.outbox.verify_audit()).await?;
     let broken = state.broken.map(|broken| {
         let (detail, detail_zh) = broken.why.both();
-        json!({ "at": broken.at, "detail": detail, "detail_zh": detail_zh })
+        Broken {
+            at: broken.at,
+            detail: detail.to_owned(),
+            detail_zh: detail_zh.to_owned(),
+        }
     });
-    Ok(HttpResponse::Ok().json(json!({
-        "entries": state.entries,
-        "first": state.first,
-        "last": state.last,
-        "chain": state.chain,
-        "sound": broken.is_none(),
-        "broken": broken,
-    })))
+    Ok(HttpResponse::Ok().json(Verified {
+        entries: state.entries,
+        first: state.first,
+        last: state.last,
+        chain: state.chain.to_string(),
+        sound: broken.is_none(),
+        broken,
+    }))
 }
 
 /// `GET /audit/export`: JSON lines, oldest first.
@@ -257,9 +344,10 @@ pub(super) async fn export(
 ) -> Result<HttpResponse, Problem> {
     let (asked, query) = (admin.clone(), request.clone());
     let work = async move |event: &mut AuditEvent| {
-        let params = Params::of(&query, &FILTERS)?;
+        let params = Params::of(&query)?;
         let filter = filter(&asked, &params)?;
-        wish::fits(&[("who", params.text("who").unwrap_or_default(), NOTE)])?;
+        let who = params.text("who").unwrap_or_default();
+        wish::fits(&[("who", who, NOTE)]).map_err(Problem::in_query)?;
         event.filter = FILTERS
             .iter()
             .filter_map(|name| Some(format!("{name}={}", params.text(name)?)))

@@ -1,126 +1,137 @@
-//! Who may use the API: whoever has the token. Compared in constant time; who guesses waits
-//! ([`super::guesses`]).
-//!
-//! A listener on loopback is for this machine, yet a page in a browser on it can ask, too: by
-//! its own requests, or under a name of its own that was rebound to loopback. So everything
-//! on such a listener, health and metrics as well, is refused under a name that is not
-//! loopback's and for pages of another origin; without a token for every page.
+//! Who may use the API: whoever has a token, and some users of this machine ([`super::local`]). Compared in constant time; who guesses waits
+//! ([`super::guesses`]). Whoever is let through is an [`Actor`], which handlers ask for by
+//! [`actor`].
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{ResponseError, web};
+use actix_web::{HttpMessage, HttpRequest, ResponseError, web};
 use leadgate_plugin::Secret;
-use subtle::ConstantTimeEq;
 use tracing::Instrument;
 
-use super::Admin;
+use super::local::User;
 use super::problem::{Kind, Problem};
+use super::{Admin, origin};
+use crate::outbox::{Actor, Role, TokenHash, Via};
 
-/// Refuses what a page in a browser sends to a listener on loopback.
-pub(super) async fn here(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let loopback = request.app_config().local_addr().ip().is_loopback();
-    if loopback && let Some(problem) = foreign(request.headers()) {
-        return Ok(request.into_response(problem.error_response()));
-    }
-    Ok(next.call(request).await?.map_into_boxed_body())
-}
-
-fn foreign(headers: &HeaderMap) -> Option<Problem> {
-    let detail = if !is_local(headers) {
-        (
-            "this listener is for this machine: ask it as 127.0.0.1, [::1] or localhost",
-            "此监听只供本机使用：请以 127.0.0.1、[::1] 或 localhost 访问",
-        )
-    } else if headers.get_all(ORIGIN).any(|origin| {
-        let host = origin.to_str().ok().and_then(|text| text.split_once("://"));
-        !host.is_some_and(|(_, host)| names_loopback(host))
-    }) {
-        (
-            "this listener is not for pages of other origins",
-            "此监听不接受其他来源网页的请求",
-        )
-    } else {
-        return None;
-    };
-    Some(Problem::new(Kind::Forbidden, detail))
-}
-
-/// Lets a request to the API through or refuses it. What is logged meanwhile says from where
-/// it was asked for.
+/// Lets a request to the API through or refuses it. What is logged meanwhile says who asked for
+/// it, and from where. No answer is kept on its way: it may say who a lead is.
 pub(super) async fn check(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let peer = request
-        .peer_addr()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let refused = match request.app_data::<web::Data<Admin>>() {
-        Some(admin) => refusal(admin, peer, request.headers()),
-        None => Some(Problem::new(
+    let found = match request.app_data::<web::Data<Admin>>() {
+        Some(admin) => who(admin, &request),
+        None => Err(Problem::new(
             Kind::Internal,
             ("the API is not set up", "API 尚未就绪"),
         )),
     };
-    match refused {
-        Some(problem) => Ok(request.into_response(problem.error_response())),
-        None => {
-            let span = tracing::info_span!("api", peer = %peer);
+    let mut answer = match found {
+        Err(problem) => request.into_response(problem.error_response()),
+        Ok(actor) => {
+            let span = span(&actor);
+            request.extensions_mut().insert(actor);
             let answer = next.call(request).instrument(span).await?;
-            Ok(answer.map_into_boxed_body())
+            answer.map_into_boxed_body()
         }
-    }
+    };
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
 }
 
-fn refusal(admin: &Admin, peer: IpAddr, headers: &HeaderMap) -> Option<Problem> {
-    let configured = admin.configured.get();
-    let Some(token) = &configured.token else {
-        return without_token(configured.open, headers);
+/// Who asks.
+pub(super) fn actor(request: &HttpRequest) -> Actor {
+    let known = request.extensions().get::<Actor>().cloned();
+    // Invariant: all of the API is behind `check`.
+    known.expect("a request that was let through has its actor")
+}
+
+fn span(actor: &Actor) -> tracing::Span {
+    let peer = actor.peer.map(tracing::field::display);
+    tracing::info_span!("api", who = actor.name, via = actor.via.as_str(), peer)
+}
+
+fn who(admin: &Admin, request: &ServiceRequest) -> Result<Actor, Problem> {
+    if let Some(user) = request.conn_data::<User>() {
+        return user.actor();
+    }
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let actor = |name: &str, role| Actor {
+        name: name.to_owned(),
+        role,
+        via: Via::Api,
+        peer,
     };
+    let configured = admin.configured.get();
+    let token = configured.token.as_ref().map(Secret::expose);
+    let is_open = token.is_none() && configured.open;
+    let given = given(request.headers());
+    let is_shut = || !is_open && token.is_none() && !admin.has_tokens();
+    if (is_open && given.is_none()) || is_shut() {
+        without_token(is_open, request.headers())?;
+        return Ok(actor(Actor::LOCAL, Role::Admin));
+    }
     let now = admin.clock.monotonic();
-    if let Some(left) = admin.guesses.pause(peer, now) {
+    let from = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    if let Some(left) = admin.guesses.pause(from, now) {
         // A second more than is left, so that who comes back then is not refused again.
-        return Some(Problem::paused(left + Duration::from_secs(1)));
+        return Err(Problem::paused(left + Duration::from_secs(1)));
     }
-    match given(headers) {
-        Some(given) if is_right(given, token) => {
-            admin.guesses.right(peer);
-            return None;
+    // Who gives none does not guess.
+    if let Some(given) = given {
+        if let Some((name, role)) = holder(admin, token, given) {
+            admin.guesses.right(from);
+            return Ok(actor(&name, role));
         }
-        Some(_) => admin.guesses.wrong(peer, now),
-        // Who gives none does not guess.
-        None => {}
+        if is_open {
+            // As if none were given: whoever may ask without one needs none.
+            without_token(is_open, request.headers())?;
+            return Ok(actor(Actor::LOCAL, Role::Admin));
+        }
+        admin.guesses.wrong(from, now);
     }
-    Some(Problem::new(
+    Err(Problem::new(
         Kind::Unauthorized,
         (
-            "give the admin token as `authorization: Bearer TOKEN`",
-            "请以 `authorization: Bearer 令牌` 给出管理令牌",
+            "give a token as `authorization: Bearer TOKEN`",
+            "请以 `authorization: Bearer 令牌` 给出令牌",
         ),
     ))
 }
 
-fn without_token(open: bool, headers: &HeaderMap) -> Option<Problem> {
-    if !open {
-        let detail = (
-            "no admin.token is configured; set one, or admin.allow_without_token on loopback",
-            "未配置 admin.token；请配置，或在回环地址上设置 admin.allow_without_token",
-        );
-        return Some(Problem::new(Kind::Forbidden, detail));
+/// Whose token it is. By digests, which have one length, so that not even the token's length shows
+/// in the time taken.
+fn holder(admin: &Admin, configured: Option<&str>, given: &str) -> Option<(String, Role)> {
+    let given = TokenHash::of(given);
+    let is_configured = configured.is_some_and(|token| TokenHash::of(token) == given);
+    let named = admin.holder(&given);
+    if is_configured {
+        return Some((Actor::ADMIN.to_owned(), Role::Admin));
     }
-    let detail = (
-        "without a token the API is for this machine only, and not for web pages",
-        "没有令牌时，API 只供本机使用，且不接受网页的请求",
-    );
-    (headers.contains_key(ORIGIN) || !is_local(headers))
-        .then(|| Problem::new(Kind::Forbidden, detail))
+    named
+}
+
+fn without_token(open: bool, headers: &HeaderMap) -> Result<(), Problem> {
+    let detail = if !open {
+        (
+            "no admin.token is configured and no token was made; set one, make one on this machine by `leadgate token add`, or set admin.allow_without_token on loopback",
+            "未配置 admin.token，也没有其他令牌；请配置，或在本机用 `leadgate token add` 建立，或在回环地址上设置 admin.allow_without_token",
+        )
+    } else if origin::may_be_of_a_page(headers) {
+        (
+            "without a token the API is for this machine only, and not for web pages",
+            "没有令牌时，API 只供本机使用，且不接受网页的请求",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Problem::new(Kind::Forbidden, detail))
 }
 
 fn given(headers: &HeaderMap) -> Option<&str> {
@@ -132,91 +143,4 @@ fn given(headers: &HeaderMap) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then_some(token.trim())
-}
-
-/// By digests, which have one length, so that not even the token's length shows in the time
-/// taken.
-fn is_right(given: &str, token: &Secret) -> bool {
-    let digest = |text: &str| *blake3::hash(text.as_bytes()).as_bytes();
-    digest(given).ct_eq(&digest(token.expose())).into()
-}
-
-/// Whether the request names this machine, as a name that was rebound to it does not.
-fn is_local(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(HOST)
-        .all(|host| host.to_str().is_ok_and(names_loopback))
-}
-
-/// Whether `NAME`, `NAME:PORT` or `[ADDRESS]:PORT` is loopback.
-fn names_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || name
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use actix_web::http::header::HeaderValue;
-
-    use super::*;
-
-    fn headers(host: &'static str, origin: Option<&'static str>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_static(host));
-        if let Some(origin) = origin {
-            headers.insert(ORIGIN, HeaderValue::from_static(origin));
-        }
-        headers
-    }
-
-    const LOCAL: [&str; 4] = [
-        "127.0.0.1:8081",
-        "localhost:8081",
-        "[::1]:8081",
-        "localhost",
-    ];
-
-    #[test]
-    fn an_open_api_is_for_this_machine_and_not_for_web_pages() {
-        let refused = |host, origin| without_token(true, &headers(host, origin)).is_some();
-        for host in LOCAL {
-            assert!(!refused(host, None), "{host}");
-        }
-        assert!(refused("evil.example:8081", None), "a rebound name");
-        assert!(refused("10.0.0.1:8081", None));
-        assert!(refused("127.0.0.1:8081", Some("https://evil.example")));
-        assert!(refused("127.0.0.1:8081", Some("http://127.0.0.1:8081")));
-        assert!(without_token(false, &HeaderMap::new()).is_some());
-    }
-
-    #[test]
-    fn a_listener_on_loopback_takes_no_other_name_and_no_other_origin() {
-        let refused = |host, origin| foreign(&headers(host, origin)).is_some();
-        for host in LOCAL {
-            assert!(!refused(host, None), "{host}");
-            assert!(!refused(host, Some("http://127.0.0.1:8081")), "{host}");
-            for origin in [
-                "https://evil.example",
-                "null",
-                "http://localhost.evil.example",
-            ] {
-                assert!(refused(host, Some(origin)), "{host} {origin}");
-            }
-        }
-        for host in [
-            "evil.example:8081",
-            "10.0.0.1:8081",
-            "localhost.evil.example",
-            "",
-        ] {
-            assert!(refused(host, None), "{host}");
-        }
-        assert!(foreign(&HeaderMap::new()).is_none(), "HTTP/1.0 names none");
-    }
 }

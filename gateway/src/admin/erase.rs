@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use leadgate_plugin::OutcomeKind;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{audited, begun};
@@ -24,9 +25,11 @@ use crate::outbox::{
 /// Longest note, in characters.
 const NOTE: usize = 200;
 
-#[derive(Default, Deserialize)]
+/// Who or what is erased: one of the first six.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Wish {
+#[schemars(rename = "EraseWish")]
+pub(super) struct Wish {
     lead: Option<String>,
     phone: Option<String>,
     record_id: Option<String>,
@@ -40,7 +43,7 @@ struct Wish {
 }
 
 /// What a sink was given of a lead; the later ones count more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Given {
     /// It was tried, and the destination did not take it.
@@ -99,9 +102,11 @@ impl Given {
 }
 
 /// A lead that is meant.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErasedLead")]
 struct Lead {
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     id: LeadId,
     source: String,
     revisions: usize,
@@ -173,9 +178,11 @@ impl Lead {
 }
 
 /// A push in quarantine that is meant.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErasedPush")]
 struct Push {
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     id: QuarantineId,
     source: String,
     reason: String,
@@ -198,8 +205,9 @@ fn as_text<T: ToString, S: serde::Serializer>(id: &T, to: S) -> Result<S::Ok, S:
 }
 
 /// What is meant, and what became of it.
-#[derive(Serialize)]
-struct Answer {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Erased")]
+pub(super) struct Answer {
     dry_run: bool,
     /// What went, or would go.
     leads: Vec<Lead>,
@@ -207,6 +215,7 @@ struct Answer {
     /// What is still there, or may be.
     left: Vec<Left>,
     /// Leads that each sink was given, by how.
+    #[schemars(with = "BTreeMap<String, BTreeMap<String, u64>>")]
     sinks: BTreeMap<String, BTreeMap<Given, u64>>,
     /// Why what went is on the disk still, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,7 +225,7 @@ struct Answer {
 }
 
 /// What went is on the disk still.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct NotWiped {
     detail: String,
     detail_zh: String,
@@ -283,7 +292,7 @@ pub(super) async fn erase(
 ) -> Result<HttpResponse, Problem> {
     let (asked, query) = (admin.clone(), request.clone());
     let erased = async move |event: &mut AuditEvent| {
-        Params::of(&query, &[])?;
+        Params::of(&query)?;
         erased(&asked, body.json()?, event).await
     };
     let answer = audited(&admin, &request, AuditAction::LeadsErase, erased).await?;

@@ -121,7 +121,7 @@ pub(super) async fn export(
 ) -> Result<HttpResponse, Problem> {
     let (asked, query) = (admin.clone(), request.clone());
     let found = async move |event: &mut AuditEvent| {
-        Params::of(&query, &[])?;
+        Params::of(&query)?;
         let subject = Subject::of(body.json()?)?;
         event.target = subject.lead().map(|id| id.to_string()).unwrap_or_default();
         event.filter = format!("by={}", subject.by());

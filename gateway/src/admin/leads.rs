@@ -7,24 +7,27 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::audit::audited;
 use super::deliveries::Summary;
 use super::params::{Body, Params, guess, id};
 use super::problem::{Kind, LEAD, Noun, Problem};
+use super::shape::{DeliveryState, Items, Page};
 use super::{Admin, audit, filters, never, privacy, reading, rfc3339};
 use crate::lang::Text;
 use crate::outbox::{AuditAction, AuditEvent, Find, FindBy, History, LeadId, Paged, StoredLead};
 
 /// Leads on a page, or found by one value, at most.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 
 const REVISION: Noun = ("such revision of lead", "客资版本");
 
 /// A lead in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Lead")]
 pub(super) struct Summarized {
     id: String,
     source: String,
@@ -35,6 +38,7 @@ pub(super) struct Summarized {
     first_received_at: String,
     last_received_at: String,
     /// Where it stands, by sink: of the newest revision for it.
+    #[schemars(with = "BTreeMap<String, DeliveryState>")]
     sinks: BTreeMap<String, &'static str>,
 }
 
@@ -75,10 +79,7 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let params = Params::of(
-        &request,
-        &[&filters::OF_LEADS[..], &["cursor", "unrouted"]].concat(),
-    )?;
+    let params = Params::of(&request)?;
     let limit = params.limit(MOST)?;
     let filter = filters::leads(&params, admin.clock.now())?;
     let unrouted = params.flag("unrouted")?;
@@ -105,13 +106,16 @@ pub(super) async fn list(
         Ok::<_, Problem>((summaries(admin, &page.items)?, page.next))
     });
     let (items, next) = read.await?;
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "next": next })))
+    Ok(HttpResponse::Ok().json(Page { items, next }))
 }
 
-#[derive(Default, Deserialize)]
+/// What leads are searched by.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Search {
+pub(super) struct Search {
+    /// Which field: `phone`, `phone_end`, `record_id`, `order_num`, `nick` or `openid`.
     by: String,
+    /// What it is, whole; of a phone the last four digits are enough.
     value: String,
 }
 
@@ -123,8 +127,8 @@ pub(super) async fn search(
 ) -> Result<HttpResponse, Problem> {
     let (asked, query) = (admin.clone(), request.clone());
     let found = async move |event: &mut AuditEvent| {
-        Params::of(&query, &[])?;
-        let find = meant(body.json()?)?;
+        Params::of(&query)?;
+        let find = meant(&body.json()?)?;
         let by = find.field;
         event.filter = format!("by={}", by.as_str());
         let read = reading(&asked, move |admin| {
@@ -137,11 +141,11 @@ pub(super) async fn search(
         Ok(items)
     };
     let items = audited(&admin, &request, AuditAction::LeadsSearch, found).await?;
-    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+    Ok(HttpResponse::Ok().json(Items { items }))
 }
 
 /// What is looked for.
-fn meant(search: Search) -> Result<Find, Problem> {
+fn meant(search: &Search) -> Result<Find, Problem> {
     let known = FindBy::ALL.into_iter();
     let Some(by) = known.clone().find(|by| by.as_str() == search.by) else {
         let guess = guess(&search.by, known.map(FindBy::as_str));
@@ -162,12 +166,44 @@ fn meant(search: Search) -> Result<Find, Problem> {
     Ok(find)
 }
 
-#[derive(Serialize)]
+/// A revision of a lead.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Revision")]
 struct Shown {
     revision: u32,
     received_at: String,
+    /// Its fields; what says who it is masked unless it was to be revealed.
     lead: Value,
     labels: Value,
+}
+
+/// One lead.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LeadWithDeliveries")]
+pub(super) struct One {
+    id: String,
+    source: Option<String>,
+    /// No sink ever wanted it.
+    unrouted: bool,
+    /// Whether what follows is unmasked.
+    revealed: bool,
+    /// Oldest first.
+    revisions: Vec<Shown>,
+    deliveries: Vec<Summary>,
+    /// The sinks that it did not go to, and why not.
+    never: Vec<never::Never>,
+}
+
+/// What was pushed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RawPush")]
+pub(super) struct Pushed {
+    id: String,
+    revision: u32,
+    /// The body as text.
+    raw: String,
+    /// The body byte for byte, where it was no text.
+    original_base64: Option<String>,
 }
 
 /// Text that is JSON already.
@@ -199,7 +235,7 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = LeadId(id(&path, LEAD)?);
-    let why = audit::reason(&Params::of(&request, &["reveal", "note"])?)?;
+    let why = audit::reason(&Params::of(&request)?)?;
     let reveal = why.is_some();
     let asked = admin.clone();
     let look = async move || {
@@ -216,15 +252,15 @@ pub(super) async fn show(
     let revisions: Vec<_> = revisions.map(|one| revision(one, reveal)).collect();
     let deliveries: Vec<_> = history.deliveries.iter().map(Summary::from).collect();
     let never = never::of(&admin.configured.get(), &history, reveal);
-    Ok(HttpResponse::Ok().json(json!({
-        "id": id.to_string(),
-        "source": history.revisions.last().map(|last| &last.source),
-        "unrouted": history.deliveries.is_empty(),
-        "revealed": reveal,
-        "revisions": revisions,
-        "deliveries": deliveries,
-        "never": never,
-    })))
+    Ok(HttpResponse::Ok().json(One {
+        id: id.to_string(),
+        source: history.revisions.last().map(|last| last.source.clone()),
+        unrouted: history.deliveries.is_empty(),
+        revealed: reveal,
+        revisions,
+        deliveries,
+        never,
+    }))
 }
 
 /// `GET /leads/{id}/raw`
@@ -234,7 +270,7 @@ pub(super) async fn raw(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = LeadId(id(&path, LEAD)?);
-    let params = Params::of(&request, &["reveal", "revision", "note"])?;
+    let params = Params::of(&request)?;
     let why = audit::reason(&params)?;
     if why.is_none() {
         let detail = (
@@ -254,11 +290,11 @@ pub(super) async fn raw(
     let of = (AuditAction::LeadsReveal, id.to_string());
     let stored = audit::revealed(&admin, &request, of, why, look).await?;
     let original = stored.original.as_ref();
-    Ok(HttpResponse::Ok().json(json!({
-        "id": id.to_string(),
-        "revision": stored.revision,
-        "raw": stored.raw,
-        "original_base64":
-            original.map(|bytes| base64::engine::general_purpose::STANDARD.encode(bytes)),
-    })))
+    Ok(HttpResponse::Ok().json(Pushed {
+        id: id.to_string(),
+        revision: stored.revision,
+        original_base64: original
+            .map(|bytes| base64::engine::general_purpose::STANDARD.encode(bytes)),
+        raw: stored.raw,
+    }))
 }

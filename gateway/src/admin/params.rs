@@ -13,28 +13,29 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::problem::{Kind, Noun, Problem};
+use super::resources::asked;
 use crate::clock::Millis;
 use crate::lang::Text;
 use crate::lead::time::parse_gmt8;
 
 /// Items on a page unless asked otherwise.
-const LIMIT: usize = 50;
+pub(super) const LIMIT: usize = 50;
 
 /// The parameters of a query.
 #[derive(Debug)]
 pub(super) struct Params(BTreeMap<String, String>);
 
 impl Params {
-    /// Reads the query, in which only `allowed` may be, each once.
-    pub(super) fn of(request: &HttpRequest, allowed: &[&str]) -> Result<Self, Problem> {
-        Self::parse(request.query_string(), allowed)
+    /// Reads the query, in which only the parameters of what is asked for may be, each once.
+    pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        let asked = asked(request);
+        let allowed: Vec<_> = asked.parameters.iter().map(|one| one.name).collect();
+        Self::parse(request.query_string(), &allowed)
     }
 
     fn parse(query: &str, allowed: &[&str]) -> Result<Self, Problem> {
-        let pairs = web::Query::<Vec<(String, String)>>::from_query(query)
-            .map_err(|_| bad(("the query cannot be read", "查询串无法读取")))?;
         let mut params = BTreeMap::new();
-        for (name, value) in pairs.into_inner() {
+        for (name, value) in pairs(query)? {
             if !allowed.contains(&name.as_str()) {
                 let known = if allowed.is_empty() {
                     Text::new("this path takes none", "此路径不接受参数")
@@ -135,6 +136,13 @@ impl Params {
         })?;
         Ok(Some(number))
     }
+}
+
+/// Names and values of a query, as they were given.
+pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
+    let pairs = pairs.map_err(|_| bad(("the query cannot be read", "查询串无法读取")))?;
+    Ok(pairs.into_inner())
 }
 
 fn bad(detail: impl Into<Text>) -> Problem {

@@ -4,6 +4,7 @@
 //! Secrets are masked always, and what says who it is unless `reveal=true`, which is logged.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ use crate::outbox::{
 };
 
 /// What would be sent of a lead to a sink.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Preview {
     /// The delivery, if there is one already.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,10 +46,12 @@ pub(super) struct Preview {
 }
 
 /// An attempt, in short.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LastAttempt")]
 struct Last {
     number: u32,
     started_at: String,
+    #[schemars(with = "super::shape::Outcome")]
     outcome: leadgate_plugin::OutcomeKind,
     /// What its record keeps of what was sent.
     request: String,
@@ -72,7 +75,7 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId(id(&path, DELIVERY)?);
-    let why = audit::reason(&Params::of(&request, &["reveal", "note"])?)?;
+    let why = audit::reason(&Params::of(&request)?)?;
     let reveal = why.is_some();
     let asked = admin.clone();
     let look = async move || {
@@ -116,6 +119,7 @@ pub(super) fn of_delivery(
         preview.difference = now.and_then(|now| difference::between(&last.request, now));
         // Where it goes now may say whose lead it is.
         for change in preview.difference.iter_mut().flatten() {
+            change.before = change.before.take().map(|was| masked(was, &lead));
             change.now = change.now.take().map(|now| masked(now, &lead));
         }
         preview.last = Some(last.into());

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::audit::audited;
 use super::params::{Body, Params, id};
@@ -21,18 +22,50 @@ use crate::outbox::{
 };
 
 /// What a push would be as a lead.
-pub(super) fn becomes(arrival: &Arrival) -> Value {
-    let sinks: Vec<&str> = arrival.routes.iter().map(|route| &*route.sink).collect();
-    json!({
-        "lead": privacy::masked(&arrival.lead),
-        "sinks": sinks,
-        "reachable": is_reachable(arrival),
-    })
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Becomes {
+    /// Its fields, masked.
+    lead: Value,
+    /// The sinks that want it.
+    sinks: Vec<String>,
+    /// Whether anybody could be reached by it.
+    reachable: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
+impl Becomes {
+    fn of(arrival: &Arrival) -> Self {
+        let sinks = arrival.routes.iter();
+        Self {
+            lead: privacy::masked(&arrival.lead),
+            sinks: sinks.map(|route| route.sink.to_string()).collect(),
+            reachable: is_reachable(arrival),
+        }
+    }
+}
+
+/// A push that was released.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Released {
+    id: String,
+    lead: String,
+    revision: u32,
+    /// Whether the lead was there already.
+    duplicate: bool,
+}
+
+/// A push that was discarded.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Discarded {
+    id: String,
+    discarded: bool,
+}
+
+/// How a push is released.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct One {
+#[schemars(rename = "ReleaseWish")]
+pub(super) struct One {
+    /// Also if nobody could be reached by it.
     force: bool,
 }
 
@@ -46,12 +79,12 @@ pub(super) async fn release(
     let (asked, query) = (admin.clone(), request.clone());
     let released = async move |event: &mut AuditEvent| {
         let id = of_path(event, &path)?;
-        Params::of(&query, &[])?;
-        let One { force } = body.json()?;
-        if force {
+        Params::of(&query)?;
+        let wish: One = body.json()?;
+        if wish.force {
             "force".clone_into(&mut event.filter);
         }
-        released(&asked, id, force).await
+        released(&asked, id, &wish).await
     };
     let told = audited(&admin, &request, AuditAction::QuarantineRelease, released).await?;
     Ok(HttpResponse::Ok().json(told))
@@ -67,8 +100,8 @@ fn of_path(event: &mut AuditEvent, path: &str) -> Result<QuarantineId, Problem> 
 async fn released(
     admin: &web::Data<Admin>,
     id: QuarantineId,
-    force: bool,
-) -> Result<Value, Problem> {
+    wish: &One,
+) -> Result<Released, Problem> {
     let quarantined = find(admin, id).await?;
     let Some(arrival) = (admin.reread)(&quarantined) else {
         let source = &quarantined.source;
@@ -78,7 +111,7 @@ async fn released(
         );
         return Err(Problem::new(Kind::NoSource, detail));
     };
-    if !force && !is_reachable(&arrival) {
+    if !wish.force && !is_reachable(&arrival) {
         let detail = (
             format!(
                 "nobody could be reached by it: it has no {}; {{\"force\": true}} releases it all the same",
@@ -101,12 +134,12 @@ async fn released(
         Accepted::Deferred => return Err(no_such(id)),
     };
     tracing::info!(quarantine = %id, %lead, revision, duplicate, "push was released from quarantine");
-    Ok(json!({
-        "id": id.to_string(),
-        "lead": lead.to_string(),
-        "revision": revision,
-        "duplicate": duplicate,
-    }))
+    Ok(Released {
+        id: id.to_string(),
+        lead: lead.to_string(),
+        revision,
+        duplicate,
+    })
 }
 
 /// `POST /quarantine/{id}/discard`
@@ -118,7 +151,7 @@ pub(super) async fn discard(
     let (asked, query) = (admin.clone(), request.clone());
     let discarded = async move |event: &mut AuditEvent| {
         let id = of_path(event, &path)?;
-        Params::of(&query, &[])?;
+        Params::of(&query)?;
         if !asked.outbox.discard(id).await? {
             return Err(no_such(id));
         }
@@ -126,10 +159,16 @@ pub(super) async fn discard(
         Ok(id)
     };
     let id = audited(&admin, &request, AuditAction::QuarantineDiscard, discarded).await?;
-    Ok(HttpResponse::Ok().json(json!({ "id": id.to_string(), "discarded": true })))
+    Ok(HttpResponse::Ok().json(Discarded {
+        id: id.to_string(),
+        discarded: true,
+    }))
 }
 
 /// What a push would become, for whoever looks at it.
-pub(super) fn preview(reread: &Arc<super::Reread>, quarantined: &StoredQuarantinedPush) -> Value {
-    reread(quarantined).map_or(Value::Null, |arrival| becomes(&arrival))
+pub(super) fn preview(
+    reread: &Arc<super::Reread>,
+    quarantined: &StoredQuarantinedPush,
+) -> Option<Becomes> {
+    reread(quarantined).map(|arrival| Becomes::of(&arrival))
 }

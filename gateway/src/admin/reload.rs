@@ -4,6 +4,8 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::json;
 
 use super::audit::audited;
@@ -44,6 +46,21 @@ pub enum NotReloaded {
     Failed(Text),
 }
 
+/// The same as it is told.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Reloaded")]
+pub(super) struct Told {
+    /// Dotted keys: what is another now, what went on, and what waits for a restart.
+    applied: Vec<String>,
+    unchanged: Vec<String>,
+    needs_restart: Vec<String>,
+    orphaned: Vec<Orphaned>,
+    warnings: usize,
+    /// Of the configuration that runs now.
+    revision: Option<String>,
+    loaded_at: String,
+}
+
 /// `POST /reload`
 pub(super) async fn reload(
     admin: web::Data<Admin>,
@@ -51,28 +68,28 @@ pub(super) async fn reload(
 ) -> Result<HttpResponse, Problem> {
     let (asked, query) = (admin.clone(), request.clone());
     let reloaded = async move |event: &mut AuditEvent| {
-        Params::of(&query, &[])?;
+        Params::of(&query)?;
         let reloaded = (asked.reload)().await;
         reloaded
             .map_err(not_reloaded)
             .inspect(|reloaded| note(event, reloaded))
     };
     let reloaded = audited(&admin, &request, AuditAction::Reload, reloaded).await?;
-    Ok(HttpResponse::Ok().json(json!({
-            "applied": reloaded.applied,
-            "unchanged": reloaded.unchanged,
-            "needs_restart": reloaded.needs_restart,
-            "orphaned": reloaded.orphaned,
-            "warnings": reloaded.warnings,
-            "revision": reloaded.revision.map(|revision| revision.hash),
-            "loaded_at": rfc3339(reloaded.loaded_at),
-    })))
+    Ok(HttpResponse::Ok().json(Told {
+        applied: reloaded.applied,
+        unchanged: reloaded.unchanged,
+        needs_restart: reloaded.needs_restart,
+        orphaned: reloaded.orphaned,
+        warnings: reloaded.warnings,
+        revision: reloaded.revision.map(|revision| revision.hash),
+        loaded_at: rfc3339(reloaded.loaded_at),
+    }))
 }
 
 /// What the audit log says of a reload.
 fn note(event: &mut AuditEvent, reloaded: &Reloaded) {
     let revision = reloaded.revision.as_ref().map(|revision| &*revision.hash);
-    event.target = revision.unwrap_or_default().to_owned();
+    revision.unwrap_or_default().clone_into(&mut event.target);
     event.count = Some(reloaded.applied.len() as u64);
 }
 

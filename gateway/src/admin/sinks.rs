@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::audit::audited;
 use super::params::{Body, Params, guess};
@@ -14,7 +14,8 @@ use super::{Admin, holds, reading, stats, wish};
 use crate::lang::{Text, counted};
 use crate::outbox::{AuditAction, AuditEvent, PAUSE_NOTE, PauseCause};
 
-#[derive(Debug, Serialize)]
+/// A sink.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Sink {
     name: String,
     #[serde(flatten)]
@@ -25,11 +26,47 @@ struct Sink {
 }
 
 /// What a plugin says of its sink.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SinkHealth")]
 struct Said {
     state: &'static str,
     /// Empty if it is well.
     why: String,
+}
+
+/// All sinks.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Sinks")]
+pub(super) struct All {
+    items: Vec<Sink>,
+    config: Option<stats::Running>,
+}
+
+/// A sink after it was paused, or resumed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SinkPaused")]
+pub(super) struct Standing {
+    name: String,
+    paused: bool,
+    /// What holds its deliveries back now.
+    holds: Vec<holds::Shown>,
+}
+
+/// A sink that was resumed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SinkResumed")]
+pub(super) struct Resumed {
+    #[serde(flatten)]
+    now: Standing,
+    ended: Ended,
+}
+
+/// What a resumption ended.
+#[derive(Serialize, JsonSchema)]
+struct Ended {
+    pause: bool,
+    breaker: bool,
+    destination_wait: bool,
 }
 
 impl Admin {
@@ -87,7 +124,7 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let mut items = reading(&admin, all).await?;
     let asked = items.iter().map(|sink| admin.delivery.says(&sink.name));
     let said = futures_util::future::join_all(asked).await;
@@ -98,7 +135,7 @@ pub(super) async fn list(
         });
     }
     let config = stats::Running::of(&admin.configured.get());
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "config": config })))
+    Ok(HttpResponse::Ok().json(All { items, config }))
 }
 
 fn all(admin: &Admin) -> Result<Vec<Sink>, Problem> {
@@ -115,9 +152,10 @@ fn all(admin: &Admin) -> Result<Vec<Sink>, Problem> {
 }
 
 /// The body of a pause.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+#[schemars(rename = "PauseNote")]
+pub(super) struct Asked {
     /// Why, for whoever looks later.
     note: String,
 }
@@ -132,7 +170,7 @@ pub(super) async fn pause(
     let name = path.into_inner();
     let (asked, sink, query) = (admin.clone(), name.clone(), request.clone());
     let paused = async move |event: &mut AuditEvent| {
-        Params::of(&query, &[])?;
+        Params::of(&query)?;
         let Asked { note } = body.json()?;
         says(&note)?;
         event.note.clone_from(&note);
@@ -145,11 +183,11 @@ pub(super) async fn pause(
         Ok(())
     };
     audited(&admin, &request, AuditAction::SinkPause, paused).await?;
-    Ok(HttpResponse::Ok().json(json!({
-        "name": name,
-        "paused": true,
-        "holds": holds::shown_of(&admin, &name),
-    })))
+    Ok(HttpResponse::Ok().json(Standing {
+        holds: holds::shown_of(&admin, &name),
+        paused: true,
+        name,
+    }))
 }
 
 /// Whether a note may be kept.
@@ -173,7 +211,7 @@ pub(super) async fn resume(
     let name = path.into_inner();
     let (asked, sink, query) = (admin.clone(), name.clone(), request.clone());
     let ended = async move |event: &mut AuditEvent| {
-        Params::of(&query, &[])?;
+        Params::of(&query)?;
         let paused = asked.outbox.paused(&sink);
         if paused {
             event.target.clone_from(&sink);
@@ -193,14 +231,16 @@ pub(super) async fn resume(
     };
     let ended = audited(&admin, &request, AuditAction::SinkResume, ended).await?;
     let (paused, resumed) = ended;
-    Ok(HttpResponse::Ok().json(json!({
-        "name": name,
-        "paused": false,
-        "ended": {
-            "pause": paused,
-            "breaker": resumed.breaker,
-            "destination_wait": resumed.destination,
+    Ok(HttpResponse::Ok().json(Resumed {
+        now: Standing {
+            holds: holds::shown_of(&admin, &name),
+            paused: false,
+            name,
         },
-        "holds": holds::shown_of(&admin, &name),
-    })))
+        ended: Ended {
+            pause: paused,
+            breaker: resumed.breaker,
+            destination_wait: resumed.destination,
+        },
+    }))
 }

@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::audit::{audited, given_out};
-use super::params::Body;
+use super::params::{Body, Params};
 use super::problem::{Kind, Problem};
 use crate::outbox::{
     AuditAction, AuditEvent, AuditResult, Exported, Outbox, Paged, Resealed, SegmentCopy,
@@ -18,9 +19,10 @@ use crate::outbox::{
 pub(super) const MAX_HAVE: usize = 4 << 20;
 
 /// What an earlier backup has.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Earlier {
+#[schemars(rename = "EarlierBackup")]
+pub(super) struct Earlier {
     have: Vec<SegmentCopy>,
 }
 
@@ -31,7 +33,9 @@ pub(super) async fn backup(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
+    let query = request.clone();
     let begun = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
         let Earlier { have } = body.json()?;
         event.result = AuditResult::Begun;
         Ok((have, event.clone()))
@@ -56,7 +60,9 @@ pub(super) async fn export(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
+    let query = request.clone();
     let begun = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
         event.result = AuditResult::Begun;
         Ok(event.clone())
     };
@@ -108,11 +114,23 @@ pub(crate) fn write_export(
 }
 
 /// One step of rekeying.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Step {
+#[schemars(rename = "RekeyStep")]
+pub(super) struct Step {
+    /// The `next` of the step before.
     from: Option<String>,
+    /// How many records are looked at.
     limit: usize,
+}
+
+/// What a step of rekeying did.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Rekeyed")]
+pub(super) struct Rekeyed {
+    resealed: u64,
+    /// Where the next step begins; null behind the last one.
+    next: Option<String>,
 }
 
 impl Default for Step {
@@ -130,23 +148,22 @@ pub(super) async fn rekey(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let asked = admin.clone();
+    let (asked, query) = (admin.clone(), request.clone());
     let step = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
         let step: Step = body.json()?;
-        event.filter = step
-            .from
-            .iter()
-            .map(|from| format!("from={from}"))
-            .collect();
+        if let Some(from) = &step.from {
+            event.filter = format!("from={from}");
+        }
         let done = rekeyed(asked, step).await?;
         event.count = Some(done.resealed);
         Ok(done)
     };
     let done = audited(&admin, &request, AuditAction::OutboxRekey, step).await?;
-    Ok(
-        HttpResponse::Ok()
-            .json(serde_json::json!({ "resealed": done.resealed, "next": done.next })),
-    )
+    Ok(HttpResponse::Ok().json(Rekeyed {
+        resealed: done.resealed,
+        next: done.next,
+    }))
 }
 
 async fn rekeyed(admin: web::Data<Admin>, Step { from, limit }: Step) -> Result<Resealed, Problem> {

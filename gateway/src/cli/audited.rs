@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::{FAILED, fail, runtime};
 use crate::clock::{Clock, SystemClock};
 use crate::outbox::sled::SledOutbox;
-use crate::outbox::{Actor, Audit, AuditAction, AuditEvent, Via};
+use crate::outbox::{Actor, Audit, AuditAction, AuditEvent, Role, Via};
 
 /// Who runs this command, as the system calls them.
 pub(super) fn me() -> String {
@@ -20,8 +20,8 @@ pub(super) fn record(
 ) -> Result<(), ExitCode> {
     let who = Actor {
         name: me(),
-        role: "admin".to_owned(),
-        via: Via::CliOffline,
+        role: Role::Admin,
+        via: Via::Offline,
         peer: None,
     };
     let mut event = AuditEvent::new(SystemClock.now(), who, action);

@@ -17,7 +17,7 @@ use crate::admin::{NotReloaded, Reload, Reloaded};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Environment};
 use crate::daemon::{Daemon, Sockets, StartError, service};
-use crate::outbox::{Actor, AuditAction, AuditEvent, AuditResult, Outbox, Via};
+use crate::outbox::{Actor, AuditAction, AuditEvent, AuditResult, Outbox, Role, Via};
 use crate::telemetry::log;
 
 /// What shells add to the number of a signal that ended a program.
@@ -161,7 +161,7 @@ impl Ends {
 async fn record(outbox: &dyn Outbox, reloaded: &Result<Reloaded, NotReloaded>) {
     let who = Actor {
         name: "SIGHUP".to_owned(),
-        role: "admin".to_owned(),
+        role: Role::Admin,
         via: Via::Signal,
         peer: None,
     };
@@ -169,7 +169,7 @@ async fn record(outbox: &dyn Outbox, reloaded: &Result<Reloaded, NotReloaded>) {
     match reloaded {
         Ok(reloaded) => {
             let revision = reloaded.revision.as_ref();
-            event.target = revision.map_or_else(String::new, |one| one.hash.to_string());
+            event.target = revision.map_or_else(String::new, |one| one.hash.clone());
             event.count = Some(reloaded.applied.len() as u64);
         }
         Err(NotReloaded::Refused(_)) => {

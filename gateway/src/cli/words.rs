@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use crate::admin::{Given, Why};
 use crate::delivery::{BreakerState, HoldReason};
 use crate::lang::Lang;
-use crate::outbox::{AuditAction, BY_HAND, DeathReason, Skip, StateName};
+use crate::outbox::{AuditAction, BY_HAND, DeathReason, Skip, StateName, Stop};
 use crate::plugin::{OutcomeKind, Own};
 
 /// A list of codes.
@@ -39,6 +39,8 @@ pub(super) enum Words {
     Job,
     /// Why a bulk job left something as it is.
     Skip,
+    /// Why a bulk job was stopped.
+    Stop,
     /// Why a lead did not go to a sink.
     Never,
     /// Actions in the audit log; those of a newer leadgate stay as they are.
@@ -75,6 +77,7 @@ impl Words {
             Self::Action => action(code)?,
             Self::Job => job(code)?,
             Self::Skip => skip(named(Skip::ALL, Skip::as_str, code)?),
+            Self::Stop => stop(named(Stop::ALL, Stop::as_str, code)?),
             Self::Audit => audit(named(AuditAction::ALL, AuditAction::as_str, code)?),
             Self::AuditResult => audit_result(code)?,
             Self::Never => never(named(Why::ALL, Why::as_str, code)?),
@@ -139,6 +142,8 @@ const fn audit(action: AuditAction) -> &'static str {
         AuditAction::OutboxImport => "导入发件箱",
         AuditAction::OutboxRekey => "重新加密",
         AuditAction::AuditExport => "输出审计日志",
+        AuditAction::TokenAdd => "新建令牌",
+        AuditAction::TokenRevoke => "撤销令牌",
     }
 }
 
@@ -174,6 +179,14 @@ fn job(code: &str) -> Option<&'static str> {
         "done" => "已完成",
         _ => return None,
     })
+}
+
+const fn stop(why: Stop) -> &'static str {
+    match why {
+        Stop::Person => "人工停止",
+        Stop::NoSink => "其目的地已不在配置中",
+        Stop::Condition => "其条件已无法使用",
+    }
 }
 
 const fn skip(why: Skip) -> &'static str {

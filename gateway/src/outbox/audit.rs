@@ -6,61 +6,16 @@
 //! it alone; entries leave by a retention of their own, and where they ended is kept.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use leadgate_plugin::{hex, unhex};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Actor;
 use crate::clock::Millis;
 use crate::lang::Text;
 
 /// Letters of a text in an entry, at most.
 pub const AUDIT_TEXT: usize = 500;
-
-/// Which way somebody came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Via {
-    /// The API, with a token.
-    Api,
-    /// The console.
-    Console,
-    /// The socket of this machine.
-    Socket,
-    /// A command that opened the store's folder itself.
-    CliOffline,
-    /// A signal to the daemon.
-    Signal,
-    /// A bulk job that they had started.
-    Job,
-}
-
-impl Via {
-    /// Its stable name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Console => "console",
-            Self::Socket => "socket",
-            Self::CliOffline => "cli-offline",
-            Self::Signal => "signal",
-            Self::Job => "job",
-        }
-    }
-}
-
-/// Who did something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Actor {
-    /// Name of their token, or what the system calls them.
-    pub name: String,
-    /// What they may do.
-    pub role: String,
-    /// Which way they came.
-    pub via: Via,
-    /// From where, if over the network.
-    pub peer: Option<IpAddr>,
-}
 
 /// What is done. The names are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,11 +70,15 @@ pub enum AuditAction {
     OutboxRekey,
     /// This log is given out.
     AuditExport,
+    /// Somebody is let in by a new token.
+    TokenAdd,
+    /// Nobody is let in by a token any more.
+    TokenRevoke,
 }
 
 impl AuditAction {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::DeliveryRetry,
         Self::DeliveryCancel,
         Self::DeliveryDone,
@@ -145,6 +104,8 @@ impl AuditAction {
         Self::OutboxImport,
         Self::OutboxRekey,
         Self::AuditExport,
+        Self::TokenAdd,
+        Self::TokenRevoke,
     ];
 
     /// Its stable name: what it is about, a dot, what is done.
@@ -175,6 +136,8 @@ impl AuditAction {
             Self::OutboxImport => "outbox.import",
             Self::OutboxRekey => "outbox.rekey",
             Self::AuditExport => "audit.export",
+            Self::TokenAdd => "token.add",
+            Self::TokenRevoke => "token.revoke",
         }
     }
 }
@@ -256,7 +219,6 @@ impl AuditEvent {
     pub(super) fn bounded(mut self) -> Self {
         let texts = [
             &mut self.who.name,
-            &mut self.who.role,
             &mut self.action,
             &mut self.target,
             &mut self.filter,
@@ -390,12 +352,15 @@ pub struct AuditState {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
+    use crate::outbox::{Role, Via};
 
     fn event(action: AuditAction) -> AuditEvent {
         let who = Actor {
             name: "admin".to_owned(),
-            role: "admin".to_owned(),
+            role: Role::Admin,
             via: Via::Api,
             peer: Some(IpAddr::from([10, 0, 0, 7])),
         };

@@ -1,6 +1,6 @@
 //! `leadgate leads`: leads that are stored.
 
-mod erase;
+pub(super) mod erase;
 mod export;
 mod never;
 mod replay;
@@ -80,9 +80,12 @@ pub(super) struct Leads {
 pub(super) struct Show {
     /// Its id
     id: String,
-    /// Show personal data; the daemon logs that somebody did
+    /// Show personal data; the daemon records that somebody did
     #[arg(long)]
     reveal: bool,
+    /// Why, for the audit log; names nobody
+    #[arg(long, value_name = "TEXT", requires = "reveal")]
+    note: Option<String>,
     #[command(flatten)]
     target: Target,
 }
@@ -150,7 +153,9 @@ fn list(global: &Global, args: &Leads) -> Result<(), ExitCode> {
 }
 
 fn get(global: &Global, one: &Show, path: &str) -> Result<Value, ExitCode> {
-    let query = Query::default().with("reveal", one.reveal.then_some("true"));
+    let query = Query::default()
+        .with("reveal", one.reveal.then_some("true"))
+        .with("note", one.note.as_ref());
     let path = query.at(&format!("{path}/{}", encoded(&one.id)));
     Api::of(global, &one.target)?.get(&path)
 }

@@ -6,7 +6,7 @@ use super::subject::{Subject, blocking};
 use crate::clock::Millis;
 use crate::outbox::{
     Actor, Audit, AuditAction, AuditEntry, AuditEvent, AuditFilter, AuditResult, DAY, Erasure,
-    Intake, Maintenance, Operations, Paged, Via,
+    Intake, Maintenance, Operations, Paged, Role, Via,
 };
 
 /// Said in the note of each.
@@ -15,7 +15,7 @@ pub(super) const NOTE: &str = "asked-for-by-the-shop";
 pub(super) fn event(at: Millis, action: AuditAction) -> AuditEvent {
     let who = Actor {
         name: "li".to_owned(),
-        role: "admin".to_owned(),
+        role: Role::Admin,
         via: Via::Api,
         peer: Some([10, 0, 0, 7].into()),
     };

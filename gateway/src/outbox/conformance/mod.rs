@@ -30,6 +30,7 @@ mod sink_state;
 mod sinks;
 mod subject;
 mod suite;
+mod tokens;
 mod unrouted;
 mod writers;
 

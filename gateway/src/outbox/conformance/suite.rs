@@ -111,6 +111,9 @@ macro_rules! suite {
                 an_erasure_leaves_the_log_alone
                 those_who_come_together_get_numbers_without_a_gap
             }
+            tokens {
+                tokens_and_that_one_was_revoked_outlive_a_crash
+            }
             sink_state {
                 a_value_outlives_a_crash_belongs_to_one_sink_and_can_be_forgotten
                 a_sink_keeps_so_many_values_and_no_more

@@ -432,6 +432,7 @@ impl Committer {
             Record::Paused { .. }
                 | Record::SinkState { .. }
                 | Record::Job { .. }
+                | Record::Token { .. }
                 | Record::QuarantineCount { .. }
                 | Record::LeadGone { .. }
                 | Record::QuarantineGone { .. }

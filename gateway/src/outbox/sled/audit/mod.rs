@@ -2,10 +2,10 @@
 //! erasing and the index.
 //!
 //! Each entry is sealed for its number and has a hash of itself and of all before it, made with
-//! the store's index key: whoever has only the disk cannot make one up. The journal knows the
-//! newest entry of which anybody was told, and up to which all left on purpose; so an end that was
-//! cut off is noticed, also where the whole folder is gone, and what was removed is told apart
-//! from what left.
+//! the store's index key: whoever has only the disk of an encrypted store cannot make one up. The
+//! journal knows the newest entry of which anybody was told, and up to which all left on purpose;
+//! so an end that was cut off is noticed, also where the whole folder is gone, and what was
+//! removed is told apart from what left.
 
 mod file;
 mod format;

@@ -9,7 +9,7 @@ use super::writer::Job;
 use super::*;
 use crate::outbox::sled::codec::{Codec, StoreId};
 use crate::outbox::sled::journal::power::PowerCut;
-use crate::outbox::{Actor, AuditAction, AuditBreak, AuditFilter, AuditState, DAY, Via};
+use crate::outbox::{Actor, AuditAction, AuditBreak, AuditFilter, AuditState, DAY, Role, Via};
 use crate::seal::{IndexKey, Keyring, OutboxKey};
 
 const STORE: &str = "/store";
@@ -97,7 +97,7 @@ impl Desk {
 fn event(day: i64) -> AuditEvent {
     let who = Actor {
         name: "li".to_owned(),
-        role: "admin".to_owned(),
+        role: Role::Admin,
         via: Via::Api,
         peer: None,
     };

@@ -82,7 +82,6 @@ impl Writer {
                 match job {
                     Job::Record(some, promise) => {
                         told.push((promise, self.put_all(&some)));
-                        continue;
                     }
                     Job::Close => self.jobs.close(),
                     job => {
@@ -232,14 +231,14 @@ impl Writer {
                 files.remove(&path)?;
             }
             let room = files.create(&path)?;
-            let written = room.write_at(&[0; ROOM], 0);
+            let written = room.write_at(&vec![0; ROOM], 0);
             files.remove(&path)?;
             return written;
         }
         let Some(open) = &self.open else {
             return Ok(());
         };
-        let written = open.file.write_at(&[0; ROOM], open.bytes);
+        let written = open.file.write_at(&vec![0; ROOM], open.bytes);
         open.file.truncate(open.bytes)?;
         written
     }

@@ -61,6 +61,10 @@ impl Codec {
             Record::Job { id, job: Some(job) } => {
                 self.seal(&place::job(*id), out, |out| put(out, job));
             }
+            Record::Token {
+                id,
+                token: Some(token),
+            } => self.seal(&place::token(*id), out, |out| put(out, token)),
             _ => {}
         });
     }
@@ -82,19 +86,29 @@ impl Codec {
             standing.index_key.as_bytes(),
             &standing.deferred,
         );
-        let (remains, jobs) = (&standing.remains, &standing.jobs);
-        let audit = (standing.audit != AuditMark::default()).then_some(&standing.audit);
+        let (remains, jobs, tokens) = (&standing.remains, &standing.jobs, &standing.tokens);
+        let audit = &standing.audit;
+        let kept = [
+            !remains.is_empty(),
+            !jobs.is_empty(),
+            !tokens.is_empty(),
+            *audit != AuditMark::default(),
+        ];
+        let until = kept.iter().rposition(|kept| *kept).map_or(0, |at| at + 1);
         write(out, kind::OPENING, &(self.store, manifest, gone), |out| {
             self.seal(&place::standing(self.store), out, |out| {
                 put(out, &sealed);
                 // A store without them is as it was before they were kept.
-                if !remains.is_empty() || !jobs.is_empty() || audit.is_some() {
+                if until > 0 {
                     put(out, remains);
                 }
-                if !jobs.is_empty() || audit.is_some() {
+                if until > 1 {
                     put(out, jobs);
                 }
-                if let Some(audit) = audit {
+                if until > 2 {
+                    put(out, tokens);
+                }
+                if until > 3 {
                     put(out, audit);
                 }
             });

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::Remains;
 use crate::outbox::sled::place::Place;
 use crate::outbox::state::{NewLead, NewQuarantined, Record};
-use crate::outbox::{BulkJob, Chain, JobId, LeadId, Pause, QuarantineCount, Totals};
+use crate::outbox::{
+    BulkJob, Chain, JobId, LeadId, Pause, QuarantineCount, Token, TokenId, Totals,
+};
 use crate::seal::IndexKey;
 
 /// One thing that is kept. Not `Debug`: what was pushed is in it.
@@ -24,7 +26,7 @@ pub enum Entry {
     /// The counts as they are now.
     Totals(Totals),
     /// The first of each segment.
-    Opening(Opening),
+    Opening(Box<Opening>),
     /// The last of each segment that is closed.
     Closing,
     /// A segment is removed.
@@ -110,6 +112,8 @@ pub struct Standing {
     pub remains: Remains,
     /// Bulk jobs.
     pub jobs: BTreeMap<JobId, BulkJob>,
+    /// Tokens of the API.
+    pub tokens: BTreeMap<TokenId, Token>,
     /// How far the audit log is.
     pub audit: AuditMark,
 }
@@ -126,6 +130,7 @@ impl Standing {
             deferred: BTreeSet::new(),
             remains: Remains::default(),
             jobs: BTreeMap::new(),
+            tokens: BTreeMap::new(),
             audit: AuditMark::default(),
         }
     }

@@ -15,8 +15,8 @@ use crate::outbox::state::{
 };
 use crate::outbox::{
     Attempt, Budget, BulkAction, BulkJob, BulkPlan, Chain, Count, DeathReason, DeliveryId, Filter,
-    JobId, JobState, LeadId, Pause, PauseCause, Population, QuarantineCount, QuarantineId, Route,
-    SinkTotals, Skip, Skipped, State, Totals,
+    JobId, JobState, LeadId, Pause, PauseCause, Population, QuarantineCount, QuarantineId, Role,
+    Route, SinkTotals, Skip, Skipped, State, Token, TokenHash, TokenId, Totals,
 };
 use crate::seal::{IndexKey, OutboxKey, SealError};
 
@@ -111,6 +111,7 @@ fn standing() -> Standing {
         deferred: [Place::default()].into(),
         remains: remains(),
         jobs: [(job_id(), job())].into(),
+        tokens: [(token_id(), token())].into(),
         audit: audit(),
     }
 }
@@ -122,6 +123,17 @@ fn audit() -> AuditMark {
             number: 7,
             chain: Chain([7; 32]),
         },
+    }
+}
+
+fn token_id() -> TokenId {
+    TokenId(Uuid::from_u128(34))
+}
+
+fn token() -> Token {
+    Token {
+        last_used: Some(6),
+        ..Token::new("crm 王", Role::Viewer, TokenHash::of("lg_x"), "admin", 5)
     }
 }
 
@@ -244,7 +256,7 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
         record(kept(Some(SECRET.into()))),
         record(kept(Some(Vec::new()))),
         Entry::Totals(standing().totals),
-        Entry::Opening(Opening {
+        Entry::Opening(Box::new(Opening {
             store: STORE,
             manifest: vec![SegmentFacts {
                 number,
@@ -254,7 +266,7 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
             }],
             gone: vec![number],
             standing: standing(),
-        }),
+        })),
         Entry::Closing,
         Entry::SegmentGone(number),
         Entry::ArrivedLead(NewLead {
@@ -301,6 +313,14 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
         record(Record::Job {
             id: job_id(),
             job: None,
+        }),
+        record(Record::Token {
+            id: token_id(),
+            token: Some(Box::new(token())),
+        }),
+        record(Record::Token {
+            id: token_id(),
+            token: None,
         }),
         Entry::Audited(AuditMark {
             retired: audit().last,
@@ -396,7 +416,7 @@ fn shown(entry: &Entry) -> String {
                 manifest,
                 gone,
                 standing,
-            } = opening;
+            } = &**opening;
             let Standing {
                 totals,
                 pauses,
@@ -406,12 +426,13 @@ fn shown(entry: &Entry) -> String {
                 deferred,
                 remains,
                 jobs,
+                tokens,
                 audit,
             } = standing;
             let key = index_key.as_bytes();
             format!(
                 "{store:?} {manifest:?} {gone:?} {totals:?} {pauses:?} {sink_states:?} \
-                 {quarantine_counts:?} {key:?} {deferred:?} {remains:?} {} {audit:?}",
+                 {quarantine_counts:?} {key:?} {deferred:?} {remains:?} {} {tokens:?} {audit:?}",
                 shown_jobs(jobs),
             )
         }
@@ -484,6 +505,7 @@ fn shown_record(record: &Record) -> String {
         Record::SinkState { sink, key, value } => format!("{sink} {key} {value:?}"),
         Record::Job { id, job: Some(job) } => shown_jobs(&[(*id, (**job).clone())].into()),
         Record::Job { id, job: None } => format!("no job {id}"),
+        Record::Token { id, token } => format!("{id} {token:?}"),
     }
 }
 
@@ -649,6 +671,14 @@ fn a_sealed_part_does_not_open_at_another_place() {
         };
         shown(entry) == shown(&record(job))
     };
+    let is_token = |entry: &Entry| {
+        let token = Record::Token {
+            id: token_id(),
+            token: Some(Box::new(token())),
+        };
+        shown(entry) == shown(&record(token))
+    };
+    let token_at = all.iter().position(is_token).expect("there is one");
     let job_at = all.iter().position(is_job).expect("there is one");
     let cases = [
         (
@@ -717,6 +747,17 @@ fn a_sealed_part_does_not_open_at_another_place() {
                 job_at,
             ),
         ),
+        (
+            token_at,
+            moved(
+                &|record| {
+                    if let Record::Token { id, .. } = record {
+                        id.0 = Uuid::from_u128(99);
+                    }
+                },
+                token_at,
+            ),
+        ),
     ];
     for (at, clear) in cases {
         assert!(swap(&all[at], &codec, &all[at]).is_ok(), "{at}");
@@ -725,10 +766,10 @@ fn a_sealed_part_does_not_open_at_another_place() {
     let Entry::Opening(opening) = all[14].clone() else {
         unreachable!("an opening");
     };
-    let theirs = Entry::Opening(Opening {
+    let theirs = Entry::Opening(Box::new(Opening {
         store: other.store(),
-        ..opening
-    });
+        ..*opening
+    }));
     assert!(swap(&all[14], &codec, &all[14]).is_ok());
     assert!(swap(&theirs, &other, &all[14]).is_err());
     // Why routes failed, sealed for another lead.
@@ -748,7 +789,7 @@ fn a_record_is_sealed_again_with_a_new_key() {
     let before = keyed(std::slice::from_ref(&old));
     let both = keyed(&[new.clone(), old]);
     let after = keyed(&[new]);
-    for (codec, sealed) in [(&before, 10), (&plain(), 10)] {
+    for (codec, sealed) in [(&before, 11), (&plain(), 11)] {
         let mut resealed = 0;
         for entry in entries(codec, 3) {
             let bytes = encoded(codec, &entry);
@@ -805,12 +846,12 @@ fn a_record_is_sealed_again_with_a_new_key() {
     assert!(error.to_string().contains("outbox.key"), "{error}");
 }
 
-/// Where there are no jobs, and nothing was audited, an opening is as it was before they were kept.
+/// Where there are none of them an opening is as it was before they were kept.
 #[test]
-fn an_opening_has_what_is_not_empty_of_remains_jobs_and_audit() {
+fn an_opening_has_what_is_not_empty_of_remains_jobs_tokens_and_audit() {
     let codec = keyed(&[OutboxKey::generate()]);
-    let mut lengths = BTreeMap::new();
-    for bits in 0..8_u8 {
+    let mut lengths = Vec::new();
+    for bits in 0..16_u8 {
         let with = |bit: u8| bits & bit != 0;
         let mut standing = standing();
         if !with(1) {
@@ -820,20 +861,24 @@ fn an_opening_has_what_is_not_empty_of_remains_jobs_and_audit() {
             standing.jobs.clear();
         }
         if !with(4) {
+            standing.tokens.clear();
+        }
+        if !with(8) {
             standing.audit = AuditMark::default();
         }
-        let opening = Entry::Opening(Opening {
+        let opening = Entry::Opening(Box::new(Opening {
             store: STORE,
             manifest: Vec::new(),
             gone: Vec::new(),
             standing,
-        });
+        }));
         let bytes = encoded(&codec, &opening);
         let read = codec.decode(&bytes).expect("just encoded");
         assert_eq!(shown(&read), shown(&opening), "{bits}");
-        lengths.insert(bits, bytes.len());
+        lengths.push(bytes.len());
     }
-    let least = lengths[&0];
-    let longer = lengths.iter().filter(|(bits, _)| **bits > 0);
-    assert!(longer.clone().all(|(_, one)| *one > least), "{lengths:?}");
+    for (bits, bit) in (0..16).flat_map(|bits| [1, 2, 4, 8].map(|bit| (bits, bit))) {
+        let more: usize = bits | bit;
+        assert!(more == bits || lengths[more] > lengths[bits], "{lengths:?}");
+    }
 }
