@@ -8,7 +8,7 @@ use super::resources::{About, Endpoint, get, post};
 use super::shape::{Items, Page};
 use super::{
     deliveries, erase, export, failures, filters, jobs, leads, openapi, orphans, plugins, preview,
-    quarantine, release, reload, sinks, stats, subject, system, tokens, trial, upkeep, wish,
+    quarantine, release, reload, sieve, sinks, stats, subject, system, tokens, trial, upkeep, wish,
 };
 use crate::outbox::Role::{Admin, Operator, Viewer};
 
@@ -191,6 +191,7 @@ fn of_leads() -> Vec<Endpoint> {
             ("A page of leads, newest first", "一页客资，最新的在前"),
         )
         .takes(filters::of_leads())
+        .takes(sieve::parameters())
         .takes([
             parameter::flag("unrouted", "Only, and all, that no sink ever wanted."),
             parameter::limit(leads::MOST),

@@ -36,6 +36,7 @@ mod reload;
 mod resources;
 mod samples;
 mod shape;
+mod sieve;
 mod sinks;
 mod stats;
 mod subject;
