@@ -8,8 +8,8 @@ use super::resources::{About, Endpoint, get, post};
 use super::shape::{Items, Page};
 use super::{
     audit, deliveries, erase, export, failures, filters, jobs, leads, openapi, orphans, plugins,
-    preview, quarantine, release, reload, sinks, stats, subject, system, tokens, trial, upkeep,
-    wish,
+    preview, quarantine, release, reload, sieve, sinks, stats, subject, system, tokens, trial,
+    upkeep, wish,
 };
 use crate::outbox::Role::{Admin, Operator, Viewer};
 
@@ -193,6 +193,7 @@ fn of_leads() -> Vec<Endpoint> {
             ("A page of leads, newest first", "一页客资，最新的在前"),
         )
         .takes(filters::of_leads())
+        .takes(sieve::parameters())
         .takes([
             parameter::flag("unrouted", "Only, and all, that no sink ever wanted."),
             parameter::limit(leads::MOST),

@@ -118,7 +118,11 @@ fn newest_first(params: &Params, otherwise: bool) -> Result<bool, Problem> {
 }
 
 /// What a parameter names, which is one of `known`.
-fn named<T: Copy>(params: &Params, name: &str, known: &[(&str, T)]) -> Result<Option<T>, Problem> {
+pub(super) fn named<T: Copy>(
+    params: &Params,
+    name: &str,
+    known: &[(&str, T)],
+) -> Result<Option<T>, Problem> {
     let Some(text) = params.text(name) else {
         return Ok(None);
     };

@@ -16,6 +16,7 @@ use super::deliveries::Summary;
 use super::params::{Body, Params, guess, id};
 use super::problem::{Kind, LEAD, Noun, Problem};
 use super::shape::{DeliveryState, Items, Page};
+use super::sieve::Sieve;
 use super::{Admin, audit, filters, never, privacy, reading, rfc3339};
 use crate::lang::Text;
 use crate::outbox::{AuditAction, AuditEvent, Find, FindBy, History, LeadId, Paged, StoredLead};
@@ -82,6 +83,7 @@ pub(super) async fn list(
     let params = Params::of(&request)?;
     let limit = params.limit(MOST)?;
     let filter = filters::leads(&params, admin.clock.now())?;
+    let sieve = Sieve::of(&params)?;
     let unrouted = params.flag("unrouted")?;
     if unrouted && params.any_but(&["limit", "cursor", "unrouted"]) {
         let detail = (
@@ -98,12 +100,14 @@ pub(super) async fn list(
     let cursor = admin.cursor(&params, of)?;
     let read = reading(&admin, move |admin| {
         let page = if unrouted {
-            admin.outbox.unrouted(cursor.as_deref(), limit)?
+            let page = admin.outbox.unrouted(cursor.as_deref(), limit)?;
+            (summaries(admin, &page.items)?, page.next)
         } else {
-            admin.known(None, filter.source.as_deref())?;
-            admin.outbox.leads(&filter, cursor.as_deref(), limit)?
+            admin.known(sieve.sink(), filter.source.as_deref())?;
+            let (found, next) = sieve.page(admin, &filter, cursor, limit)?;
+            (found.iter().filter_map(summarized).collect(), next)
         };
-        Ok::<_, Problem>((summaries(admin, &page.items)?, page.next))
+        Ok::<_, Problem>(page)
     });
     let (items, next) = read.await?;
     Ok(HttpResponse::Ok().json(Page { items, next }))

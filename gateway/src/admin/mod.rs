@@ -37,6 +37,7 @@ mod reload;
 mod resources;
 mod samples;
 mod shape;
+mod sieve;
 mod sinks;
 mod stats;
 mod streamed;

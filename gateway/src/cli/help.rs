@@ -37,7 +37,10 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
         "leads find",
         "按手机号等查找客资；值放在请求体中，不进入 URL",
     ),
-    ("leads list", "列出客资，可按来源与时间，最新的在前"),
+    (
+        "leads list",
+        "列出客资，可按来源、门店、城市、目的地、状态与时间，最新的在前",
+    ),
     ("leads show", "查看一条客资的各版本与投递"),
     ("leads export", "以 JSON 明文输出某人的全部数据，供交给本人"),
     (
@@ -292,6 +295,19 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "check",
         "connect",
         "同时连接每个目的地（不发送客资）：域名、连接、TLS、登录",
+    ),
+    ("leads list", "seller_id", "只看该商家的客资"),
+    ("leads list", "store_id", "只看该门店的客资"),
+    (
+        "leads list",
+        "city",
+        "只看该城市的客资：城市编码，或城市名称的开头",
+    ),
+    ("leads list", "sink", "只看投往该目的地的客资"),
+    (
+        "leads list",
+        "state",
+        "只看有投递处于该状态的客资；与 --sink 同用时指投往该目的地的投递",
     ),
     ("leads list", "unrouted", "只列出没有目的地要的客资"),
     (

@@ -8,6 +8,7 @@ mod erasing;
 mod jobs;
 mod previews;
 mod refusals;
+mod sieving;
 mod unfinished;
 
 use actix_web::dev::ServiceResponse;
