@@ -323,8 +323,8 @@ pub(super) async fn verify(
         let (detail, detail_zh) = broken.why.both();
         Broken {
             at: broken.at,
-            detail: detail.to_owned(),
-            detail_zh: detail_zh.to_owned(),
+            detail,
+            detail_zh,
         }
     });
     Ok(HttpResponse::Ok().json(Verified {
