@@ -351,6 +351,7 @@ pub(super) async fn cancel(
 pub(super) struct ByHand {
     /// What was done; it must say something, and name nobody.
     note: String,
+    /// Who did it; whoever asks unless it says so.
     by: String,
 }
 
@@ -370,6 +371,8 @@ pub(super) async fn done_by_hand(
         wish::says_how(&note)?;
         event.note.clone_from(&note);
         event.filter = signed(&by);
+        let by = Some(by).filter(|by| !by.is_empty());
+        let by = by.unwrap_or_else(|| event.who.name.clone());
         let repair = Repair::Done { by, note };
         let repaired = asked.outbox.repair(id, repair, asked.clock.now());
         done(repaired.await?, id, false)?;

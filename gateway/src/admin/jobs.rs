@@ -57,6 +57,9 @@ async fn planned(
     let mut wanted = wish.plan(admin, now)?;
     event.note.clone_from(&wanted.note);
     event.filter = meant(&wanted);
+    if wanted.by.is_empty() {
+        wanted.by.clone_from(&event.who.name);
+    }
     let when = compiled(admin, wanted.when.as_deref())?;
     let when = match by_sink(admin, &wanted) {
         Some(both) if !regardless => {

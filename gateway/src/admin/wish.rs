@@ -81,6 +81,7 @@ pub(super) struct Wish {
     when: Option<String>,
     rate: Option<u32>,
     note: String,
+    /// Who wants it; whoever asks unless it says so.
     by: String,
 }
 
