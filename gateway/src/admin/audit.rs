@@ -27,6 +27,7 @@ use crate::outbox::{
     AuditAction, AuditEntry, AuditEvent, AuditFilter, AuditResult, Outbox, Paged, Role,
     Unavailable, UpkeepError, Via,
 };
+use crate::telemetry::metrics::AdminMetrics;
 
 /// Entries on a page at most.
 pub(super) const MOST: usize = 500;
@@ -34,6 +35,13 @@ pub(super) const MOST: usize = 500;
 const FILTERS: [&str; 5] = ["who", "action", "since", "until", "result"];
 /// What an entry says of something that was cut short.
 const BROKEN_OFF: &str = "broken-off";
+
+/// Makes all that is counted, with zeros.
+pub(super) fn begin(metrics: &AdminMetrics) {
+    for action in AuditAction::ALL {
+        metrics.actions.with_label_values(&[action.as_str()]);
+    }
+}
 
 /// Does what is asked for, and records it. `act` says to what, and may say that it only begins
 /// or that a part failed; a problem is recorded by its name.
@@ -110,6 +118,8 @@ pub(super) async fn begun(admin: &Admin, event: &AuditEvent) -> Result<(), Probl
 }
 
 async fn keep(admin: &Admin, event: AuditEvent, done: bool) -> Result<(), Problem> {
+    let actions = &admin.metrics.admin.actions;
+    actions.with_label_values(&[event.action.as_str()]).inc();
     let kept = admin.outbox.record(event).await;
     kept.map(drop).map_err(|why| not_recorded(&why, done))
 }

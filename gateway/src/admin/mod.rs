@@ -128,6 +128,7 @@ pub fn serve(
     socket: Option<UnixListener>,
 ) -> std::io::Result<(Server, ServerHandle, SocketAddr)> {
     let address = listener.local_addr()?;
+    audit::begin(&admin.metrics.admin);
     let data = web::Data::from(admin);
     let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(routes))
         .workers(1)
