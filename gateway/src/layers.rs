@@ -13,9 +13,12 @@ use std::path::{Path, PathBuf};
 use self::imports::{Module, Modules};
 
 /// A module uses only modules on lines below its own. Those of one line do not know each other.
-const LINES: [&[&str]; 12] = [
+const LINES: [&[&str]; 14] = [
     &["cli"],
     &["daemon"],
+    &["console"],
+    // What the command line and the console call the codes of all below.
+    &["words"],
     &["admin"],
     // Jobs meet the sinks in the outbox.
     &["bulk"],

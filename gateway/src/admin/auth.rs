@@ -81,24 +81,29 @@ pub(super) async fn check(
 
 fn refusal(admin: &Admin, peer: IpAddr, headers: &HeaderMap) -> Option<Problem> {
     let configured = admin.configured.get();
-    let Some(token) = &configured.token else {
-        return without_token(configured.open, headers);
-    };
+    match &configured.token {
+        Some(token) => judge(admin, peer, token, given(headers)).err(),
+        None => without_token(configured.open, headers),
+    }
+}
+
+/// Whether what is given is the token; counts what is not.
+fn judge(admin: &Admin, peer: IpAddr, token: &Secret, given: Option<&str>) -> Result<(), Problem> {
     let now = admin.clock.monotonic();
     if let Some(left) = admin.guesses.pause(peer, now) {
         // A second more than is left, so that who comes back then is not refused again.
-        return Some(Problem::paused(left + Duration::from_secs(1)));
+        return Err(Problem::paused(left + Duration::from_secs(1)));
     }
-    match given(headers) {
+    match given {
         Some(given) if is_right(given, token) => {
             admin.guesses.right(peer);
-            return None;
+            return Ok(());
         }
         Some(_) => admin.guesses.wrong(peer, now),
         // Who gives none does not guess.
         None => {}
     }
-    Some(Problem::new(
+    Err(Problem::new(
         Kind::Unauthorized,
         (
             "give the admin token as `authorization: Bearer TOKEN`",
@@ -107,13 +112,56 @@ fn refusal(admin: &Admin, peer: IpAddr, headers: &HeaderMap) -> Option<Problem> 
     ))
 }
 
+/// What a person came in with, good as long as the configuration has it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// A token, by its digest.
+    Token([u8; 32]),
+    /// None was asked for.
+    Open,
+}
+
+impl Admin {
+    /// Lets whoever gives this token in, or says why not.
+    pub(crate) fn admit(&self, peer: IpAddr, given: &str) -> Result<Pass, Problem> {
+        let configured = self.configured.get();
+        match &configured.token {
+            Some(token) => {
+                judge(self, peer, token, Some(given))?;
+                Ok(Pass::Token(digest(given)))
+            }
+            None if configured.open => Ok(Pass::Open),
+            None => Err(no_token()),
+        }
+    }
+
+    /// Whether it is still good.
+    pub(crate) fn admits(&self, pass: &Pass) -> bool {
+        let configured = self.configured.get();
+        match (&configured.token, pass) {
+            (Some(token), Pass::Token(given)) => digest(token.expose()).ct_eq(given).into(),
+            (None, Pass::Open) => configured.open,
+            _ => false,
+        }
+    }
+
+    /// Whether a token is asked for.
+    pub(crate) fn asks_for_a_token(&self) -> bool {
+        !self.configured.get().open || self.configured.get().token.is_some()
+    }
+}
+
+fn no_token() -> Problem {
+    let detail = (
+        "no admin.token is configured; set one, or admin.allow_without_token on loopback",
+        "未配置 admin.token；请配置，或在回环地址上设置 admin.allow_without_token",
+    );
+    Problem::new(Kind::Forbidden, detail)
+}
+
 fn without_token(open: bool, headers: &HeaderMap) -> Option<Problem> {
     if !open {
-        let detail = (
-            "no admin.token is configured; set one, or admin.allow_without_token on loopback",
-            "未配置 admin.token；请配置，或在回环地址上设置 admin.allow_without_token",
-        );
-        return Some(Problem::new(Kind::Forbidden, detail));
+        return Some(no_token());
     }
     let detail = (
         "without a token the API is for this machine only, and not for web pages",
@@ -137,8 +185,11 @@ fn given(headers: &HeaderMap) -> Option<&str> {
 /// By digests, which have one length, so that not even the token's length shows in the time
 /// taken.
 fn is_right(given: &str, token: &Secret) -> bool {
-    let digest = |text: &str| *blake3::hash(text.as_bytes()).as_bytes();
     digest(given).ct_eq(&digest(token.expose())).into()
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    *blake3::hash(text.as_bytes()).as_bytes()
 }
 
 /// Whether the request names this machine, as a name that was rebound to it does not.

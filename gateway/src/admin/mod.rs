@@ -14,6 +14,7 @@ mod failures;
 mod filters;
 mod guesses;
 mod holds;
+mod inside;
 mod jobs;
 mod leads;
 mod left;
@@ -34,16 +35,20 @@ mod stats;
 mod subject;
 mod system;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trial;
 mod upkeep;
 mod wish;
 
+pub(crate) use self::auth::Pass;
 pub use self::configured::{Configured, ConfiguredSink};
 pub(crate) use self::erase::Given;
 pub use self::guesses::Guesses;
+pub(crate) use self::inside::Inside;
 pub(crate) use self::never::Why;
+pub(crate) use self::problem::{Kind, Problem};
 pub use self::reload::{NotReloaded, Reload, Reloaded};
+pub(crate) use self::resources::{At, at};
 pub(crate) use self::upkeep::{Disclosed, write_export};
 
 use std::collections::BTreeMap;
@@ -57,8 +62,6 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
 use self::params::Params;
-use self::problem::{Kind, Problem};
-use self::resources::{At, at};
 pub use crate::bulk::Reread;
 use crate::clock::{Clock, Millis};
 use crate::delivery::{Crash, Sinks};
@@ -104,14 +107,22 @@ pub struct Admin {
     pub stopping: Arc<AtomicBool>,
 }
 
-/// Serves operators on `listener` until the handle stops it.
+/// Serves operators on `listener` until the handle stops it; beside the API whatever `pages`
+/// adds.
 pub fn serve(
     admin: Arc<Admin>,
     listener: TcpListener,
+    pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> std::io::Result<(Server, ServerHandle, SocketAddr)> {
     let address = listener.local_addr()?;
     let data = web::Data::from(admin);
-    let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(routes))
+    let app = move || {
+        let pages = pages.clone();
+        App::new()
+            .app_data(data.clone())
+            .configure(|config| routes(config, pages))
+    };
+    let server = HttpServer::new(app)
         .workers(1)
         .max_connections(256)
         .shutdown_timeout(1)
@@ -122,7 +133,8 @@ pub fn serve(
     Ok((server, handle, address))
 }
 
-fn routes(config: &mut web::ServiceConfig) {
+/// What answers on the operators' listener, beside `pages`.
+pub(crate) fn routes(config: &mut web::ServiceConfig, pages: impl FnOnce(&mut web::ServiceConfig)) {
     let api = resources()
         .into_iter()
         .fold(web::scope("/api/v1"), |scope, at| {
@@ -136,6 +148,7 @@ fn routes(config: &mut web::ServiceConfig) {
             api.default_service(web::to(no_such_path))
                 .wrap(from_fn(auth::check)),
         )
+        .configure(pages)
         .default_service(web::to(no_such_path))
         .wrap(from_fn(auth::here));
     config

@@ -5,18 +5,18 @@ use actix_web::{FromRequest, Handler, Resource, Responder, web};
 use super::problem::Problem;
 
 /// One path.
-pub(super) struct At {
+pub(crate) struct At {
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "the test of all paths lists them")
     )]
-    pub(super) path: &'static str,
-    pub(super) methods: Vec<&'static str>,
+    pub(crate) path: &'static str,
+    pub(crate) methods: Vec<&'static str>,
     resource: Resource,
 }
 
 /// A path under `/api/v1`, without methods yet.
-pub(super) fn at(path: &'static str) -> At {
+pub(crate) fn at(path: &'static str) -> At {
     At {
         path,
         methods: Vec::new(),
@@ -25,7 +25,7 @@ pub(super) fn at(path: &'static str) -> At {
 }
 
 impl At {
-    pub(super) fn get<F, Args>(self, handler: F) -> Self
+    pub(crate) fn get<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
@@ -34,7 +34,7 @@ impl At {
         self.add("GET", web::get().to(handler))
     }
 
-    pub(super) fn post<F, Args>(self, handler: F) -> Self
+    pub(crate) fn post<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
@@ -44,7 +44,7 @@ impl At {
     }
 
     /// Takes bodies of so many bytes, where other paths take fewer.
-    pub(super) fn with_room(mut self, bytes: usize) -> Self {
+    pub(crate) fn with_room(mut self, bytes: usize) -> Self {
         self.resource = self.resource.app_data(web::PayloadConfig::new(bytes));
         self
     }
@@ -56,7 +56,7 @@ impl At {
     }
 
     /// Ready to be served; any other method is refused with those that are taken.
-    pub(super) fn resource(self) -> Resource {
+    pub(crate) fn resource(self) -> Resource {
         let allow = self.methods.join(", ");
         self.resource.default_service(web::to(move || {
             let allow = allow.clone();

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, coded, column};
-use super::words::Words;
 use super::{FAILED, Global, ask, finish, out, preview, running};
 use crate::lang::{Lang, counted};
+use crate::words::Words;
 
 /// Between two looks at a job that is followed.
 const LOOK: Duration = Duration::from_millis(500);

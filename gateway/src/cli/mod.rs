@@ -37,7 +37,6 @@ mod table;
 mod top;
 mod upkeep;
 mod usage;
-mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
