@@ -225,6 +225,18 @@ fn an_import_that_runs_up_and_a_circle_are_seen() {
 }
 
 #[test]
+fn what_a_type_captures_is_no_import() {
+    let modules = Modules::of(&[
+        ("outbox/mod.rs", ""),
+        (
+            "lead/mod.rs",
+            "fn f() -> impl Fn() + use<'a> { { g(); } match x { _ => {} } } use crate::outbox;",
+        ),
+    ]);
+    assert_eq!(running_up(&modules), ["`lead` uses `outbox`"]);
+}
+
+#[test]
 fn a_file_that_the_readme_leaves_out_is_seen() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| {

@@ -30,6 +30,15 @@ pub fn colours_on_stderr() -> bool {
     })
 }
 
+/// Whether the terminal cannot write over what it shows.
+pub fn is_dumb() -> bool {
+    is_dumb_by(std::env::var("TERM").ok().as_deref())
+}
+
+fn is_dumb_by(term: Option<&str>) -> bool {
+    term.is_some_and(|term| term == "dumb" || term.is_empty())
+}
+
 /// `NO_COLOR` (any value but the empty one), `CLICOLOR=0` and `TERM=dumb` switch colours off;
 /// so does everything that is no terminal.
 fn colours(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
@@ -148,6 +157,8 @@ mod tests {
                 found.map(|(_, value)| (*value).to_owned())
             })
         };
+        assert!(is_dumb_by(Some("dumb")) && is_dumb_by(Some("")));
+        assert!(!is_dumb_by(Some("xterm")) && !is_dumb_by(None));
         assert!(coloured(true, &[("TERM", "xterm")]));
         assert!(coloured(true, &[("NO_COLOR", ""), ("CLICOLOR", "1")]));
         assert!(!coloured(false, &[("TERM", "xterm")]));

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use crate::admin::{Given, Why};
 use crate::delivery::{BreakerState, HoldReason};
 use crate::lang::Lang;
-use crate::outbox::{BY_HAND, DeathReason, Skip, StateName};
+use crate::outbox::{BY_HAND, DeathReason, Skip, StateName, Stop};
 use crate::plugin::{OutcomeKind, Own};
 
 /// A list of codes.
@@ -39,6 +39,8 @@ pub(crate) enum Words {
     Job,
     /// Why a bulk job left something as it is.
     Skip,
+    /// Why a bulk job was stopped.
+    Stop,
     /// Why a lead did not go to a sink.
     Never,
 }
@@ -71,6 +73,7 @@ impl Words {
             Self::Action => action(code)?,
             Self::Job => job(code)?,
             Self::Skip => skip(named(Skip::ALL, Skip::as_str, code)?),
+            Self::Stop => stop(named(Stop::ALL, Stop::as_str, code)?),
             Self::Never => never(named(Why::ALL, Why::as_str, code)?),
         };
         Some(word.into())
@@ -128,6 +131,14 @@ fn job(code: &str) -> Option<&'static str> {
         "done" => "已完成",
         _ => return None,
     })
+}
+
+const fn stop(why: Stop) -> &'static str {
+    match why {
+        Stop::Person => "人工停止",
+        Stop::NoSink => "其目的地已不在配置中",
+        Stop::Condition => "其条件已无法使用",
+    }
 }
 
 const fn skip(why: Skip) -> &'static str {

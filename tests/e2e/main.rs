@@ -3,6 +3,7 @@
 //! Tests marked `ignored` need a counterpart that `tests/run` installs.
 #![allow(missing_docs)]
 
+mod access;
 #[cfg(feature = "all-plugins")]
 mod amqp;
 mod book;

@@ -135,15 +135,15 @@ fn commands_say_which_configuration_runs_and_that_the_files_are_another() {
         assert!(out.contains(revision), "{args:?}: {out}");
     }
     let list = daemon.admin("/api/v1/deliveries").json();
-    let id = list["items"][0]["id"].as_str().expect("one");
+    let [id, lead] = ["id", "lead"].map(|key| list["items"][0][key].as_str().expect("one"));
     let (out, _) = done(&daemon, &["outbox", "show", id]);
     assert!(out.contains(revision), "{out}");
-    let (_, err) = done(&daemon, &["render", "--sink", "crm", "--id", id]);
+    let (_, err) = done(&daemon, &["render", "--sink", "crm", "--id", lead]);
     assert!(!err.contains("was changed since"), "{err}");
 
     edit(&daemon, "concurrency = 8", "concurrency = 9");
     for args in [
-        &["render", "--sink", "crm", "--id", id][..],
+        &["render", "--sink", "crm", "--id", lead][..],
         &["outbox", "retry", id, "--yes"],
     ] {
         let (_, err) = done(&daemon, args);

@@ -205,6 +205,9 @@ fn steady(text: &str) -> String {
     out
 }
 
+/// As the sample lead has it: it looks like a revision.
+const OPEN_KEY: &str = "43534cf9d5154543";
+
 fn steady_word(word: &str) -> String {
     if let Some((title, value)) = word.rsplit_once('：') {
         return format!("{title}：{}", steady_word(value));
@@ -241,6 +244,13 @@ fn steady_word(word: &str) -> String {
     }
     if word.starts_with("v1,") || (word.len() == 44 && word.ends_with('=')) {
         return "SIGNATURE".to_owned();
+    }
+    if let Some((revision, behind)) = word.split_at_checked(16)
+        && is_hex(revision)
+        && matches!(behind, "" | ",")
+        && revision != OPEN_KEY
+    {
+        return format!("REVISION{behind}");
     }
     let is_seconds = word.len() == 10 && shape == "9999999999" && word.starts_with('1');
     let is_duration = shape.contains('.') && shape.trim_start_matches('9').starts_with('.');

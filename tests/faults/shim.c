@@ -22,6 +22,7 @@
  * A folder that is opened, renamed or removed is recorded as such.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -195,6 +196,14 @@ int close(int fd) {
     if (fd >= 0 && fd < FDS)
         fds[fd] = 0;
     return (int)syscall(SYS_close, fd);
+}
+
+/* A folder that is read from now on is closed inside of libc, where nobody is told. */
+DIR *fdopendir(int fd) {
+    DIR *(*next)(int) = (DIR *(*)(int))dlsym(RTLD_NEXT, "fdopendir");
+    if (fd >= 0 && fd < FDS)
+        fds[fd] = 0;
+    return next(fd);
 }
 
 static uint32_t ours(int fd) { return fd >= 0 && fd < FDS ? fds[fd] : 0; }

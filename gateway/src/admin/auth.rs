@@ -1,174 +1,178 @@
-//! Who may use the API: whoever has the token. Compared in constant time; who guesses waits
-//! ([`super::guesses`]).
-//!
-//! A listener on loopback is for this machine, yet a page in a browser on it can ask, too: by
-//! its own requests, or under a name of its own that was rebound to loopback. So everything
-//! on such a listener, health and metrics as well, is refused under a name that is not
-//! loopback's and for pages of another origin; without a token for every page.
+//! Who may use the API: whoever has a token, and some users of this machine ([`super::local`]).
+//! Tokens are compared in constant time; who guesses waits ([`super::guesses`]). Whoever is let
+//! through is an [`Actor`], which handlers ask for by [`actor`].
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{ResponseError, web};
+use actix_web::{HttpMessage, HttpRequest, ResponseError, web};
 use leadgate_plugin::Secret;
-use subtle::ConstantTimeEq;
 use tracing::Instrument;
 
-use super::Admin;
+use super::local::User;
 use super::problem::{Kind, Problem};
+use super::{Admin, origin};
+use crate::outbox::{Actor, Role, TokenHash, Via};
 
-/// Refuses what a page in a browser sends to a listener on loopback.
-pub(super) async fn here(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let loopback = request.app_config().local_addr().ip().is_loopback();
-    if loopback && let Some(problem) = foreign(request.headers()) {
-        return Ok(request.into_response(problem.error_response()));
-    }
-    Ok(next.call(request).await?.map_into_boxed_body())
-}
-
-fn foreign(headers: &HeaderMap) -> Option<Problem> {
-    let detail = if !is_local(headers) {
-        (
-            "this listener is for this machine: ask it as 127.0.0.1, [::1] or localhost",
-            "此监听只供本机使用：请以 127.0.0.1、[::1] 或 localhost 访问",
-        )
-    } else if headers.get_all(ORIGIN).any(|origin| {
-        let host = origin.to_str().ok().and_then(|text| text.split_once("://"));
-        !host.is_some_and(|(_, host)| names_loopback(host))
-    }) {
-        (
-            "this listener is not for pages of other origins",
-            "此监听不接受其他来源网页的请求",
-        )
-    } else {
-        return None;
-    };
-    Some(Problem::new(Kind::Forbidden, detail))
-}
-
-/// Lets a request to the API through or refuses it. What is logged meanwhile says from where
-/// it was asked for.
+/// Lets a request to the API through or refuses it. What is logged meanwhile says who asked for
+/// it, and from where. No answer is kept on its way: it may say who a lead is.
 pub(super) async fn check(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let peer = request
-        .peer_addr()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let refused = match request.app_data::<web::Data<Admin>>() {
-        Some(admin) => refusal(admin, peer, request.headers()),
-        None => Some(Problem::new(
+    let found = match request.app_data::<web::Data<Admin>>() {
+        Some(admin) => who(admin, &request),
+        None => Err(Problem::new(
             Kind::Internal,
             ("the API is not set up", "API 尚未就绪"),
         )),
     };
-    match refused {
-        Some(problem) => Ok(request.into_response(problem.error_response())),
-        None => {
-            let span = tracing::info_span!("api", peer = %peer);
+    let mut answer = match found {
+        Err(problem) => request.into_response(problem.error_response()),
+        Ok(actor) => {
+            let span = span(&actor);
+            request.extensions_mut().insert(actor);
             let answer = next.call(request).instrument(span).await?;
-            Ok(answer.map_into_boxed_body())
+            answer.map_into_boxed_body()
         }
-    }
+    };
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
 }
 
-fn refusal(admin: &Admin, peer: IpAddr, headers: &HeaderMap) -> Option<Problem> {
-    let configured = admin.configured.get();
-    match &configured.token {
-        Some(token) => judge(admin, peer, token, given(headers)).err(),
-        None => without_token(configured.open, headers),
-    }
+/// Who asks.
+pub(super) fn actor(request: &HttpRequest) -> Actor {
+    let known = request.extensions().get::<Actor>().cloned();
+    // Invariant: all of the API is behind `check`.
+    known.expect("a request that was let through has its actor")
 }
 
-/// Whether what is given is the token; counts what is not.
-fn judge(admin: &Admin, peer: IpAddr, token: &Secret, given: Option<&str>) -> Result<(), Problem> {
-    let now = admin.clock.monotonic();
-    if let Some(left) = admin.guesses.pause(peer, now) {
-        // A second more than is left, so that who comes back then is not refused again.
-        return Err(Problem::paused(left + Duration::from_secs(1)));
-    }
-    match given {
-        Some(given) if is_right(given, token) => {
-            admin.guesses.right(peer);
-            return Ok(());
-        }
-        Some(_) => admin.guesses.wrong(peer, now),
-        // Who gives none does not guess.
-        None => {}
-    }
-    Err(Problem::new(
-        Kind::Unauthorized,
-        (
-            "give the admin token as `authorization: Bearer TOKEN`",
-            "请以 `authorization: Bearer 令牌` 给出管理令牌",
-        ),
-    ))
+fn span(actor: &Actor) -> tracing::Span {
+    let peer = actor.peer.map(tracing::field::display);
+    tracing::info_span!("api", who = actor.name, via = actor.via.as_str(), peer)
 }
 
-/// What a person came in with, good as long as the configuration has it.
+fn who(admin: &Admin, request: &ServiceRequest) -> Result<Actor, Problem> {
+    if let Some(user) = request.conn_data::<User>() {
+        return user.actor();
+    }
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let pass = admin.admit(peer, given(request.headers()))?;
+    if pass == Pass::Open {
+        not_of_a_page(request.headers())?;
+    }
+    let actor = admin.whose(&pass, Via::Api, peer);
+    actor.ok_or_else(unauthorized)
+}
+
+/// What somebody came in with.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Pass {
-    /// A token, by its digest.
-    Token([u8; 32]),
-    /// None was asked for.
+    /// A token.
+    Token(TokenHash),
+    /// None, where none is needed.
     Open,
 }
 
 impl Admin {
-    /// Lets whoever gives this token in, or says why not.
-    pub(crate) fn admit(&self, peer: IpAddr, given: &str) -> Result<Pass, Problem> {
+    /// Lets in whoever gives a token, or none where none is needed; counts what is no token.
+    pub(crate) fn admit(&self, peer: Option<IpAddr>, given: Option<&str>) -> Result<Pass, Problem> {
+        let is_open = !self.asks_for_a_token();
         let configured = self.configured.get();
-        match &configured.token {
-            Some(token) => {
-                judge(self, peer, token, Some(given))?;
-                Ok(Pass::Token(digest(given)))
-            }
-            None if configured.open => Ok(Pass::Open),
-            None => Err(no_token()),
+        if !is_open && configured.token.is_none() && !self.has_tokens() {
+            return Err(Problem::new(Kind::Forbidden, NO_TOKEN));
         }
+        if is_open && given.is_none() {
+            return Ok(Pass::Open);
+        }
+        let now = self.clock.monotonic();
+        let from = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        if let Some(left) = self.guesses.pause(from, now) {
+            // A second more than is left, so that who comes back then is not refused again.
+            return Err(Problem::paused(left + Duration::from_secs(1)));
+        }
+        // Who gives none does not guess.
+        let Some(given) = given else {
+            return Err(unauthorized());
+        };
+        let given = TokenHash::of(given);
+        if self.has(&given).is_some() {
+            self.guesses.right(from);
+            return Ok(Pass::Token(given));
+        }
+        if is_open {
+            // As if none were given: whoever may ask without one needs none.
+            return Ok(Pass::Open);
+        }
+        self.guesses.wrong(from, now);
+        Err(unauthorized())
     }
 
-    /// Whether it is still good.
-    pub(crate) fn admits(&self, pass: &Pass) -> bool {
-        let configured = self.configured.get();
-        match (&configured.token, pass) {
-            (Some(token), Pass::Token(given)) => digest(token.expose()).ct_eq(given).into(),
-            (None, Pass::Open) => configured.open,
-            _ => false,
-        }
+    /// Who came in with that, as long as it still lets them in.
+    pub(crate) fn whose(&self, pass: &Pass, via: Via, peer: Option<IpAddr>) -> Option<Actor> {
+        let (name, role) = match pass {
+            Pass::Token(hash) => self.has(hash)?,
+            Pass::Open if self.asks_for_a_token() => return None,
+            Pass::Open => (Actor::LOCAL.to_owned(), Role::Admin),
+        };
+        Some(Actor {
+            name,
+            role,
+            via,
+            peer,
+        })
     }
 
-    /// Whether a token is asked for.
+    /// Whether nobody comes in without a token.
     pub(crate) fn asks_for_a_token(&self) -> bool {
-        !self.configured.get().open || self.configured.get().token.is_some()
+        let configured = self.configured.get();
+        configured.token.is_some() || !configured.open
+    }
+
+    /// Whose token it is. By digests, which have one length, so that not even the token's length
+    /// shows in the time taken.
+    fn has(&self, given: &TokenHash) -> Option<(String, Role)> {
+        let configured = self.configured.get();
+        let token = configured.token.as_ref().map(Secret::expose);
+        let is_configured = token.is_some_and(|token| TokenHash::of(token) == *given);
+        let named = self.holder(given);
+        if is_configured {
+            return Some((Actor::ADMIN.to_owned(), Role::Admin));
+        }
+        named
     }
 }
 
-fn no_token() -> Problem {
-    let detail = (
-        "no admin.token is configured; set one, or admin.allow_without_token on loopback",
-        "未配置 admin.token；请配置，或在回环地址上设置 admin.allow_without_token",
-    );
-    Problem::new(Kind::Forbidden, detail)
+fn unauthorized() -> Problem {
+    Problem::new(
+        Kind::Unauthorized,
+        (
+            "give a token as `authorization: Bearer TOKEN`",
+            "请以 `authorization: Bearer 令牌` 给出令牌",
+        ),
+    )
 }
 
-fn without_token(open: bool, headers: &HeaderMap) -> Option<Problem> {
-    if !open {
-        return Some(no_token());
+const NO_TOKEN: (&str, &str) = (
+    "no admin.token is configured and no token was made; set one, make one on this machine by `leadgate token add`, or set admin.allow_without_token on loopback",
+    "未配置 admin.token，也没有其他令牌；请配置，或在本机用 `leadgate token add` 建立，或在回环地址上设置 admin.allow_without_token",
+);
+
+/// Without a token the API is not for web pages: those of the console have sessions.
+fn not_of_a_page(headers: &HeaderMap) -> Result<(), Problem> {
+    if !origin::may_be_of_a_page(headers) {
+        return Ok(());
     }
     let detail = (
         "without a token the API is for this machine only, and not for web pages",
         "没有令牌时，API 只供本机使用，且不接受网页的请求",
     );
-    (headers.contains_key(ORIGIN) || !is_local(headers))
-        .then(|| Problem::new(Kind::Forbidden, detail))
+    Err(Problem::new(Kind::Forbidden, detail))
 }
 
 fn given(headers: &HeaderMap) -> Option<&str> {
@@ -180,94 +184,4 @@ fn given(headers: &HeaderMap) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then_some(token.trim())
-}
-
-/// By digests, which have one length, so that not even the token's length shows in the time
-/// taken.
-fn is_right(given: &str, token: &Secret) -> bool {
-    digest(given).ct_eq(&digest(token.expose())).into()
-}
-
-fn digest(text: &str) -> [u8; 32] {
-    *blake3::hash(text.as_bytes()).as_bytes()
-}
-
-/// Whether the request names this machine, as a name that was rebound to it does not.
-fn is_local(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(HOST)
-        .all(|host| host.to_str().is_ok_and(names_loopback))
-}
-
-/// Whether `NAME`, `NAME:PORT` or `[ADDRESS]:PORT` is loopback.
-fn names_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || name
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use actix_web::http::header::HeaderValue;
-
-    use super::*;
-
-    fn headers(host: &'static str, origin: Option<&'static str>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_static(host));
-        if let Some(origin) = origin {
-            headers.insert(ORIGIN, HeaderValue::from_static(origin));
-        }
-        headers
-    }
-
-    const LOCAL: [&str; 4] = [
-        "127.0.0.1:8081",
-        "localhost:8081",
-        "[::1]:8081",
-        "localhost",
-    ];
-
-    #[test]
-    fn an_open_api_is_for_this_machine_and_not_for_web_pages() {
-        let refused = |host, origin| without_token(true, &headers(host, origin)).is_some();
-        for host in LOCAL {
-            assert!(!refused(host, None), "{host}");
-        }
-        assert!(refused("evil.example:8081", None), "a rebound name");
-        assert!(refused("10.0.0.1:8081", None));
-        assert!(refused("127.0.0.1:8081", Some("https://evil.example")));
-        assert!(refused("127.0.0.1:8081", Some("http://127.0.0.1:8081")));
-        assert!(without_token(false, &HeaderMap::new()).is_some());
-    }
-
-    #[test]
-    fn a_listener_on_loopback_takes_no_other_name_and_no_other_origin() {
-        let refused = |host, origin| foreign(&headers(host, origin)).is_some();
-        for host in LOCAL {
-            assert!(!refused(host, None), "{host}");
-            assert!(!refused(host, Some("http://127.0.0.1:8081")), "{host}");
-            for origin in [
-                "https://evil.example",
-                "null",
-                "http://localhost.evil.example",
-            ] {
-                assert!(refused(host, Some(origin)), "{host} {origin}");
-            }
-        }
-        for host in [
-            "evil.example:8081",
-            "10.0.0.1:8081",
-            "localhost.evil.example",
-            "",
-        ] {
-            assert!(refused(host, None), "{host}");
-        }
-        assert!(foreign(&HeaderMap::new()).is_none(), "HTTP/1.0 names none");
-    }
 }

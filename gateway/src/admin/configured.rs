@@ -24,6 +24,7 @@ pub struct ConfiguredSink {
 }
 
 /// What operators see of the configuration that runs.
+#[derive(Clone)]
 pub struct Configured {
     /// All configured sinks, by name.
     pub sinks: BTreeMap<String, ConfiguredSink>,

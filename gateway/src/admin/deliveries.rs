@@ -6,10 +6,12 @@ use std::fmt::Write;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use leadgate_plugin::OutcomeKind;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::params::{Body, Params, id};
 use super::problem::{DELIVERY, Kind, Problem};
+use super::shape::{DeadBecause, DeliveryState, Outcome, Page};
 use super::{Admin, filters, holds, privacy, reading, rfc3339, wish};
 use crate::lang::counted;
 use crate::outbox::{
@@ -17,16 +19,18 @@ use crate::outbox::{
 };
 
 /// Deliveries on a page at most.
-const MOST: usize = 500;
+pub(super) const MOST: usize = 500;
 
 /// A delivery in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Delivery")]
 pub(super) struct Summary {
     id: String,
     sink: String,
     source: String,
     lead: String,
     revision: u32,
+    #[schemars(with = "DeliveryState")]
     state: &'static str,
     attempts: u32,
     created_at: String,
@@ -36,8 +40,10 @@ pub(super) struct Summary {
     ended_at: Option<String>,
     /// Why it is a dead letter.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DeadBecause>")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Outcome>")]
     last_outcome: Option<OutcomeKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_reason: Option<String>,
@@ -91,7 +97,8 @@ impl From<&Listed> for Summary {
 }
 
 /// A delivery by itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DeliveryWithAttempts")]
 pub(super) struct Detail {
     #[serde(flatten)]
     summary: Summary,
@@ -121,11 +128,13 @@ impl From<&Listed> for Detail {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Attempt")]
 struct AttemptDetail {
     number: u32,
     started_at: String,
     duration_ms: u64,
+    #[schemars(with = "Outcome")]
     outcome: OutcomeKind,
     rule: String,
     reason: String,
@@ -160,10 +169,7 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let params = Params::of(
-        &request,
-        &[&filters::OF_DELIVERIES[..], &["cursor"]].concat(),
-    )?;
+    let params = Params::of(&request)?;
     let filter = filters::deliveries(&params, admin.clock.now())?;
     page(&admin, &params, filter).await
 }
@@ -186,7 +192,7 @@ pub(super) async fn page(
         Ok::<_, Problem>((items, page.next))
     });
     let (items, next) = page.await?;
-    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items, "next": next })))
+    Ok(HttpResponse::Ok().json(Page { items, next }))
 }
 
 /// `GET /deliveries/{id}`
@@ -195,7 +201,7 @@ pub(super) async fn show(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     answer(&admin, DeliveryId(id(&path, DELIVERY)?)).await
 }
 
@@ -274,9 +280,11 @@ fn at_rest(delivery: &Delivery) -> StateName {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// How a delivery is tried again.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Force {
+pub(super) struct Force {
+    /// Also one that was delivered or superseded, or whose lead has a newer revision.
     force: bool,
 }
 
@@ -288,7 +296,7 @@ pub(super) async fn retry(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId(id(&path, DELIVERY)?);
-    let asked = Params::of(&request, &["force"])?.flag("force")?;
+    let asked = Params::of(&request)?.flag("force")?;
     let force = asked || body.json::<Force>()?.force;
     let repaired = admin
         .outbox
@@ -309,7 +317,7 @@ pub(super) async fn cancel(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId(id(&path, DELIVERY)?);
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let repaired = admin.outbox.repair(id, Repair::Cancel, admin.clock.now());
     done(repaired.await?, id, false)?;
     tracing::info!(delivery = %id, "delivery was cancelled");
@@ -317,9 +325,10 @@ pub(super) async fn cancel(
 }
 
 /// How somebody saw to it.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct ByHand {
+pub(super) struct ByHand {
+    /// What was done; it must say something, and name nobody.
     note: String,
     by: String,
 }
@@ -332,7 +341,7 @@ pub(super) async fn done_by_hand(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId(id(&path, DELIVERY)?);
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let ByHand { note, by } = body.json()?;
     wish::fits(&[("note", &note, wish::NOTE), ("by", &by, wish::NOTE)])?;
     wish::says_how(&note)?;

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use serde_json::Value;
 const ENTRIES: usize = 3;
 
 /// Something that is otherwise now.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct Change {
     /// Where in the body, as a JSON pointer; empty for where the request goes.
     pub(super) at: String,

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use leadgate_plugin::OutcomeKind;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::left::Left;
@@ -22,9 +23,11 @@ use crate::outbox::{
 /// Longest note, in characters.
 const NOTE: usize = 200;
 
-#[derive(Default, Deserialize)]
+/// Who or what is erased: one of the first six.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Wish {
+#[schemars(rename = "EraseWish")]
+pub(super) struct Wish {
     lead: Option<String>,
     phone: Option<String>,
     record_id: Option<String>,
@@ -38,7 +41,7 @@ struct Wish {
 }
 
 /// What a sink was given of a lead; the later ones count more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Given {
     /// It was tried, and the destination did not take it.
@@ -97,9 +100,11 @@ impl Given {
 }
 
 /// A lead that is meant.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErasedLead")]
 struct Lead {
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     id: LeadId,
     source: String,
     revisions: usize,
@@ -171,9 +176,11 @@ impl Lead {
 }
 
 /// A push in quarantine that is meant.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErasedPush")]
 struct Push {
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     id: QuarantineId,
     source: String,
     reason: String,
@@ -196,8 +203,9 @@ fn as_text<T: ToString, S: serde::Serializer>(id: &T, to: S) -> Result<S::Ok, S:
 }
 
 /// What is meant, and what became of it.
-#[derive(Serialize)]
-struct Answer {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Erased")]
+pub(super) struct Answer {
     dry_run: bool,
     /// What went, or would go.
     leads: Vec<Lead>,
@@ -205,6 +213,7 @@ struct Answer {
     /// What is still there, or may be.
     left: Vec<Left>,
     /// Leads that each sink was given, by how.
+    #[schemars(with = "BTreeMap<String, BTreeMap<String, u64>>")]
     sinks: BTreeMap<String, BTreeMap<Given, u64>>,
     /// Why what went is on the disk still, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -214,7 +223,7 @@ struct Answer {
 }
 
 /// What went is on the disk still.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct NotWiped {
     detail: String,
     detail_zh: String,
@@ -274,7 +283,7 @@ pub(super) async fn erase(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let wish: Wish = body.json()?;
     if wish.note.chars().count() > NOTE || wish.note.chars().any(char::is_control) {
         let detail = (

@@ -116,7 +116,7 @@ pub(super) async fn export(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let subject = Subject::of(body.json()?)?;
     let found = reading(&admin, move |admin| Found::of(admin, &subject, MOST)).await?;
     let asked = admin.clone();

@@ -4,8 +4,8 @@
 //! what a destination said, without phones.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
 use super::params::Params;
 use super::problem::Problem;
@@ -13,10 +13,11 @@ use super::{Admin, privacy, reading, rfc3339};
 use crate::outbox::FailureGroup;
 
 /// Groups in an answer at most.
-const MOST: usize = 500;
+pub(super) const MOST: usize = 500;
 
 /// A group.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "FailureGroup")]
 struct Shown {
     id: String,
     sink: String,
@@ -32,6 +33,15 @@ struct Shown {
     last_at: String,
     /// One of them.
     sample: String,
+}
+
+/// The largest groups.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "FailureGroups")]
+pub(super) struct Groups {
+    items: Vec<Shown>,
+    /// Whether there are others.
+    more: bool,
 }
 
 impl From<FailureGroup> for Shown {
@@ -56,7 +66,7 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["sink", "limit"])?;
+    let params = Params::of(&request)?;
     let limit = params.limit(MOST)?;
     let sink = params.text("sink").map(str::to_owned);
     let read = reading(&admin, move |admin| {
@@ -68,5 +78,5 @@ pub(super) async fn list(
     let more = groups.len() > limit;
     groups.truncate(limit);
     let items: Vec<_> = groups.into_iter().map(Shown::from).collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "more": more })))
+    Ok(HttpResponse::Ok().json(Groups { items, more }))
 }

@@ -2,19 +2,56 @@
 //! in every list.
 
 use super::Admin;
+use super::parameter::{self, Parameter};
 use super::params::{Params, one_of};
 use super::problem::{Kind, Problem};
 use crate::clock::Millis;
 use crate::outbox::{DeathReason, FailureGroupId, Filter, LeadFilter, StateName};
 
 /// What [`deliveries`] understands.
-pub(super) const OF_DELIVERIES: [&str; 11] = [
-    "sink", "source", "state", "reason", "rule", "group", "orphaned", "since", "until", "order",
-    "limit",
-];
+pub(super) fn of_deliveries() -> Vec<Parameter> {
+    let mut all = vec![
+        parameter::text("sink", "Only for this sink."),
+        parameter::text("source", "Only of leads of this source."),
+        parameter::one_of(
+            "state",
+            StateName::ALL.map(StateName::as_str),
+            "Only in this state.",
+        ),
+        parameter::one_of(
+            "reason",
+            DeathReason::ALL.map(DeathReason::as_str),
+            "Only dead letters for this reason.",
+        ),
+        parameter::text("rule", "Only whose last attempt was decided by this rule."),
+        parameter::text("group", "Only of this failure group."),
+        parameter::flag(
+            "orphaned",
+            "Only of sinks that are not configured any more.",
+        ),
+        order("oldest"),
+    ];
+    all.extend(parameter::times());
+    all
+}
 
 /// What [`leads`] understands.
-pub(super) const OF_LEADS: [&str; 5] = ["source", "since", "until", "order", "limit"];
+pub(super) fn of_leads() -> Vec<Parameter> {
+    let mut all = vec![
+        parameter::text("source", "Only of this source."),
+        order("newest"),
+    ];
+    all.extend(parameter::times());
+    all
+}
+
+fn order(otherwise: &str) -> Parameter {
+    let about = match otherwise {
+        "newest" => "Which come first; the newest unless asked otherwise.",
+        _ => "Which come first; the oldest unless asked otherwise.",
+    };
+    parameter::one_of("order", ["oldest", "newest"], about)
+}
 
 /// Which deliveries; the oldest first unless asked otherwise.
 pub(super) fn deliveries(params: &Params, now: Millis) -> Result<Filter, Problem> {

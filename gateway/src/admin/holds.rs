@@ -1,15 +1,19 @@
 //! Holds: what keeps a sink or a delivery from going on, with its end and what ends it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::Problem;
+use super::shape::HeldBy;
 use super::{Admin, rfc3339};
 use crate::delivery::{Hold, HoldReason};
 use crate::outbox::{Listed, PauseCause, State, StateName};
 
 /// A hold as the API shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Hold")]
 pub(super) struct Shown {
+    #[schemars(with = "HeldBy")]
     pub(super) reason: &'static str,
     since: Option<String>,
     /// `None` where no time ends it.

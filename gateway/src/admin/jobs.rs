@@ -3,19 +3,28 @@
 //! A plan is kept as a job that does nothing until it is started by its id, so nobody sets off
 //! more than was shown: times are fixed when it is made, and what comes later is not meant.
 //! Nothing in an answer says who a lead is of. Planning, starting, stopping and the end of a job
-//! are logged with who, what, how many and why.
+//! are logged with who, what and how many.
+
+use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::auth::actor;
 use super::params::{Body, Params, id};
 use super::problem::{Kind, Noun, Problem};
-use super::wish::{NOTE, Wish, bad, fits};
+use super::resources::allows;
+use super::shape::{BulkJobState, Items, SkippedBecause, StoppedBecause};
+use super::wish::{NOTE, Wish, bad, fits, role_for};
 use super::{Admin, reading, rfc3339, samples};
-use crate::bulk::{self, Lane, lane};
+use crate::bulk;
 use crate::clock::Millis;
-use crate::outbox::{BulkJob, Count, DeathReason, JobId, JobState, Population, StateName, Steered};
+use crate::outbox::{
+    self, BulkAction, BulkJob, BulkPlan, Count, DeathReason, JobId, JobState, Population,
+    StateName, Steered, Stop,
+};
 use crate::route::When;
 
 /// A bulk job.
@@ -27,15 +36,21 @@ pub(super) async fn plan(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let wish: Wish = body.json()?;
+    allows(&actor(&request), wish.role())?;
     let now = admin.clock.now();
-    let wanted = wish.plan(&admin, now)?;
-    let when = wanted.when.as_deref();
-    let when = when
-        .map(|text| When::new(text, &(admin.bulk.tables)()))
-        .transpose();
-    let when = when.map_err(|why| bad(why.behind("`when`: ")))?;
+    let (regardless, dry_run) = (wish.regardless, wish.dry_run);
+    let mut wanted = wish.plan(&admin, now)?;
+    let when = compiled(&admin, wanted.when.as_deref())?;
+    let when = match by_sink(&admin, &wanted) {
+        Some(both) if !regardless => {
+            let when = compiled(&admin, Some(&both))?;
+            wanted.when = Some(both);
+            when
+        }
+        _ => when,
+    };
     let planned = reading(&admin, move |admin| {
         admin.knows(&wanted.over)?;
         let planned = bulk::plan(&admin.bulk, wanted, when.as_ref())?;
@@ -43,6 +58,14 @@ pub(super) async fn plan(
         Ok::<_, Problem>((planned.plan, samples))
     });
     let (plan, samples) = planned.await?;
+    if dry_run {
+        let job = BulkJob::new(plan, now);
+        return Ok(HttpResponse::Ok().json(One {
+            job: in_short(&admin, None, &job, &BTreeMap::new()),
+            skipped_ids: None,
+            samples: Some(samples),
+        }));
+    }
     let Some(id) = admin.outbox.plan_job(plan, now).await? else {
         let detail = (
             "as many bulk jobs run as are kept; cancel one first",
@@ -51,9 +74,30 @@ pub(super) async fn plan(
         return Err(Problem::new(Kind::Busy, detail));
     };
     log(&admin, "bulk job was planned", id, "");
-    let mut answer = one(&admin, id)?;
-    answer["samples"] = samples.into();
-    Ok(HttpResponse::Ok().json(answer))
+    Ok(HttpResponse::Ok().json(One {
+        samples: Some(samples),
+        ..one(&admin, id)?
+    }))
+}
+
+/// A condition, compiled.
+fn compiled(admin: &Admin, text: Option<&str>) -> Result<Option<When>, Problem> {
+    let when = text.map(|text| When::new(text, &(admin.bulk.tables)()));
+    when.transpose().map_err(|why| bad(why.behind("`when`: ")))
+}
+
+/// The condition of a replay with that of its sink, which its other leads meet, too; `None` where
+/// there is none of the sink's.
+fn by_sink(admin: &Admin, wanted: &BulkPlan) -> Option<String> {
+    let BulkAction::Replay { to, .. } = &wanted.action else {
+        return None;
+    };
+    let configured = admin.configured.get();
+    let of_sink = configured.sinks.get(to)?.when.as_deref()?;
+    Some(match &wanted.when {
+        Some(when) => format!("({of_sink}) and ({when})"),
+        None => of_sink.to_owned(),
+    })
 }
 
 /// `GET /bulk`
@@ -61,12 +105,13 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let jobs = admin.outbox.jobs();
     let newest_first = jobs.iter().rev();
-    let items = newest_first.map(|(id, job)| in_short(*id, job, &jobs));
-    let items: Vec<Value> = items.collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+    let behind = bulk::behind(&jobs);
+    let items = newest_first.map(|(id, job)| in_short(&admin, Some(*id), job, &behind));
+    let items: Vec<Job> = items.collect();
+    Ok(HttpResponse::Ok().json(Items { items }))
 }
 
 /// `GET /bulk/{id}`
@@ -75,15 +120,15 @@ pub(super) async fn show(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let id = JobId(id(&path, JOB)?);
     Ok(HttpResponse::Ok().json(one(&admin, id)?))
 }
 
 /// Who steers a job.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Signed {
+pub(super) struct Signed {
     by: String,
 }
 
@@ -94,14 +139,16 @@ pub(super) async fn start(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let id = JobId(id(&path, JOB)?);
     let Signed { by } = body.json()?;
     fits(&[("by", &by, NOTE)])?;
-    if let Some(job) = admin.outbox.job(id)
-        && let Some(to) = job.plan.action.to()
-    {
-        admin.configured_sink(to)?;
+    if let Some(job) = admin.outbox.job(id) {
+        let action = &job.plan.action;
+        allows(&actor(&request), role_for(action.as_str()))?;
+        if let Some(to) = action.to() {
+            admin.configured_sink(to)?;
+        }
     }
     let started = admin.outbox.start_job(id, admin.clock.now()).await?;
     steered(started, id)?;
@@ -117,11 +164,12 @@ pub(super) async fn cancel(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let id = JobId(id(&path, JOB)?);
     let Signed { by } = body.json()?;
     fits(&[("by", &by, NOTE)])?;
-    let cancelled = admin.outbox.cancel_job(id, admin.clock.now()).await?;
+    let now = admin.clock.now();
+    let cancelled = admin.outbox.cancel_job(id, Stop::Person, now).await?;
     steered(cancelled, id)?;
     admin.bulk.wake.notify_one();
     log(&admin, "bulk job was cancelled", id, &by);
@@ -164,70 +212,161 @@ impl Admin {
     }
 }
 
+/// A job in a list.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BulkJob")]
+pub(super) struct Job {
+    /// Null if it was only looked at what it would do.
+    id: Option<String>,
+    action: &'static str,
+    /// The sink that it gives to.
+    to: Option<String>,
+    /// Whether a replay gives also what the sink was given already.
+    again: Option<bool>,
+    /// What it is about; times are fixed.
+    filter: Value,
+    /// Of it, only that whose lead meets this condition.
+    when: Option<String>,
+    /// Targets a second, at most.
+    rate: u32,
+    note: String,
+    by: String,
+    /// How many targets there are, or at least so many.
+    count: u64,
+    exact: bool,
+    #[schemars(with = "BulkJobState")]
+    state: &'static str,
+    /// Why it was stopped.
+    #[schemars(with = "Option<StoppedBecause>")]
+    stopped: Option<&'static str>,
+    /// Whether all of it was erased and is not known to be off the disk yet.
+    wiping: bool,
+    /// Why it does not get on, if it does not.
+    waits: Option<String>,
+    waits_zh: Option<String>,
+    /// The job whose end it waits for.
+    behind: Option<String>,
+    made_at: String,
+    started_at: Option<String>,
+    ended_at: Option<String>,
+    done: u64,
+    skipped: u64,
+    /// How many, by why.
+    skipped_because: BTreeMap<&'static str, u64>,
+    /// Of what it erased, which sinks had been given how many leads.
+    sinks: BTreeMap<String, Had>,
+}
+
+/// How many of the leads that a job erased a sink had been given.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SinkHad")]
+struct Had {
+    delivered: u64,
+    in_doubt: u64,
+}
+
+impl From<outbox::Had> for Had {
+    fn from(had: outbox::Had) -> Self {
+        Self {
+            delivered: had.delivered,
+            in_doubt: had.in_doubt,
+        }
+    }
+}
+
+/// A job by itself.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BulkJobWithTargets")]
+pub(super) struct One {
+    #[serde(flatten)]
+    job: Job,
+    /// The first of those that were left as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped_ids: Option<Vec<LeftAsIs>>,
+    /// Of a plan, its first targets: what would be sent, or what lists show of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    samples: Option<Vec<Value>>,
+}
+
+/// A target that was left as it is.
+#[derive(Serialize, JsonSchema)]
+struct LeftAsIs {
+    id: String,
+    #[schemars(with = "SkippedBecause")]
+    why: &'static str,
+}
+
 /// A job with all that is known of it.
-fn one(admin: &Admin, id: JobId) -> Result<Value, Problem> {
+fn one(admin: &Admin, id: JobId) -> Result<One, Problem> {
     let jobs = admin.outbox.jobs();
     let found = jobs.iter().find(|(one, _)| *one == id);
     let (_, job) = found.ok_or_else(|| Problem::no_such(JOB, id))?;
-    let mut shown = in_short(id, job, &jobs);
     let skips = job.skips.iter();
-    let skips = skips.map(|one| json!({ "id": one.id.to_string(), "why": one.why.as_str() }));
-    shown["skipped_ids"] = skips.collect();
-    Ok(shown)
+    let skips = skips.map(|one| LeftAsIs {
+        id: one.id.to_string(),
+        why: one.why.as_str(),
+    });
+    Ok(One {
+        job: in_short(admin, Some(id), job, &bulk::behind(&jobs)),
+        skipped_ids: Some(skips.collect()),
+        samples: None,
+    })
 }
 
-/// A job in a list.
-fn in_short(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Value {
+/// A job in a list; one that is not kept has no id.
+fn in_short(
+    admin: &Admin,
+    id: Option<JobId>,
+    job: &BulkJob,
+    behind: &BTreeMap<JobId, Option<JobId>>,
+) -> Job {
     let plan = &job.plan;
     let (count, exact) = match plan.count {
         Count::Exact(count) => (count, true),
         Count::AtLeast(count) => (count, false),
     };
-    let because: serde_json::Map<String, Value> = job
-        .skipped
-        .iter()
-        .map(|(why, count)| (why.as_str().to_owned(), (*count).into()))
-        .collect();
-    let ended_at = match job.state {
-        JobState::Cancelled { at } | JobState::Done { at } => Some(rfc3339(at)),
-        JobState::Planned | JobState::Running => None,
+    let because = job.skipped.iter();
+    let because = because.map(|(why, count)| (why.as_str(), *count));
+    let (ended_at, stopped) = match job.state {
+        JobState::Cancelled { at, why } => (Some(rfc3339(at)), Some(why.as_str())),
+        JobState::Done { at } => (Some(rfc3339(at)), None),
+        JobState::Planned | JobState::Running => (None, None),
     };
-    json!({
-        "id": id.to_string(),
-        "action": plan.action.as_str(),
-        "to": plan.action.to(),
-        "filter": filter(&plan.over),
-        "when": plan.when,
-        "rate": plan.rate,
-        "note": plan.note,
-        "by": plan.by,
-        "count": count,
-        "exact": exact,
-        "state": job.state.as_str(),
-        "behind": behind(id, job, all).map(|id| id.to_string()),
-        "made_at": rfc3339(job.made_at),
-        "started_at": job.started_at.map(rfc3339),
-        "ended_at": ended_at,
-        "done": job.done,
-        "skipped": job.skipped.values().sum::<u64>(),
-        "skipped_because": because,
-    })
-}
-
-/// The job whose end it waits for.
-fn behind(id: JobId, job: &BulkJob, all: &[(JobId, BulkJob)]) -> Option<JobId> {
-    let (this, sinks) = (lane(&job.plan), |lane: &Lane| {
-        matches!(lane, Lane::Sink(_) | Lane::Sinks)
-    });
-    let mut earlier = all.iter().take_while(|(one, _)| *one != id);
-    let is_before = |other: &BulkJob| {
-        let other = lane(&other.plan);
-        let several = this == Lane::Sinks || other == Lane::Sinks;
-        other == this || (several && sinks(&other) && sinks(&this))
+    let again = match plan.action {
+        BulkAction::Replay { again, .. } => Some(again),
+        _ => None,
     };
-    let runs = |job: &BulkJob| job.state == JobState::Running;
-    let found = earlier.find(|(_, other)| runs(job) && runs(other) && is_before(other));
-    found.map(|(id, _)| *id)
+    let behind = id.and_then(|id| behind.get(&id).copied().flatten());
+    let waits = id.and_then(|id| admin.bulk.waits.of(id));
+    let (waits, waits_zh) = waits.map(|why| why.both()).unzip();
+    let sinks = job.had.iter();
+    let sinks = sinks.map(|(sink, had)| (sink.clone(), Had::from(*had)));
+    Job {
+        id: id.map(|id| id.to_string()),
+        action: plan.action.as_str(),
+        to: plan.action.to().map(str::to_owned),
+        again,
+        filter: filter(&plan.over),
+        when: plan.when.clone(),
+        rate: plan.rate,
+        note: plan.note.clone(),
+        by: plan.by.clone(),
+        count,
+        exact,
+        state: job.state.as_str(),
+        stopped,
+        wiping: job.wiping,
+        waits,
+        waits_zh,
+        behind: behind.map(|id| id.to_string()),
+        made_at: rfc3339(job.made_at),
+        started_at: job.started_at.map(rfc3339),
+        ended_at,
+        done: job.done,
+        skipped: job.skipped.values().sum(),
+        skipped_because: because.collect(),
+        sinks: sinks.collect(),
+    }
 }
 
 fn filter(over: &Population) -> Value {

@@ -7,21 +7,24 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::deliveries::Summary;
 use super::params::{Body, Params, guess, id};
 use super::problem::{Kind, LEAD, Problem};
+use super::shape::{DeliveryState, Items, Page};
 use super::{Admin, filters, never, privacy, reading, rfc3339};
 use crate::lang::Text;
 use crate::outbox::{Find, FindBy, History, LeadId, Paged, StoredLead};
 
 /// Leads on a page, or found by one value, at most.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 
 /// A lead in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Lead")]
 pub(super) struct Summarized {
     id: String,
     source: String,
@@ -32,6 +35,7 @@ pub(super) struct Summarized {
     first_received_at: String,
     last_received_at: String,
     /// Where it stands, by sink: of the newest revision for it.
+    #[schemars(with = "BTreeMap<String, DeliveryState>")]
     sinks: BTreeMap<String, &'static str>,
 }
 
@@ -72,10 +76,7 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let params = Params::of(
-        &request,
-        &[&filters::OF_LEADS[..], &["cursor", "unrouted"]].concat(),
-    )?;
+    let params = Params::of(&request)?;
     let limit = params.limit(MOST)?;
     let filter = filters::leads(&params, admin.clock.now())?;
     let unrouted = params.flag("unrouted")?;
@@ -102,13 +103,16 @@ pub(super) async fn list(
         Ok::<_, Problem>((summaries(admin, &page.items)?, page.next))
     });
     let (items, next) = read.await?;
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "next": next })))
+    Ok(HttpResponse::Ok().json(Page { items, next }))
 }
 
-#[derive(Default, Deserialize)]
+/// What leads are searched by.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Search {
+pub(super) struct Search {
+    /// Which field: `phone`, `phone_end`, `record_id`, `order_num`, `nick` or `openid`.
     by: String,
+    /// What it is, whole; of a phone the last four digits are enough.
     value: String,
 }
 
@@ -118,7 +122,7 @@ pub(super) async fn search(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let search: Search = body.json()?;
     let known = FindBy::ALL.into_iter();
     let Some(by) = known.clone().find(|by| by.as_str() == search.by) else {
@@ -143,15 +147,47 @@ pub(super) async fn search(
     });
     let items = read.await?;
     tracing::info!(by = by.as_str(), found = items.len(), "leads were searched");
-    Ok(HttpResponse::Ok().json(json!({ "items": items })))
+    Ok(HttpResponse::Ok().json(Items { items }))
 }
 
-#[derive(Serialize)]
+/// A revision of a lead.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Revision")]
 struct Shown {
     revision: u32,
     received_at: String,
+    /// Its fields; what says who it is masked unless it was to be revealed.
     lead: Value,
     labels: Value,
+}
+
+/// One lead.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LeadWithDeliveries")]
+pub(super) struct One {
+    id: String,
+    source: Option<String>,
+    /// No sink ever wanted it.
+    unrouted: bool,
+    /// Whether what follows is unmasked.
+    revealed: bool,
+    /// Oldest first.
+    revisions: Vec<Shown>,
+    deliveries: Vec<Summary>,
+    /// The sinks that it did not go to, and why not.
+    never: Vec<never::Never>,
+}
+
+/// What was pushed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RawPush")]
+pub(super) struct Pushed {
+    id: String,
+    revision: u32,
+    /// The body as text.
+    raw: String,
+    /// The body byte for byte, where it was no text.
+    original_base64: Option<String>,
 }
 
 /// Text that is JSON already.
@@ -183,7 +219,7 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = LeadId(id(&path, LEAD)?);
-    let reveal = Params::of(&request, &["reveal"])?.flag("reveal")?;
+    let reveal = Params::of(&request)?.flag("reveal")?;
     let history = reading(&admin, move |admin| admin.outbox.history(id)).await?;
     let history = history.ok_or_else(|| Problem::no_such(LEAD, id))?;
     if reveal {
@@ -193,15 +229,15 @@ pub(super) async fn show(
     let revisions: Vec<_> = revisions.map(|one| revision(one, reveal)).collect();
     let deliveries: Vec<_> = history.deliveries.iter().map(Summary::from).collect();
     let never = never::of(&admin.configured.get(), &history, reveal);
-    Ok(HttpResponse::Ok().json(json!({
-        "id": id.to_string(),
-        "source": history.revisions.last().map(|last| &last.source),
-        "unrouted": history.deliveries.is_empty(),
-        "revealed": reveal,
-        "revisions": revisions,
-        "deliveries": deliveries,
-        "never": never,
-    })))
+    Ok(HttpResponse::Ok().json(One {
+        id: id.to_string(),
+        source: history.revisions.last().map(|last| last.source.clone()),
+        unrouted: history.deliveries.is_empty(),
+        revealed: reveal,
+        revisions,
+        deliveries,
+        never,
+    }))
 }
 
 /// `GET /leads/{id}/raw`
@@ -211,7 +247,7 @@ pub(super) async fn raw(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = LeadId(id(&path, LEAD)?);
-    let params = Params::of(&request, &["reveal", "revision"])?;
+    let params = Params::of(&request)?;
     if !params.flag("reveal")? {
         let detail = (
             "what was pushed is personal data; ask with reveal=true, which is logged",
@@ -225,11 +261,11 @@ pub(super) async fn raw(
         stored.ok_or_else(|| Problem::no_such(("such revision of lead", "客资版本"), id))?;
     tracing::info!(lead = %id, "lead was revealed");
     let original = stored.original.as_ref();
-    Ok(HttpResponse::Ok().json(json!({
-        "id": id.to_string(),
-        "revision": stored.revision,
-        "raw": stored.raw,
-        "original_base64":
-            original.map(|bytes| base64::engine::general_purpose::STANDARD.encode(bytes)),
-    })))
+    Ok(HttpResponse::Ok().json(Pushed {
+        id: id.to_string(),
+        revision: stored.revision,
+        original_base64: original
+            .map(|bytes| base64::engine::general_purpose::STANDARD.encode(bytes)),
+        raw: stored.raw,
+    }))
 }

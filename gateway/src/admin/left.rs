@@ -1,6 +1,7 @@
 //! What is left: a lead, or a push in quarantine, that was not erased or given out although it is
 //! somebody's or may be, why, and what to do.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::{LEAD, QUARANTINED};
@@ -8,7 +9,7 @@ use crate::lang::Text;
 use crate::outbox::{LeadId, QuarantineId, Unavailable};
 
 /// What is left.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Left {
     #[serde(skip_serializing_if = "Option::is_none")]
     lead: Option<String>,
@@ -21,8 +22,9 @@ pub(super) struct Left {
 }
 
 /// Why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "LeftBecause")]
 enum Because {
     /// An attempt is under way.
     InFlight,

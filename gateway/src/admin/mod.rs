@@ -4,7 +4,9 @@
 //! only; errors follow RFC 9457. Lists and URLs carry nothing personal, and what reveals a
 //! person is logged with the lead's id.
 
+mod api;
 mod auth;
+mod condition;
 mod configured;
 mod deliveries;
 mod difference;
@@ -18,8 +20,12 @@ mod inside;
 mod jobs;
 mod leads;
 mod left;
+mod local;
 mod never;
+mod openapi;
+mod origin;
 mod orphans;
+mod parameter;
 mod params;
 mod plugins;
 mod preview;
@@ -30,12 +36,14 @@ mod release;
 mod reload;
 mod resources;
 mod samples;
+mod shape;
 mod sinks;
 mod stats;
 mod subject;
 mod system;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tokens;
 mod trial;
 mod upkeep;
 mod wish;
@@ -46,13 +54,16 @@ pub(crate) use self::erase::Given;
 pub use self::guesses::Guesses;
 pub(crate) use self::inside::Inside;
 pub(crate) use self::never::Why;
+pub(crate) use self::openapi::document as openapi;
 pub(crate) use self::problem::{Kind, Problem};
 pub use self::reload::{NotReloaded, Reload, Reloaded};
-pub(crate) use self::resources::{At, at};
+pub(crate) use self::resources::only;
+pub use self::tokens::Uses;
 pub(crate) use self::upkeep::{Disclosed, write_export};
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -62,6 +73,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
 use self::params::Params;
+use self::resources::served;
 pub use crate::bulk::Reread;
 use crate::clock::{Clock, Millis};
 use crate::delivery::{Crash, Sinks};
@@ -103,15 +115,18 @@ pub struct Admin {
     pub started: Duration,
     /// Wrong tokens of late.
     pub guesses: Arc<Guesses>,
+    /// When tokens were used.
+    pub uses: Uses,
     /// Whether the daemon is stopping; pushes are still taken.
     pub stopping: Arc<AtomicBool>,
 }
 
-/// Serves operators on `listener` until the handle stops it; beside the API whatever `pages`
-/// adds.
+/// Serves operators on `listener`, and on the socket of this machine if there is one, until the
+/// handle stops it; beside the API whatever `pages` adds.
 pub fn serve(
     admin: Arc<Admin>,
     listener: TcpListener,
+    socket: Option<UnixListener>,
     pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> std::io::Result<(Server, ServerHandle, SocketAddr)> {
     let address = listener.local_addr()?;
@@ -127,74 +142,48 @@ pub fn serve(
         .max_connections(256)
         .shutdown_timeout(1)
         .disable_signals()
-        .listen(listener)?
-        .run();
+        .on_connect(local::note)
+        .listen(listener)?;
+    let server = match socket {
+        Some(socket) => server.listen_uds(socket)?,
+        None => server,
+    };
+    let server = server.run();
     let handle = server.handle();
     Ok((server, handle, address))
 }
 
 /// What answers on the operators' listener, beside `pages`.
 pub(crate) fn routes(config: &mut web::ServiceConfig, pages: impl FnOnce(&mut web::ServiceConfig)) {
-    let api = resources()
+    let api = served(api::endpoints())
         .into_iter()
-        .fold(web::scope("/api/v1"), |scope, at| {
-            scope.service(at.resource())
-        });
+        .fold(web::scope("/api/v1"), actix_web::Scope::service);
     let all = web::scope("")
-        .service(at("/livez").get(livez).resource())
-        .service(at("/readyz").get(readyz).resource())
-        .service(at("/metrics").get(metrics).resource())
+        .service(looks("/livez", web::get().to(livez)))
+        .service(looks("/readyz", web::get().to(readyz)))
+        .service(looks("/metrics", web::get().to(metrics)))
         .service(
             api.default_service(web::to(no_such_path))
                 .wrap(from_fn(auth::check)),
         )
         .configure(pages)
         .default_service(web::to(no_such_path))
-        .wrap(from_fn(auth::here));
+        .wrap(from_fn(origin::here));
     config
         .app_data(web::PayloadConfig::new(MAX_BODY))
         .service(all);
 }
 
-/// All of the API.
-fn resources() -> Vec<At> {
-    vec![
-        at("/stats").get(show_stats),
-        at("/system").get(system::show),
-        at("/deliveries").get(deliveries::list),
-        at("/deliveries/{id}").get(deliveries::show),
-        at("/deliveries/{id}/preview").get(preview::show),
-        at("/deliveries/{id}/retry").post(deliveries::retry),
-        at("/deliveries/{id}/cancel").post(deliveries::cancel),
-        at("/deliveries/{id}/done").post(deliveries::done_by_hand),
-        at("/failure-groups").get(failures::list),
-        at("/orphaned").get(orphans::list),
-        at("/leads").get(leads::list),
-        at("/leads/search").post(leads::search),
-        at("/leads/erase").post(erase::erase),
-        at("/leads/export").post(export::export),
-        at("/leads/{id}").get(leads::show),
-        at("/leads/{id}/raw").get(leads::raw),
-        at("/bulk").get(jobs::list).post(jobs::plan),
-        at("/bulk/{id}").get(jobs::show),
-        at("/bulk/{id}/start").post(jobs::start),
-        at("/bulk/{id}/cancel").post(jobs::cancel),
-        at("/plugins").get(plugins::list),
-        at("/reload").post(reload::reload),
-        at("/sinks").get(sinks::list),
-        at("/sinks/{name}/pause").post(sinks::pause),
-        at("/sinks/{name}/resume").post(sinks::resume),
-        at("/sinks/{name}/test").post(trial::test),
-        at("/quarantine").get(quarantine::list),
-        at("/quarantine/{id}").get(quarantine::show),
-        at("/quarantine/{id}/release").post(release::release),
-        at("/outbox/backup")
-            .post(upkeep::backup)
-            .with_room(upkeep::MAX_HAVE),
-        at("/outbox/export").post(upkeep::export),
-        at("/outbox/rekey").post(upkeep::rekey),
-        at("/quarantine/{id}/discard").post(release::discard),
-    ]
+/// The command that asks each path.
+#[cfg(test)]
+pub(crate) fn commands() -> Vec<(&'static str, &'static str)> {
+    let all = api::abouts();
+    all.map(|about| (about.path, about.command)).collect()
+}
+
+/// A path outside of the API, to which whoever reaches the listener may look.
+fn looks(path: &str, route: actix_web::Route) -> actix_web::Resource {
+    only(web::resource(path).route(route), "GET".to_owned())
 }
 
 async fn no_such_path() -> Result<HttpResponse, Problem> {
@@ -240,7 +229,7 @@ async fn show_stats(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let stats = reading(&admin, stats::read).await?;
     Ok(HttpResponse::Ok().json(stats))
 }

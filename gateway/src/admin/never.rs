@@ -4,6 +4,7 @@
 //! although it never went, it came before they did, or something newer went in its place.
 
 use leadgate_plugin::template::Engine;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -14,8 +15,9 @@ use crate::outbox::{History, Listed, StateName, StoredLead};
 use crate::route::{self, Decision, Part};
 
 /// Why a lead did not go to a sink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "NeverBecause")]
 pub(crate) enum Why {
     /// Its condition does not want it.
     Condition,
@@ -56,7 +58,7 @@ impl Why {
 }
 
 /// A sink that a revision of a lead did not go to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Never {
     sink: String,
     revision: u32,

@@ -15,7 +15,7 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let params = Params::of(&request, &["limit", "cursor"])?;
+    let params = Params::of(&request)?;
     let filter = Filter {
         orphaned: true,
         ..Filter::default()

@@ -13,12 +13,13 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::problem::{Kind, Noun, Problem};
+use super::resources::asked;
 use crate::clock::Millis;
 use crate::lang::Text;
 use crate::lead::time::parse_gmt8;
 
 /// Items on a page unless asked otherwise.
-const LIMIT: usize = 50;
+pub(super) const LIMIT: usize = 50;
 
 /// A query that is asked with in the place of the request's own.
 pub(super) struct Query(pub(super) String);
@@ -28,20 +29,19 @@ pub(super) struct Query(pub(super) String);
 pub(super) struct Params(BTreeMap<String, String>);
 
 impl Params {
-    /// Reads the query, in which only `allowed` may be, each once.
-    pub(super) fn of(request: &HttpRequest, allowed: &[&str]) -> Result<Self, Problem> {
-        let asked = request.extensions_mut().remove::<Query>();
-        let query = asked
-            .as_ref()
-            .map_or(request.query_string(), |query| &query.0);
-        Self::parse(query, allowed)
+    /// Reads the query, in which only the parameters of what is asked for may be, each once.
+    pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        let asked = asked(request);
+        let allowed: Vec<_> = asked.parameters.iter().map(|one| one.name).collect();
+        let extensions = request.extensions();
+        let query = extensions.get::<Query>();
+        let query = query.map_or(request.query_string(), |query| &query.0);
+        Self::parse(query, &allowed)
     }
 
     fn parse(query: &str, allowed: &[&str]) -> Result<Self, Problem> {
-        let pairs = web::Query::<Vec<(String, String)>>::from_query(query)
-            .map_err(|_| bad(("the query cannot be read", "查询串无法读取")))?;
         let mut params = BTreeMap::new();
-        for (name, value) in pairs.into_inner() {
+        for (name, value) in pairs(query)? {
             if !allowed.contains(&name.as_str()) {
                 let known = if allowed.is_empty() {
                     Text::new("this path takes none", "此路径不接受参数")
@@ -142,6 +142,13 @@ impl Params {
         })?;
         Ok(Some(number))
     }
+}
+
+/// Names and values of a query, as they were given.
+pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
+    let pairs = pairs.map_err(|_| bad(("the query cannot be read", "查询串无法读取")))?;
+    Ok(pairs.into_inner())
 }
 
 fn bad(detail: impl Into<Text>) -> Problem {

@@ -4,6 +4,7 @@
 //! Secrets are masked always, and what says who it is unless `reveal=true`, which is logged.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ use crate::lang::Text;
 use crate::outbox::{Attempt, DeliveryId, History, LeadId, Listed, StateName, StoredLead};
 
 /// What would be sent of a lead to a sink.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Preview {
     /// The delivery, if there is one already.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,10 +44,12 @@ pub(super) struct Preview {
 }
 
 /// An attempt, in short.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LastAttempt")]
 struct Last {
     number: u32,
     started_at: String,
+    #[schemars(with = "super::shape::Outcome")]
     outcome: leadgate_plugin::OutcomeKind,
     /// What its record keeps of what was sent.
     request: String,
@@ -70,7 +73,7 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId(id(&path, DELIVERY)?);
-    let reveal = Params::of(&request, &["reveal"])?.flag("reveal")?;
+    let reveal = Params::of(&request)?.flag("reveal")?;
     let preview = reading(&admin, move |admin| {
         let found = deliveries::find(admin, id)?;
         of_delivery(admin, &found, &found.delivery.sink, reveal)
@@ -108,6 +111,7 @@ pub(super) fn of_delivery(
         preview.difference = now.and_then(|now| difference::between(&last.request, now));
         // Where it goes now may say whose lead it is.
         for change in preview.difference.iter_mut().flatten() {
+            change.before = change.before.take().map(|was| masked(was, &lead));
             change.now = change.now.take().map(|now| masked(now, &lead));
         }
         preview.last = Some(last.into());

@@ -8,6 +8,7 @@ use std::ops::Range;
 use leadgate_plugin::phone;
 use serde_json::{Map, Value};
 
+use crate::lead::Lead;
 use crate::lead::mask::{self, HIDDEN, digit, groups};
 
 /// Fields of a lead that say nothing of who it is.
@@ -46,6 +47,12 @@ const SHOWN: [&str; 30] = [
 
 /// Of those, the ones of which only a part is.
 const PERSONAL: [&str; 3] = ["phone", "phone_e164", "name"];
+
+/// Whether a field of a lead, by its name, says who it is.
+pub(super) fn is_personal(field: &str) -> bool {
+    let is_field = Lead::NAMES.contains(&field) || field == "other";
+    is_field && (!SHOWN.contains(&field) || PERSONAL.contains(&field))
+}
 
 /// A lead's JSON as shown by default; what is hidden is `***`, what is absent stays `null`.
 pub(super) fn masked(lead: &str) -> Value {

@@ -21,11 +21,14 @@ pub(crate) enum Kind {
     Unauthorized,
     TooManyGuesses,
     Forbidden,
+    RoleTooLow,
     NotFound,
     MethodNotAllowed,
     InFlight,
     Over,
     Newer,
+    Taken,
+    TooMany,
     NoSink,
     NoSource,
     BadConfiguration,
@@ -39,6 +42,16 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// The status of its answers.
+    pub(super) const fn status(self) -> StatusCode {
+        self.parts().0
+    }
+
+    /// Its stable name.
+    pub(super) const fn name(self) -> &'static str {
+        self.parts().1
+    }
+
     const fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadParameter => (StatusCode::BAD_REQUEST, "bad-parameter", "bad parameter"),
@@ -51,6 +64,11 @@ impl Kind {
                 "too many wrong tokens",
             ),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "not allowed"),
+            Self::RoleTooLow => (
+                StatusCode::FORBIDDEN,
+                "role-too-low",
+                "the role does not allow it",
+            ),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "not found"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -60,6 +78,8 @@ impl Kind {
             Self::InFlight => (StatusCode::CONFLICT, "in-flight", "an attempt is under way"),
             Self::Over => (StatusCode::CONFLICT, "over", "over already"),
             Self::Newer => (StatusCode::CONFLICT, "newer", "a newer revision is there"),
+            Self::Taken => (StatusCode::CONFLICT, "taken", "the name is taken"),
+            Self::TooMany => (StatusCode::CONFLICT, "too-many", "as many as may be"),
             Self::NoSink => (StatusCode::CONFLICT, "no-sink", "sink not configured"),
             Self::NoSource => (StatusCode::CONFLICT, "no-source", "source not configured"),
             Self::BadConfiguration => (
@@ -92,6 +112,22 @@ impl Kind {
             ),
         }
     }
+}
+
+/// How an error is told; some kinds have further members.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct Told {
+    /// `urn:leadgate:problem:` and the stable name of the kind.
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    /// What happened, to what, and what to do.
+    detail: String,
+    /// The same in Chinese.
+    detail_zh: String,
+    #[serde(flatten)]
+    more: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What there is something of, in English and Chinese.
@@ -135,7 +171,7 @@ impl Problem {
     }
 
     /// A method that the path does not take; `allow` lists those it does.
-    pub(super) fn method(allow: String) -> Self {
+    pub(crate) fn method(allow: String) -> Self {
         Self {
             detail: Text::new(
                 format!("this path takes {allow}"),
@@ -180,6 +216,12 @@ impl Problem {
         self.more.get(name)
     }
 
+    /// What kind it is of.
+    #[cfg(test)]
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
     #[cfg(test)]
     pub(super) fn detail(&self) -> &str {
         self.detail.pick(crate::lang::Lang::En)
@@ -194,22 +236,20 @@ impl fmt::Display for Problem {
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.kind.parts().0
+        self.kind.status()
     }
 
     fn error_response(&self) -> HttpResponse {
         let (status, name, title) = self.kind.parts();
         let (detail, detail_zh) = self.detail.both();
-        let mut body = serde_json::json!({
-            "type": format!("urn:leadgate:problem:{name}"),
-            "title": title,
-            "status": status.as_u16(),
-            "detail": detail,
-            "detail_zh": detail_zh,
-        });
-        if let Some(body) = body.as_object_mut() {
-            body.extend(self.more.clone());
-        }
+        let body = Told {
+            r#type: format!("urn:leadgate:problem:{name}"),
+            title,
+            status: status.as_u16(),
+            detail,
+            detail_zh,
+            more: self.more.clone(),
+        };
         let mut response = HttpResponse::build(status);
         if let Some(allow) = &self.allow {
             response.insert_header((ALLOW, allow.as_str()));
@@ -222,7 +262,7 @@ impl ResponseError for Problem {
         }
         response
             .content_type("application/problem+json")
-            .body(body.to_string())
+            .body(serde_json::json!(body).to_string())
     }
 }
 

@@ -5,19 +5,23 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
+use super::parameter::{self, Parameter};
 use super::params::{Params, id, one_of};
 use super::problem::{Problem, QUARANTINED};
+use super::shape::Page;
 use super::{Admin, privacy, reading, release, rfc3339};
 use crate::outbox::{Paged, PushFilter, QuarantineCount, QuarantineId, StoredQuarantinedPush};
 use crate::source::QUARANTINE_REASONS;
 
 /// Pushes on a page at most: each is read with its body.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 
-#[derive(Debug, Serialize)]
+/// A push in quarantine.
+#[derive(Debug, Serialize, JsonSchema)]
 struct QuarantinedPush {
     id: String,
     source: String,
@@ -53,7 +57,7 @@ impl QuarantinedPush {
 }
 
 /// The push itself.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Revealed {
     #[serde(flatten)]
     quarantined: QuarantinedPush,
@@ -78,13 +82,32 @@ impl Revealed {
     }
 }
 
+/// A push by itself.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "QuarantinedPushWithLead")]
+pub(super) struct One {
+    #[serde(flatten)]
+    push: Shown,
+    /// The lead that it would be; null if its source is not configured any more.
+    becomes: Option<release::Becomes>,
+}
+
+/// As lists show it, or whole.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Shown {
+    Revealed(Box<Revealed>),
+    InShort(QuarantinedPush),
+}
+
 /// A push itself, whole.
 pub(super) fn revealed(admin: &Admin, stored: StoredQuarantinedPush) -> serde_json::Value {
     json!(Revealed::of(admin, stored))
 }
 
 /// How much of a source is there.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "QuarantineCount")]
 struct Count {
     source: String,
     entries: u64,
@@ -127,6 +150,27 @@ impl Admin {
     }
 }
 
+/// A page of pushes, with how many there are of each source.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Quarantine")]
+pub(super) struct List {
+    #[serde(flatten)]
+    page: Page<QuarantinedPush>,
+    counts: Vec<Count>,
+}
+
+/// What [`list`] understands.
+pub(super) fn parameters() -> Vec<Parameter> {
+    let mut all = vec![
+        parameter::one_of("reason", QUARANTINE_REASONS, "Only with this reason."),
+        parameter::text("source", "Only of this source."),
+        parameter::limit(MOST),
+        parameter::cursor(),
+    ];
+    all.extend(parameter::times());
+    all
+}
+
 /// Which pushes are listed.
 fn wanted(admin: &Admin, params: &Params) -> Result<PushFilter, Problem> {
     let reason = params.text("reason");
@@ -151,8 +195,7 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let names = ["limit", "cursor", "reason", "source", "since", "until"];
-    let params = Params::of(&request, &names)?;
+    let params = Params::of(&request)?;
     let limit = params.limit(MOST)?;
     let cursor = admin.cursor(&params, Paged::Quarantine)?;
     let read = reading(&admin, move |admin| {
@@ -162,7 +205,11 @@ pub(super) async fn list(
         let items: Vec<_> = items.map(|one| QuarantinedPush::of(admin, one)).collect();
         let counts = admin.outbox.quarantine_counts()?.into_iter();
         let counts: Vec<_> = counts.map(Count::from).collect();
-        Ok::<_, Problem>(json!({ "items": items, "next": page.next, "counts": counts }))
+        let page = Page {
+            items,
+            next: page.next,
+        };
+        Ok::<_, Problem>(List { page, counts })
     });
     Ok(HttpResponse::Ok().json(read.await?))
 }
@@ -174,17 +221,16 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = QuarantineId(id(&path, QUARANTINED)?);
-    let reveal = Params::of(&request, &["reveal"])?.flag("reveal")?;
+    let reveal = Params::of(&request)?.flag("reveal")?;
     let found = find(&admin, id).await?;
     let becomes = release::preview(&admin.reread, &found);
-    let mut shown = if reveal {
+    let push = if reveal {
         tracing::info!(quarantine = %id, "push in quarantine was revealed");
-        revealed(&admin, found)
+        Shown::Revealed(Box::new(Revealed::of(&admin, found)))
     } else {
-        json!(QuarantinedPush::of(&admin, &found))
+        Shown::InShort(QuarantinedPush::of(&admin, &found))
     };
-    shown["becomes"] = becomes;
-    Ok(HttpResponse::Ok().json(shown))
+    Ok(HttpResponse::Ok().json(One { push, becomes }))
 }
 
 /// A push as lists show it, with what it would become; `None` if it is gone. Reads the disk.
@@ -194,9 +240,10 @@ pub(super) fn in_short(
 ) -> Result<Option<serde_json::Value>, Problem> {
     let found = admin.outbox.quarantined_push(id)?;
     Ok(found.map(|found| {
-        let mut shown = json!(QuarantinedPush::of(admin, &found));
-        shown["becomes"] = release::preview(&admin.reread, &found);
-        shown
+        json!(One {
+            becomes: release::preview(&admin.reread, &found),
+            push: Shown::InShort(QuarantinedPush::of(admin, &found)),
+        })
     }))
 }
 

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::params::{Body, Params, id};
 use super::problem::{Kind, Problem, QUARANTINED};
@@ -18,18 +19,50 @@ use crate::bulk::{REACH, is_reachable};
 use crate::outbox::{Accepted, Arrival, QuarantineId, StoredQuarantinedPush};
 
 /// What a push would be as a lead.
-pub(super) fn becomes(arrival: &Arrival) -> Value {
-    let sinks: Vec<&str> = arrival.routes.iter().map(|route| &*route.sink).collect();
-    json!({
-        "lead": privacy::masked(&arrival.lead),
-        "sinks": sinks,
-        "reachable": is_reachable(arrival),
-    })
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Becomes {
+    /// Its fields, masked.
+    lead: Value,
+    /// The sinks that want it.
+    sinks: Vec<String>,
+    /// Whether anybody could be reached by it.
+    reachable: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
+impl Becomes {
+    fn of(arrival: &Arrival) -> Self {
+        let sinks = arrival.routes.iter();
+        Self {
+            lead: privacy::masked(&arrival.lead),
+            sinks: sinks.map(|route| route.sink.to_string()).collect(),
+            reachable: is_reachable(arrival),
+        }
+    }
+}
+
+/// A push that was released.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Released {
+    id: String,
+    lead: String,
+    revision: u32,
+    /// Whether the lead was there already.
+    duplicate: bool,
+}
+
+/// A push that was discarded.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Discarded {
+    id: String,
+    discarded: bool,
+}
+
+/// How a push is released.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct One {
+#[schemars(rename = "ReleaseWish")]
+pub(super) struct One {
+    /// Also if nobody could be reached by it.
     force: bool,
 }
 
@@ -41,7 +74,7 @@ pub(super) async fn release(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let id = QuarantineId(id(&path, QUARANTINED)?);
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let wish: One = body.json()?;
     let quarantined = find(&admin, id).await?;
     let Some(arrival) = (admin.reread)(&quarantined) else {
@@ -75,12 +108,12 @@ pub(super) async fn release(
         Accepted::Deferred => return Err(no_such(id)),
     };
     tracing::info!(quarantine = %id, %lead, revision, duplicate, "push was released from quarantine");
-    Ok(HttpResponse::Ok().json(json!({
-        "id": id.to_string(),
-        "lead": lead.to_string(),
-        "revision": revision,
-        "duplicate": duplicate,
-    })))
+    Ok(HttpResponse::Ok().json(Released {
+        id: id.to_string(),
+        lead: lead.to_string(),
+        revision,
+        duplicate,
+    }))
 }
 
 /// `POST /quarantine/{id}/discard`
@@ -90,15 +123,21 @@ pub(super) async fn discard(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = QuarantineId(id(&path, QUARANTINED)?);
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     if !admin.outbox.discard(id).await? {
         return Err(no_such(id));
     }
     tracing::info!(quarantine = %id, "push in quarantine was discarded");
-    Ok(HttpResponse::Ok().json(json!({ "id": id.to_string(), "discarded": true })))
+    Ok(HttpResponse::Ok().json(Discarded {
+        id: id.to_string(),
+        discarded: true,
+    }))
 }
 
 /// What a push would become, for whoever looks at it.
-pub(super) fn preview(reread: &Arc<super::Reread>, quarantined: &StoredQuarantinedPush) -> Value {
-    reread(quarantined).map_or(Value::Null, |arrival| becomes(&arrival))
+pub(super) fn preview(
+    reread: &Arc<super::Reread>,
+    quarantined: &StoredQuarantinedPush,
+) -> Option<Becomes> {
+    reread(quarantined).map(|arrival| Becomes::of(&arrival))
 }

@@ -4,6 +4,8 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::json;
 
 use super::params::Params;
@@ -43,22 +45,37 @@ pub enum NotReloaded {
     Failed(Text),
 }
 
+/// The same as it is told.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Reloaded")]
+pub(super) struct Told {
+    /// Dotted keys: what is another now, what went on, and what waits for a restart.
+    applied: Vec<String>,
+    unchanged: Vec<String>,
+    needs_restart: Vec<String>,
+    orphaned: Vec<Orphaned>,
+    warnings: usize,
+    /// Of the configuration that runs now.
+    revision: Option<String>,
+    loaded_at: String,
+}
+
 /// `POST /reload`
 pub(super) async fn reload(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     match (admin.reload)().await {
-        Ok(reloaded) => Ok(HttpResponse::Ok().json(json!({
-            "applied": reloaded.applied,
-            "unchanged": reloaded.unchanged,
-            "needs_restart": reloaded.needs_restart,
-            "orphaned": reloaded.orphaned,
-            "warnings": reloaded.warnings,
-            "revision": reloaded.revision.map(|revision| revision.hash),
-            "loaded_at": rfc3339(reloaded.loaded_at),
-        }))),
+        Ok(reloaded) => Ok(HttpResponse::Ok().json(Told {
+            applied: reloaded.applied,
+            unchanged: reloaded.unchanged,
+            needs_restart: reloaded.needs_restart,
+            orphaned: reloaded.orphaned,
+            warnings: reloaded.warnings,
+            revision: reloaded.revision.map(|revision| revision.hash),
+            loaded_at: rfc3339(reloaded.loaded_at),
+        })),
         Err(NotReloaded::Refused(report)) => Err(refused(&report)),
         Err(NotReloaded::Failed(why)) => Err(Problem::new(Kind::NotReloaded, why)),
     }

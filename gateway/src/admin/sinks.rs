@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::params::{Body, Params, guess};
 use super::problem::{Kind, Problem};
@@ -13,7 +13,8 @@ use super::{Admin, holds, reading, stats};
 use crate::lang::{Text, counted};
 use crate::outbox::{PAUSE_NOTE, PauseCause};
 
-#[derive(Debug, Serialize)]
+/// A sink.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Sink {
     name: String,
     #[serde(flatten)]
@@ -24,11 +25,47 @@ struct Sink {
 }
 
 /// What a plugin says of its sink.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SinkHealth")]
 struct Said {
     state: &'static str,
     /// Empty if it is well.
     why: String,
+}
+
+/// All sinks.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Sinks")]
+pub(super) struct All {
+    items: Vec<Sink>,
+    config: Option<stats::Running>,
+}
+
+/// A sink after it was paused, or resumed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SinkPaused")]
+pub(super) struct Standing {
+    name: String,
+    paused: bool,
+    /// What holds its deliveries back now.
+    holds: Vec<holds::Shown>,
+}
+
+/// A sink that was resumed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SinkResumed")]
+pub(super) struct Resumed {
+    #[serde(flatten)]
+    now: Standing,
+    ended: Ended,
+}
+
+/// What a resumption ended.
+#[derive(Serialize, JsonSchema)]
+struct Ended {
+    pause: bool,
+    breaker: bool,
+    destination_wait: bool,
 }
 
 impl Admin {
@@ -86,7 +123,7 @@ pub(super) async fn list(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let mut items = reading(&admin, all).await?;
     let asked = items.iter().map(|sink| admin.delivery.says(&sink.name));
     let said = futures_util::future::join_all(asked).await;
@@ -97,7 +134,7 @@ pub(super) async fn list(
         });
     }
     let config = stats::Running::of(&admin.configured.get());
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "config": config })))
+    Ok(HttpResponse::Ok().json(All { items, config }))
 }
 
 fn all(admin: &Admin) -> Result<Vec<Sink>, Problem> {
@@ -114,9 +151,10 @@ fn all(admin: &Admin) -> Result<Vec<Sink>, Problem> {
 }
 
 /// The body of a pause.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+#[schemars(rename = "PauseNote")]
+pub(super) struct Asked {
     /// Why, for whoever looks later.
     note: String,
 }
@@ -128,7 +166,7 @@ pub(super) async fn pause(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let name = path.into_inner();
     let Asked { note } = body.json()?;
     if note.chars().count() > PAUSE_NOTE || note.chars().any(char::is_control) {
@@ -145,11 +183,11 @@ pub(super) async fn pause(
         .pause(&name, Some(PauseCause::Person(note)))
         .await?;
     tracing::info!(sink = name, "sink was paused");
-    Ok(HttpResponse::Ok().json(json!({
-        "name": name,
-        "paused": true,
-        "holds": holds::shown_of(&admin, &name),
-    })))
+    Ok(HttpResponse::Ok().json(Standing {
+        holds: holds::shown_of(&admin, &name),
+        paused: true,
+        name,
+    }))
 }
 
 /// `POST /sinks/{name}/resume`: ends a pause, the breaker and the destination's wait.
@@ -158,7 +196,7 @@ pub(super) async fn resume(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let name = path.into_inner();
     let paused = admin.outbox.paused(&name);
     if paused {
@@ -173,14 +211,16 @@ pub(super) async fn resume(
         destination_wait = resumed.destination,
         "sink was resumed"
     );
-    Ok(HttpResponse::Ok().json(json!({
-        "name": name,
-        "paused": false,
-        "ended": {
-            "pause": paused,
-            "breaker": resumed.breaker,
-            "destination_wait": resumed.destination,
+    Ok(HttpResponse::Ok().json(Resumed {
+        now: Standing {
+            holds: holds::shown_of(&admin, &name),
+            paused: false,
+            name,
         },
-        "holds": holds::shown_of(&admin, &name),
-    })))
+        ended: Ended {
+            pause: paused,
+            breaker: resumed.breaker,
+            destination_wait: resumed.destination,
+        },
+    }))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Admin, Configured, holds, rfc3339};
@@ -9,7 +10,7 @@ use crate::delivery::{Crash, HoldReason};
 use crate::outbox::{Totals, Unavailable};
 
 /// `GET /api/v1/stats`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Stats {
     config: Option<Running>,
     leads: Leads,
@@ -19,7 +20,8 @@ pub(super) struct Stats {
     sinks: BTreeMap<String, Sink>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LeadCounts")]
 struct Leads {
     accepted: u64,
     duplicate: u64,
@@ -37,7 +39,7 @@ struct Leads {
 }
 
 /// What the store thinks of the machine's clock.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Clock {
     /// `believed`, `ahead` (nothing is removed and nothing grows old) or `behind`.
     state: &'static str,
@@ -68,7 +70,8 @@ fn clock(admin: &Admin) -> Clock {
 }
 
 /// The configuration that runs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RunningConfiguration")]
 pub(super) struct Running {
     revision: String,
     loaded_at: String,
@@ -88,7 +91,8 @@ impl Running {
 }
 
 /// How one sink does.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SinkCounts")]
 pub(super) struct Sink {
     /// `None` for a sink that is not configured any more.
     plugin: Option<String>,
@@ -115,13 +119,15 @@ pub(super) struct Sink {
     crash: Option<Crashed>,
     /// What holds its deliveries back now.
     holds: Vec<holds::Shown>,
+    #[schemars(with = "super::shape::Breaker")]
     breaker: &'static str,
     /// While the breaker is open: until an attempt probes the sink.
     probe_in_seconds: Option<u64>,
 }
 
 /// How a sink was involved in the end of the last process.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Crash")]
 struct Crashed {
     /// Crashes in a row in which it was at work.
     in_a_row: u32,
@@ -251,7 +257,12 @@ pub(super) fn refresh(admin: &Admin) {
     outbox.quarantine.set(gauge(stats.leads.in_quarantine));
     // A sink that was not configured any more and has nothing left is gone.
     outbox.deliveries.reset();
-    admin.metrics.delivery.orphaned.reset();
+    outbox.oldest_age.reset();
+    let delivery = &admin.metrics.delivery;
+    delivery.orphaned.reset();
+    delivery.paused.reset();
+    delivery.held.reset();
+    delivery.held_until.reset();
     outbox.unrouted_now.set(gauge(stats.leads.unrouted));
     outbox
         .clock_ahead
@@ -272,15 +283,11 @@ pub(super) fn refresh(admin: &Admin) {
         }
         held(admin, name);
         let left = sink.pending + sink.retrying + sink.behind + sink.dead;
-        admin
-            .metrics
-            .delivery
+        delivery
             .orphaned
             .with_label_values(&[name.as_str()])
             .set(if sink.orphaned { gauge(left) } else { 0 });
-        admin
-            .metrics
-            .delivery
+        delivery
             .paused
             .with_label_values(&[name.as_str()])
             .set(i64::from(sink.paused));

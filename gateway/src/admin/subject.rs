@@ -3,6 +3,7 @@
 //!
 //! Whoever is looked for comes in a body, never in a URL, and is never repeated.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Admin;
@@ -28,8 +29,9 @@ pub(super) enum Subject {
 }
 
 /// How a body names it: by one of these.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Subject")]
 pub(super) struct Named {
     pub(super) lead: Option<String>,
     pub(super) phone: Option<String>,

@@ -1,6 +1,7 @@
 //! System: which leadgate runs, with which configuration, since when, and on which outbox.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::params::Params;
@@ -9,8 +10,8 @@ use super::{Admin, reading, rfc3339};
 use crate::config::Revision;
 
 /// `GET /api/v1/system`.
-#[derive(Debug, Serialize)]
-struct System {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct System {
     version: &'static str,
     /// Of the configuration that runs; absent if it is not known where it was read from.
     revision: Option<String>,
@@ -22,7 +23,7 @@ struct System {
     outbox: Outbox,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Outbox {
     path: String,
     encrypted: bool,
@@ -40,7 +41,7 @@ pub(super) async fn show(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let system = reading(&admin, |admin| Ok::<_, Problem>(read(admin))).await?;
     Ok(HttpResponse::Ok().json(system))
 }

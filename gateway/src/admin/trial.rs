@@ -1,7 +1,8 @@
 //! Trials: a test lead for a sink, by a person who wants to know whether it arrives.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::params::Params;
 use super::problem::{Kind, Problem};
@@ -11,13 +12,41 @@ use crate::lang::Text;
 use crate::lead::Sample;
 use crate::plugin;
 
+/// How a test went.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SinkTest")]
+pub(super) struct Trial {
+    sink: String,
+    delivered: bool,
+    #[schemars(with = "super::shape::Outcome")]
+    outcome: &'static str,
+    rule: String,
+    reason: String,
+    receipt: String,
+    /// If the destination asked for a wait.
+    retry_after_seconds: Option<f64>,
+    request: String,
+    response: String,
+    duration_ms: u64,
+    /// What was sent: a made-up lead.
+    lead: TestLead,
+}
+
+/// A made-up lead.
+#[derive(Serialize, JsonSchema)]
+struct TestLead {
+    id: String,
+    record_id: Option<i64>,
+    name: Option<String>,
+}
+
 /// `POST /sinks/{name}/test`
 pub(super) async fn test(
     admin: web::Data<Admin>,
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request, &[])?;
+    Params::of(&request)?;
     let name = path.into_inner();
     admin.configured_sink(&name)?;
     let now = admin.clock.now();
@@ -47,17 +76,21 @@ pub(super) async fn test(
         plugin::OutcomeKind::Delivered | plugin::OutcomeKind::Duplicate
     );
     let wait = outcome.retry_after.map(|wait| wait.as_secs_f64().ceil());
-    Ok(HttpResponse::Ok().json(json!({
-        "sink": name,
-        "delivered": delivered,
-        "outcome": outcome.kind.as_str(),
-        "rule": outcome.rule,
-        "reason": privacy::without_phones(&outcome.reason),
-        "receipt": outcome.receipt,
-        "retry_after_seconds": wait,
-        "request": privacy::without_phones(&outcome.request),
-        "response": privacy::without_phones(&outcome.response),
-        "duration_ms": u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX),
-        "lead": { "id": made.id, "record_id": made.lead.record_id, "name": made.lead.name },
-    })))
+    Ok(HttpResponse::Ok().json(Trial {
+        sink: name,
+        delivered,
+        outcome: outcome.kind.as_str(),
+        reason: privacy::without_phones(&outcome.reason),
+        retry_after_seconds: wait,
+        request: privacy::without_phones(&outcome.request),
+        response: privacy::without_phones(&outcome.response),
+        duration_ms: u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX),
+        lead: TestLead {
+            id: made.id.to_string(),
+            record_id: made.lead.record_id,
+            name: made.lead.name,
+        },
+        rule: outcome.rule,
+        receipt: outcome.receipt,
+    }))
 }

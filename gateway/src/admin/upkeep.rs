@@ -5,14 +5,15 @@
 
 use std::io::{self, Write};
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::Admin;
-use super::params::Body;
+use super::params::{Body, Params};
 use super::problem::{Kind, Problem};
 use crate::outbox::{Exported, Outbox, Paged, SegmentCopy, UpkeepError};
 
@@ -25,15 +26,21 @@ const PIECES: usize = 4;
 pub(super) const MAX_HAVE: usize = 4 << 20;
 
 /// What an earlier backup has.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Earlier {
+#[schemars(rename = "EarlierBackup")]
+pub(super) struct Earlier {
     have: Vec<SegmentCopy>,
 }
 
 /// `POST /outbox/backup`, `{have?: [{number, bytes, crc}]}`: the backup itself, without the
 /// segments of the store that an earlier one has.
-pub(super) async fn backup(admin: web::Data<Admin>, body: Body) -> Result<HttpResponse, Problem> {
+pub(super) async fn backup(
+    admin: web::Data<Admin>,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request)?;
     let Earlier { have } = body.json()?;
     streamed(&admin, move |outbox, to| {
         let made = outbox.backup_beyond(&have, to);
@@ -47,7 +54,11 @@ pub(super) async fn backup(admin: web::Data<Admin>, body: Body) -> Result<HttpRe
 }
 
 /// `POST /outbox/export`: JSON lines.
-pub(super) async fn export(admin: web::Data<Admin>) -> Result<HttpResponse, Problem> {
+pub(super) async fn export(
+    admin: web::Data<Admin>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request)?;
     streamed(&admin, |outbox, to| {
         let mut count = Disclosed::default();
         let made = write_export(outbox, to, &mut count);
@@ -148,11 +159,23 @@ impl Write for Stream {
 }
 
 /// One step of rekeying.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Step {
+#[schemars(rename = "RekeyStep")]
+pub(super) struct Step {
+    /// The `next` of the step before.
     from: Option<String>,
+    /// How many records are looked at.
     limit: usize,
+}
+
+/// What a step of rekeying did.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Rekeyed")]
+pub(super) struct Rekeyed {
+    resealed: u64,
+    /// Where the next step begins; null behind the last one.
+    next: Option<String>,
 }
 
 impl Default for Step {
@@ -165,7 +188,12 @@ impl Default for Step {
 }
 
 /// `POST /outbox/rekey`: one step, `{from?, limit?}` → `{resealed, next}`.
-pub(super) async fn rekey(admin: web::Data<Admin>, body: Body) -> Result<HttpResponse, Problem> {
+pub(super) async fn rekey(
+    admin: web::Data<Admin>,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    Params::of(&request)?;
     let Step { from, limit } = body.json()?;
     let limit = limit.clamp(1, 10_000);
     if let Some(from) = &from
@@ -189,8 +217,8 @@ pub(super) async fn rekey(admin: web::Data<Admin>, body: Body) -> Result<HttpRes
             "records were sealed with the current key"
         );
     }
-    Ok(
-        HttpResponse::Ok()
-            .json(serde_json::json!({ "resealed": done.resealed, "next": done.next })),
-    )
+    Ok(HttpResponse::Ok().json(Rekeyed {
+        resealed: done.resealed,
+        next: done.next,
+    }))
 }

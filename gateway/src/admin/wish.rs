@@ -1,17 +1,19 @@
 //! Wishes: what a person asks to be done to many, read into a plan, or refused with what to do.
 //!
 //! Times are fixed when a wish is read. Notes, names and conditions are kept with the job, whoever
-//! is erased later, so they name nobody.
+//! is erased later, so they name nobody: a condition compares no field of a person with a text.
+//! What the action does not go by is refused.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::params::{moment, one_of};
 use super::problem::{Kind, Problem};
-use super::{Admin, filters, privacy};
+use super::{Admin, condition, filters, privacy};
 use crate::clock::Millis;
-use crate::lead::Phone;
 use crate::outbox::{
-    BulkAction, BulkPlan, Count, DeathReason, Filter, LeadFilter, Population, PushFilter, StateName,
+    BulkAction, BulkPlan, Count, DeathReason, Filter, LeadFilter, Population, PushFilter, Role,
+    StateName,
 };
 use crate::source::QUARANTINE_REASONS;
 
@@ -24,15 +26,44 @@ pub(super) const NOTE: usize = 200;
 /// Letters of a condition, at most.
 const WHEN: usize = 2_000;
 
+/// What every action goes by is not among these.
+type Takes = &'static [&'static str];
+
+const DELIVERIES: Takes = &[
+    "sink", "state", "source", "reason", "rule", "group", "since", "until", "when",
+];
+const MOVED: Takes = &[
+    "to", "sink", "state", "source", "reason", "rule", "group", "since", "until", "when",
+];
+const REPLAYED: Takes = &[
+    "to",
+    "again",
+    "regardless",
+    "source",
+    "since",
+    "until",
+    "when",
+];
+const LEADS: Takes = &["source", "since", "until", "when"];
+const RELEASED: Takes = &["force", "reason", "source", "since", "until", "when"];
+const PUSHES: Takes = &["reason", "source", "since", "until", "when"];
+
 /// What a person asks for.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "BulkWish")]
 pub(super) struct Wish {
+    /// `retry`, `cancel`, `done`, `replay`, `move`, `erase`, `release` or `discard`; `erase` takes
+    /// the role admin.
     action: String,
     /// The sink that a replay or a move gives to.
     to: Option<String>,
     /// Replay also what it was given already.
     again: bool,
+    /// Replay also what the sink's own condition does not want.
+    pub(super) regardless: bool,
+    /// Only show it: nothing is kept.
+    pub(super) dry_run: bool,
     /// Release also those by which nobody could be reached.
     force: bool,
     sink: Option<String>,
@@ -49,7 +80,21 @@ pub(super) struct Wish {
     by: String,
 }
 
+/// Who may do that to many: what one by one is an admin's is so of many, too.
+pub(super) fn role_for(action: &str) -> Role {
+    if action == BulkAction::Erase.as_str() {
+        Role::Admin
+    } else {
+        Role::Operator
+    }
+}
+
 impl Wish {
+    /// Who may ask for it.
+    pub(super) fn role(&self) -> Role {
+        role_for(&self.action)
+    }
+
     /// What it asks for, if that can be meant.
     pub(super) fn plan(self, admin: &Admin, now: Millis) -> Result<BulkPlan, Problem> {
         one_of("action", &self.action, &BulkAction::NAMES)?;
@@ -58,7 +103,9 @@ impl Wish {
             ("note", &self.note, NOTE),
             ("by", &self.by, NOTE),
             ("when", when, WHEN),
+            ("rule", self.rule.as_deref().unwrap_or_default(), NOTE),
         ])?;
+        condition::names_nobody(when)?;
         let rate = self.rate.unwrap_or(RATE);
         if !(1..=FASTEST).contains(&rate) {
             return Err(bad((
@@ -67,6 +114,7 @@ impl Wish {
             )));
         }
         let action = self.action(admin)?;
+        self.only_what_applies(&action)?;
         Ok(BulkPlan {
             over: self.over(&action, now)?,
             action,
@@ -126,7 +174,7 @@ impl Wish {
             action,
             BulkAction::Erase | BulkAction::Release { .. } | BulkAction::Discard
         ) {
-            self.says_which()?;
+            self.says_which(action)?;
         }
         Ok(match action {
             BulkAction::Retry | BulkAction::Cancel | BulkAction::Done | BulkAction::Move { .. } => {
@@ -145,19 +193,13 @@ impl Wish {
                     newest_first: false,
                 })
             }
-            BulkAction::Replay { .. } | BulkAction::Erase => {
-                let (rule, group) = (&self.rule, &self.group);
-                let none = [&self.sink, &self.state, &self.reason, rule, group];
-                self.only_of_deliveries(&none)?;
-                Population::Leads(LeadFilter {
-                    source,
-                    since,
-                    before,
-                    newest_first: false,
-                })
-            }
+            BulkAction::Replay { .. } | BulkAction::Erase => Population::Leads(LeadFilter {
+                source,
+                since,
+                before,
+                newest_first: false,
+            }),
             BulkAction::Release { .. } | BulkAction::Discard => {
-                self.only_of_deliveries(&[&self.sink, &self.state, &self.rule, &self.group])?;
                 if let Some(reason) = &self.reason {
                     one_of("reason", reason, &QUARANTINE_REASONS)?;
                 }
@@ -172,7 +214,7 @@ impl Wish {
     }
 
     /// What cannot be taken back is never done to all there is.
-    fn says_which(&self) -> Result<(), Problem> {
+    fn says_which(&self, action: &BulkAction) -> Result<(), Problem> {
         let given = [
             &self.reason,
             &self.source,
@@ -183,9 +225,12 @@ impl Wish {
         if given.iter().any(|one| one.is_some()) {
             return Ok(());
         }
+        let which = takes(action).iter().filter(|one| **one != "force");
+        let which = which.map(|one| format!("`{one}`"));
+        let which: Vec<String> = which.collect();
         Err(bad((
-            "say which: `source`, `since`, `until` or `when`, and of the quarantine also `reason`",
-            "请说明针对哪些：`source`、`since`、`until` 或 `when`，隔离区还可用 `reason`",
+            format!("say which, by one or more of {}", which.join(", ")),
+            format!("请说明针对哪些，可用 {}", which.join("、")),
         )))
     }
 
@@ -208,19 +253,45 @@ impl Wish {
         Ok(all.find(|one| one.as_str() == text))
     }
 
-    fn only_of_deliveries(&self, given: &[&Option<String>]) -> Result<(), Problem> {
-        if given.iter().all(|one| one.is_none()) {
+    /// Refuses what the action does not go by.
+    fn only_what_applies(&self, action: &BulkAction) -> Result<(), Problem> {
+        let given = [
+            ("to", self.to.is_some()),
+            ("again", self.again),
+            ("regardless", self.regardless),
+            ("force", self.force),
+            ("sink", self.sink.is_some()),
+            ("state", self.state.is_some()),
+            ("reason", self.reason.is_some()),
+            ("rule", self.rule.is_some()),
+            ("group", self.group.is_some()),
+        ];
+        let takes = takes(action);
+        let mut wrong = given.iter().filter(|(_, is_given)| *is_given);
+        let Some((name, _)) = wrong.find(|(name, _)| !takes.contains(name)) else {
             return Ok(());
-        }
-        let action = &self.action;
+        };
+        let action = action.as_str();
+        let those: Vec<String> = takes.iter().map(|one| format!("`{one}`")).collect();
         Err(bad((
             format!(
-                "{action} is not about deliveries: it takes `source`, `since`, `until` and `when`, and not `sink`, `state`, `rule` or `group`"
+                "{action} does not go by `{name}`: it takes {}",
+                those.join(", ")
             ),
-            format!(
-                "{action} 针对的不是投递：可用 `source`、`since`、`until`、`when`，不可用 `sink`、`state`、`rule`、`group`"
-            ),
+            format!("{action} 不接受 `{name}`：可用 {}", those.join("、")),
         )))
+    }
+}
+
+/// What an action goes by.
+const fn takes(action: &BulkAction) -> Takes {
+    match action {
+        BulkAction::Retry | BulkAction::Cancel | BulkAction::Done => DELIVERIES,
+        BulkAction::Move { .. } => MOVED,
+        BulkAction::Replay { .. } => REPLAYED,
+        BulkAction::Erase => LEADS,
+        BulkAction::Release { .. } => RELEASED,
+        BulkAction::Discard => PUSHES,
     }
 }
 
@@ -235,7 +306,7 @@ pub(super) fn fits(texts: &[(&str, &str, usize)]) -> Result<(), Problem> {
         }
         let names_a_phone = match *name {
             // Ids of eleven digits and more are no phones.
-            "when" => holds_a_mobile(text),
+            "when" => condition::holds_a_mobile(text),
             _ => privacy::without_phones(text) != *text,
         };
         if names_a_phone {
@@ -250,12 +321,6 @@ pub(super) fn fits(texts: &[(&str, &str, usize)]) -> Result<(), Problem> {
         }
     }
     Ok(())
-}
-
-/// Whether a group of digits in it surely is a mobile.
-fn holds_a_mobile(text: &str) -> bool {
-    let mut groups = text.split(|letter: char| !letter.is_ascii_digit());
-    groups.any(|digits| Phone::parse(digits).is_some())
 }
 
 /// Whether a note says anything.

@@ -10,14 +10,18 @@ mod runner;
 mod selection;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod waits;
 
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
 pub use self::plan::{Planned, plan};
-pub use self::runner::{Lane, Runner, lane};
+pub use self::runner::Runner;
 pub use self::selection::{REACH, Selected, is_reachable, select};
+pub use self::turns::behind;
+pub use self::waits::Waits;
 use crate::clock::Clock;
 use crate::lead::Tables;
 use crate::outbox::{Arrival, BulkJob, Count, JobId, Outbox, StoredQuarantinedPush};
@@ -39,10 +43,12 @@ pub struct Ground {
     pub reread: Arc<Reread>,
     /// Told when a job may have something to do.
     pub wake: Arc<Notify>,
+    /// Why jobs do not get on.
+    pub waits: Arc<Waits>,
 }
 
 /// Says in the log what happened to a job, through whom, and what it is; `by` may be empty if it
-/// is whoever planned it.
+/// is whoever planned it. Its note stays with the job: people write what they like.
 pub fn log(event: &str, id: JobId, job: &BulkJob, by: &str) {
     let plan = &job.plan;
     let (count, exact) = match plan.count {
@@ -58,7 +64,6 @@ pub fn log(event: &str, id: JobId, job: &BulkJob, by: &str) {
         exact,
         done = job.done,
         skipped = job.seen() - job.done,
-        note = plan.note,
         "{event}"
     );
 }

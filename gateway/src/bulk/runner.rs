@@ -5,18 +5,18 @@
 //! next one is read. A job gets at most half of the time that its steps take, and what it makes
 //! due waits behind what is fresh: new leads are not held up. Owns its task; ends when told.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Ground, Selected, select};
+use super::{Ground, Selected, behind, select};
+use crate::lang::{Lang, Text};
 use crate::lead::Tables;
 use crate::outbox::{
-    BulkAction, BulkJob, BulkPlan, Erasure, JobId, JobState, JobStep, Population, STEP, Stepped,
-    Unavailable,
+    BulkAction, BulkJob, Erased, Erasure, JobId, JobStep, STEP, Stepped, Stop, Unavailable,
 };
 use crate::route::When;
 
@@ -24,6 +24,10 @@ use crate::route::When;
 const LOOK: Duration = Duration::from_secs(1);
 /// Wait after a step that could not be made.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Wait after what was erased could not be taken off the disk.
+const WIPE_AGAIN: Duration = Duration::from_secs(10);
+/// Between two looks at whether it is off.
+const WIPES: Duration = Duration::from_millis(100);
 /// Steps a second, about, as long as a step is not full.
 const STEPS: u32 = 4;
 
@@ -34,59 +38,6 @@ const PAGES: usize = 50;
 pub struct Runner {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
-}
-
-/// What a job works on: jobs of one lane run one after the other, in the order in which they
-/// were planned.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// One sink.
-    Sink(String),
-    /// Several: no other job of a sink runs meanwhile.
-    Sinks,
-    /// Leads, whatever their sinks.
-    Leads,
-    /// The quarantine.
-    Quarantine,
-}
-
-/// Of a plan.
-pub fn lane(plan: &BulkPlan) -> Lane {
-    match (plan.action.to(), &plan.over) {
-        (Some(to), _) => Lane::Sink(to.to_owned()),
-        (None, Population::Leads(_)) => Lane::Leads,
-        (None, Population::Quarantine(_)) => Lane::Quarantine,
-        (None, Population::Deliveries(filter)) => {
-            let sink = filter.sink.clone();
-            sink.map_or(Lane::Sinks, Lane::Sink)
-        }
-    }
-}
-
-/// The jobs whose turn it is: of each lane the oldest that runs; one over several sinks is in
-/// the lane of each.
-pub(super) fn turns(jobs: Vec<(JobId, BulkJob)>) -> BTreeMap<JobId, BulkJob> {
-    let (mut taken, mut several, mut any) = (HashSet::new(), false, false);
-    let mut turns = BTreeMap::new();
-    for (id, job) in jobs {
-        if job.state != JobState::Running {
-            continue;
-        }
-        let lane = lane(&job.plan);
-        let is_sink = matches!(lane, Lane::Sink(_) | Lane::Sinks);
-        let waits = match lane {
-            Lane::Sinks => any,
-            Lane::Sink(_) => several || taken.contains(&lane),
-            Lane::Leads | Lane::Quarantine => taken.contains(&lane),
-        };
-        any |= is_sink;
-        several |= lane == Lane::Sinks;
-        taken.insert(lane);
-        if !waits {
-            turns.insert(id, job);
-        }
-    }
-    turns
 }
 
 /// Targets of the next step: enough for [`STEPS`] a second at that rate.
@@ -110,8 +61,16 @@ struct Run {
     tables: Arc<Tables>,
     /// When its next step may be made, by the monotonic clock.
     next: Duration,
-    /// Whether its last step could not be made: said once.
-    troubled: bool,
+    /// Takes what the job erased off the disk, beside the steps of the others.
+    wipe: Option<JoinHandle<Result<Erased, Unavailable>>>,
+}
+
+/// What came of a look at a job.
+enum Made {
+    /// A step of so many targets.
+    Step(usize),
+    /// What was erased is being taken off the disk.
+    Wiping,
 }
 
 impl Runner {
@@ -141,18 +100,21 @@ impl Runner {
 
 /// Makes the steps whose time has come; how long nothing is to be done.
 async fn look(ground: &Ground, runs: &mut HashMap<JobId, Run>) -> Duration {
-    let turns = turns(ground.outbox.jobs());
-    runs.retain(|id, _| turns.contains_key(id));
+    let jobs = ground.outbox.jobs();
+    let behind = behind(&jobs);
+    let is_turn = |id: JobId| behind.get(&id) == Some(&None);
+    runs.retain(|id, _| is_turn(*id));
+    ground.waits.retain(is_turn);
     let mut wait = LOOK;
-    for (id, job) in turns {
+    for (id, job) in jobs.into_iter().filter(|(id, _)| is_turn(*id)) {
         let Some(mut run) = going(ground, id, &job, runs.remove(&id)).await else {
             continue;
         };
         let began = ground.clock.monotonic();
         if run.next <= began {
-            let made = step(ground, id, &job, run.when.clone()).await;
+            let made = make(ground, id, &job, &mut run).await;
             let took = ground.clock.monotonic().saturating_sub(began);
-            run.next = began + after(id, &job, &mut run, made, took);
+            run.next = began + after(ground, id, &job, made, took);
         }
         wait = wait.min(run.next.saturating_sub(ground.clock.monotonic()));
         runs.insert(id, run);
@@ -162,24 +124,26 @@ async fn look(ground: &Ground, runs: &mut HashMap<JobId, Run>) -> Duration {
 
 /// Says what became of a step, and how long after its begin the next one may begin.
 fn after(
+    ground: &Ground,
     id: JobId,
     job: &BulkJob,
-    run: &mut Run,
-    made: Result<usize, Unavailable>,
+    made: Result<Made, Text>,
     took: Duration,
 ) -> Duration {
     match made {
-        Ok(targets) => {
-            if std::mem::replace(&mut run.troubled, false) {
+        Ok(Made::Wiping) => WIPES,
+        Ok(Made::Step(targets)) => {
+            if ground.waits.end(id) {
                 tracing::info!(job = %id, "bulk job goes on");
             }
             pause(targets, job.plan.rate, took)
         }
-        Err(error) => {
-            if !std::mem::replace(&mut run.troubled, true) {
-                tracing::warn!(job = %id, error = error.0, "bulk job waits: its next step could not be made");
+        Err(why) => {
+            let error = why.pick(Lang::En).to_owned();
+            if ground.waits.begin(id, why) {
+                tracing::warn!(job = %id, error, "bulk job waits");
             }
-            took + AGAIN
+            took + if job.wiping { WIPE_AGAIN } else { AGAIN }
         }
     }
 }
@@ -197,8 +161,9 @@ async fn going(ground: &Ground, id: JobId, job: &BulkJob, known: Option<Run>) ->
     let when = match when.map(|text| When::new(text, &tables)).transpose() {
         Ok(when) => when.map(Arc::new),
         Err(why) => {
-            let cancelled = ground.outbox.cancel_job(id, ground.clock.now()).await;
-            tracing::error!(job = %id, error = why.pick(crate::lang::Lang::En), cancelled = cancelled.is_ok(), "bulk job was cancelled: its condition cannot be used any more");
+            let now = ground.clock.now();
+            let cancelled = ground.outbox.cancel_job(id, Stop::Condition, now).await;
+            tracing::error!(job = %id, error = why.pick(Lang::En), cancelled = cancelled.is_ok(), "bulk job was cancelled: its condition cannot be used any more");
             return None;
         }
     };
@@ -214,8 +179,63 @@ async fn going(ground: &Ground, id: JobId, job: &BulkJob, known: Option<Run>) ->
         when,
         tables,
         next: Duration::ZERO,
-        troubled: false,
+        wipe: None,
     })
+}
+
+/// Makes the next step, or goes on with taking what was erased off the disk; why that cannot be.
+async fn make(ground: &Ground, id: JobId, job: &BulkJob, run: &mut Run) -> Result<Made, Text> {
+    if job.wiping {
+        return wipe(ground, id, run).await;
+    }
+    // What makes room is done all the more.
+    let adds = matches!(
+        job.plan.action,
+        BulkAction::Replay { .. } | BulkAction::Move { .. } | BulkAction::Release { .. }
+    );
+    if adds && ground.outbox.short_of_space() {
+        return Err(Text::new(
+            "the disk has less room left than outbox.min_free: make room",
+            "磁盘剩余空间少于 outbox.min_free：请腾出空间",
+        ));
+    }
+    let made = step(ground, id, job, run.when.clone()).await;
+    made.map(Made::Step).map_err(said)
+}
+
+/// What the store says.
+fn said(error: Unavailable) -> Text {
+    Text::plain(error.0)
+}
+
+/// Takes what a job erased off the disk, once for all of it, and ends the job then; a crash
+/// before that finishes it at the next start.
+async fn wipe(ground: &Ground, id: JobId, run: &mut Run) -> Result<Made, Text> {
+    let nothing = || tokio::spawn(ground.outbox.erase(Erasure::default()));
+    let task = run.wipe.get_or_insert_with(nothing);
+    if !task.is_finished() {
+        return Ok(Made::Wiping);
+    }
+    let erased = task.await;
+    run.wipe = None;
+    let erased = erased.unwrap_or_else(|error| Err(Unavailable(error.to_string())));
+    if let Some(why) = erased.map_or_else(|error| Some(error.0), |erased| erased.not_wiped) {
+        return Err(Text::new(
+            format!("what was erased is still on the disk: {why}"),
+            format!("已擦除的内容仍在磁盘上：{why}"),
+        ));
+    }
+    let last = JobStep {
+        from: None,
+        targets: Vec::new(),
+        skipped: Vec::new(),
+        to: None,
+    };
+    let made = ground.outbox.step_job(id, last, ground.clock.now()).await;
+    if let Stepped::Made { .. } = made.map_err(said)? {
+        ended(ground, id);
+    }
+    Ok(Made::Step(0))
 }
 
 /// Reads and makes the next step; how many targets it had.
@@ -225,11 +245,6 @@ async fn step(
     job: &BulkJob,
     when: Option<Arc<When>>,
 ) -> Result<usize, Unavailable> {
-    if ground.outbox.short_of_space() {
-        return Err(Unavailable(
-            "the disk has less room left than outbox.min_free".to_owned(),
-        ));
-    }
     let reading = (ground.clone(), job.clone());
     let read = tokio::task::spawn_blocking(move || {
         let (ground, job) = reading;
@@ -243,7 +258,8 @@ async fn step(
         skipped,
         next,
     } = read;
-    let (count, ends) = (targets.len(), next.is_none());
+    let count = targets.len();
+    let ends = next.is_none() && job.plan.action != BulkAction::Erase;
     let step = JobStep {
         from: job.cursor.clone(),
         targets,
@@ -251,7 +267,7 @@ async fn step(
         to: next,
     };
     match ground.outbox.step_job(id, step, ground.clock.now()).await? {
-        Stepped::Made { .. } if ends => end(ground, id, job).await,
+        Stepped::Made { .. } if ends => ended(ground, id),
         Stepped::Made { .. } | Stepped::Stopped => {}
         Stepped::NoSink => {
             let sink = job.plan.action.to();
@@ -284,17 +300,9 @@ fn next(ground: &Ground, job: &BulkJob, when: Option<&When>) -> Result<Selected,
     )
 }
 
-/// What belongs to the end of a job.
-async fn end(ground: &Ground, id: JobId, job: &BulkJob) {
+/// Says that a job is done.
+fn ended(ground: &Ground, id: JobId) {
     if let Some(job) = ground.outbox.job(id) {
         super::log("bulk job ended", id, &job, "");
-    }
-    if job.plan.action == BulkAction::Erase {
-        // Once for all of them; a crash before that finishes it at the next start.
-        let erased = ground.outbox.erase(Erasure::default()).await;
-        let not_wiped = erased.map_or_else(|error| Some(error.0), |erased| erased.not_wiped);
-        if let Some(error) = not_wiped {
-            tracing::warn!(job = %id, error, "what was erased is still on the disk");
-        }
     }
 }

@@ -14,6 +14,9 @@ use crate::route::When;
 /// Fields by which a person can be reached.
 pub const REACH: [&str; 3] = ["phone", "taobao_nick", "openid"];
 
+/// Bytes of pushes that are released in one step, about: a step is written as one.
+const BYTES: usize = 1 << 20;
+
 /// A page of targets.
 #[derive(Default)]
 pub struct Selected {
@@ -25,7 +28,7 @@ pub struct Selected {
     pub next: Option<String>,
 }
 
-/// Reads a page of at most `limit`. `made_at` is when the job was planned. Reads the disk.
+/// Reads a page of at most `limit`, and of pushes of at most about a megabyte. `made_at` is when the job was planned. Reads the disk.
 pub fn select(
     outbox: &dyn Outbox,
     reread: &Reread,
@@ -48,10 +51,16 @@ pub fn select(
     let mut selected = Selected::default();
     match &plan.over {
         Population::Deliveries(filter) => {
-            let page = outbox.deliveries(filter, after, limit)?;
+            let page = outbox.deliveries_each(filter, after, limit)?;
             for listed in page.items {
-                let verdict = of_delivery(outbox, plan, made_at, when, &listed)?;
-                selected.take(Target::Delivery(listed.id), verdict);
+                let (id, verdict) = match listed {
+                    Ok(listed) => (
+                        listed.id,
+                        of_delivery(outbox, plan, made_at, when, &listed)?,
+                    ),
+                    Err(id) => (id, Verdict::Skip(Skip::Damaged)),
+                };
+                selected.take(Target::Delivery(id), verdict);
             }
             selected.next = page.next;
         }
@@ -64,14 +73,47 @@ pub fn select(
             selected.next = page.next;
         }
         Population::Quarantine(filter) => {
-            let page = outbox.quarantined_pushes(after, limit)?;
-            for push in page.items.iter().filter(|push| filter.passes(push)) {
-                selected.push(reread, plan, when, push);
+            let (mut after, mut bytes) = (after.map(str::to_owned), 0);
+            for _ in 0..limit {
+                // One by one: each is followed by a place where the next page may begin.
+                let page = outbox.quarantined_ids(after.as_deref(), 1)?;
+                for id in page.items {
+                    match whole(outbox, outbox.quarantined_push(id))? {
+                        Ok(Some(push)) if filter.passes(&push) => {
+                            bytes += push.body.len() + push.query.len();
+                            selected.push(reread, plan, when, &push);
+                        }
+                        Ok(_) => {}
+                        Err(Damaged) => {
+                            selected.take(Target::Push(id), Verdict::Skip(Skip::Damaged));
+                        }
+                    }
+                }
+                selected.next.clone_from(&page.next);
+                after = page.next;
+                if after.is_none() || bytes >= BYTES {
+                    break;
+                }
             }
-            selected.next = page.next;
         }
     }
     Ok(selected)
+}
+
+/// What is stored of one thing cannot be read.
+struct Damaged;
+
+/// What was read, if it is not damaged: that must not keep the others. A store that cannot be read
+/// must.
+fn whole<T>(
+    outbox: &dyn Outbox,
+    read: Result<T, Unavailable>,
+) -> Result<Result<T, Damaged>, Unavailable> {
+    match read {
+        Ok(read) => Ok(Ok(read)),
+        Err(_) if outbox.counts().is_ok() => Ok(Err(Damaged)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether anybody could be reached by it.
@@ -177,12 +219,10 @@ fn met(
     let Some(when) = when else {
         return Ok(Verdict::Take);
     };
-    let lead = match outbox.lead(lead, revision) {
+    let lead = match whole(outbox, outbox.lead(lead, revision))? {
         Ok(Some(lead)) => lead,
         Ok(None) => return Ok(Verdict::Skip(Skip::Gone)),
-        // One that is damaged must not keep the others; a store that cannot be read must.
-        Err(_) if outbox.counts().is_ok() => return Ok(Verdict::Skip(Skip::Damaged)),
-        Err(error) => return Err(error),
+        Err(Damaged) => return Ok(Verdict::Skip(Skip::Damaged)),
     };
     Ok(match when.holds(&lead.lead, &lead.source) {
         Some(true) => Verdict::Take,

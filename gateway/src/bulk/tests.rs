@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use leadgate_plugin::OutcomeKind;
 use tempfile::TempDir;
 
-use super::runner::{pause, size, turns};
+use super::runner::{pause, size};
 use super::*;
 use crate::clock::{Millis, SystemClock};
 use crate::config::{Ceiling, OnUpdate};
@@ -16,7 +16,7 @@ use crate::outbox::sled::{Options, SledOutbox};
 use crate::outbox::{
     Attempt, BulkAction, BulkJob, BulkPlan, Count, DeathReason, DeliveryId, FailureGroupId, Filter,
     Finish, JobId, JobState, LeadFilter, Population, PushFilter, QuarantinedPush, Route,
-    SinkPolicy, Skip, State, StateName, Steered,
+    SinkPolicy, Skip, State, StateName, Steered, Stop,
 };
 use crate::route::When;
 use crate::swap::Swap;
@@ -25,7 +25,7 @@ use crate::telemetry::metrics::Metrics;
 /// A store without lanes: deliveries stay where they are put.
 struct Desk {
     ground: Ground,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 fn arrival(record: u64, sinks: &[&str]) -> Arrival {
@@ -87,8 +87,9 @@ fn desk() -> Desk {
             tables: Arc::new(Arc::default),
             reread: Arc::new(reread),
             wake: Arc::default(),
+            waits: Arc::default(),
         },
-        _folder: folder,
+        folder,
     }
 }
 
@@ -147,6 +148,22 @@ impl Desk {
         }
     }
 
+    /// Keeps a push in quarantine.
+    async fn put_aside(&self, body: Vec<u8>) {
+        let push = QuarantinedPush {
+            source: "shop".into(),
+            reason: "stale",
+            received_at: 1_000,
+            request_id: None,
+            signature: uuid::Uuid::now_v7().to_string(),
+            query: String::new(),
+            content_type: String::new(),
+            body,
+            ceiling: Ceiling::default(),
+        };
+        self.ground.outbox.quarantine(push).await.expect("kept");
+    }
+
     async fn planned(&self, wish: BulkPlan) -> Planned {
         let ground = self.ground.clone();
         let made = tokio::task::spawn_blocking(move || {
@@ -186,7 +203,7 @@ impl Desk {
     async fn ended(&self, id: JobId) -> BulkJob {
         let job = self.until(id, is_done).await;
         // Counts are shown when they are durable, and an answer says that all before it is.
-        let over = self.ground.outbox.cancel_job(id, 1).await;
+        let over = self.ground.outbox.cancel_job(id, Stop::Person, 1).await;
         assert_eq!(over, Ok(Steered::Over));
         job
     }
@@ -360,7 +377,10 @@ async fn dead_letters_are_tried_again_once_each_across_stops_and_a_cancellation(
     let runner = Runner::start(desk.ground.clone());
     desk.until(id, |job| job.done > stopped.done).await;
     let outbox = &desk.ground.outbox;
-    assert_eq!(outbox.cancel_job(id, 1).await, Ok(Steered::Done));
+    assert_eq!(
+        outbox.cancel_job(id, Stop::Person, 1).await,
+        Ok(Steered::Done)
+    );
     let cancelled = desk.job(id);
     assert!(cancelled.done < 120);
     // Another look of the runner's, and nothing is done.
@@ -451,19 +471,8 @@ async fn a_condition_goes_by_the_tables_that_are_loaded_while_the_job_runs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pushes_that_nobody_could_be_reached_by_stay_unless_that_is_said() {
     let desk = desk();
-    for (number, body) in ["fine", "nobody", "gone"].into_iter().enumerate() {
-        let push = QuarantinedPush {
-            source: "shop".into(),
-            reason: "stale",
-            received_at: 1_000,
-            request_id: None,
-            signature: number.to_string(),
-            query: String::new(),
-            content_type: String::new(),
-            body: body.as_bytes().to_vec(),
-            ceiling: Ceiling::default(),
-        };
-        desk.ground.outbox.quarantine(push).await.expect("kept");
+    for body in ["fine", "nobody", "gone"] {
+        desk.put_aside(body.as_bytes().to_vec()).await;
     }
     let over = |reason: &str| {
         Population::Quarantine(PushFilter {
@@ -522,8 +531,9 @@ fn jobs_of_one_sink_have_their_turn_one_after_the_other() {
         (JobId(uuid::Uuid::from_u128(number)), job)
     };
     let turn = |jobs: &[(JobId, BulkJob)]| -> Vec<u128> {
-        let turns = turns(jobs.to_vec());
-        turns.keys().map(|id| id.0.as_u128()).collect()
+        let behind = behind(jobs).into_iter();
+        let turns = behind.filter(|(_, waits_for)| waits_for.is_none());
+        turns.map(|(id, _)| id.0.as_u128()).collect()
     };
     let running = JobState::Running;
     let mut jobs = vec![
@@ -535,6 +545,16 @@ fn jobs_of_one_sink_have_their_turn_one_after_the_other() {
         job(6, Some("fax"), running),
     ];
     assert_eq!(turn(&jobs), [2, 4], "5 waits for both, and 6 for it");
+    let id = |number| JobId(uuid::Uuid::from_u128(number));
+    let whom = [
+        (2, None),
+        (3, Some(2)),
+        (4, None),
+        (5, Some(2)),
+        (6, Some(5)),
+    ];
+    let whom = whom.map(|(job, before)| (id(job), before.map(id)));
+    assert_eq!(behind(&jobs), BTreeMap::from(whom));
     jobs.retain(|(_, job)| job.plan.over != jobs_over("crm") && job.plan.over != jobs_over("mail"));
     assert_eq!(turn(&jobs), [5]);
     jobs.remove(0);
@@ -559,4 +579,156 @@ fn a_job_keeps_its_rate_and_leaves_half_of_the_time() {
     assert_eq!(pause(50, 200, ms(300)), ms(600));
     assert_eq!(pause(1, 1, ms(10)), ms(1_000));
     assert_eq!(pause(0, 5, ms(10)), ms(20));
+}
+
+/// Spoils a byte of a record that has that text in it, the first one behind so many others.
+fn spoil(desk: &Desk, text: &str, others: usize) {
+    let journal = desk.folder.path().join("store").join("journal");
+    for entry in std::fs::read_dir(journal).expect("reads") {
+        let path = entry.expect("reads").path();
+        let mut bytes = std::fs::read(&path).expect("reads");
+        let mut found = bytes.windows(text.len()).enumerate();
+        let found = found
+            .by_ref()
+            .filter(|(_, window)| *window == text.as_bytes());
+        if let Some((at, _)) = found.skip(others).next() {
+            bytes[at] ^= 0xff;
+            std::fs::write(path, bytes).expect("writes");
+            return;
+        }
+    }
+    panic!("there is no {text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_damaged_is_skipped_and_keeps_no_other() {
+    let desk = desk();
+    desk.push(0..6, &["crm"]).await;
+    desk.end_all("crm", 5_000).await;
+    for body in ["one", "damaged", "three"] {
+        desk.put_aside(body.as_bytes().to_vec()).await;
+    }
+    spoil(&desk, "no such field", 2);
+    spoil(&desk, "damaged", 0);
+    let runner = Runner::start(desk.ground.clone());
+    let retry = wish(BulkAction::Retry, Population::Deliveries(dead("crm")));
+    let ended = desk.ended(desk.started(retry).await).await;
+    assert_eq!((ended.done, ended.skipped[&Skip::Damaged]), (5, 1));
+    let thrown = wish(
+        BulkAction::Discard,
+        Population::Quarantine(PushFilter::default()),
+    );
+    let ended = desk.ended(desk.started(thrown).await).await;
+    assert_eq!((ended.done, ended.skipped[&Skip::Damaged]), (2, 1));
+    runner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_disk_is_short_what_adds_waits_and_says_so_and_what_makes_room_goes_on() {
+    let desk = desk();
+    desk.push(0..3, &["crm"]).await;
+    desk.end_all("crm", 5_000).await;
+    desk.put_aside(b"fine".to_vec()).await;
+    let leads = || Population::Leads(LeadFilter::default());
+    let to = BulkAction::Replay {
+        to: "mail".to_owned(),
+        again: false,
+    };
+    let replay = desk.started(wish(to, leads())).await;
+    let (waits, outbox) = (&desk.ground.waits, &desk.ground.outbox);
+    outbox.set_min_free(u64::MAX);
+    let runner = Runner::start(desk.ground.clone());
+    let discard = wish(
+        BulkAction::Discard,
+        Population::Quarantine(PushFilter::default()),
+    );
+    assert_eq!(desk.ended(desk.started(discard).await).await.done, 1);
+    let cancel = wish(BulkAction::Cancel, Population::Deliveries(dead("crm")));
+    assert_eq!(desk.ended(desk.started(cancel).await).await.done, 3);
+    let why = waits.of(replay).expect("it says so");
+    assert!(why.to_string().contains("outbox.min_free"), "{why}");
+    assert_eq!(desk.job(replay).seen(), 0);
+    assert_eq!(
+        outbox.cancel_job(replay, Stop::Person, 1).await,
+        Ok(Steered::Done)
+    );
+    // What is erased is gone, and not done with before its place is written anew.
+    let erase = desk.started(wish(BulkAction::Erase, leads())).await;
+    desk.until(erase, |_| waits.of(erase).is_some()).await;
+    assert_eq!(waits.of(replay), None, "it does not run");
+    let why = waits.of(erase).expect("it says so").to_string();
+    assert!(
+        why.starts_with("what was erased is still on the disk"),
+        "{why}"
+    );
+    let stands = desk.job(erase);
+    assert_eq!(
+        (stands.state, stands.wiping, stands.done),
+        (JobState::Running, true, 3)
+    );
+    assert_eq!(outbox.totals().leads, 0);
+    runner.stop().await;
+    outbox.set_min_free(0);
+    let runner = Runner::start(desk.ground.clone());
+    assert_eq!(desk.ended(erase).await.done, 3);
+    runner.stop().await;
+    let text = "no such field";
+    let journal = desk.folder.path().join("store").join("journal");
+    for entry in std::fs::read_dir(journal).expect("reads") {
+        let bytes = std::fs::read(entry.expect("reads").path()).expect("reads");
+        let mut windows = bytes.windows(text.len());
+        assert!(!windows.any(|window| window == text.as_bytes()));
+    }
+    assert_eq!(waits.of(erase), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_pushes_ends_at_about_a_megabyte() {
+    let desk = desk();
+    for letter in b'a'..b'e' {
+        desk.put_aside(vec![letter; 700 << 10]).await;
+    }
+    let release = BulkAction::Release { force: false };
+    let plan = wish(release, Population::Quarantine(PushFilter::default()));
+    let ground = &desk.ground;
+    let mut after = None;
+    for (count, is_last) in [(2, false), (2, true)] {
+        let of = (&plan, 9_000);
+        let page = select(
+            &*ground.outbox,
+            &*ground.reread,
+            of,
+            None,
+            after.as_deref(),
+            100,
+        );
+        let page = page.expect("reads");
+        assert_eq!((page.targets.len(), page.next.is_none()), (count, is_last));
+        after = page.next;
+    }
+    assert_eq!(desk.planned(plan).await.plan.count, Count::Exact(4));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_whose_condition_cannot_be_used_any_more_is_stopped_and_says_why() {
+    let chosen = BTreeMap::from([("default".to_owned(), "yes".to_owned())]);
+    let tables = Arc::new(Swap::new(Tables::from([("chosen".to_owned(), chosen)])));
+    let mut desk = desk();
+    desk.ground.tables = {
+        let tables = Arc::clone(&tables);
+        Arc::new(move || tables.get())
+    };
+    let some = BulkPlan {
+        when: Some("(record_id | lookup('chosen')) == 'yes'".to_owned()),
+        ..wish(BulkAction::Retry, Population::Deliveries(dead("crm")))
+    };
+    let id = desk.started(some).await;
+    tables.set(Tables::new());
+    let runner = Runner::start(desk.ground.clone());
+    let is_stopped = |job: &BulkJob| {
+        let why = Stop::Condition;
+        matches!(job.state, JobState::Cancelled { why: is, .. } if is == why)
+    };
+    desk.until(id, is_stopped).await;
+    runner.stop().await;
 }

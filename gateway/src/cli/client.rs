@@ -1,8 +1,10 @@
 //! The API client: commands that look into the outbox ask the running daemon.
 //!
 //! Of the configuration they need `[admin]` alone, and nothing of it if told both address and
-//! token. A token from the configuration goes only where the configuration says.
+//! token. A token from the configuration goes only where the configuration says. Where nobody
+//! said a token and the daemon's socket on this machine takes them, none is needed.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -45,6 +47,8 @@ pub(super) struct Target {
 pub(super) struct Address {
     /// `http://HOST:PORT`
     pub(super) base: String,
+    /// The socket that is used instead of it.
+    socket: Option<PathBuf>,
     pub(super) token: Option<Secret>,
     /// What said the address: a file with its line, or a flag.
     said_by: SaidBy,
@@ -69,12 +73,8 @@ impl<'a> Api<'a> {
     /// Finds the daemon; does not connect yet.
     pub(super) fn of(global: &'a Global, target: &Target) -> Result<Self, ExitCode> {
         let address = resolve(global, target)?;
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(PATIENCE)
-            .connect_timeout(Duration::from_secs(10))
-            .build()
-            .map_err(|error| fail(error, FAILED))?;
+        let client = address.client().timeout(PATIENCE);
+        let client = client.build().map_err(|error| fail(error, FAILED))?;
         Ok(Self {
             global,
             address,
@@ -181,7 +181,7 @@ impl<'a> Api<'a> {
             }
             Some(detail) => detail.to_owned(),
             None => {
-                let base = &self.address.base;
+                let base = self.address.place();
                 lang.pick(
                     format!("{base} answered {status}, not as leadgate does"),
                     format!("{base} 应答 {status}，不像 leadgate"),
@@ -220,15 +220,15 @@ impl Trouble {
 /// the answer is a help and not a need: whatever goes wrong, nothing is said.
 pub(super) fn quietly(global: &Global, path: &str) -> Option<Value> {
     let file = config::locate(global.config.as_deref()).ok()?;
-    let (target, _) = config::load_admin(&file, &Environment::process(), true);
-    let target = target?;
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(5))
-        .build()
-        .ok()?;
-    let mut request = client.get(format!("http://{}/api/v1{path}", target.address));
-    if let Some(token) = &target.token {
+    let load = |wants_token| config::load_admin(&file, &Environment::process(), wants_token).0;
+    let address = match load(false).and_then(Address::local) {
+        Some(local) => local,
+        None => Address::of(load(true)?, None),
+    };
+    let client = address.client().timeout(Duration::from_secs(5));
+    let client = client.build().ok()?;
+    let mut request = client.get(format!("{}/api/v1{path}", address.base));
+    if let Some(token) = &address.token {
         request = request.bearer_auth(token.expose());
     }
     runtime().ok()?.block_on(async {
@@ -245,6 +245,48 @@ pub(super) fn detail(lang: Lang, problem: &Value) -> Option<&str> {
 }
 
 impl Address {
+    /// Of a listener that the configuration names, with the token of a flag, if there was one.
+    fn of(found: AdminTarget, given: Option<(Secret, String)>) -> Self {
+        let (given, token_from) = given.unzip();
+        Self {
+            base: format!("http://{}", found.address),
+            socket: None,
+            token: given.or(found.token),
+            said_by: SaidBy::File(found.file, found.line),
+            token_from,
+        }
+    }
+
+    /// Of the socket on this machine, if there is one that takes this user.
+    fn local(found: AdminTarget) -> Option<Self> {
+        let socket = found.socket?;
+        UnixStream::connect(&socket).ok()?;
+        Some(Self {
+            base: "http://localhost".to_owned(),
+            socket: Some(socket),
+            token: None,
+            said_by: SaidBy::File(found.file, found.line),
+            token_from: None,
+        })
+    }
+
+    /// What makes connections to it.
+    pub(super) fn client(&self) -> reqwest::ClientBuilder {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(10));
+        match &self.socket {
+            Some(socket) => client.unix_socket(socket.as_path()),
+            None => client,
+        }
+    }
+
+    /// Where it is, for people.
+    fn place(&self) -> String {
+        let socket = self.socket.as_ref();
+        socket.map_or_else(|| self.base.clone(), |socket| socket.display().to_string())
+    }
+
     /// Says that nobody answers there, and what said that somebody would.
     pub(super) fn unreachable(&self, lang: Lang, error: &reqwest::Error) -> ExitCode {
         self.out_of_reach(lang, error).say()
@@ -255,7 +297,7 @@ impl Address {
         let why = innermost(error);
         let hint = self.hint(lang);
         Trouble {
-            message: format!("{what} {}: {why}\n{hint}", self.base),
+            message: format!("{what} {}: {why}\n{hint}", self.place()),
             problem: Value::Null,
             code: UNREACHABLE,
         }
@@ -264,6 +306,15 @@ impl Address {
     /// What said the address, and what to do.
     fn hint(&self, lang: Lang) -> String {
         match &self.said_by {
+            SaidBy::File(file, _) if self.socket.is_some() => {
+                let file = file.display();
+                lang.pick(
+                    format!(
+                        "  that is the socket that {file} names by admin.socket or outbox.path"
+                    ),
+                    format!("  该套接字由 {file} 的 admin.socket 或 outbox.path 确定"),
+                )
+            }
             SaidBy::Flag => lang
                 .pick("  the address is the one of --url", "  该地址来自 --url")
                 .to_owned(),
@@ -351,26 +402,28 @@ pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// Where the daemon is and with which token, by the flags, then the environment, then
-/// `[admin]` of the configuration.
+/// Where the daemon is and with which token, by the flags, then the environment, then the socket
+/// on this machine, then `[admin]` of the configuration.
 pub(super) fn resolve(global: &Global, target: &Target) -> Result<Address, ExitCode> {
     let given = given_token(target).map_err(|why| fail(why, FAILED))?;
-    let (token, token_from) = given.map_or((None, None), |(token, from)| (Some(token), Some(from)));
     if let Some(url) = &target.url {
+        let (token, token_from) = given.unzip();
         return Ok(Address {
             base: url.trim_end_matches('/').to_owned(),
+            socket: None,
             token,
             said_by: SaidBy::Flag,
             token_from,
         });
     }
-    let found = configured(global, token.is_none())?;
-    Ok(Address {
-        base: format!("http://{}", found.address),
-        token: token.or(found.token),
-        said_by: SaidBy::File(found.file, found.line),
-        token_from,
-    })
+    // Who names a token wants to be who it names.
+    if given.is_none()
+        && let Some(local) = Address::local(configured(global, false)?)
+    {
+        return Ok(local);
+    }
+    let found = configured(global, given.is_none())?;
+    Ok(Address::of(found, given))
 }
 
 /// What `[admin]` of the configuration says.

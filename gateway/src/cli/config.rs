@@ -1,4 +1,4 @@
-//! `leadgate config`: the configuration's schema.
+//! `leadgate config`: the schemas of the configuration and of the API.
 
 use std::process::ExitCode;
 
@@ -12,10 +12,15 @@ use crate::plugin::Plugins;
 pub(super) enum Command {
     /// Print the JSON Schema of the configuration, for editors
     Schema,
+    /// Print the OpenAPI document of the operators' API, for whoever makes a client of it
+    Openapi,
 }
 
 pub(super) fn run(command: &Command) -> ExitCode {
-    let Command::Schema = command;
+    if let Command::Openapi = command {
+        out::json(crate::admin::openapi());
+        return ExitCode::SUCCESS;
+    }
     match Plugins::builtin() {
         Ok(plugins) => {
             out::json(&schema(&plugins));

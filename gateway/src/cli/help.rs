@@ -52,7 +52,7 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("bulk list", "列出批量任务，最新的在前"),
     (
         "bulk show",
-        "查看一个批量任务：针对什么、进度、跳过了哪些及原因",
+        "查看一个批量任务：针对什么、进度、为何等待、跳过了哪些及原因",
     ),
     ("bulk start", "启动仅计划的批量任务，或让已取消的从原处继续"),
     ("bulk cancel", "停止一个批量任务；已完成的保持不变"),
@@ -100,13 +100,31 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
         "按约定检查已构建的插件，每项测试都在独立进程中进行",
     ),
     ("plugin run", "不经守护进程，用已构建的插件投递一条客资"),
-    ("config", "配置的 JSON Schema"),
+    ("token", "建立、列出、撤销人和程序访问 API 的令牌"),
+    ("token add", "新建令牌，仅此一次显示"),
+    (
+        "token list",
+        "列出令牌：归谁、角色、何时由谁建立、最近使用、是否撤销",
+    ),
+    ("token revoke", "撤销令牌，立即生效"),
+    ("config", "配置与 API 的描述文件"),
     ("config schema", "输出配置的 JSON Schema"),
+    (
+        "config openapi",
+        "输出运维 API 的 OpenAPI 文档，供编写客户端",
+    ),
     ("completions", "输出 shell 补全脚本"),
 ];
 
 /// What the arguments of operators' commands are, by command and name.
 pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
+    ("token add", "name", "归谁，如 wang 或 crm-report"),
+    (
+        "token add",
+        "role",
+        "允许做什么：viewer 只看，且看不到姓名与手机号；operator 还可重试、取消、暂停、放行；admin 还可显示个人信息、导出、擦除、建立令牌",
+    ),
+    ("token revoke", "name", "归谁"),
     ("leads replay", "to", "投递到哪个目的地"),
     (
         "leads replay",
@@ -116,7 +134,12 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     (
         "leads replay",
         "only_undelivered",
-        "只发该目的地还没有收到过的",
+        "只发该目的地还没有收到过的；不加则已送达的也会再次发送",
+    ),
+    (
+        "leads replay",
+        "regardless",
+        "目的地自己的 when 不要的也发送",
     ),
     (
         "sink pause",

@@ -34,6 +34,7 @@ mod sink;
 mod span;
 mod stand_in;
 mod table;
+mod token;
 mod top;
 mod upkeep;
 mod usage;
@@ -125,7 +126,10 @@ enum Command {
     /// Plugins that sinks can use
     #[command(subcommand)]
     Plugin(plugin::Command),
-    /// The configuration's schema
+    /// Make, list and revoke the tokens by which people and programs use the daemon's API
+    #[command(subcommand)]
+    Token(token::Command),
+    /// The schemas of the configuration and of the API
     #[command(subcommand)]
     Config(config::Command),
     /// Print completions for a shell
@@ -167,6 +171,7 @@ fn run() -> ExitCode {
         Command::Sink(command) => sink::run(global, &command),
         Command::Top(args) => top::run(global, &args),
         Command::Plugin(command) => plugin::run(global, &command),
+        Command::Token(command) => token::run(global, &command),
         Command::Config(command) => config::run(&command),
         Command::Completions(args) => completions::run(&args),
     }
@@ -202,6 +207,22 @@ pub(crate) fn fail(message: impl std::fmt::Display, code: u8) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_path_of_the_api_has_its_command() {
+        let tree = Cli::command();
+        for (path, command) in crate::admin::commands() {
+            let mut at = &tree;
+            for word in command.split(' ') {
+                let next = at.find_subcommand(word);
+                at = next.unwrap_or_else(|| panic!("{path}: there is no `leadgate {command}`"));
+            }
+            assert!(
+                !at.has_subcommands(),
+                "{path}: `leadgate {command}` does nothing"
+            );
+        }
+    }
 
     #[test]
     fn the_command_tree_is_sound_in_both_languages() {

@@ -5,16 +5,23 @@ use serde_json::Value;
 use super::table;
 use crate::lang::Lang;
 
-/// Lines of what would be sent that are shown of each sample.
+/// Lines of what would be sent that are shown of the first sample of a plan.
 const LINES: usize = 40;
+/// The same of the others, which are for what they have in common with it.
+const FEWER: usize = 12;
 
 /// The samples of a plan, each under a line that names it.
 pub(super) fn samples(lang: Lang, job: &Value) -> Vec<String> {
     let samples = job["samples"].as_array().into_iter().flatten();
-    samples.flat_map(|one| sample(lang, one)).collect()
+    let most = std::iter::once(LINES).chain(std::iter::repeat(FEWER));
+    let shown = samples.zip(most);
+    shown
+        .flat_map(|(one, most)| sample(lang, one, most))
+        .collect()
 }
 
-fn sample(lang: Lang, one: &Value) -> Vec<String> {
+/// One of them, with `most` lines of what would be sent.
+fn sample(lang: Lang, one: &Value, most: usize) -> Vec<String> {
     let text = |field: &str| one[field].as_str().unwrap_or_default();
     let known = [
         ("delivery", "delivery", "投递"),
@@ -38,7 +45,7 @@ fn sample(lang: Lang, one: &Value) -> Vec<String> {
         .collect();
     let mut lines = vec![named.join(lang.comma())];
     lines.extend(becomes(lang, &one["becomes"]));
-    lines.extend(sent(lang, one));
+    lines.extend(sent(lang, one, most));
     lines.extend(changes(lang, one));
     let indent = lines.iter_mut().skip(1);
     indent.for_each(|line| line.insert_str(0, "  "));
@@ -57,11 +64,11 @@ fn becomes(lang: Lang, becomes: &Value) -> Option<String> {
 }
 
 /// What would be sent, or why that cannot be said; nothing where nothing is.
-fn sent(lang: Lang, preview: &Value) -> Vec<String> {
+fn sent(lang: Lang, preview: &Value, most: usize) -> Vec<String> {
     if let Some(now) = preview["now"].as_str() {
         let mut lines: Vec<String> = now.trim_end().lines().map(str::to_owned).collect();
-        if lines.len() > LINES {
-            lines.truncate(LINES);
+        if lines.len() > most {
+            lines.truncate(most);
             lines.push("…".to_owned());
         }
         return lines;
@@ -77,39 +84,39 @@ fn cannot(lang: Lang, preview: &Value) -> Option<String> {
     ))
 }
 
-/// What was sent at the last attempt, and what of it is otherwise now. Nothing where it was never
-/// tried.
+/// What of it is otherwise now than at the last attempt; what was sent then, where that cannot be
+/// told. Nothing where it was never tried.
 pub(super) fn changes(lang: Lang, preview: &Value) -> Vec<String> {
     let last = &preview["last"];
     let Some(request) = last["request"].as_str() else {
         return Vec::new();
     };
     let number = &last["number"];
-    let request = request.replace('\n', "; ");
-    let mut lines = vec![lang.pick(
-        format!("attempt {number} sent: {request}"),
-        format!("第 {number} 次已发送：{request}"),
-    )];
     let Some(changes) = preview["difference"].as_array() else {
-        let why = cannot(lang, preview).unwrap_or_else(|| {
+        let request = request.replace('\n', "; ");
+        let then = lang.pick(
+            format!("attempt {number} sent: {request}"),
+            format!("第 {number} 次已发送：{request}"),
+        );
+        let little = || {
             let little = lang.pick(
                 "its record keeps too little to say what is otherwise now; `leadgate render --sink NAME --id LEAD` shows what would be sent",
                 "记录的内容不足以比较；可用 `leadgate render --sink 名称 --id 客资` 预览",
             );
             little.to_owned()
-        });
-        lines.push(why);
-        return lines;
+        };
+        return vec![then, cannot(lang, preview).unwrap_or_else(little)];
     };
     if changes.is_empty() {
-        let same = lang.pick(
-            "now the same fields would be sent to the same place",
-            "现在将发送到同一地址，字段相同",
-        );
-        lines.push(same.to_owned());
-        return lines;
+        return vec![lang.pick(
+            format!("as attempt {number}: the same fields to the same place"),
+            format!("与第 {number} 次相同：字段与地址均未变"),
+        )];
     }
-    lines.push(lang.pick("otherwise now:", "现在的不同之处：").to_owned());
+    let mut lines = vec![lang.pick(
+        format!("otherwise than at attempt {number}:"),
+        format!("与第 {number} 次的不同之处："),
+    )];
     for change in changes {
         let at = change["at"].as_str().unwrap_or_default();
         for (sign, field) in [("-", "before"), ("+", "now")] {
@@ -152,8 +159,7 @@ mod tests {
         assert_eq!(
             changes(Lang::En, &preview),
             [
-                "attempt 3 sent: POST http://crm/leads (7 bytes) {\"a\":\"text\"}",
-                "otherwise now:",
+                "otherwise than at attempt 3:",
                 "- POST http://a",
                 "+ POST http://b",
                 "- /a text",
@@ -165,18 +171,30 @@ mod tests {
         assert_eq!(lines[0], "投递 1，客资 2，目的地 crm");
         assert_eq!(lines[1], "  POST http://crm/leads");
         assert!(
-            lines.contains(&"  现在的不同之处：".to_owned()),
+            lines.contains(&"  与第 3 次的不同之处：".to_owned()),
             "{lines:?}"
         );
         assert!(lines.contains(&"  + /b 数字".to_owned()), "{lines:?}");
         preview["difference"] = json!([]);
-        assert!(changes(Lang::En, &preview)[1].contains("same fields"));
+        assert!(changes(Lang::En, &preview)[0].contains("same fields"));
         preview["difference"] = Value::Null;
+        assert_eq!(
+            changes(Lang::En, &preview)[0],
+            "attempt 3 sent: POST http://crm/leads (7 bytes) {\"a\":\"text\"}"
+        );
         assert!(changes(Lang::En, &preview)[1].contains("keeps too little"));
         preview["cannot"] = "no such field".into();
         assert!(changes(Lang::En, &preview)[1].ends_with("no such field"));
         preview["last"] = Value::Null;
         assert!(changes(Lang::En, &preview).is_empty(), "it was never tried");
+    }
+
+    #[test]
+    fn of_a_long_request_the_first_sample_shows_most() {
+        let one = json!({ "delivery": "1", "now": "line\n".repeat(100) });
+        let lines = samples(Lang::En, &json!({ "samples": [one, one] }));
+        let cut: Vec<usize> = (0..lines.len()).filter(|at| lines[*at] == "  …").collect();
+        assert_eq!(cut, [LINES + 1, LINES + 1 + FEWER + 2], "{lines:?}");
     }
 
     #[test]

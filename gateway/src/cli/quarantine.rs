@@ -326,6 +326,7 @@ fn unknown(lang: Lang, becomes: &Value, is_all: bool) -> Option<String> {
 }
 
 fn release(global: &Global, args: &Release, id: &str) -> Result<(), ExitCode> {
+    args.run.is_of_one(global, false)?;
     let lang = global.lang();
     let push = get(global, &args.target, id, false)?;
     for line in becomes(global, &push) {
@@ -355,6 +356,7 @@ fn release(global: &Global, args: &Release, id: &str) -> Result<(), ExitCode> {
 }
 
 fn discard(global: &Global, args: &Discard, id: &str) -> Result<(), ExitCode> {
+    args.run.is_of_one(global, false)?;
     let lang = global.lang();
     if !args.run.yes {
         let push = get(global, &args.target, id, false)?;

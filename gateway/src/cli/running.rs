@@ -41,11 +41,11 @@ pub(super) fn warn_of_changes(global: &Global, api: &Api<'_>) {
 
 /// Which configuration the daemon runs, in a line; `config` is as it answers with it.
 pub(super) fn line(lang: Lang, config: &Value) -> Option<String> {
-    let [file, revision, since] = TEXTS.map(|key| config[key].as_str().unwrap_or_default());
+    let [_, revision, since] = TEXTS.map(|key| config[key].as_str().unwrap_or_default());
     let since = table::time(lang, since).filter(|_| !revision.is_empty())?;
     Some(lang.pick(
-        format!("configuration {revision}, loaded {since} from {file}"),
-        format!("配置 {revision}，{since} 加载自 {file}"),
+        format!("configuration {revision}, loaded {since}"),
+        format!("配置 {revision}，加载于 {since}"),
     ))
 }
 

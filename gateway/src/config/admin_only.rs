@@ -1,8 +1,8 @@
 //! The operators' listener alone: all that a command needs which only speaks to the daemon.
 //!
-//! Reads `[admin]` of the main file and nothing else: no other section's secrets, no plugins,
-//! no folder beside it, and mistakes elsewhere in the file are not in the way. What the file
-//! says in other sections is never shown.
+//! Reads `[admin]` of the main file and, for the default place of the socket, `outbox.path`: no
+//! other section's secrets, no plugins, no folder beside it, and mistakes elsewhere in the file
+//! are not in the way. What the file says in other sections is never shown.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
@@ -14,12 +14,16 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Report, Text};
 use super::document::Document;
+use super::model::SOCKET;
+use super::paths::absolute;
 use super::resolve::{Environment, resolve};
 
 /// Largest file read, in bytes.
 const LARGEST: u64 = 1 << 20;
 /// Where the listener is if nothing is said.
 const LISTEN: &str = "127.0.0.1:8081";
+/// Where the outbox is if nothing is said.
+const OUTBOX: &str = "/var/lib/leadgate";
 
 /// Where the daemon's API is, as the configuration says.
 #[derive(Debug)]
@@ -28,6 +32,9 @@ pub struct AdminTarget {
     pub address: SocketAddr,
     /// The token, if one is configured and was wanted.
     pub token: Option<Secret>,
+    /// The socket on this machine, where that can be told here; whether it is there is not
+    /// looked at.
+    pub socket: Option<PathBuf>,
     /// The file that said so.
     pub file: PathBuf,
     /// The line of `listen` in it, from 1; `None` if it is the default.
@@ -65,7 +72,8 @@ fn read(
     wants_token: bool,
 ) -> Result<AdminTarget, Vec<Diagnostic>> {
     let text = text_of(file).map_err(|why| vec![no_file(file, &why)])?;
-    let [listen, token] = admin(&text).map_err(|line| vec![unreadable(file, line)])?;
+    let admin = section(&text, "admin", ["listen", "token", "socket"]);
+    let [listen, token, socket] = admin.map_err(|line| vec![unreadable(file, line)])?;
     let line = listen.as_ref().map(|listen| listen.line);
     let mut problems = Vec::new();
     let mut resolved = |key: &str, written: Option<Written>| {
@@ -99,11 +107,38 @@ fn read(
         Some(address) if problems.is_empty() => Ok(AdminTarget {
             address: reachable(address),
             token,
+            socket: socket_of(file, &text, environment, socket),
             file: file.to_owned(),
             line,
         }),
         _ => Err(problems),
     }
+}
+
+/// Where the socket is. A value that cannot be had here is no mistake: the listener is left.
+fn socket_of(
+    file: &Path,
+    text: &str,
+    environment: &Environment<'_>,
+    said: Option<Written>,
+) -> Option<PathBuf> {
+    let folder = file.parent()?;
+    let path = |section: &str, key: &str, written: Written| {
+        let root = json!({ section: { key: written.text } });
+        let mut document = Document::of(file, root);
+        resolve(&mut document, environment, &mut Vec::new());
+        let is_good = document.failed.is_empty();
+        let text = document.root[section][key].as_str().filter(|_| is_good)?;
+        Some(absolute(folder, Path::new(text)))
+    };
+    if let Some(said) = said {
+        return path("admin", "socket", said);
+    }
+    let outbox = match section(text, "outbox", ["path"]).ok()? {
+        [Some(said)] => path("outbox", "path", said)?,
+        [None] => PathBuf::from(OUTBOX),
+    };
+    Some(outbox.join(SOCKET))
 }
 
 fn text_of(file: &Path) -> Result<String, String> {
@@ -122,11 +157,15 @@ fn text_of(file: &Path) -> Result<String, String> {
     Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
-/// `listen` and `token`; an error is the line of the mistake, from 1.
-fn admin(text: &str) -> Result<[Option<Written>; 2], usize> {
+/// Some values of a section; an error is the line of the mistake, from 1.
+fn section<const N: usize>(
+    text: &str,
+    name: &str,
+    keys: [&str; N],
+) -> Result<[Option<Written>; N], usize> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
-        return values(table.get_ref(), text, 0);
+        return values(table.get_ref(), text, 0, name, keys);
     }
     // Somebody edits the file. The section is enough, if it can be told where it is.
     let first = errors
@@ -134,13 +173,13 @@ fn admin(text: &str) -> Result<[Option<Written>; 2], usize> {
         .filter_map(toml::de::Error::span)
         .min_by_key(|span| span.start);
     let first = first.map_or(1, |span| line_of(text, span.start));
-    match sections(text).as_slice() {
-        [] if !text.contains("admin") => Ok([None, None]),
+    match sections(text, name).as_slice() {
+        [] if !text.contains(name) => Ok([const { None }; N]),
         [section] => {
             let part = &text[section.clone()];
             let before = line_of(text, section.start) - 1;
             match DeTable::parse(part) {
-                Ok(table) => values(table.get_ref(), part, before),
+                Ok(table) => values(table.get_ref(), part, before, name, keys),
                 Err(error) => {
                     let at = error.span().map_or(0, |span| span.start);
                     Err(before + line_of(part, at))
@@ -151,8 +190,8 @@ fn admin(text: &str) -> Result<[Option<Written>; 2], usize> {
     }
 }
 
-/// Where `[admin]` stands in the text: from its head to the next head or the end.
-fn sections(text: &str) -> Vec<Range<usize>> {
+/// Where a section stands in the text: from its head to the next head or the end.
+fn sections(text: &str, wanted: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let (mut at, mut inside) = (0, false);
     for line in text.split_inclusive('\n') {
@@ -162,7 +201,7 @@ fn sections(text: &str) -> Vec<Range<usize>> {
                 last.end = at;
             }
             let name = name.split(']').next().unwrap_or_default();
-            inside = name.trim().trim_matches(['"', '\'']) == "admin";
+            inside = name.trim().trim_matches(['"', '\'']) == wanted;
             if inside {
                 found.push(at..text.len());
             }
@@ -173,21 +212,27 @@ fn sections(text: &str) -> Vec<Range<usize>> {
 }
 
 /// The values in a parsed table, `before` being the lines in front of the text.
-fn values(root: &DeTable<'_>, text: &str, before: usize) -> Result<[Option<Written>; 2], usize> {
+fn values<const N: usize>(
+    root: &DeTable<'_>,
+    text: &str,
+    before: usize,
+    name: &str,
+    keys: [&str; N],
+) -> Result<[Option<Written>; N], usize> {
     let line = |at: usize| before + line_of(text, at);
-    let mut found = [None, None];
-    let Some((_, admin)) = root.iter().find(|(key, _)| key.get_ref() == "admin") else {
+    let mut found = [const { None }; N];
+    let Some((_, section)) = root.iter().find(|(key, _)| key.get_ref() == name) else {
         return Ok(found);
     };
-    let DeValue::Table(admin_table) = admin.get_ref() else {
-        return Err(line(admin.span().start));
+    let DeValue::Table(table) = section.get_ref() else {
+        return Err(line(section.span().start));
     };
-    for (key, value) in admin_table {
-        let place = match key.get_ref().as_ref() {
-            "listen" => &mut found[0],
-            "token" => &mut found[1],
-            _ => continue,
-        };
+    for (key, value) in table {
+        let known = keys
+            .iter()
+            .position(|known| *known == key.get_ref().as_ref());
+        let Some(at) = known else { continue };
+        let place = &mut found[at];
         let line = line(value.span().start);
         match value.get_ref() {
             DeValue::String(text) => {
@@ -334,6 +379,40 @@ mod tests {
         let dotted = "admin.listen = \"[::]:8085\"\nadmin.unknown = 3\n";
         assert_eq!(asked(dotted, true), Ok(("[::1]:8085".to_owned(), None)));
         assert_eq!(asked("", true), Ok((LISTEN.to_owned(), None)));
+    }
+
+    #[test]
+    fn the_socket_is_where_the_daemon_makes_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("leadgate.toml");
+        let environment = Environment::of(|name| (name == "DATA").then(|| "data".to_owned()));
+        let there = |text: &str| {
+            std::fs::write(&file, text).expect("writes");
+            let (target, _) = load_admin(&file, &environment, false);
+            target.expect("a target").socket
+        };
+        let beside = |path: &str| Some(folder.path().join(path));
+        assert_eq!(there(""), Some("/var/lib/leadgate/admin.sock".into()));
+        for (text, path) in [
+            ("[outbox]\npath = \"${DATA}\"\n", "data/admin.sock"),
+            (
+                "[outbox]\npath = \"./x\"\n[sinks.y]\nwhen = \"\n",
+                "x/admin.sock",
+            ),
+            ("outbox.path = \"./x\"\n", "x/admin.sock"),
+            (
+                "[admin]\nsocket = \"a.sock\"\n[outbox]\npath = 3\n",
+                "a.sock",
+            ),
+            ("[admin]\nsocket = \"a.sock\"\n[outbox\n", "a.sock"),
+        ] {
+            assert_eq!(there(text), beside(path), "{text}");
+        }
+        for untold in ["[outbox]\npath = \"${NOWHERE}\"\n", "[outbox]\npath = 3\n"] {
+            assert_eq!(there(untold), None, "{untold}");
+        }
+        let (_, report) = load_admin(&file, &environment, false);
+        assert!(!report.has_errors(), "nothing is in the way");
     }
 
     #[test]

@@ -38,6 +38,12 @@ impl Difference {
         this
     }
 
+    /// This could not be taken up after all.
+    pub fn wait_for_restart(&mut self, key: &str) {
+        self.applied.retain(|one| one != key);
+        self.needs_restart.push(key.to_owned());
+    }
+
     fn note(&mut self, key: impl Into<String>, same: bool, takes: Takes) {
         if !same {
             match takes {
@@ -88,6 +94,7 @@ impl Difference {
     fn admin(&mut self, running: &Config, read: &Config) {
         let (was, is) = (&running.admin, &read.admin);
         self.note("admin.listen", was.listen == is.listen, Takes::Restart);
+        self.note("admin.socket", was.socket == is.socket, Takes::Restart);
         let takes = access(running, read);
         let same = same_secrets(was.token.as_ref(), is.token.as_ref());
         self.note("admin.token", same, takes);
@@ -154,6 +161,11 @@ impl Difference {
 }
 
 impl Config {
+    /// Whether nobody may see the same of the settings of this sink in `other`.
+    pub fn has_same_secrets(&self, other: &Self, sink: &str) -> bool {
+        same_secrets(self.secrets_of(sink), other.secrets_of(sink))
+    }
+
     /// This one, with what only a restart changes as it is in `running`.
     #[must_use]
     pub fn until_restart(mut self, running: &Self) -> Self {
@@ -166,6 +178,7 @@ impl Config {
         if access(running, &self) == Takes::Restart {
             self.admin = running.admin.clone();
         }
+        self.admin.socket.clone_from(&running.admin.socket);
         let was = &running.server;
         if per_address(running, &self) == Takes::Restart {
             self.server.max_connections_per_address = was.max_connections_per_address;

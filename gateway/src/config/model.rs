@@ -34,7 +34,16 @@ pub struct Config {
     pub revision: Option<super::Revision>,
 }
 
+/// The local socket, in the outbox's folder unless the configuration says otherwise.
+pub(super) const SOCKET: &str = "admin.sock";
+
 impl Config {
+    /// Where commands on this machine reach the daemon.
+    pub fn socket(&self) -> PathBuf {
+        let said = self.admin.socket.clone();
+        said.unwrap_or_else(|| self.outbox.path.join(SOCKET))
+    }
+
     /// What nobody may see of the settings of this sink.
     pub fn secrets_of(&self, sink: &str) -> &[Secret] {
         self.sink_secrets.get(sink).map_or(&[], Vec::as_slice)
@@ -80,6 +89,8 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// Bearer token of the API.
     pub token: Option<Secret>,
+    /// Socket of the same for this machine; [`Config::socket`] says where it is without.
+    pub socket: Option<PathBuf>,
     /// Set to `true` to allow the API without a token on loopback.
     pub allow_without_token: bool,
 }

@@ -100,6 +100,9 @@ pub(super) struct Admin {
     pub(super) listen: Option<String>,
     /// Bearer token of the API.
     pub(super) token: Option<Secret>,
+    /// Socket by which commands on this machine reach the daemon without a token, as root or as the user that runs it. Default admin.sock in outbox.path.
+    #[schemars(extend("format" = "path"))]
+    pub(super) socket: Option<PathBuf>,
     /// Opens the API without a token; on loopback only. Default false.
     pub(super) allow_without_token: Option<bool>,
 }

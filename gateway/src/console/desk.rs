@@ -17,6 +17,7 @@ use super::{Console, language};
 use crate::admin::{Admin, Inside, Kind, Problem};
 use crate::clock::Millis;
 use crate::lang::Lang;
+use crate::outbox::Actor;
 
 /// What a handler of the console gives.
 pub(super) type Answer = Result<HttpResponse, Problem>;
@@ -27,8 +28,10 @@ pub(super) struct Desk {
     pub(super) api: Inside,
     /// What pages keep.
     pub(super) console: web::Data<Console>,
-    /// Who asks.
+    /// Their session.
     pub(super) visit: Visit,
+    /// Who asks.
+    pub(super) actor: Actor,
     /// In which language.
     pub(super) lang: Lang,
     request: HttpRequest,
@@ -73,7 +76,7 @@ impl Desk {
         let said = || self.console.sessions.said(&self.visit);
         let flash = if is_script { None } else { said() };
         Frame::new(self.lang, place, self.now())
-            .of(self.api.admin(), self.visit.csrf(), &self.visit.pass)
+            .of(self.api.admin(), self.visit.csrf(), self.actor.clone())
             .saying(flash)
     }
 
@@ -91,10 +94,10 @@ impl FromRequest for Desk {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let visit = request.extensions().get::<Visit>().cloned();
+        let who = visitor(request);
         let admin = request.app_data::<web::Data<Admin>>().cloned();
         let console = request.app_data::<web::Data<Console>>().cloned();
-        let (Some(visit), Some(admin), Some(console)) = (visit, admin, console) else {
+        let (Some((visit, actor)), Some(admin), Some(console)) = (who, admin, console) else {
             let detail = ("the console is not set up", "控制台尚未就绪");
             return ready(Err(Problem::new(Kind::Internal, detail)));
         };
@@ -102,10 +105,17 @@ impl FromRequest for Desk {
             api: Inside::of(admin, request.clone()),
             console,
             visit,
+            actor,
             lang: language::of(request.headers()),
             request: request.clone(),
         }))
     }
+}
+
+/// The session that a request came with, and whose it is.
+fn visitor(request: &HttpRequest) -> Option<(Visit, Actor)> {
+    let known = request.extensions();
+    Some((known.get::<Visit>()?.clone(), known.get::<Actor>()?.clone()))
 }
 
 /// A page.
@@ -142,10 +152,9 @@ struct Sorry {
 pub(super) fn sorry(request: &HttpRequest, problem: &Problem) -> HttpResponse {
     let lang = language::of(request.headers());
     let mut frame = Frame::new(lang, Place::None, 0);
-    let visit = request.extensions().get::<Visit>().cloned();
     let admin = request.app_data::<web::Data<Admin>>();
-    if let (Some(visit), Some(admin)) = (visit, admin) {
-        frame = frame.of(admin, visit.csrf(), &visit.pass);
+    if let (Some((visit, actor)), Some(admin)) = (visitor(request), admin) {
+        frame = frame.of(admin, visit.csrf(), actor);
     }
     let (en, zh) = problem.both();
     let status = problem.status_code();

@@ -4,9 +4,10 @@ use std::borrow::{Borrow, Cow};
 
 use super::shown::{self, Markup};
 use super::{assets, language};
-use crate::admin::{Admin, Pass};
+use crate::admin::Admin;
 use crate::clock::Millis;
 use crate::lang::{Lang, Text};
+use crate::outbox::{Actor, Role};
 use crate::words::Words;
 
 /// Where a page stands in the console.
@@ -80,8 +81,8 @@ pub(super) struct Frame {
     pub(super) script: String,
     /// What every form carries; empty for who did not come in.
     pub(super) csrf: String,
-    /// Whether a token was asked for.
-    pub(super) by_token: bool,
+    /// Who is in.
+    actor: Option<Actor>,
     flash: Option<Flash>,
 }
 
@@ -96,13 +97,13 @@ impl Frame {
             style: assets::style(),
             script: assets::script(),
             csrf: String::new(),
-            by_token: true,
+            actor: None,
             flash: None,
         }
     }
 
     /// For a session.
-    pub(super) fn of(mut self, admin: &Admin, csrf: &str, pass: &Pass) -> Self {
+    pub(super) fn of(mut self, admin: &Admin, csrf: &str, actor: Actor) -> Self {
         let totals = admin.outbox.totals();
         let dead = totals
             .sinks
@@ -120,7 +121,7 @@ impl Frame {
         };
         self.links = Place::ALL.into_iter().map(link).collect();
         csrf.clone_into(&mut self.csrf);
-        self.by_token = *pass != Pass::Open;
+        self.actor = Some(actor);
         if self.now == 0 {
             self.now = admin.clock.now();
         }
@@ -131,6 +132,31 @@ impl Frame {
     pub(super) fn saying(mut self, flash: Option<Flash>) -> Self {
         self.flash = flash;
         self
+    }
+
+    /// Who is in, with what they may do; nobody where no token was asked for.
+    pub(super) fn who(&self) -> Option<(&str, &'static str)> {
+        let actor = self.actor.as_ref()?;
+        let role = match actor.role {
+            Role::Viewer => self.lang.pick("viewer", "查看者"),
+            Role::Operator => self.lang.pick("operator", "操作员"),
+            Role::Admin => self.lang.pick("admin", "管理员"),
+        };
+        (actor.name != Actor::LOCAL).then_some((&actor.name, role))
+    }
+
+    /// Whether who is in may decide about deliveries, sinks and the quarantine.
+    pub(super) fn may_operate(&self) -> bool {
+        self.may(Role::Operator)
+    }
+
+    /// Whether who is in may see who a lead is, and erase.
+    pub(super) fn may_reveal(&self) -> bool {
+        self.may(Role::Admin)
+    }
+
+    fn may(&self, role: Role) -> bool {
+        self.actor.as_ref().is_some_and(|actor| actor.role >= role)
     }
 
     /// The page's language, as HTML names it.

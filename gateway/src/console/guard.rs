@@ -1,7 +1,5 @@
 //! The guard: who may see pages, and the headers that every page carries.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -15,6 +13,7 @@ use super::sessions::Visit;
 use super::{Console, desk, language};
 use crate::admin::{Admin, Kind, Problem};
 use crate::lang::Lang;
+use crate::outbox::{Actor, Via};
 
 /// The cookie of a session.
 pub(super) const SESSION: &str = "leadgate_session";
@@ -114,7 +113,7 @@ pub(super) async fn visit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let Some(visit) = known(&request) else {
+    let Some((visit, actor)) = known(&request) else {
         let answer = match *request.method() {
             // A script that asks for fresh numbers leaves the page as it is.
             _ if request.headers().contains_key("hx-request") => {
@@ -127,8 +126,11 @@ pub(super) async fn visit(
         };
         return Ok(request.into_response(answer));
     };
-    let span = tracing::info_span!("console", peer = %peer(&request), session = visit.name);
+    let peer = actor.peer.map(tracing::field::display);
+    let (who, session) = (&actor.name, &visit.name);
+    let span = tracing::info_span!("console", who, via = actor.via.as_str(), peer, session);
     request.extensions_mut().insert(visit);
+    request.extensions_mut().insert(actor);
     let answer = tracing::Instrument::instrument(next.call(request), span).await?;
     Ok(answer.map_into_boxed_body())
 }
@@ -150,23 +152,18 @@ fn to_login(request: &ServiceRequest) -> HttpResponse {
         .finish()
 }
 
-/// The session of a request, if its token is still good.
-fn known(request: &ServiceRequest) -> Option<Visit> {
+/// The session of a request with whose it is, if its token is still good: it ends with that.
+fn known(request: &ServiceRequest) -> Option<(Visit, Actor)> {
     let console = request.app_data::<web::Data<Console>>()?;
     let admin = request.app_data::<web::Data<Admin>>()?;
     let secret = language::cookie(request.headers(), SESSION)?;
     let visit = console.sessions.of(secret, admin.clock.monotonic())?;
-    if admin.admits(&visit.pass) {
-        return Some(visit);
-    }
-    console.sessions.end(&visit);
-    None
-}
-
-/// From where a request came.
-pub(super) fn peer(request: &ServiceRequest) -> IpAddr {
-    let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    request.peer_addr().map_or(unknown, |peer| peer.ip())
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let Some(actor) = admin.whose(&visit.pass, Via::Console, peer) else {
+        console.sessions.end(&visit);
+        return None;
+    };
+    Some((visit, actor))
 }
 
 /// Refuses a form that a page of another origin sent, as far as the browser says.

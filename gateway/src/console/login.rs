@@ -12,8 +12,9 @@ use super::desk::{Answer, Desk, page};
 use super::form::{self, Form};
 use super::frame::{Frame, Place};
 use super::{Console, guard, language};
-use crate::admin::{Admin, Problem};
+use crate::admin::{Admin, Kind, Problem};
 use crate::lang::Lang;
+use crate::outbox::Via;
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -60,6 +61,12 @@ fn ask(admin: &Admin, request: &HttpRequest, next: &str, refused: Option<String>
     })
 }
 
+/// What is said of a token that lets nobody in.
+const WRONG: (&str, &str) = (
+    "this is not a token, or it was revoked",
+    "令牌不正确，或已被撤销",
+);
+
 /// `POST /login`
 pub(super) async fn come_in(
     admin: web::Data<Admin>,
@@ -67,17 +74,20 @@ pub(super) async fn come_in(
     request: HttpRequest,
     Anybodys(form): Anybodys,
 ) -> Answer {
-    let unknown = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-    let peer = request.peer_addr().map_or(unknown, |peer| peer.ip());
+    let peer = request.peer_addr().map(|peer| peer.ip());
     let next = guard::one_slash(form.or_empty("next"));
-    let pass = match admin.admit(peer, form.or_empty("token")) {
-        Ok(pass) => pass,
+    let pass = admin.admit(peer, form.text("token")).and_then(|pass| {
+        let actor = admin.whose(&pass, Via::Console, peer);
+        let revoked = || Problem::new(Kind::Unauthorized, WRONG);
+        Ok((pass, actor.ok_or_else(revoked)?))
+    });
+    let (pass, actor) = match pass {
+        Ok(both) => both,
         Err(problem) => {
             let lang = language::of(request.headers());
             let status = problem.status_code();
             let why = if status == StatusCode::UNAUTHORIZED {
-                let wrong = ("this is not the token", "令牌不正确");
-                lang.pick(wrong.0, wrong.1).to_owned()
+                lang.pick(WRONG.0, WRONG.1).to_owned()
             } else {
                 let (en, zh) = problem.both();
                 lang.pick(en, zh)
@@ -88,8 +98,14 @@ pub(super) async fn come_in(
         }
     };
     let (at, now) = (admin.clock.now(), admin.clock.monotonic());
-    let secret = console.sessions.begin(pass, peer, at, now);
-    tracing::info!(%peer, "session began");
+    let secret = console.sessions.begin(pass, &actor, at, now);
+    let from = peer.map(tracing::field::display);
+    tracing::info!(
+        who = actor.name,
+        role = actor.role.as_str(),
+        peer = from,
+        "session began"
+    );
     let cookie = format!(
         "{}={secret}; Path=/; HttpOnly; SameSite=Strict{}",
         guard::SESSION,

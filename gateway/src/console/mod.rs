@@ -17,6 +17,7 @@ mod leads;
 mod login;
 mod overview;
 mod received;
+mod room;
 mod sessions;
 mod shown;
 mod sinks;
@@ -30,8 +31,8 @@ use actix_web::middleware::from_fn;
 use actix_web::web;
 
 use self::received::Received;
+use self::room::{Room, at};
 use self::sessions::Sessions;
-use crate::admin::{At, at};
 
 /// What pages keep from one request to the next; all in memory.
 #[derive(Default)]
@@ -65,7 +66,7 @@ pub fn pages(console: Arc<Console>) -> impl Fn(&mut web::ServiceConfig) + Clone 
 }
 
 /// All pages behind the login.
-fn rooms() -> Vec<At> {
+fn rooms() -> Vec<Room> {
     vec![
         at("/").get(overview::show),
         at("/logout").post(login::leave),

@@ -87,7 +87,7 @@ struct Overview {
 
 /// `GET /`
 pub(super) async fn show(desk: Desk) -> Answer {
-    let stats: Stats = read(desk.api.stats().await?)?;
+    let stats: Stats = read(desk.api.stats("").await?)?;
     let system: System = read(desk.api.system("").await?)?;
     let newest: Page = read(desk.api.leads("limit=1").await?)?;
     let console = desk.console.clone();

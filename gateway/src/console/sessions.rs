@@ -1,7 +1,7 @@
 //! Sessions: who came in, in memory: a restart ends them all.
 //!
 //! A session is known by a random secret of which only a digest is kept; it ends an hour after
-//! it was last used, twelve hours after it began, or when its token is not good any more.
+//! it was last used, twelve hours after it began, or when its token lets nobody in any more.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq;
 use super::frame::Flash;
 use crate::admin::Pass;
 use crate::clock::Millis;
+use crate::outbox::Actor;
 
 /// Sessions at once; one more ends the one that was not used for the longest time.
 const MOST: usize = 256;
@@ -34,7 +35,9 @@ struct Session {
     name: String,
     csrf: String,
     pass: Pass,
-    peer: IpAddr,
+    /// Whose token it was.
+    who: String,
+    peer: Option<IpAddr>,
     began_at: Millis,
     began: Duration,
     used: Duration,
@@ -56,7 +59,8 @@ pub(super) struct Visit {
 /// A session in a list.
 pub(super) struct Listed {
     pub(super) name: String,
-    pub(super) peer: IpAddr,
+    pub(super) who: String,
+    pub(super) peer: Option<IpAddr>,
     pub(super) began_at: Millis,
     pub(super) idle: Duration,
 }
@@ -75,13 +79,14 @@ impl Visit {
 
 impl Sessions {
     /// Begins one, and gives the secret it is known by.
-    pub(super) fn begin(&self, pass: Pass, peer: IpAddr, at: Millis, now: Duration) -> String {
+    pub(super) fn begin(&self, pass: Pass, actor: &Actor, at: Millis, now: Duration) -> String {
         let secret = random();
         let session = Session {
             name: random()[..12].to_owned(),
             csrf: random(),
             pass,
-            peer,
+            who: actor.name.clone(),
+            peer: actor.peer,
             began_at: at,
             began: now,
             used: now,
@@ -133,6 +138,7 @@ impl Sessions {
         let mut listed: Vec<Listed> = lasting
             .map(|session| Listed {
                 name: session.name.clone(),
+                who: session.who.clone(),
                 peer: session.peer,
                 began_at: session.began_at,
                 idle: now.saturating_sub(session.used),
@@ -182,15 +188,19 @@ fn random() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
+    use crate::outbox::{Role, Via};
 
-    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn begin(sessions: &Sessions, now: Duration) -> String {
-        sessions.begin(Pass::Open, PEER, 0, now)
+        let actor = Actor {
+            name: "wang".to_owned(),
+            role: Role::Viewer,
+            via: Via::Console,
+            peer: None,
+        };
+        sessions.begin(Pass::Open, &actor, 0, now)
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::frame::{Flash, Frame, Place};
 use crate::admin::{Kind, Problem};
 use crate::clock::Millis;
 use crate::lang::{Lang, Text};
+use crate::outbox::Role;
 
 /// What of `GET /system` a page shows.
 #[derive(Deserialize)]
@@ -37,6 +38,7 @@ struct Outbox {
 /// Somebody who is in.
 struct Guest {
     name: String,
+    who: String,
     peer: String,
     began_at: String,
     idle: u64,
@@ -61,10 +63,12 @@ pub(super) async fn show(desk: Desk) -> Answer {
         .sessions
         .list(now)
         .into_iter()
+        .filter(|one| may_end(&desk, &one.who))
         .map(|one| Guest {
             is_this: one.name == desk.visit.name,
             name: one.name,
-            peer: one.peer.to_string(),
+            who: one.who,
+            peer: one.peer.map(|peer| peer.to_string()).unwrap_or_default(),
             began_at: rfc3339(one.began_at),
             idle: one.idle.as_secs(),
         });
@@ -74,6 +78,11 @@ pub(super) async fn show(desk: Desk) -> Answer {
         system,
         guests: guests.collect(),
     })
+}
+
+/// Whether who asks sees and ends the sessions of that person: everybody their own, an admin all.
+fn may_end(desk: &Desk, who: &str) -> bool {
+    desk.actor.role == Role::Admin || desk.actor.name == who
 }
 
 /// A time as the API has it.
@@ -91,7 +100,7 @@ struct Reloaded {
 
 /// `POST /system/reload`
 pub(super) async fn reload(desk: Desk, _: Form) -> Answer {
-    let reloaded: Reloaded = read(desk.api.reload("").await?)?;
+    let reloaded: Reloaded = read(desk.api.reload().await?)?;
     let (applied, left) = (
         reloaded.applied.join(", "),
         reloaded.needs_restart.join(", "),
@@ -123,7 +132,10 @@ pub(super) async fn reload(desk: Desk, _: Form) -> Answer {
 
 /// `POST /system/sessions/{name}/end`
 pub(super) async fn end_session(desk: Desk, name: web::Path<String>, _: Form) -> Answer {
-    if !desk.console.sessions.end_named(&name) {
+    let now = desk.api.admin().clock.monotonic();
+    let mut listed = desk.console.sessions.list(now).into_iter();
+    let is_theirs = listed.any(|one| one.name == *name && may_end(&desk, &one.who));
+    if !is_theirs || !desk.console.sessions.end_named(&name) {
         let detail = ("there is no such session any more", "此会话已不存在");
         return Err(Problem::new(Kind::NotFound, detail));
     }

@@ -11,6 +11,7 @@ mod opening;
 mod reload;
 pub mod service;
 mod sink_state;
+mod socket;
 mod sockets;
 mod sweeper;
 mod targets;
@@ -18,6 +19,7 @@ mod timekeeper;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,6 +32,7 @@ use self::lookout::Lookout;
 use self::opening::Opening;
 use self::reload::{Reloader, Running};
 use self::sink_state::Rooms;
+use self::socket::SocketFile;
 pub use self::sockets::Sockets;
 use self::sweeper::Sweeper;
 use self::targets::{Made, Workshop};
@@ -60,6 +63,7 @@ pub struct Daemon {
 /// What stands behind the public listener.
 struct Behind {
     admin: Listener,
+    socket: Option<SocketFile>,
     dispatcher: Arc<Dispatcher>,
     reloader: Arc<Reloader>,
     sweeper: Sweeper,
@@ -101,6 +105,14 @@ pub enum StartError {
     /// What the service manager passed.
     #[error("LISTEN_FDS: {0}")]
     Sockets(String),
+    /// The local socket.
+    #[error("admin.socket: {path} cannot be used: {source}")]
+    Socket {
+        /// Where it was to be.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// An address.
     #[error("{what}.listen: {address} cannot be used: {source}")]
     Listen {
@@ -213,6 +225,9 @@ impl Daemon {
         self.children.close().await;
         self.public.stop().await;
         self.behind.lookout.stop().await;
+        if let Some(socket) = &self.behind.socket {
+            socket.remove();
+        }
         let outbox = Arc::clone(&self.behind.outbox);
         let closed = tokio::task::spawn_blocking(move || outbox.close()).await;
         if let Err(error) = closed {
@@ -298,6 +313,7 @@ impl Early {
             tables: tables(Arc::clone(&ingress)),
             reread: reread(Arc::clone(&ingress)),
             wake: Arc::default(),
+            waits: Arc::default(),
         };
         let runner = Runner::start(bulk.clone());
         let stopping = Arc::new(AtomicBool::new(false));
@@ -321,6 +337,7 @@ impl Early {
             }),
         });
         let operators_address = operators.local_addr();
+        let (socket, socket_file) = socket::open(config)?.unzip();
         let (server, handle, address) = admin::serve(
             Arc::new(Admin {
                 outbox: Arc::clone(&outbox),
@@ -336,9 +353,11 @@ impl Early {
                 clock: Arc::clone(clock),
                 started: clock.monotonic(),
                 guesses,
+                uses: admin::Uses::default(),
                 stopping: Arc::clone(&stopping),
             }),
             operators,
+            socket,
             console::pages(Arc::default()),
         )
         .map_err(|source| admin_error(operators_address.ok(), config, source))?;
@@ -350,6 +369,7 @@ impl Early {
         tracing::debug!(listener = "admin", address = %admin.address, "listener opened");
         Ok(Behind {
             admin,
+            socket: socket_file,
             dispatcher,
             reloader,
             sweeper,

@@ -65,9 +65,17 @@ impl Reloader {
     /// Reloads. Not to be dropped before it ends: it is to be a task of its own.
     pub(super) async fn reload(self: Arc<Self>) -> Result<Reloaded, NotReloaded> {
         let mut running = self.running.lock().await;
+        self.unless_stopping()?;
         service::reloading();
         let reloaded = self.swap(&mut running).await;
-        service::runs(&running.config, reloaded.as_ref().err().is_some());
+        let ended = match &reloaded {
+            Ok(_) => service::Reload::Applied,
+            Err(NotReloaded::Refused(_)) => service::Reload::Refused,
+            Err(NotReloaded::Failed(_)) => service::Reload::Failed,
+        };
+        if !self.stopping.load(Ordering::Acquire) {
+            service::runs(&running.config, ended);
+        }
         let metrics = &self.workshop.metrics.config;
         match &reloaded {
             Ok(reloaded) => {
@@ -99,6 +107,13 @@ impl Reloader {
         reloaded
     }
 
+    fn unless_stopping(&self) -> Result<(), NotReloaded> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(failed("leadgate is stopping", "leadgate 正在停止"));
+        }
+        Ok(())
+    }
+
     async fn swap(&self, running: &mut Running) -> Result<Reloaded, NotReloaded> {
         let prepared = {
             let (config, plugins) = (Arc::clone(&running.config), Arc::clone(&running.plugins));
@@ -113,23 +128,34 @@ impl Reloader {
                     &workshop,
                 )
             });
-            let broken = |_| failed("the reload was broken off", "重新加载中断");
+            let broken = |_| {
+                failed(
+                    "the reload ended in a fault, which the log tells of; what ran goes on",
+                    "重新加载时出现内部错误，详见日志；原配置继续运行",
+                )
+            };
             preparing.await.map_err(broken)??
         };
         let Prepared {
             next,
             routes,
-            difference,
+            mut difference,
             lanes,
             gone,
             warnings,
         } = prepared;
-        if self.stopping.load(Ordering::Acquire) {
-            return Err(failed("leadgate is stopping", "leadgate 正在停止"));
-        }
+        self.unless_stopping()?;
         // The first step that may fail, and the last.
         let set = self.outbox.set_sinks(policies(&next.config)).await;
-        set.map_err(|error| failed(&error.0, &error.0))?;
+        set.map_err(|error| {
+            failed(
+                &format!(
+                    "the outbox takes no other sinks now, and what ran goes on: {}",
+                    error.0
+                ),
+                &format!("发件箱暂时无法更换目的地，原配置继续运行：{}", error.0),
+            )
+        })?;
         let (config, plugins) = (&*next.config, &*next.plugins);
         let target = |name: &String| self.workshop.target(config, plugins, name, &next.made);
         let targets = lanes.iter().filter_map(target).collect();
@@ -150,8 +176,8 @@ impl Reloader {
         let before = self.configured.get();
         let configured = Configured::of(config, plugins, loaded_at, Some(&before));
         self.configured.set(configured);
-        if running.config.log.level != config.log.level {
-            log::set_level(&config.log);
+        if running.config.log.level != config.log.level && !log::set_level(&config.log) {
+            difference.wait_for_restart("log.level");
         }
         let orphaned = orphaned(config, &*self.outbox);
         // Of the others it was said before.
@@ -227,6 +253,9 @@ fn prepare(running: &Running, workshop: &Workshop) -> Result<Prepared, NotReload
         let there = running.made.get(name);
         let kept = tables && !others.contains(&sink.plugin);
         let kept = before.filter(|before| kept && before.same_destination(sink));
+        // The same text may be a secret now, which nothing that is kept is to show.
+        let hidden = kept.is_some() && !running.config.has_same_secrets(&config, name);
+        let kept = kept.filter(|_| !hidden);
         let files = there.map_or_else(Vec::new, |there| changed_files(there, sink, &plugins));
         if let (Some(before), Some(there), []) = (kept, there, &files[..]) {
             made.insert(name.clone(), there.clone());
@@ -240,6 +269,9 @@ fn prepare(running: &Running, workshop: &Workshop) -> Result<Prepared, NotReload
             Err(problems) => report.refused(name, problems),
         }
         lanes.push(name.clone());
+        if hidden {
+            difference.applied.push(format!("sinks.{name}.settings"));
+        }
         if kept.is_some() {
             let keys = files.iter();
             let keys = keys.map(|key| format!("sinks.{name}.settings.{key}"));

@@ -8,7 +8,7 @@ use crate::config::Config;
 pub fn started(config: &Config) {
     tell(&[
         NotifyState::Ready,
-        NotifyState::Status(&status(config, false)),
+        NotifyState::Status(&status(config, Reload::Applied)),
     ]);
 }
 
@@ -24,24 +24,35 @@ pub(super) fn reloading() {
     }
 }
 
-/// Now this one runs; `refused` if another was not taken for it.
-pub(super) fn runs(config: &Config, refused: bool) {
+/// How a reload ended.
+#[derive(Clone, Copy)]
+pub(super) enum Reload {
+    /// What was read runs.
+    Applied,
+    /// It has mistakes.
+    Refused,
+    /// It could not be applied.
+    Failed,
+}
+
+/// Now this one runs, after a reload that ended so.
+pub(super) fn runs(config: &Config, reload: Reload) {
     tell(&[
         NotifyState::Ready,
-        NotifyState::Status(&status(config, refused)),
+        NotifyState::Status(&status(config, reload)),
     ]);
 }
 
-fn status(config: &Config, refused: bool) -> String {
+fn status(config: &Config, reload: Reload) -> String {
     let revision = config.revision.as_ref();
     let revision = revision.map_or("unknown", |revision| &*revision.hash);
-    let refused = if refused {
-        "; the last reload was refused, see `leadgate check`"
-    } else {
-        ""
+    let last = match reload {
+        Reload::Applied => "",
+        Reload::Refused => "; the last reload was refused, see `leadgate check`",
+        Reload::Failed => "; the last reload failed, see the log",
     };
     format!(
-        "Configuration {revision}: {} sources, {} sinks{refused}",
+        "Configuration {revision}: {} sources, {} sinks{last}",
         config.sources.len(),
         config.sinks.len(),
     )

@@ -52,7 +52,10 @@ impl Sweeper {
                 let kept = *keep.borrow_and_update();
                 keeper.keep(kept);
                 let swept = match keeper.announce(kept).await {
-                    Ok(Some(keep)) => sweep(&outbox, &mut keeper, keep, &stopped).await,
+                    Ok(Some(now)) => {
+                        let is_over = || *stopped.borrow() || keep.has_changed().unwrap_or(false);
+                        sweep(&outbox, &mut keeper, now, is_over).await
+                    }
                     Ok(None) => Ok(Swept::default()),
                     Err(error) => Err(error),
                 };
@@ -111,12 +114,13 @@ async fn note(keeper: &mut Timekeeper, always: bool) {
     }
 }
 
-/// One sweep over everything that may be old enough.
-async fn sweep(
+/// One sweep over everything that may be old enough, until `is_over` between two steps: what is
+/// to be kept may be another by then, because it was a mistake.
+pub(super) async fn sweep(
     outbox: &Arc<dyn Outbox>,
     keeper: &mut Timekeeper,
     keep: Retention,
-    stopped: &watch::Receiver<bool>,
+    is_over: impl Fn() -> bool,
 ) -> Result<Swept, Unavailable> {
     let mut all = Swept::default();
     loop {
@@ -134,7 +138,7 @@ async fn sweep(
         all.quarantined += step.quarantined;
         all.dead_letters += step.dead_letters;
         all.next = step.next;
-        if all.next.is_none() || *stopped.borrow() {
+        if all.next.is_none() || is_over() {
             return Ok(all);
         }
         tokio::time::sleep(BREATH).await;

@@ -343,7 +343,8 @@ async fn a_job_whose_sink_is_taken_away_goes_on_when_it_is_there_again() {
         house.give(record).await;
     }
     house.load(&both).await;
-    let wish = serde_json::json!({ "action": "replay", "to": "two", "rate": 10 });
+    let wish =
+        serde_json::json!({ "action": "replay", "to": "two", "rate": 10, "regardless": true });
     let (status, job) = house.ask("/bulk", wish).await;
     assert_eq!(status, 200, "{job}");
     let id = job["id"].as_str().expect("an id").to_owned();
@@ -563,10 +564,51 @@ async fn what_is_orphaned_is_told_by_the_reload_and_counted() {
     let stats = paused.tells("stats").await;
     assert_eq!(stats["orphaned"], 2);
     assert_eq!(stats["sinks"]["one"]["orphaned"], true);
+    let metrics = paused.metrics().await;
+    assert!(
+        metrics.contains("leadgate_sink_paused{sink=\"one\"} 1"),
+        "{metrics}"
+    );
     let reloaded = paused.load(&text("", &[sink("one", "")])).await;
     assert!(reloaded.orphaned.is_empty());
     assert_eq!(paused.tells("stats").await["orphaned"], 0);
+
+    // Once nothing is left of it, nothing is measured of how it is.
+    paused.load(&text("", &[sink("two", "")])).await;
+    paused.metrics().await;
+    let wish = serde_json::json!({ "action": "move", "sink": "one", "to": "two" });
+    let (status, job) = paused.ask("/bulk", wish).await;
+    assert_eq!(status, 200, "{job}");
+    let start = format!("/bulk/{}/start", job["id"].as_str().expect("an id"));
+    assert_eq!(paused.ask(&start, serde_json::json!({})).await.0, 200);
+    paused.has("two", 2).await;
+    let metrics = paused.metrics().await;
+    for family in [
+        "sink_paused",
+        "sink_held",
+        "sink_held_until_timestamp_seconds",
+    ] {
+        let of_it = |line: &&str| line.contains("sink=\"one\"") && line.contains(family);
+        assert_eq!(metrics.lines().find(of_it), None);
+    }
     paused.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_a_secret_from_now_on_is_hidden_by_a_sink_made_anew() {
+    let url = "http://127.0.0.1:9/leads?k=abcdef123456";
+    let http = |url: &str| {
+        format!("[sinks.crm]\nplugin = \"http\"\n[sinks.crm.settings]\nurl = \"{url}\"\n")
+    };
+    let house = House::start(&[http(url)]).await;
+    house.write("url", url);
+    let before = house.daemon.made("crm").await;
+    let reloaded = house.load(&text("", &[http("file:url")])).await;
+    assert_eq!(reloaded.applied, ["sinks.crm.settings"]);
+    assert!(!Arc::ptr_eq(&before, &house.daemon.made("crm").await));
+    let reloaded = house.load(&text("", &[http("file:url")])).await;
+    assert!(reloaded.applied.is_empty(), "{:?}", reloaded.applied);
+    house.daemon.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -622,6 +664,13 @@ async fn house_with_one_paused() -> House {
 }
 
 impl House {
+    /// What is measured.
+    async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.daemon.admin_address());
+        let answer = self.client.get(url).send().await.expect("an answer");
+        answer.text().await.expect("text")
+    }
+
     /// What the operators' API says at a path.
     async fn tells(&self, path: &str) -> serde_json::Value {
         let url = format!("http://{}/api/v1/{path}", self.daemon.admin_address());
@@ -637,4 +686,77 @@ impl Daemon {
         let running = self.behind.reloader.running.lock().await;
         Arc::clone(&running.made[sink].destination)
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_the_socket_the_first_token_is_made_and_after_a_stop_it_is_gone() {
+    let shut = text("", &[]).replace("allow_without_token = true", "");
+    let house = House::with("", &[], &[("leadgate.toml", &shut)]).await;
+    let socket = house.path("outbox/admin.sock");
+    let local = reqwest::Client::builder().no_proxy();
+    let local = local
+        .unix_socket(socket.as_path())
+        .build()
+        .expect("a client");
+    let over = format!("http://{}/api/v1", house.daemon.admin_address());
+    let ask = async |client: &reqwest::Client, url: String, token: &str| {
+        let request = client.get(url).bearer_auth(token);
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    let refused = house.client.get(format!("{over}/stats")).send().await;
+    assert_eq!(
+        refused.expect("an answer").status(),
+        403,
+        "nobody has a token"
+    );
+    let wish = serde_json::json!({ "name": "wang", "role": "viewer" });
+    let made = local.post("http://localhost/api/v1/tokens").json(&wish);
+    let made = made.send().await.expect("an answer");
+    assert_eq!(made.status(), 200);
+    let made: serde_json::Value = made.json().await.expect("JSON");
+    let token = made["token"].as_str().expect("a token");
+    let list = local.get("http://localhost/api/v1/tokens").send().await;
+    let list: serde_json::Value = list.expect("an answer").json().await.expect("JSON");
+    let us = rustix::process::geteuid().as_raw();
+    assert_eq!(list["items"][0]["by"], format!("uid:{us}"), "{list}");
+    for (path, status) in [("/stats", 200), ("/tokens", 403)] {
+        assert_eq!(
+            ask(&house.client, format!("{over}{path}"), token).await,
+            status
+        );
+    }
+    assert_eq!(
+        ask(&house.client, format!("{over}/stats"), "lg_x").await,
+        401
+    );
+    // The outbox's folder is the socket's too, and nothing of it is in the way of the store.
+    let House { folder, daemon, .. } = house;
+    daemon.stop().await;
+    assert!(!socket.exists());
+    drop(folder);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_cannot_be_where_it_was_wanted_is_said_and_one_nobody_wanted_is_not_missed() {
+    let long = "x".repeat(120);
+    let unwanted = text("", &[]).replace("path = \"outbox\"", &format!("path = \"{long}\""));
+    let house = House::with("", &[], &[("leadgate.toml", &unwanted)]).await;
+    house.daemon.stop().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("leadgate.toml");
+    let wanted = text("", &[]).replace(
+        "allow_without_token = true",
+        "allow_without_token = true\nsocket = \"nowhere/admin.sock\"",
+    );
+    std::fs::write(&file, wanted).expect("writes");
+    std::fs::write(folder.path().join("secret"), "old-secret-of-the-shop").expect("writes");
+    let mut plugins = Plugins::builtin().expect("they fit");
+    let (config, _) = crate::config::load(&file, &Environment::process(), &mut plugins);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let config = config.expect("it is good");
+    let started = Daemon::start(&config, &plugins, &clock, Sockets::default()).await;
+    let Err(error @ StartError::Socket { .. }) = started else {
+        panic!("it started");
+    };
+    assert!(error.to_string().contains("nowhere/admin.sock"), "{error}");
 }

@@ -229,6 +229,7 @@ fn rfc3339(at: Millis) -> String {
 mod tests {
     use std::sync::Mutex;
 
+    use super::super::sweeper;
     use super::*;
     use crate::config::OnUpdate;
     use crate::outbox::sled::{Options, SledOutbox};
@@ -292,29 +293,32 @@ mod tests {
             .expect("closes");
     }
 
+    fn arrival(record: u8, at: Millis) -> Arrival {
+        Arrival {
+            source: "shop".into(),
+            received_at: at,
+            identity: [record; 32],
+            stable: true,
+            content: [record; 32],
+            modified_at: None,
+            request_id: None,
+            method: None,
+            lead: "{}".to_owned(),
+            labels: "{}".to_owned(),
+            raw: String::new(),
+            original: None,
+            finds: Vec::new(),
+            routes: vec![Route {
+                sink: "crm".into(),
+                failed: None,
+            }],
+        }
+    }
+
     /// Stores a delivered lead and a dead one, both at `at`.
     async fn fill(outbox: &Arc<dyn Outbox>, at: Millis) {
         for record in [1, 2] {
-            let arrival = Arrival {
-                source: "shop".into(),
-                received_at: at,
-                identity: [record; 32],
-                stable: true,
-                content: [record; 32],
-                modified_at: None,
-                request_id: None,
-                method: None,
-                lead: "{}".to_owned(),
-                labels: "{}".to_owned(),
-                raw: String::new(),
-                original: None,
-                finds: Vec::new(),
-                routes: vec![Route {
-                    sink: "crm".into(),
-                    failed: None,
-                }],
-            };
-            outbox.accept(arrival).await.expect("accepted");
+            outbox.accept(arrival(record, at)).await.expect("accepted");
         }
         let due = outbox.claim("crm", at, 10).expect("reads").deliveries;
         for (n, claim) in due.into_iter().enumerate() {
@@ -351,6 +355,27 @@ mod tests {
         let Some(now) = keeper.now() else { return 0 };
         let swept = tokio::task::spawn_blocking(move || outbox.sweep(keep, now, None, 100));
         swept.await.expect("no panic").expect("sweeps").leads
+    }
+
+    #[tokio::test]
+    async fn a_sweep_ends_after_a_step_when_something_else_is_to_be_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outbox = open(&folder);
+        let clock = Set::at(NOW);
+        let mut keeper = keeper(&outbox, &clock);
+        for record in 0..200 {
+            let mut arrival = arrival(record, NOW - YEAR);
+            arrival.routes.clear();
+            outbox.accept(arrival).await.expect("accepted");
+        }
+        let swept = sweeper::sweep(&outbox, &mut keeper, KEEP, || true).await;
+        let swept = swept.expect("sweeps").leads;
+        assert!((1..200).contains(&swept), "{swept}");
+        let swept = sweeper::sweep(&outbox, &mut keeper, KEEP, || false).await;
+        assert!(swept.expect("sweeps").leads > 0);
+        assert_eq!(outbox.totals().leads, 0);
+        drop(keeper);
+        close(outbox).await;
     }
 
     #[tokio::test]

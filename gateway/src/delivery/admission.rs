@@ -141,7 +141,12 @@ impl Admission {
         before.retire();
         let now = self.clock.monotonic();
         let older = before.state();
-        self.state().throttle.follow(&older.throttle, same, now);
+        let mut state = self.state();
+        state.throttle.follow(&older.throttle, same, now);
+        if same {
+            state.breaker.follow(&older.breaker, now);
+        }
+        self.show_open(state.breaker.state() != BreakerState::Closed);
     }
 
     /// From now on it says nothing of the sink as a whole.

@@ -176,6 +176,28 @@ impl Breaker {
         }
     }
 
+    /// Goes on where `older` is, about the same destination. Its probes under way are its own: one
+    /// more is made when that would have been its turn.
+    pub(super) fn follow(&mut self, older: &Self, now: Duration) {
+        if self.policy.failures == 0 {
+            return;
+        }
+        self.state = match older.state {
+            State::HalfOpen {
+                since, next, wait, ..
+            } => State::Open {
+                since,
+                began: now,
+                until: next,
+                wait,
+            },
+            ref other => other.clone(),
+        };
+        self.failed.clone_from(&older.failed);
+        self.poisonous = older.poisonous.clone();
+        (self.answered_at, self.opened_at) = (older.answered_at, older.opened_at);
+    }
+
     /// Whether an attempt may start at `now`.
     pub(super) fn admits(&self, now: Duration) -> Admits {
         match &self.state {
@@ -366,7 +388,7 @@ impl Breaker {
 }
 
 /// Leads, the latest [`POISONOUS`] of them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Recent {
     set: HashSet<LeadId>,
     order: VecDeque<LeadId>,

@@ -4,65 +4,67 @@
 //! | the wall clock is set | due | age |
 //! |---|---|---|
 //! | back | goes on as if it had not been | counted by the wall clock |
-//! | forth | follows the wall clock | goes on as if it had not been |
+//! | forth | follows the wall clock | goes on as if it had not been, also where it was set back before |
 //!
 //! A clock that shows less than what the outbox has seen was set back before the start.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use crate::clock::{Clock, Millis};
 
 /// Follows one clock from when it was made.
 pub(super) struct SteadyClock {
     clock: Arc<dyn Clock>,
-    wall: Millis,
-    began: Duration,
     /// How far the time of due deliveries has ever been ahead of the monotonic clock.
     ahead: AtomicI64,
+    /// How little the wall clock has ever been ahead of it: what came then is not older now
+    /// because the clock was set right.
+    least: AtomicI64,
 }
 
 impl SteadyClock {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            wall: clock.now(),
-            began: clock.monotonic(),
+        let this = Self {
             clock,
             ahead: AtomicI64::new(Millis::MIN),
-        }
+            least: AtomicI64::new(Millis::MAX),
+        };
+        this.look();
+        this
     }
 
-    /// Time since some moment.
-    fn monotonic(&self) -> Millis {
-        super::verdict::millis(self.clock.monotonic())
-    }
-
-    /// What the wall clock would show had nobody set it since.
-    fn steady(&self) -> Millis {
-        let since = self.clock.monotonic().saturating_sub(self.began);
-        self.wall.saturating_add(super::verdict::millis(since))
+    /// The wall clock, and time since some moment. That the clock is set back for a while is
+    /// noticed at any look meanwhile.
+    fn look(&self) -> (Millis, Millis) {
+        let now = self.clock.now();
+        let monotonic = super::verdict::millis(self.clock.monotonic());
+        let ahead = now.saturating_sub(monotonic);
+        self.least.fetch_min(ahead, Ordering::Relaxed);
+        (now, monotonic)
     }
 
     /// The time by which deliveries are due; never goes back. `latest` is the latest time
     /// that the outbox has seen: something may be due since then.
     pub(super) fn due(&self, latest: Millis) -> Millis {
-        let monotonic = self.monotonic();
-        let seen = self.clock.now().max(latest);
-        let ahead = seen.saturating_sub(monotonic);
+        let (now, monotonic) = self.look();
+        let ahead = now.max(latest).saturating_sub(monotonic);
         let before = self.ahead.fetch_max(ahead, Ordering::Relaxed);
         before.max(ahead).saturating_add(monotonic)
     }
 
-    /// The time by which deliveries grow old.
+    /// The time by which deliveries grow old: no faster than time passes.
     pub(super) fn age(&self) -> Millis {
-        self.clock.now().min(self.steady())
+        let (_, monotonic) = self.look();
+        let least = self.least.load(Ordering::Relaxed);
+        least.saturating_add(monotonic)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use super::*;
 
@@ -111,6 +113,16 @@ mod tests {
             99 * HOUR + 1,
             "what became due then still is"
         );
+    }
+
+    #[test]
+    fn what_came_while_a_clock_was_set_back_is_not_old_when_it_is_right_again() {
+        let (clock, steady) = steady();
+        set(&clock, 4 * HOUR, 5);
+        steady.due(10 * HOUR);
+        set(&clock, 10 * HOUR + 10, 10);
+        assert_eq!(steady.age(), 4 * HOUR + 5);
+        assert_eq!(steady.due(0), 10 * HOUR + 10);
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Health {
                     since: now,
                     delivery: id,
                     outcome: outcome.kind.as_str(),
-                    rule: outcome.rule.clone(),
+                    rule: rule(outcome),
                     reason: said(outcome),
                 });
             }
@@ -188,8 +188,9 @@ impl Health {
         outcome: &Outcome,
         now: Duration,
     ) {
-        let rule = outcome.rule.chars().take(RULE).collect();
-        let sum = self.dead.note((reason, rule), || id.to_string(), now);
+        let sum = self
+            .dead
+            .note((reason, rule(outcome)), || id.to_string(), now);
         self.say(sum);
     }
 
@@ -232,19 +233,28 @@ impl Health {
     }
 }
 
-/// Why an attempt failed, where no answer came that could have been quoted. Numbers as long as
-/// a phone are left out all the same.
+/// The rule that an attempt failed by, as its plugin calls it.
+fn rule(outcome: &Outcome) -> String {
+    without_numbers(&outcome.rule, RULE)
+}
+
+/// Why an attempt failed, where no answer came that could have been quoted.
 fn said(outcome: &Outcome) -> String {
     if !outcome.response.is_empty() {
         return "see the delivery".to_owned();
     }
+    without_numbers(&outcome.reason, REASON)
+}
+
+/// At most so many letters, without numbers as long as a phone.
+fn without_numbers(text: &str, most: usize) -> String {
     let mut said = String::new();
     let mut digits = String::new();
     let flush = |digits: &mut String, said: &mut String| {
         said.push_str(if digits.len() < 7 { digits } else { "…" });
         digits.clear();
     };
-    for letter in outcome.reason.chars().take(REASON) {
+    for letter in text.chars().take(most) {
         if letter.is_ascii_digit() {
             digits.push(letter);
         } else {

@@ -30,13 +30,8 @@ impl DeliveryMetrics {
 
     /// Takes away what says how a sink is that is not there any more. What was counted stays.
     pub(super) fn end(&self, sink: &str) {
-        // An error says that there is none.
-        for reason in HoldReason::OF_SINKS {
-            let labels = [sink, reason.as_str()];
-            let _ = self.held.remove_label_values(&labels);
-            let _ = self.held_until.remove_label_values(&labels);
-        }
+        // An error says that there is none. What is read at each scrape is not here.
         let _ = self.circuit_open.remove_label_values(&[sink]);
-        let _ = self.paused.remove_label_values(&[sink]);
+        let _ = self.last_delivered.remove_label_values(&[sink]);
     }
 }

@@ -180,8 +180,8 @@ impl Connections {
             let old = now.saturating_duration_since(since);
             let waits = match phase {
                 Phase::Idle => true,
-                Phase::New => old >= HEAD,
-                Phase::Body => old >= BODY,
+                // Nothing presses: who is slow to begin is heard as well.
+                Phase::New | Phase::Body => old >= BODY,
                 Phase::Busy => false,
             };
             if waits {
@@ -261,6 +261,10 @@ impl Drop for Ticket {
 impl Connection {
     /// Notes how far it has come.
     pub(super) fn enter(&self, phase: Phase, now: Instant) {
+        if matches!(phase, Phase::Body | Phase::Busy) {
+            // It is owed an answer now.
+            self.let_go.store(false, Ordering::Release);
+        }
         *self.phase() = (phase, now);
     }
 
@@ -276,14 +280,15 @@ impl Connection {
         self.let_go.load(Ordering::Acquire)
     }
 
-    /// That something has come from one that was let go: its request may take its time.
+    /// That something has come: after an answer, or from one that was let go, it begins a request,
+    /// which may take its time.
     pub(super) fn came(&self) {
         // Almost never: only while it stops.
-        if self.let_go.load(Ordering::Relaxed) && self.let_go.swap(false, Ordering::AcqRel) {
-            let mut phase = self.phase();
-            if matches!(phase.0, Phase::Idle | Phase::New) {
-                *phase = (Phase::New, Instant::now());
-            }
+        let was_let_go =
+            self.let_go.load(Ordering::Relaxed) && self.let_go.swap(false, Ordering::AcqRel);
+        let mut phase = self.phase();
+        if phase.0 == Phase::Idle || (was_let_go && phase.0 == Phase::New) {
+            *phase = (Phase::New, Instant::now());
         }
     }
 
@@ -444,6 +449,13 @@ mod tests {
         let number = all.next();
         let later = admit(&all, address(1), at(0)).expect("taken");
         later.connection.enter(Phase::Idle, at(0));
+        let begun = admit(&all, address(1), at(0)).expect("taken");
+        begun.connection.enter(Phase::Idle, start);
+        begun.connection.came();
+        all.let_go(u64::MAX, Instant::now());
+        assert!(!begun.connection.is_let_go(), "half a head is there");
+        drop(begun);
+        later.connection.let_go.store(false, Ordering::Release);
         assert_eq!(all.let_go(number, at(1000)), 6);
         let let_go = |ticket: &Ticket| ticket.connection.is_let_go();
         let gone: Vec<_> = tickets.iter().map(let_go).collect();

@@ -28,8 +28,8 @@ const SPARE: usize = 4;
 /// Between two looks at whether all connections have ended.
 const LOOK: Duration = Duration::from_millis(5);
 /// So long nothing may be left before it is believed: a connection that was accepted is on its
-/// way to a worker for a moment, and is not known before.
-const SETTLED: Duration = Duration::from_millis(20);
+/// way to a worker for a moment, and is not known before; on a busy machine a long one.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// A public listener that is open.
 pub struct Serving {

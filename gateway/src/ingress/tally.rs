@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use prometheus::GaugeVec;
+
 use super::skew::{Skew, clocks};
 use crate::clock::{Clock, Millis};
 use crate::source::tmall;
@@ -146,6 +148,15 @@ impl Tally {
         seen.get(source).map(Arc::clone)
     }
 
+    /// Sets how a source is, unless it was forgotten: a push may still be under way then.
+    fn show(&self, gauge: &GaugeVec, source: &str, value: f64) {
+        // Held while it is set, as it is while a source is forgotten.
+        let seen = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        if seen.contains_key(source) {
+            gauge.with_label_values(&[source]).set(value);
+        }
+    }
+
     /// Counts an answer.
     pub(super) fn count(&self, source: &str, result: &'static str) {
         self.metrics
@@ -168,19 +179,14 @@ impl Tally {
             seen.authentic.store(true, Ordering::Relaxed);
         }
         if let Some(pushed_at) = pushed_at {
-            self.metrics
-                .clock_difference
-                .with_label_values(&[source])
-                .set(seconds(pushed_at.saturating_sub(received_at)));
+            let difference = seconds(pushed_at.saturating_sub(received_at));
+            self.show(&self.metrics.clock_difference, source, difference);
         }
     }
 
     /// An authentic push is durable.
     pub(super) fn durable(&self, source: &str, received_at: Millis) {
-        self.metrics
-            .last_lead
-            .with_label_values(&[source])
-            .set(seconds(received_at));
+        self.show(&self.metrics.last_lead, source, seconds(received_at));
     }
 
     /// A push was answered with the refusal because it is not authentic; `app_key` is the
@@ -427,6 +433,27 @@ fn seconds(at: Millis) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
+    use crate::telemetry::metrics::Metrics;
+
+    #[test]
+    fn a_source_that_was_forgotten_stays_so_while_its_last_push_ends() {
+        let metrics = Metrics::new();
+        let sources = ["shop".to_owned()];
+        let clock = Arc::new(SystemClock);
+        let tally = Tally::new(metrics.ingest.clone(), clock, sources.iter());
+        let shown = || {
+            metrics
+                .text()
+                .contains("leadgate_last_lead_received_timestamp")
+        };
+        tally.durable("shop", 1_000);
+        assert!(shown());
+        tally.forget(sources.iter());
+        tally.authentic("shop", Some(1), 2);
+        tally.durable("shop", 2_000);
+        assert!(!shown(), "{}", metrics.text());
+    }
 
     #[test]
     fn of_an_application_only_what_can_be_its_key_is_said() {

@@ -8,6 +8,9 @@
 //! | cancelled | running, from where it was | nothing | cancelled |
 //! | done | refused | nothing | refused |
 //!
+//! A job that erases is gone through first and done later: a last step without targets ends it when
+//! what it erased is off the disk.
+//!
 //! Progress is kept with each step in the same commit as what the step did: a step that is
 //! repeated after a crash finds the cursor moved on, and does nothing.
 
@@ -148,10 +151,12 @@ pub enum JobState {
     Planned,
     /// It runs, or waits for its turn.
     Running,
-    /// A person stopped it; it can be started again.
+    /// It was stopped; it can be started again.
     Cancelled {
         /// Since when.
         at: Millis,
+        /// Why.
+        why: Stop,
     },
     /// All of it was gone through.
     Done {
@@ -173,6 +178,40 @@ impl JobState {
             Self::Done { .. } => "done",
         }
     }
+}
+
+/// Why a job was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stop {
+    /// A person wanted it.
+    Person,
+    /// The sink that it gives to is not configured any more.
+    NoSink,
+    /// Its condition cannot be used any more.
+    Condition,
+}
+
+impl Stop {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Person, Self::NoSink, Self::Condition];
+
+    /// Its stable name in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "by_hand",
+            Self::NoSink => "no_sink",
+            Self::Condition => "condition",
+        }
+    }
+}
+
+/// How many of the leads that a job erased a sink had been given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Had {
+    /// It has them.
+    pub delivered: u64,
+    /// It was tried, and may have them.
+    pub in_doubt: u64,
 }
 
 /// Why something was not done to a target.
@@ -272,6 +311,10 @@ pub struct BulkJob {
     pub skipped: BTreeMap<Skip, u64>,
     /// The first [`SKIPS_LISTED`] of those.
     pub skips: Vec<Skipped>,
+    /// Whether all of it was erased and is not known to be off the disk yet.
+    pub wiping: bool,
+    /// Of what it erased, which sinks had been given how many leads.
+    pub had: BTreeMap<String, Had>,
 }
 
 impl BulkJob {
@@ -286,6 +329,8 @@ impl BulkJob {
             done: 0,
             skipped: BTreeMap::new(),
             skips: Vec::new(),
+            wiping: false,
+            had: BTreeMap::new(),
         }
     }
 
@@ -347,7 +392,8 @@ pub struct JobStep<L> {
     pub targets: Vec<Target<L>>,
     /// What whoever read the targets left out, and why.
     pub skipped: Vec<Skipped>,
-    /// The cursor behind them; `None` ends the job.
+    /// The cursor behind them; `None` ends the job, or what is to be gone through of one that
+    /// erases.
     pub to: Option<String>,
 }
 

@@ -44,6 +44,11 @@ id! {
     JobId
 }
 
+id! {
+    /// A token of the API. A UUIDv7.
+    TokenId
+}
+
 /// Names a failure group of a sink: a keyed hash of the rule and the normalised reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FailureGroupId(pub [u8; 8]);

@@ -3,10 +3,11 @@
 //!
 //! [`Outbox`] is the seam between the gateway and a storage engine, split by who asks:
 //! [`Intake`] is what receiving sees, [`Queue`] delivery, [`Operations`] the operators,
-//! [`Maintenance`] upkeep. [`state`] says what a change does to leads and deliveries, whatever
+//! [`Tokens`] who lets them in, [`Maintenance`] upkeep. [`state`] says what a change does to leads and deliveries, whatever
 //! the engine; [`sled`] is the embedded engine. What an engine promises is written at the
 //! traits' methods. Knows nothing of HTTP, routes or plugins.
 
+mod access;
 mod arrival;
 mod belief;
 mod bulk;
@@ -24,6 +25,7 @@ pub mod sled;
 pub mod state;
 mod stored;
 mod stored_lead;
+mod token;
 mod totals;
 mod upkeep;
 
@@ -32,13 +34,14 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
+pub use access::{Actor, Role, Via};
 pub use arrival::{
     Accepted, Arrival, Find, FindBy, Quarantined, QuarantinedPush, Refusal, Route, Unavailable,
 };
 pub use belief::{Announced, Belief, DAY, Doubt, Timekeeping};
 pub use bulk::{
-    BulkAction, BulkJob, BulkPlan, Count, JOBS_KEPT, JobState, JobStep, Population, SKIPS_LISTED,
-    STEP, Skip, Skipped, Steered, Stepped, Target,
+    BulkAction, BulkJob, BulkPlan, Count, Had, JOBS_KEPT, JobState, JobStep, Population,
+    SKIPS_LISTED, STEP, Skip, Skipped, Steered, Stepped, Stop, Target,
 };
 pub use delivery::{
     ATTEMPTS_KEPT, Attempt, BY_HAND, Budget, Claim, DeathReason, Delivery, Due, Finish, Freshness,
@@ -51,11 +54,12 @@ pub use export::{
 };
 pub use failure::{FailureGroup, NotAGroup};
 pub use filter::{Filter, LeadFilter, PushFilter};
-pub use ids::{DeliveryId, FailureGroupId, JobId, LeadId, QuarantineId, made_at};
+pub use ids::{DeliveryId, FailureGroupId, JobId, LeadId, QuarantineId, TokenId, made_at};
 pub use list::{History, Listed, Outline, OutlinedDelivery, Page, Paged, SinkCount};
 pub use pause::{PAUSE_NOTE, Pause, PauseCause};
 pub use stored::{Expiring, QuarantineCount, Resealed, Retention, StoredQuarantinedPush, Swept};
 pub use stored_lead::StoredLead;
+pub use token::{TOKEN_NAME, TOKENS_KEPT, Token, TokenAdded, TokenHash, USE_NOTED};
 pub use totals::{Orphaned, SinkTotals, Totals};
 pub use upkeep::{
     BackedUp, Imported, PROBLEMS_LISTED, Problem, Restored, Salvaged, SegmentCopy, UpkeepError,
@@ -172,6 +176,14 @@ pub trait Operations: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page<Listed>, Unavailable>;
 
+    /// The same page; of one of which the attempts cannot be read, its id.
+    fn deliveries_each(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Result<Listed, DeliveryId>>, Unavailable>;
+
     /// Does what a person decided about a delivery. Durable when the future is ready.
     fn repair(
         &self,
@@ -275,6 +287,7 @@ pub trait Operations: Send + Sync + 'static {
     fn cancel_job(
         &self,
         id: JobId,
+        why: Stop,
         now: Millis,
     ) -> BoxFuture<'static, Result<Steered, Unavailable>>;
 
@@ -301,6 +314,26 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Leads that no sink ever wanted, newest first.
     fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable>;
+}
+
+/// The side of the store that knows who may use the API.
+pub trait Tokens: Send + Sync + 'static {
+    /// Keeps a new token. Durable when the future is ready.
+    fn add_token(&self, token: Token) -> BoxFuture<'static, Result<TokenAdded, Unavailable>>;
+
+    /// Lets nobody in by the token of that name any more; `false` if there is none that is not
+    /// revoked. Durable, and seen by [`Tokens::tokens`], when the future is ready.
+    fn revoke_token(
+        &self,
+        name: &str,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<bool, Unavailable>>;
+
+    /// Notes when a token was used, at most once in [`USE_NOTED`].
+    fn token_used(&self, id: TokenId, at: Millis) -> BoxFuture<'static, Result<(), Unavailable>>;
+
+    /// All tokens, revoked ones among them, oldest first; at most [`TOKENS_KEPT`]. Cheap.
+    fn tokens(&self) -> Vec<(TokenId, Token)>;
 }
 
 /// The side of the store that keeps it well: retention, time, copies, keys, health.
@@ -400,6 +433,6 @@ pub trait Maintenance: Send + Sync + 'static {
 }
 
 /// A durable store of leads and deliveries.
-pub trait Outbox: Intake + Queue + Operations + Maintenance {}
+pub trait Outbox: Intake + Queue + Operations + Tokens + Maintenance {}
 
-impl<T: Intake + Queue + Operations + Maintenance> Outbox for T {}
+impl<T: Intake + Queue + Operations + Tokens + Maintenance> Outbox for T {}

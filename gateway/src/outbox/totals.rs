@@ -31,7 +31,7 @@ pub struct Totals {
 }
 
 /// The deliveries of a sink that is not configured any more, and that nobody has decided about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Orphaned {
     /// Its name.
     pub sink: String,

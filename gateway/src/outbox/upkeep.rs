@@ -102,7 +102,7 @@ pub struct BackedUp {
 
 /// A segment of a store as a backup has it: of one store, the same number, length and checksum
 /// are the same bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentCopy {
     /// Its number.

@@ -19,6 +19,8 @@ const FIELDS: usize = callsites::NAMES;
 /// Longest name and value, in characters.
 const NAME: usize = 40;
 const VALUE: usize = 300;
+/// Characters behind those that tell whether the last of them are of a phone.
+const AROUND: usize = 64;
 
 /// What is the gateway's own to say of an event.
 const TAKEN: &[&str] = &[
@@ -109,7 +111,7 @@ impl Fields {
                 }
             }
             _ if text.trim().is_empty() => {}
-            _ => fields.add_more("fields", &masked(&cut(text, VALUE))),
+            _ => fields.add_more("fields", &shown(text, VALUE)),
         }
         fields
     }
@@ -117,13 +119,13 @@ impl Fields {
     fn add(&mut self, name: &str, value: &Value) {
         let text = match value {
             Value::Null => return,
-            Value::String(text) => masked(&cut(text, VALUE)),
-            other => masked(&cut(&other.to_string(), VALUE)),
+            Value::String(text) => shown(text, VALUE),
+            other => shown(&other.to_string(), VALUE),
         };
         if may_name(name) {
             self.own.push((name.to_owned(), Shown::of(value, text)));
         } else {
-            self.add_more(&masked(&cut(name, NAME)), &text);
+            self.add_more(&shown(name, NAME), &text);
         }
     }
 
@@ -198,9 +200,16 @@ pub(super) fn log(sink: &str, plugin: &str, level: u32, message: &str, fields: &
     if let Some(forward) = FORWARD.get() {
         return forward(level, message, fields);
     }
-    let message = masked(&cut(message, VALUE));
+    let message = shown(message, VALUE);
     let fields = Fields::read(fields);
     write(&SITES, (sink, plugin), level, &message, fields);
+}
+
+/// As it may be logged: on one line, phones masked, at most so many characters. Masked before it
+/// is cut: of a phone that is cut nobody would know that it is one.
+fn shown(text: &str, most: usize) -> String {
+    // The mask needs no more than what stands around the end.
+    cut(&masked(&cut(text, most + AROUND)), most)
 }
 
 /// At most so many characters, on one line.
@@ -303,6 +312,16 @@ mod tests {
         assert!(logged("{}").is_empty());
         assert!(logged("").is_empty());
         assert_eq!(logged("no json")["more"], "fields=no json");
+    }
+
+    #[test]
+    fn a_phone_over_the_cut_is_masked_whole() {
+        for at in VALUE - 11..VALUE {
+            let text = format!("{}13567658911 and more of it", "x".repeat(at));
+            let said = shown(&text, VALUE);
+            assert!(!said.contains("135"), "{at}: {said}");
+            assert!(said.chars().count() <= VALUE + 1, "{at}: {said}");
+        }
     }
 
     #[test]

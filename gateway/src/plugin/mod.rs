@@ -218,6 +218,8 @@ pub struct Plugins {
     by_name: BTreeMap<String, Plugin>,
     /// Of those that were made known.
     added: BTreeMap<String, Added>,
+    /// Of those that never said what they are.
+    unknown: BTreeMap<String, Added>,
     /// What runs, if this is to take its place.
     running: Option<Arc<Self>>,
     /// Those that are as they were in what runs, because only a restart changes them.
@@ -245,6 +247,7 @@ impl Plugins {
         Ok(Self {
             by_name,
             added: BTreeMap::new(),
+            unknown: BTreeMap::new(),
             running: None,
             postponed: Vec::new(),
             children: Children::default(),
@@ -332,17 +335,21 @@ impl Plugins {
                 Plugin::in_process(here, Some(first))
             }
             (Ok(there), _) => Plugin::process(there),
-            (Err(LoadError::Process { .. }), Some(library))
-                if self.patient && plugin.isolation == Isolation::Process =>
+            (Err(error @ LoadError::Process { .. }), Some(library))
+                if plugin.isolation == Isolation::Process =>
             {
                 // It is looked at again whenever the configuration is.
                 known = false;
-                Plugin::process(process::Plugin::unknown(
-                    name,
-                    library,
-                    &plugin.sandbox,
-                    &self.children,
-                )?)
+                match self.still_unknown(name, &found) {
+                    Some(running) => running,
+                    None if self.patient => Plugin::process(process::Plugin::unknown(
+                        name,
+                        library,
+                        &plugin.sandbox,
+                        &self.children,
+                    )?),
+                    None => return Err(error),
+                }
             }
             (Err(error), _) => return Err(error),
         };
@@ -350,11 +357,22 @@ impl Plugins {
             name: name.to_owned(),
             why,
         })?;
-        if known {
-            self.added.insert(name.to_owned(), found);
-        }
+        let among = if known {
+            &mut self.added
+        } else {
+            &mut self.unknown
+        };
+        among.insert(name.to_owned(), found);
         self.by_name.insert(name.to_owned(), added);
         Ok(())
+    }
+
+    /// The plugin of that name that runs, if it is this one and never said what it is: what the
+    /// start put up with is no mistake of who changes something else.
+    fn still_unknown(&self, name: &str, found: &Added) -> Option<Plugin> {
+        let running = self.running.as_ref()?;
+        let same = running.unknown.get(name) == Some(found);
+        running.get(name).filter(|_| same).cloned()
     }
 
     /// The plugin of that name that runs, if it is this one, or has to stay.

@@ -72,12 +72,17 @@ pub fn start(log: &Log) {
     }
 }
 
-/// From now on the log is filtered as `log` says; whether it is. `LEADGATE_LOG` still overrides
-/// it.
+/// From now on the log is filtered as `log` says; whether it is. It is not where `LEADGATE_LOG`
+/// overrides it, or where it cannot be understood.
 pub fn set_level(log: &Log) -> bool {
+    if std::env::var_os("LEADGATE_LOG").is_some() {
+        tracing::warn!("log.level is overridden by LEADGATE_LOG");
+        return false;
+    }
     let (filter, bad) = filter(log);
     if let Some(error) = bad {
-        tracing::warn!(error = %error, "log filter not understood; using info");
+        tracing::warn!(error = %error, "log filter not understood; the one before is kept");
+        return false;
     }
     LEVEL.get().is_some_and(|set| set(filter))
 }

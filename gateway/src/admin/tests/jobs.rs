@@ -104,6 +104,7 @@ async fn what_was_skipped_is_named_with_the_reason_and_a_stopped_job_waits() {
     let id = id_of(&job);
     let (status, job) = desk.post(&format!("/bulk/{id}/cancel"), &json!({})).await;
     assert_eq!((status, &job["state"]), (200, &json!("cancelled")));
+    assert_eq!(job["stopped"], "by_hand");
     let runner = Runner::start(desk.admin.bulk.clone());
     let (status, _) = desk.post(&format!("/bulk/{id}/start"), &json!({})).await;
     assert_eq!(status, 200);
@@ -146,7 +147,39 @@ async fn a_job_that_cannot_be_meant_is_refused_with_a_hint() {
         ),
         (
             json!({ "action": "replay", "to": "crm", "state": "dead" }),
-            "not about deliveries",
+            "replay does not go by `state`: it takes `to`",
+        ),
+        (
+            json!({ "action": "retry", "sink": "crm", "to": "mail" }),
+            "retry does not go by `to`",
+        ),
+        (
+            json!({ "action": "cancel", "sink": "crm", "again": true }),
+            "cancel does not go by `again`",
+        ),
+        (
+            json!({ "action": "discard", "source": "shop", "force": true }),
+            "discard does not go by `force`",
+        ),
+        (
+            json!({ "action": "move", "to": "crm", "regardless": true }),
+            "move does not go by `regardless`",
+        ),
+        (
+            json!({ "action": "erase", "source": "shop", "reason": "stale" }),
+            "erase does not go by `reason`",
+        ),
+        (
+            json!({ "action": "release" }),
+            "by one or more of `reason`, `source`, `since`, `until`, `when`",
+        ),
+        (
+            json!({ "action": "erase", "when": "taobao_nick == 'tb_zhang'" }),
+            "compares `taobao_nick` with a value",
+        ),
+        (
+            json!({ "action": "retry", "rule": "13567658911" }),
+            "looks like a phone",
         ),
         (
             json!({ "action": "erase", "when": "record_ids == 1" }),
@@ -180,7 +213,8 @@ async fn a_job_that_cannot_be_meant_is_refused_with_a_hint() {
 }
 
 #[actix_web::test]
-async fn planning_starting_stopping_and_the_end_are_logged_with_who_what_and_how_many() {
+async fn planning_starting_stopping_and_the_end_are_logged_with_who_what_and_how_many_and_no_note()
+{
     let desk = desk();
     for record in 0..3 {
         desk.accept(record).await;
@@ -211,10 +245,96 @@ async fn planning_starting_stopping_and_the_end_are_logged_with_who_what_and_how
             "{said}"
         );
         assert_eq!(
-            (&said["by"], &said["action"], &said["note"]),
-            (&json!(by), &json!("retry"), &json!("renamed")),
+            (&said["by"], &said["action"], said.get("note")),
+            (&json!(by), &json!("retry"), None),
             "{event}"
         );
     }
     assert_eq!(log.events("bulk job ended")[0]["done"], 3);
+}
+
+#[actix_web::test]
+async fn a_replay_goes_by_the_condition_of_its_sink_and_by_its_own_unless_told_otherwise() {
+    let desk = desk();
+    desk.accept(1).await;
+    desk.accept(2).await;
+    let of_sink = "store_id == 7 and name == '李四'";
+    let replay = |more: &Value| {
+        let mut wish = json!({ "action": "replay", "to": "mail", "dry_run": true });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            wish[name] = value.clone();
+        }
+        wish
+    };
+    let both = format!("({of_sink}) and (record_id == 1)");
+    for (more, when, count) in [
+        (json!({}), json!(of_sink), 0),
+        (json!({ "when": "record_id == 1" }), json!(both), 0),
+        (
+            json!({ "when": "record_id == 1", "regardless": true }),
+            json!("record_id == 1"),
+            1,
+        ),
+        (json!({ "regardless": true, "again": true }), json!(null), 2),
+    ] {
+        let plan = desk.planned(&replay(&more)).await;
+        assert_eq!((&plan["when"], &plan["count"]), (&when, &json!(count)));
+        assert_eq!(plan["again"], more["again"] == true);
+        assert_eq!(plan["id"], Value::Null, "it was only looked at");
+    }
+    assert_eq!(desk.get("/bulk").await["items"], json!([]));
+    // One of the two conditions is not whole, though both together would be.
+    let (status, _) = desk
+        .post("/bulk", &replay(&json!({ "when": "true) or (true" })))
+        .await;
+    assert_eq!(status, 400);
+}
+
+#[actix_web::test]
+async fn a_job_that_waits_says_why_in_both_languages() {
+    let desk = desk();
+    desk.accept(1).await;
+    let wish = json!({ "action": "replay", "to": "crm", "again": true });
+    let job = desk.planned(&wish).await;
+    let id = id_of(&job);
+    desk.admin.outbox.set_min_free(u64::MAX);
+    let runner = Runner::start(desk.admin.bulk.clone());
+    let (status, _) = desk.post(&format!("/bulk/{id}/start"), &json!({})).await;
+    assert_eq!(status, 200);
+    let mut shown = Value::Null;
+    for _ in 0..6_000 {
+        shown = desk.get(&format!("/bulk/{id}")).await;
+        if shown["waits"].is_string() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let listed = desk.get("/bulk").await;
+    runner.stop().await;
+    for shown in [&shown, &listed["items"][0]] {
+        let [en, zh] = ["waits", "waits_zh"].map(|name| shown[name].as_str().unwrap_or_default());
+        assert!(en.contains("less room left"), "{shown}");
+        assert!(zh.contains("磁盘剩余空间"), "{shown}");
+    }
+}
+
+#[actix_web::test]
+async fn a_job_that_erased_says_which_sinks_had_been_given_what() {
+    let desk = desk();
+    desk.accept(1).await;
+    desk.end_all(|at| State::Delivered { at }).await;
+    for record in 2..4 {
+        desk.accept(record).await;
+    }
+    desk.end_all(dead).await;
+    let job = desk
+        .planned(&json!({ "action": "erase", "source": "shop" }))
+        .await;
+    let ended = desk.run(&job).await;
+    assert_eq!(
+        (&ended["state"], &ended["done"]),
+        (&json!("done"), &json!(3))
+    );
+    let had = json!({ "crm": { "delivered": 1, "in_doubt": 2 } });
+    assert_eq!(ended["sinks"], had);
 }

@@ -1,6 +1,8 @@
 //! The API against a real store in a temporary folder.
 
+mod access;
 mod answers;
+mod documented;
 mod erasing;
 mod jobs;
 mod previews;
@@ -95,6 +97,7 @@ fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) ->
         tables: Arc::new(Arc::default),
         reread: Arc::new(reread),
         wake: Arc::default(),
+        waits: Arc::default(),
     };
     let metrics_of_guesses = metrics.admin.wrong_tokens.clone();
     let configured = |name: &str, when: Option<&str>| {
@@ -142,6 +145,7 @@ fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) ->
             started: clock.monotonic(),
             clock,
             guesses: Arc::new(Guesses::new(metrics_of_guesses)),
+            uses: Uses::default(),
             stopping: Arc::default(),
         }),
         folder,
@@ -212,6 +216,17 @@ impl Desk {
         token: bool,
         body: &str,
     ) -> ServiceResponse {
+        let header = token.then_some("Bearer token");
+        self.request_by(header, method, path, body).await
+    }
+
+    async fn request_by(
+        &self,
+        authorization: Option<&str>,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> ServiceResponse {
         let app = App::new()
             .app_data(web::Data::from(Arc::clone(&self.admin)))
             .configure(|config| routes(config, |_| {}));
@@ -219,20 +234,29 @@ impl Desk {
         let mut request = test::TestRequest::with_uri(path)
             .method(method)
             .set_payload(body.to_owned());
-        if token {
-            request = request.insert_header((AUTHORIZATION, "Bearer token"));
+        if let Some(header) = authorization {
+            request = request.insert_header((AUTHORIZATION, header));
         }
         test::call_service(&service, request.to_request())
             .await
             .map_into_boxed_body()
     }
 
+    /// As a reload does.
+    fn configure(&self, change: impl FnOnce(&mut Configured)) {
+        let mut configured = (*self.admin.configured.get()).clone();
+        change(&mut configured);
+        self.admin.configured.set(configured);
+    }
+
     async fn ask(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
-        let path = format!("/api/v1{path}");
-        let answer = self.request(method, &path, true, body).await;
+        let whole = format!("/api/v1{path}");
+        let answer = self.request(method.clone(), &whole, true, body).await;
         let status = answer.status().as_u16();
         let body = test::read_body(answer).await;
-        (status, serde_json::from_slice(&body).expect("JSON"))
+        let answer = serde_json::from_slice(&body).expect("JSON");
+        documented::check(&method, path, status, &answer);
+        (status, answer)
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -271,6 +295,17 @@ impl Desk {
         state: impl Fn(Millis) -> State,
     ) -> Vec<DeliveryId> {
         let request = "POST http://crm/leads (40 bytes) {\"phone\":\"text\",\"store\":\"number\"}";
+        self.end_all_after(request, rule, reason, state).await
+    }
+
+    /// The same with that record of what was sent.
+    async fn end_all_after(
+        &self,
+        request: &str,
+        rule: &str,
+        reason: &str,
+        state: impl Fn(Millis) -> State,
+    ) -> Vec<DeliveryId> {
         let mut ids = Vec::new();
         for claim in self.claim() {
             let State::Waiting { due_at } = claim.delivery.state else {

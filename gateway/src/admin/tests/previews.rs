@@ -177,3 +177,17 @@ async fn a_lead_says_to_which_sinks_it_never_went_and_why() {
     assert_eq!(mail["why"], "configured_since", "{shown}");
     assert_eq!(mail["since"], rfc3339(now));
 }
+
+#[actix_web::test]
+async fn where_an_attempt_went_is_shown_without_whose_lead_it_was() {
+    let desk = rendering().await;
+    desk.accept(1).await;
+    let was = "POST http://crm/13567658911 (40 bytes) {\"phone\":\"text\",\"store\":\"number\"}";
+    let ended = desk.end_all_after(was, "status-4xx", "no", dead).await;
+    let path = format!("/deliveries/{}/preview", ended[0]);
+    let shown = desk.get(&path).await;
+    let place = &shown["difference"][0];
+    let before = place["before"].as_str().expect("another place");
+    assert!(before.starts_with("POST http://crm/"), "{shown}");
+    assert!(!shown.to_string().contains("13567658911"), "{shown}");
+}

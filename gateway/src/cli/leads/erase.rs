@@ -14,6 +14,7 @@ use super::super::{FAILED, Global, ask, bulk, out};
 use super::whom::Whom;
 use crate::admin::Given;
 use crate::lang::{Lang, counted};
+use crate::outbox::Skip;
 use crate::words::Words;
 
 /// Of what is left, so much is said line by line.
@@ -74,6 +75,7 @@ pub(super) fn run(global: &Global, args: &Erase) -> Result<(), ExitCode> {
     if args.whom.is_nobody() {
         return many(global, args);
     }
+    args.run.is_of_one(global, true)?;
     let lang = global.lang();
     let mut wish = args.whom.named(global)?;
     wish["note"] = args.run.note().into();
@@ -127,9 +129,38 @@ fn many(global: &Global, args: &Erase) -> Result<(), ExitCode> {
     if args.dry_run {
         return bulk::rehearse(global, &args.target, wish, &args.run);
     }
-    bulk::make(global, &args.target, wish, &args.run)?;
-    errln!("leadgate: {}", elsewhere(global.lang()));
-    Ok(())
+    bulk::make(global, &args.target, wish, &args.run)
+}
+
+/// What is to be known of a job that erased, as far as it is, a line each.
+pub(in crate::cli) fn of_job(lang: Lang, job: &Value) -> Vec<String> {
+    let mut lines = given(lang, job);
+    lines.push(elsewhere(lang).to_owned());
+    let why = |(why, count): (&String, &Value)| {
+        let count = count.as_u64().filter(|_| !is_gone(why))?;
+        Some(format!("{} {count}", Words::Skip.of(lang, why)))
+    };
+    let left = job["skipped_because"].as_object().into_iter().flatten();
+    let left: Vec<String> = left.filter_map(why).collect();
+    if !left.is_empty() {
+        let left = left.join(lang.comma());
+        lines.push(lang.pick(
+            format!("leads are left: {left}; run this again"),
+            format!("有客资未擦除：{left}；请再次执行"),
+        ));
+    }
+    lines
+}
+
+/// Whether a job erased all that it was to erase.
+pub(in crate::cli) fn job_did_all(job: &Value) -> bool {
+    let mut left = job["skipped_because"].as_object().into_iter().flatten();
+    job["state"] == "done" && left.all(|(why, _)| is_gone(why))
+}
+
+/// Whether what was left for this reason is not there.
+fn is_gone(why: &str) -> bool {
+    why == Skip::Gone.as_str()
 }
 
 /// What a person has to see to beside it.
@@ -269,7 +300,7 @@ fn given(lang: Lang, answer: &Value) -> Vec<String> {
     let sinks = answer["sinks"].as_object().into_iter().flatten();
     let line = |(sink, counts): (&String, &Value)| {
         let counts = Given::ALL.into_iter().rev().filter_map(|how| {
-            let count = counts[how.as_str()].as_u64()?;
+            let count = counts[how.as_str()].as_u64().filter(|count| *count > 0)?;
             let how = match (lang, how) {
                 (Lang::En, Given::Delivered) => "delivered".into(),
                 (Lang::En, Given::InDoubt) => "in doubt: it may have it".into(),
@@ -365,6 +396,28 @@ mod tests {
         let lines = to_do(Lang::En, &answer);
         assert_eq!(lines.len(), SAID + 1);
         assert_eq!(lines[SAID], "and 3 more: --json shows all");
+    }
+
+    #[test]
+    fn a_job_that_left_something_did_not_all_and_says_what_and_who_had_the_rest() {
+        let mut job = json!({
+            "state": "done", "skipped_because": { "gone": 2 },
+            "sinks": { "crm": { "delivered": 3, "in_doubt": 0 } },
+        });
+        assert!(job_did_all(&job));
+        let lines = of_job(Lang::En, &job);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0], "was given to crm: 3 delivered");
+        job["skipped_because"]["in_flight"] = 1.into();
+        job["skipped_because"]["damaged"] = 4.into();
+        assert!(!job_did_all(&job));
+        assert_eq!(
+            of_job(Lang::En, &job)[2],
+            "leads are left: damaged 4, in_flight 1; run this again"
+        );
+        assert!(of_job(Lang::ZhCn, &job)[2].starts_with("有客资未擦除：存储的内容已损坏 4"));
+        job = json!({ "state": "running", "wiping": true, "skipped_because": {} });
+        assert!(!job_did_all(&job), "it is on the disk still");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `leadgate leads`: leads that are stored.
 
-mod erase;
+pub(super) mod erase;
 mod export;
 mod never;
 mod replay;

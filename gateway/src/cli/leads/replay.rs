@@ -26,12 +26,15 @@ pub(in super::super) struct Replay {
     /// Only from before then: a time (GMT+8 unless it names another zone), or how long ago
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Only leads that meet this condition, written as a sink's `when`
+    /// Only leads that meet this condition, too, written as a sink's `when`
     #[arg(long, value_name = "EXPR")]
     when: Option<String>,
-    /// Only what the sink was not given yet
+    /// Only what the sink was not given yet; without this what it was delivered goes again
     #[arg(long)]
     only_undelivered: bool,
+    /// Also what the sink's own `when` does not want
+    #[arg(long, conflicts_with = "from_orphaned")]
+    regardless: bool,
     #[command(flatten)]
     run: bulk::Run,
     #[command(flatten)]
@@ -44,6 +47,7 @@ pub(super) fn run(global: &Global, args: &Replay) -> Result<(), ExitCode> {
         "to": args.to,
         "sink": args.from_orphaned,
         "again": args.from_orphaned.is_none() && !args.only_undelivered,
+        "regardless": args.regardless,
         "source": args.source,
         "since": args.since,
         "until": args.until,

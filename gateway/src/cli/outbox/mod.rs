@@ -62,6 +62,7 @@ pub(super) struct Cancel {
 }
 
 #[derive(clap::Args)]
+#[command(mut_arg("note", |arg| arg.required(true).help("How it was seen to; kept with each delivery; names nobody")))]
 pub(super) struct Done {
     /// Id of the delivery
     #[arg(required_unless_present = "many", conflicts_with = "many")]
@@ -132,6 +133,7 @@ fn show(global: &Global, one: &One) -> Result<(), ExitCode> {
 /// Asks on a terminal, with what it is that is given up. It can be taken back by a retry, so
 /// that scripts need not say `--yes`.
 fn cancel(global: &Global, args: &Cancel, id: &str) -> Result<(), ExitCode> {
+    args.run.is_of_one(global, false)?;
     let question = global.lang().pick("give it up?", "放弃这条投递吗？");
     let wish = json!({});
     decide(
@@ -145,6 +147,7 @@ fn cancel(global: &Global, args: &Cancel, id: &str) -> Result<(), ExitCode> {
 
 /// The same for one that somebody saw to.
 fn done(global: &Global, args: &Done, id: &str) -> Result<(), ExitCode> {
+    args.run.is_of_one(global, true)?;
     let question = global
         .lang()
         .pick("count it as delivered?", "记为已送达吗？");

@@ -36,6 +36,7 @@ pub(super) fn retry(global: &Global, args: &Retry) -> Result<(), ExitCode> {
 
 /// Tries one again now. Fails if something holds it that does not end by itself soon.
 fn one(global: &Global, args: &Retry, id: &str) -> Result<(), ExitCode> {
+    args.run.is_of_one(global, false)?;
     let path = format!("/deliveries/{}", encoded(id));
     let api = Api::of(global, &args.target)?;
     let lang = global.lang();

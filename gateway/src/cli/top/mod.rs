@@ -33,8 +33,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> ExitCode {
-    let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb" || term.is_empty());
-    let live = !global.json && !dumb && std::io::stdout().is_terminal();
+    let live = !global.json && !terminal::is_dumb() && std::io::stdout().is_terminal();
     let interval = Duration::from_secs(args.interval);
     finish(Api::of(global, &args.target).and_then(|api| {
         api.block_on(async {

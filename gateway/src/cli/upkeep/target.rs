@@ -110,12 +110,8 @@ impl Daemon {
         path: &str,
         body: &Value,
     ) -> Result<reqwest::Response, ExitCode> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(10))
-            .read_timeout(Duration::from_secs(120))
-            .build()
-            .map_err(|error| fail(error, FAILED))?;
+        let client = self.address.client().read_timeout(Duration::from_secs(120));
+        let client = client.build().map_err(|error| fail(error, FAILED))?;
         let mut request = client
             .post(format!("{}{path}", self.address.base))
             .json(body);

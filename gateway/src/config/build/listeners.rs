@@ -125,6 +125,7 @@ impl Build<'_> {
         Admin {
             listen,
             token: raw.token,
+            socket: raw.socket,
             allow_without_token: open,
         }
     }

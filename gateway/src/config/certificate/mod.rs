@@ -324,7 +324,7 @@ fn order() -> Text {
 fn file(about: About, path: &Path) -> Result<Vec<u8>, Wrong> {
     let read = |path: &Path| {
         let facts = std::fs::metadata(path)?;
-        if facts.is_dir() || facts.len() > LARGEST {
+        if !facts.is_file() || facts.len() > LARGEST {
             return Ok(None);
         }
         std::fs::read(path).map(Some)
@@ -336,8 +336,8 @@ fn file(about: About, path: &Path) -> Result<Vec<u8>, Wrong> {
             Err((
                 about,
                 Text::new(
-                    format!("{shown} is a folder, or larger than 1 MiB"),
-                    format!("{shown} 是文件夹，或大于 1 MiB"),
+                    format!("{shown} is no file, or larger than 1 MiB"),
+                    format!("{shown} 不是普通文件，或大于 1 MiB"),
                 ),
                 Text::new("name the PEM file", "请写 PEM 文件的路径"),
             ))

@@ -88,7 +88,11 @@ async fn wrong_tokens_are_refused_counted_and_slowed() {
     for body in ["", "token=", "token=wrong"] {
         let seen = browser.post("/login", body).await;
         assert_eq!(seen.status, StatusCode::UNAUTHORIZED, "{body}");
-        assert!(seen.body.contains("令牌不正确"), "{}", seen.body);
+        assert!(
+            seen.body.contains("令牌不正确，或已被撤销"),
+            "{}",
+            seen.body
+        );
         assert!(seen.headers.get(SET_COOKIE).is_none());
     }
     for _ in 0..10 {

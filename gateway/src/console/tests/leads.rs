@@ -38,14 +38,7 @@ async fn a_lead_is_found_by_the_last_four_and_shown_masked_in_both_languages() {
         let seen = browser.send("/leads", "by=phone&value=8911").await;
         assert_eq!(seen.status, StatusCode::OK, "{}", seen.body);
         let link = format!("href=\"/leads/{id}\"");
-        for part in [
-            found,
-            title,
-            &link,
-            "张**",
-            "135****8911",
-            "杭州"
-        ] {
+        for part in [found, title, &link, "张**", "135****8911", "杭州"] {
             assert!(seen.body.contains(part), "{part}: {}", seen.body);
         }
         let none = browser.send("/leads", "by=phone&value=0000").await;
@@ -107,7 +100,7 @@ async fn hostile_leads_are_text_on_every_page() {
                 .await,
         ] {
             assert!(
-                is_calm(&page.body.replace("&quot; onclick=", "")),
+                is_calm(&page.body),
                 "{}",
                 page.body
             );

@@ -43,6 +43,23 @@ fn opened() -> (Breaker, Permit) {
 }
 
 #[test]
+fn one_that_follows_stays_open_and_probes_when_it_would_have_been_time() {
+    let (mut older, _) = opened();
+    let mut newer = breaker(2);
+    newer.follow(&older, WAIT / 2);
+    assert_eq!(newer.admits(WAIT / 2), Admits::Nobody(Some(WAIT / 2)));
+    assert!(newer.failed(lead(0)));
+    assert!(older.start(WAIT).is_some_and(Permit::is_probe));
+    let mut newest = breaker(2);
+    newest.follow(&older, WAIT);
+    assert_eq!(newest.admits(WAIT), Admits::Nobody(Some(WAIT)));
+    assert!(newest.start(WAIT * 2).is_some_and(Permit::is_probe));
+    let mut off = breaker(0);
+    off.follow(&older, WAIT);
+    assert_eq!(off.admits(WAIT), Admits::All);
+}
+
+#[test]
 fn leads_that_fail_without_an_answer_between_open_it() {
     let mut breaker = breaker(2);
     attempt(&mut breaker, 1, Signal::Failure, Duration::ZERO);

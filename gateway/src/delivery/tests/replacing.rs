@@ -133,6 +133,36 @@ async fn a_breaker_of_a_lane_that_was_replaced_says_nothing_of_the_sink() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_destination_that_stays_is_left_alone_as_long_as_before() {
+    let mut config = sink_config();
+    config.breaker.failures = 1;
+    config.breaker.wait = seconds(1_000);
+    config.breaker.max = seconds(1_000);
+    let scene = Scene::start(9, config.clone(), Duration::ZERO, |_| {
+        outcome(OutcomeKind::Retry)
+    });
+    scene.until(seconds(1)).await;
+    let before = scene.script.seen().len();
+    let same = scene.dispatcher.sinks().find("crm").expect("there");
+    config.concurrency += 1;
+    let target = Target {
+        name: "crm".into(),
+        config,
+        sink: Arc::clone(&same.sink),
+        revision: "second".into(),
+        notes: None,
+    };
+    scene.dispatcher.change(vec![target], &[]);
+    scene.until(seconds(500)).await;
+    assert_eq!(scene.status().breaker, BreakerState::Open);
+    assert_eq!(scene.script.seen().len(), before);
+    let text = scene.metrics.text();
+    let open = "leadgate_sink_circuit_open{sink=\"crm\"} 1";
+    assert!(text.contains(open), "{text}");
+    scene.dispatcher.stop(seconds(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_destination_that_stays_keeps_the_wait_it_asked_for_and_another_has_none() {
     let throttling = |_: &Seen| {
         let mut throttled = outcome(OutcomeKind::Throttled);

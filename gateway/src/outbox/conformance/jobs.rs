@@ -11,7 +11,7 @@ use super::subject::Subject;
 use crate::outbox::{
     Arrival, BulkAction, BulkJob, BulkPlan, Count, DeliveryId, Erasure, Filter, Freshness, Intake,
     JobId, JobState, JobStep, LeadFilter, Maintenance, Operations, Population, PushFilter,
-    Quarantined, Queue, Skip, State, StateName, Steered, Stepped, Target, Wanted,
+    Quarantined, Queue, Skip, State, StateName, Steered, Stepped, Stop, Target, Wanted,
 };
 
 fn over(action: BulkAction, over: Population) -> BulkPlan {
@@ -115,10 +115,16 @@ pub(super) async fn a_job_and_how_far_it_is_outlive_a_crash<E: Engine>() {
     assert_eq!((before.plan.clone(), before.done), (plan, 2));
     outbox.crash();
     assert_eq!(job(&outbox, id), before);
-    assert_eq!(outbox.cancel_job(id, 6_500).await, Ok(Steered::Done));
+    assert_eq!(
+        outbox.cancel_job(id, Stop::Person, 6_500).await,
+        Ok(Steered::Done)
+    );
     outbox.reopen();
     let stopped = BulkJob {
-        state: JobState::Cancelled { at: 6_500 },
+        state: JobState::Cancelled {
+            at: 6_500,
+            why: Stop::Person,
+        },
         ..before
     };
     assert_eq!(outbox.jobs(), [(id, stopped)]);
@@ -168,7 +174,10 @@ pub(super) async fn a_stopped_job_makes_no_step_until_it_goes_on<E: Engine>() {
     let first = next(&outbox, &job(&outbox, id), 1);
     make(&outbox, id, first).await;
     let second = next(&outbox, &job(&outbox, id), 9);
-    assert_eq!(outbox.cancel_job(id, 6_500).await, Ok(Steered::Done));
+    assert_eq!(
+        outbox.cancel_job(id, Stop::Person, 6_500).await,
+        Ok(Steered::Done)
+    );
     assert_eq!(make(&outbox, id, second.clone()).await, Stepped::Stopped);
     let totals = outbox.totals().sinks["crm"].clone();
     assert_eq!((totals.cancelled, totals.dead_letters()), (1, 2));
@@ -178,7 +187,10 @@ pub(super) async fn a_stopped_job_makes_no_step_until_it_goes_on<E: Engine>() {
     assert_eq!((totals.cancelled, totals.dead_letters()), (3, 0));
     assert_eq!(job(&outbox, id).state, JobState::Done { at: 7_000 });
     assert_eq!(outbox.start_job(id, 1).await, Ok(Steered::Over));
-    assert_eq!(outbox.cancel_job(id, 1).await, Ok(Steered::Over));
+    assert_eq!(
+        outbox.cancel_job(id, Stop::Person, 1).await,
+        Ok(Steered::Over)
+    );
 }
 
 pub(super) async fn leads_that_no_sink_had_are_replayed_behind_what_is_fresh<E: Engine>() {
@@ -291,10 +303,17 @@ pub(super) async fn pushes_are_released_and_leads_erased_by_jobs<E: Engine>() {
     let busy = all(&outbox, erase.clone(), vec![Target::Lead(lead)]).await;
     assert_eq!(busy.skipped[&Skip::InFlight], 1);
     finish(&*outbox, &claim, State::Delivered { at: 5 }).await;
-    let erased = all(&outbox, erase, vec![Target::Lead(lead)]).await;
-    assert_eq!(erased.done, 1);
-    outbox.erase(Erasure::default()).await.expect("wiped");
+    let id = started(&outbox, erase).await;
+    make(&outbox, id, step(None, vec![Target::Lead(lead)], None)).await;
     outbox.crash();
+    let erased = job(&outbox, id);
+    assert_eq!((erased.done, erased.wiping), (1, true));
+    assert_eq!(erased.state, JobState::Running);
+    assert_eq!(erased.had["crm"].delivered, 1);
+    outbox.erase(Erasure::default()).await.expect("wiped");
+    make(&outbox, id, step(None, Vec::new(), None)).await;
+    outbox.crash();
+    assert_eq!(job(&outbox, id).state, JobState::Done { at: 7_000 });
     assert!(outbox.lead(lead, 0).expect("reads").is_none());
     assert_eq!(outbox.fault(), None);
 }

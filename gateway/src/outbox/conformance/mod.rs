@@ -29,6 +29,7 @@ mod sink_state;
 mod sinks;
 mod subject;
 mod suite;
+mod tokens;
 mod unrouted;
 mod writers;
 

@@ -103,6 +103,9 @@ macro_rules! suite {
                 what_a_removed_sink_had_to_do_moves_to_another_and_none_is_lost
                 pushes_are_released_and_leads_erased_by_jobs
             }
+            tokens {
+                tokens_and_that_one_was_revoked_outlive_a_crash
+            }
             sink_state {
                 a_value_outlives_a_crash_belongs_to_one_sink_and_can_be_forgotten
                 a_sink_keeps_so_many_values_and_no_more

@@ -415,6 +415,7 @@ impl Committer {
             Record::Paused { .. }
                 | Record::SinkState { .. }
                 | Record::Job { .. }
+                | Record::Token { .. }
                 | Record::QuarantineCount { .. }
                 | Record::LeadGone { .. }
                 | Record::QuarantineGone { .. }

@@ -63,6 +63,9 @@ impl Committer {
                 | Change::PlanJob { .. }
                 | Change::StartJob { .. }
                 | Change::CancelJob { .. }
+                | Change::AddToken(_)
+                | Change::RevokeToken { .. }
+                | Change::TokenUsed { .. }
                 | Change::Time(_)) => {
                     standing.push((change, promise));
                 }

@@ -85,8 +85,8 @@ use super::{
     Imported, Intake, JobId, JobStep, LeadFilter, LeadId, Listed, Maintenance, Operations, Outline,
     Page, Paged, Pause, PauseCause, QuarantineCount, QuarantineId, Quarantined, QuarantinedPush,
     Queue, Refusal, Repair, Repaired, Resealed, Retention, SegmentCopy, SinkCount, SinkPolicy,
-    Steered, Stepped, StoredLead, StoredQuarantinedPush, Swept, Timekeeping, Totals, Unavailable,
-    UpkeepError, Wanted,
+    Steered, Stepped, Stop, StoredLead, StoredQuarantinedPush, Swept, Timekeeping, Token,
+    TokenAdded, TokenId, Tokens, Totals, Unavailable, UpkeepError, Wanted,
 };
 use crate::clock::{Clock, Millis, SystemClock};
 
@@ -225,6 +225,16 @@ impl Operations for SledOutbox {
     ) -> Result<Page<Listed>, Unavailable> {
         self.reads
             .ask(|reader| reader.deliveries(filter, after, limit))
+    }
+
+    fn deliveries_each(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Result<Listed, DeliveryId>>, Unavailable> {
+        self.reads
+            .ask(|reader| reader.deliveries_each(filter, after, limit))
     }
 
     fn failure_groups(
@@ -399,9 +409,10 @@ impl Operations for SledOutbox {
     fn cancel_job(
         &self,
         id: JobId,
+        why: Stop,
         now: Millis,
     ) -> BoxFuture<'static, Result<Steered, Unavailable>> {
-        self.change(Change::CancelJob { id, now })
+        self.change(Change::CancelJob { id, why, now })
             .map_ok(Done::steered)
             .boxed()
     }
@@ -439,6 +450,36 @@ impl Operations for SledOutbox {
 
     fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable> {
         self.reads.ask(|reader| reader.unrouted(after, limit))
+    }
+}
+
+impl Tokens for SledOutbox {
+    fn add_token(&self, token: Token) -> BoxFuture<'static, Result<TokenAdded, Unavailable>> {
+        self.change(Change::AddToken(token))
+            .map_ok(Done::token_added)
+            .boxed()
+    }
+
+    fn revoke_token(
+        &self,
+        name: &str,
+        now: Millis,
+    ) -> BoxFuture<'static, Result<bool, Unavailable>> {
+        let name = name.to_owned();
+        self.change(Change::RevokeToken { name, now })
+            .map_ok(Done::did)
+            .boxed()
+    }
+
+    fn token_used(&self, id: TokenId, at: Millis) -> BoxFuture<'static, Result<(), Unavailable>> {
+        self.change(Change::TokenUsed { id, at })
+            .map_ok(drop)
+            .boxed()
+    }
+
+    fn tokens(&self) -> Vec<(TokenId, Token)> {
+        let standing = committer::read(&self.standing);
+        standing.tokens.clone().into_iter().collect()
     }
 }
 

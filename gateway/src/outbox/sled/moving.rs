@@ -142,7 +142,8 @@ impl Committer {
             Record::QuarantineCount { .. }
             | Record::Paused { .. }
             | Record::SinkState { .. }
-            | Record::Job { .. } => false,
+            | Record::Job { .. }
+            | Record::Token { .. } => false,
         };
         Ok(counts.then_some((record, Vec::new())))
     }

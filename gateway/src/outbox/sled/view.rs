@@ -12,7 +12,8 @@ use super::find::{self, Finds};
 use super::indexed::{Indexed, IndexedPush};
 use crate::outbox::state::{Details, Fault, Lead, QuarantineHead, Tag, View};
 use crate::outbox::{
-    BulkJob, DeliveryId, JobId, JobState, LeadId, Pause, QuarantineCount, QuarantineId,
+    BulkJob, DeliveryId, JobId, JobState, LeadId, Pause, QuarantineCount, QuarantineId, Token,
+    TokenId,
 };
 
 /// Leads with one identity at most: more would be a mistake of ours, or a collision of hashes.
@@ -142,6 +143,10 @@ impl View for Seen<'_> {
     fn jobs(&self) -> Vec<(JobId, JobState)> {
         let jobs = self.standing.jobs.iter();
         jobs.map(|(id, job)| (*id, job.state)).collect()
+    }
+
+    fn tokens(&self) -> Vec<(TokenId, Token)> {
+        self.standing.tokens.clone().into_iter().collect()
     }
 
     fn sink_state_keys(&self, sink: &str) -> Vec<String> {

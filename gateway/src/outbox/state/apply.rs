@@ -57,7 +57,8 @@ impl Lead {
             | Record::QuarantineCount { .. }
             | Record::Paused { .. }
             | Record::SinkState { .. }
-            | Record::Job { .. } => lead,
+            | Record::Job { .. }
+            | Record::Token { .. } => lead,
         }
     }
 

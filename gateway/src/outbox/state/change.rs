@@ -9,8 +9,8 @@ use crate::clock::Millis;
 use crate::config::Ceiling;
 use crate::outbox::{
     Accepted, BulkPlan, DeliveryId, Erased, Erasure, Finish, JobId, JobStep, LeadId, PauseCause,
-    QuarantineId, Quarantined, Repair, Repaired, Retention, Route, Steered, Stepped, Target,
-    Timekeeping,
+    QuarantineId, Quarantined, Repair, Repaired, Retention, Route, Steered, Stepped, Stop, Target,
+    Timekeeping, Token, TokenAdded, TokenId,
 };
 
 /// What somebody wants.
@@ -100,12 +100,30 @@ pub enum Change {
         /// The time it is.
         now: Millis,
     },
-    /// A person stops a bulk job.
+    /// A bulk job is stopped.
     CancelJob {
         /// Which.
         id: JobId,
+        /// Why.
+        why: Stop,
         /// The time it is.
         now: Millis,
+    },
+    /// A person makes a token.
+    AddToken(Token),
+    /// A person revokes the token of a name.
+    RevokeToken {
+        /// The name.
+        name: String,
+        /// The time it is.
+        now: Millis,
+    },
+    /// A token was used.
+    TokenUsed {
+        /// Which.
+        id: TokenId,
+        /// When.
+        at: Millis,
     },
     /// What is known of the time.
     Time(Timekeeping),
@@ -144,7 +162,7 @@ pub enum Done {
     Accepted(Accepted),
     /// Of `Quarantine`.
     Quarantined(Quarantined),
-    /// Of `Finish`, `Keep`, `Pause`, `Time`.
+    /// Of `Finish`, `Keep`, `Pause`, `TokenUsed`, `Time`.
     Noted,
     /// Of `Repair`.
     Repaired(Repaired),
@@ -152,7 +170,7 @@ pub enum Done {
     Released(Option<Accepted>),
     /// Of `Erase`.
     Erased(Erased),
-    /// Of `Discard`: `false` if it is not there. Of `SinkState`: `false` if there are too many
+    /// Of `Discard` and `RevokeToken`: `false` if it is not there. Of `SinkState`: `false` if there are too many
     /// already. Of `Load`: `false` if it is there already.
     Did(bool),
     /// Of `PlanJob`; `None` if as many run as may be kept.
@@ -161,6 +179,8 @@ pub enum Done {
     Steered(Steered),
     /// Of `StepJob`.
     Stepped(Stepped),
+    /// Of `AddToken`.
+    TokenAdded(TokenAdded),
     /// Of `Expire`: with how many dead letters; `None` if its time is not over.
     Expired(Option<u64>),
 }
@@ -273,7 +293,15 @@ impl Done {
         }
     }
 
-    /// Of `Discard`, `SinkState`, `Load`.
+    /// Of `AddToken`.
+    pub fn token_added(self) -> TokenAdded {
+        match self {
+            Self::TokenAdded(added) => added,
+            _ => unreachable!("{OTHER}"),
+        }
+    }
+
+    /// Of `Discard`, `SinkState`, `RevokeToken`, `Load`.
     pub fn did(self) -> bool {
         match self {
             Self::Did(did) => did,

@@ -113,7 +113,13 @@ impl<'a> State<'a> {
             Change::PlanJob { plan, now } => Done::Planned(self.plan_job(plan, *now)),
             Change::StartJob { id, now } => Done::Steered(self.start_job(*id, *now)),
             Change::StepJob { id, step, now } => Done::Stepped(self.step_job(*id, step, *now)),
-            Change::CancelJob { id, now } => Done::Steered(self.cancel_job(*id, *now)),
+            Change::CancelJob { id, why, now } => Done::Steered(self.cancel_job(*id, *why, *now)),
+            Change::AddToken(token) => Done::TokenAdded(self.add_token(token)),
+            Change::RevokeToken { name, now } => Done::Did(self.revoke_token(name, *now)),
+            Change::TokenUsed { id, at } => {
+                self.note_use(*id, *at);
+                Done::Noted
+            }
             Change::Time(time) => {
                 self.counts.totals.time = *time;
                 Done::Noted

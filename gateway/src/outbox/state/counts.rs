@@ -94,7 +94,8 @@ impl Counts {
             | Record::QuarantineCount { .. }
             | Record::Paused { .. }
             | Record::SinkState { .. }
-            | Record::Job { .. } => {}
+            | Record::Job { .. }
+            | Record::Token { .. } => {}
         }
     }
 

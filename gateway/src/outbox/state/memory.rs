@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::{Details, Fault, Holds, Lead, QuarantineHead, Record, Tag, View};
 use crate::outbox::{
-    BulkJob, DeliveryId, JobId, JobState, LeadId, Pause, QuarantineCount, QuarantineId,
+    BulkJob, DeliveryId, JobId, JobState, LeadId, Pause, QuarantineCount, QuarantineId, Token,
+    TokenId,
 };
 
 /// Everything that records said, as it is now.
@@ -24,6 +25,7 @@ pub(crate) struct Memory {
     pub(crate) pauses: BTreeMap<String, Pause>,
     pub(crate) sink_state: BTreeMap<(String, String), Vec<u8>>,
     pub(crate) jobs: BTreeMap<JobId, BulkJob>,
+    pub(crate) tokens: BTreeMap<TokenId, Token>,
     /// Leads by what they are found by, their identity among it, in the order of the records.
     pub(crate) found: BTreeMap<Tag, Vec<LeadId>>,
     fingerprints: BTreeMap<Tag, Vec<QuarantineId>>,
@@ -106,6 +108,12 @@ impl Memory {
                     None => self.jobs.remove(id),
                 };
             }
+            Record::Token { id, token } => {
+                match token {
+                    Some(token) => self.tokens.insert(*id, (**token).clone()),
+                    None => self.tokens.remove(id),
+                };
+            }
             Record::Pushed { .. } | Record::LeadGone { .. } => {}
         }
     }
@@ -155,6 +163,10 @@ impl View for Memory {
     fn jobs(&self) -> Vec<(JobId, JobState)> {
         let jobs = self.jobs.iter();
         jobs.map(|(id, job)| (*id, job.state)).collect()
+    }
+
+    fn tokens(&self) -> Vec<(TokenId, Token)> {
+        self.tokens.clone().into_iter().collect()
     }
 
     fn sink_state_keys(&self, sink: &str) -> Vec<String> {

@@ -17,6 +17,7 @@
 //! | `load` | what another store exported, ids and states kept |
 //! | `job`, `replay` | bulk jobs and their steps; a stored lead for a sink that a person names |
 //! | `sink` | a sink's pause, and what its plugin keeps |
+//! | `token` | the tokens of the API |
 //! | `failure` | which failures are one group |
 //!
 //! Invariants: the totals are always those of the records (a recount gives the same); a delivery
@@ -45,6 +46,7 @@ mod replay;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod token;
 mod view;
 
 pub use change::{Change, Done, NewLead, NewQuarantined};

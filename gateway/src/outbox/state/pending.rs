@@ -10,7 +10,8 @@ use super::lead::Lead;
 use super::record::{Details, QuarantineHead, Record, Tag};
 use super::view::{Fault, View};
 use crate::outbox::{
-    BulkJob, DeliveryId, JobId, JobState, LeadId, Pause, QuarantineCount, QuarantineId,
+    BulkJob, DeliveryId, JobId, JobState, LeadId, Pause, QuarantineCount, QuarantineId, Token,
+    TokenId,
 };
 
 /// The leads that a commit changed, as they were and as they are.
@@ -45,6 +46,7 @@ struct Said {
     /// Whether there is a value, by sink and name.
     sink_state: HashMap<String, HashMap<String, bool>>,
     jobs: BTreeMap<JobId, Option<BulkJob>>,
+    tokens: BTreeMap<TokenId, Option<Token>>,
 }
 
 impl Pending {
@@ -170,6 +172,18 @@ impl Pending {
         jobs
     }
 
+    /// All tokens, oldest first.
+    pub(super) fn tokens(&self, view: &dyn View) -> BTreeMap<TokenId, Token> {
+        let mut tokens: BTreeMap<TokenId, Token> = view.tokens().into_iter().collect();
+        for (id, said) in &self.said.tokens {
+            match said {
+                Some(token) => tokens.insert(*id, token.clone()),
+                None => tokens.remove(id),
+            };
+        }
+        tokens
+    }
+
     /// The names under which a sink's plugin keeps something.
     pub(super) fn sink_state_keys(&self, view: &dyn View, sink: &str) -> HashSet<String> {
         let mut keys: HashSet<String> = view.sink_state_keys(sink).into_iter().collect();
@@ -229,6 +243,9 @@ fn note(leads: &mut HashMap<LeadId, Slot>, said: &mut Said, at: usize, record: &
         }
         Record::Job { id, job } => {
             said.jobs.insert(*id, job.as_deref().cloned());
+        }
+        Record::Token { id, token } => {
+            said.tokens.insert(*id, token.as_deref().cloned());
         }
         Record::Pushed { .. } | Record::LeadGone { .. } => {}
     }

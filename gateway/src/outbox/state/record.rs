@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::lead::{DeliveryHead, Revision};
 use crate::clock::Millis;
 use crate::outbox::{
-    Attempt, BulkJob, Delivery, JobId, LeadId, Pause, QuarantineCount, QuarantineId,
+    Attempt, BulkJob, Delivery, JobId, LeadId, Pause, QuarantineCount, QuarantineId, Token, TokenId,
 };
 
 /// What something can be looked up by: its kind, then 16 bytes of a keyed hash.
@@ -108,6 +108,14 @@ pub enum Record {
         /// It; `None` if it is not kept any more.
         #[serde(skip)]
         job: Option<Box<BulkJob>>,
+    },
+    /// A token as it stands now.
+    Token {
+        /// Its id.
+        id: TokenId,
+        /// It; `None` if it is not kept any more.
+        #[serde(skip)]
+        token: Option<Box<Token>>,
     },
 }
 

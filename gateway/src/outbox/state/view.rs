@@ -8,7 +8,8 @@ use uuid::ContextV7;
 use super::lead::Lead;
 use super::record::{Details, QuarantineHead, Record, Tag};
 use crate::outbox::{
-    BulkJob, DeliveryId, JobId, JobState, LeadId, QuarantineCount, QuarantineId, SinkPolicy, Totals,
+    BulkJob, DeliveryId, JobId, JobState, LeadId, QuarantineCount, QuarantineId, SinkPolicy, Token,
+    TokenId, Totals,
 };
 
 /// What is stored, before the changes of this commit.
@@ -34,6 +35,8 @@ pub trait View {
     fn job(&self, id: JobId) -> Option<BulkJob>;
     /// Where each bulk job stands, oldest first.
     fn jobs(&self) -> Vec<(JobId, JobState)>;
+    /// All tokens, oldest first.
+    fn tokens(&self) -> Vec<(TokenId, Token)>;
     /// The names under which a sink's plugin keeps something.
     fn sink_state_keys(&self, sink: &str) -> Vec<String>;
 }

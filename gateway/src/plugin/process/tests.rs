@@ -203,6 +203,32 @@ async fn a_library_that_is_as_it_was_is_the_same_plugin_when_a_configuration_is_
 }
 
 #[tokio::test]
+async fn a_library_that_the_start_put_up_with_bars_no_reload_and_another_like_it_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = "segfault_in_describe";
+    let library = misbehaving(folder.path(), name);
+    let mut running = Plugins::builtin().expect("they fit").patient();
+    running.open(name, &library, None).expect("is put up with");
+    let mut again = running.again().expect("they fit");
+    again
+        .open(name, &library, None)
+        .expect("is still put up with");
+    assert!(again.same(&running, name));
+    let mut third = again.again().expect("they fit");
+    third.open(name, &library, None).expect("however often");
+    assert!(third.same(&running, name));
+
+    let mut bytes = std::fs::read(&library).expect("reads");
+    bytes.push(0);
+    std::fs::write(&library, bytes).expect("writes");
+    let mut changed = running.again().expect("they fit");
+    let error = changed
+        .open(name, &library, None)
+        .expect_err("another file");
+    assert!(matches!(error, LoadError::Process { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_crash_costs_its_attempt_and_the_next_process_goes_on() {
     let stage = Stage::of("segfault_in_deliver");
     let sink = stage.sink(None);

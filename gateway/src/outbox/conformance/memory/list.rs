@@ -13,8 +13,8 @@ use crate::outbox::{
     Accepted, Arrival, BulkJob, BulkPlan, Delivery, DeliveryId, Erased, Erasure, FailureGroup,
     Filter, Find, History, JobId, JobStep, LeadFilter, LeadId, Listed, Operations, Outline,
     OutlinedDelivery, Page, Paged, PauseCause, QuarantineCount, QuarantineId, Refusal, Repair,
-    Repaired, SinkCount, State, StateName, Steered, Stepped, StoredLead, StoredQuarantinedPush,
-    Totals, Unavailable, made_at,
+    Repaired, SinkCount, State, StateName, Steered, Stepped, Stop, StoredLead,
+    StoredQuarantinedPush, Token, TokenAdded, TokenId, Tokens, Totals, Unavailable, made_at,
 };
 
 type Read<T> = Result<T, Unavailable>;
@@ -122,6 +122,19 @@ impl Operations for MemoryOutbox {
         let all = all.into_iter().map(|(_, _, one)| (one.id.0, one)).collect();
         let from = (&*kind_of(filter), after);
         Ok(page(all, filter.newest_first, from, limit))
+    }
+
+    fn deliveries_each(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Page<Result<Listed, DeliveryId>>> {
+        let page = self.deliveries(filter, after, limit)?;
+        Ok(Page {
+            items: page.items.into_iter().map(Ok).collect(),
+            next: page.next,
+        })
     }
 
     fn repair(&self, id: DeliveryId, repair: Repair, now: Millis) -> Soon<Repaired> {
@@ -300,8 +313,8 @@ impl Operations for MemoryOutbox {
         self.ask(Change::StartJob { id, now }, Done::steered)
     }
 
-    fn cancel_job(&self, id: JobId, now: Millis) -> Soon<Steered> {
-        self.ask(Change::CancelJob { id, now }, Done::steered)
+    fn cancel_job(&self, id: JobId, why: Stop, now: Millis) -> Soon<Steered> {
+        self.ask(Change::CancelJob { id, why, now }, Done::steered)
     }
 
     fn step_job(&self, id: JobId, step: JobStep<Arrival>, now: Millis) -> Soon<Stepped> {
@@ -336,5 +349,24 @@ impl Operations for MemoryOutbox {
         let all = leads.filter(|(_, lead)| lead.is_unrouted());
         let all = all.map(|(id, _)| (id.0, *id)).collect();
         Ok(page(all, true, ("unrouted", after), limit))
+    }
+}
+
+impl Tokens for MemoryOutbox {
+    fn add_token(&self, token: Token) -> Soon<TokenAdded> {
+        self.ask(Change::AddToken(token), Done::token_added)
+    }
+
+    fn revoke_token(&self, name: &str, now: Millis) -> Soon<bool> {
+        let name = name.to_owned();
+        self.ask(Change::RevokeToken { name, now }, Done::did)
+    }
+
+    fn token_used(&self, id: TokenId, at: Millis) -> Soon<()> {
+        self.ask(Change::TokenUsed { id, at }, drop)
+    }
+
+    fn tokens(&self) -> Vec<(TokenId, Token)> {
+        lock(&self.0.stored).memory.tokens()
     }
 }

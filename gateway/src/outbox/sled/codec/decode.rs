@@ -40,7 +40,7 @@ impl Codec {
 
     /// Reads a record but for what is large: bodies are empty, and a delivery's details, if
     /// the record has any, are empty too. Opens no seal but those of pauses, sink states,
-    /// jobs, failed routes and openings, which are few.
+    /// jobs, tokens, failed routes and openings, which are few.
     pub fn clear(&self, bytes: &[u8]) -> Result<Entry, Unreadable> {
         self.read(bytes, Depth::Clear)
     }
@@ -57,7 +57,7 @@ impl Codec {
                 Entry::Record { record, segments }
             }
             kind::TOTALS => Entry::Totals(bare(&raw)?),
-            kind::OPENING => Entry::Opening(self.opening(&raw)?),
+            kind::OPENING => Entry::Opening(Box::new(self.opening(&raw)?)),
             kind::CLOSING => {
                 let () = bare(&raw)?;
                 Entry::Closing
@@ -125,6 +125,10 @@ impl Codec {
                 let plain = self.unseal(&place::job(*id), sealed)?;
                 *job = plain.map(|plain| whole(&plain)).transpose()?;
             }
+            Record::Token { id, token } => {
+                let plain = self.unseal(&place::token(*id), sealed)?;
+                *token = plain.map(|plain| whole(&plain)).transpose()?;
+            }
             _ if sealed.is_empty() => {}
             _ => return Err(Unreadable::Damaged),
         }
@@ -139,7 +143,8 @@ impl Codec {
         let (known, rest) = postcard::take_from_bytes(&plain).map_err(|_| Unreadable::Damaged)?;
         let (totals, pauses, sink_states, quarantine_counts, index_key, deferred) = known;
         let (remains, rest) = or_nothing(rest)?;
-        let jobs = match rest {
+        let (jobs, rest) = or_nothing(rest)?;
+        let tokens = match rest {
             [] => BTreeMap::new(),
             rest => whole(rest)?,
         };
@@ -160,6 +165,7 @@ impl Codec {
                 deferred,
                 remains,
                 jobs,
+                tokens,
             },
         })
     }

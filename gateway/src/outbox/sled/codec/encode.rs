@@ -60,6 +60,10 @@ impl Codec {
             Record::Job { id, job: Some(job) } => {
                 self.seal(&place::job(*id), out, |out| put(out, job));
             }
+            Record::Token {
+                id,
+                token: Some(token),
+            } => self.seal(&place::token(*id), out, |out| put(out, token)),
             _ => {}
         });
     }
@@ -81,16 +85,20 @@ impl Codec {
             standing.index_key.as_bytes(),
             &standing.deferred,
         );
-        let (remains, jobs) = (&standing.remains, &standing.jobs);
+        let (remains, jobs, tokens) = (&standing.remains, &standing.jobs, &standing.tokens);
         write(out, kind::OPENING, &(self.store, manifest, gone), |out| {
             self.seal(&place::standing(self.store), out, |out| {
                 put(out, &sealed);
                 // A store without them is as it was before they were kept.
-                if !remains.is_empty() || !jobs.is_empty() {
+                let has = [!remains.is_empty(), !jobs.is_empty(), !tokens.is_empty()];
+                if has.contains(&true) {
                     put(out, remains);
                 }
-                if !jobs.is_empty() {
+                if has[1..].contains(&true) {
                     put(out, jobs);
+                }
+                if has[2] {
+                    put(out, tokens);
                 }
             });
         });

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Remains;
 use crate::outbox::sled::place::Place;
 use crate::outbox::state::{NewLead, NewQuarantined, Record};
-use crate::outbox::{BulkJob, JobId, LeadId, Pause, QuarantineCount, Totals};
+use crate::outbox::{BulkJob, JobId, LeadId, Pause, QuarantineCount, Token, TokenId, Totals};
 use crate::seal::IndexKey;
 
 /// One thing that is kept. Not `Debug`: what was pushed is in it.
@@ -24,7 +24,7 @@ pub enum Entry {
     /// The counts as they are now.
     Totals(Totals),
     /// The first of each segment.
-    Opening(Opening),
+    Opening(Box<Opening>),
     /// The last of each segment that is closed.
     Closing,
     /// A segment is removed.
@@ -89,6 +89,8 @@ pub struct Standing {
     pub remains: Remains,
     /// Bulk jobs.
     pub jobs: BTreeMap<JobId, BulkJob>,
+    /// Tokens of the API.
+    pub tokens: BTreeMap<TokenId, Token>,
 }
 
 impl Standing {
@@ -103,6 +105,7 @@ impl Standing {
             deferred: BTreeSet::new(),
             remains: Remains::default(),
             jobs: BTreeMap::new(),
+            tokens: BTreeMap::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ pub(super) const QUARANTINED: u8 = 4;
 pub(super) const PAUSED: u8 = 5;
 pub(super) const SINK_STATE: u8 = 6;
 pub(super) const JOB: u8 = 7;
+pub(super) const TOKEN: u8 = 8;
 pub(super) const TOTALS: u8 = 16;
 pub(super) const OPENING: u8 = 17;
 pub(super) const CLOSING: u8 = 18;

@@ -5,7 +5,7 @@
 use super::entry::StoreId;
 use super::kind;
 use crate::outbox::state::Tag;
-use crate::outbox::{DeliveryId, JobId, LeadId};
+use crate::outbox::{DeliveryId, JobId, LeadId, TokenId};
 
 /// What was pushed of a lead: the lead's own id is not known when it is sealed.
 pub(super) fn lead(identity: &Tag, content: &[u8; 32]) -> Vec<u8> {
@@ -35,6 +35,11 @@ pub(super) fn sink_state(sink: &str, key: &str) -> Vec<u8> {
 /// What a person wants of a bulk job, and how far it is.
 pub(super) fn job(id: JobId) -> Vec<u8> {
     join(kind::JOB, &[id.0.as_bytes()])
+}
+
+/// A token of the API.
+pub(super) fn token(id: TokenId) -> Vec<u8> {
+    join(kind::TOKEN, &[id.0.as_bytes()])
 }
 
 /// Small things as they stand.

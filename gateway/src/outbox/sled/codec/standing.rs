@@ -65,6 +65,12 @@ impl Standing {
                     None => self.jobs.remove(id),
                 };
             }
+            Record::Token { id, token } => {
+                match token {
+                    Some(token) => self.tokens.insert(*id, (**token).clone()),
+                    None => self.tokens.remove(id),
+                };
+            }
             Record::QuarantineCount { source, count } => {
                 self.quarantine_counts.insert(source.clone(), count.clone());
             }

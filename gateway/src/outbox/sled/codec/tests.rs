@@ -15,8 +15,8 @@ use crate::outbox::state::{
 };
 use crate::outbox::{
     Attempt, Budget, BulkAction, BulkJob, BulkPlan, Count, DeathReason, DeliveryId, Filter, JobId,
-    JobState, LeadId, Pause, PauseCause, Population, QuarantineCount, QuarantineId, Route,
-    SinkTotals, Skip, Skipped, State, Totals,
+    JobState, LeadId, Pause, PauseCause, Population, QuarantineCount, QuarantineId, Role, Route,
+    SinkTotals, Skip, Skipped, State, Token, TokenHash, TokenId, Totals,
 };
 use crate::seal::{IndexKey, OutboxKey, SealError};
 
@@ -111,6 +111,18 @@ fn standing() -> Standing {
         deferred: [Place::default()].into(),
         remains: remains(),
         jobs: [(job_id(), job())].into(),
+        tokens: [(token_id(), token())].into(),
+    }
+}
+
+fn token_id() -> TokenId {
+    TokenId(Uuid::from_u128(34))
+}
+
+fn token() -> Token {
+    Token {
+        last_used: Some(6),
+        ..Token::new("crm 王", Role::Viewer, TokenHash::of("lg_x"), "admin", 5)
     }
 }
 
@@ -233,7 +245,7 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
         record(kept(Some(SECRET.into()))),
         record(kept(Some(Vec::new()))),
         Entry::Totals(standing().totals),
-        Entry::Opening(Opening {
+        Entry::Opening(Box::new(Opening {
             store: STORE,
             manifest: vec![SegmentFacts {
                 number,
@@ -243,7 +255,7 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
             }],
             gone: vec![number],
             standing: standing(),
-        }),
+        })),
         Entry::Closing,
         Entry::SegmentGone(number),
         Entry::ArrivedLead(NewLead {
@@ -290,6 +302,14 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
         record(Record::Job {
             id: job_id(),
             job: None,
+        }),
+        record(Record::Token {
+            id: token_id(),
+            token: Some(Box::new(token())),
+        }),
+        record(Record::Token {
+            id: token_id(),
+            token: None,
         }),
     ]
 }
@@ -378,7 +398,7 @@ fn shown(entry: &Entry) -> String {
                 manifest,
                 gone,
                 standing,
-            } = opening;
+            } = &**opening;
             let Standing {
                 totals,
                 pauses,
@@ -388,11 +408,12 @@ fn shown(entry: &Entry) -> String {
                 deferred,
                 remains,
                 jobs,
+                tokens,
             } = standing;
             let key = index_key.as_bytes();
             format!(
                 "{store:?} {manifest:?} {gone:?} {totals:?} {pauses:?} {sink_states:?} \
-                 {quarantine_counts:?} {key:?} {deferred:?} {remains:?} {}",
+                 {quarantine_counts:?} {key:?} {deferred:?} {remains:?} {} {tokens:?}",
                 shown_jobs(jobs),
             )
         }
@@ -464,6 +485,7 @@ fn shown_record(record: &Record) -> String {
         Record::SinkState { sink, key, value } => format!("{sink} {key} {value:?}"),
         Record::Job { id, job: Some(job) } => shown_jobs(&[(*id, (**job).clone())].into()),
         Record::Job { id, job: None } => format!("no job {id}"),
+        Record::Token { id, token } => format!("{id} {token:?}"),
     }
 }
 
@@ -629,6 +651,14 @@ fn a_sealed_part_does_not_open_at_another_place() {
         };
         shown(entry) == shown(&record(job))
     };
+    let is_token = |entry: &Entry| {
+        let token = Record::Token {
+            id: token_id(),
+            token: Some(Box::new(token())),
+        };
+        shown(entry) == shown(&record(token))
+    };
+    let token_at = all.iter().position(is_token).expect("there is one");
     let job_at = all.iter().position(is_job).expect("there is one");
     let cases = [
         (
@@ -697,6 +727,17 @@ fn a_sealed_part_does_not_open_at_another_place() {
                 job_at,
             ),
         ),
+        (
+            token_at,
+            moved(
+                &|record| {
+                    if let Record::Token { id, .. } = record {
+                        id.0 = Uuid::from_u128(99);
+                    }
+                },
+                token_at,
+            ),
+        ),
     ];
     for (at, clear) in cases {
         assert!(swap(&all[at], &codec, &all[at]).is_ok(), "{at}");
@@ -705,10 +746,10 @@ fn a_sealed_part_does_not_open_at_another_place() {
     let Entry::Opening(opening) = all[14].clone() else {
         unreachable!("an opening");
     };
-    let theirs = Entry::Opening(Opening {
+    let theirs = Entry::Opening(Box::new(Opening {
         store: other.store(),
-        ..opening
-    });
+        ..*opening
+    }));
     assert!(swap(&all[14], &codec, &all[14]).is_ok());
     assert!(swap(&theirs, &other, &all[14]).is_err());
     // Why routes failed, sealed for another lead.
@@ -728,7 +769,7 @@ fn a_record_is_sealed_again_with_a_new_key() {
     let before = keyed(std::slice::from_ref(&old));
     let both = keyed(&[new.clone(), old]);
     let after = keyed(&[new]);
-    for (codec, sealed) in [(&before, 10), (&plain(), 10)] {
+    for (codec, sealed) in [(&before, 11), (&plain(), 11)] {
         let mut resealed = 0;
         for entry in entries(codec, 3) {
             let bytes = encoded(codec, &entry);
@@ -785,12 +826,13 @@ fn a_record_is_sealed_again_with_a_new_key() {
     assert!(error.to_string().contains("outbox.key"), "{error}");
 }
 
-/// Where there are no jobs an opening is as it was before they were kept.
+/// Where there are none of them an opening is as it was before they were kept.
 #[test]
-fn an_opening_has_what_is_not_empty_of_remains_and_jobs() {
+fn an_opening_has_what_is_not_empty_of_remains_jobs_and_tokens() {
     let codec = keyed(&[OutboxKey::generate()]);
     let mut lengths = Vec::new();
-    for (with_remains, with_jobs) in [(false, false), (true, false), (false, true), (true, true)] {
+    for with in 0..8_u8 {
+        let [with_remains, with_jobs, with_tokens] = [1, 2, 4].map(|bit| with & bit > 0);
         let mut standing = standing();
         if !with_remains {
             standing.remains = Remains::default();
@@ -798,16 +840,22 @@ fn an_opening_has_what_is_not_empty_of_remains_and_jobs() {
         if !with_jobs {
             standing.jobs.clear();
         }
-        let opening = Entry::Opening(Opening {
+        if !with_tokens {
+            standing.tokens.clear();
+        }
+        let opening = Entry::Opening(Box::new(Opening {
             store: STORE,
             manifest: Vec::new(),
             gone: Vec::new(),
             standing,
-        });
+        }));
         let bytes = encoded(&codec, &opening);
         let read = codec.decode(&bytes).expect("just encoded");
         assert_eq!(shown(&read), shown(&opening));
         lengths.push(bytes.len());
     }
-    assert!(lengths.is_sorted(), "{lengths:?}");
+    for (with, bit) in (0..8).flat_map(|with| [(with, 1), (with, 2), (with, 4)]) {
+        let more: usize = with | bit;
+        assert!(more == with || lengths[more] > lengths[with], "{lengths:?}");
+    }
 }

@@ -75,7 +75,7 @@ impl Recovery {
         let first = first.filter(|(frame, _)| frame.sequence == header.first);
         let (first, mut end) = first.ok_or_else(damaged)?;
         let opening = match about_segments(&codec, &first)?.pop() {
-            Some(Entry::Opening(opening)) if opening.store == header.store => opening,
+            Some(Entry::Opening(opening)) if opening.store == header.store => *opening,
             _ => return Err(damaged()),
         };
         let mut last = header.first;

@@ -210,7 +210,7 @@ impl Journal {
         self.syncing.sync()?;
         if !self.told && !self.closed {
             let opening = self.opening(self.reader.facts(), standing);
-            self.own(Some(&Entry::Opening(opening)))?;
+            self.own(Some(&Entry::Opening(Box::new(opening))))?;
             self.told = true;
             self.syncing.sync()?;
         }
@@ -340,7 +340,7 @@ pub(super) fn create(
         store: codec.store(),
     };
     let mut batch = Batch::default();
-    batch.entry(codec, &Entry::Opening(opening));
+    batch.entry(codec, &Entry::Opening(Box::new(opening)));
     let frame = batch.frame();
     frame::finish(frame, header.seed(), number, first, first - 1);
     let bytes = [&header.encode()[..], &frame[..]].concat();

@@ -18,6 +18,21 @@ const MERGED: usize = 1_024;
 /// A delivery that may pass a filter.
 type Candidate = (DeliveryId, SourceNumber, LeadId);
 
+/// What was not read of a delivery.
+enum NotRead {
+    /// Where it stands: the index is at fault.
+    Index(Fault),
+    /// How its attempts ended.
+    Details(Fault),
+}
+
+impl From<NotRead> for Fault {
+    fn from(error: NotRead) -> Self {
+        let (NotRead::Index(fault) | NotRead::Details(fault)) = error;
+        fault
+    }
+}
+
 impl<M: Map> Reader<'_, M> {
     /// See [`crate::outbox::Operations::deliveries`].
     pub fn deliveries(
@@ -29,6 +44,22 @@ impl<M: Map> Reader<'_, M> {
         self.merging(filter, after, limit, MERGED)
     }
 
+    /// See [`crate::outbox::Operations::deliveries_each`].
+    pub fn deliveries_each(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Result<Listed, DeliveryId>>, Fault> {
+        self.merged(filter, (after, limit), MERGED, |candidate| {
+            match self.passing(filter, candidate) {
+                Ok(listed) => Ok(listed.map(Ok)),
+                Err(NotRead::Details(Fault::Record(_))) => Ok(Some(Err(candidate.0))),
+                Err(NotRead::Details(fault) | NotRead::Index(fault)) => Err(fault),
+            }
+        })
+    }
+
     /// The same, with no more than `most` groups merged at once.
     pub(super) fn merging(
         &self,
@@ -37,6 +68,19 @@ impl<M: Map> Reader<'_, M> {
         limit: usize,
         most: usize,
     ) -> Result<Page<Listed>, Fault> {
+        self.merged(filter, (after, limit), most, |candidate| {
+            Ok(self.passing(filter, candidate)?)
+        })
+    }
+
+    /// The same, of what `passing` makes of each.
+    fn merged<T>(
+        &self,
+        filter: &Filter,
+        (after, limit): (Option<&str>, usize),
+        most: usize,
+        passing: impl Fn(Candidate) -> Result<Option<T>, Fault>,
+    ) -> Result<Page<T>, Fault> {
         let of = cursor::name(filter);
         let order = Order::of(filter.newest_first);
         let mut last = after.and_then(|after| cursor::read(of, after));
@@ -53,7 +97,7 @@ impl<M: Map> Reader<'_, M> {
             }
             let candidate = candidate?;
             last = Some(candidate.0.0.as_u128());
-            page.items.extend(self.passing(filter, candidate)?);
+            page.items.extend(passing(candidate)?);
         }
         Ok(page)
     }
@@ -106,20 +150,25 @@ impl<M: Map> Reader<'_, M> {
         &self,
         filter: &Filter,
         (id, source, lead): Candidate,
-    ) -> Result<Option<Listed>, Fault> {
-        let Some(indexed) = self.catalog.lead_in(source, lead)? else {
+    ) -> Result<Option<Listed>, NotRead> {
+        let indexed = self.catalog.lead_in(source, lead);
+        let Some(indexed) = indexed.map_err(NotRead::Index)? else {
             return Ok(None);
         };
         let Some((head, places)) = indexed.delivery(id) else {
             return Ok(None);
         };
         let passes = filter.passes(&indexed.lead.source, head, self.state(head))
-            && (!filter.orphaned || self.is_orphaned(&head.sink))
-            && self.is_by_rule(filter, lead, head, places)?;
+            && (!filter.orphaned || self.is_orphaned(&head.sink));
         if !passes {
             return Ok(None);
         }
-        self.listed(lead, &indexed, head)
+        let listed = match self.is_by_rule(filter, lead, head, places) {
+            Ok(true) => self.listed(lead, &indexed, head),
+            Ok(false) => Ok(None),
+            Err(fault) => Err(fault),
+        };
+        listed.map_err(NotRead::Details)
     }
 
     fn is_by_rule(

@@ -1,7 +1,7 @@
 //! Bulk jobs: their life, what a step does to each kind of target, and against a model that
 //! nothing is done twice and nothing left out, whatever is repeated, lost or stopped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -48,7 +48,8 @@ impl Store {
     }
 
     fn stop(&mut self, id: JobId) -> Steered {
-        self.one(Change::CancelJob { id, now: 9_000 }).steered()
+        let (why, now) = (Stop::Person, 9_000);
+        self.one(Change::CancelJob { id, why, now }).steered()
     }
 
     fn step(&mut self, id: JobId, step: JobStep<NewLead>) -> Stepped {
@@ -101,7 +102,10 @@ fn a_job_is_planned_started_stopped_started_again_and_done() {
     assert_eq!(store.stop(id), Steered::Done, "the first time counts");
     assert_eq!(
         store.memory.jobs[&id].state,
-        JobState::Cancelled { at: 9_000 }
+        JobState::Cancelled {
+            at: 9_000,
+            why: Stop::Person
+        }
     );
     let second = step(Some("1"), deliveries(&ids[1..]), None);
     assert_eq!(store.step(id, second.clone()), Stepped::Stopped);
@@ -347,7 +351,8 @@ fn a_job_whose_sink_is_gone_is_cancelled_where_it_is() {
         let all = step(None, vec![Target::Lead(lead)], None);
         assert_eq!(store.step(id, all.clone()), Stepped::NoSink);
         let job = store.memory.jobs[&id].clone();
-        assert_eq!(job.state, JobState::Cancelled { at: 8_500 });
+        let why = Stop::NoSink;
+        assert_eq!(job.state, JobState::Cancelled { at: 8_500, why });
         assert_eq!((job.seen(), job.cursor), (0, None));
         assert_eq!(store.step(id, all), Stepped::Stopped);
         assert_eq!(
@@ -603,4 +608,67 @@ proptest! {
         let job = &run.store.memory.jobs[&job];
         prop_assert_eq!((job.done, job.skipped.len()), (count, 0));
     }
+}
+
+#[test]
+fn a_job_that_erases_is_done_once_that_is_off_the_disk_and_says_which_sinks_had_it() {
+    let mut store = Store::new();
+    let delivered = store.new_lead(push(1, 1, &["crm", "mail"]));
+    store.end(delivered, "crm", 1, DELIVERED);
+    let (tried, _) = store.dead(2);
+    let never = store.new_lead(push(3, 1, &["crm"]));
+    let busy = store.new_lead(push(4, 1, &["crm"]));
+    store.claim(busy, "crm", 1);
+    let leads = [delivered, tried, never, busy].map(Target::Lead).to_vec();
+    let id = store.started(BulkAction::Erase);
+    let only = step(None, leads, None);
+    assert_eq!(store.step(id, only.clone()), made(3));
+    let job = store.memory.jobs[&id].clone();
+    assert_eq!((job.state, job.wiping), (JobState::Running, true));
+    let had = Had {
+        delivered: 1,
+        in_doubt: 1,
+    };
+    assert_eq!(job.had, BTreeMap::from([("crm".to_owned(), had)]));
+    assert_eq!(skips(&job), [Skip::InFlight]);
+    assert_eq!(store.step(id, only), Stepped::Stopped, "it was made");
+    assert_eq!(store.memory.jobs[&id], job);
+    // Stopped meanwhile, it goes on there.
+    assert_eq!(
+        (store.stop(id), store.start(id)),
+        (Steered::Done, Steered::Done)
+    );
+    let last = step(None, Vec::new(), None);
+    assert_eq!(store.step(id, last.clone()), made(0));
+    let job = &store.memory.jobs[&id];
+    assert_eq!(
+        (job.state, job.wiping, job.done),
+        (JobState::Done { at: 8_500 }, false, 3)
+    );
+    assert_eq!(store.step(id, last), Stepped::Stopped);
+}
+
+#[test]
+fn plans_that_nobody_started_leave_before_what_was_done() {
+    const HOUR: Millis = 60 * 60 * 1_000;
+    let mut store = Store::new();
+    let done = store.started(BulkAction::Retry);
+    store.step(done, step(None, Vec::new(), None));
+    let old = store.planned(BulkAction::Retry);
+    for _ in 2..JOBS_KEPT {
+        store.planned(BulkAction::Retry);
+    }
+    let mut later = |now| {
+        let plan = plan(BulkAction::Retry);
+        let kept = store.one(Change::PlanJob { plan, now }).planned();
+        assert!(kept.is_some());
+        let jobs = &store.memory.jobs;
+        (jobs.contains_key(&old), jobs.contains_key(&done))
+    };
+    assert_eq!(later(7_000 + HOUR), (false, true), "nobody waits for it");
+    assert_eq!(
+        later(6_999),
+        (false, false),
+        "somebody may look at the plans"
+    );
 }

@@ -8,6 +8,7 @@ mod jobs;
 mod leave;
 mod model;
 mod quarantine;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,9 +23,10 @@ use crate::clock::Millis;
 use crate::config::OnUpdate;
 use crate::outbox::{
     Accepted, Attempt, BY_HAND, BulkAction, BulkJob, BulkPlan, Count, DeathReason, Delivery,
-    DeliveryId, Filter, Finish, JOBS_KEPT, JobId, JobState, JobStep, LeadId, Population, Repair,
-    Repaired, Route, SKIPS_LISTED, SinkPolicy, SinkTotals, Skip, Skipped, State as Stands, Steered,
-    Stepped, Target, Totals,
+    DeliveryId, Filter, Finish, Had, JOBS_KEPT, JobId, JobState, JobStep, LeadId, Population,
+    Repair, Repaired, Role, Route, SKIPS_LISTED, SinkPolicy, SinkTotals, Skip, Skipped,
+    State as Stands, Steered, Stepped, Stop, TOKENS_KEPT, Target, Token, TokenAdded, TokenHash,
+    TokenId, Totals, USE_NOTED,
 };
 
 /// The sinks with their policies; `gone` is not configured any more.
@@ -151,6 +153,8 @@ impl Store {
         );
         assert!(replayed.details == self.memory.details);
         assert_eq!(replayed.jobs, self.memory.jobs);
+        assert_eq!(replayed.tokens, self.memory.tokens);
+        assert!(self.memory.tokens.len() <= TOKENS_KEPT);
         assert!(self.memory.jobs.len() <= JOBS_KEPT);
         let mut sinks: BTreeMap<&str, SinkTotals> = BTreeMap::new();
         for (id, lead) in &self.memory.leads {
