@@ -24,7 +24,7 @@ use super::wish::{self, NOTE};
 use super::{Admin, reading, rfc3339};
 use crate::lang::Text;
 use crate::outbox::{
-    AuditAction, AuditEntry, AuditEvent, AuditFilter, AuditResult, Outbox, Paged, Role,
+    Actor, AuditAction, AuditEntry, AuditEvent, AuditFilter, AuditResult, Outbox, Paged, Role,
     Unavailable, UpkeepError, Via,
 };
 use crate::telemetry::metrics::AdminMetrics;
@@ -90,6 +90,20 @@ pub(super) async fn revealed<T: 'static>(
         act().await
     };
     audited(admin, request, action, work).await
+}
+
+/// Records something of the console's own that is done at once.
+pub(crate) async fn note(
+    admin: &Admin,
+    who: Actor,
+    action: AuditAction,
+    target: &str,
+) -> Result<(), Problem> {
+    let event = AuditEvent {
+        target: target.to_owned(),
+        ..AuditEvent::new(admin.clock.now(), who, action)
+    };
+    keep(admin, event, false).await
 }
 
 /// What an entry says of who they say they are.

@@ -26,7 +26,7 @@ impl Desk {
 }
 
 /// Routes that change, reveal or give something out, and what they record.
-const RECORDED: [(&str, &str, &str); 28] = [
+const RECORDED: [(&str, &str, &str); 30] = [
     ("GET", "/deliveries/{id}/preview", "delivery.reveal"),
     ("POST", "/deliveries/{id}/retry", "delivery.retry"),
     ("POST", "/deliveries/{id}/cancel", "delivery.cancel"),
@@ -55,6 +55,8 @@ const RECORDED: [(&str, &str, &str); 28] = [
     ("-", "-", "outbox.import"),
     ("-", "-", "leads.erase_preview"),
     ("-", "-", "bulk.end"),
+    ("-", "-", "session.begin"),
+    ("-", "-", "session.end"),
 ];
 
 #[actix_web::test]
