@@ -11,6 +11,8 @@ use crate::delivery::{BreakerState, HoldReason};
 use crate::lang::Lang;
 use crate::outbox::{BY_HAND, DeathReason, Skip, StateName, Stop};
 use crate::plugin::{OutcomeKind, Own};
+use crate::telemetry::pushes::{PushClass, PushVerdict};
+use crate::telemetry::signed::Oddity;
 
 /// A list of codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,12 @@ pub(super) enum Words {
     Stop,
     /// Why a lead did not go to a sink.
     Never,
+    /// What became of a push.
+    Push,
+    /// Classes of what becomes of pushes.
+    Pushes,
+    /// Why that became of a push.
+    PushReason,
 }
 
 impl Words {
@@ -75,6 +83,9 @@ impl Words {
             Self::Skip => skip(named(Skip::ALL, Skip::as_str, code)?),
             Self::Stop => stop(named(Stop::ALL, Stop::as_str, code)?),
             Self::Never => never(named(Why::ALL, Why::as_str, code)?),
+            Self::Push => push(named(PushVerdict::ALL, PushVerdict::as_str, code)?),
+            Self::Pushes => pushes(named(PushClass::ALL, PushClass::as_str, code)?),
+            Self::PushReason => quarantine(code).or_else(|| push_reason(code))?,
         };
         Some(word.into())
     }
@@ -168,6 +179,91 @@ const fn never(why: Why) -> &'static str {
         Why::Ignored => "已投递过较早的版本（on_update）",
         Why::Unknown => "接收时的配置不同，原因已无从得知",
     }
+}
+
+const fn push(verdict: PushVerdict) -> &'static str {
+    match verdict {
+        PushVerdict::Accepted => "新客资",
+        PushVerdict::Revised => "新版本",
+        PushVerdict::Older => "旧版本",
+        PushVerdict::Routed => "补投递",
+        PushVerdict::Deferred => "暂存",
+        PushVerdict::Duplicate => "重复",
+        PushVerdict::Quarantined => "已隔离",
+        PushVerdict::Rejected => "按配置拒收",
+        PushVerdict::Refused => "验证未通过",
+        PushVerdict::UnknownPath => "路径未配置",
+        PushVerdict::Unread => "未收完整",
+        PushVerdict::QuarantineFull => "隔离区已满",
+        PushVerdict::Overloaded => "过载",
+        PushVerdict::Failed => "未存成",
+    }
+}
+
+const fn pushes(class: PushClass) -> &'static str {
+    match class {
+        PushClass::Taken => "已收下",
+        PushClass::Duplicate => "重复的",
+        PushClass::Aside => "需人工处理",
+        PushClass::Refused => "未通过验证",
+        PushClass::NotTaken => "未收下",
+    }
+}
+
+/// What is unusual about a push whose signature is wrong, as a sentence.
+pub(super) fn oddity(lang: Lang, code: &str) -> &str {
+    let said = Oddity::ALL.into_iter().find(|one| one.as_str() == code);
+    let Some(oddity) = said else {
+        return code;
+    };
+    match oddity {
+        Oddity::Compressed => lang.pick("The body came compressed.", "请求体是压缩过的。"),
+        Oddity::NotInCharset => lang.pick(
+            "The body has bytes that are none of its charset.",
+            "请求体中有不属于其字符集的字节。",
+        ),
+        Oddity::Mark => lang.pick(
+            "The body begins with a byte order mark.",
+            "请求体以 BOM 开头。",
+        ),
+        Oddity::SpaceAtEnd => lang.pick(
+            "The body ends with white space.",
+            "请求体末尾有空白或换行。",
+        ),
+        Oddity::SecretSpace => lang.pick(
+            "The configured secret has white space around it.",
+            "所配的密钥首尾有空白。",
+        ),
+    }
+}
+
+fn push_reason(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "http_method" => "请求方法不对",
+        "content_type" => "Content-Type 不对",
+        "charset" => "字符集未知",
+        "broken_escape" => "转义残缺",
+        "unsigned_parameter" => "参数未签名",
+        "repeated_parameter" => "参数重复",
+        "too_many_parameters" => "参数过多",
+        "unsigned_body" => "请求体未签名",
+        "app_key" => "另一个应用的",
+        "no_sign" => "没有签名",
+        "wrong_sign" => "签名不对",
+        "unsupported_content_encoding" => "请求体被压缩",
+        "authentic_elsewhere" => "签名正确",
+        "of_no_source" => "不属于任何来源",
+        "body_too_large" => "请求体过大",
+        "body_timeout" => "请求体超时",
+        "bad_body" => "请求体中断",
+        "queue_full" => "队列已满",
+        "no_space" => "磁盘空间不足",
+        "no_memory" => "内存用尽",
+        "store_unavailable" => "发件箱不可用",
+        "too_late" => "超过应答时限",
+        "internal" => "内部错误",
+        _ => return None,
+    })
 }
 
 const fn outcome(kind: OutcomeKind) -> &'static str {
@@ -267,10 +363,11 @@ mod tests {
     use super::*;
     use crate::outbox::{BulkAction, JobState};
     use crate::source::QUARANTINE_REASONS;
+    use crate::source::tmall::REFUSALS;
 
     #[test]
     fn no_code_is_without_a_chinese_word_and_english_has_the_codes() {
-        let all: [(Words, Vec<&str>); 13] = [
+        let all: [(Words, Vec<&str>); 16] = [
             (Words::Given, Given::ALL.map(Given::as_str).into()),
             (Words::State, StateName::ALL.map(StateName::as_str).into()),
             (
@@ -293,6 +390,12 @@ mod tests {
             (Words::Never, Why::ALL.map(Why::as_str).into()),
             (Words::Action, BulkAction::NAMES.into()),
             (Words::Job, JobState::NAMES.into()),
+            (
+                Words::Push,
+                PushVerdict::ALL.map(PushVerdict::as_str).into(),
+            ),
+            (Words::Pushes, PushClass::ALL.map(PushClass::as_str).into()),
+            (Words::PushReason, REFUSALS.into()),
         ];
         for (words, codes) in all {
             for code in codes {

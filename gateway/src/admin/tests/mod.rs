@@ -6,6 +6,7 @@ mod documented;
 mod erasing;
 mod jobs;
 mod previews;
+mod pushes;
 mod refusals;
 mod unfinished;
 
@@ -142,6 +143,7 @@ fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) ->
             crashes: BTreeMap::new(),
             children: crate::plugin::Children::default(),
             metrics,
+            pushes: Arc::default(),
             started: clock.monotonic(),
             clock,
             guesses: Arc::new(Guesses::new(metrics_of_guesses)),
