@@ -2,9 +2,10 @@
 //!
 //! Health and metrics are open: they carry nothing personal. The API takes a bearer token
 //! only; errors follow RFC 9457. Lists and URLs carry nothing personal, and what reveals a
-//! person is logged with the lead's id.
+//! person is logged with the lead's id, and recorded ([`audit`]).
 
 mod api;
+mod audit;
 mod auth;
 mod condition;
 mod configured;
@@ -14,6 +15,7 @@ mod erase;
 mod export;
 mod failures;
 mod filters;
+mod finding;
 mod guesses;
 mod holds;
 mod jobs;
@@ -38,8 +40,10 @@ mod remedy;
 mod resources;
 mod samples;
 mod shape;
+mod sieve;
 mod sinks;
 mod stats;
+mod streamed;
 mod subject;
 mod system;
 #[cfg(test)]

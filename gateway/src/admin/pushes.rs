@@ -12,7 +12,7 @@ use super::params::{Params, one_of};
 use super::problem::{Kind, Problem};
 use super::remedy::{self, Remedy};
 use super::shape::{PushClassName, PushVerdictName};
-use super::{Admin, reading, rfc3339};
+use super::{Admin, finding, reading, rfc3339};
 use crate::telemetry::pushes::{KEPT, PushClass, PushCount, PushVerdict, RecentPush};
 use crate::telemetry::signed::Signed;
 
@@ -60,7 +60,7 @@ struct Push {
 impl Push {
     fn of(number: u64, push: &RecentPush) -> Self {
         // What was found out about the signature says more than the verdict.
-        let found = push.signed.as_deref().map(remedy::of_signature);
+        let found = push.signed.as_deref().map(finding::of);
         let own = remedy::of(push);
         let todo = found.and_then(|found| found.todo).or(own.todo);
         let (explanation, explanation_zh) = own.says.both();
@@ -161,7 +161,7 @@ struct Clue {
 
 impl From<&Signed> for Signature {
     fn from(signed: &Signed) -> Self {
-        let Remedy { says, todo } = remedy::of_signature(signed);
+        let Remedy { says, todo } = finding::of(signed);
         let (finding, finding_zh) = says.both();
         let (advice, advice_zh) = todo.map(|todo| todo.both()).unzip();
         Self {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use leadgate_plugin::OutcomeKind;
 
 use crate::delivery::{BreakerState, HoldReason};
-use crate::outbox::{DeathReason, JobState, Skip, StateName, Stop};
+use crate::outbox::{AuditResult, DeathReason, JobState, Skip, StateName, Stop};
 use crate::telemetry::pushes::{PushClass, PushVerdict};
 
 /// How a type is described.
@@ -99,4 +99,6 @@ codes! {
     StoppedBecause = Stop::ALL.map(Stop::as_str);
     /// Why a bulk job left something as it is.
     SkippedBecause = Skip::ALL.map(Skip::as_str);
+    /// What became of an action.
+    AuditedAs = AuditResult::NAMES;
 }

@@ -2,12 +2,14 @@
 
 mod access;
 mod answers;
+mod audit;
 mod documented;
 mod erasing;
 mod jobs;
 mod previews;
 mod pushes;
 mod refusals;
+mod sieving;
 mod unfinished;
 
 use actix_web::dev::ServiceResponse;
