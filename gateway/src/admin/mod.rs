@@ -18,6 +18,7 @@ mod filters;
 mod finding;
 mod guesses;
 mod holds;
+mod inside;
 mod jobs;
 mod leads;
 mod left;
@@ -26,6 +27,7 @@ mod never;
 mod openapi;
 mod origin;
 mod orphans;
+mod pace;
 mod parameter;
 mod params;
 mod plugins;
@@ -47,18 +49,22 @@ mod streamed;
 mod subject;
 mod system;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tokens;
 mod trial;
 mod upkeep;
 mod wish;
 
+pub(crate) use self::auth::Pass;
 pub use self::configured::{Configured, ConfiguredSink};
 pub(crate) use self::erase::Given;
 pub use self::guesses::Guesses;
+pub(crate) use self::inside::Inside;
 pub(crate) use self::never::Why;
 pub(crate) use self::openapi::document as openapi;
+pub(crate) use self::problem::{Kind, Problem};
 pub use self::reload::{NotReloaded, Reload, Reloaded};
+pub(crate) use self::resources::{allows, only};
 pub use self::tokens::Uses;
 pub(crate) use self::upkeep::{Disclosed, write_export};
 
@@ -74,8 +80,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
 use self::params::Params;
-use self::problem::{Kind, Problem};
-use self::resources::{only, served};
+use self::resources::served;
 pub use crate::bulk::Reread;
 use crate::clock::{Clock, Millis};
 use crate::delivery::{Crash, Sinks};
@@ -127,15 +132,22 @@ pub struct Admin {
 }
 
 /// Serves operators on `listener`, and on the socket of this machine if there is one, until the
-/// handle stops it.
+/// handle stops it; beside the API whatever `pages` adds.
 pub fn serve(
     admin: Arc<Admin>,
     listener: TcpListener,
     socket: Option<UnixListener>,
+    pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> std::io::Result<(Server, ServerHandle, SocketAddr)> {
     let address = listener.local_addr()?;
     let data = web::Data::from(admin);
-    let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(routes))
+    let app = move || {
+        let pages = pages.clone();
+        App::new()
+            .app_data(data.clone())
+            .configure(|config| routes(config, pages))
+    };
+    let server = HttpServer::new(app)
         .workers(1)
         .max_connections(256)
         .shutdown_timeout(1)
@@ -151,7 +163,8 @@ pub fn serve(
     Ok((server, handle, address))
 }
 
-fn routes(config: &mut web::ServiceConfig) {
+/// What answers on the operators' listener, beside `pages`.
+pub(crate) fn routes(config: &mut web::ServiceConfig, pages: impl FnOnce(&mut web::ServiceConfig)) {
     let api = served(api::endpoints())
         .into_iter()
         .fold(web::scope("/api/v1"), actix_web::Scope::service);
@@ -163,6 +176,7 @@ fn routes(config: &mut web::ServiceConfig) {
             api.default_service(web::to(no_such_path))
                 .wrap(from_fn(auth::check)),
         )
+        .configure(pages)
         .default_service(web::to(no_such_path))
         .wrap(from_fn(origin::here));
     config

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::client::{Api, Query, Target};
 use super::table::{self, Column, coded, column};
-use super::words::Words;
 use super::{FAILED, Global, finish, out};
 use crate::outbox::AuditResult;
+use crate::words::Words;
 
 #[derive(Subcommand)]
 pub(super) enum Command {

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::client::{Api, Query, Target};
 use super::table::{self, Column, coded, column};
-use super::words::{self, Words};
 use super::{Global, finish, out};
 use crate::lang::Lang;
 use crate::terminal;
+use crate::words::{self, Words};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

@@ -7,7 +7,7 @@ use super::*;
 use crate::telemetry::pushes::{PushVerdict, RecentPush};
 use crate::telemetry::signed::{Clue, ClueKind, GivenSign, Oddity, SignShape, Signed};
 
-pub(in crate::admin) fn push(verdict: PushVerdict, reason: Option<&'static str>) -> RecentPush {
+pub(crate) fn push(verdict: PushVerdict, reason: Option<&'static str>) -> RecentPush {
     RecentPush {
         at: 1_795_795_200_000,
         source: "shop".into(),
@@ -25,7 +25,7 @@ pub(in crate::admin) fn push(verdict: PushVerdict, reason: Option<&'static str>)
 }
 
 /// Refused, because a proxy has put a parameter in.
-pub(in crate::admin) fn refused() -> RecentPush {
+pub(crate) fn refused() -> RecentPush {
     let signed = Signed {
         how: "HEX(MD5(…))",
         charset: "utf-8",

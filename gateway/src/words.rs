@@ -9,14 +9,14 @@ use std::borrow::Cow;
 use crate::admin::{Given, Why};
 use crate::delivery::{BreakerState, HoldReason};
 use crate::lang::Lang;
-use crate::outbox::{AuditAction, BY_HAND, DeathReason, Skip, StateName, Stop};
+use crate::outbox::{AuditAction, BY_HAND, DeathReason, Role, Skip, StateName, Stop, Via};
 use crate::plugin::{OutcomeKind, Own};
 use crate::telemetry::pushes::{PushClass, PushVerdict};
 use crate::telemetry::signed::Oddity;
 
 /// A list of codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Words {
+pub(crate) enum Words {
     /// States of deliveries.
     State,
     /// How attempts end.
@@ -59,7 +59,7 @@ pub(super) enum Words {
 
 impl Words {
     /// A code as the reader's language has it; what is no code of the list stays as it is.
-    pub(super) fn of(self, lang: Lang, code: &str) -> Cow<'_, str> {
+    pub(crate) fn of(self, lang: Lang, code: &str) -> Cow<'_, str> {
         let chinese = match lang {
             Lang::En => None,
             Lang::ZhCn => self.chinese(code),
@@ -97,7 +97,7 @@ impl Words {
     }
 
     /// All codes with their words, as Chinese help lists them.
-    pub(super) fn listed(self, codes: &[&str]) -> String {
+    pub(crate) fn listed(self, codes: &[&str]) -> String {
         let all = codes
             .iter()
             .map(|code| format!("{code}（{}）", self.of(Lang::ZhCn, code)));
@@ -259,7 +259,7 @@ const fn pushes(class: PushClass) -> &'static str {
 }
 
 /// What is unusual about a push whose signature is wrong, as a sentence.
-pub(super) fn oddity(lang: Lang, code: &str) -> &str {
+pub(crate) fn oddity(lang: Lang, code: &str) -> &str {
     let said = Oddity::ALL.into_iter().find(|one| one.as_str() == code);
     let Some(oddity) = said else {
         return code;
@@ -282,6 +282,31 @@ pub(super) fn oddity(lang: Lang, code: &str) -> &str {
             "The configured secret has white space around it.",
             "所配的密钥首尾有空白。",
         ),
+    }
+}
+
+/// What a role is called.
+pub(crate) fn role(lang: Lang, code: &str) -> &str {
+    match Role::named(code) {
+        Some(Role::Viewer) => lang.pick("viewer", "查看者"),
+        Some(Role::Operator) => lang.pick("operator", "操作员"),
+        Some(Role::Admin) => lang.pick("admin", "管理员"),
+        None => code,
+    }
+}
+
+/// By which way somebody acts.
+pub(crate) fn via(lang: Lang, code: &str) -> &str {
+    let Some(via) = Via::ALL.into_iter().find(|one| one.as_str() == code) else {
+        return code;
+    };
+    match via {
+        Via::Api => lang.pick("API", "接口"),
+        Via::Console => lang.pick("console", "控制台"),
+        Via::Socket => lang.pick("socket of the machine", "本机套接字"),
+        Via::Offline => lang.pick("command without a daemon", "离线命令"),
+        Via::Signal => lang.pick("signal", "信号"),
+        Via::Job => lang.pick("bulk job", "批量任务"),
     }
 }
 
