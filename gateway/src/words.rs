@@ -155,6 +155,8 @@ const fn audit(action: AuditAction) -> &'static str {
         AuditAction::AuditExport => "输出审计日志",
         AuditAction::TokenAdd => "新建令牌",
         AuditAction::TokenRevoke => "撤销令牌",
+        AuditAction::SessionBegin => "登录控制台",
+        AuditAction::SessionEnd => "结束会话",
     }
 }
 

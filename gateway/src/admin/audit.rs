@@ -24,9 +24,10 @@ use super::wish::{self, NOTE};
 use super::{Admin, reading, rfc3339};
 use crate::lang::Text;
 use crate::outbox::{
-    AuditAction, AuditEntry, AuditEvent, AuditFilter, AuditResult, Outbox, Paged, Role,
+    Actor, AuditAction, AuditEntry, AuditEvent, AuditFilter, AuditResult, Outbox, Paged, Role,
     Unavailable, UpkeepError, Via,
 };
+use crate::telemetry::metrics::AdminMetrics;
 
 /// Entries on a page at most.
 pub(super) const MOST: usize = 500;
@@ -34,6 +35,13 @@ pub(super) const MOST: usize = 500;
 const FILTERS: [&str; 5] = ["who", "action", "since", "until", "result"];
 /// What an entry says of something that was cut short.
 const BROKEN_OFF: &str = "broken-off";
+
+/// Makes all that is counted, with zeros.
+pub(super) fn begin(metrics: &AdminMetrics) {
+    for action in AuditAction::ALL {
+        metrics.actions.with_label_values(&[action.as_str()]);
+    }
+}
 
 /// Does what is asked for, and records it. `act` says to what, and may say that it only begins
 /// or that a part failed; a problem is recorded by its name.
@@ -84,6 +92,20 @@ pub(super) async fn revealed<T: 'static>(
     audited(admin, request, action, work).await
 }
 
+/// Records something of the console's own that is done at once.
+pub(crate) async fn note(
+    admin: &Admin,
+    who: Actor,
+    action: AuditAction,
+    target: &str,
+) -> Result<(), Problem> {
+    let event = AuditEvent {
+        target: target.to_owned(),
+        ..AuditEvent::new(admin.clock.now(), who, action)
+    };
+    keep(admin, event, false).await
+}
+
 /// What an entry says of who they say they are.
 pub(super) fn signed(by: &str) -> String {
     if by.is_empty() {
@@ -110,6 +132,8 @@ pub(super) async fn begun(admin: &Admin, event: &AuditEvent) -> Result<(), Probl
 }
 
 async fn keep(admin: &Admin, event: AuditEvent, done: bool) -> Result<(), Problem> {
+    let actions = &admin.metrics.admin.actions;
+    actions.with_label_values(&[event.action.as_str()]).inc();
     let kept = admin.outbox.record(event).await;
     kept.map(drop).map_err(|why| not_recorded(&why, done))
 }

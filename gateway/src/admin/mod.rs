@@ -55,6 +55,7 @@ mod trial;
 mod upkeep;
 mod wish;
 
+pub(crate) use self::audit::note;
 pub(crate) use self::auth::Pass;
 pub use self::configured::{Configured, ConfiguredSink};
 pub(crate) use self::erase::Given;
@@ -140,6 +141,7 @@ pub fn serve(
     pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> std::io::Result<(Server, ServerHandle, SocketAddr)> {
     let address = listener.local_addr()?;
+    audit::begin(&admin.metrics.admin);
     let data = web::Data::from(admin);
     let app = move || {
         let pages = pages.clone();

@@ -74,11 +74,15 @@ pub enum AuditAction {
     TokenAdd,
     /// Nobody is let in by a token any more.
     TokenRevoke,
+    /// Somebody logs in to the console.
+    SessionBegin,
+    /// A session of the console is ended by somebody.
+    SessionEnd,
 }
 
 impl AuditAction {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::DeliveryRetry,
         Self::DeliveryCancel,
         Self::DeliveryDone,
@@ -106,6 +110,8 @@ impl AuditAction {
         Self::AuditExport,
         Self::TokenAdd,
         Self::TokenRevoke,
+        Self::SessionBegin,
+        Self::SessionEnd,
     ];
 
     /// Its stable name: what it is about, a dot, what is done.
@@ -138,6 +144,8 @@ impl AuditAction {
             Self::AuditExport => "audit.export",
             Self::TokenAdd => "token.add",
             Self::TokenRevoke => "token.revoke",
+            Self::SessionBegin => "session.begin",
+            Self::SessionEnd => "session.end",
         }
     }
 }

@@ -26,7 +26,7 @@ impl Desk {
 }
 
 /// Routes that change, reveal or give something out, and what they record.
-const RECORDED: [(&str, &str, &str); 28] = [
+const RECORDED: [(&str, &str, &str); 30] = [
     ("GET", "/deliveries/{id}/preview", "delivery.reveal"),
     ("POST", "/deliveries/{id}/retry", "delivery.retry"),
     ("POST", "/deliveries/{id}/cancel", "delivery.cancel"),
@@ -55,6 +55,8 @@ const RECORDED: [(&str, &str, &str); 28] = [
     ("-", "-", "outbox.import"),
     ("-", "-", "leads.erase_preview"),
     ("-", "-", "bulk.end"),
+    ("-", "-", "session.begin"),
+    ("-", "-", "session.end"),
 ];
 
 #[actix_web::test]
@@ -345,4 +347,23 @@ async fn what_cannot_be_recorded_is_not_done_and_pushes_go_on() {
     assert_eq!(desk.post("/sinks/crm/pause", &json!({})).await.0, 200);
     assert!(desk.admin.outbox.paused("crm"));
     assert_eq!(desk.entries().len(), 1);
+}
+
+#[actix_web::test]
+async fn what_is_recorded_is_counted_by_action_from_the_start() {
+    let desk = desk();
+    super::super::audit::begin(&desk.admin.metrics.admin);
+    let count = |text: &str, action: &str| {
+        let line = format!("leadgate_operator_actions_total{{action=\"{action}\"}} ");
+        let count = text.lines().find_map(|one| one.strip_prefix(&line));
+        count.expect("there is one").to_owned()
+    };
+    let before = desk.admin.metrics.text();
+    assert_eq!(count(&before, "leads.erase"), "0");
+    desk.post("/sinks/crm/pause", &json!({})).await;
+    let after = desk.admin.metrics.text();
+    assert_eq!(
+        (count(&after, "sink.pause"), count(&after, "leads.erase")),
+        ("1".to_owned(), "0".to_owned())
+    );
 }

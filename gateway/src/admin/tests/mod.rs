@@ -6,7 +6,7 @@ mod audit;
 mod documented;
 mod erasing;
 mod jobs;
-mod previews;
+pub(crate) mod previews;
 pub(crate) mod pushes;
 mod refusals;
 mod sieving;
