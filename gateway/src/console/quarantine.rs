@@ -14,9 +14,8 @@ use super::desk::{Answer, Desk, page, read};
 use super::fields;
 use super::form::Form;
 use super::frame::{Flash, Frame, Place};
-use super::leads::plain;
+use super::leads::{plain, revealing};
 use super::shown;
-use crate::admin::{Kind, Problem};
 use crate::lang::{Lang, Text};
 use crate::outbox::Role;
 use crate::source::QUARANTINE_REASONS;
@@ -216,24 +215,8 @@ pub(super) async fn show(desk: Desk, id: web::Path<String>) -> Answer {
 
 /// `POST /quarantine/{id}`: shows what was pushed.
 pub(super) async fn reveal(desk: Desk, id: web::Path<String>, form: Form) -> Answer {
-    let query = desk.query_of(&BTreeMap::from([
-        ("reveal".to_owned(), "true".to_owned()),
-        ("note".to_owned(), why(&form)?),
-    ]));
+    let query = revealing(&form)?;
     one(&desk, &id, &query, false).await
-}
-
-/// Why it is shown: said by who asks, and recorded.
-fn why(form: &Form) -> Result<String, Problem> {
-    let why = form.or_empty("reason");
-    if (2..=200).contains(&why.chars().count()) {
-        return Ok(why.to_owned());
-    }
-    let detail = (
-        "say why, in 2 to 200 characters: it is recorded",
-        "请说明原因（2 到 200 字），会被记录",
-    );
-    Err(Problem::new(Kind::BadBody, detail))
 }
 
 #[derive(Deserialize)]
