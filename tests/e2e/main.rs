@@ -7,10 +7,12 @@ mod access;
 #[cfg(feature = "all-plugins")]
 mod amqp;
 mod book;
+mod browser;
 mod commands;
 mod configuration;
 mod connect;
 mod crashes;
+mod day;
 mod delivery;
 mod durability;
 mod email;
@@ -35,6 +37,7 @@ mod memory;
 #[cfg(feature = "all-plugins")]
 mod nats;
 mod older_plugins;
+mod openapi;
 mod operators;
 mod orphans;
 mod output;

@@ -1,0 +1,173 @@
+//! The tour: one page of every kind, by the links of those before it, and what forms show.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use leadgate_tests::{Browser, Daemon};
+use serde_json::Value;
+
+use crate::day::told;
+
+/// A page of the tour.
+pub(super) struct Page<'a> {
+    /// A name that is the same in each run, fit for a file.
+    pub(super) name: &'a str,
+    /// The status it may come with, if that is no success.
+    pub(super) refused: Option<u16>,
+}
+
+/// Kinds of pages that links must lead to.
+const KNOWN: [&str; 6] = [
+    "overview",
+    "leads",
+    "leads-one",
+    "deliveries",
+    "deliveries-one",
+    "system",
+];
+
+/// Shows each page to `see`, from the overview on and back to it.
+pub(super) fn tour(
+    browser: &Browser,
+    daemon: &Daemon,
+    home: &str,
+    see: &mut dyn FnMut(&Browser, Page<'_>),
+) {
+    let known = sinks(daemon);
+    let mut seen = BTreeSet::new();
+    let mut ahead = VecDeque::from(["/".to_owned()]);
+    while let Some(path) = ahead.pop_front() {
+        let name = kind(&path, &known);
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        browser.open(&format!("{home}{path}"));
+        assert_ne!(browser.title(), "", "{path}");
+        see(
+            browser,
+            Page {
+                name: &name,
+                refused: None,
+            },
+        );
+        ahead.extend(links(browser, home));
+    }
+    for name in KNOWN {
+        assert!(seen.contains(name), "no link leads to {name}: {seen:?}");
+    }
+    beyond_links(browser, daemon, home, see);
+    browser.open(&format!("{home}/"));
+}
+
+/// Where the links of the page lead within the console.
+fn links(browser: &Browser, home: &str) -> Vec<String> {
+    let all = browser.script(
+        "return [...document.querySelectorAll('a[href]:not([download])')].map(one => one.href)",
+        &[],
+    );
+    let all = all.as_array().expect("a list").iter();
+    let all = all.map(|link| link.as_str().expect("text"));
+    let paths = all.map(|link| {
+        let path = link.strip_prefix(home);
+        path.unwrap_or_else(|| panic!("{} leads to {link}", browser.path()))
+    });
+    let paths = paths.map(|path| path.split('#').next().unwrap_or_default());
+    paths
+        .filter(|path| !path.contains("lang="))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn sinks(daemon: &Daemon) -> BTreeSet<String> {
+    let stats = daemon.stats();
+    let sinks = stats["sinks"].as_object().expect("sinks");
+    sinks.keys().cloned().collect()
+}
+
+/// What kind of page a path is: what names one of many is left out, as are the values of a
+/// query.
+fn kind(path: &str, sinks: &BTreeSet<String>) -> String {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let mut kind: Vec<&str> = segments
+        .map(|segment| {
+            let is_one =
+                sinks.contains(segment) || segment.contains(|letter: char| letter.is_ascii_digit());
+            if is_one { "one" } else { segment }
+        })
+        .collect();
+    if kind.is_empty() {
+        kind.push("overview");
+    }
+    let names = query.split('&').filter_map(|pair| pair.split('=').next());
+    // The rest of a list looks as its beginning.
+    let names: BTreeMap<&str, ()> = names
+        .filter(|name| !name.is_empty() && *name != "cursor")
+        .map(|name| (name, ()))
+        .collect();
+    kind.extend(names.keys());
+    kind.join("-")
+}
+
+/// What only a form or a mistake leads to.
+fn beyond_links(
+    browser: &Browser,
+    daemon: &Daemon,
+    home: &str,
+    see: &mut dyn FnMut(&Browser, Page<'_>),
+) {
+    let mut good = |name: &str| {
+        see(
+            browser,
+            Page {
+                name,
+                refused: None,
+            },
+        )
+    };
+    browser.open(&format!("{home}/leads"));
+    browser.fill("#value", "8001");
+    browser.click("form[role=search] button");
+    assert_eq!(browser.count("main tbody tr"), 1, "{}", browser.text());
+    good("leads-found");
+    browser.click("main tbody th a");
+    browser.click("details.ask summary");
+    browser.fill("#reason", "客户来电核对预约");
+    browser.click("details.ask input[type=checkbox]");
+    good("leads-one-asks");
+    browser.click("details.ask button");
+    browser.until_it_says("13800138001");
+    good("leads-one-shown");
+    browser.open(&format!("{home}/leads"));
+    browser.click("main tbody th a");
+    browser.click("button.grave");
+    good("leads-one-erase");
+    let dead = told(
+        daemon,
+        &["outbox", "deliveries", "--state", "dead", "--limit", "1"],
+    );
+    let dead = dead["items"][0]["id"].as_str().map(str::to_owned);
+    let dead = dead.expect("a dead letter");
+    for (at, _) in ["retry", "done", "cancel"].iter().enumerate() {
+        browser.open(&format!("{home}/deliveries/{dead}"));
+        if browser.count("details.ask") <= at as u64 {
+            break;
+        }
+        let open = "document.querySelectorAll('details.ask')[arguments[0]].open = true";
+        browser.script(open, &[Value::from(at)]);
+        good(&format!("deliveries-one-asks-{at}"));
+    }
+    browser.open(&format!("{home}/system"));
+    browser.click("form[action='/system/reload'] button");
+    assert_eq!(browser.count(".flash"), 1, "{}", browser.text());
+    good("system-reloaded");
+    browser.open(&format!(
+        "{home}/leads/00000000-0000-7000-8000-000000000000"
+    ));
+    see(
+        browser,
+        Page {
+            name: "sorry",
+            refused: Some(404),
+        },
+    );
+}
