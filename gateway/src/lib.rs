@@ -2,7 +2,7 @@
 //! it to the merchant's sinks.
 //!
 //! Modules use only modules further down in this list (`layers` reads it from the sources):
-//! `cli` → `daemon` → `admin` → `bulk` → `ingress`, `delivery` → `route` → `source`, `plugin`
+//! `cli` → `daemon` → `console` → `words` → `admin` → `bulk` → `ingress`, `delivery` → `route` → `source`, `plugin`
 //! → `outbox` → `telemetry` → `config` → `lead` → `clock`, `lang`, `seal`, `swap`, `terminal`.
 #![deny(unsafe_code)]
 // They panic when their reader has gone: `cli::out` is the one place that prints.
@@ -13,6 +13,7 @@ pub mod bulk;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod daemon;
 pub mod delivery;
 pub mod ingress;
@@ -28,3 +29,4 @@ pub mod source;
 pub mod swap;
 pub mod telemetry;
 pub mod terminal;
+mod words;

@@ -1,6 +1,6 @@
-//! Who may use the API: whoever has a token, and some users of this machine ([`super::local`]). Compared in constant time; who guesses waits
-//! ([`super::guesses`]). Whoever is let through is an [`Actor`], which handlers ask for by
-//! [`actor`].
+//! Who may use the API: whoever has a token, and some users of this machine ([`super::local`]).
+//! Tokens are compared in constant time; who guesses waits ([`super::guesses`]). Whoever is let
+//! through is an [`Actor`], which handlers ask for by [`actor`].
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -62,75 +62,116 @@ fn who(admin: &Admin, request: &ServiceRequest) -> Result<Actor, Problem> {
         return user.actor();
     }
     let peer = request.peer_addr().map(|peer| peer.ip());
-    let actor = |name: &str, role| Actor {
-        name: name.to_owned(),
-        role,
-        via: Via::Api,
-        peer,
-    };
-    let configured = admin.configured.get();
-    let token = configured.token.as_ref().map(Secret::expose);
-    let is_open = token.is_none() && configured.open;
-    let given = given(request.headers());
-    let is_shut = || !is_open && token.is_none() && !admin.has_tokens();
-    if (is_open && given.is_none()) || is_shut() {
-        without_token(is_open, request.headers())?;
-        return Ok(actor(Actor::LOCAL, Role::Admin));
+    let pass = admin.admit(peer, given(request.headers()))?;
+    if pass == Pass::Open {
+        not_of_a_page(request.headers())?;
     }
-    let now = admin.clock.monotonic();
-    let from = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    if let Some(left) = admin.guesses.pause(from, now) {
-        // A second more than is left, so that who comes back then is not refused again.
-        return Err(Problem::paused(left + Duration::from_secs(1)));
-    }
-    // Who gives none does not guess.
-    if let Some(given) = given {
-        if let Some((name, role)) = holder(admin, token, given) {
-            admin.guesses.right(from);
-            return Ok(actor(&name, role));
+    let actor = admin.whose(&pass, Via::Api, peer);
+    actor.ok_or_else(unauthorized)
+}
+
+/// What somebody came in with.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// A token.
+    Token(TokenHash),
+    /// None, where none is needed.
+    Open,
+}
+
+impl Admin {
+    /// Lets in whoever gives a token, or none where none is needed; counts what is no token.
+    pub(crate) fn admit(&self, peer: Option<IpAddr>, given: Option<&str>) -> Result<Pass, Problem> {
+        let is_open = !self.asks_for_a_token();
+        let configured = self.configured.get();
+        if !is_open && configured.token.is_none() && !self.has_tokens() {
+            return Err(Problem::new(Kind::Forbidden, NO_TOKEN));
+        }
+        if is_open && given.is_none() {
+            return Ok(Pass::Open);
+        }
+        let now = self.clock.monotonic();
+        let from = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        if let Some(left) = self.guesses.pause(from, now) {
+            // A second more than is left, so that who comes back then is not refused again.
+            return Err(Problem::paused(left + Duration::from_secs(1)));
+        }
+        // Who gives none does not guess.
+        let Some(given) = given else {
+            return Err(unauthorized());
+        };
+        let given = TokenHash::of(given);
+        if self.has(&given).is_some() {
+            self.guesses.right(from);
+            return Ok(Pass::Token(given));
         }
         if is_open {
             // As if none were given: whoever may ask without one needs none.
-            without_token(is_open, request.headers())?;
-            return Ok(actor(Actor::LOCAL, Role::Admin));
+            return Ok(Pass::Open);
         }
-        admin.guesses.wrong(from, now);
+        self.guesses.wrong(from, now);
+        Err(unauthorized())
     }
-    Err(Problem::new(
+
+    /// Who came in with that, as long as it still lets them in.
+    pub(crate) fn whose(&self, pass: &Pass, via: Via, peer: Option<IpAddr>) -> Option<Actor> {
+        let (name, role) = match pass {
+            Pass::Token(hash) => self.has(hash)?,
+            Pass::Open if self.asks_for_a_token() => return None,
+            Pass::Open => (Actor::LOCAL.to_owned(), Role::Admin),
+        };
+        Some(Actor {
+            name,
+            role,
+            via,
+            peer,
+        })
+    }
+
+    /// Whether nobody comes in without a token.
+    pub(crate) fn asks_for_a_token(&self) -> bool {
+        let configured = self.configured.get();
+        configured.token.is_some() || !configured.open
+    }
+
+    /// Whose token it is. By digests, which have one length, so that not even the token's length
+    /// shows in the time taken.
+    fn has(&self, given: &TokenHash) -> Option<(String, Role)> {
+        let configured = self.configured.get();
+        let token = configured.token.as_ref().map(Secret::expose);
+        let is_configured = token.is_some_and(|token| TokenHash::of(token) == *given);
+        let named = self.holder(given);
+        if is_configured {
+            return Some((Actor::ADMIN.to_owned(), Role::Admin));
+        }
+        named
+    }
+}
+
+fn unauthorized() -> Problem {
+    Problem::new(
         Kind::Unauthorized,
         (
             "give a token as `authorization: Bearer TOKEN`",
             "请以 `authorization: Bearer 令牌` 给出令牌",
         ),
-    ))
+    )
 }
 
-/// Whose token it is. By digests, which have one length, so that not even the token's length shows
-/// in the time taken.
-fn holder(admin: &Admin, configured: Option<&str>, given: &str) -> Option<(String, Role)> {
-    let given = TokenHash::of(given);
-    let is_configured = configured.is_some_and(|token| TokenHash::of(token) == given);
-    let named = admin.holder(&given);
-    if is_configured {
-        return Some((Actor::ADMIN.to_owned(), Role::Admin));
-    }
-    named
-}
+const NO_TOKEN: (&str, &str) = (
+    "no admin.token is configured and no token was made; set one, make one on this machine by `leadgate token add`, or set admin.allow_without_token on loopback",
+    "未配置 admin.token，也没有其他令牌；请配置，或在本机用 `leadgate token add` 建立，或在回环地址上设置 admin.allow_without_token",
+);
 
-fn without_token(open: bool, headers: &HeaderMap) -> Result<(), Problem> {
-    let detail = if !open {
-        (
-            "no admin.token is configured and no token was made; set one, make one on this machine by `leadgate token add`, or set admin.allow_without_token on loopback",
-            "未配置 admin.token，也没有其他令牌；请配置，或在本机用 `leadgate token add` 建立，或在回环地址上设置 admin.allow_without_token",
-        )
-    } else if origin::may_be_of_a_page(headers) {
-        (
-            "without a token the API is for this machine only, and not for web pages",
-            "没有令牌时，API 只供本机使用，且不接受网页的请求",
-        )
-    } else {
+/// Without a token the API is not for web pages: those of the console have sessions.
+fn not_of_a_page(headers: &HeaderMap) -> Result<(), Problem> {
+    if !origin::may_be_of_a_page(headers) {
         return Ok(());
-    };
+    }
+    let detail = (
+        "without a token the API is for this machine only, and not for web pages",
+        "没有令牌时，API 只供本机使用，且不接受网页的请求",
+    );
     Err(Problem::new(Kind::Forbidden, detail))
 }
 

@@ -82,6 +82,23 @@ impl Configured {
         }
     }
 
+    /// The same with that token.
+    #[cfg(test)]
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self {
+            sinks: self.sinks.clone(),
+            sources: self.sources.clone(),
+            tables: self.tables.clone(),
+            revision: self.revision.clone(),
+            loaded_at: self.loaded_at,
+            outbox: self.outbox.clone(),
+            encrypted: self.encrypted,
+            plugins: Vec::new(),
+            token: Some(Secret::new(token.to_owned())),
+            open: self.open,
+        }
+    }
+
     /// The source that test leads come from; empty if there is none.
     pub(super) fn source(&self) -> &str {
         self.sources.first().map_or("", String::as_str)

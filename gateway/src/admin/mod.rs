@@ -16,6 +16,7 @@ mod failures;
 mod filters;
 mod guesses;
 mod holds;
+mod inside;
 mod jobs;
 mod leads;
 mod left;
@@ -41,18 +42,22 @@ mod stats;
 mod subject;
 mod system;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tokens;
 mod trial;
 mod upkeep;
 mod wish;
 
+pub(crate) use self::auth::Pass;
 pub use self::configured::{Configured, ConfiguredSink};
 pub(crate) use self::erase::Given;
 pub use self::guesses::Guesses;
+pub(crate) use self::inside::Inside;
 pub(crate) use self::never::Why;
 pub(crate) use self::openapi::document as openapi;
+pub(crate) use self::problem::{Kind, Problem};
 pub use self::reload::{NotReloaded, Reload, Reloaded};
+pub(crate) use self::resources::only;
 pub use self::tokens::Uses;
 pub(crate) use self::upkeep::{Disclosed, write_export};
 
@@ -68,8 +73,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
 use self::params::Params;
-use self::problem::{Kind, Problem};
-use self::resources::{only, served};
+use self::resources::served;
 pub use crate::bulk::Reread;
 use crate::clock::{Clock, Millis};
 use crate::delivery::{Crash, Sinks};
@@ -118,15 +122,22 @@ pub struct Admin {
 }
 
 /// Serves operators on `listener`, and on the socket of this machine if there is one, until the
-/// handle stops it.
+/// handle stops it; beside the API whatever `pages` adds.
 pub fn serve(
     admin: Arc<Admin>,
     listener: TcpListener,
     socket: Option<UnixListener>,
+    pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> std::io::Result<(Server, ServerHandle, SocketAddr)> {
     let address = listener.local_addr()?;
     let data = web::Data::from(admin);
-    let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(routes))
+    let app = move || {
+        let pages = pages.clone();
+        App::new()
+            .app_data(data.clone())
+            .configure(|config| routes(config, pages))
+    };
+    let server = HttpServer::new(app)
         .workers(1)
         .max_connections(256)
         .shutdown_timeout(1)
@@ -142,7 +153,8 @@ pub fn serve(
     Ok((server, handle, address))
 }
 
-fn routes(config: &mut web::ServiceConfig) {
+/// What answers on the operators' listener, beside `pages`.
+pub(crate) fn routes(config: &mut web::ServiceConfig, pages: impl FnOnce(&mut web::ServiceConfig)) {
     let api = served(api::endpoints())
         .into_iter()
         .fold(web::scope("/api/v1"), actix_web::Scope::service);
@@ -154,6 +166,7 @@ fn routes(config: &mut web::ServiceConfig) {
             api.default_service(web::to(no_such_path))
                 .wrap(from_fn(auth::check)),
         )
+        .configure(pages)
         .default_service(web::to(no_such_path))
         .wrap(from_fn(origin::here));
     config

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use leadgate_plugin::HumanDuration;
@@ -21,6 +21,9 @@ use crate::lead::time::parse_gmt8;
 /// Items on a page unless asked otherwise.
 pub(super) const LIMIT: usize = 50;
 
+/// A query that is asked with in the place of the request's own.
+pub(super) struct Query(pub(super) String);
+
 /// The parameters of a query.
 #[derive(Debug)]
 pub(super) struct Params(BTreeMap<String, String>);
@@ -30,7 +33,10 @@ impl Params {
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let asked = asked(request);
         let allowed: Vec<_> = asked.parameters.iter().map(|one| one.name).collect();
-        Self::parse(request.query_string(), &allowed)
+        let extensions = request.extensions();
+        let query = extensions.get::<Query>();
+        let query = query.map_or(request.query_string(), |query| &query.0);
+        Self::parse(query, &allowed)
     }
 
     fn parse(query: &str, allowed: &[&str]) -> Result<Self, Problem> {
@@ -221,6 +227,10 @@ pub(super) fn guess<'a>(text: &str, known: impl Iterator<Item = &'a str> + Clone
 pub(super) struct Body(web::Bytes);
 
 impl Body {
+    pub(super) fn of(body: &serde_json::Value) -> Self {
+        Self(body.to_string().into())
+    }
+
     /// As JSON; nothing at all is the default.
     pub(super) fn json<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
         if self.0.iter().all(u8::is_ascii_whitespace) {

@@ -14,7 +14,7 @@ use crate::outbox::{Refusal, Unavailable, UpkeepError};
 
 /// What kind of error; its name is the end of the `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     BadParameter,
     BadBody,
     BadId,
@@ -142,7 +142,7 @@ pub(super) const QUARANTINED: Noun = ("push in quarantine", "隔离推送");
 
 /// An error answer.
 #[derive(Clone, Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     kind: Kind,
     detail: Text,
     allow: Option<String>,
@@ -152,7 +152,7 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(kind: Kind, detail: impl Into<Text>) -> Self {
+    pub(crate) fn new(kind: Kind, detail: impl Into<Text>) -> Self {
         Self {
             kind,
             detail: detail.into(),
@@ -171,7 +171,7 @@ impl Problem {
     }
 
     /// A method that the path does not take; `allow` lists those it does.
-    pub(super) fn method(allow: String) -> Self {
+    pub(crate) fn method(allow: String) -> Self {
         Self {
             detail: Text::new(
                 format!("this path takes {allow}"),
@@ -207,8 +207,19 @@ impl Problem {
     }
 
     /// What happened and what to do, in English and Chinese.
-    pub(super) fn both(&self) -> (String, String) {
+    pub(crate) fn both(&self) -> (String, String) {
         self.detail.both()
+    }
+
+    /// A member beside those of every problem.
+    pub(crate) fn more(&self, name: &str) -> Option<&serde_json::Value> {
+        self.more.get(name)
+    }
+
+    /// What kind it is of.
+    #[cfg(test)]
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
     }
 
     #[cfg(test)]

@@ -174,17 +174,16 @@ impl About {
     }
 
     /// Refuses who may not ask for this, or not so.
-    fn admits(&self, request: &HttpRequest) -> Result<(), Problem> {
-        let actor = actor(request);
-        allows(&actor, self.role)?;
-        let given = pairs(request.query_string())?;
+    fn admits(&self, actor: &Actor, query: &str) -> Result<(), Problem> {
+        allows(actor, self.role)?;
+        let given = pairs(query)?;
         for (name, value) in &given {
             let known = self.parameters.iter().find(|one| one.name == *name);
             if let Some(known) = known
                 && let Some(role) = known.role
                 && known.asks(value)
             {
-                allows(&actor, role)?;
+                allows(actor, role)?;
             }
         }
         Ok(())
@@ -214,11 +213,18 @@ async fn enter(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    if let Err(problem) = about.admits(request.request()) {
+    let query = request.query_string().to_owned();
+    if let Err(problem) = let_in(request.request(), about, &query) {
         return Ok(request.into_response(problem.error_response()));
     }
-    request.extensions_mut().insert(about);
     next.call(request).await
+}
+
+/// Lets a request ask for this with that query, if whoever sent it may.
+pub(super) fn let_in(request: &HttpRequest, about: Rc<About>, query: &str) -> Result<(), Problem> {
+    about.admits(&actor(request), query)?;
+    request.extensions_mut().insert(about);
+    Ok(())
 }
 
 /// What is known of what a request asks for.
@@ -260,7 +266,7 @@ pub(super) fn served(endpoints: Vec<Endpoint>) -> Vec<Resource> {
 }
 
 /// The same, where other methods than these are refused.
-pub(super) fn only(resource: Resource, methods: String) -> Resource {
+pub(crate) fn only(resource: Resource, methods: String) -> Resource {
     resource.default_service(web::to(move || {
         let methods = methods.clone();
         async move { Err::<actix_web::HttpResponse, _>(Problem::method(methods)) }

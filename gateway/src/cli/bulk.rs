@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::client::{Api, Target, encoded};
 use super::leads::erase;
 use super::table::{self, Column, coded, column};
-use super::words::Words;
 use super::{FAILED, Global, USAGE, ask, fail, finish, out, preview, running};
 use crate::lang::{Lang, counted};
 use crate::terminal;
+use crate::words::Words;
 
 /// Between two looks at a job that is followed.
 const LOOK: Duration = Duration::from_millis(500);

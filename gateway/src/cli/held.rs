@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::Global;
 use super::table::time;
-use super::words::Words;
 use crate::delivery::HoldReason;
 use crate::lang::Lang;
+use crate::words::Words;
 
 /// Each hold in words: what, until when, and what ends it.
 pub(super) fn lines(global: &Global, holds: &Value) -> Vec<String> {

@@ -1,9 +1,9 @@
 //! Help in Chinese: what the derived definitions say in English, by command.
 
-use super::words::Words;
 use crate::lang::Lang;
 use crate::outbox::{DeathReason, StateName};
 use crate::source::QUARANTINE_REASONS;
+use crate::words::Words;
 
 /// What each command is for, by its path.
 pub(super) const ABOUTS: &[(&str, &str)] = &[

@@ -38,7 +38,6 @@ mod token;
 mod top;
 mod upkeep;
 mod usage;
-mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
 use super::table::{self, Column, coded, column};
-use super::words::Words;
 use super::{Global, ask, bulk, finish, out};
 use crate::lang::{Lang, counted};
+use crate::words::Words;
 
 #[derive(Subcommand)]
 pub(super) enum Command {

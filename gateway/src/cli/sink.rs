@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, coded, column};
 use super::upkeep::target::{self, Store};
-use super::words::Words;
 use super::{FAILED, Global, USAGE, fail, finish, held, out, running, runtime};
 use crate::config::Config;
 use crate::delivery::LONGEST_TRIAL;
 use crate::outbox::{Maintenance, Operations, PAUSE_NOTE, PauseCause, Queue};
+use crate::words::Words;
 
 #[derive(Subcommand)]
 pub(super) enum Command {

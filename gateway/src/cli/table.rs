@@ -7,10 +7,10 @@
 
 use serde_json::Value;
 
-use super::words::Words;
 use super::{Global, out};
 use crate::lang::Lang;
 use crate::terminal;
+use crate::words::Words;
 
 /// What stands behind a time in Chinese.
 const BEIJING: &str = "+08:00";

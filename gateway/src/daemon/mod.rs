@@ -40,6 +40,7 @@ use crate::admin::{self, Admin, Configured, Guesses, NotReloaded, PushedAt, Relo
 use crate::bulk::{self, Runner};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::console;
 use crate::delivery::{Crash, Crashes, Dispatcher, InFlight};
 use crate::ingress::{self, Health, Ingress, Receiving, Refusing, Shown};
 use crate::lang::Text;
@@ -357,6 +358,7 @@ impl Early {
             }),
             operators,
             socket,
+            console::pages(Arc::default()),
         )
         .map_err(|source| admin_error(operators_address.ok(), config, source))?;
         let admin = Listener {

@@ -294,7 +294,8 @@ fn end_of_item(words: &[String]) -> usize {
 fn trees(words: &[String]) -> Vec<(String, Vec<String>)> {
     let mut all = Vec::new();
     for (at, word) in words.iter().enumerate() {
-        if word == "use" {
+        // `use<…>` of a type says what it captures.
+        if word == "use" && words.get(at + 1).is_some_and(|next| next != "<") {
             tree(&words[at + 1..], &[], &mut all);
         }
     }
@@ -317,7 +318,7 @@ fn tree<'a>(
             "::" => {}
             "{" => {
                 words = &words[1..];
-                while words.first().is_some_and(|word| word != "}") {
+                while words.first().is_some_and(|word| word != "}" && word != ";") {
                     words = tree(words, &path, all);
                     if words.first().is_some_and(|word| word == ",") {
                         words = &words[1..];

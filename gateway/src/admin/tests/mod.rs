@@ -31,12 +31,12 @@ use crate::outbox::{
 use crate::plugin::OutcomeKind;
 
 /// An API with its store, without lanes: deliveries stay where they are put.
-struct Desk {
-    admin: Arc<Admin>,
+pub(crate) struct Desk {
+    pub(crate) admin: Arc<Admin>,
     folder: TempDir,
 }
 
-fn desk() -> Desk {
+pub(crate) fn desk() -> Desk {
     desk_with(0)
 }
 
@@ -152,7 +152,7 @@ fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) ->
     }
 }
 
-fn arrival(record: u64, received_at: Millis) -> Arrival {
+pub(crate) fn arrival(record: u64, received_at: Millis) -> Arrival {
     let text = SAMPLE.replace("371009", &record.to_string());
     let lead = Lead::parse_json(&text).expect("the sample");
     let mut identity = [0; 32];
@@ -229,7 +229,7 @@ impl Desk {
     ) -> ServiceResponse {
         let app = App::new()
             .app_data(web::Data::from(Arc::clone(&self.admin)))
-            .configure(routes);
+            .configure(|config| routes(config, |_| {}));
         let service = test::init_service(app).await;
         let mut request = test::TestRequest::with_uri(path)
             .method(method)
@@ -269,7 +269,7 @@ impl Desk {
         self.ask(Method::POST, path, &body.to_string()).await
     }
 
-    async fn accept(&self, record: u64) -> LeadId {
+    pub(crate) async fn accept(&self, record: u64) -> LeadId {
         let now = self.admin.clock.now();
         let accepted = self.admin.outbox.accept(arrival(record, now)).await;
         accepted.expect("accepted").lead().expect("it is known")
@@ -282,7 +282,7 @@ impl Desk {
     }
 
     /// Ends an attempt of all that is due.
-    async fn end_all(&self, state: impl Fn(Millis) -> State) -> Vec<DeliveryId> {
+    pub(crate) async fn end_all(&self, state: impl Fn(Millis) -> State) -> Vec<DeliveryId> {
         let reason = "the destination refused 13567658911";
         self.end_all_by("status-4xx", reason, state).await
     }
@@ -341,7 +341,7 @@ impl Desk {
         ids
     }
 
-    async fn quarantine(&self, source: &str, body: &str) {
+    pub(crate) async fn quarantine(&self, source: &str, body: &str) {
         let quarantined = QuarantinedPush {
             source: source.into(),
             reason: "unparsable",
@@ -358,7 +358,7 @@ impl Desk {
     }
 }
 
-fn dead(at: Millis) -> State {
+pub(crate) fn dead(at: Millis) -> State {
     State::Dead {
         at,
         reason: DeathReason::Rejected,

@@ -152,7 +152,7 @@ async fn ten_wrong_tokens_pause_the_address_and_are_counted() {
     let ask = async |token: &str| {
         let app = App::new()
             .app_data(web::Data::from(Arc::clone(&desk.admin)))
-            .configure(routes);
+            .configure(|config| routes(config, |_| {}));
         let service = test::init_service(app).await;
         let request = test::TestRequest::with_uri("/api/v1/stats")
             .insert_header((AUTHORIZATION, format!("Bearer {token}")))
@@ -265,7 +265,7 @@ async fn a_rebound_name_reaches_nothing_of_a_listener_on_loopback() {
     let desk = desk();
     let app = App::new()
         .app_data(web::Data::from(Arc::clone(&desk.admin)))
-        .configure(routes);
+        .configure(|config| routes(config, |_| {}));
     let service = test::init_service(app).await;
     for path in ["/livez", "/readyz", "/metrics", "/api/v1/stats", "/nowhere"] {
         for (header, value, status) in [

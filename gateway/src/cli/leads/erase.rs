@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use super::super::client::{Api, Target};
 use super::super::table::{self, Column, coded, column};
-use super::super::words::Words;
 use super::super::{FAILED, Global, ask, bulk, out};
 use super::whom::Whom;
 use crate::admin::Given;
 use crate::lang::{Lang, counted};
 use crate::outbox::Skip;
+use crate::words::Words;
 
 /// Of what is left, so much is said line by line.
 const SAID: usize = 20;

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use super::client::{Api, Query, Target, encoded};
 use super::span::Span;
 use super::table::{self, Column, coded, column};
-use super::words::Words;
 use super::{FAILED, Global, fail, finish, out};
+use crate::words::Words;
 
 #[derive(Subcommand)]
 pub(super) enum Command {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::super::table;
-use super::super::words::Words;
 use crate::lang::Lang;
+use crate::words::Words;
 
 /// A line for each sink, and under it the condition that decided.
 pub(super) fn lines(lang: Lang, lead: &Value) -> Vec<String> {

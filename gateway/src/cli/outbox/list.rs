@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::super::client::{Api, Query, Target};
 use super::super::span::Span;
 use super::super::table::{self, Column, coded, column};
-use super::super::words::Words;
 use super::super::{Global, held, out};
+use crate::words::Words;
 
 #[derive(clap::Args)]
 pub(in super::super) struct Deliveries {

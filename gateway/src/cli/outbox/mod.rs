@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, coded, column};
-use super::words::Words;
 use super::{Global, ask, bulk, finish, held, out};
 use crate::lang::Lang;
+use crate::words::Words;
 
 #[derive(Subcommand)]
 pub(super) enum Command {

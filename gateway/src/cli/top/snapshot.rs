@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::super::table::{self, Column, coded, column};
-use super::super::words::Words;
 use super::super::{Global, held};
 use crate::lang::Lang;
 use crate::terminal;
+use crate::words::Words;
 
 /// One look.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use crate::plugin::{OutcomeKind, Own};
 
 /// A list of codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Words {
+pub(crate) enum Words {
     /// States of deliveries.
     State,
     /// How attempts end.
@@ -47,7 +47,7 @@ pub(super) enum Words {
 
 impl Words {
     /// A code as the reader's language has it; what is no code of the list stays as it is.
-    pub(super) fn of(self, lang: Lang, code: &str) -> Cow<'_, str> {
+    pub(crate) fn of(self, lang: Lang, code: &str) -> Cow<'_, str> {
         let chinese = match lang {
             Lang::En => None,
             Lang::ZhCn => self.chinese(code),
@@ -80,7 +80,7 @@ impl Words {
     }
 
     /// All codes with their words, as Chinese help lists them.
-    pub(super) fn listed(self, codes: &[&str]) -> String {
+    pub(crate) fn listed(self, codes: &[&str]) -> String {
         let all = codes
             .iter()
             .map(|code| format!("{code}（{}）", self.of(Lang::ZhCn, code)));

@@ -1,0 +1,352 @@
+//! Leads: find them, and one with all that is known of it.
+//!
+//! Who it is shows masked, and whole only to who says why; what was searched for is posted and
+//! stands in no address.
+
+use std::collections::BTreeMap;
+
+use actix_web::web;
+use askama::Template;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::deliveries::Summary;
+use super::desk::{Answer, Desk, page, read};
+use super::fields::{self, GROUPS};
+use super::form::Form;
+use super::frame::{Flash, Frame, Place};
+use crate::admin::{Kind, Problem};
+use crate::lang::{Lang, Text};
+use crate::outbox::{FindBy, LeadId};
+
+/// A lead in a list.
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+    source: String,
+    #[serde(default)]
+    record_id: Value,
+    revisions: usize,
+    last_received_at: String,
+    sinks: BTreeMap<String, String>,
+    /// Masked.
+    #[serde(skip)]
+    glimpse: Value,
+}
+
+impl Row {
+    fn field(&self, name: &str) -> String {
+        plain(&self.glimpse[name])
+    }
+
+    fn record(&self) -> String {
+        plain(&self.record_id)
+    }
+}
+
+/// A value as text; nothing for `null`.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Rows {
+    items: Vec<Row>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "leads.html")]
+struct Leads {
+    frame: Frame,
+    lang: Lang,
+    rows: Vec<Row>,
+    /// The next page.
+    next: Option<String>,
+    sources: Vec<String>,
+    /// What was asked for, to be shown in the form again.
+    asked: BTreeMap<String, String>,
+    /// Searched by that, if it was a search.
+    by: Option<&'static str>,
+}
+
+impl Leads {
+    fn asked(&self, name: &str) -> &str {
+        self.asked.get(name).map_or("", String::as_str)
+    }
+
+    fn is_asked(&self, name: &str, value: &str) -> bool {
+        self.asked(name) == value
+    }
+
+    /// What can be searched by, with its words and whether it was.
+    fn ways(&self) -> Vec<(&'static str, &'static str, bool)> {
+        let ways = FindBy::ALL.into_iter().filter(|by| *by != FindBy::PhoneEnd);
+        let ways = ways.map(|by| {
+            (
+                by.as_str(),
+                way(self.lang, by),
+                self.by == Some(by.as_str()),
+            )
+        });
+        ways.collect()
+    }
+}
+
+fn way(lang: Lang, by: FindBy) -> &'static str {
+    match by {
+        FindBy::Phone => lang.pick("Phone, whole or the last four", "手机号（完整或后四位）"),
+        FindBy::RecordId => lang.pick("Record id", "客资 ID"),
+        FindBy::OrderNum => lang.pick("Reservation order", "预约订单"),
+        FindBy::Nick => lang.pick("Taobao nick", "淘宝 NICK"),
+        FindBy::Openid => lang.pick("Taobao id (openid)", "淘宝加密 ID（openid）"),
+        FindBy::PhoneEnd => lang.pick("Last four of the phone", "手机号后四位"),
+    }
+}
+
+async fn rows(desk: &Desk, answer: Value) -> Result<Rows, Problem> {
+    let mut rows: Rows = read(answer)?;
+    let ids = rows.items.iter().filter_map(|row| row.id.parse().ok());
+    let ids: Vec<LeadId> = ids.map(LeadId).collect();
+    for (row, glimpse) in rows.items.iter_mut().zip(desk.api.glimpses(ids).await?) {
+        row.glimpse = glimpse;
+    }
+    Ok(rows)
+}
+
+/// `GET /leads`
+pub(super) async fn list(desk: Desk) -> Answer {
+    let asked = desk.asked();
+    let rows = rows(&desk, desk.api.leads(&desk.query_of(&asked)).await?).await?;
+    page(&Leads {
+        frame: desk.frame(Place::Leads),
+        lang: desk.lang,
+        next: rows.next.map(|next| desk.next(&asked, &next)),
+        rows: rows.items,
+        sources: desk.api.admin().configured.get().sources.clone(),
+        asked,
+        by: None,
+    })
+}
+
+/// `POST /leads`
+pub(super) async fn search(desk: Desk, form: Form) -> Answer {
+    let by = form.text("by").unwrap_or(FindBy::Phone.as_str());
+    let wish = json!({ "by": by, "value": form.or_empty("value") });
+    let rows = rows(&desk, desk.api.search(&wish).await?).await?;
+    let by = FindBy::ALL
+        .into_iter()
+        .map(FindBy::as_str)
+        .find(|one| *one == by);
+    page(&Leads {
+        frame: desk.frame(Place::Leads),
+        lang: desk.lang,
+        rows: rows.items,
+        next: None,
+        sources: desk.api.admin().configured.get().sources.clone(),
+        asked: BTreeMap::new(),
+        by,
+    })
+}
+
+#[derive(Deserialize)]
+struct Revision {
+    revision: u32,
+    received_at: String,
+    lead: Map<String, Value>,
+    labels: Map<String, Value>,
+}
+
+impl Revision {
+    /// A field with what the merchant's table calls it.
+    fn field(&self, name: &str) -> String {
+        let value = self.lead.get(name).map(plain).unwrap_or_default();
+        match self.labels.get(name).and_then(Value::as_str) {
+            Some(label) if !value.is_empty() => format!("{label} · {value}"),
+            _ => value,
+        }
+    }
+
+    /// Fields that the document does not name.
+    fn others(&self) -> Vec<(String, String)> {
+        let others = self.lead.get("other").and_then(Value::as_object);
+        let others = others.into_iter().flatten();
+        others
+            .map(|(name, value)| (name.clone(), plain(value)))
+            .collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct Never {
+    sink: String,
+    revision: u32,
+    why: String,
+}
+
+#[derive(Deserialize)]
+struct One {
+    id: String,
+    source: Option<String>,
+    unrouted: bool,
+    revealed: bool,
+    revisions: Vec<Revision>,
+    deliveries: Vec<Summary>,
+    never: Vec<Never>,
+}
+
+/// A group of fields of the newest revision: what each is called, its name, its value.
+type Shown = Vec<(&'static str, &'static str, String)>;
+
+#[derive(Template)]
+#[template(path = "lead.html")]
+struct Lead {
+    frame: Frame,
+    lang: Lang,
+    lead: One,
+    groups: Vec<(&'static str, Shown)>,
+    others: Vec<(String, String)>,
+    /// Each revision with what it changed.
+    revisions: Vec<(u32, String, Vec<String>)>,
+    raw: Option<String>,
+}
+
+fn groups(lang: Lang, newest: &Revision) -> Vec<(&'static str, Shown)> {
+    let groups = GROUPS.iter().map(|group| {
+        let fields = group
+            .fields
+            .iter()
+            .map(|(name, (en, zh))| (lang.pick(*en, *zh), *name, newest.field(name)));
+        (lang.pick(group.title.0, group.title.1), fields.collect())
+    });
+    groups.collect()
+}
+
+/// What each revision changed of the one before.
+fn changes(lang: Lang, revisions: &[Revision]) -> Vec<(u32, String, Vec<String>)> {
+    let mut before: Option<&Revision> = None;
+    let each = revisions.iter().map(|this| {
+        let names = this.lead.keys().filter(|name| {
+            before.is_some_and(|before| before.lead.get(*name) != this.lead.get(*name))
+        });
+        let names = names
+            .map(|name| fields::title(lang, name).to_owned())
+            .collect();
+        before = Some(this);
+        (this.revision, this.received_at.clone(), names)
+    });
+    let mut all: Vec<_> = each.collect();
+    all.reverse();
+    all
+}
+
+async fn one(desk: &Desk, id: &str, query: &str, raw: Option<String>) -> Answer {
+    let lead: One = read(desk.api.lead(id, query).await?)?;
+    let newest = lead.revisions.last();
+    page(&Lead {
+        frame: desk.frame(Place::Leads),
+        lang: desk.lang,
+        groups: newest
+            .map(|newest| groups(desk.lang, newest))
+            .unwrap_or_default(),
+        others: newest.map(Revision::others).unwrap_or_default(),
+        revisions: changes(desk.lang, &lead.revisions),
+        lead,
+        raw,
+    })
+}
+
+/// `GET /leads/{id}`
+pub(super) async fn show(desk: Desk, path: web::Path<String>) -> Answer {
+    one(&desk, &path, "", None).await
+}
+
+/// Why a person is revealed: said by who asks, and recorded.
+fn reason(desk: &Desk, form: &Form, lead: &str) -> Result<(), Problem> {
+    let reason = form.or_empty("reason");
+    let letters = reason.chars().count();
+    if !(2..=200).contains(&letters) || reason.chars().any(char::is_control) {
+        let detail = (
+            "say why, in 2 to 200 characters: it is recorded",
+            "请说明原因（2 到 200 字），会被记录",
+        );
+        return Err(Problem::new(Kind::BadBody, detail));
+    }
+    let note = desk.api.without_phones(reason);
+    tracing::info!(lead, note, "reason was given to reveal");
+    Ok(())
+}
+
+/// `POST /leads/{id}`: shows who it is.
+pub(super) async fn reveal(desk: Desk, path: web::Path<String>, form: Form) -> Answer {
+    reason(&desk, &form, &path)?;
+    let raw = if form.has("raw") {
+        let answer = desk.api.raw(&path, "reveal=true").await?;
+        answer["raw"].as_str().map(str::to_owned)
+    } else {
+        None
+    };
+    one(&desk, &path, "reveal=true", raw).await
+}
+
+#[derive(Deserialize)]
+struct Left {
+    detail: String,
+    detail_zh: String,
+}
+
+#[derive(Deserialize)]
+struct Meant {
+    leads: Vec<Value>,
+    left: Vec<Left>,
+    sinks: BTreeMap<String, BTreeMap<String, u64>>,
+    #[serde(default)]
+    not_wiped: Option<Left>,
+}
+
+#[derive(Template)]
+#[template(path = "erase.html")]
+struct Erase {
+    frame: Frame,
+    lang: Lang,
+    id: String,
+    meant: Meant,
+}
+
+/// `POST /leads/{id}/erase`: shows what would go, and with `sure` lets it go.
+pub(super) async fn erase(desk: Desk, path: web::Path<String>, form: Form) -> Answer {
+    let id = path.into_inner();
+    let sure = form.has("sure");
+    let wish = json!({ "lead": id, "dry_run": !sure, "note": form.or_empty("note") });
+    let meant: Meant = read(desk.api.erase(&wish).await?)?;
+    if sure && meant.left.is_empty() && meant.not_wiped.is_none() && !meant.leads.is_empty() {
+        let had: Vec<&str> = meant.sinks.keys().map(String::as_str).collect();
+        let undo = if had.is_empty() {
+            Text::new(
+                "It cannot be undone. No sink had been given it.",
+                "无法撤销。没有目的地收到过它。",
+            )
+        } else {
+            let names = had.join(", ");
+            Text::new(
+                format!("It cannot be undone. These sinks may still have it: {names}."),
+                format!("无法撤销。以下目的地可能仍有它：{names}。"),
+            )
+        };
+        return Ok(desk.done(
+            "/leads",
+            Flash::new(("The lead was erased.", "客资已擦除。"), undo),
+        ));
+    }
+    page(&Erase {
+        frame: desk.frame(Place::Leads),
+        lang: desk.lang,
+        id,
+        meant,
+    })
+}

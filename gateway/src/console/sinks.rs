@@ -1,0 +1,48 @@
+//! Sinks, as pages show them.
+
+use serde::Deserialize;
+
+/// What of a sink a page shows.
+#[derive(Deserialize)]
+pub(super) struct Sink {
+    pub(super) plugin: Option<String>,
+    pub(super) pending: u64,
+    pub(super) in_flight: u64,
+    pub(super) retrying: u64,
+    pub(super) behind: u64,
+    pub(super) delivered: u64,
+    pub(super) dead: u64,
+    pub(super) oldest_pending_seconds: Option<u64>,
+    pub(super) last_delivered_at: Option<String>,
+    pub(super) paused: bool,
+    pub(super) orphaned: bool,
+    pub(super) breaker: String,
+}
+
+impl Sink {
+    /// Deliveries that wait, those in flight among them.
+    pub(super) fn waiting(&self) -> u64 {
+        self.pending + self.retrying + self.behind
+    }
+
+    /// How it is, by what matters most: a word in both languages, and its colour.
+    pub(super) fn how(&self) -> (&'static str, &'static str, &'static str) {
+        if self.orphaned {
+            ("not configured", "未配置", "bad")
+        } else if self.paused {
+            ("paused", "已暂停", "warn")
+        } else if self.breaker == "open" {
+            ("breaker open", "熔断", "bad")
+        } else if self.breaker == "half_open" {
+            ("probing", "试探中", "warn")
+        } else {
+            ("running", "运行", "good")
+        }
+    }
+
+    /// As a chip.
+    pub(super) fn chip(&self, lang: &crate::lang::Lang) -> super::shown::Markup {
+        let (en, zh, tone) = self.how();
+        super::shown::chip(lang.pick(en, zh), tone)
+    }
+}

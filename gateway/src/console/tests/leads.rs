@@ -1,0 +1,227 @@
+//! Leads and deliveries: found, shown, revealed, mended, erased.
+
+use super::*;
+use crate::admin::tests::{arrival, dead};
+use crate::outbox::LeadId;
+
+/// What the sample says of the customer.
+const PERSONAL: [&str; 5] = [
+    "13567658911",
+    "张三",
+    "仓前街道",
+    "浙江杭州",
+    "43534cf9d5154543",
+];
+
+async fn hostile(browser: &Browser) -> LeadId {
+    let now = browser.desk.admin.clock.now();
+    let mut arrival = arrival(9, now);
+    let long = "长".repeat(10_000);
+    let name = "<script>alert(1)</script>\" onclick=\"x";
+    let mut lead: serde_json::Value = serde_json::from_str(&arrival.lead).expect("JSON");
+    lead["city_name"] = format!("{name} \u{202e}\u{1b}[31m").into();
+    lead["name"] = name.into();
+    lead["area_name"] = long.into();
+    lead["other"] = serde_json::json!({ "<b>": "</dd><script src=x>" });
+    arrival.lead = lead.to_string();
+    arrival.raw = format!("</pre><script>{name}</script>");
+    let accepted = browser.desk.admin.outbox.accept(arrival).await;
+    accepted.expect("accepted").lead().expect("it is known")
+}
+
+#[actix_web::test]
+async fn a_lead_is_found_by_the_last_four_and_shown_masked_in_both_languages() {
+    let mut browser = Browser::new().await;
+    let id = browser.desk.accept(1).await;
+    for (lang, title, found) in [("zh-CN", "客户", "找到："), ("en", "Customer", "Found:")] {
+        browser.lang = lang;
+        let seen = browser.send("/leads", "by=phone&value=8911").await;
+        assert_eq!(seen.status, StatusCode::OK, "{}", seen.body);
+        let link = format!("href=\"/leads/{id}\"");
+        for part in [found, title, &link, "张**", "135****8911", "杭州"] {
+            assert!(seen.body.contains(part), "{part}: {}", seen.body);
+        }
+        let none = browser.send("/leads", "by=phone&value=0000").await;
+        assert!(!none.body.contains(&link));
+
+        let list = browser.get("/leads?source=&since=&until=").await;
+        assert!(list.body.contains(&link), "{}", list.body);
+        let lead = browser.get(&format!("/leads/{id}")).await;
+        assert_eq!(lead.status, StatusCode::OK, "{}", lead.body);
+        for page in [&seen, &list, &lead] {
+            for personal in PERSONAL {
+                assert!(!page.body.contains(personal), "{personal}: {}", page.body);
+            }
+        }
+        for name in crate::lead::Lead::NAMES {
+            assert!(
+                lead.body.contains(&format!("<dt title=\"{name}\">")),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[actix_web::test]
+async fn who_it_is_shows_only_to_who_says_why() {
+    let browser = Browser::new().await;
+    let id = browser.desk.accept(1).await;
+    let path = format!("/leads/{id}");
+    let without = browser.send(&path, "raw=true").await;
+    assert_eq!(without.status, StatusCode::BAD_REQUEST);
+    let asked = browser.get(&format!("{path}?reveal=true")).await;
+    for page in [&without, &asked] {
+        assert!(!page.body.contains("13567658911"));
+    }
+    let seen = browser.send(&path, "reason=he+called+back").await;
+    for personal in PERSONAL {
+        assert!(seen.body.contains(personal), "{personal}: {}", seen.body);
+    }
+    assert!(!seen.body.contains("推送原文</h2>"));
+    let raw = browser.send(&path, "reason=he+called+back&raw=true").await;
+    assert!(raw.body.contains("推送原文</h2>"));
+}
+
+#[actix_web::test]
+async fn hostile_leads_are_text_on_every_page() {
+    let mut browser = Browser::new().await;
+    let id = hostile(&browser).await;
+    for lang in ["zh-CN", "en"] {
+        browser.lang = lang;
+        for page in [
+            browser.get("/leads").await,
+            browser.get(&format!("/leads/{id}")).await,
+            browser
+                .send(&format!("/leads/{id}"), "reason=test&raw=true")
+                .await,
+            browser.get("/deliveries").await,
+            browser
+                .get("/deliveries?sink=%3Cscript%3E&state=dead")
+                .await,
+        ] {
+            assert!(
+                is_calm(&page.body),
+                "{}",
+                page.body
+            );
+            assert!(!page.body.contains("<script>"), "{}", page.body);
+            assert!(!page.body.contains('\u{1b}') && !page.body.contains('\u{202e}'));
+        }
+        let page = browser.send(&format!("/leads/{id}"), "reason=test").await;
+        assert!(
+            page.body.contains("10,000"),
+            "cut, with the whole behind it"
+        );
+        assert!(
+            page.body.contains("<dt><bdi>&lt;b&gt;</bdi></dt>"),
+            "{}",
+            page.body
+        );
+    }
+}
+
+#[actix_web::test]
+async fn a_lead_is_erased_only_when_that_was_seen_and_said() {
+    let browser = Browser::new().await;
+    let id = browser.desk.accept(1).await;
+    let path = format!("/leads/{id}/erase");
+    let asked = browser.send(&path, "").await;
+    assert!(asked.body.contains("name=\"sure\""), "{}", asked.body);
+    assert_eq!(
+        browser.get(&format!("/leads/{id}")).await.status,
+        StatusCode::OK
+    );
+    let gone = browser.send(&path, "sure=true&note=asked").await;
+    assert_eq!(gone.header("location"), "/leads", "{}", gone.body);
+    let said = browser.get("/leads").await;
+    assert!(said.body.contains("客资已擦除。") && said.body.contains("无法撤销"));
+    let again = browser.get("/leads").await;
+    assert!(!again.body.contains("客资已擦除。"), "once");
+    assert_eq!(
+        browser.get(&format!("/leads/{id}")).await.status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[actix_web::test]
+async fn a_dead_letter_is_shown_with_its_attempts_and_tried_again() {
+    let mut browser = Browser::new().await;
+    browser.desk.accept(1).await;
+    let id = browser.desk.end_all(dead).await[0];
+    let path = format!("/deliveries/{id}");
+    for (lang, state, reason) in [("zh-CN", "死信", "对方拒绝"), ("en", "dead", "rejected")] {
+        browser.lang = lang;
+        let list = browser.get("/deliveries?sink=crm&state=dead").await;
+        assert!(
+            list.body.contains(&format!("href=\"{path}\"")),
+            "{}",
+            list.body
+        );
+        let page = browser.get(&path).await;
+        for part in [
+            state,
+            reason,
+            "status-4xx",
+            "POST http://crm/leads",
+            "0123456789abcdef",
+        ] {
+            assert!(page.body.contains(part), "{part}: {}", page.body);
+        }
+        assert!(!page.body.contains("13567658911"), "{}", page.body);
+        assert!(is_calm(&page.body));
+        let preview = browser.get(&format!("{path}?preview=now")).await;
+        assert!(preview.body.contains("id=\"preview\""), "{}", preview.body);
+    }
+    browser.lang = "zh-CN";
+    let done = browser.send(&format!("{path}/retry"), "").await;
+    assert_eq!(done.header("location"), path, "{}", done.body);
+    let page = browser.get(&path).await;
+    assert!(page.body.contains("正在重新投递。"), "{}", page.body);
+    assert!(
+        page.body.contains("class=\"chip w"),
+        "it waits: {}",
+        page.body
+    );
+
+    let done = browser.send(&format!("{path}/cancel"), "").await;
+    assert_eq!(done.header("location"), path, "{}", done.body);
+    assert!(browser.get(&path).await.body.contains("投递已取消。"));
+    let over = browser.send(&format!("{path}/retry"), "").await;
+    let over = (over.status, over.body);
+    let forced = browser.send(&format!("{path}/retry"), "force=true").await;
+    assert_eq!(
+        forced.status,
+        StatusCode::SEE_OTHER,
+        "{over:?} {}",
+        forced.body
+    );
+}
+
+#[actix_web::test]
+async fn done_by_hand_needs_a_note() {
+    let browser = Browser::new().await;
+    browser.desk.accept(1).await;
+    let id = browser.desk.end_all(dead).await[0];
+    let path = format!("/deliveries/{id}/done");
+    assert_eq!(
+        browser.send(&path, "").await.status,
+        StatusCode::BAD_REQUEST
+    );
+    let done = browser.send(&path, "note=called+them").await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+    let page = browser.get(&format!("/deliveries/{id}")).await;
+    assert!(page.body.contains("已记为人工完成。"));
+}
+
+#[actix_web::test]
+async fn a_filter_that_means_nothing_is_said_and_not_ignored() {
+    let mut browser = Browser::new().await;
+    for (lang, said) in [("zh-CN", "未知参数"), ("en", "unknown parameter")] {
+        browser.lang = lang;
+        for path in ["/leads?sate=1", "/deliveries?sate=1"] {
+            let seen = browser.get(path).await;
+            assert_eq!(seen.status, StatusCode::BAD_REQUEST, "{path}");
+            assert!(seen.body.contains(said), "{}", seen.body);
+        }
+    }
+}
