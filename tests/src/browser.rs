@@ -9,16 +9,21 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{PATIENCE, free_port, get, post, until, within};
+use crate::wire::{Wire, request};
+use crate::{Answer, PATIENCE, free_port, get, until, within};
 
 /// The name of an element's reference in the protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// How long a page may take on a machine that does much beside.
+const SLOW: Duration = Duration::from_mins(2);
 
 /// Notes, before anything else of a page runs, what its policy forbids.
 const WATCH: &str = "globalThis.forbidden = []; \
@@ -79,6 +84,8 @@ impl Browser {
             .env("HOME", folder.path())
             .env("XDG_CONFIG_HOME", folder.path())
             .env("XDG_CACHE_HOME", folder.path())
+            // Fields for dates are in the words of the system's language.
+            .env("LANGUAGE", "zh_CN")
             .env_remove("DISPLAY")
             .env_remove("http_proxy")
             .env_remove("https_proxy")
@@ -110,7 +117,6 @@ impl Browser {
             // It asks for nothing by itself, and finds nobody but this machine.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1".to_owned(),
             "--no-proxy-server".to_owned(),
-            "--lang=zh-CN".to_owned(),
         ];
         let quiet = [
             "background-networking",
@@ -146,11 +152,8 @@ impl Browser {
         self.process = begun["capabilities"]["goog:processID"]
             .as_u64()
             .unwrap_or(0);
-        let patience = u64::try_from(PATIENCE.as_millis()).expect("a minute");
-        self.command(
-            "/timeouts",
-            &json!({"script": patience, "pageLoad": patience}),
-        );
+        let slow = u64::try_from(SLOW.as_millis()).expect("minutes");
+        self.command("/timeouts", &json!({"script": slow, "pageLoad": slow}));
         let watch = json!({"source": WATCH});
         self.devtools("Page.addScriptToEvaluateOnNewDocument", &watch);
         self.dress(Look::DESK);
@@ -168,8 +171,8 @@ impl Browser {
         } else {
             body.to_string()
         };
-        let json = [("content-type", "application/json")];
-        let answer = post(self.address, method, path, &json, body.as_bytes())
+        let answer = self
+            .exchange(method, path, body.as_bytes())
             .map_err(|error| format!("the driver of the browser: {error}"))?;
         let mut value = answer.json()["value"].take();
         if answer.status == 200 {
@@ -178,6 +181,15 @@ impl Browser {
         // Its stack says nothing about the page.
         value["stacktrace"] = Value::Null;
         Err(value.to_string())
+    }
+
+    fn exchange(&self, method: &str, path: &str, body: &[u8]) -> std::io::Result<Answer> {
+        let mut wire = Wire::open(self.address)?;
+        // It says itself when a page takes too long.
+        wire.patience(2 * SLOW)?;
+        let json = [("content-type", "application/json")];
+        wire.send(&request(method, path, &json, body))?;
+        wire.answer()
     }
 
     fn command(&self, path: &str, body: &Value) -> Value {
@@ -406,7 +418,8 @@ impl Browser {
             let url = event["params"]["request"]["url"].as_str().expect("a URL");
             let rest = url.strip_prefix(home);
             let is_ours = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-            if !is_ours && !url.starts_with("data:") {
+            // Its first window shows a page of its own.
+            if !is_ours && !url.starts_with("data:") && !url.starts_with("chrome:") {
                 beyond.push(url.to_owned());
             }
         }
@@ -471,10 +484,12 @@ impl Browser {
         let grave = violations
             .iter()
             .filter(|one| one["impact"] == "serious" || one["impact"] == "critical");
+        let said = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let told = grave.map(|one| {
-            let mut told = format!("{}: {}", one["id"], one["help"]);
+            let mut told = format!("{}: {}", said(&one["id"]), said(&one["help"]));
             for node in one["nodes"].as_array().into_iter().flatten() {
-                let _ = write!(told, "\n  {}: {}", node["target"], node["failureSummary"]);
+                let why = said(&node["failureSummary"]);
+                let _ = write!(told, "\n  {}: {why}", node["target"]);
             }
             told
         });

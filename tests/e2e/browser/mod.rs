@@ -5,6 +5,7 @@
 mod finding;
 mod hostile;
 mod pages;
+mod person;
 mod pictures;
 mod tour;
 

@@ -132,7 +132,9 @@ const LANGUAGES: [(&str, &str); 2] = [("zh-CN", "总览"), ("en", "Overview")];
 /// Whether a page could run or load anything that is not the console's own.
 fn is_calm(body: &str) -> bool {
     // What hostile texts try, once their quotes are escaped.
-    let body = body.replace("&quot; onclick=", "").replace("&#34; onclick=", "");
+    let body = body
+        .replace("&quot; onclick=", "")
+        .replace("&#34; onclick=", "");
     let lower = body.to_lowercase();
     let scripts = lower.matches("<script").count();
     let own = lower.matches("<script src=\"/assets/").count();

@@ -1,0 +1,58 @@
+//! A person: erased in the browser, in every way that the outbox holds them.
+
+use leadgate_tests::Crm;
+
+use super::logged_in;
+use crate::erasing::{OTHERS, PERSON, PHONE, filled, nothing_is_left, others_are_there};
+
+#[test]
+#[ignore = "needs Chromium; run tests/run"]
+fn a_person_who_is_erased_in_the_browser_is_in_no_file_of_the_outbox() {
+    let crm = Crm::start();
+    let mut daemon = filled(&crm);
+    let home = format!("http://{}", daemon.admin_address());
+    let browser = logged_in(&home, "zh-CN");
+    let find = |value: &str| {
+        browser.click_on("nav a", "客资");
+        browser.fill("#value", value);
+        browser.click("form[role=search] button");
+    };
+    // The last four digits may be those of others.
+    find(&PHONE[7..]);
+    assert_eq!(browser.count("main tbody tr"), 5, "{}", browser.text());
+    assert_eq!(browser.count("form[action='/leads/erase']"), 0);
+    find(PHONE);
+    assert_eq!(browser.count("main tbody tr"), 5, "{}", browser.text());
+    browser.click("form[action='/leads/erase'] button");
+
+    // What would go, and whom to tell.
+    let said = browser.text();
+    assert_eq!(browser.count("main li a"), 5, "{said}");
+    for part in ["隔离推送： 1", "crm", "已送达 5", "strict", "对方未收 5"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(daemon.stat("/leads/stored"), OTHERS + 5, "nothing went yet");
+    browser.click_on("main a", "保留");
+    assert_eq!(daemon.stat("/leads/stored"), OTHERS + 5);
+
+    find(PHONE);
+    browser.click("form[action='/leads/erase'] button");
+    browser.fill("#note", "客户要求删除");
+    browser.click("main button.grave");
+    let said = browser.text();
+    for part in ["5 条客资，1 条隔离推送", "无法撤销", "crm", "strict"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    nothing_is_left(&daemon);
+    find(PHONE);
+    assert_eq!(browser.count("main tbody tr"), 0, "{}", browser.text());
+    assert_eq!(browser.faults(&home), Vec::<String>::new());
+
+    others_are_there(&daemon);
+    assert_eq!(daemon.terminate(), Some(0));
+    nothing_is_left(&daemon);
+    let log = daemon.log();
+    for trace in PERSON {
+        assert!(!log.contains(trace), "the log says who it was");
+    }
+}
