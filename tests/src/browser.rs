@@ -84,8 +84,6 @@ impl Browser {
             .env("HOME", folder.path())
             .env("XDG_CONFIG_HOME", folder.path())
             .env("XDG_CACHE_HOME", folder.path())
-            // Fields for dates are in the words of the system's language.
-            .env("LANGUAGE", "zh_CN")
             .env_remove("DISPLAY")
             .env_remove("http_proxy")
             .env_remove("https_proxy")
@@ -318,6 +316,27 @@ impl Browser {
         let counted = "return document.querySelectorAll(arguments[0]).length";
         let counted = self.script(counted, &[selector.into()]);
         counted.as_u64().expect("a count")
+    }
+
+    /// Waits until so many elements of the page are like this: on a busy machine what was
+    /// clicked leads somewhere a little later.
+    ///
+    /// # Panics
+    ///
+    /// When they are not in time.
+    pub fn until_there(&self, selector: &str, count: u64) {
+        let counted = format!("return document.querySelectorAll({selector:?}).length");
+        let are = || {
+            self.try_script(&counted)
+                .is_ok_and(|counted| counted == count)
+        };
+        assert!(
+            within(PATIENCE, are),
+            "there are {} {selector} at {}:\n{}",
+            self.count(selector),
+            self.path(),
+            self.text()
+        );
     }
 
     /// Clicks the first element that is like this and can be seen.

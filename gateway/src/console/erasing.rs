@@ -15,7 +15,7 @@ use super::form::Form;
 use super::frame::{Flash, Frame, Place};
 use crate::admin::{Kind, Problem};
 use crate::lang::{Lang, Text};
-use crate::outbox::FindBy;
+use crate::outbox::{FindBy, Role};
 
 /// A lead that would go.
 #[derive(Deserialize)]
@@ -113,6 +113,7 @@ pub(super) async fn lead(desk: Desk, path: web::Path<String>, form: Form) -> Ans
 
 /// `POST /leads/erase`: the same of a person.
 pub(super) async fn person(desk: Desk, form: Form) -> Answer {
+    desk.takes(Role::Admin)?;
     let value = form.or_empty("value");
     let mut ways = FindBy::ALL.into_iter();
     let by = ways.find(|by| by.as_str() == form.or_empty("by"));

@@ -6,9 +6,12 @@
 //! another origin is loaded, and what is in a lead is text.
 
 mod assets;
+mod bulk;
+mod curl;
 mod deliveries;
 mod desk;
 mod erasing;
+mod failures;
 mod fields;
 mod form;
 mod frame;
@@ -16,6 +19,7 @@ mod guard;
 mod language;
 mod leads;
 mod login;
+mod never;
 mod overview;
 mod received;
 mod room;
@@ -25,6 +29,7 @@ mod sinks;
 mod system;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -80,6 +85,11 @@ fn rooms() -> Vec<Room> {
         at("/deliveries/{id}/retry").post(deliveries::retry),
         at("/deliveries/{id}/cancel").post(deliveries::cancel),
         at("/deliveries/{id}/done").post(deliveries::done),
+        at("/failures").get(failures::show),
+        at("/bulk").get(bulk::list).post(bulk::plan),
+        at("/bulk/{id}").get(bulk::show),
+        at("/bulk/{id}/start").post(bulk::start),
+        at("/bulk/{id}/cancel").post(bulk::stop),
         at("/system").get(system::show),
         at("/system/reload").post(system::reload),
         at("/system/sessions/{name}/end").post(system::end_session),

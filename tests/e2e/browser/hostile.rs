@@ -100,10 +100,10 @@ fn a_hostile_lead_is_text_on_every_page() {
         // Whole and with the push as it came.
         browser.open(&format!("{home}/leads/{id}"));
         assert_eq!(owned(&browser), Vec::<String>::new());
-        browser.click("details.ask summary");
+        browser.click("details:has(#reason) summary");
         browser.fill("#reason", "<i class=asked>");
-        browser.click("details.ask input[type=checkbox]");
-        browser.click("details.ask button");
+        browser.click("details:has(#reason) input[type=checkbox]");
+        browser.click("details:has(#reason) button");
         browser.until_it_says("13800138666");
         assert_eq!(owned(&browser), Vec::<String>::new());
         browser.script(

@@ -98,6 +98,7 @@ fn axe_finds_no_serious_fault_on_any_page_in_either_language_light_or_dark() {
         look(&browser, "login");
         browser.fill("#token", "wrong");
         browser.click("main form button");
+        browser.until_there("[role=alert]", 1);
         look(&browser, "login-refused");
         log_in(&browser);
         tour(&browser, &day.daemon, &home, &mut |browser, page| {
