@@ -141,6 +141,14 @@ impl About {
         parts.filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
     }
 
+    /// Whether some of what it does leaves an entry in the audit log.
+    pub(super) fn is_recorded(&self) -> bool {
+        let mut parameters = self.parameters.iter();
+        self.method != "GET"
+            || matches!(self.answer, Answer::Stream(_))
+            || parameters.any(|one| one.role.is_some())
+    }
+
     /// All problems that it may answer with, each once.
     pub(super) fn problems(&self) -> Vec<Kind> {
         let mut all = vec![
@@ -153,6 +161,9 @@ impl About {
         ];
         if self.role > Role::Viewer || self.parameters.iter().any(|one| one.role.is_some()) {
             all.push(Kind::RoleTooLow);
+        }
+        if self.is_recorded() {
+            all.push(Kind::AuditUnavailable);
         }
         if self.body.is_some() {
             all.extend([Kind::BadBody, Kind::TooLarge]);

@@ -2,11 +2,13 @@
 
 mod access;
 mod answers;
+mod audit;
 mod documented;
 mod erasing;
 mod jobs;
-mod previews;
+pub(crate) mod previews;
 mod refusals;
+mod sieving;
 mod unfinished;
 
 use actix_web::dev::ServiceResponse;

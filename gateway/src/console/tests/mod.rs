@@ -13,6 +13,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{App, test, web};
 
 use super::{Console, pages};
+use crate::admin::tests::previews::rendering;
 use crate::admin::tests::{Desk, desk};
 use crate::outbox::{Role, Token, TokenHash};
 
@@ -59,6 +60,16 @@ impl Browser {
     /// One that has, with the token of the configuration.
     async fn new() -> Self {
         let mut browser = Self::outside();
+        browser.come_in("token").await;
+        browser
+    }
+
+    /// One that has, where `crm` says what it would send.
+    async fn rendering() -> Self {
+        let mut browser = Self {
+            desk: rendering().await,
+            ..Self::outside()
+        };
         browser.come_in("token").await;
         browser
     }
