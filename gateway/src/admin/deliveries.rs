@@ -348,8 +348,10 @@ pub(super) async fn cancel(
 /// How somebody saw to it.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["note"]))]
 pub(super) struct ByHand {
     /// What was done; it must say something, and name nobody.
+    #[schemars(length(min = 1, max = wish::NOTE), example = "called back")]
     note: String,
     /// Who did it; whoever asks unless it says so.
     by: String,

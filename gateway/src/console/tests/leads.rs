@@ -159,6 +159,34 @@ async fn a_lead_is_erased_only_when_that_was_seen_and_said() {
 }
 
 #[actix_web::test]
+async fn a_person_is_erased_by_what_names_nobody_else() {
+    let browser = Browser::new().await;
+    let id = browser.desk.accept(1).await.to_string();
+    let offers = "action=\"/leads/erase\"";
+    let by_end = browser.send("/leads", "by=phone&value=8911").await;
+    assert!(by_end.body.contains(&id) && !by_end.body.contains(offers));
+    let by_end = browser.send("/leads/erase", "by=phone&value=8911&sure=true");
+    assert_eq!(by_end.await.status, StatusCode::BAD_REQUEST);
+
+    let person = "by=phone&value=13567658911";
+    let found = browser.send("/leads", person).await;
+    assert!(found.body.contains(offers), "{}", found.body);
+    let asked = browser.send("/leads/erase", person).await;
+    for part in ["擦除此人？", "name=\"sure\"", id.as_str()] {
+        assert!(asked.body.contains(part), "{part}: {}", asked.body);
+    }
+    let is_there = browser.get(&format!("/leads/{id}")).await;
+    assert_eq!(is_there.status, StatusCode::OK);
+    let gone = browser.send("/leads/erase", &format!("{person}&sure=true"));
+    let gone = gone.await;
+    assert_eq!(gone.header("location"), "/leads", "{}", gone.body);
+    let said = browser.get("/leads").await;
+    assert!(said.body.contains("已擦除此人：1 条客资"), "{}", said.body);
+    let lost = browser.get(&format!("/leads/{id}")).await;
+    assert_eq!(lost.status, StatusCode::NOT_FOUND);
+}
+
+#[actix_web::test]
 async fn a_dead_letter_is_shown_with_its_attempts_and_tried_again() {
     let mut browser = Browser::new().await;
     browser.desk.accept(1).await;
