@@ -406,3 +406,22 @@ async fn what_would_be_sent_is_shown_with_its_difference_and_as_a_command() {
         }
     }
 }
+
+#[actix_web::test]
+async fn what_was_sent_and_not_answered_is_said_in_the_readers_language() {
+    let mut browser = Browser::new().await;
+    browser.desk.accept(1).await;
+    let ids = browser.desk.end_all_by("timeout", "too late", dead).await;
+    let path = format!("/deliveries/{}", ids[0]);
+    for (lang, said) in [
+        (
+            "zh-CN",
+            "有 1 次已发出但没有应答：对方可能已收到 1 次；其中 1 次超时",
+        ),
+        ("en", "1 of its attempts was sent and not answered"),
+    ] {
+        browser.lang = lang;
+        let page = browser.get(&path).await;
+        assert!(page.body.contains(said), "{}", page.body);
+    }
+}
