@@ -9,13 +9,13 @@ use std::path::Path;
 use leadgate_tests::{Crm, Daemon, SAMPLE, SUCCESS, Setup, post, until};
 use serde_json::Value;
 
-const PHONE: &str = "13711112222";
+pub(crate) const PHONE: &str = "13711112222";
 /// Whatever says who the person is.
-const PERSON: [&str; 3] = [PHONE, "欧阳擦除", "仓前路七百七十七号"];
+pub(crate) const PERSON: [&str; 3] = [PHONE, "欧阳擦除", "仓前路七百七十七号"];
 
 /// Bytes of padding: some 130 such leads fill a segment.
 const PADDING: usize = 240_000;
-const OTHERS: u64 = 300;
+pub(crate) const OTHERS: u64 = 300;
 
 /// A lead of the person; `content` tells its revisions apart.
 fn of_person(record: u64, content: u32) -> String {
@@ -133,7 +133,7 @@ fn segments(daemon: &Daemon) -> BTreeSet<String> {
 
 /// A daemon whose outbox holds the person in every way there is, over several segments, among
 /// others.
-fn filled(crm: &Crm) -> Daemon {
+pub(crate) fn filled(crm: &Crm) -> Daemon {
     let strict = Setup::http_sink("strict", &refuser());
     let daemon = Daemon::start(Setup {
         rest: Setup::http_sink("crm", &crm.url()) + &strict,
@@ -182,12 +182,12 @@ fn filled(crm: &Crm) -> Daemon {
     daemon
 }
 
-fn nothing_is_left(daemon: &Daemon) {
+pub(crate) fn nothing_is_left(daemon: &Daemon) {
     assert_eq!(traces(&daemon.folder().join("store")), BTreeSet::new());
 }
 
 /// All others, as they were pushed.
-fn others_are_there(daemon: &Daemon) {
+pub(crate) fn others_are_there(daemon: &Daemon) {
     let (code, lines, stderr) = daemon.command(&["outbox", "export"]);
     assert_eq!(code, 0, "{stderr}");
     let mut records = BTreeSet::new();

@@ -10,15 +10,15 @@ use leadgate_tests::{Behaviour, Crm, Daemon, Received, Setup, until};
 use serde_json::{Value, json};
 
 /// Leads that fail.
-const FAILED: u64 = 60;
+pub(crate) const FAILED: u64 = 60;
 /// Attempts at once.
 const CONCURRENCY: usize = 4;
 
 /// What a CRM with a script keeps: by record, the requests of each delivery that it took.
-type Taken = Arc<Mutex<BTreeMap<u64, Vec<String>>>>;
+pub(crate) type Taken = Arc<Mutex<BTreeMap<u64, Vec<String>>>>;
 
 /// A CRM that wants `phone`, and `mobile` once its field was renamed.
-fn scripted(renamed: &Arc<AtomicBool>, taken: &Taken) -> Crm {
+pub(crate) fn scripted(renamed: &Arc<AtomicBool>, taken: &Taken) -> Crm {
     let (renamed, taken) = (Arc::clone(renamed), Arc::clone(taken));
     let clerk = move |request: &Received| {
         let body = request.event();
@@ -39,7 +39,7 @@ fn scripted(renamed: &Arc<AtomicBool>, taken: &Taken) -> Crm {
     Crm::with_clerk(SocketAddr::from(([127, 0, 0, 1], 0)), clerk)
 }
 
-fn sink(url: &str) -> String {
+pub(crate) fn sink(url: &str) -> String {
     format!(
         "[sinks.crm]\nplugin = \"http\"\nconcurrency = {CONCURRENCY}\nbreaker = {{ failures = 0 }}\n\
          [sinks.crm.settings]\nmethod = \"POST\"\nurl = \"{url}\"\n\

@@ -18,6 +18,8 @@ pub enum Behaviour {
     Take,
     /// This status and these further header lines.
     Refuse(u16, &'static str),
+    /// This status and this body, of text.
+    Say(u16, String),
     /// Reads the request and never answers.
     Hang,
     /// Reads the request and closes the connection.
@@ -252,6 +254,10 @@ fn serve(mut stream: TcpStream, desk: &Desk) {
                 Behaviour::Refuse(status, headers) => {
                     format!("HTTP/1.1 {status} No\r\n{headers}content-length: 0\r\n\r\n")
                 }
+                Behaviour::Say(status, body) => format!(
+                    "HTTP/1.1 {status} No\r\ncontent-length: {}\r\n\r\n{body}",
+                    body.len()
+                ),
                 Behaviour::Hang => {
                     // Until the other side has had enough; each read waits a little.
                     loop {

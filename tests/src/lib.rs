@@ -7,6 +7,7 @@
 
 mod authority;
 mod bare;
+mod browser;
 mod compiled;
 mod counts;
 mod crm;
@@ -34,6 +35,7 @@ use std::time::{Duration, Instant};
 
 pub use authority::{Authority, Certificate};
 pub use bare::Bare;
+pub use browser::{Browser, Look};
 pub use compiled::{
     another_profile, another_toolchain, c_host, c_plugin, c_plugin_of, misbehaving, sanitized,
 };

@@ -63,7 +63,7 @@ impl Wire {
                 let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
                 let length = head
                     .lines()
-                    .find_map(|line| line.strip_prefix("content-length: "))
+                    .find_map(|line| line.strip_prefix("content-length:"))
                     .and_then(|length| length.trim().parse::<usize>().ok())
                     .ok_or_else(|| broken("no content-length"))?;
                 let status = head

@@ -26,9 +26,10 @@ pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
     let folder = server::folder()?;
     filled::fill(&folder.path().join("store"), count, Leads::Mixed)?;
     let leadgate = server::Server::leadgate(folder.path(), &server::sink(filled::NOWHERE))?;
-    let pages = pages(leadgate.admin)?;
+    let operator = Operator::log_in(leadgate.admin)?;
+    let pages = pages(&operator)?;
     for page in &pages {
-        let (status, _, took) = get(leadgate.admin, page)?;
+        let (status, _, took) = operator.get(page)?;
         ensure!(status == 200, "{page} answers {status}");
         println!("  {page:<70} {:>6.0} ms, the first time", ms(took));
     }
@@ -42,7 +43,7 @@ pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
     let mut took = vec![Vec::new(); pages.len()];
     while !pushing.is_finished() {
         for (page, took) in pages.iter().zip(&mut took) {
-            let (status, _, time) = get(leadgate.admin, page)?;
+            let (status, _, time) = operator.get(page)?;
             ensure!(status == 200, "{page} answers {status}");
             took.push(time);
         }
@@ -72,9 +73,9 @@ fn percentiles(took: &mut [Duration]) -> [f64; 3] {
 }
 
 /// All pages, those of one thing with one that there is.
-fn pages(admin: SocketAddr) -> anyhow::Result<Vec<String>> {
+fn pages(operator: &Operator) -> anyhow::Result<Vec<String>> {
     let first = |path: &str| -> anyhow::Result<String> {
-        let (_, body, _) = get(admin, path)?;
+        let (_, body, _) = operator.get(path)?;
         let list: serde_json::Value = serde_json::from_str(&body)?;
         let id = list["items"][0]["id"].as_str();
         Ok(id
@@ -110,18 +111,50 @@ fn pages(admin: SocketAddr) -> anyhow::Result<Vec<String>> {
     Ok(pages)
 }
 
-/// The status and the body of an answer, and what it took.
-fn get(admin: SocketAddr, path: &str) -> anyhow::Result<(u16, String, Duration)> {
-    let began = Instant::now();
+/// Somebody who looks at pages.
+struct Operator {
+    admin: SocketAddr,
+    /// The cookie of the session.
+    cookie: String,
+}
+
+impl Operator {
+    /// No token is needed where anybody on the machine may look.
+    fn log_in(admin: SocketAddr) -> anyhow::Result<Self> {
+        let form = "POST /login HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+                    content-type: application/x-www-form-urlencoded\r\ncontent-length: 6\r\n\r\n\
+                    token=";
+        let answer = ask(admin, form)?;
+        let cookie = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("set-cookie: "))
+            .context("a session")?;
+        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        Ok(Self { admin, cookie })
+    }
+
+    /// The status and the body of an answer, and what it took.
+    fn get(&self, path: &str) -> anyhow::Result<(u16, String, Duration)> {
+        let began = Instant::now();
+        let cookie = &self.cookie;
+        let answer = ask(
+            self.admin,
+            &format!(
+                "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncookie: {cookie}\r\n\r\n"
+            ),
+        )?;
+        let took = began.elapsed();
+        let (head, body) = answer.split_once("\r\n\r\n").context("an answer")?;
+        let status = head.get(9..12).context("a status")?.parse()?;
+        Ok((status, body.to_owned(), took))
+    }
+}
+
+fn ask(admin: SocketAddr, request: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(admin)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    let took = began.elapsed();
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").context("an answer")?;
-    let status = head.get(9..12).context("a status")?.parse()?;
-    Ok((status, body.to_owned(), took))
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }

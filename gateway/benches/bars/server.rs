@@ -72,6 +72,7 @@ impl Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_leadgate"))
             .args(["run", "--config"])
             .arg(&file)
+            .env("LEADGATE_LOG", "info,leadgate::daemon=debug")
             .stderr(Stdio::piped())
             .spawn()?;
         let stderr = child.stderr.take().context("stderr is piped")?;

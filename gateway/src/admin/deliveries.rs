@@ -110,16 +110,21 @@ pub(super) struct Detail {
     /// What the attempts say together.
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
+    /// The same in Chinese.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice_zh: Option<String>,
     /// The newest attempts, oldest first.
     history: Vec<AttemptDetail>,
 }
 
 impl From<&Listed> for Detail {
     fn from(listed: &Listed) -> Self {
+        let (advice, advice_zh) = advice(listed).unzip();
         Self {
             summary: Summary::from(listed),
             attempts_not_counted: listed.delivery.budget.spent,
-            advice: advice(listed),
+            advice,
+            advice_zh,
             history: listed
                 .delivery
                 .history
@@ -239,35 +244,38 @@ pub(super) fn find(admin: &Admin, id: DeliveryId) -> Result<Listed, Problem> {
 
 /// Attempts that were sent and whose answer came too late or not at all: the destination may
 /// have the lead as often.
-fn advice(listed: &Listed) -> Option<String> {
+fn advice(listed: &Listed) -> Option<(String, String)> {
     if listed.state == StateName::Cancelled {
         return None;
     }
     let history = listed.delivery.history.iter();
-    let unanswered: Vec<_> = history
-        .filter(|one| one.outcome == OutcomeKind::Ambiguous)
-        .collect();
-    let timed_out = unanswered
-        .iter()
-        .filter(|one| one.rule == "timeout")
-        .count();
-    let times = unanswered.len();
+    let unanswered = history.filter(|one| one.outcome == OutcomeKind::Ambiguous);
+    let (mut times, mut late) = (0, 0);
+    for one in unanswered {
+        times += 1;
+        late += u64::from(one.rule == "timeout");
+    }
     if times == 0 {
         return None;
     }
-    let mut advice = format!(
+    let mut en = format!(
         "{} sent and not answered: the destination may have the lead {}",
-        counted(times as u64, "of its attempts was", "of its attempts were"),
-        counted(times as u64, "time", "times"),
+        counted(times, "of its attempts was", "of its attempts were"),
+        counted(times, "time", "times"),
     );
-    if timed_out > 0 {
+    let mut zh = format!("有 {times} 次已发出但没有应答：对方可能已收到 {times} 次");
+    if late > 0 {
+        let sink = &listed.delivery.sink;
         let _ = write!(
-            advice,
-            "; {timed_out} of them waited for `timeout`: if the destination answers later than that, raise `timeout` of sinks.{}",
-            listed.delivery.sink
+            en,
+            "; {late} of them waited for `timeout`: if the destination answers later than that, raise `timeout` of sinks.{sink}"
+        );
+        let _ = write!(
+            zh,
+            "；其中 {late} 次超时：若对方应答更慢，请调大 sinks.{sink} 的 timeout"
         );
     }
-    Some(advice)
+    Some((en, zh))
 }
 
 fn at_rest(delivery: &Delivery) -> StateName {
@@ -348,8 +356,10 @@ pub(super) async fn cancel(
 /// How somebody saw to it.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["note"]))]
 pub(super) struct ByHand {
     /// What was done; it must say something, and name nobody.
+    #[schemars(length(min = 1, max = wish::NOTE), example = "called back")]
     note: String,
     /// Who did it; whoever asks unless it says so.
     by: String,

@@ -116,8 +116,10 @@ pub(super) async fn list(
 /// What leads are searched by.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["by", "value"]))]
 pub(super) struct Search {
-    /// Which field: `phone`, `phone_end`, `record_id`, `order_num`, `nick` or `openid`.
+    /// Which field.
+    #[schemars(extend("enum" = FindBy::ALL.map(FindBy::as_str)))]
     by: String,
     /// What it is, whole; of a phone the last four digits are enough.
     value: String,

@@ -236,22 +236,29 @@ impl Body {
         if self.0.iter().all(u8::is_ascii_whitespace) {
             return Ok(T::default());
         }
+        // Of a list serde would take the values for the members, in their order.
+        if self.0.trim_ascii_start().starts_with(b"[") {
+            return Err(no_body(("not as documented", "与文档不符"), 1, 1));
+        }
         serde_json::from_slice(&self.0).map_err(|error| {
             // serde's own words repeat values of the body.
-            let (en, zh) = match error.classify() {
+            let how = match error.classify() {
                 serde_json::error::Category::Data => ("not as documented", "与文档不符"),
                 _ => ("not JSON", "不是 JSON"),
             };
-            let (line, column) = (error.line(), error.column());
-            Problem::new(
-                Kind::BadBody,
-                (
-                    format!("the body is {en}, at line {line} column {column}"),
-                    format!("请求体{zh}：第 {line} 行第 {column} 列"),
-                ),
-            )
+            no_body(how, error.line(), error.column())
         })
     }
+}
+
+fn no_body((en, zh): (&str, &str), line: usize, column: usize) -> Problem {
+    Problem::new(
+        Kind::BadBody,
+        (
+            format!("the body is {en}, at line {line} column {column}"),
+            format!("请求体{zh}：第 {line} 行第 {column} 列"),
+        ),
+    )
 }
 
 impl FromRequest for Body {
@@ -319,6 +326,28 @@ mod tests {
             ("since=1", "`since` is a time such as"),
         ] {
             assert!(refused(query).contains(part), "{query}: {}", refused(query));
+        }
+    }
+
+    #[test]
+    fn a_body_has_members_by_name_and_no_list_of_values() {
+        #[derive(Default, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Wish {
+            force: bool,
+        }
+        let read = |body: &'static str| Body(body.into()).json::<Wish>().ok();
+        for (body, force) in [
+            ("", Some(false)),
+            (" {}\n", Some(false)),
+            ("{\"force\": true}", Some(true)),
+            ("[true]", None),
+            (" \n[]", None),
+            ("null", None),
+            ("{\"forc\": true}", None),
+            ("{\"force\": true}x", None),
+        ] {
+            assert_eq!(read(body).map(|wish| wish.force), force, "{body}");
         }
     }
 

@@ -2,6 +2,7 @@
 //! have.
 
 use schemars::generate::{SchemaGenerator, SchemaSettings};
+use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 
@@ -34,7 +35,14 @@ pub(super) fn of_answers() -> SchemaGenerator {
 
 /// The same of what clients send.
 pub(super) fn of_bodies() -> SchemaGenerator {
-    settings().for_deserialize().into_generator()
+    // That a text is empty unless it is given says nothing to anybody.
+    let silent = RecursiveTransform(|schema: &mut Schema| {
+        if schema.get("default").is_some_and(|default| default == "") {
+            schema.remove("default");
+        }
+    });
+    let settings = settings().with_transform(silent);
+    settings.for_deserialize().into_generator()
 }
 
 fn settings() -> SchemaSettings {

@@ -31,7 +31,7 @@ pub(super) enum Subject {
 /// How a body names it: by one of these.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(rename = "Subject")]
+#[schemars(rename = "Subject", extend("oneOf" = one_of_them()))]
 pub(super) struct Named {
     pub(super) lead: Option<String>,
     pub(super) phone: Option<String>,
@@ -39,6 +39,13 @@ pub(super) struct Named {
     pub(super) order_num: Option<String>,
     pub(super) nick: Option<String>,
     pub(super) openid: Option<String>,
+}
+
+/// One of what can name it must be there.
+pub(super) fn one_of_them() -> Vec<serde_json::Value> {
+    let all = ["lead", "phone", "record_id", "order_num", "nick", "openid"];
+    all.map(|one| serde_json::json!({ "required": [one] }))
+        .into()
 }
 
 impl Subject {

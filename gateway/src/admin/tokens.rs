@@ -115,11 +115,13 @@ pub(super) async fn list(
 /// What a token is to be.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(rename = "TokenWish")]
+#[schemars(rename = "TokenWish", extend("required" = ["name", "role"]))]
 pub(super) struct Wish {
     /// Whose it is: letters, digits, `-`, `_` and `.`.
+    #[schemars(length(min = 1, max = TOKEN_NAME), example = "crm-report")]
     name: String,
-    /// `viewer`, `operator` or `admin`.
+    /// What it lets do.
+    #[schemars(extend("enum" = Role::ALL.map(Role::as_str)))]
     role: String,
 }
 

@@ -51,14 +51,14 @@ const PUSHES: Takes = &["reason", "source", "since", "until", "when"];
 /// What a person asks for.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(rename = "BulkWish")]
+#[schemars(rename = "BulkWish", extend("required" = ["action"]))]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent fields of a request, not states"
 )]
 pub(super) struct Wish {
-    /// `retry`, `cancel`, `done`, `replay`, `move`, `erase`, `release` or `discard`; `erase` takes
-    /// the role admin.
+    /// What is done; `erase` takes the role admin.
+    #[schemars(extend("enum" = BulkAction::NAMES))]
     action: String,
     /// The sink that a replay or a move gives to.
     to: Option<String>,

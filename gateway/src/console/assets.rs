@@ -65,7 +65,9 @@ mod tests {
     fn the_script_is_htmx_as_it_was_published() {
         use sha2::{Digest, Sha256};
         let digest = Sha256::digest(SCRIPT.text);
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = digest
+            .iter()
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         assert_eq!(
             hex,
             "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"

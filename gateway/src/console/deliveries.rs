@@ -170,6 +170,7 @@ pub(super) struct Detail {
     #[serde(flatten)]
     summary: Summary,
     advice: Option<String>,
+    advice_zh: Option<String>,
     /// The newest attempts, oldest first.
     pub(super) history: Vec<Attempt>,
 }
@@ -207,6 +208,15 @@ struct Delivery {
     /// The newest first.
     attempts: Vec<Attempt>,
     preview: Option<Preview>,
+    /// The revision of the configuration that runs.
+    running: Option<String>,
+}
+
+impl Delivery {
+    /// Whether an attempt was made with the configuration that runs now.
+    fn is_of_now(&self, attempt: &Attempt) -> bool {
+        self.running.as_deref() == Some(&attempt.config_revision)
+    }
 }
 
 /// `GET /deliveries/{id}`; with `?preview=now` also what would be sent.
@@ -217,11 +227,14 @@ pub(super) async fn show(desk: Desk, path: web::Path<String>) -> Answer {
     } else {
         None
     };
+    let configured = desk.api.admin().configured.get();
+    let running = configured.revision.as_ref();
     page(&Delivery {
         frame: desk.frame(Place::Deliveries),
         lang: desk.lang,
         one: detail.summary,
-        advice: detail.advice,
+        advice: desk.lang.pick(detail.advice, detail.advice_zh),
+        running: running.map(|running| running.hash.clone()),
         attempts: detail.history.into_iter().rev().collect(),
         preview,
     })

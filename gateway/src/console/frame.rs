@@ -231,6 +231,11 @@ impl Frame {
         shown::seconds(self.lang, *seconds.borrow())
     }
 
+    /// How long as a bar, beside the words.
+    pub(super) fn age(&self, seconds: impl Borrow<u64>) -> Markup {
+        shown::age(*seconds.borrow())
+    }
+
     /// A count.
     pub(super) fn count(&self, count: impl Borrow<u64>) -> String {
         shown::count(*count.borrow())

@@ -13,13 +13,14 @@ use serde_json::{Map, Value, json};
 
 use super::deliveries::{self, Summary};
 use super::desk::{Answer, Desk, page, read};
+use super::erasing;
 use super::fields::{self, GROUPS};
 use super::form::Form;
-use super::frame::{Flash, Frame, Place};
+use super::frame::{Frame, Place};
 use super::never::Never;
 use super::timeline::{self, Event, What};
 use crate::admin::{Kind, Problem};
-use crate::lang::{Lang, Text};
+use crate::lang::Lang;
 use crate::outbox::{FindBy, LeadId, made_at};
 
 /// A lead in a list.
@@ -77,6 +78,8 @@ struct Leads {
     asked: BTreeMap<String, String>,
     /// Searched by that, if it was a search.
     by: Option<&'static str>,
+    /// What was searched for, if that names one person.
+    person: Option<String>,
 }
 
 impl Leads {
@@ -140,18 +143,18 @@ pub(super) async fn list(desk: Desk) -> Answer {
         sinks: desk.sinks(),
         asked,
         by: None,
+        person: None,
     })
 }
 
 /// `POST /leads`
 pub(super) async fn search(desk: Desk, form: Form) -> Answer {
     let by = form.text("by").unwrap_or(FindBy::Phone.as_str());
-    let wish = json!({ "by": by, "value": form.or_empty("value") });
+    let value = form.or_empty("value");
+    let wish = json!({ "by": by, "value": value });
     let rows = rows(&desk, desk.api.search(&wish).await?).await?;
-    let by = FindBy::ALL
-        .into_iter()
-        .map(FindBy::as_str)
-        .find(|one| *one == by);
+    let by = FindBy::ALL.into_iter().find(|one| one.as_str() == by);
+    let is_one = !rows.items.is_empty() && by.is_some_and(|by| erasing::is_whole(by, value));
     page(&Leads {
         frame: desk.frame(Place::Leads),
         lang: desk.lang,
@@ -160,7 +163,8 @@ pub(super) async fn search(desk: Desk, form: Form) -> Answer {
         sources: desk.api.admin().configured.get().sources.clone(),
         sinks: desk.sinks(),
         asked: BTreeMap::new(),
-        by,
+        by: by.map(FindBy::as_str),
+        person: is_one.then(|| value.to_owned()),
     })
 }
 
@@ -307,61 +311,4 @@ pub(super) async fn reveal(desk: Desk, path: web::Path<String>, form: Form) -> A
         None
     };
     one(&desk, &path, &query, raw).await
-}
-
-#[derive(Deserialize)]
-struct Left {
-    detail: String,
-    detail_zh: String,
-}
-
-#[derive(Deserialize)]
-struct Meant {
-    leads: Vec<Value>,
-    left: Vec<Left>,
-    sinks: BTreeMap<String, BTreeMap<String, u64>>,
-    #[serde(default)]
-    not_wiped: Option<Left>,
-}
-
-#[derive(Template)]
-#[template(path = "erase.html")]
-struct Erase {
-    frame: Frame,
-    lang: Lang,
-    id: String,
-    meant: Meant,
-}
-
-/// `POST /leads/{id}/erase`: shows what would go, and with `sure` lets it go.
-pub(super) async fn erase(desk: Desk, path: web::Path<String>, form: Form) -> Answer {
-    let id = path.into_inner();
-    let sure = form.has("sure");
-    let wish = json!({ "lead": id, "dry_run": !sure, "note": form.or_empty("note") });
-    let meant: Meant = read(desk.api.erase(&wish).await?)?;
-    if sure && meant.left.is_empty() && meant.not_wiped.is_none() && !meant.leads.is_empty() {
-        let had: Vec<&str> = meant.sinks.keys().map(String::as_str).collect();
-        let undo = if had.is_empty() {
-            Text::new(
-                "It cannot be undone. No sink had been given it.",
-                "无法撤销。没有目的地收到过它。",
-            )
-        } else {
-            let names = had.join(", ");
-            Text::new(
-                format!("It cannot be undone. These sinks may still have it: {names}."),
-                format!("无法撤销。以下目的地可能仍有它：{names}。"),
-            )
-        };
-        return Ok(desk.done(
-            "/leads",
-            Flash::new(("The lead was erased.", "客资已擦除。"), undo),
-        ));
-    }
-    page(&Erase {
-        frame: desk.frame(Place::Leads),
-        lang: desk.lang,
-        id,
-        meant,
-    })
 }

@@ -11,6 +11,7 @@ mod bulk;
 mod curl;
 mod deliveries;
 mod desk;
+mod erasing;
 mod failures;
 mod fields;
 mod form;
@@ -80,8 +81,9 @@ fn rooms() -> Vec<Room> {
         at("/").get(overview::show),
         at("/logout").post(login::leave),
         at("/leads").get(leads::list).post(leads::search),
+        at("/leads/erase").post(erasing::person),
         at("/leads/{id}").get(leads::show).post(leads::reveal),
-        at("/leads/{id}/erase").post(leads::erase),
+        at("/leads/{id}/erase").post(erasing::lead),
         at("/deliveries").get(deliveries::list),
         at("/deliveries/{id}").get(deliveries::show),
         at("/deliveries/{id}/retry").post(deliveries::retry),

@@ -11,6 +11,7 @@ use super::received::{Span, Spans};
 use super::shown::{self, Markup};
 use super::sinks::Sink;
 use crate::lang::Lang;
+use crate::outbox::DeathReason;
 
 /// What of `GET /stats` a page shows.
 #[derive(Deserialize)]
@@ -95,7 +96,7 @@ pub(super) async fn show(desk: Desk) -> Answer {
     let reading = desk.api.reading(move |admin| console.received.spans(admin));
     let Spans { hours, days } = reading.await?;
     let lang = desk.lang;
-    let needs = needs(lang, &stats, &system);
+    let needs = needs(lang, &stats, &system, in_doubt(&desk));
     let waiting = stats.sinks.values().map(Sink::waiting).sum();
     page(&Overview {
         frame: desk.frame(Place::Overview),
@@ -141,8 +142,16 @@ fn bars(label: &str, spans: &[Span], part: std::ops::Range<usize>) -> Markup {
     shown::bars(&bars.collect::<Vec<_>>(), label)
 }
 
+/// Dead letters that the destination may have all the same.
+fn in_doubt(desk: &Desk) -> u64 {
+    let totals = desk.api.admin().outbox.totals();
+    let each = totals.sinks.values();
+    each.filter_map(|sink| sink.dead.get(&DeathReason::Held))
+        .sum()
+}
+
 /// All that a person must see to, the most urgent first.
-fn needs(lang: Lang, stats: &Stats, system: &System) -> Vec<Need> {
+fn needs(lang: Lang, stats: &Stats, system: &System, in_doubt: u64) -> Vec<Need> {
     let mut needs = Vec::new();
     let mut need = |count: Option<u64>, tone, href: &str, en: &str, zh: &str| {
         if count != Some(0) {
@@ -182,9 +191,16 @@ fn needs(lang: Lang, stats: &Stats, system: &System) -> Vec<Need> {
             "本机时钟可疑",
         );
     }
-    let dead = stats.sinks.values().map(|sink| sink.dead).sum();
+    let dead: u64 = stats.sinks.values().map(|sink| sink.dead).sum();
     need(
-        Some(dead),
+        Some(in_doubt),
+        "bad",
+        "/deliveries?state=dead&reason=held",
+        "deliveries with an unknown outcome: the destination may have them; decide about each",
+        "投递结果不明：对方可能已收到，需要逐条决定",
+    );
+    need(
+        Some(dead.saturating_sub(in_doubt)),
         "bad",
         "/failures",
         "dead letters: they are not tried again by themselves",

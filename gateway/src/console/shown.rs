@@ -328,6 +328,22 @@ pub(super) fn bars(bars: &[(String, u64)], label: &str) -> Markup {
     Markup(svg)
 }
 
+/// How long something waits as the length of a bar, from a second to a week: twice as long is
+/// always so much longer.
+pub(super) fn age(seconds: u64) -> Markup {
+    const WIDTH: u64 = 48;
+    // A week is about 2^19 seconds.
+    let long = (WIDTH * u64::from((seconds + 1).ilog2()) / 19).clamp(2, WIDTH);
+    let tone = match seconds {
+        0..300 => "good",
+        300..3_600 => "warn",
+        _ => "bad",
+    };
+    Markup(format!(
+        "<svg class=\"age {tone}\" viewBox=\"0 0 {WIDTH} 4\" width=\"{WIDTH}\" height=\"4\" aria-hidden=\"true\"><rect width=\"{long}\" height=\"4\" rx=\"2\"></rect></svg>"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -385,6 +401,19 @@ mod tests {
             whole_time("2026-11-28T16:00:01.234Z"),
             "2026-11-29 00:00:01"
         );
+    }
+
+    #[test]
+    fn a_bar_of_an_age_grows_with_it_and_ends_at_a_week() {
+        let long = |seconds| {
+            let bar = age(seconds).to_string();
+            let (_, rest) = bar.split_once("<rect width=\"").expect("a bar");
+            let (long, _) = rest.split_once('"').expect("a length");
+            long.parse::<u64>().expect("a number")
+        };
+        let lengths = [0, 10, 600, 86_400, 700_000, u64::MAX - 1].map(long);
+        assert!(lengths.is_sorted(), "{lengths:?}");
+        assert_eq!((lengths[0], lengths[5]), (2, 48));
     }
 
     #[test]

@@ -323,7 +323,10 @@ impl Desk {
                 number: delivery.attempts,
                 started_at: now,
                 duration_ms: 3,
-                outcome: OutcomeKind::Rejected,
+                outcome: match rule {
+                    "timeout" => OutcomeKind::Ambiguous,
+                    _ => OutcomeKind::Rejected,
+                },
                 rule: rule.to_owned(),
                 reason: reason.to_owned(),
                 receipt: String::new(),

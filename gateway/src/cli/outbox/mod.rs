@@ -5,11 +5,9 @@ mod list;
 mod many;
 mod retry;
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use leadgate_plugin::OutcomeKind;
 use serde_json::{Value, json};
 
 use super::client::{Api, Target, encoded};
@@ -203,11 +201,8 @@ fn print_delivery(global: &Global, delivery: &Value) {
     for hold in held::lines(global, &delivery["held_by"]) {
         say(lang.pick("held", "受阻"), &hold);
     }
-    if let Some(advice) = delivery["advice"].as_str() {
-        say(
-            lang.pick("note", "提示"),
-            &advice_in(global, delivery, advice),
-        );
+    if let Some(advice) = delivery[lang.pick("advice", "advice_zh")].as_str() {
+        say(lang.pick("note", "提示"), advice);
     }
     let history = delivery["history"].as_array();
     for attempt in history.into_iter().flatten() {
@@ -239,27 +234,6 @@ fn block(text: &str) {
     for line in table::wrapped(&text, crate::terminal::columns().saturating_sub(2).max(20)) {
         outln!("  {line}");
     }
-}
-
-/// What the attempts say together, in the reader's language.
-fn advice_in(global: &Global, delivery: &Value, advice: &str) -> String {
-    let history = delivery["history"].as_array();
-    let unanswered = history.into_iter().flatten();
-    let unanswered = unanswered.filter(|one| one["outcome"] == OutcomeKind::Ambiguous.as_str());
-    let (mut times, mut late) = (0, 0);
-    for one in unanswered {
-        times += 1;
-        late += usize::from(one["rule"] == "timeout");
-    }
-    let mut zh = format!("有 {times} 次已发出但没有应答：对方可能已收到 {times} 次");
-    if late > 0 {
-        let sink = delivery["sink"].as_str().unwrap_or_default();
-        let _ = write!(
-            zh,
-            "；其中 {late} 次超时：若对方应答更慢，请调大 sinks.{sink} 的 timeout"
-        );
-    }
-    global.lang().pick(advice.to_owned(), zh)
 }
 
 fn stats(global: &Global, target: &Target) -> Result<(), ExitCode> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::console::rooms;
+use crate::outbox::{DeathReason, State};
 
 #[actix_web::test]
 async fn nobody_sees_a_page_without_a_session_nor_posts_a_form() {
@@ -223,4 +224,25 @@ async fn the_overview_says_what_needs_a_person() {
         }
         assert!(!seen.body.contains("13567658911"));
     }
+}
+
+#[actix_web::test]
+async fn what_a_destination_may_have_is_apart_from_what_it_refused() {
+    let browser = Browser::new().await;
+    browser.desk.accept(1).await;
+    let held = |at| State::Dead {
+        at,
+        reason: DeathReason::Held,
+    };
+    browser.desk.end_all(held).await;
+    let seen = browser.get("/").await;
+    for part in [
+        "投递结果不明",
+        "href=\"/deliveries?state=dead&#38;reason=held\"",
+    ] {
+        assert!(seen.body.contains(part), "{part}: {}", seen.body);
+    }
+    assert!(!seen.body.contains("死信：不会自动重试"), "{}", seen.body);
+    let list = browser.get("/deliveries?state=dead&reason=held").await;
+    assert!(list.body.contains("href=\"/deliveries/0"), "{}", list.body);
 }

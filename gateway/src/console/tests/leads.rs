@@ -159,6 +159,35 @@ async fn a_lead_is_erased_only_when_that_was_seen_and_said() {
 }
 
 #[actix_web::test]
+async fn a_person_is_erased_by_what_names_nobody_else() {
+    let browser = Browser::new().await;
+    let id = browser.desk.accept(1).await.to_string();
+    let offers = "action=\"/leads/erase\"";
+    let by_end = browser.send("/leads", "by=phone&value=8911").await;
+    assert!(by_end.body.contains(&id) && !by_end.body.contains(offers));
+    let by_end = browser.send("/leads/erase", "by=phone&value=8911&sure=true");
+    assert_eq!(by_end.await.status, StatusCode::BAD_REQUEST);
+
+    let person = "by=phone&value=13567658911";
+    let found = browser.send("/leads", person).await;
+    assert!(found.body.contains(offers), "{}", found.body);
+    let asked = browser.send("/leads/erase", person).await;
+    for part in ["擦除此人？", "name=\"sure\"", id.as_str()] {
+        assert!(asked.body.contains(part), "{part}: {}", asked.body);
+    }
+    let is_there = browser.get(&format!("/leads/{id}")).await;
+    assert_eq!(is_there.status, StatusCode::OK);
+    let sure = format!("{person}&sure=true");
+    let gone = browser.send("/leads/erase", &sure);
+    let gone = gone.await;
+    assert_eq!(gone.header("location"), "/leads", "{}", gone.body);
+    let said = browser.get("/leads").await;
+    assert!(said.body.contains("已擦除此人：1 条客资"), "{}", said.body);
+    let lost = browser.get(&format!("/leads/{id}")).await;
+    assert_eq!(lost.status, StatusCode::NOT_FOUND);
+}
+
+#[actix_web::test]
 async fn a_dead_letter_is_shown_with_its_attempts_and_tried_again() {
     let mut browser = Browser::new().await;
     browser.desk.accept(1).await;
@@ -376,5 +405,24 @@ async fn what_would_be_sent_is_shown_with_its_difference_and_as_a_command() {
         for page in [page, plan] {
             assert!(!page.body.contains("13567658911") && is_calm(&page.body));
         }
+    }
+}
+
+#[actix_web::test]
+async fn what_was_sent_and_not_answered_is_said_in_the_readers_language() {
+    let mut browser = Browser::new().await;
+    browser.desk.accept(1).await;
+    let ids = browser.desk.end_all_by("timeout", "too late", dead).await;
+    let path = format!("/deliveries/{}", ids[0]);
+    for (lang, said) in [
+        (
+            "zh-CN",
+            "有 1 次已发出但没有应答：对方可能已收到 1 次；其中 1 次超时",
+        ),
+        ("en", "1 of its attempts was sent and not answered"),
+    ] {
+        browser.lang = lang;
+        let page = browser.get(&path).await;
+        assert!(page.body.contains(said), "{}", page.body);
     }
 }

@@ -7,9 +7,10 @@ use crate::console::rooms;
 const ID: &str = "01937f4e-8a6b-7c3d-9e2f-0123456789ab";
 
 /// Every form with who may send it, written by hand.
-const FORMS: [(&str, Role); 18] = [
+const FORMS: [(&str, Role); 19] = [
     ("/logout", Role::Viewer),
     ("/leads", Role::Viewer),
+    ("/leads/erase", Role::Admin),
     ("/leads/{id}", Role::Admin),
     ("/leads/{id}/erase", Role::Admin),
     ("/deliveries/{id}/retry", Role::Operator),
