@@ -123,7 +123,7 @@ async fn a_whole_lead_is_released_at_once_and_one_nobody_wants_is_discarded() {
     assert!(list.body.contains("cannot be undone"));
     assert!(list.body.contains("Nothing waits here."));
     // Of a source that is not configured any more.
-    browser.desk.quarantine("gone", "[]").await;
+    browser.desk.quarantine("gone", "[1]").await;
     let id = only(&browser).await;
     let one = browser.get(&format!("/quarantine/{id}")).await;
     assert!(one.body.contains("cannot be released"), "{}", one.body);
