@@ -27,10 +27,19 @@ struct Sink {
 /// What a plugin says of its sink.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "SinkHealth")]
-struct Said {
+pub(super) struct Said {
     state: &'static str,
     /// Empty if it is well.
     why: String,
+}
+
+impl Said {
+    pub(super) fn of(said: &crate::plugin::Health) -> Self {
+        Self {
+            state: said.as_str(),
+            why: said.why().to_owned(),
+        }
+    }
 }
 
 /// All sinks.
@@ -128,10 +137,7 @@ pub(super) async fn list(
     let asked = items.iter().map(|sink| admin.delivery.says(&sink.name));
     let said = futures_util::future::join_all(asked).await;
     for (sink, said) in items.iter_mut().zip(said) {
-        sink.health = said.map(|said| Said {
-            state: said.as_str(),
-            why: said.why().to_owned(),
-        });
+        sink.health = said.as_ref().map(Said::of);
     }
     let config = stats::Running::of(&admin.configured.get());
     Ok(HttpResponse::Ok().json(All { items, config }))
