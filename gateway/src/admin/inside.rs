@@ -13,7 +13,10 @@ use serde_json::Value;
 use super::params::{Body, Query};
 use super::problem::{Kind, Problem};
 use super::resources::{About, let_in};
-use super::{Admin, api, deliveries, erase, leads, preview, privacy, reading, reload, system};
+use super::{
+    Admin, api, deliveries, erase, leads, mapping, plugins, preview, privacy, reading, reload,
+    sink, sinks, system, trial,
+};
 use crate::outbox::LeadId;
 
 /// The API, asked on behalf of one request.
@@ -92,6 +95,10 @@ reads! {
     leads() = "/leads", leads::list;
     lead(id) = "/leads/{id}", leads::show;
     raw(id) = "/leads/{id}/raw", leads::raw;
+    sinks() = "/sinks", sinks::list;
+    sink(id) = "/sinks/{name}", sink::show;
+    settings(id) = "/sinks/{name}/settings", sink::settings;
+    plugins() = "/plugins", plugins::list;
 }
 
 acts! {
@@ -101,6 +108,10 @@ acts! {
     retry(id)(body) = "/deliveries/{id}/retry", deliveries::retry;
     cancel(id)() = "/deliveries/{id}/cancel", deliveries::cancel;
     done(id)(body) = "/deliveries/{id}/done", deliveries::done_by_hand;
+    pause(id)(body) = "/sinks/{name}/pause", sinks::pause;
+    resume(id)() = "/sinks/{name}/resume", sinks::resume;
+    test(id)() = "/sinks/{name}/test", trial::test;
+    render(id)(body) = "/sinks/{name}/render", mapping::render;
 }
 
 thread_local! {

@@ -76,13 +76,13 @@ pub(super) async fn reload(
             revision: reloaded.revision.map(|revision| revision.hash),
             loaded_at: rfc3339(reloaded.loaded_at),
         })),
-        Err(NotReloaded::Refused(report)) => Err(refused(&report)),
+        Err(NotReloaded::Refused(report)) => Err(refused(&report, not_reloaded(&report))),
         Err(NotReloaded::Failed(why)) => Err(Problem::new(Kind::NotReloaded, why)),
     }
 }
 
-/// With every diagnostic, for a person as it is printed and for a program.
-fn refused(report: &Report) -> Problem {
+/// What is said of a refusal.
+fn not_reloaded(report: &Report) -> Text {
     let detail = |lang: Lang| {
         let summary = report.summary(lang);
         lang.pick(
@@ -90,7 +90,11 @@ fn refused(report: &Report) -> Problem {
             format!("配置未重新加载，原配置继续运行：{summary}"),
         )
     };
-    let detail = Text::new(detail(Lang::En), detail(Lang::ZhCn));
+    Text::new(detail(Lang::En), detail(Lang::ZhCn))
+}
+
+/// With every diagnostic, for a person as it is printed and for a program.
+pub(super) fn refused(report: &Report, detail: Text) -> Problem {
     Problem::new(Kind::BadConfiguration, detail).with(json!({
         "report": report.render(Lang::En, false),
         "report_zh": report.render(Lang::ZhCn, false),

@@ -21,6 +21,7 @@ mod hidden;
 mod init;
 mod leads;
 mod listen;
+mod mapping;
 mod outbox;
 mod plugin;
 mod preview;

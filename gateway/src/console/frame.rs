@@ -16,19 +16,30 @@ pub(super) enum Place {
     Overview,
     Leads,
     Deliveries,
+    Sinks,
+    Plugins,
     System,
     /// In none of them.
     None,
 }
 
 impl Place {
-    const ALL: [Self; 4] = [Self::Overview, Self::Leads, Self::Deliveries, Self::System];
+    const ALL: [Self; 6] = [
+        Self::Overview,
+        Self::Leads,
+        Self::Deliveries,
+        Self::Sinks,
+        Self::Plugins,
+        Self::System,
+    ];
 
     const fn path(self) -> &'static str {
         match self {
             Self::Overview | Self::None => "/",
             Self::Leads => "/leads",
             Self::Deliveries => "/deliveries",
+            Self::Sinks => "/sinks",
+            Self::Plugins => "/plugins",
             Self::System => "/system",
         }
     }
@@ -38,6 +49,8 @@ impl Place {
             Self::Overview => lang.pick("Overview", "总览"),
             Self::Leads => lang.pick("Leads", "客资"),
             Self::Deliveries => lang.pick("Deliveries", "投递"),
+            Self::Sinks => lang.pick("Sinks", "目的地"),
+            Self::Plugins => lang.pick("Plugins", "插件"),
             Self::System => lang.pick("System", "系统"),
             Self::None => "",
         }
@@ -186,8 +199,8 @@ impl Frame {
     }
 
     /// How long.
-    pub(super) fn seconds(&self, seconds: &u64) -> String {
-        shown::seconds(self.lang, *seconds)
+    pub(super) fn seconds(&self, seconds: impl Borrow<u64>) -> String {
+        shown::seconds(self.lang, *seconds.borrow())
     }
 
     /// A count.
@@ -208,6 +221,16 @@ impl Frame {
     /// Text of several lines that anybody may have written.
     pub(super) fn block(&self, text: impl AsRef<str>) -> Markup {
         shown::block(self.lang, text.as_ref())
+    }
+
+    /// A name as a part of an address.
+    pub(super) fn part(&self, name: impl AsRef<str>) -> String {
+        shown::part(name.as_ref())
+    }
+
+    /// Text that is to be taken as it is, however long.
+    pub(super) fn whole(&self, text: impl AsRef<str>) -> Markup {
+        shown::whole(text.as_ref())
     }
 
     /// An id, whole.

@@ -15,11 +15,14 @@ mod guard;
 mod language;
 mod leads;
 mod login;
+mod mapping;
 mod overview;
+mod plugins;
 mod received;
 mod room;
 mod sessions;
 mod shown;
+mod sink;
 mod sinks;
 mod system;
 #[cfg(test)]
@@ -78,6 +81,16 @@ fn rooms() -> Vec<Room> {
         at("/deliveries/{id}/retry").post(deliveries::retry),
         at("/deliveries/{id}/cancel").post(deliveries::cancel),
         at("/deliveries/{id}/done").post(deliveries::done),
+        at("/sinks").get(sink::list),
+        at("/sinks/{name}").get(sink::show),
+        at("/sinks/{name}/pause").post(sink::pause),
+        at("/sinks/{name}/resume").post(sink::resume),
+        at("/sinks/{name}/test").post(sink::test),
+        at("/sinks/{name}/mapping")
+            .takes(mapping::LARGEST)
+            .get(mapping::show)
+            .post(mapping::render),
+        at("/plugins").get(plugins::show),
         at("/system").get(system::show),
         at("/system/reload").post(system::reload),
         at("/system/sessions/{name}/end").post(system::end_session),

@@ -99,11 +99,7 @@ async fn hostile_leads_are_text_on_every_page() {
                 .get("/deliveries?sink=%3Cscript%3E&state=dead")
                 .await,
         ] {
-            assert!(
-                is_calm(&page.body),
-                "{}",
-                page.body
-            );
+            assert!(is_calm(&page.body), "{}", page.body);
             assert!(!page.body.contains("<script>"), "{}", page.body);
             assert!(!page.body.contains('\u{1b}') && !page.body.contains('\u{202e}'));
         }

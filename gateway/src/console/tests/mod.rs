@@ -3,6 +3,7 @@
 mod door;
 mod leads;
 mod roles;
+mod sinks;
 mod system;
 
 use std::sync::Arc;
@@ -58,6 +59,16 @@ impl Browser {
     /// One that has, with the token of the configuration.
     async fn new() -> Self {
         let mut browser = Self::outside();
+        browser.come_in("token").await;
+        browser
+    }
+
+    /// One that has, at that console.
+    async fn at(desk: Desk) -> Self {
+        let mut browser = Self {
+            desk,
+            ..Self::outside()
+        };
         browser.come_in("token").await;
         browser
     }
@@ -132,7 +143,9 @@ const LANGUAGES: [(&str, &str); 2] = [("zh-CN", "总览"), ("en", "Overview")];
 /// Whether a page could run or load anything that is not the console's own.
 fn is_calm(body: &str) -> bool {
     // What hostile texts try, once their quotes are escaped.
-    let body = body.replace("&quot; onclick=", "").replace("&#34; onclick=", "");
+    let body = body
+        .replace("&quot; onclick=", "")
+        .replace("&#34; onclick=", "");
     let lower = body.to_lowercase();
     let scripts = lower.matches("<script").count();
     let own = lower.matches("<script src=\"/assets/").count();

@@ -7,7 +7,7 @@ use crate::console::rooms;
 const ID: &str = "01937f4e-8a6b-7c3d-9e2f-0123456789ab";
 
 /// Every form with who may send it, written by hand.
-const FORMS: [(&str, Role); 9] = [
+const FORMS: [(&str, Role); 13] = [
     ("/logout", Role::Viewer),
     ("/leads", Role::Viewer),
     ("/leads/{id}", Role::Admin),
@@ -15,6 +15,10 @@ const FORMS: [(&str, Role); 9] = [
     ("/deliveries/{id}/retry", Role::Operator),
     ("/deliveries/{id}/cancel", Role::Operator),
     ("/deliveries/{id}/done", Role::Operator),
+    ("/sinks/{name}/pause", Role::Operator),
+    ("/sinks/{name}/resume", Role::Operator),
+    ("/sinks/{name}/test", Role::Operator),
+    ("/sinks/{name}/mapping", Role::Operator),
     ("/system/reload", Role::Operator),
     ("/system/sessions/{name}/end", Role::Viewer),
 ];
