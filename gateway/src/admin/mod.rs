@@ -27,6 +27,7 @@ mod never;
 mod openapi;
 mod origin;
 mod orphans;
+mod pace;
 mod parameter;
 mod params;
 mod plugins;
@@ -61,7 +62,7 @@ pub(crate) use self::never::Why;
 pub(crate) use self::openapi::document as openapi;
 pub(crate) use self::problem::{Kind, Problem};
 pub use self::reload::{NotReloaded, Reload, Reloaded};
-pub(crate) use self::resources::only;
+pub(crate) use self::resources::{allows, only};
 pub use self::tokens::Uses;
 pub(crate) use self::upkeep::{Disclosed, write_export};
 

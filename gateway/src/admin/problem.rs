@@ -217,7 +217,6 @@ impl Problem {
     }
 
     /// What kind it is of.
-    #[cfg(test)]
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
     }

@@ -191,7 +191,7 @@ impl About {
 }
 
 /// Refuses an actor whose role is below `needed`.
-pub(super) fn allows(actor: &Actor, needed: Role) -> Result<(), Problem> {
+pub(crate) fn allows(actor: &Actor, needed: Role) -> Result<(), Problem> {
     if actor.role >= needed {
         return Ok(());
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::pace::Pace;
 use super::{Admin, Configured, holds, rfc3339};
 use crate::delivery::{Crash, HoldReason};
 use crate::outbox::{Totals, Unavailable};
@@ -123,6 +124,7 @@ pub(super) struct Sink {
     breaker: &'static str,
     /// While the breaker is open: until an attempt probes the sink.
     probe_in_seconds: Option<u64>,
+    pace: Pace,
 }
 
 /// How a sink was involved in the end of the last process.
@@ -177,6 +179,7 @@ pub(super) fn sink(admin: &Admin, totals: &Totals, name: &str) -> Result<Sink, U
         holds: holds::shown_of(admin, name),
         breaker: status.breaker.as_str(),
         probe_in_seconds: status.opens_again_in.map(|left| left.as_secs()),
+        pace: Pace::of(&admin.metrics.delivery, name),
     })
 }
 

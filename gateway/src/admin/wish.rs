@@ -49,6 +49,7 @@ const RELEASED: Takes = &["force", "reason", "source", "since", "until", "when"]
 const PUSHES: Takes = &["reason", "source", "since", "until", "when"];
 
 /// What a person asks for.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the body")]
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "BulkWish")]

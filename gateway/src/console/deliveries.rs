@@ -7,6 +7,7 @@ use askama::Template;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::curl;
 use super::desk::{Answer, Desk, page, read};
 use super::form::Form;
 use super::frame::{Flash, Frame, Place};
@@ -27,7 +28,7 @@ pub(super) struct Summary {
     pub(super) created_at: String,
     pub(super) due_at: Option<String>,
     pub(super) ended_at: Option<String>,
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     pub(super) last_outcome: Option<String>,
     pub(super) last_reason: Option<String>,
     last_attempt_at: Option<String>,
@@ -79,10 +80,29 @@ struct Deliveries {
     rows: Vec<Summary>,
     next: Option<String>,
     sinks: Vec<String>,
+    /// Sinks that what is orphaned can be moved to.
+    targets: Vec<String>,
     asked: BTreeMap<String, String>,
 }
 
 impl Deliveries {
+    /// What is orphaned can only be moved.
+    fn is_orphaned(&self) -> bool {
+        self.is_asked("orphaned", "true")
+    }
+
+    /// The filter as a plan takes it.
+    fn filter(&self) -> Vec<(&str, &str)> {
+        let names = [
+            "sink", "state", "source", "reason", "rule", "group", "since", "until",
+        ];
+        let given = names.map(|name| (name, self.asked(name)));
+        given
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect()
+    }
+
     fn asked(&self, name: &str) -> &str {
         self.asked.get(name).map_or("", String::as_str)
     }
@@ -113,41 +133,40 @@ pub(super) async fn list(desk: Desk) -> Answer {
         .entry("order".to_owned())
         .or_insert_with(|| "newest".to_owned());
     let rows: Rows = read(desk.api.deliveries(&desk.query_of(&asked)).await?)?;
-    let admin = desk.api.admin();
-    let totals = admin.outbox.totals();
-    let configured = admin.configured.get();
-    let sinks = configured.sinks.keys().chain(totals.sinks.keys());
-    let sinks: std::collections::BTreeSet<String> = sinks.cloned().collect();
     page(&Deliveries {
         frame: desk.frame(Place::Deliveries),
         lang: desk.lang,
         next: rows.next.map(|next| desk.next(&asked, &next)),
         rows: rows.items,
-        sinks: sinks.into_iter().collect(),
+        sinks: desk.sinks(),
+        targets: desk.configured_sinks(),
         asked,
     })
 }
 
+/// An attempt.
 #[derive(Deserialize)]
-struct Attempt {
-    number: u32,
-    started_at: String,
-    duration_ms: u64,
-    outcome: String,
-    rule: String,
-    reason: String,
+pub(super) struct Attempt {
+    pub(super) number: u32,
+    pub(super) started_at: String,
+    pub(super) duration_ms: u64,
+    pub(super) outcome: String,
+    pub(super) rule: String,
+    pub(super) reason: String,
     receipt: String,
     request: String,
     response: String,
     config_revision: String,
 }
 
+/// A delivery by itself.
 #[derive(Deserialize)]
-struct Detail {
+pub(super) struct Detail {
     #[serde(flatten)]
     summary: Summary,
     advice: Option<String>,
-    history: Vec<Attempt>,
+    /// The newest attempts, oldest first.
+    pub(super) history: Vec<Attempt>,
 }
 
 /// What would be sent now.
@@ -159,11 +178,18 @@ struct Preview {
     difference: Option<Vec<Change>>,
 }
 
+impl Preview {
+    /// As commands of curl, if it is what curl sends.
+    fn curl(&self) -> Option<String> {
+        curl::of(self.now.as_deref()?)
+    }
+}
+
 #[derive(Deserialize)]
-struct Change {
-    at: String,
-    before: Option<String>,
-    now: Option<String>,
+pub(super) struct Change {
+    pub(super) at: String,
+    pub(super) before: Option<String>,
+    pub(super) now: Option<String>,
 }
 
 #[derive(Template)]

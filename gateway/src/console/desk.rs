@@ -1,6 +1,6 @@
 //! The desk: what a page has at hand while it is made, and how it answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
@@ -14,10 +14,10 @@ use serde_json::Value;
 use super::frame::{Flash, Frame, Place};
 use super::sessions::Visit;
 use super::{Console, language};
-use crate::admin::{Admin, Inside, Kind, Problem};
+use crate::admin::{Admin, Inside, Kind, Problem, allows};
 use crate::clock::Millis;
 use crate::lang::Lang;
-use crate::outbox::Actor;
+use crate::outbox::{Actor, Role};
 
 /// What a handler of the console gives.
 pub(super) type Answer = Result<HttpResponse, Problem>;
@@ -43,6 +43,25 @@ impl Desk {
         self.api.admin().clock.now()
     }
 
+    /// Refuses who has a lesser role: for what a page does or shows before it asks the API.
+    pub(super) fn takes(&self, role: Role) -> Result<(), Problem> {
+        allows(&self.actor, role)
+    }
+
+    /// All sinks that deliveries are of.
+    pub(super) fn sinks(&self) -> Vec<String> {
+        let totals = self.api.admin().outbox.totals();
+        let all = totals.sinks.into_keys().chain(self.configured_sinks());
+        let all: BTreeSet<String> = all.collect();
+        all.into_iter().collect()
+    }
+
+    /// Those that are configured.
+    pub(super) fn configured_sinks(&self) -> Vec<String> {
+        let configured = self.api.admin().configured.get();
+        configured.sinks.keys().cloned().collect()
+    }
+
     /// What the query asks for, without what was left empty.
     pub(super) fn asked(&self) -> BTreeMap<String, String> {
         let query = self.request.query_string();
@@ -55,6 +74,7 @@ impl Desk {
     }
 
     /// As a query.
+    #[expect(clippy::unused_self, reason = "beside what was asked")]
     pub(super) fn query_of(&self, asked: &BTreeMap<String, String>) -> String {
         let coded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
         let pairs = asked.iter();

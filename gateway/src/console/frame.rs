@@ -16,6 +16,8 @@ pub(super) enum Place {
     Overview,
     Leads,
     Deliveries,
+    Failures,
+    Bulk,
     Sinks,
     Plugins,
     System,
@@ -24,10 +26,12 @@ pub(super) enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Overview,
         Self::Leads,
         Self::Deliveries,
+        Self::Failures,
+        Self::Bulk,
         Self::Sinks,
         Self::Plugins,
         Self::System,
@@ -38,6 +42,8 @@ impl Place {
             Self::Overview | Self::None => "/",
             Self::Leads => "/leads",
             Self::Deliveries => "/deliveries",
+            Self::Failures => "/failures",
+            Self::Bulk => "/bulk",
             Self::Sinks => "/sinks",
             Self::Plugins => "/plugins",
             Self::System => "/system",
@@ -49,6 +55,8 @@ impl Place {
             Self::Overview => lang.pick("Overview", "总览"),
             Self::Leads => lang.pick("Leads", "客资"),
             Self::Deliveries => lang.pick("Deliveries", "投递"),
+            Self::Failures => lang.pick("Failures", "失败"),
+            Self::Bulk => lang.pick("Bulk jobs", "批量任务"),
             Self::Sinks => lang.pick("Sinks", "目的地"),
             Self::Plugins => lang.pick("Plugins", "插件"),
             Self::System => lang.pick("System", "系统"),
@@ -99,6 +107,7 @@ pub(super) struct Frame {
     flash: Option<Flash>,
 }
 
+#[expect(clippy::unused_self, reason = "pages show things by their frame")]
 impl Frame {
     /// For who did not come in.
     pub(super) fn new(lang: Lang, place: Place, now: Millis) -> Self {
@@ -128,7 +137,7 @@ impl Frame {
             title: place.title(self.lang),
             is_here: place == self.place,
             waiting: match place {
-                Place::Deliveries => dead,
+                Place::Failures => dead,
                 _ => 0,
             },
         };
@@ -218,6 +227,11 @@ impl Frame {
         shown::text(self.lang, text.as_ref())
     }
 
+    /// The same in one line, cut where it is long: for where nothing can be opened.
+    pub(super) fn line(&self, text: impl AsRef<str>) -> Markup {
+        shown::line(text.as_ref())
+    }
+
     /// Text of several lines that anybody may have written.
     pub(super) fn block(&self, text: impl AsRef<str>) -> Markup {
         shown::block(self.lang, text.as_ref())
@@ -228,14 +242,19 @@ impl Frame {
         shown::part(name.as_ref())
     }
 
-    /// Text that is to be taken as it is, however long.
-    pub(super) fn whole(&self, text: impl AsRef<str>) -> Markup {
-        shown::whole(text.as_ref())
+    /// Text to be copied, whole: it is taken by one click.
+    pub(super) fn copied(&self, text: impl AsRef<str>) -> Markup {
+        shown::copied(text.as_ref())
     }
 
     /// An id, whole.
     pub(super) fn id(&self, id: &str) -> Markup {
         shown::id(id)
+    }
+
+    /// A word with a colour.
+    pub(super) fn tagged(&self, word: impl AsRef<str>, tone: &str) -> Markup {
+        shown::chip(word.as_ref(), tone)
     }
 
     /// The state of a delivery.
@@ -270,14 +289,14 @@ impl Frame {
         self.text(&text)
     }
 
+    /// Why a bulk job left something as it is.
+    pub(super) fn skip(&self, code: &str) -> String {
+        self.word(Words::Skip, code)
+    }
+
     /// What a sink was given.
     pub(super) fn given(&self, code: &str) -> String {
         self.word(Words::Given, code)
-    }
-
-    /// Why a lead did not go to a sink.
-    pub(super) fn never(&self, code: &str) -> String {
-        self.word(Words::Never, code)
     }
 
     fn chip(&self, words: Words, code: &str, tone: &str) -> Markup {

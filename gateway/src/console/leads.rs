@@ -15,9 +15,11 @@ use super::desk::{Answer, Desk, page, read};
 use super::fields::{self, GROUPS};
 use super::form::Form;
 use super::frame::{Flash, Frame, Place};
+use super::never::Never;
+use super::timeline::{self, Event, What};
 use crate::admin::{Kind, Problem};
 use crate::lang::{Lang, Text};
-use crate::outbox::{FindBy, LeadId};
+use crate::outbox::{FindBy, LeadId, made_at};
 
 /// A lead in a list.
 #[derive(Deserialize)]
@@ -45,7 +47,7 @@ impl Row {
 }
 
 /// A value as text; nothing for `null`.
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -156,7 +158,8 @@ pub(super) async fn search(desk: Desk, form: Form) -> Answer {
 
 #[derive(Deserialize)]
 struct Revision {
-    revision: u32,
+    #[serde(rename = "revision")]
+    number: u32,
     received_at: String,
     lead: Map<String, Value>,
     labels: Map<String, Value>,
@@ -183,13 +186,6 @@ impl Revision {
 }
 
 #[derive(Deserialize)]
-struct Never {
-    sink: String,
-    revision: u32,
-    why: String,
-}
-
-#[derive(Deserialize)]
 struct One {
     id: String,
     source: Option<String>,
@@ -205,14 +201,17 @@ type Shown = Vec<(&'static str, &'static str, String)>;
 
 #[derive(Template)]
 #[template(path = "lead.html")]
-struct Lead {
+struct LeadPage {
     frame: Frame,
     lang: Lang,
     lead: One,
     groups: Vec<(&'static str, Shown)>,
     others: Vec<(String, String)>,
-    /// Each revision with what it changed.
-    revisions: Vec<(u32, String, Vec<String>)>,
+    events: Vec<Event>,
+    /// Sinks that it can be replayed to.
+    sinks: Vec<String>,
+    /// From when to when this lead was made, and hardly another.
+    made: Option<(String, String)>,
     raw: Option<String>,
 }
 
@@ -238,24 +237,33 @@ fn changes(lang: Lang, revisions: &[Revision]) -> Vec<(u32, String, Vec<String>)
             .map(|name| fields::title(lang, name).to_owned())
             .collect();
         before = Some(this);
-        (this.revision, this.received_at.clone(), names)
+        (this.number, this.received_at.clone(), names)
     });
-    let mut all: Vec<_> = each.collect();
-    all.reverse();
-    all
+    each.collect()
+}
+
+/// From when to when a lead was made: its id says it to the millisecond.
+fn made(id: &str) -> Option<(String, String)> {
+    let at = made_at(id.parse().ok()?);
+    let text = |at| jiff::Timestamp::from_millisecond(at).ok();
+    Some((format!("{:.3}", text(at)?), format!("{:.3}", text(at + 1)?)))
 }
 
 async fn one(desk: &Desk, id: &str, query: &str, raw: Option<String>) -> Answer {
     let lead: One = read(desk.api.lead(id, query).await?)?;
     let newest = lead.revisions.last();
-    page(&Lead {
+    let revisions = changes(desk.lang, &lead.revisions);
+    let events = timeline::of(desk, revisions, &lead.deliveries).await?;
+    page(&LeadPage {
         frame: desk.frame(Place::Leads),
         lang: desk.lang,
         groups: newest
             .map(|newest| groups(desk.lang, newest))
             .unwrap_or_default(),
         others: newest.map(Revision::others).unwrap_or_default(),
-        revisions: changes(desk.lang, &lead.revisions),
+        events,
+        sinks: desk.configured_sinks(),
+        made: made(&lead.id),
         lead,
         raw,
     })

@@ -6,8 +6,11 @@
 //! another origin is loaded, and what is in a lead is text.
 
 mod assets;
+mod bulk;
+mod curl;
 mod deliveries;
 mod desk;
+mod failures;
 mod fields;
 mod form;
 mod frame;
@@ -16,6 +19,7 @@ mod language;
 mod leads;
 mod login;
 mod mapping;
+mod never;
 mod overview;
 mod plugins;
 mod received;
@@ -27,6 +31,7 @@ mod sinks;
 mod system;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -81,6 +86,11 @@ fn rooms() -> Vec<Room> {
         at("/deliveries/{id}/retry").post(deliveries::retry),
         at("/deliveries/{id}/cancel").post(deliveries::cancel),
         at("/deliveries/{id}/done").post(deliveries::done),
+        at("/failures").get(failures::show),
+        at("/bulk").get(bulk::list).post(bulk::plan),
+        at("/bulk/{id}").get(bulk::show),
+        at("/bulk/{id}/start").post(bulk::start),
+        at("/bulk/{id}/cancel").post(bulk::stop),
         at("/sinks").get(sink::list),
         at("/sinks/{name}").get(sink::show),
         at("/sinks/{name}/pause").post(sink::pause),

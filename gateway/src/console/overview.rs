@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::desk::{Answer, Desk, page, read};
 use super::frame::{Frame, Place};
-use super::received::{self, Day};
+use super::received::{Span, Spans};
 use super::shown::{self, Markup};
 use super::sinks::Sink;
 use crate::lang::Lang;
@@ -78,7 +78,8 @@ struct Overview {
     last: Option<String>,
     today: String,
     week: String,
-    bars: Markup,
+    days: Markup,
+    hours: Markup,
     leads: Leads,
     waiting: u64,
     sinks: Vec<(String, Sink)>,
@@ -91,8 +92,8 @@ pub(super) async fn show(desk: Desk) -> Answer {
     let system: System = read(desk.api.system("").await?)?;
     let newest: Page = read(desk.api.leads("limit=1").await?)?;
     let console = desk.console.clone();
-    let reading = desk.api.reading(move |admin| console.received.days(admin));
-    let days = reading.await?;
+    let reading = desk.api.reading(move |admin| console.received.spans(admin));
+    let Spans { hours, days } = reading.await?;
     let lang = desk.lang;
     let needs = needs(lang, &stats, &system);
     let waiting = stats.sinks.values().map(Sink::waiting).sum();
@@ -107,7 +108,16 @@ pub(super) async fn show(desk: Desk) -> Answer {
             .map(|lead| lead.last_received_at),
         today: many(&days[days.len().saturating_sub(1)..]),
         week: many(&days),
-        bars: bars(lang, &days),
+        days: bars(
+            lang.pick("leads of the last 7 days", "近 7 天的客资"),
+            &days,
+            5..10,
+        ),
+        hours: bars(
+            lang.pick("leads of the last 24 hours", "近 24 小时的客资"),
+            &hours,
+            11..16,
+        ),
         leads: stats.leads,
         waiting,
         sinks: stats.sinks.into_iter().collect(),
@@ -115,25 +125,20 @@ pub(super) async fn show(desk: Desk) -> Answer {
     })
 }
 
-/// Of some days, with a sign where not all were counted.
-fn many(days: &[Day]) -> String {
+/// Of some days, with a sign where there were more.
+fn many(days: &[Span]) -> String {
     let sum = days.iter().map(|day| day.leads).sum();
-    let more = days.iter().any(|day| day.leads >= received::MOST);
+    let more = days.iter().any(|day| day.more);
     format!("{}{}", shown::count(sum), if more { "+" } else { "" })
 }
 
-fn bars(lang: Lang, days: &[Day]) -> Markup {
-    let bars: Vec<_> = days
-        .iter()
-        .map(|day| {
-            let day_of = crate::lead::time::format_gmt8(day.began);
-            (day_of[5..10].to_owned(), day.leads)
-        })
-        .collect();
-    shown::bars(
-        &bars,
-        lang.pick("leads of the last 7 days", "近 7 天的客资"),
-    )
+/// A bar for each, named by that part of when it began.
+fn bars(label: &str, spans: &[Span], part: std::ops::Range<usize>) -> Markup {
+    let bars = spans.iter().map(|span| {
+        let began = crate::lead::time::format_gmt8(span.began);
+        (began[part.clone()].to_owned(), span.leads)
+    });
+    shown::bars(&bars.collect::<Vec<_>>(), label)
 }
 
 /// All that a person must see to, the most urgent first.
@@ -181,7 +186,7 @@ fn needs(lang: Lang, stats: &Stats, system: &System) -> Vec<Need> {
     need(
         Some(dead),
         "bad",
-        "/deliveries?state=dead",
+        "/failures",
         "dead letters: they are not tried again by themselves",
         "死信：不会自动重试",
     );
@@ -200,7 +205,7 @@ fn needs(lang: Lang, stats: &Stats, system: &System) -> Vec<Need> {
         "孤立投递：其目的地已不在配置中",
     );
     for (name, sink) in &stats.sinks {
-        let href = format!("/deliveries?sink={name}");
+        let href = format!("/sinks/{}", shown::part(name));
         if sink.paused {
             let (en, zh) = (
                 format!("deliveries wait: sink {name} is paused"),

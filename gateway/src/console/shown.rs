@@ -52,7 +52,7 @@ fn escaped(text: &str) -> String {
             '\n' | '\t' => out.push(letter),
             // A control character by its picture.
             '\0'..='\u{1f}' => {
-                out.push(char::from_u32(0x2400 + u32::from(letter)).unwrap_or('\u{fffd}'))
+                out.push(char::from_u32(0x2400 + u32::from(letter)).unwrap_or('\u{fffd}'));
             }
             '\u{7f}' => out.push('\u{2421}'),
             '\u{80}'..='\u{9f}' => out.push('\u{fffd}'),
@@ -98,6 +98,14 @@ pub(super) fn text(lang: Lang, text: &str) -> Markup {
     cut(lang, text, LINE, "bdi")
 }
 
+/// The beginning of a text that anybody may have written.
+pub(super) fn line(text: &str) -> Markup {
+    match beginning(text, LINE) {
+        Some(start) => Markup(format!("<bdi>{}…</bdi>", escaped(start))),
+        None => Markup(format!("<bdi>{}</bdi>", escaped(text))),
+    }
+}
+
 /// A text of several lines that anybody may have written.
 pub(super) fn block(lang: Lang, text: &str) -> Markup {
     cut(lang, text, BLOCK, "pre")
@@ -109,9 +117,14 @@ pub(super) fn part(name: &str) -> String {
     utf8_percent_encode(name, CODED).to_string()
 }
 
-/// Text as it is, however long: people copy it.
-pub(super) fn whole(text: &str) -> Markup {
-    Markup(escaped(text))
+/// Text to be copied: whole, and as it is but for what HTML needs, since what is copied is what is
+/// shown.
+pub(super) fn copied(text: &str) -> Markup {
+    let text = beginning(text, WHOLE).unwrap_or(text);
+    Markup(format!(
+        "<pre class=\"copy\" tabindex=\"0\">{}</pre>",
+        escaped(text)
+    ))
 }
 
 /// An id: never shortened, because people copy it.
@@ -190,6 +203,14 @@ pub(super) fn time(text: &str, now: Millis) -> Markup {
         "%Y-%m-%d %H:%M"
     };
     marked(at, &then.strftime(format).to_string())
+}
+
+/// A time at +08:00 with its day and second, as plain text.
+pub(super) fn whole_time(text: &str) -> String {
+    let Some(at) = instant(text) else {
+        return text.to_owned();
+    };
+    civil(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// How long ago, the exact instant behind it.
@@ -334,6 +355,10 @@ mod tests {
         assert!(shown.contains("全部 10,000 字"));
         assert!(shown.contains(&format!("<bdi>{}…</bdi>", "客".repeat(LINE))));
         assert!(shown.contains(&format!("<bdi>{long}</bdi>")));
+        assert_eq!(
+            line(&long).to_string(),
+            format!("<bdi>{}…</bdi>", "客".repeat(LINE))
+        );
         assert!(
             !text(Lang::En, &"a".repeat(LINE))
                 .to_string()
@@ -352,6 +377,10 @@ mod tests {
         assert!(shown("2026-11-28T15:59:59Z").ends_with(">11-28 23:59</time>"));
         assert!(shown("2025-11-28T15:59:59Z").ends_with(">2025-11-28 23:59</time>"));
         assert_eq!(shown("<b>"), "&lt;b&gt;");
+        assert_eq!(
+            whole_time("2026-11-28T16:00:01.234Z"),
+            "2026-11-29 00:00:01"
+        );
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl One {
 /// All that is set, in the order of the configuration's documentation.
 fn all_set(lang: Lang, set: &BTreeMap<String, Value>) -> Vec<Set> {
     const KEYS: [(&str, &str, &str); 14] = [
-        ("when", "Wants leads for which", "只接收满足此条件的客资"),
+        ("when", "Takes leads for which", "只接收满足此条件的客资"),
         ("rate", "Attempts at most", "投递速率上限"),
         ("concurrency", "Attempts at once", "并发投递数"),
         ("timeout", "Longest attempt", "单次投递最长时间"),
@@ -218,7 +218,10 @@ fn all_set(lang: Lang, set: &BTreeMap<String, Value>) -> Vec<Set> {
             Value::Null if key == "when" => lang.pick("every lead", "所有客资").to_owned(),
             Value::Null if key == "rate" => lang.pick("no limit", "不限").to_owned(),
             Value::Null => return None,
-            Value::String(text) => text.clone(),
+            Value::String(text) => match meant(lang, key, text) {
+                Some(meant) => format!("{meant} ({text})"),
+                None => text.clone(),
+            },
             other => other.to_string(),
         };
         Some(Set {
@@ -228,6 +231,19 @@ fn all_set(lang: Lang, set: &BTreeMap<String, Value>) -> Vec<Set> {
         })
     });
     all.collect()
+}
+
+/// What a code means that is set.
+fn meant(lang: Lang, key: &str, code: &str) -> Option<&'static str> {
+    let (en, zh) = match (key, code) {
+        ("on_ambiguous", "retry") => ("try again", "再次投递"),
+        ("on_ambiguous", "hold") => ("keep it for a person", "留待人工处理"),
+        ("on_update", "supersede") => ("it takes the older one's place", "取代旧版本"),
+        ("on_update", "each") => ("each is delivered, in order", "各版本依次投递"),
+        ("on_update", "ignore") => ("only the first is delivered", "只投递首个版本"),
+        _ => return None,
+    };
+    Some(lang.pick(en, zh))
 }
 
 /// `GET /sinks/{name}`

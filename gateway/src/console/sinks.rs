@@ -17,12 +17,41 @@ pub(super) struct Sink {
     pub(super) paused: bool,
     pub(super) orphaned: bool,
     pub(super) breaker: String,
+    pace: Pace,
+}
+
+/// How attempts went, since the process started.
+#[derive(Deserialize)]
+struct Pace {
+    attempts: u64,
+    succeeded: u64,
+    p95_ms: Option<u64>,
 }
 
 impl Sink {
     /// Deliveries that wait, those in flight among them.
     pub(super) fn waiting(&self) -> u64 {
         self.pending + self.retrying + self.behind
+    }
+
+    /// How many of 100 attempts succeeded, with one digit behind the point.
+    pub(super) fn success(&self) -> Option<String> {
+        let Pace {
+            attempts,
+            succeeded,
+            ..
+        } = self.pace;
+        let thousandths = (succeeded * 1_000).checked_div(attempts)?;
+        Some(format!("{}.{}%", thousandths / 10, thousandths % 10))
+    }
+
+    /// Within which time 95 of 100 attempts ended.
+    pub(super) fn p95(&self) -> Option<String> {
+        let millis = self.pace.p95_ms?;
+        Some(match millis {
+            0..1_000 => format!("{millis} ms"),
+            _ => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
+        })
     }
 
     /// How it is, by what matters most: a word in both languages, and its colour.
@@ -41,7 +70,7 @@ impl Sink {
     }
 
     /// As a chip.
-    pub(super) fn chip(&self, lang: &crate::lang::Lang) -> super::shown::Markup {
+    pub(super) fn chip(&self, lang: crate::lang::Lang) -> super::shown::Markup {
         let (en, zh, tone) = self.how();
         super::shown::chip(lang.pick(en, zh), tone)
     }

@@ -47,7 +47,7 @@ struct Guest {
 
 #[derive(Template)]
 #[template(path = "system.html")]
-struct System {
+struct SystemPage {
     frame: Frame,
     lang: Lang,
     system: Shown,
@@ -72,7 +72,7 @@ pub(super) async fn show(desk: Desk) -> Answer {
             began_at: rfc3339(one.began_at),
             idle: one.idle.as_secs(),
         });
-    page(&System {
+    page(&SystemPage {
         frame: desk.frame(Place::System),
         lang: desk.lang,
         system,

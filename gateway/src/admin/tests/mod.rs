@@ -292,7 +292,7 @@ impl Desk {
     }
 
     /// The same by that rule, for that reason.
-    async fn end_all_by(
+    pub(crate) async fn end_all_by(
         &self,
         rule: &str,
         reason: &str,

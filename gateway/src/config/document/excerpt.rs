@@ -19,6 +19,8 @@ use super::{Document, pointer};
 
 /// What stands instead of a secret.
 pub(in super::super) const HIDDEN: &str = "***";
+/// The same where there were no quotes.
+const QUOTED: &str = "\"***\"";
 
 /// Letters and digits in a row that look like a key.
 const LIKE_A_KEY: usize = 16;
@@ -125,26 +127,23 @@ fn read(text: &str) -> Read {
 
 impl Read {
     /// `text`, which is what was read, without secrets.
-    fn masked(mut self, text: &str) -> String {
-        self.masks.extend(self.comments(text));
-        self.masks.sort_by_key(|range| range.start);
+    fn masked(&self, text: &str) -> String {
+        let values = self.masks.iter().map(|range| {
+            let is_text = text[..range.start].ends_with(['"', '\'']);
+            // Of a number a text is made.
+            (range.clone(), if is_text { HIDDEN } else { QUOTED })
+        });
+        let comments = self.comments(text).into_iter();
+        let mut all: Vec<_> = values.chain(comments.map(|range| (range, HIDDEN))).collect();
+        all.sort_by_key(|(range, _)| range.start);
         let mut out = String::with_capacity(text.len());
         let mut copied = 0;
-        for range in self.masks {
+        for (range, hidden) in all {
             if range.start < copied || range.is_empty() {
                 continue;
             }
             out.push_str(&text[copied..range.start]);
-            let is_text = text[..range.start].ends_with(['"', '\'']);
-            let is_comment = text[copied..range.start].contains('#') && !is_text;
-            if is_text || is_comment {
-                out.push_str(HIDDEN);
-            } else {
-                // A number, where a text stands now.
-                out.push('"');
-                out.push_str(HIDDEN);
-                out.push('"');
-            }
+            out.push_str(hidden);
             copied = range.end;
         }
         out.push_str(&text[copied..]);
@@ -220,5 +219,21 @@ pub(in super::super) fn hide(value: &mut Value, at: &str) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_as_texts_numbers_and_in_comments_and_nothing_else_is() {
+        let text = "# plain words, 2026-11-29\ntoken = 'a' # b\npassword = 12345\nkey = 7 # password: x1\nlong = \"\"\"\n# no comment token = \"y\"\n\"\"\"\nsecret = \"\"\"\nz\n\"\"\"\n# at https://u:pw@h/x\n";
+        let masked = read(text).masked(text);
+        assert_eq!(
+            masked,
+            "# plain words, 2026-11-29\ntoken = '***' # b\npassword = \"***\"\nkey = 7 # password: ***\nlong = \"\"\"\n# no comment token = \"y\"\n\"\"\"\nsecret = \"***\"\n# at https://***\n"
+        );
+        assert!(DeTable::parse(&masked).is_ok());
     }
 }

@@ -215,7 +215,7 @@ async fn the_overview_says_what_needs_a_person() {
         for part in [
             dead,
             aside,
-            "href=\"/deliveries?state=dead\"",
+            "href=\"/failures\"",
             "<bdi>crm</bdi>",
             "<bdi>mail</bdi>",
         ] {

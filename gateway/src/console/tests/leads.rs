@@ -221,3 +221,88 @@ async fn a_filter_that_means_nothing_is_said_and_not_ignored() {
         }
     }
 }
+
+#[actix_web::test]
+async fn a_lead_tells_what_happened_in_order_of_time() {
+    let mut browser = Browser::new().await;
+    let id = browser.desk.accept(1).await;
+    let delivery = browser.desk.end_all(dead).await[0];
+    let mut changed = arrival(1, browser.desk.admin.clock.now());
+    let mut lead: serde_json::Value = serde_json::from_str(&changed.lead).expect("JSON");
+    lead["city_name"] = "宁波".into();
+    changed.lead = lead.to_string();
+    changed.content = [7; 32];
+    let accepted = browser.desk.admin.outbox.accept(changed).await;
+    assert_eq!(accepted.expect("accepted").lead(), Some(id));
+    for (lang, events) in [
+        (
+            "zh-CN",
+            [
+                "<b>收到</b>",
+                "<span>第 1 次</span>",
+                "死信",
+                "<b>收到版本 2</b>",
+                "变更： <bdi>城市</bdi>",
+            ],
+        ),
+        (
+            "en",
+            [
+                "<b>received</b>",
+                "<span>attempt 1</span>",
+                "dead",
+                "<b>received revision 2</b>",
+                "changed: <bdi>City</bdi>",
+            ],
+        ),
+    ] {
+        browser.lang = lang;
+        let page = browser.get(&format!("/leads/{id}")).await;
+        let (_, told) = page.body.split_once("id=\"timeline\"").expect("a timeline");
+        let mut rest = told.to_owned();
+        for event in events {
+            let (_, after) = rest
+                .split_once(event)
+                .unwrap_or_else(|| panic!("{event}: {told}"));
+            rest = after.to_owned();
+        }
+        assert!(told.contains(&format!("href=\"/deliveries/{delivery}\"")));
+    }
+}
+
+#[actix_web::test]
+async fn a_lead_says_which_sinks_did_not_want_it_and_by_which_part_of_their_condition() {
+    let mut browser = Browser::new().await;
+    let id = browser.desk.accept(1).await;
+    for (lang, why, part) in [
+        ("zh-CN", "不符合 when 条件", "否：store_id == 7"),
+        ("en", "its condition does not want it", "no: store_id == 7"),
+    ] {
+        browser.lang = lang;
+        let page = browser.get(&format!("/leads/{id}")).await;
+        for part in ["<bdi>mail</bdi>", why, part] {
+            assert!(page.body.contains(part), "{part}: {}", page.body);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_lead_is_replayed_to_a_sink_by_a_plan_of_that_lead_alone() {
+    let browser = Browser::new().await;
+    let id = browser.desk.accept(1).await;
+    let page = browser.get(&format!("/leads/{id}")).await;
+    let (since, until) = (page.field("since"), page.field("until"));
+    let coded = |text: &str| text.replace(':', "%3A");
+    let form = |more: &str| {
+        let (since, until) = (coded(&since), coded(&until));
+        format!("action=replay&to=crm&source=shop&since={since}&until={until}{more}")
+    };
+    let plan = browser.send("/bulk", &form("&again=true")).await;
+    assert!(plan.body.contains("<b>1</b>"), "{}", plan.body);
+    assert!(
+        plan.body.contains(&format!("href=\"/leads/{id}\"")),
+        "{}",
+        plan.body
+    );
+    assert!(plan.body.contains("补发到 crm") && plan.body.contains("会再次发送"));
+}

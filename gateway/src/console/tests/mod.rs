@@ -1,5 +1,6 @@
 //! The pages against a real store in a temporary folder.
 
+mod bulk;
 mod door;
 mod leads;
 mod roles;
