@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use crate::admin::{Given, Why};
 use crate::delivery::{BreakerState, HoldReason};
 use crate::lang::Lang;
-use crate::outbox::{BY_HAND, DeathReason, Skip, StateName, Stop};
+use crate::outbox::{AuditAction, BY_HAND, DeathReason, Skip, StateName, Stop};
 use crate::plugin::{OutcomeKind, Own};
 
 /// A list of codes.
@@ -43,6 +43,10 @@ pub(crate) enum Words {
     Stop,
     /// Why a lead did not go to a sink.
     Never,
+    /// Actions in the audit log; those of a newer leadgate stay as they are.
+    Audit,
+    /// What became of them.
+    AuditResult,
 }
 
 impl Words {
@@ -74,6 +78,8 @@ impl Words {
             Self::Job => job(code)?,
             Self::Skip => skip(named(Skip::ALL, Skip::as_str, code)?),
             Self::Stop => stop(named(Stop::ALL, Stop::as_str, code)?),
+            Self::Audit => audit(named(AuditAction::ALL, AuditAction::as_str, code)?),
+            Self::AuditResult => audit_result(code)?,
             Self::Never => never(named(Why::ALL, Why::as_str, code)?),
         };
         Some(word.into())
@@ -107,6 +113,50 @@ const fn state(state: StateName) -> &'static str {
         StateName::Cancelled => "已取消",
         StateName::Dead => "死信",
     }
+}
+
+const fn audit(action: AuditAction) -> &'static str {
+    match action {
+        AuditAction::DeliveryRetry => "重新投递",
+        AuditAction::DeliveryCancel => "取消投递",
+        AuditAction::DeliveryDone => "人工完成投递",
+        AuditAction::DeliveryReveal => "查看投递内容",
+        AuditAction::LeadsSearch => "查找客资",
+        AuditAction::LeadsReveal => "查看客资",
+        AuditAction::LeadsExport => "导出个人数据",
+        AuditAction::LeadsErasePreview => "预览擦除",
+        AuditAction::LeadsErase => "擦除客资",
+        AuditAction::BulkPlan => "计划批量任务",
+        AuditAction::BulkStart => "启动批量任务",
+        AuditAction::BulkCancel => "停止批量任务",
+        AuditAction::BulkEnd => "批量任务结束",
+        AuditAction::SinkPause => "暂停目的地",
+        AuditAction::SinkResume => "恢复目的地",
+        AuditAction::SinkTest => "测试目的地",
+        AuditAction::QuarantineReveal => "查看隔离推送",
+        AuditAction::QuarantineRelease => "放行隔离推送",
+        AuditAction::QuarantineDiscard => "丢弃隔离推送",
+        AuditAction::Reload => "重新加载配置",
+        AuditAction::OutboxBackup => "备份发件箱",
+        AuditAction::OutboxExport => "导出发件箱",
+        AuditAction::OutboxImport => "导入发件箱",
+        AuditAction::OutboxRekey => "重新加密",
+        AuditAction::AuditExport => "输出审计日志",
+        AuditAction::TokenAdd => "新建令牌",
+        AuditAction::TokenRevoke => "撤销令牌",
+        AuditAction::SessionBegin => "登录控制台",
+        AuditAction::SessionEnd => "结束会话",
+    }
+}
+
+fn audit_result(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "begun" => "已开始",
+        "done" => "完成",
+        "refused" => "被拒绝",
+        "failed" => "失败",
+        _ => return None,
+    })
 }
 
 fn action(code: &str) -> Option<&'static str> {

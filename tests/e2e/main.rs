@@ -6,6 +6,7 @@
 mod access;
 #[cfg(feature = "all-plugins")]
 mod amqp;
+mod audit;
 mod book;
 mod commands;
 mod configuration;

@@ -12,8 +12,8 @@ use leadgate::clock::{Clock, SystemClock};
 use leadgate::lead::Lead;
 use leadgate::outbox::sled::SledOutbox;
 use leadgate::outbox::{
-    Arrival, Attempt, Claim, Finish, Intake as _, Maintenance as _, Operations as _, PauseCause,
-    Queue as _, Route, State,
+    Arrival, Attempt, Claim, DeathReason, Finish, Intake as _, Maintenance as _, Operations as _,
+    PauseCause, Queue as _, Route, State,
 };
 use leadgate_plugin::OutcomeKind;
 
@@ -30,8 +30,10 @@ const CLAIMED: usize = 512;
 const FIRST: usize = 1_000_000_000;
 /// Pushes right before the daemon is killed.
 const BEFORE_THE_KILL: usize = 5_000;
+/// Failure groups of dead letters.
+pub(crate) const GROUPS: usize = 200;
 /// Nobody listens there.
-const NOWHERE: &str = "http://127.0.0.1:9/";
+pub(crate) const NOWHERE: &str = "http://127.0.0.1:9/";
 
 /// What becomes of the leads that fill a store.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub(crate) enum Leads {
     Wait,
     /// They are delivered.
     Delivered,
+    /// Nine of ten are delivered, and each tenth is a dead letter in one of [`GROUPS`] groups.
+    Mixed,
 }
 
 /// How many leads to fill a store with: as the environment says, or `usual`.
@@ -74,8 +78,8 @@ pub(crate) fn fill(path: &Path, count: usize, leads: Leads) -> anyhow::Result<()
                 })
             })
             .collect();
-        if leads == Leads::Delivered {
-            tasks.push(tokio::spawn(deliver(Arc::clone(&outbox), count)));
+        if leads != Leads::Wait {
+            tasks.push(tokio::spawn(deliver(Arc::clone(&outbox), count, leads)));
         }
         for task in tasks {
             task.await??;
@@ -95,8 +99,8 @@ pub(crate) fn fill(path: &Path, count: usize, leads: Leads) -> anyhow::Result<()
     Ok(())
 }
 
-/// Ends `count` deliveries well.
-async fn deliver(outbox: Arc<SledOutbox>, count: usize) -> anyhow::Result<()> {
+/// Ends `count` deliveries.
+async fn deliver(outbox: Arc<SledOutbox>, count: usize, leads: Leads) -> anyhow::Result<()> {
     let mut left = count;
     while left > 0 {
         let asked = Arc::clone(&outbox);
@@ -108,7 +112,11 @@ async fn deliver(outbox: Arc<SledOutbox>, count: usize) -> anyhow::Result<()> {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
         let claims = due.deliveries.into_iter();
-        let ends = join_all(claims.map(|claim| outbox.finish(delivered(claim)))).await;
+        let ended = claims.zip(left..).map(|(claim, number)| match leads {
+            Leads::Mixed if number % 10 == 0 => dead(claim, number / 10),
+            _ => delivered(claim),
+        });
+        let ends = join_all(ended.map(|end| outbox.finish(end))).await;
         for end in ends {
             end.map_err(|error| anyhow::anyhow!(error.0))?;
         }
@@ -146,6 +154,27 @@ fn delivered(claim: Claim) -> Finish {
         was_due,
         delivery,
     }
+}
+
+/// The end of one that the destination refused for good, for one of [`GROUPS`] reasons.
+fn dead(claim: Claim, number: usize) -> Finish {
+    let mut finish = delivered(claim);
+    finish.delivery.state = State::Dead {
+        at: finish.now,
+        reason: DeathReason::Rejected,
+    };
+    // Words: numbers make no group.
+    let field = [number / 20 % 10, number % 20]
+        .map(|part| char::from(b'a' + u8::try_from(part).unwrap_or_default()));
+    let field = String::from_iter(field);
+    if let Some(attempt) = finish.delivery.history.last_mut() {
+        attempt.outcome = OutcomeKind::Rejected;
+        "http-4xx".clone_into(&mut attempt.rule);
+        attempt.reason = format!("the destination answered 422: field {field} is unknown");
+        attempt.receipt.clear();
+        attempt.response = format!("422 {{\"error\":\"unknown field {field}\"}}");
+    }
+    finish
 }
 
 /// The lead of that number for `crm`, as a push would bring it.

@@ -9,6 +9,7 @@ mod backlog;
 mod bar;
 mod baseline;
 mod charset;
+mod console;
 mod delivery;
 mod filled;
 mod half_load;
@@ -75,9 +76,10 @@ fn main() -> anyhow::Result<()> {
         Some("plugin") => plugin::run(scale),
         Some("backlog") => backlog::run(scale),
         Some("kept") => kept::run(scale),
+        Some("console") => console::run(scale),
         Some(other) => {
             anyhow::bail!(
-                "no part {other:?}: charset, accept, store, plugin, half-load, delivery, backlog or kept"
+                "no part {other:?}: charset, accept, store, plugin, half-load, delivery, backlog, kept or console"
             )
         }
     }

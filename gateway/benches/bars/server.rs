@@ -13,6 +13,8 @@ use crate::leads::SECRET;
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// Where operators ask.
+    pub(crate) admin: SocketAddr,
     /// From the start of the process until `/readyz` said so.
     pub(crate) ready_after: Duration,
     child: Child,
@@ -45,8 +47,10 @@ impl Server {
         let stdout = child.stdout.take().context("stdout is piped")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
+        let address = line.trim().parse()?;
         Ok(Self {
-            address: line.trim().parse()?,
+            address,
+            admin: address,
             ready_after: began.elapsed(),
             child,
         })
@@ -93,6 +97,7 @@ impl Server {
         }
         Ok(Self {
             address,
+            admin,
             ready_after: began.elapsed(),
             child,
         })

@@ -7,9 +7,9 @@ use super::problem::Kind;
 use super::resources::{About, Endpoint, get, post};
 use super::shape::{Items, Page};
 use super::{
-    deliveries, erase, export, failures, filters, jobs, leads, mapping, openapi, orphans, plugins,
-    preview, quarantine, release, reload, sink, sinks, stats, subject, system, tokens, trial,
-    upkeep, wish,
+    audit, deliveries, erase, export, failures, filters, jobs, leads, mapping, openapi, orphans,
+    plugins, preview, quarantine, release, reload, sieve, sink, sinks, stats, subject, system,
+    tokens, trial, upkeep, wish,
 };
 use crate::outbox::Role::{Admin, Operator, Viewer};
 
@@ -23,6 +23,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     all.extend(of_the_quarantine());
     all.extend(of_the_outbox());
     all.extend(of_tokens());
+    all.extend(of_the_audit_log());
     all
 }
 
@@ -117,7 +118,7 @@ fn of_deliveries() -> Vec<Endpoint> {
                 "现在会向目的地发送什么，与上次尝试有何不同",
             ),
         )
-        .takes([parameter::reveal()])
+        .takes(parameter::reveal())
         .gives::<preview::Preview>()
         .command("outbox retry")
         .to(preview::show),
@@ -192,6 +193,7 @@ fn of_leads() -> Vec<Endpoint> {
             ("A page of leads, newest first", "一页客资，最新的在前"),
         )
         .takes(filters::of_leads())
+        .takes(sieve::parameters())
         .takes([
             parameter::flag("unrouted", "Only, and all, that no sink ever wanted."),
             parameter::limit(leads::MOST),
@@ -243,7 +245,7 @@ fn of_leads() -> Vec<Endpoint> {
                 "一条客资的各版本与投递，已打码",
             ),
         )
-        .takes([parameter::reveal()])
+        .takes(parameter::reveal())
         .gives::<leads::One>()
         .command("leads show")
         .to(leads::show),
@@ -252,13 +254,11 @@ fn of_leads() -> Vec<Endpoint> {
             Admin,
             ("What was pushed of a lead", "一条客资的原始推送"),
         )
-        .takes([
-            parameter::reveal(),
-            parameter::number(
-                "revision",
-                "Which revision; the newest unless asked otherwise.",
-            ),
-        ])
+        .takes(parameter::reveal())
+        .takes([parameter::number(
+            "revision",
+            "Which revision; the newest unless asked otherwise.",
+        )])
         .gives::<leads::Pushed>()
         .command("leads export")
         .to(leads::raw),
@@ -363,6 +363,7 @@ fn of_sinks() -> Vec<Endpoint> {
                 "会向目的地发送什么，可试用修改后的设置；不发送、不保存",
             ),
         )
+        .looks()
         .reads::<mapping::Asked>()
         .with_room(mapping::ROOM)
         .gives::<mapping::Rendered>()
@@ -424,7 +425,7 @@ fn of_the_quarantine() -> Vec<Endpoint> {
                 "一条隔离推送，以及放行后的客资",
             ),
         )
-        .takes([parameter::reveal()])
+        .takes(parameter::reveal())
         .gives::<quarantine::One>()
         .command("quarantine show")
         .to(quarantine::show),
@@ -528,5 +529,46 @@ fn of_tokens() -> Vec<Endpoint> {
         .gives::<tokens::Revoked>()
         .command("token revoke")
         .to(tokens::revoke),
+    ]
+}
+
+fn of_the_audit_log() -> Vec<Endpoint> {
+    vec![
+        get(
+            "/audit",
+            Admin,
+            (
+                "A page of the audit log, newest first: who did what, and who looked at whom",
+                "一页审计日志，最新的在前：谁做了什么、谁查看了谁",
+            ),
+        )
+        .takes(audit::filters())
+        .takes([parameter::limit(audit::MOST), parameter::cursor()])
+        .gives::<Page<audit::Shown>>()
+        .command("audit list")
+        .to(audit::list),
+        get(
+            "/audit/verify",
+            Admin,
+            (
+                "Whether no entry of the audit log was removed or changed",
+                "审计日志的条目是否被删除或改动",
+            ),
+        )
+        .gives::<audit::Verified>()
+        .command("audit verify")
+        .to(audit::verify),
+        get(
+            "/audit/export",
+            Admin,
+            (
+                "The audit log as JSON lines, oldest first",
+                "以 JSON 行输出审计日志，最早的在前",
+            ),
+        )
+        .takes(audit::filters())
+        .streams("An entry a line.")
+        .command("audit export")
+        .to(audit::export),
     ]
 }

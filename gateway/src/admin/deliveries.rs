@@ -9,13 +9,15 @@ use leadgate_plugin::OutcomeKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::audit::{audited, signed};
 use super::params::{Body, Params, id};
 use super::problem::{DELIVERY, Kind, Problem};
 use super::shape::{DeadBecause, DeliveryState, Outcome, Page};
 use super::{Admin, filters, holds, privacy, reading, rfc3339, wish};
 use crate::lang::counted;
 use crate::outbox::{
-    Attempt, Delivery, DeliveryId, Filter, Listed, Paged, Repair, Repaired, State, StateName,
+    Attempt, AuditAction, AuditEvent, Delivery, DeliveryId, Filter, Listed, Paged, Repair,
+    Repaired, State, StateName,
 };
 
 /// Deliveries on a page at most.
@@ -295,19 +297,33 @@ pub(super) async fn retry(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let id = DeliveryId(id(&path, DELIVERY)?);
-    let asked = Params::of(&request)?.flag("force")?;
-    let force = asked || body.json::<Force>()?.force;
-    let repaired = admin
-        .outbox
-        .repair(id, Repair::Retry { force }, admin.clock.now());
-    done(repaired.await?, id, true)?;
-    tracing::info!(delivery = %id, force, "delivery was told to try again");
-    // As a probe, too: a person wants to see how it goes.
-    if let Some(delivery) = reading(&admin, move |admin| admin.outbox.delivery(id)).await? {
-        admin.delivery.hurry(&delivery.sink, id);
-    }
+    let (asked, query) = (admin.clone(), request.clone());
+    let retried = async move |event: &mut AuditEvent| {
+        let id = of_path(event, &path)?;
+        let force = Params::of(&query)?.flag("force")?;
+        let force = force || body.json::<Force>()?.force;
+        if force {
+            "force".clone_into(&mut event.filter);
+        }
+        let repair = Repair::Retry { force };
+        let repaired = asked.outbox.repair(id, repair, asked.clock.now());
+        done(repaired.await?, id, true)?;
+        tracing::info!(delivery = %id, force, "delivery was told to try again");
+        // As a probe, too: a person wants to see how it goes.
+        if let Some(delivery) = reading(&asked, move |admin| admin.outbox.delivery(id)).await? {
+            asked.delivery.hurry(&delivery.sink, id);
+        }
+        Ok(id)
+    };
+    let id = audited(&admin, &request, AuditAction::DeliveryRetry, retried).await?;
     answer(&admin, id).await
+}
+
+/// The delivery that a path names.
+fn of_path(event: &mut AuditEvent, path: &str) -> Result<DeliveryId, Problem> {
+    let id = DeliveryId(id(path, DELIVERY)?);
+    event.target = id.to_string();
+    Ok(id)
 }
 
 /// `POST /deliveries/{id}/cancel`
@@ -316,11 +332,16 @@ pub(super) async fn cancel(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = DeliveryId(id(&path, DELIVERY)?);
-    Params::of(&request)?;
-    let repaired = admin.outbox.repair(id, Repair::Cancel, admin.clock.now());
-    done(repaired.await?, id, false)?;
-    tracing::info!(delivery = %id, "delivery was cancelled");
+    let (asked, query) = (admin.clone(), request.clone());
+    let cancelled = async move |event: &mut AuditEvent| {
+        let id = of_path(event, &path)?;
+        Params::of(&query)?;
+        let repaired = asked.outbox.repair(id, Repair::Cancel, asked.clock.now());
+        done(repaired.await?, id, false)?;
+        tracing::info!(delivery = %id, "delivery was cancelled");
+        Ok(id)
+    };
+    let id = audited(&admin, &request, AuditAction::DeliveryCancel, cancelled).await?;
     answer(&admin, id).await
 }
 
@@ -330,6 +351,7 @@ pub(super) async fn cancel(
 pub(super) struct ByHand {
     /// What was done; it must say something, and name nobody.
     note: String,
+    /// Who did it; whoever asks unless it says so.
     by: String,
 }
 
@@ -340,15 +362,24 @@ pub(super) async fn done_by_hand(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let id = DeliveryId(id(&path, DELIVERY)?);
-    Params::of(&request)?;
-    let ByHand { note, by } = body.json()?;
-    wish::fits(&[("note", &note, wish::NOTE), ("by", &by, wish::NOTE)])?;
-    wish::says_how(&note)?;
-    let repair = Repair::Done { by, note };
-    let repaired = admin.outbox.repair(id, repair, admin.clock.now());
-    done(repaired.await?, id, false)?;
-    tracing::info!(delivery = %id, "delivery was done by hand");
+    let (asked, query) = (admin.clone(), request.clone());
+    let did = async move |event: &mut AuditEvent| {
+        let id = of_path(event, &path)?;
+        Params::of(&query)?;
+        let ByHand { note, by } = body.json()?;
+        wish::fits(&[("note", &note, wish::NOTE), ("by", &by, wish::NOTE)])?;
+        wish::says_how(&note)?;
+        event.note.clone_from(&note);
+        event.filter = signed(&by);
+        let by = Some(by).filter(|by| !by.is_empty());
+        let by = by.unwrap_or_else(|| event.who.name.clone());
+        let repair = Repair::Done { by, note };
+        let repaired = asked.outbox.repair(id, repair, asked.clock.now());
+        done(repaired.await?, id, false)?;
+        tracing::info!(delivery = %id, "delivery was done by hand");
+        Ok(id)
+    };
+    let id = audited(&admin, &request, AuditAction::DeliveryDone, did).await?;
     answer(&admin, id).await
 }
 

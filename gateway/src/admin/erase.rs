@@ -10,14 +10,16 @@ use leadgate_plugin::OutcomeKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::audit::{audited, begun};
 use super::left::Left;
 use super::params::{Body, Params};
 use super::problem::{Kind, Problem};
 use super::subject::{MOST, Named, Subject};
-use super::{Admin, privacy, reading, rfc3339};
+use super::wish::fits;
+use super::{Admin, reading, rfc3339};
 use crate::outbox::{
-    ATTEMPTS_KEPT, Erased, Erasure, History, LeadId, Listed, Outline, OutlinedDelivery,
-    QuarantineId, StateName, StoredQuarantinedPush,
+    ATTEMPTS_KEPT, AuditAction, AuditEvent, AuditResult, Erased, Erasure, History, LeadId, Listed,
+    Outline, OutlinedDelivery, QuarantineId, StateName, StoredQuarantinedPush,
 };
 
 /// Longest note, in characters.
@@ -242,6 +244,11 @@ impl NotWiped {
 }
 
 impl Answer {
+    /// Leads and pushes together.
+    fn count(&self) -> u64 {
+        (self.leads.len() + self.quarantined.len()) as u64
+    }
+
     /// With what really went.
     fn settle(&mut self, erased: &Erased) {
         let gone: HashSet<_> = erased.leads.iter().collect();
@@ -283,8 +290,26 @@ pub(super) async fn erase(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
-    let wish: Wish = body.json()?;
+    let (asked, query) = (admin.clone(), request.clone());
+    let erased = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        erased(&asked, body.json()?, event).await
+    };
+    let answer = audited(&admin, &request, AuditAction::LeadsErase, erased).await?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Does what is wished, or says what it would take.
+async fn erased(
+    admin: &web::Data<Admin>,
+    wish: Wish,
+    event: &mut AuditEvent,
+) -> Result<Answer, Problem> {
+    if wish.dry_run {
+        AuditAction::LeadsErasePreview
+            .as_str()
+            .clone_into(&mut event.action);
+    }
     if wish.note.chars().count() > NOTE || wish.note.chars().any(char::is_control) {
         let detail = (
             format!("`note` is one line of at most {NOTE} characters"),
@@ -292,6 +317,8 @@ pub(super) async fn erase(
         );
         return Err(Problem::new(Kind::BadBody, detail));
     }
+    fits(&[("note", &wish.note, NOTE)])?;
+    event.note.clone_from(&wish.note);
     let subject = Subject::of(Named {
         lead: wish.lead,
         phone: wish.phone,
@@ -301,29 +328,36 @@ pub(super) async fn erase(
         openid: wish.openid,
     })?;
     let by = subject.by();
-    let mut answer = reading(&admin, move |admin| meant(admin, &subject)).await?;
+    event.target = subject.lead().map(|id| id.to_string()).unwrap_or_default();
+    event.filter = format!("by={by}");
+    let mut answer = reading(admin, move |admin| meant(admin, &subject)).await?;
+    event.count = Some(answer.count());
     if wish.dry_run {
         answer.dry_run = true;
     } else {
-        let erased = go(&admin, &answer).await?;
+        begun(admin, event).await?;
+        let erased = go(admin, &answer).await?;
+        event.count = Some((erased.leads.len() + erased.quarantined.len()) as u64);
         tracing::info!(
             by,
             leads = erased.leads.len(),
             quarantined = erased.quarantined.len(),
             in_flight = erased.in_flight.len(),
-            note = privacy::without_phones(&wish.note),
+            note = wish.note,
             "leads were erased"
         );
         if let Some(error) = &erased.broken_off {
             tracing::warn!(by, error, "erasure was broken off");
+            event.result = AuditResult::Failed("broken-off".to_owned());
         }
         if let Some(error) = &erased.not_wiped {
             tracing::warn!(by, error, "what was erased is still on the disk");
+            event.result = AuditResult::Failed("not-wiped".to_owned());
         }
         answer.settle(&erased);
     }
     answer.count_sinks();
-    Ok(HttpResponse::Ok().json(answer))
+    Ok(answer)
 }
 
 /// All that is stored of a subject, without what it says. Reads the disk.

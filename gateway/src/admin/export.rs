@@ -9,14 +9,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::audit::{audited, given_out};
 use super::deliveries::Detail;
 use super::left::Left;
 use super::params::{Body, Params};
 use super::problem::Problem;
 use super::subject::{MOST, Subject};
-use super::upkeep::streamed;
 use super::{Admin, quarantine, reading, rfc3339};
-use crate::outbox::{History, LeadId, Outbox, QuarantineId, UpkeepError};
+use crate::outbox::{
+    AuditAction, AuditEvent, AuditResult, History, LeadId, Outbox, QuarantineId, UpkeepError,
+};
 
 /// What is given out.
 pub(super) struct Found {
@@ -42,15 +44,16 @@ impl Found {
         })
     }
 
-    /// Gives it out, and logs it, also if the reader goes away. Reads the disk.
+    /// Gives it out, counts it, and logs it, also if the reader goes away. Reads the disk.
     pub(super) fn give(
         mut self,
         admin: &Admin,
         outbox: &dyn Outbox,
         to: &mut dyn Write,
+        (leads, quarantined): (&mut u64, &mut u64),
     ) -> Result<(), UpkeepError> {
-        let (mut leads, mut quarantined) = (0_u64, 0_u64);
-        let made = self.write(admin, outbox, to, (&mut leads, &mut quarantined));
+        let made = self.write(admin, outbox, to, (leads, quarantined));
+        let (leads, quarantined) = (*leads, *quarantined);
         let made = made.and_then(|()| Ok(to.flush()?));
         let (by, unread, more) = (self.by, self.unread.len(), self.more);
         match &made {
@@ -116,11 +119,25 @@ pub(super) async fn export(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
-    let subject = Subject::of(body.json()?)?;
-    let found = reading(&admin, move |admin| Found::of(admin, &subject, MOST)).await?;
+    let (asked, query) = (admin.clone(), request.clone());
+    let found = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        let subject = Subject::of(body.json()?)?;
+        event.target = subject.lead().map(|id| id.to_string()).unwrap_or_default();
+        event.filter = format!("by={}", subject.by());
+        let found = reading(&asked, move |admin| Found::of(admin, &subject, MOST)).await?;
+        event.result = AuditResult::Begun;
+        Ok((found, event.clone()))
+    };
+    let (found, event) = audited(&admin, &request, AuditAction::LeadsExport, found).await?;
     let asked = admin.clone();
-    streamed(&admin, move |outbox, to| found.give(&asked, outbox, to)).await
+    given_out(&admin, event, move |outbox, to, event| {
+        let (mut leads, mut quarantined) = (0, 0);
+        let made = found.give(&asked, outbox, to, (&mut leads, &mut quarantined));
+        event.count = Some(leads + quarantined);
+        made
+    })
+    .await
 }
 
 /// Writes one of a list, behind those that were given.

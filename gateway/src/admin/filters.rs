@@ -95,7 +95,10 @@ pub(super) fn group(text: &str) -> Result<FailureGroupId, Problem> {
 }
 
 /// Since when, and before when.
-fn times(params: &Params, now: Millis) -> Result<(Option<Millis>, Option<Millis>), Problem> {
+pub(super) fn times(
+    params: &Params,
+    now: Millis,
+) -> Result<(Option<Millis>, Option<Millis>), Problem> {
     let (since, until) = (params.time("since", now)?, params.time("until", now)?);
     if let (Some(since), Some(until)) = (since, until)
         && since >= until
@@ -115,7 +118,11 @@ fn newest_first(params: &Params, otherwise: bool) -> Result<bool, Problem> {
 }
 
 /// What a parameter names, which is one of `known`.
-fn named<T: Copy>(params: &Params, name: &str, known: &[(&str, T)]) -> Result<Option<T>, Problem> {
+pub(super) fn named<T: Copy>(
+    params: &Params,
+    name: &str,
+    known: &[(&str, T)],
+) -> Result<Option<T>, Problem> {
     let Some(text) = params.text(name) else {
         return Ok(None);
     };

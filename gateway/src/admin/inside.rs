@@ -17,7 +17,7 @@ use super::{
     Admin, api, deliveries, erase, failures, jobs, leads, mapping, plugins, preview, privacy,
     reading, reload, sink, sinks, system, trial,
 };
-use crate::outbox::LeadId;
+use crate::outbox::{DeliveryId, LeadId};
 
 /// The API, asked on behalf of one request.
 #[derive(Clone)]
@@ -140,19 +140,23 @@ impl Inside {
     pub(crate) async fn glimpses(&self, ids: Vec<LeadId>) -> Result<Vec<Value>, Problem> {
         self.enters("GET", "/leads", "")?;
         let read = reading(&self.admin, move |admin| {
-            let masked = ids.into_iter().map(|id| {
-                let newest = admin.outbox.lead(id, 0)?;
-                Ok(newest.map_or(Value::Null, |lead| privacy::masked(&lead.lead)))
-            });
+            let masked = ids.into_iter().map(|id| glimpse(admin, id));
             masked.collect::<Result<_, Problem>>()
         });
         read.await
     }
 
-    /// A note, without what may be a phone.
-    #[expect(clippy::unused_self, reason = "pages ask it as they ask the API")]
-    pub(crate) fn without_phones(&self, note: &str) -> String {
-        privacy::without_phones(note)
+    /// The same of the leads that these deliveries are of.
+    pub(crate) async fn glimpses_of(&self, ids: Vec<DeliveryId>) -> Result<Vec<Value>, Problem> {
+        self.enters("GET", "/deliveries/{id}", "")?;
+        let read = reading(&self.admin, move |admin| {
+            let masked = ids.into_iter().map(|id| match admin.outbox.delivery(id)? {
+                Some(delivery) => glimpse(admin, delivery.lead),
+                None => Ok(Value::Null),
+            });
+            masked.collect::<Result<_, Problem>>()
+        });
+        read.await
     }
 
     /// Reads the disk on a thread that may block. What is read must name nobody: it goes through no
@@ -178,6 +182,12 @@ impl Inside {
         extensions.insert(Query(query.to_owned()));
         Ok(())
     }
+}
+
+/// The newest revision of a lead, masked; `null` if it is gone. Reads the disk.
+fn glimpse(admin: &Admin, id: LeadId) -> Result<Value, Problem> {
+    let newest = admin.outbox.lead(id, 0)?;
+    Ok(newest.map_or(Value::Null, |lead| privacy::masked(&lead.lead)))
 }
 
 fn value(answer: Result<HttpResponse, Problem>) -> Answer {

@@ -12,18 +12,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::auth::actor;
+use super::audit::{audited, signed};
 use super::params::{Body, Params, id};
 use super::problem::{Kind, Noun, Problem};
 use super::resources::allows;
 use super::shape::{BulkJobState, Items, SkippedBecause, StoppedBecause};
-use super::wish::{NOTE, Wish, bad, fits, role_for};
-use super::{Admin, reading, rfc3339, samples};
+use super::wish::{NOTE, Wish, bad, fits};
+use super::{Admin, privacy, reading, rfc3339, samples};
 use crate::bulk;
 use crate::clock::Millis;
 use crate::outbox::{
-    self, BulkAction, BulkJob, BulkPlan, Count, DeathReason, JobId, JobState, Population,
-    StateName, Steered, Stop,
+    self, AuditAction, AuditEvent, BulkAction, BulkJob, BulkPlan, Count, DeathReason, JobId,
+    JobState, Population, StateName, Steered, Stop,
 };
 use crate::route::When;
 
@@ -36,35 +36,54 @@ pub(super) async fn plan(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
-    let wish: Wish = body.json()?;
-    allows(&actor(&request), wish.role())?;
+    let (asked, query) = (admin.clone(), request.clone());
+    let planned = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        planned(&asked, body.json()?, event).await
+    };
+    let answer = audited(&admin, &request, AuditAction::BulkPlan, planned).await?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Plans what is wished; with samples of what is meant.
+async fn planned(
+    admin: &web::Data<Admin>,
+    wish: Wish,
+    event: &mut AuditEvent,
+) -> Result<One, Problem> {
+    allows(&event.who, wish.role())?;
     let now = admin.clock.now();
     let (regardless, dry_run) = (wish.regardless, wish.dry_run);
-    let mut wanted = wish.plan(&admin, now)?;
-    let when = compiled(&admin, wanted.when.as_deref())?;
-    let when = match by_sink(&admin, &wanted) {
+    let mut wanted = wish.plan(admin, now)?;
+    event.note.clone_from(&wanted.note);
+    event.filter = meant(&wanted);
+    if wanted.by.is_empty() {
+        wanted.by.clone_from(&event.who.name);
+    }
+    let when = compiled(admin, wanted.when.as_deref())?;
+    let when = match by_sink(admin, &wanted) {
         Some(both) if !regardless => {
-            let when = compiled(&admin, Some(&both))?;
+            let when = compiled(admin, Some(&both))?;
             wanted.when = Some(both);
             when
         }
         _ => when,
     };
-    let planned = reading(&admin, move |admin| {
+    let planned = reading(admin, move |admin| {
         admin.knows(&wanted.over)?;
         let planned = bulk::plan(&admin.bulk, wanted, when.as_ref())?;
         let samples = samples::all(admin, &planned.plan.action, &planned.samples);
         Ok::<_, Problem>((planned.plan, samples))
     });
     let (plan, samples) = planned.await?;
+    event.count = Some(at_least(plan.count));
     if dry_run {
         let job = BulkJob::new(plan, now);
-        return Ok(HttpResponse::Ok().json(One {
-            job: in_short(&admin, None, &job, &BTreeMap::new()),
+        return Ok(One {
+            job: in_short(admin, None, &job, &BTreeMap::new()),
             skipped_ids: None,
             samples: Some(samples),
-        }));
+        });
     }
     let Some(id) = admin.outbox.plan_job(plan, now).await? else {
         let detail = (
@@ -73,11 +92,32 @@ pub(super) async fn plan(
         );
         return Err(Problem::new(Kind::Busy, detail));
     };
-    log(&admin, "bulk job was planned", id, "");
-    Ok(HttpResponse::Ok().json(One {
+    log(admin, "bulk job was planned", id, "");
+    event.target = id.to_string();
+    Ok(One {
         samples: Some(samples),
-        ..one(&admin, id)?
-    }))
+        ..one(admin, id)?
+    })
+}
+
+/// What a plan is, for the audit log: it outlives what is erased, so the condition, which may
+/// name somebody, is left to the job.
+fn meant(plan: &BulkPlan) -> String {
+    let mut said = vec![format!("action={}", plan.action.as_str())];
+    said.extend(plan.action.to().map(|to| format!("to={to}")));
+    let filter = filter(&plan.over);
+    for (name, value) in filter.as_object().into_iter().flatten() {
+        match value {
+            Value::String(text) => said.push(format!("{name}={text}")),
+            Value::Bool(true) => said.push(name.clone()),
+            _ => {}
+        }
+    }
+    if plan.when.is_some() {
+        said.push("when".to_owned());
+    }
+    said.extend((!plan.by.is_empty()).then(|| signed(&plan.by)));
+    privacy::without_phones(&said.join(" "))
 }
 
 /// A condition, compiled.
@@ -98,6 +138,13 @@ fn by_sink(admin: &Admin, wanted: &BulkPlan) -> Option<String> {
         Some(when) => format!("({of_sink}) and ({when})"),
         None => of_sink.to_owned(),
     })
+}
+
+/// How many are meant, or at least so many.
+fn at_least(count: Count) -> u64 {
+    match count {
+        Count::Exact(count) | Count::AtLeast(count) => count,
+    }
 }
 
 /// `GET /bulk`
@@ -139,22 +186,45 @@ pub(super) async fn start(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
-    let id = JobId(id(&path, JOB)?);
+    let (asked, query) = (admin.clone(), request.clone());
+    let started = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        let (id, by) = meant_job(&asked, event, &path, &body)?;
+        if let Some(job) = asked.outbox.job(id) {
+            let action = &job.plan.action;
+            allows(&event.who, BulkAction::role(action.as_str()))?;
+            if let Some(to) = action.to() {
+                asked.configured_sink(to)?;
+            }
+        }
+        let started = asked.outbox.start_job(id, asked.clock.now()).await?;
+        steered(started, id)?;
+        asked.bulk.wake.notify_one();
+        log(&asked, "bulk job was started", id, &by);
+        Ok(id)
+    };
+    let id = audited(&admin, &request, AuditAction::BulkStart, started).await?;
+    Ok(HttpResponse::Ok().json(one(&admin, id)?))
+}
+
+/// The job that a path names, and who steers it.
+fn meant_job(
+    admin: &Admin,
+    event: &mut AuditEvent,
+    path: &str,
+    body: &Body,
+) -> Result<(JobId, String), Problem> {
+    let id = JobId(id(path, JOB)?);
+    event.target = id.to_string();
     let Signed { by } = body.json()?;
     fits(&[("by", &by, NOTE)])?;
+    event.filter = signed(&by);
     if let Some(job) = admin.outbox.job(id) {
-        let action = &job.plan.action;
-        allows(&actor(&request), role_for(action.as_str()))?;
-        if let Some(to) = action.to() {
-            admin.configured_sink(to)?;
-        }
+        event.filter = meant(&job.plan);
+        event.note.clone_from(&job.plan.note);
+        event.count = Some(at_least(job.plan.count));
     }
-    let started = admin.outbox.start_job(id, admin.clock.now()).await?;
-    steered(started, id)?;
-    admin.bulk.wake.notify_one();
-    log(&admin, "bulk job was started", id, &by);
-    Ok(HttpResponse::Ok().json(one(&admin, id)?))
+    Ok((id, by))
 }
 
 /// `POST /bulk/{id}/cancel`
@@ -164,15 +234,18 @@ pub(super) async fn cancel(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
-    let id = JobId(id(&path, JOB)?);
-    let Signed { by } = body.json()?;
-    fits(&[("by", &by, NOTE)])?;
-    let now = admin.clock.now();
-    let cancelled = admin.outbox.cancel_job(id, Stop::Person, now).await?;
-    steered(cancelled, id)?;
-    admin.bulk.wake.notify_one();
-    log(&admin, "bulk job was cancelled", id, &by);
+    let (asked, query) = (admin.clone(), request.clone());
+    let cancelled = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        let (id, by) = meant_job(&asked, event, &path, &body)?;
+        let now = asked.clock.now();
+        let cancelled = asked.outbox.cancel_job(id, Stop::Person, now).await?;
+        steered(cancelled, id)?;
+        asked.bulk.wake.notify_one();
+        log(&asked, "bulk job was cancelled", id, &by);
+        Ok(id)
+    };
+    let id = audited(&admin, &request, AuditAction::BulkCancel, cancelled).await?;
     Ok(HttpResponse::Ok().json(one(&admin, id)?))
 }
 

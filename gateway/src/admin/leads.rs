@@ -11,16 +11,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::audit::audited;
 use super::deliveries::Summary;
 use super::params::{Body, Params, guess, id};
-use super::problem::{Kind, LEAD, Problem};
+use super::problem::{Kind, LEAD, Noun, Problem};
 use super::shape::{DeliveryState, Items, Page};
-use super::{Admin, filters, never, privacy, reading, rfc3339};
+use super::sieve::Sieve;
+use super::{Admin, audit, filters, never, privacy, reading, rfc3339};
 use crate::lang::Text;
-use crate::outbox::{Find, FindBy, History, LeadId, Paged, StoredLead};
+use crate::outbox::{AuditAction, AuditEvent, Find, FindBy, History, LeadId, Paged, StoredLead};
 
 /// Leads on a page, or found by one value, at most.
 pub(super) const MOST: usize = 100;
+
+const REVISION: Noun = ("such revision of lead", "客资版本");
 
 /// A lead in a list.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -79,6 +83,7 @@ pub(super) async fn list(
     let params = Params::of(&request)?;
     let limit = params.limit(MOST)?;
     let filter = filters::leads(&params, admin.clock.now())?;
+    let sieve = Sieve::of(&params)?;
     let unrouted = params.flag("unrouted")?;
     if unrouted && params.any_but(&["limit", "cursor", "unrouted"]) {
         let detail = (
@@ -95,12 +100,14 @@ pub(super) async fn list(
     let cursor = admin.cursor(&params, of)?;
     let read = reading(&admin, move |admin| {
         let page = if unrouted {
-            admin.outbox.unrouted(cursor.as_deref(), limit)?
+            let page = admin.outbox.unrouted(cursor.as_deref(), limit)?;
+            (summaries(admin, &page.items)?, page.next)
         } else {
-            admin.known(None, filter.source.as_deref())?;
-            admin.outbox.leads(&filter, cursor.as_deref(), limit)?
+            admin.known(sieve.sink(), filter.source.as_deref())?;
+            let (found, next) = sieve.page(admin, &filter, cursor, limit)?;
+            (found.iter().filter_map(summarized).collect(), next)
         };
-        Ok::<_, Problem>((summaries(admin, &page.items)?, page.next))
+        Ok::<_, Problem>(page)
     });
     let (items, next) = read.await?;
     Ok(HttpResponse::Ok().json(Page { items, next }))
@@ -122,8 +129,27 @@ pub(super) async fn search(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
-    let search: Search = body.json()?;
+    let (asked, query) = (admin.clone(), request.clone());
+    let found = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        let find = meant(&body.json()?)?;
+        let by = find.field;
+        event.filter = format!("by={}", by.as_str());
+        let read = reading(&asked, move |admin| {
+            let ids = admin.outbox.find(&find, MOST)?;
+            summaries(admin, &ids)
+        });
+        let items = read.await?;
+        event.count = Some(items.len() as u64);
+        tracing::info!(by = by.as_str(), found = items.len(), "leads were searched");
+        Ok(items)
+    };
+    let items = audited(&admin, &request, AuditAction::LeadsSearch, found).await?;
+    Ok(HttpResponse::Ok().json(Items { items }))
+}
+
+/// What is looked for.
+fn meant(search: &Search) -> Result<Find, Problem> {
     let known = FindBy::ALL.into_iter();
     let Some(by) = known.clone().find(|by| by.as_str() == search.by) else {
         let guess = guess(&search.by, known.map(FindBy::as_str));
@@ -141,13 +167,7 @@ pub(super) async fn search(
         };
         return Err(Problem::new(Kind::BadBody, detail));
     }
-    let read = reading(&admin, move |admin| {
-        let ids = admin.outbox.find(&find, MOST)?;
-        summaries(admin, &ids)
-    });
-    let items = read.await?;
-    tracing::info!(by = by.as_str(), found = items.len(), "leads were searched");
-    Ok(HttpResponse::Ok().json(Items { items }))
+    Ok(find)
 }
 
 /// A revision of a lead.
@@ -219,12 +239,19 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = LeadId(id(&path, LEAD)?);
-    let reveal = Params::of(&request)?.flag("reveal")?;
-    let history = reading(&admin, move |admin| admin.outbox.history(id)).await?;
-    let history = history.ok_or_else(|| Problem::no_such(LEAD, id))?;
-    if reveal {
-        tracing::info!(lead = %id, "lead was revealed");
-    }
+    let why = audit::reason(&Params::of(&request)?)?;
+    let reveal = why.is_some();
+    let asked = admin.clone();
+    let look = async move || {
+        let history = reading(&asked, move |admin| admin.outbox.history(id)).await?;
+        let history = history.ok_or_else(|| Problem::no_such(LEAD, id))?;
+        if reveal {
+            tracing::info!(lead = %id, "lead was revealed");
+        }
+        Ok(history)
+    };
+    let of = (AuditAction::LeadsReveal, id.to_string());
+    let history = audit::revealed(&admin, &request, of, why, look).await?;
     let revisions = history.revisions.iter();
     let revisions: Vec<_> = revisions.map(|one| revision(one, reveal)).collect();
     let deliveries: Vec<_> = history.deliveries.iter().map(Summary::from).collect();
@@ -248,7 +275,8 @@ pub(super) async fn raw(
 ) -> Result<HttpResponse, Problem> {
     let id = LeadId(id(&path, LEAD)?);
     let params = Params::of(&request)?;
-    if !params.flag("reveal")? {
+    let why = audit::reason(&params)?;
+    if why.is_none() {
         let detail = (
             "what was pushed is personal data; ask with reveal=true, which is logged",
             "推送内容是个人信息；请用 reveal=true 查询，此操作会被记录",
@@ -256,10 +284,15 @@ pub(super) async fn raw(
         return Err(Problem::new(Kind::Forbidden, detail));
     }
     let number = params.number("revision")?.unwrap_or(0);
-    let stored = reading(&admin, move |admin| admin.outbox.lead(id, number)).await?;
-    let stored =
-        stored.ok_or_else(|| Problem::no_such(("such revision of lead", "客资版本"), id))?;
-    tracing::info!(lead = %id, "lead was revealed");
+    let asked = admin.clone();
+    let look = async move || {
+        let stored = reading(&asked, move |admin| admin.outbox.lead(id, number)).await?;
+        let stored = stored.ok_or_else(|| Problem::no_such(REVISION, id))?;
+        tracing::info!(lead = %id, "lead was revealed");
+        Ok(stored)
+    };
+    let of = (AuditAction::LeadsReveal, id.to_string());
+    let stored = audit::revealed(&admin, &request, of, why, look).await?;
     let original = stored.original.as_ref();
     Ok(HttpResponse::Ok().json(Pushed {
         id: id.to_string(),

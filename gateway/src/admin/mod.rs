@@ -2,9 +2,10 @@
 //!
 //! Health and metrics are open: they carry nothing personal. The API takes a bearer token
 //! only; errors follow RFC 9457. Lists and URLs carry nothing personal, and what reveals a
-//! person is logged with the lead's id.
+//! person is logged with the lead's id, and recorded ([`audit`]).
 
 mod api;
+mod audit;
 mod auth;
 mod condition;
 mod configured;
@@ -40,9 +41,11 @@ mod reload;
 mod resources;
 mod samples;
 mod shape;
+mod sieve;
 mod sink;
 mod sinks;
 mod stats;
+mod streamed;
 mod subject;
 mod system;
 #[cfg(test)]
@@ -52,6 +55,7 @@ mod trial;
 mod upkeep;
 mod wish;
 
+pub(crate) use self::audit::note;
 pub(crate) use self::auth::Pass;
 pub use self::configured::{Configured, ConfiguredSink};
 pub(crate) use self::erase::Given;
@@ -135,6 +139,7 @@ pub fn serve(
     pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> std::io::Result<(Server, ServerHandle, SocketAddr)> {
     let address = listener.local_addr()?;
+    audit::begin(&admin.metrics.admin);
     let data = web::Data::from(admin);
     let app = move || {
         let pages = pages.clone();

@@ -82,12 +82,17 @@ pub(super) const fn times() -> [Parameter; 2] {
     ]
 }
 
-/// Whether a person is shown.
-pub(super) fn reveal() -> Parameter {
-    Parameter {
+/// Whether a person is shown, and why.
+pub(super) fn reveal() -> [Parameter; 2] {
+    let reveal = Parameter {
         role: Some(Role::Admin),
-        ..flag("reveal", "Show who it is, unmasked. It is logged.")
-    }
+        ..flag("reveal", "Show who it is, unmasked. It is recorded.")
+    };
+    let note = text(
+        "note",
+        "Why it is shown, for the audit log: one line that names nobody.",
+    );
+    [reveal, note]
 }
 
 impl Parameter {

@@ -11,10 +11,12 @@ use uuid::Uuid;
 use super::difference::{self, Change};
 use super::params::{Params, id};
 use super::problem::{DELIVERY, LEAD, Problem};
-use super::{Admin, deliveries, privacy, reading, rfc3339};
+use super::{Admin, audit, deliveries, privacy, reading, rfc3339};
 use crate::delivery::Unsent;
 use crate::lang::Text;
-use crate::outbox::{Attempt, DeliveryId, History, LeadId, Listed, StateName, StoredLead};
+use crate::outbox::{
+    Attempt, AuditAction, DeliveryId, History, LeadId, Listed, StateName, StoredLead,
+};
 
 /// What would be sent of a lead to a sink.
 #[derive(Serialize, JsonSchema)]
@@ -73,12 +75,18 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId(id(&path, DELIVERY)?);
-    let reveal = Params::of(&request)?.flag("reveal")?;
-    let preview = reading(&admin, move |admin| {
-        let found = deliveries::find(admin, id)?;
-        of_delivery(admin, &found, &found.delivery.sink, reveal)
-    });
-    let preview = preview.await?;
+    let why = audit::reason(&Params::of(&request)?)?;
+    let reveal = why.is_some();
+    let asked = admin.clone();
+    let look = async move || {
+        let preview = reading(&asked, move |admin| {
+            let found = deliveries::find(admin, id)?;
+            of_delivery(admin, &found, &found.delivery.sink, reveal)
+        });
+        preview.await
+    };
+    let of = (AuditAction::DeliveryReveal, id.to_string());
+    let preview = audit::revealed(&admin, &request, of, why, look).await?;
     if reveal {
         tracing::info!(lead = preview.lead, delivery = %id, "lead was revealed");
     }

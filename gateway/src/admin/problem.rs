@@ -10,7 +10,7 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 
 use crate::lang::Text;
-use crate::outbox::{Refusal, Unavailable, UpkeepError};
+use crate::outbox::{AuditResult, Refusal, Unavailable, UpkeepError};
 
 /// What kind of error; its name is the end of the `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,7 @@ pub(crate) enum Kind {
     TooLarge,
     Overloaded,
     Unavailable,
+    AuditUnavailable,
     Internal,
 }
 
@@ -105,6 +106,11 @@ impl Kind {
                 "unavailable",
                 "outbox unavailable",
             ),
+            Self::AuditUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "audit-unavailable",
+                "the audit log cannot be written",
+            ),
             Self::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
@@ -170,6 +176,14 @@ impl Problem {
         self
     }
 
+    /// The same of a parameter rather than of a body.
+    pub(super) fn in_query(self) -> Self {
+        Self {
+            kind: Kind::BadParameter,
+            ..self
+        }
+    }
+
     /// A method that the path does not take; `allow` lists those it does.
     pub(crate) fn method(allow: String) -> Self {
         Self {
@@ -204,6 +218,16 @@ impl Problem {
             format!("没有这个{zh}：{id}"),
         );
         Self::new(Kind::NotFound, detail)
+    }
+
+    /// What the audit log says of it.
+    pub(super) fn result(&self) -> AuditResult {
+        let (status, name, _) = self.kind.parts();
+        if status.is_client_error() {
+            AuditResult::Refused(name.to_owned())
+        } else {
+            AuditResult::Failed(name.to_owned())
+        }
     }
 
     /// What happened and what to do, in English and Chinese.

@@ -13,8 +13,10 @@ use super::parameter::{self, Parameter};
 use super::params::{Params, id, one_of};
 use super::problem::{Problem, QUARANTINED};
 use super::shape::Page;
-use super::{Admin, privacy, reading, release, rfc3339};
-use crate::outbox::{Paged, PushFilter, QuarantineCount, QuarantineId, StoredQuarantinedPush};
+use super::{Admin, audit, privacy, reading, release, rfc3339};
+use crate::outbox::{
+    AuditAction, Paged, PushFilter, QuarantineCount, QuarantineId, StoredQuarantinedPush,
+};
 use crate::source::QUARANTINE_REASONS;
 
 /// Pushes on a page at most: each is read with its body.
@@ -221,8 +223,12 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id = QuarantineId(id(&path, QUARANTINED)?);
-    let reveal = Params::of(&request)?.flag("reveal")?;
-    let found = find(&admin, id).await?;
+    let why = audit::reason(&Params::of(&request)?)?;
+    let reveal = why.is_some();
+    let asked = admin.clone();
+    let of = (AuditAction::QuarantineReveal, id.to_string());
+    let look = async move || find(&asked, id).await;
+    let found = audit::revealed(&admin, &request, of, why, look).await?;
     let becomes = release::preview(&admin.reread, &found);
     let push = if reveal {
         tracing::info!(quarantine = %id, "push in quarantine was revealed");

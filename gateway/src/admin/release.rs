@@ -11,12 +11,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::audit::audited;
 use super::params::{Body, Params, id};
 use super::problem::{Kind, Problem, QUARANTINED};
 use super::quarantine::{find, no_such};
 use super::{Admin, privacy};
 use crate::bulk::{REACH, is_reachable};
-use crate::outbox::{Accepted, Arrival, QuarantineId, StoredQuarantinedPush};
+use crate::outbox::{
+    Accepted, Arrival, AuditAction, AuditEvent, QuarantineId, StoredQuarantinedPush,
+};
 
 /// What a push would be as a lead.
 #[derive(Serialize, JsonSchema)]
@@ -73,10 +76,33 @@ pub(super) async fn release(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path, QUARANTINED)?);
-    Params::of(&request)?;
-    let wish: One = body.json()?;
-    let quarantined = find(&admin, id).await?;
+    let (asked, query) = (admin.clone(), request.clone());
+    let released = async move |event: &mut AuditEvent| {
+        let id = of_path(event, &path)?;
+        Params::of(&query)?;
+        let wish: One = body.json()?;
+        if wish.force {
+            "force".clone_into(&mut event.filter);
+        }
+        released(&asked, id, &wish).await
+    };
+    let told = audited(&admin, &request, AuditAction::QuarantineRelease, released).await?;
+    Ok(HttpResponse::Ok().json(told))
+}
+
+/// The push that a path names.
+fn of_path(event: &mut AuditEvent, path: &str) -> Result<QuarantineId, Problem> {
+    let id = QuarantineId(id(path, QUARANTINED)?);
+    event.target = id.to_string();
+    Ok(id)
+}
+
+async fn released(
+    admin: &web::Data<Admin>,
+    id: QuarantineId,
+    wish: &One,
+) -> Result<Released, Problem> {
+    let quarantined = find(admin, id).await?;
     let Some(arrival) = (admin.reread)(&quarantined) else {
         let source = &quarantined.source;
         let detail = (
@@ -108,12 +134,12 @@ pub(super) async fn release(
         Accepted::Deferred => return Err(no_such(id)),
     };
     tracing::info!(quarantine = %id, %lead, revision, duplicate, "push was released from quarantine");
-    Ok(HttpResponse::Ok().json(Released {
+    Ok(Released {
         id: id.to_string(),
         lead: lead.to_string(),
         revision,
         duplicate,
-    }))
+    })
 }
 
 /// `POST /quarantine/{id}/discard`
@@ -122,12 +148,17 @@ pub(super) async fn discard(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = QuarantineId(id(&path, QUARANTINED)?);
-    Params::of(&request)?;
-    if !admin.outbox.discard(id).await? {
-        return Err(no_such(id));
-    }
-    tracing::info!(quarantine = %id, "push in quarantine was discarded");
+    let (asked, query) = (admin.clone(), request.clone());
+    let discarded = async move |event: &mut AuditEvent| {
+        let id = of_path(event, &path)?;
+        Params::of(&query)?;
+        if !asked.outbox.discard(id).await? {
+            return Err(no_such(id));
+        }
+        tracing::info!(quarantine = %id, "push in quarantine was discarded");
+        Ok(id)
+    };
+    let id = audited(&admin, &request, AuditAction::QuarantineDiscard, discarded).await?;
     Ok(HttpResponse::Ok().json(Discarded {
         id: id.to_string(),
         discarded: true,

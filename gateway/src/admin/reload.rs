@@ -8,13 +8,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
+use super::audit::audited;
 use super::params::Params;
 use super::problem::{Kind, Problem};
 use super::{Admin, rfc3339};
 use crate::clock::Millis;
 use crate::config::{Report, Revision};
 use crate::lang::{Lang, Text};
-use crate::outbox::Orphaned;
+use crate::outbox::{AuditAction, AuditEvent, Orphaned};
 
 /// Reloads; whoever waits for it may go.
 pub type Reload = dyn Fn() -> BoxFuture<'static, Result<Reloaded, NotReloaded>> + Send + Sync;
@@ -65,24 +66,42 @@ pub(super) async fn reload(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
-    match (admin.reload)().await {
-        Ok(reloaded) => Ok(HttpResponse::Ok().json(Told {
-            applied: reloaded.applied,
-            unchanged: reloaded.unchanged,
-            needs_restart: reloaded.needs_restart,
-            orphaned: reloaded.orphaned,
-            warnings: reloaded.warnings,
-            revision: reloaded.revision.map(|revision| revision.hash),
-            loaded_at: rfc3339(reloaded.loaded_at),
-        })),
-        Err(NotReloaded::Refused(report)) => Err(refused(&report, not_reloaded(&report))),
-        Err(NotReloaded::Failed(why)) => Err(Problem::new(Kind::NotReloaded, why)),
+    let (asked, query) = (admin.clone(), request.clone());
+    let reloaded = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        let reloaded = (asked.reload)().await;
+        reloaded
+            .map_err(not_reloaded)
+            .inspect(|reloaded| note(event, reloaded))
+    };
+    let reloaded = audited(&admin, &request, AuditAction::Reload, reloaded).await?;
+    Ok(HttpResponse::Ok().json(Told {
+        applied: reloaded.applied,
+        unchanged: reloaded.unchanged,
+        needs_restart: reloaded.needs_restart,
+        orphaned: reloaded.orphaned,
+        warnings: reloaded.warnings,
+        revision: reloaded.revision.map(|revision| revision.hash),
+        loaded_at: rfc3339(reloaded.loaded_at),
+    }))
+}
+
+/// What the audit log says of a reload.
+fn note(event: &mut AuditEvent, reloaded: &Reloaded) {
+    let revision = reloaded.revision.as_ref().map(|revision| &*revision.hash);
+    revision.unwrap_or_default().clone_into(&mut event.target);
+    event.count = Some(reloaded.applied.len() as u64);
+}
+
+fn not_reloaded(why: NotReloaded) -> Problem {
+    match why {
+        NotReloaded::Refused(report) => refused(&report, told(&report)),
+        NotReloaded::Failed(why) => Problem::new(Kind::NotReloaded, why),
     }
 }
 
 /// What is said of a refusal.
-fn not_reloaded(report: &Report) -> Text {
+fn told(report: &Report) -> Text {
     let detail = |lang: Lang| {
         let summary = report.summary(lang);
         lang.pick(

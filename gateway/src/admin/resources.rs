@@ -37,6 +37,8 @@ pub(super) struct About {
     pub(super) command: &'static str,
     /// Bytes of a body that are taken, if more than elsewhere.
     room: Option<usize>,
+    /// Whether it only looks, although it is no GET.
+    looks: bool,
 }
 
 /// What comes back if all is well.
@@ -69,6 +71,7 @@ fn about(method: &'static str, path: &'static str, role: Role, summary: Both) ->
         refuses: Vec::new(),
         command: "",
         room: None,
+        looks: false,
     }
 }
 
@@ -109,6 +112,13 @@ impl About {
         self
     }
 
+    /// Only looks, at nobody and at nothing that is to be recorded: what it is asked for is too
+    /// much for a URL.
+    pub(super) fn looks(mut self) -> Self {
+        self.looks = true;
+        self
+    }
+
     /// Takes bodies of so many bytes, where other paths take fewer.
     pub(super) fn with_room(mut self, bytes: usize) -> Self {
         self.room = Some(bytes);
@@ -141,6 +151,14 @@ impl About {
         parts.filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
     }
 
+    /// Whether some of what it does leaves an entry in the audit log.
+    pub(super) fn is_recorded(&self) -> bool {
+        let mut parameters = self.parameters.iter();
+        (self.method != "GET" && !self.looks)
+            || matches!(self.answer, Answer::Stream(_))
+            || parameters.any(|one| one.role.is_some())
+    }
+
     /// All problems that it may answer with, each once.
     pub(super) fn problems(&self) -> Vec<Kind> {
         let mut all = vec![
@@ -153,6 +171,9 @@ impl About {
         ];
         if self.role > Role::Viewer || self.parameters.iter().any(|one| one.role.is_some()) {
             all.push(Kind::RoleTooLow);
+        }
+        if self.is_recorded() {
+            all.push(Kind::AuditUnavailable);
         }
         if self.body.is_some() {
             all.extend([Kind::BadBody, Kind::TooLarge]);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use leadgate_plugin::OutcomeKind;
 
 use crate::delivery::{BreakerState, HoldReason};
-use crate::outbox::{DeathReason, JobState, Skip, StateName, Stop};
+use crate::outbox::{AuditResult, DeathReason, JobState, Skip, StateName, Stop};
 
 /// How a type is described.
 #[derive(Clone, Copy)]
@@ -94,4 +94,6 @@ codes! {
     StoppedBecause = Stop::ALL.map(Stop::as_str);
     /// Why a bulk job left something as it is.
     SkippedBecause = Skip::ALL.map(Skip::as_str);
+    /// What became of an action.
+    AuditedAs = AuditResult::NAMES;
 }

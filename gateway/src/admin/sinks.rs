@@ -7,11 +7,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::audit::audited;
 use super::params::{Body, Params, guess};
 use super::problem::{Kind, Problem};
-use super::{Admin, holds, reading, sink, stats};
+use super::{Admin, holds, reading, sink, stats, wish};
 use crate::lang::{Text, counted};
-use crate::outbox::{PAUSE_NOTE, PauseCause};
+use crate::outbox::{AuditAction, AuditEvent, PAUSE_NOTE, PauseCause};
 
 /// A sink.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -177,9 +178,31 @@ pub(super) async fn pause(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
     let name = path.into_inner();
-    let Asked { note } = body.json()?;
+    let (asked, sink, query) = (admin.clone(), name.clone(), request.clone());
+    let paused = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        let Asked { note } = body.json()?;
+        says(&note)?;
+        event.note.clone_from(&note);
+        // Also of a sink that is not configured: it holds when that is configured again.
+        asked.known_sink(&sink, Kind::NotFound)?;
+        event.target.clone_from(&sink);
+        let cause = PauseCause::Person(note);
+        asked.outbox.pause(&sink, Some(cause)).await?;
+        tracing::info!(sink, "sink was paused");
+        Ok(())
+    };
+    audited(&admin, &request, AuditAction::SinkPause, paused).await?;
+    Ok(HttpResponse::Ok().json(Standing {
+        holds: holds::shown_of(&admin, &name),
+        paused: true,
+        name,
+    }))
+}
+
+/// Whether a note may be kept.
+fn says(note: &str) -> Result<(), Problem> {
     if note.chars().count() > PAUSE_NOTE || note.chars().any(char::is_control) {
         let detail = (
             format!("`note` is one line of at most {PAUSE_NOTE} characters"),
@@ -187,18 +210,7 @@ pub(super) async fn pause(
         );
         return Err(Problem::new(Kind::BadBody, detail));
     }
-    // Also of a sink that is not configured: it holds when that is configured again.
-    admin.known_sink(&name, Kind::NotFound)?;
-    admin
-        .outbox
-        .pause(&name, Some(PauseCause::Person(note)))
-        .await?;
-    tracing::info!(sink = name, "sink was paused");
-    Ok(HttpResponse::Ok().json(Standing {
-        holds: holds::shown_of(&admin, &name),
-        paused: true,
-        name,
-    }))
+    wish::fits(&[("note", note, PAUSE_NOTE)])
 }
 
 /// `POST /sinks/{name}/resume`: ends a pause, the breaker and the destination's wait.
@@ -207,21 +219,29 @@ pub(super) async fn resume(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
     let name = path.into_inner();
-    let paused = admin.outbox.paused(&name);
-    if paused {
-        admin.outbox.pause(&name, None).await?;
-    }
-    admin.configured_sink(&name)?;
-    let resumed = admin.delivery.resume(&name).unwrap_or_default();
-    tracing::info!(
-        sink = name,
-        paused,
-        breaker = resumed.breaker,
-        destination_wait = resumed.destination,
-        "sink was resumed"
-    );
+    let (asked, sink, query) = (admin.clone(), name.clone(), request.clone());
+    let ended = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        let paused = asked.outbox.paused(&sink);
+        if paused {
+            event.target.clone_from(&sink);
+            asked.outbox.pause(&sink, None).await?;
+        }
+        asked.configured_sink(&sink)?;
+        event.target.clone_from(&sink);
+        let resumed = asked.delivery.resume(&sink).unwrap_or_default();
+        tracing::info!(
+            sink,
+            paused,
+            breaker = resumed.breaker,
+            destination_wait = resumed.destination,
+            "sink was resumed"
+        );
+        Ok((paused, resumed))
+    };
+    let ended = audited(&admin, &request, AuditAction::SinkResume, ended).await?;
+    let (paused, resumed) = ended;
     Ok(HttpResponse::Ok().json(Resumed {
         now: Standing {
             holds: holds::shown_of(&admin, &name),

@@ -92,6 +92,14 @@ impl Subject {
         Err(Problem::new(Kind::BadBody, detail))
     }
 
+    /// The lead, if it is about one alone.
+    pub(super) const fn lead(&self) -> Option<LeadId> {
+        match self {
+            Self::Lead(id) => Some(*id),
+            Self::Person(_) => None,
+        }
+    }
+
     /// What it is named by.
     pub(super) const fn by(&self) -> &'static str {
         match self {

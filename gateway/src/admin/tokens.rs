@@ -10,14 +10,17 @@ use futures_util::FutureExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::auth::actor;
+use super::audit::audited;
 use super::params::{Body, Params, guess};
 use super::problem::{Kind, Problem};
 use super::shape::Items;
 use super::{Admin, privacy, rfc3339};
 use crate::clock::Millis;
 use crate::lang::Text;
-use crate::outbox::{Actor, Role, TOKEN_NAME, TOKENS_KEPT, Token, TokenAdded, TokenHash, TokenId};
+use crate::outbox::{
+    Actor, AuditAction, AuditEvent, Role, TOKEN_NAME, TOKENS_KEPT, Token, TokenAdded, TokenHash,
+    TokenId,
+};
 
 /// What every token begins with, so that one that leaked is found and known for what it is.
 const PREFIX: &str = "lg_";
@@ -167,20 +170,31 @@ pub(super) async fn add(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
-    let wish: Wish = body.json()?;
-    let (name, role) = wish.read()?;
-    let (secret, by, now) = (fresh(), actor(&request).name, admin.clock.now());
-    let token = Token::new(name, role, TokenHash::of(&secret), &by, now);
-    let refused = match admin.outbox.add_token(token).await? {
+    let (asked, query) = (admin.clone(), request.clone());
+    let made = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        let wish: Wish = body.json()?;
+        let (name, role) = wish.read()?;
+        event.target = name.to_owned();
+        event.filter = format!("role={role}");
+        made(&asked, (name, role), &event.who.name).await
+    };
+    let made = audited(&admin, &request, AuditAction::TokenAdd, made).await?;
+    Ok(HttpResponse::Ok().json(made))
+}
+
+async fn made(admin: &Admin, (name, role): (&str, Role), by: &str) -> Result<NewToken, Problem> {
+    let (secret, now) = (fresh(), admin.clock.now());
+    let token = Token::new(name, role, TokenHash::of(&secret), by, now);
+    let (kind, detail) = match admin.outbox.add_token(token).await? {
         TokenAdded::Done => {
             tracing::info!(token = name, role = role.as_str(), "token was made");
-            return Ok(HttpResponse::Ok().json(NewToken {
+            return Ok(NewToken {
                 name: name.to_owned(),
                 role,
                 made_at: rfc3339(now),
                 token: secret,
-            }));
+            });
         }
         TokenAdded::Taken => (
             Kind::Taken,
@@ -197,7 +211,6 @@ pub(super) async fn add(
             ),
         ),
     };
-    let (kind, detail) = refused;
     Err(Problem::new(kind, detail))
 }
 
@@ -223,8 +236,17 @@ pub(super) async fn revoke(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
-    let (name, now) = (path.into_inner(), admin.clock.now());
+    let (asked, query) = (admin.clone(), request.clone());
+    let revoked = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        revoked(&asked, path.into_inner(), event).await
+    };
+    let revoked = audited(&admin, &request, AuditAction::TokenRevoke, revoked).await?;
+    Ok(HttpResponse::Ok().json(revoked))
+}
+
+async fn revoked(admin: &Admin, name: String, event: &mut AuditEvent) -> Result<Revoked, Problem> {
+    let now = admin.clock.now();
     if !admin.outbox.revoke_token(&name, now).await? {
         let tokens = admin.outbox.tokens();
         let valid = tokens.iter().filter(|(_, one)| one.is_valid());
@@ -232,9 +254,10 @@ pub(super) async fn revoke(
         let none = Text::new("there is no such token to revoke", "没有可撤销的此令牌");
         return Err(Problem::new(Kind::NotFound, none.and(&guess)));
     }
+    event.target.clone_from(&name);
     tracing::info!(token = name, "token was revoked");
-    Ok(HttpResponse::Ok().json(Revoked {
+    Ok(Revoked {
         name,
         revoked_at: rfc3339(now),
-    }))
+    })
 }

@@ -4,12 +4,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::audit::audited;
 use super::params::Params;
 use super::problem::{Kind, Problem};
 use super::{Admin, privacy};
-use crate::delivery::Untried;
+use crate::delivery::{Tried, Untried};
 use crate::lang::Text;
 use crate::lead::Sample;
+use crate::outbox::{AuditAction, AuditEvent};
 use crate::plugin;
 
 /// How a test went.
@@ -46,31 +48,18 @@ pub(super) async fn test(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
     let name = path.into_inner();
-    admin.configured_sink(&name)?;
-    let now = admin.clock.now();
-    let configured = admin.configured.get();
-    let made = Sample::test(configured.source(), &configured.tables, now)
-        .map_err(|error| Problem::new(Kind::Internal, Text::plain(error.to_string())))?;
-    let tried = admin.delivery.try_out(&name, made.event).await;
-    let tried = tried.map_err(|why| match why {
-        Untried::NoSink => Problem::no_such(("sink", "目的地"), &name),
-        Untried::Busy => Problem::new(
-            Kind::Busy,
-            (
-                "a test of this sink is under way; wait for it",
-                "此目的地的测试正在进行；请等待结束",
-            ),
-        ),
-    })?;
+    let (asked, sink, query) = (admin.clone(), name.clone(), request.clone());
+    let tried = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        asked.configured_sink(&sink)?;
+        event.target.clone_from(&sink);
+        let tried = tried(&asked, &sink).await?;
+        event.filter = format!("outcome={}", tried.1.outcome.kind.as_str());
+        Ok(tried)
+    };
+    let (made, tried) = audited(&admin, &request, AuditAction::SinkTest, tried).await?;
     let outcome = tried.outcome;
-    tracing::info!(
-        sink = name,
-        outcome = outcome.kind.as_str(),
-        rule = outcome.rule,
-        "sink was tested"
-    );
     let delivered = matches!(
         outcome.kind,
         plugin::OutcomeKind::Delivered | plugin::OutcomeKind::Duplicate
@@ -85,12 +74,40 @@ pub(super) async fn test(
         request: privacy::without_phones(&outcome.request),
         response: privacy::without_phones(&outcome.response),
         duration_ms: u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX),
-        lead: TestLead {
-            id: made.id.to_string(),
-            record_id: made.lead.record_id,
-            name: made.lead.name,
-        },
+        lead: made,
         rule: outcome.rule,
         receipt: outcome.receipt,
     }))
+}
+
+/// Sends a test lead; what it says, and how it went.
+async fn tried(admin: &Admin, name: &str) -> Result<(TestLead, Tried), Problem> {
+    let now = admin.clock.now();
+    let configured = admin.configured.get();
+    let made = Sample::test(configured.source(), &configured.tables, now)
+        .map_err(|error| Problem::new(Kind::Internal, Text::plain(error.to_string())))?;
+    let tried = admin.delivery.try_out(name, made.event).await;
+    let tried = tried.map_err(|why| match why {
+        Untried::NoSink => Problem::no_such(("sink", "目的地"), name),
+        Untried::Busy => Problem::new(
+            Kind::Busy,
+            (
+                "a test of this sink is under way; wait for it",
+                "此目的地的测试正在进行；请等待结束",
+            ),
+        ),
+    })?;
+    let outcome = &tried.outcome;
+    tracing::info!(
+        sink = name,
+        outcome = outcome.kind.as_str(),
+        rule = outcome.rule,
+        "sink was tested"
+    );
+    let made = TestLead {
+        id: made.id.to_string(),
+        record_id: made.lead.record_id,
+        name: made.lead.name,
+    };
+    Ok((made, tried))
 }

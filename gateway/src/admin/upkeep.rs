@@ -1,26 +1,19 @@
 //! Upkeep over the API: backup and export as streams, rekeying step by step.
-//!
-//! What is streamed is made on a blocking thread that ends when the reader goes away. An error
-//! in the middle cuts the connection, so that nobody takes a part for the whole.
 
 use std::io::{self, Write};
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::Bytes;
-use futures_util::stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
 use super::Admin;
+use super::audit::{audited, given_out};
 use super::params::{Body, Params};
 use super::problem::{Kind, Problem};
-use crate::outbox::{Exported, Outbox, Paged, SegmentCopy, UpkeepError};
-
-/// Bytes in one piece of a stream.
-const PIECE: usize = 64 << 10;
-/// Pieces on their way.
-const PIECES: usize = 4;
+use crate::outbox::{
+    AuditAction, AuditEvent, AuditResult, Exported, Outbox, Paged, Resealed, SegmentCopy,
+    UpkeepError,
+};
 
 /// Longest list of what an earlier backup has, in bytes: that of a store of some terabytes.
 pub(super) const MAX_HAVE: usize = 4 << 20;
@@ -40,12 +33,21 @@ pub(super) async fn backup(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
-    let Earlier { have } = body.json()?;
-    streamed(&admin, move |outbox, to| {
+    let query = request.clone();
+    let begun = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        let Earlier { have } = body.json()?;
+        event.result = AuditResult::Begun;
+        Ok((have, event.clone()))
+    };
+    let (have, event) = audited(&admin, &request, AuditAction::OutboxBackup, begun).await?;
+    given_out(&admin, event, move |outbox, to, event| {
         let made = outbox.backup_beyond(&have, to);
         match &made {
-            Ok(done) => tracing::info!(records = done.entries, "backup was made"),
+            Ok(done) => {
+                event.count = Some(done.entries);
+                tracing::info!(records = done.entries, "backup was made");
+            }
             Err(error) => tracing::warn!(error = %error, "backup was broken off"),
         }
         made.map(drop)
@@ -58,11 +60,18 @@ pub(super) async fn export(
     admin: web::Data<Admin>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
-    streamed(&admin, |outbox, to| {
+    let query = request.clone();
+    let begun = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        event.result = AuditResult::Begun;
+        Ok(event.clone())
+    };
+    let event = audited(&admin, &request, AuditAction::OutboxExport, begun).await?;
+    given_out(&admin, event, |outbox, to, event| {
         let mut count = Disclosed::default();
         let made = write_export(outbox, to, &mut count);
         let Disclosed { leads, quarantined } = count;
+        event.count = Some(leads + quarantined);
         match &made {
             Ok(()) => tracing::info!(leads, quarantined, "leads were exported"),
             // What was written before is disclosed all the same.
@@ -98,64 +107,10 @@ pub(crate) fn write_export(
         match one {
             Exported::Lead(_) => count.leads += 1,
             Exported::Quarantined(_) => count.quarantined += 1,
+            Exported::Audit(_) => {}
         }
         Ok(())
     })
-}
-
-pub(super) async fn streamed(
-    admin: &web::Data<Admin>,
-    make: impl FnOnce(&dyn Outbox, &mut dyn Write) -> Result<(), UpkeepError> + Send + 'static,
-) -> Result<HttpResponse, Problem> {
-    let (to, mut pieces) = mpsc::channel::<Result<Bytes, UpkeepError>>(PIECES);
-    let outbox = std::sync::Arc::clone(&admin.outbox);
-    // What is logged on the thread says who asked, as everywhere.
-    let asked = tracing::Span::current();
-    actix_web::rt::task::spawn_blocking(move || {
-        let _asked = asked.enter();
-        let mut stream = io::BufWriter::with_capacity(PIECE, Stream(to.clone()));
-        let made = make(&*outbox, &mut stream);
-        let made = made.and_then(|()| Ok(stream.flush()?));
-        if let Err(error) = made {
-            let _ = to.blocking_send(Err(error));
-        }
-    });
-    // Whatever fails before the first piece is an answer of its own.
-    match pieces.recv().await {
-        Some(Ok(first)) => {
-            let rest = stream::unfold((Some(first), pieces), |(first, mut pieces)| async {
-                let piece = match first {
-                    Some(first) => Ok(first),
-                    None => pieces.recv().await?,
-                };
-                Some((piece.map_err(io::Error::other), (None, pieces)))
-            });
-            Ok(HttpResponse::Ok()
-                .content_type("application/octet-stream")
-                .streaming(rest))
-        }
-        Some(Err(error)) => Err(error.into()),
-        None => Err(Problem::new(
-            Kind::Internal,
-            ("nothing was written", "未写入任何内容"),
-        )),
-    }
-}
-
-/// The sending end of a stream.
-struct Stream(mpsc::Sender<Result<Bytes, UpkeepError>>);
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = Ok(Bytes::copy_from_slice(bytes));
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        self.0.blocking_send(piece).map_err(gone)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// One step of rekeying.
@@ -193,8 +148,25 @@ pub(super) async fn rekey(
     request: HttpRequest,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Params::of(&request)?;
-    let Step { from, limit } = body.json()?;
+    let (asked, query) = (admin.clone(), request.clone());
+    let step = async move |event: &mut AuditEvent| {
+        Params::of(&query)?;
+        let step: Step = body.json()?;
+        if let Some(from) = &step.from {
+            event.filter = format!("from={from}");
+        }
+        let done = rekeyed(asked, step).await?;
+        event.count = Some(done.resealed);
+        Ok(done)
+    };
+    let done = audited(&admin, &request, AuditAction::OutboxRekey, step).await?;
+    Ok(HttpResponse::Ok().json(Rekeyed {
+        resealed: done.resealed,
+        next: done.next,
+    }))
+}
+
+async fn rekeyed(admin: web::Data<Admin>, Step { from, limit }: Step) -> Result<Resealed, Problem> {
     let limit = limit.clamp(1, 10_000);
     if let Some(from) = &from
         && !admin.outbox.continues(Paged::Rekey, from)
@@ -217,8 +189,5 @@ pub(super) async fn rekey(
             "records were sealed with the current key"
         );
     }
-    Ok(HttpResponse::Ok().json(Rekeyed {
-        resealed: done.resealed,
-        next: done.next,
-    }))
+    Ok(done)
 }

@@ -49,10 +49,13 @@ const RELEASED: Takes = &["force", "reason", "source", "since", "until", "when"]
 const PUSHES: Takes = &["reason", "source", "since", "until", "when"];
 
 /// What a person asks for.
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the body")]
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "BulkWish")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent fields of a request, not states"
+)]
 pub(super) struct Wish {
     /// `retry`, `cancel`, `done`, `replay`, `move`, `erase`, `release` or `discard`; `erase` takes
     /// the role admin.
@@ -78,22 +81,14 @@ pub(super) struct Wish {
     when: Option<String>,
     rate: Option<u32>,
     note: String,
+    /// Who wants it; whoever asks unless it says so.
     by: String,
-}
-
-/// Who may do that to many: what one by one is an admin's is so of many, too.
-pub(super) fn role_for(action: &str) -> Role {
-    if action == BulkAction::Erase.as_str() {
-        Role::Admin
-    } else {
-        Role::Operator
-    }
 }
 
 impl Wish {
     /// Who may ask for it.
     pub(super) fn role(&self) -> Role {
-        role_for(&self.action)
+        BulkAction::role(&self.action)
     }
 
     /// What it asks for, if that can be meant.

@@ -16,7 +16,8 @@ use super::{Ground, Selected, behind, select};
 use crate::lang::{Lang, Text};
 use crate::lead::Tables;
 use crate::outbox::{
-    BulkAction, BulkJob, Erased, Erasure, JobId, JobStep, STEP, Stepped, Stop, Unavailable,
+    Actor, AuditAction, AuditEvent, AuditResult, BulkAction, BulkJob, Erased, Erasure, JobId,
+    JobStep, STEP, Stepped, Stop, Unavailable, Via,
 };
 use crate::route::When;
 
@@ -233,7 +234,7 @@ async fn wipe(ground: &Ground, id: JobId, run: &mut Run) -> Result<Made, Text> {
     };
     let made = ground.outbox.step_job(id, last, ground.clock.now()).await;
     if let Stepped::Made { .. } = made.map_err(said)? {
-        ended(ground, id);
+        ended(ground, id).await;
     }
     Ok(Made::Step(0))
 }
@@ -267,11 +268,14 @@ async fn step(
         to: next,
     };
     match ground.outbox.step_job(id, step, ground.clock.now()).await? {
-        Stepped::Made { .. } if ends => ended(ground, id),
+        Stepped::Made { .. } if ends => ended(ground, id).await,
         Stepped::Made { .. } | Stepped::Stopped => {}
         Stepped::NoSink => {
             let sink = job.plan.action.to();
             tracing::warn!(job = %id, sink, "bulk job was cancelled: its sink is not configured any more; start it again when it is");
+            if let Some(job) = ground.outbox.job(id) {
+                record(ground, id, &job, AuditResult::Failed("no-sink".to_owned())).await;
+            }
         }
     }
     Ok(count)
@@ -300,9 +304,31 @@ fn next(ground: &Ground, job: &BulkJob, when: Option<&When>) -> Result<Selected,
     )
 }
 
+/// Keeps in the audit log what a job did, and how it ended. It is done: what cannot be recorded is
+/// told of.
+async fn record(ground: &Ground, id: JobId, job: &BulkJob, result: AuditResult) {
+    let who = Actor {
+        name: job.plan.by.clone(),
+        role: BulkAction::role(job.plan.action.as_str()),
+        via: Via::Job,
+        peer: None,
+    };
+    let mut event = AuditEvent::new(ground.clock.now(), who, AuditAction::BulkEnd);
+    event.target = id.to_string();
+    let skipped = job.skipped.values().sum::<u64>();
+    event.filter = format!("action={} skipped={skipped}", job.plan.action.as_str());
+    event.count = Some(job.done);
+    event.note.clone_from(&job.plan.note);
+    event.result = result;
+    if let Err(error) = ground.outbox.record(event).await {
+        tracing::error!(job = %id, error = error.0, "end of a bulk job was not recorded in the audit log");
+    }
+}
+
 /// Says that a job is done.
-fn ended(ground: &Ground, id: JobId) {
+async fn ended(ground: &Ground, id: JobId) {
     if let Some(job) = ground.outbox.job(id) {
         super::log("bulk job ended", id, &job, "");
+        record(ground, id, &job, AuditResult::Done).await;
     }
 }

@@ -587,11 +587,9 @@ fn spoil(desk: &Desk, text: &str, others: usize) {
     for entry in std::fs::read_dir(journal).expect("reads") {
         let path = entry.expect("reads").path();
         let mut bytes = std::fs::read(&path).expect("reads");
-        let mut found = bytes.windows(text.len()).enumerate();
-        let found = found
-            .by_ref()
-            .filter(|(_, window)| *window == text.as_bytes());
-        if let Some((at, _)) = found.skip(others).next() {
+        let windows = bytes.windows(text.len()).enumerate();
+        let mut found = windows.filter(|(_, window)| *window == text.as_bytes());
+        if let Some((at, _)) = found.nth(others) {
             bytes[at] ^= 0xff;
             std::fs::write(path, bytes).expect("writes");
             return;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::audited::me;
 use super::client::{Api, Target, encoded};
 use super::leads::erase;
 use super::table::{self, Column, coded, column};
@@ -109,11 +110,6 @@ impl Run {
     pub(super) fn signed(&self) -> Value {
         json!({ "note": self.note(), "by": me() })
     }
-}
-
-/// Who runs this command, as the system calls them.
-fn me() -> String {
-    std::env::var("USER").unwrap_or_default()
 }
 
 const JOBS: [Column; 9] = [

@@ -13,13 +13,15 @@ use leadgate_plugin::Secret;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::{BAD_CONFIG, FAILED, Global, UNREACHABLE, fail, runtime};
+use super::{BAD_CONFIG, FAILED, Global, UNREACHABLE, fail, out, runtime};
 use crate::config::{self, AdminTarget, Environment};
 use crate::lang::Lang;
 
 /// Longest wait for an answer; a bulk run takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Longest time that something streams.
+const STREAMS: Duration = Duration::from_secs(60 * 60);
 /// Longest wait of who asks again and again.
 const SOON: Duration = Duration::from_secs(5);
 
@@ -136,6 +138,33 @@ impl<'a> Api<'a> {
 
     fn address(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.address.base)
+    }
+
+    /// Prints what `GET /api/v1` and `path` streams, as it comes.
+    pub(super) fn print(&self, path: &str) -> Result<(), ExitCode> {
+        let request = self.client.get(self.address(path)).timeout(STREAMS);
+        let request = match &self.address.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        };
+        let lang = self.global.lang();
+        self.runtime.block_on(async {
+            let lost = |error: reqwest::Error| self.address.out_of_reach(lang, &error).say();
+            let mut response = request.send().await.map_err(lost)?;
+            if !response.status().is_success() {
+                let body: Value = response.json().await.unwrap_or_default();
+                let refused = lang.pick("the daemon refused", "守护进程拒绝了请求");
+                return Err(fail(detail(lang, &body).unwrap_or(refused), FAILED));
+            }
+            let broken = |error: reqwest::Error| fail(innermost(&error), FAILED);
+            while let Some(piece) = response.chunk().await.map_err(broken)? {
+                out::raw(&piece);
+                if !out::is_read() {
+                    break;
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Runs what asks it more than once.

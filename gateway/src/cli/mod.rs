@@ -7,6 +7,8 @@
 mod out;
 
 mod ask;
+mod audit;
+mod audited;
 mod bulk;
 mod check;
 mod check_connect;
@@ -122,6 +124,9 @@ enum Command {
     /// List, pause, resume and test sinks; stand in for one
     #[command(subcommand)]
     Sink(sink::Command),
+    /// Who did what, and who looked at whom: list, check, print
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Watch leads come and go, live: sinks, rates, ages, breakers, failures
     Top(top::Args),
     /// Plugins that sinks can use
@@ -170,6 +175,7 @@ fn run() -> ExitCode {
         Command::Bulk(command) => bulk::run(global, &command),
         Command::Quarantine(command) => quarantine::run(global, &command),
         Command::Sink(command) => sink::run(global, &command),
+        Command::Audit(command) => audit::run(global, &command),
         Command::Top(args) => top::run(global, &args),
         Command::Plugin(command) => plugin::run(global, &command),
         Command::Token(command) => token::run(global, &command),

@@ -59,9 +59,12 @@ pub(super) struct List {
 pub(super) struct Show {
     /// Its id
     id: String,
-    /// Show what was pushed; the daemon logs that somebody did
+    /// Show what was pushed; the daemon records that somebody did
     #[arg(long)]
     reveal: bool,
+    /// Why, for the audit log; names nobody
+    #[arg(long, value_name = "TEXT", requires = "reveal")]
+    note: Option<String>,
     #[command(flatten)]
     target: Target,
 }
@@ -214,14 +217,16 @@ fn list(global: &Global, args: &List) -> Result<(), ExitCode> {
     Ok(())
 }
 
-fn get(global: &Global, target: &Target, id: &str, reveal: bool) -> Result<Value, ExitCode> {
-    let query = Query::default().with("reveal", reveal.then_some("true"));
+fn get(global: &Global, target: &Target, id: &str, query: &Query) -> Result<Value, ExitCode> {
     let path = query.at(&format!("/quarantine/{}", encoded(id)));
     Api::of(global, target)?.get(&path)
 }
 
 fn show(global: &Global, one: &Show) -> Result<(), ExitCode> {
-    let push = get(global, &one.target, &one.id, one.reveal)?;
+    let query = Query::default()
+        .with("reveal", one.reveal.then_some("true"))
+        .with("note", one.note.as_ref());
+    let push = get(global, &one.target, &one.id, &query)?;
     if global.json {
         out::json(&push);
         return Ok(());
@@ -328,7 +333,7 @@ fn unknown(lang: Lang, becomes: &Value, is_all: bool) -> Option<String> {
 fn release(global: &Global, args: &Release, id: &str) -> Result<(), ExitCode> {
     args.run.is_of_one(global, false)?;
     let lang = global.lang();
-    let push = get(global, &args.target, id, false)?;
+    let push = get(global, &args.target, id, &Query::default())?;
     for line in becomes(global, &push) {
         errln!("{line}");
     }
@@ -359,7 +364,7 @@ fn discard(global: &Global, args: &Discard, id: &str) -> Result<(), ExitCode> {
     args.run.is_of_one(global, false)?;
     let lang = global.lang();
     if !args.run.yes {
-        let push = get(global, &args.target, id, false)?;
+        let push = get(global, &args.target, id, &Query::default())?;
         for line in becomes(global, &push) {
             errln!("{line}");
         }

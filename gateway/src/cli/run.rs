@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{BAD_CONFIG, FAILED, Global, fail};
-use crate::admin::{NotReloaded, Reload};
+use crate::admin::{NotReloaded, Reload, Reloaded};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Environment};
 use crate::daemon::{Daemon, Sockets, StartError, service};
+use crate::outbox::{Actor, AuditAction, AuditEvent, AuditResult, Outbox, Role, Via};
 use crate::telemetry::log;
 
 /// What shells add to the number of a signal that ended a program.
@@ -75,7 +76,12 @@ pub(super) fn run(global: &Global) -> ExitCode {
             Err(error @ StartError::Configuration(_)) => return fail(error, BAD_CONFIG),
             Err(error) => return fail(error, FAILED),
         };
-        let reloading = tokio::spawn(reload(global.clone(), hangup, daemon.reloading()));
+        let reloading = tokio::spawn(reload(
+            global.clone(),
+            hangup,
+            daemon.reloading(),
+            Arc::clone(daemon.outbox()),
+        ));
         service::started(&config);
         daemon.announce(&config, &file, &*clock).await;
         let (first, name) = ends.next().await;
@@ -151,12 +157,41 @@ impl Ends {
     }
 }
 
+/// Keeps an entry of a reload that a signal asked for.
+async fn record(outbox: &dyn Outbox, reloaded: &Result<Reloaded, NotReloaded>) {
+    let who = Actor {
+        name: "SIGHUP".to_owned(),
+        role: Role::Admin,
+        via: Via::Signal,
+        peer: None,
+    };
+    let mut event = AuditEvent::new(SystemClock.now(), who, AuditAction::Reload);
+    match reloaded {
+        Ok(reloaded) => {
+            let revision = reloaded.revision.as_ref();
+            event.target = revision.map_or_else(String::new, |one| one.hash.clone());
+            event.count = Some(reloaded.applied.len() as u64);
+        }
+        Err(NotReloaded::Refused(_)) => {
+            event.result = AuditResult::Refused("bad-configuration".to_owned());
+        }
+        Err(NotReloaded::Failed(_)) => {
+            event.result = AuditResult::Failed("not-reloaded".to_owned());
+        }
+    }
+    if let Err(error) = outbox.record(event).await {
+        tracing::error!(error = error.0, "reload was not recorded in the audit log");
+    }
+}
+
 /// Reloads at each SIGHUP.
-async fn reload(global: Global, mut hangup: Signal, reload: Arc<Reload>) {
+async fn reload(global: Global, mut hangup: Signal, reload: Arc<Reload>, outbox: Arc<dyn Outbox>) {
     while hangup.recv().await.is_some() {
         tracing::info!(signal = "SIGHUP", "reloading the configuration");
+        let reloaded = reload().await;
+        record(&*outbox, &reloaded).await;
         // The log has the rest.
-        if let Err(NotReloaded::Refused(report)) = reload().await
+        if let Err(NotReloaded::Refused(report)) = reloaded
             && std::io::stderr().is_terminal()
         {
             super::check::print_report(&global, &report);

@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, coded, column};
 use super::upkeep::target::{self, Store};
-use super::{FAILED, Global, USAGE, fail, finish, held, mapping, out, running, runtime};
+use super::{FAILED, Global, USAGE, audited, fail, finish, held, mapping, out, running, runtime};
 use crate::config::Config;
 use crate::delivery::LONGEST_TRIAL;
-use crate::outbox::{Maintenance, Operations, PAUSE_NOTE, PauseCause, Queue};
+use crate::outbox::{
+    AuditAction, AuditResult, Maintenance, Operations, PAUSE_NOTE, PauseCause, Queue,
+};
 use crate::words::Words;
 
 #[derive(Subcommand)]
@@ -270,8 +272,17 @@ fn set_in(
             let done = runtime.block_on(outbox.pause(name, cause));
             done.map_err(|error| error.to_string())
         });
+    let action = note.map_or(AuditAction::SinkResume, |_| AuditAction::SinkPause);
+    let noted = audited::record(&outbox, action, |event| {
+        name.clone_into(&mut event.target);
+        event.note = note.cloned().unwrap_or_default();
+        if done.is_err() {
+            event.result = AuditResult::Failed("unavailable".to_owned());
+        }
+    });
     outbox.close();
     done.map_err(|error| fail(error, FAILED))?;
+    noted?;
     Ok(json!({
         "name": name,
         "paused": note.is_some(),

@@ -117,6 +117,7 @@ impl Difference {
         let reload = [
             ("retention", was.retention == is.retention),
             ("retention_dead", was.retention_dead == is.retention_dead),
+            ("retention_audit", was.retention_audit == is.retention_audit),
             ("min_free", was.min_free == is.min_free),
         ];
         for (key, same) in reload {

@@ -168,116 +168,57 @@ impl Workbench<'_> {
         let Some(mut given) = document.root.pointer(&at).cloned() else {
             return;
         };
-        let plugin = &known["plugin"];
-        if given["plugin"] != *plugin {
-            let plugin = plugin.as_str().unwrap_or_default();
-            let message = Text::new(
+        let plugin = known["plugin"].as_str().unwrap_or_default();
+        if given["plugin"] != known["plugin"] {
+            let what = Text::new(
                 format!("another plugin cannot be tried here: this sink has `{plugin}`"),
                 format!("此处不能试用其他插件：该目的地的插件是 `{plugin}`"),
             );
-            let help = Text::new(
-                "change it in the file, and look by `leadgate check` and `leadgate render`",
-                "请在文件中修改，再用 `leadgate check` 与 `leadgate render` 查看",
-            );
-            let place = document.value_place(&pointer(&at, "plugin"));
-            let error = Diagnostic::error("config::not_here", message).help(help);
-            problems.push(error.at(place));
+            problems.push(self.not_here(document, "/plugin", what, Text::default()));
             return;
         }
-        let texts = |value: &Value, settings: Option<&Value>| {
-            let mut all = Vec::new();
-            each_text(value, "", &mut |at, value| {
-                all.push((at.to_owned(), value.clone()));
-            });
-            if let Some(settings) = settings {
-                each_text(settings, "/settings", &mut |at, value| {
-                    all.push((at.to_owned(), value.clone()));
-                });
-            }
-            all
-        };
-        let schema = plugin
-            .as_str()
-            .and_then(|plugin| self.catalogue.schema(plugin))
-            .unwrap_or_default();
-        let spelt = |value: &Value| {
-            let settings = match &value["settings"] {
-                Value::Null => Value::Object(serde_json::Map::new()),
-                settings => settings.clone(),
-            };
-            // What is said of it is said when it is checked.
-            let below = pointer(&at, "settings");
-            schema::rename(&schema, settings, &below, document, &mut Vec::new()).value
-        };
-        let known_settings = spelt(known);
-        let known_texts = texts(known, Some(&known_settings));
-        restore(&mut given, "", &at, &known_texts);
-        let given_settings = spelt(&given);
-        let places = |all: &[(String, Value)]| -> BTreeSet<(String, String)> {
-            let all = all.iter();
-            all.map(|(at, value)| (anywhere(at), value.to_string()))
-                .collect()
-        };
-        let allowed = places(&known_texts);
-        let mut refused = BTreeSet::new();
-        for (below, value) in texts(&given, Some(&given_settings)) {
-            let text = value.as_str().unwrap_or_default();
-            let is_known = || allowed.contains(&(anywhere(&below), value.to_string()));
-            if refers(text) && !is_known() && refused.insert(below.clone()) {
-                let error = Diagnostic::error(
-                    "config::not_here",
-                    Text::new(
-                        format!(
-                            "`{}` refers to what the sink that runs does not use here",
-                            schema::dotted(&below)
-                        ),
-                        format!(
-                            "`{}` 引用了运行中的目的地在此处没有使用的内容",
-                            schema::dotted(&below)
-                        ),
-                    ),
-                );
-                let help = Text::new(
-                    "`env:`, `file:`, `cred:` and `${…}` can be tried only where and as the configuration has them that runs: change the file, and look by `leadgate render`",
-                    "`env:`、`file:`、`cred:` 和 `${…}` 只能照运行中的配置原样写在原处；其他写法请修改文件后用 `leadgate render` 查看",
-                );
-                let place = document.value_place(&format!("{at}{below}"));
-                problems.push(error.help(help).at(place));
-            }
+        let schema = self.catalogue.schema(plugin).unwrap_or_default();
+        let known = Spelt::of(known, &schema, &at, document);
+        restore(&mut given, "", &at, &known.texts);
+        let spelt = Spelt::of(&given, &schema, &at, document);
+        for below in spelt.references_beyond(&known) {
+            let key = schema::dotted(&below);
+            let what = Text::new(
+                format!("`{key}` refers to what the sink that runs does not use here"),
+                format!("`{key}` 引用了运行中的目的地在此处没有使用的内容"),
+            );
+            let why = Text::new(
+                "`env:`, `file:`, `cred:` and `${…}` can be tried only where and as the configuration has them that runs",
+                "`env:`、`file:`、`cred:` 和 `${…}` 只能照运行中的配置原样写在原处",
+            );
+            problems.push(self.not_here(document, &below, what, why));
         }
-        let files = |settings: &Value| paths::named(&schema, settings);
-        let allowed: BTreeSet<(String, String)> = files(&known_settings)
-            .into_iter()
-            .map(|(at, text)| (anywhere(&at), text))
-            .collect();
-        for (below, text) in files(&given_settings) {
-            let below = format!("/settings{below}");
-            let is_known = allowed.contains(&(anywhere(&below["/settings".len()..]), text));
-            if !is_known && refused.insert(below.clone()) {
-                let error = Diagnostic::error(
-                    "config::not_here",
-                    Text::new(
-                        format!(
-                            "`{}` names another file than the sink that runs",
-                            schema::dotted(&below)
-                        ),
-                        format!(
-                            "`{}` 指定的文件与运行中的目的地不同",
-                            schema::dotted(&below)
-                        ),
-                    ),
-                );
-                let help = Text::new(
-                    "files, folders and programs can be tried only as the configuration has them that runs: change the file, and look by `leadgate render`",
-                    "文件、文件夹和程序只能照运行中的配置原样试用；请修改文件后用 `leadgate render` 查看",
-                );
-                let place = document.value_place(&format!("{at}{below}"));
-                problems.push(error.help(help).at(place));
-            }
+        for below in spelt.files_beyond(&known, &schema) {
+            let key = schema::dotted(&below);
+            let what = Text::new(
+                format!("`{key}` names another file than the sink that runs"),
+                format!("`{key}` 指定的文件与运行中的目的地不同"),
+            );
+            let why = Text::new(
+                "files, folders and programs can be tried only as the configuration has them that runs",
+                "文件、文件夹和程序只能照运行中的配置原样试用",
+            );
+            problems.push(self.not_here(document, &below, what, why));
         }
         if let Some(place) = document.root.pointer_mut(&at) {
             *place = given;
         }
+    }
+
+    /// What can be tried in the files alone, by who may read them.
+    fn not_here(&self, document: &Document, below: &str, what: Text, why: Text) -> Diagnostic {
+        let instead = Text::new(
+            "change the file, and look by `leadgate check` and `leadgate render`",
+            "请在文件中修改，再用 `leadgate check` 与 `leadgate render` 查看",
+        );
+        let place = document.value_place(&format!("{}{below}", self.at()));
+        let error = Diagnostic::error("config::not_here", what);
+        error.help(why.and(&instead)).at(place)
     }
 
     /// Looks at the sink for dead letters here, where the others are not in the document.
@@ -302,6 +243,50 @@ impl Workbench<'_> {
         let error = Diagnostic::error("config::unknown_sink", message);
         let error = error.help(schema::guess(&to, &others));
         problems.push(error.at(document.value_place(&at)));
+    }
+}
+
+/// A table, with its settings' keys as they are and as the plugin's schema spells them.
+struct Spelt {
+    texts: Vec<(String, Value)>,
+    settings: Value,
+}
+
+impl Spelt {
+    /// Of the table that is at `at` in the document.
+    fn of(table: &Value, schema: &Value, at: &str, document: &Document) -> Self {
+        let settings = match &table["settings"] {
+            Value::Null => Value::Object(serde_json::Map::new()),
+            settings => settings.clone(),
+        };
+        // What is said of a key is said when the whole is checked.
+        let below = pointer(at, "settings");
+        let settings = schema::rename(schema, settings, &below, document, &mut Vec::new()).value;
+        let mut texts = Vec::new();
+        let mut each = |at: &str, value: &Value| texts.push((at.to_owned(), value.clone()));
+        each_text(table, "", &mut each);
+        each_text(&settings, "/settings", &mut each);
+        Self { texts, settings }
+    }
+
+    /// Where a text refers to something that `known` does not refer to there in the same words.
+    fn references_beyond(&self, known: &Self) -> BTreeSet<String> {
+        let place = |(at, value): &(String, Value)| (anywhere(at), value.to_string());
+        let known: BTreeSet<_> = known.texts.iter().map(place).collect();
+        let texts = self.texts.iter();
+        let beyond = texts.filter(|text| text.1.as_str().is_some_and(refers));
+        let beyond = beyond.filter(|text| !known.contains(&place(text)));
+        beyond.map(|(at, _)| at.clone()).collect()
+    }
+
+    /// Where a file, a folder or a program is named that `known` does not name there.
+    fn files_beyond(&self, known: &Self, schema: &Value) -> BTreeSet<String> {
+        let named = |settings: &Value| paths::named(schema, settings).into_iter();
+        let known = named(&known.settings).map(|(at, text)| (anywhere(&at), text));
+        let known: BTreeSet<_> = known.collect();
+        let beyond = named(&self.settings);
+        let beyond = beyond.filter(|(at, text)| !known.contains(&(anywhere(at), text.clone())));
+        beyond.map(|(at, _)| format!("/settings{at}")).collect()
     }
 }
 

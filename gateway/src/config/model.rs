@@ -112,6 +112,8 @@ pub struct Outbox {
     pub retention: Duration,
     /// Leads with a dead letter, and pushes in quarantine, leave after this; default 180 d.
     pub retention_dead: Duration,
+    /// Entries of the audit log leave after this; default 730 d.
+    pub retention_audit: Duration,
     /// Bytes that must stay free on the disk: below, pushes get the failure answer; default
     /// 256 MiB.
     pub min_free: u64,

@@ -127,6 +127,8 @@ pub(super) struct Outbox {
     pub(super) retention: Option<HumanDuration>,
     /// How long a lead with a dead letter, or a push in quarantine, is kept; at least 1h. Default 180d.
     pub(super) retention_dead: Option<HumanDuration>,
+    /// How long an entry of the audit log is kept; at least 1d. Default 730d.
+    pub(super) retention_audit: Option<HumanDuration>,
     /// Room that must stay free on the disk: with less, pushes get the failure answer. Default 256MiB.
     pub(super) min_free: Option<ByteSize>,
 }

@@ -250,6 +250,8 @@ fn limits_that_make_no_sense_say_what_would() {
                 "breaker = { wait = \"1h\", max = \"1m\" }\nrate ="
             )
     ));
+    let text = said_of(&GOOD.replace("[outbox]", "[outbox]\nretention_audit = \"2h\""));
+    assert!(text.contains("before anybody could look into it"), "{text}");
     insta::assert_snapshot!(said_of(&GOOD.replace(
         "rate =",
         "on_update = \"all\"\nbreaker = { wait = \"0s\", faliures = 3 }\nrate ="
@@ -319,6 +321,7 @@ fn what_is_not_said_of_a_sink_has_a_default() {
     let outbox = &config.outbox;
     assert_eq!(outbox.retention, seconds(90 * 86_400));
     assert_eq!(outbox.retention_dead, seconds(180 * 86_400));
+    assert_eq!(outbox.retention_audit, seconds(730 * 86_400));
     assert_eq!(outbox.min_free, 256 << 20);
 }
 

@@ -373,7 +373,7 @@ pub(super) async fn stop(desk: Desk, path: web::Path<String>, _: Form) -> Answer
         ("The job was stopped.", "任务已停止。"),
         (
             "To undo it, let it go on below: it goes on where it stopped.",
-            "如需撤销，可在下方让它继续：会从停下的地方接着做。",
+            "如需撤销，可在下方继续执行：会从停下的地方接着做。",
         ),
     );
     Ok(desk.done(&back(&path), flash))

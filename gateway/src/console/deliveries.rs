@@ -113,9 +113,7 @@ impl Deliveries {
 
     /// States, each with its word.
     fn states(&self) -> Vec<(&'static str, String)> {
-        let all = StateName::ALL.map(StateName::as_str);
-        all.map(|code| (code, super::shown::word(self.lang, Words::State, code)))
-            .into()
+        states(self.lang)
     }
 
     /// Why deliveries are dead letters, each with its word.
@@ -124,6 +122,13 @@ impl Deliveries {
         all.map(|code| (code, super::shown::word(self.lang, Words::Death, code)))
             .into()
     }
+}
+
+/// States of deliveries, each with its word.
+pub(super) fn states(lang: Lang) -> Vec<(&'static str, String)> {
+    let all = StateName::ALL.map(StateName::as_str);
+    all.map(|code| (code, super::shown::word(lang, Words::State, code)))
+        .into()
 }
 
 /// `GET /deliveries`

@@ -10,9 +10,8 @@ use serde_json::Value;
 use super::desk::{Answer, Desk, page, read};
 use super::frame::{Frame, Place};
 use super::leads::plain;
-use crate::admin::Problem;
 use crate::lang::Lang;
-use crate::outbox::LeadId;
+use crate::outbox::DeliveryId;
 
 /// Groups on a page.
 const MOST: &str = "100";
@@ -49,12 +48,6 @@ struct Groups {
     more: bool,
 }
 
-/// What of a delivery says whose it is.
-#[derive(Deserialize)]
-struct Of {
-    lead: String,
-}
-
 #[derive(Template)]
 #[template(path = "failures.html")]
 struct Failures {
@@ -83,8 +76,12 @@ pub(super) async fn show(desk: Desk) -> Answer {
     let mut query = asked.clone();
     query.insert("limit".to_owned(), MOST.to_owned());
     let mut groups: Groups = read(desk.api.failures(&desk.query_of(&query)).await?)?;
-    for group in &mut groups.items {
-        group.glimpse = glimpse(&desk, &group.sample).await?;
+    let samples = groups.items.iter();
+    let samples = samples.filter_map(|group| group.sample.parse().ok());
+    let samples = samples.map(DeliveryId).collect();
+    let glimpses = desk.api.glimpses_of(samples).await?;
+    for (group, glimpse) in groups.items.iter_mut().zip(glimpses) {
+        group.glimpse = glimpse;
     }
     page(&Failures {
         frame: desk.frame(Place::Failures),
@@ -94,15 +91,4 @@ pub(super) async fn show(desk: Desk) -> Answer {
         sinks: desk.sinks(),
         asked,
     })
-}
-
-/// Whom a delivery is of, masked; nothing if it is gone.
-async fn glimpse(desk: &Desk, delivery: &str) -> Result<Value, Problem> {
-    let Ok(answer) = desk.api.delivery(delivery, "").await else {
-        return Ok(Value::Null);
-    };
-    let of: Of = read(answer)?;
-    let ids = of.lead.parse().map(LeadId).into_iter();
-    let mut glimpses = desk.api.glimpses(ids.collect()).await?;
-    Ok(glimpses.pop().unwrap_or_default())
 }

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use actix_web::web;
 use askama::Template;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::deliveries::Summary;
+use super::deliveries::{self, Summary};
 use super::desk::{Answer, Desk, page, read};
 use super::fields::{self, GROUPS};
 use super::form::Form;
@@ -71,6 +72,7 @@ struct Leads {
     /// The next page.
     next: Option<String>,
     sources: Vec<String>,
+    sinks: Vec<String>,
     /// What was asked for, to be shown in the form again.
     asked: BTreeMap<String, String>,
     /// Searched by that, if it was a search.
@@ -80,6 +82,10 @@ struct Leads {
 impl Leads {
     fn asked(&self, name: &str) -> &str {
         self.asked.get(name).map_or("", String::as_str)
+    }
+
+    fn states(&self) -> Vec<(&'static str, String)> {
+        deliveries::states(self.lang)
     }
 
     fn is_asked(&self, name: &str, value: &str) -> bool {
@@ -131,6 +137,7 @@ pub(super) async fn list(desk: Desk) -> Answer {
         next: rows.next.map(|next| desk.next(&asked, &next)),
         rows: rows.items,
         sources: desk.api.admin().configured.get().sources.clone(),
+        sinks: desk.sinks(),
         asked,
         by: None,
     })
@@ -151,6 +158,7 @@ pub(super) async fn search(desk: Desk, form: Form) -> Answer {
         rows: rows.items,
         next: None,
         sources: desk.api.admin().configured.get().sources.clone(),
+        sinks: desk.sinks(),
         asked: BTreeMap::new(),
         by,
     })
@@ -274,8 +282,8 @@ pub(super) async fn show(desk: Desk, path: web::Path<String>) -> Answer {
     one(&desk, &path, "", None).await
 }
 
-/// Why a person is revealed: said by who asks, and recorded.
-fn reason(desk: &Desk, form: &Form, lead: &str) -> Result<(), Problem> {
+/// Asks for a person, for a reason that is recorded.
+fn revealing(form: &Form) -> Result<String, Problem> {
     let reason = form.or_empty("reason");
     let letters = reason.chars().count();
     if !(2..=200).contains(&letters) || reason.chars().any(char::is_control) {
@@ -285,21 +293,20 @@ fn reason(desk: &Desk, form: &Form, lead: &str) -> Result<(), Problem> {
         );
         return Err(Problem::new(Kind::BadBody, detail));
     }
-    let note = desk.api.without_phones(reason);
-    tracing::info!(lead, note, "reason was given to reveal");
-    Ok(())
+    let note = utf8_percent_encode(reason, NON_ALPHANUMERIC);
+    Ok(format!("reveal=true&note={note}"))
 }
 
 /// `POST /leads/{id}`: shows who it is.
 pub(super) async fn reveal(desk: Desk, path: web::Path<String>, form: Form) -> Answer {
-    reason(&desk, &form, &path)?;
+    let query = revealing(&form)?;
     let raw = if form.has("raw") {
-        let answer = desk.api.raw(&path, "reveal=true").await?;
+        let answer = desk.api.raw(&path, &query).await?;
         answer["raw"].as_str().map(str::to_owned)
     } else {
         None
     };
-    one(&desk, &path, "reveal=true", raw).await
+    one(&desk, &path, &query, raw).await
 }
 
 #[derive(Deserialize)]

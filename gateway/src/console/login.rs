@@ -12,9 +12,9 @@ use super::desk::{Answer, Desk, page};
 use super::form::{self, Form};
 use super::frame::{Frame, Place};
 use super::{Console, guard, language};
-use crate::admin::{Admin, Kind, Problem};
+use crate::admin::{Admin, Kind, Problem, note};
 use crate::lang::Lang;
-use crate::outbox::Via;
+use crate::outbox::{AuditAction, Via};
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -97,6 +97,10 @@ pub(super) async fn come_in(
             return Ok(answer);
         }
     };
+    if let Err(problem) = note(&admin, actor.clone(), AuditAction::SessionBegin, "").await {
+        // Whoever is to mend it must get in.
+        tracing::error!(who = actor.name, error = %problem, "login was not recorded");
+    }
     let (at, now) = (admin.clock.now(), admin.clock.monotonic());
     let secret = console.sessions.begin(pass, &actor, at, now);
     let from = peer.map(tracing::field::display);

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use super::desk::{Answer, Desk, page, read};
 use super::form::Form;
 use super::frame::{Flash, Frame, Place};
-use crate::admin::{Kind, Problem};
+use crate::admin::{Kind, Problem, note};
 use crate::clock::Millis;
 use crate::lang::{Lang, Text};
-use crate::outbox::Role;
+use crate::outbox::{AuditAction, Role};
 
 /// What of `GET /system` a page shows.
 #[derive(Deserialize)]
@@ -134,10 +134,16 @@ pub(super) async fn reload(desk: Desk, _: Form) -> Answer {
 pub(super) async fn end_session(desk: Desk, name: web::Path<String>, _: Form) -> Answer {
     let now = desk.api.admin().clock.monotonic();
     let mut listed = desk.console.sessions.list(now).into_iter();
-    let is_theirs = listed.any(|one| one.name == *name && may_end(&desk, &one.who));
-    if !is_theirs || !desk.console.sessions.end_named(&name) {
+    let whose = listed.find(|one| one.name == *name && may_end(&desk, &one.who));
+    let gone = || {
         let detail = ("there is no such session any more", "此会话已不存在");
-        return Err(Problem::new(Kind::NotFound, detail));
+        Problem::new(Kind::NotFound, detail)
+    };
+    let whose = whose.ok_or_else(gone)?;
+    let who = desk.actor.clone();
+    note(desk.api.admin(), who, AuditAction::SessionEnd, &whose.who).await?;
+    if !desk.console.sessions.end_named(&name) {
+        return Err(gone());
     }
     tracing::info!(ended = %name, "session was ended");
     let flash = Flash::new(

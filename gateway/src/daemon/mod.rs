@@ -34,7 +34,7 @@ use self::reload::{Reloader, Running};
 use self::sink_state::Rooms;
 use self::socket::SocketFile;
 pub use self::sockets::Sockets;
-use self::sweeper::Sweeper;
+use self::sweeper::{Keep, Sweeper};
 use self::targets::{Made, Workshop};
 use crate::admin::{self, Admin, Configured, Guesses, NotReloaded, PushedAt, Reload, Reread};
 use crate::bulk::{self, Runner};
@@ -282,7 +282,7 @@ impl Early {
         workshop.in_flight.clone_from(&in_flight);
         let target = |name: &String| workshop.target(config, plugins, name, &made);
         let targets = config.sinks.keys().filter_map(target).collect();
-        let (retention, keep) = watch::channel(sweeper::retention(&config.outbox));
+        let (retention, keep) = watch::channel(Keep::of(&config.outbox));
         // Before anything is tried: it looks at the clock, by which things grow old.
         let sweeper = Sweeper::start(
             Arc::clone(&outbox),

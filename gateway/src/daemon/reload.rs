@@ -11,15 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Mutex, watch};
 
+use super::sweeper::Keep;
 use super::targets::{Made, MadeSink, Workshop};
-use super::{orphaned, policies, service, sweeper, warn_of_orphans};
+use super::{orphaned, policies, service, warn_of_orphans};
 use crate::admin::{Configured, NotReloaded, Reloaded};
 use crate::clock::Clock;
 use crate::config::{self, Config, Contents, Difference, Environment, Report};
 use crate::delivery::Dispatcher;
 use crate::ingress::{Ingress, Receiving, Shown};
 use crate::lang::Text;
-use crate::outbox::{Orphaned, Outbox, Retention};
+use crate::outbox::{Orphaned, Outbox};
 use crate::plugin::Plugins;
 use crate::route::Routes;
 use crate::swap::Swap;
@@ -33,7 +34,7 @@ pub(super) struct Reloader {
     /// The certificate of the public listener, if it speaks TLS.
     pub(super) shown: Option<Arc<Shown>>,
     /// What the sweeper goes by.
-    pub(super) retention: watch::Sender<Retention>,
+    pub(super) retention: watch::Sender<Keep>,
     pub(super) configured: Arc<Swap<Configured>>,
     pub(super) workshop: Arc<Workshop>,
     pub(super) clock: Arc<dyn Clock>,
@@ -164,7 +165,7 @@ impl Reloader {
         let receiving = Receiving::new(&config.sources, &config.server, routes, &config.tables);
         self.ingress.replace(receiving);
         self.outbox.set_min_free(config.outbox.min_free);
-        let retention = sweeper::retention(&config.outbox);
+        let retention = Keep::of(&config.outbox);
         self.retention.send_if_modified(|now| {
             let before = std::mem::replace(now, retention);
             before != retention

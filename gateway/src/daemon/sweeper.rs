@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::timekeeper::Timekeeper;
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::config;
 use crate::outbox::{Outbox, Retention, Swept, Unavailable};
 use crate::telemetry::metrics::OutboxMetrics;
@@ -37,21 +37,22 @@ impl Sweeper {
     pub(super) fn start(
         outbox: Arc<dyn Outbox>,
         clock: Arc<dyn Clock>,
-        mut keep: watch::Receiver<Retention>,
+        mut keep: watch::Receiver<Keep>,
         metrics: &OutboxMetrics,
     ) -> Self {
         let mut keeper = Timekeeper::new(
             Arc::clone(&outbox),
             Arc::clone(&clock),
             metrics.clone(),
-            *keep.borrow(),
+            keep.borrow().leads,
         );
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             'run: loop {
                 let kept = *keep.borrow_and_update();
-                keeper.keep(kept);
-                let swept = match keeper.announce(kept).await {
+                keeper.keep(kept.leads);
+                retire(&outbox, &mut keeper, kept.audit_ms).await;
+                let swept = match keeper.announce(kept.leads).await {
                     Ok(Some(now)) => {
                         let is_over = || *stopped.borrow() || keep.has_changed().unwrap_or(false);
                         sweep(&outbox, &mut keeper, now, is_over).await
@@ -92,6 +93,40 @@ impl Sweeper {
     pub(super) async fn stop(self) {
         self.stop.send_replace(true);
         let _ = self.task.await;
+    }
+}
+
+/// How long what is to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Keep {
+    /// Leads and what is in quarantine.
+    pub(super) leads: Retention,
+    /// Entries of the audit log, in milliseconds.
+    audit_ms: Millis,
+}
+
+impl Keep {
+    /// As configured.
+    pub(super) fn of(config: &config::Outbox) -> Self {
+        Self {
+            leads: retention(config),
+            audit_ms: millis(config.retention_audit),
+        }
+    }
+}
+
+/// Lets entries leave the audit log.
+async fn retire(outbox: &Arc<dyn Outbox>, keeper: &mut Timekeeper, audit_ms: Millis) {
+    let Some(now) = keeper.now() else {
+        return;
+    };
+    let outbox = Arc::clone(outbox);
+    let before = now.saturating_sub(audit_ms);
+    let retired = tokio::task::spawn_blocking(move || outbox.retire_audit(before)).await;
+    match retired.unwrap_or_else(|error| Err(Unavailable(error.to_string()))) {
+        Ok(0) => {}
+        Ok(entries) => tracing::info!(entries, "what was kept long enough left the audit log"),
+        Err(error) => tracing::warn!(error = error.0, "the audit log was not swept"),
     }
 }
 

@@ -542,7 +542,7 @@ async fn what_is_kept_and_what_must_be_free_change_without_a_restart() {
     );
     assert!(reloaded.needs_restart.is_empty());
     assert!(house.push(2, "old-secret-of-the-shop").await);
-    let kept = *house.daemon.behind.reloader.retention.borrow();
+    let kept = house.daemon.behind.reloader.retention.borrow().leads;
     assert_eq!((kept.done_ms, kept.dead_ms), (7_200_000, 10_800_000));
     assert!(house.load(&outbox(keys)).await.applied.is_empty());
     house.daemon.stop().await;

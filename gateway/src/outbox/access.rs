@@ -60,6 +60,10 @@ pub enum Via {
     Socket,
     /// A command that works on a store that nobody runs.
     Offline,
+    /// A signal to the daemon.
+    Signal,
+    /// A bulk job that they had started.
+    Job,
 }
 
 impl Via {
@@ -70,12 +74,14 @@ impl Via {
             Self::Console => "console",
             Self::Socket => "socket",
             Self::Offline => "offline",
+            Self::Signal => "signal",
+            Self::Job => "job",
         }
     }
 }
 
 /// Who does something.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// The name of their token; [`Actor::ADMIN`] for that of the configuration, `uid:N` for a
     /// user of this machine.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::filter::{Filter, LeadFilter, PushFilter};
-use super::{DeliveryId, LeadId, QuarantineId};
+use super::{DeliveryId, LeadId, QuarantineId, Role};
 use crate::clock::Millis;
 
 /// Jobs that are kept, at most; the oldest that is over goes first.
@@ -80,6 +80,15 @@ impl BulkAction {
             Self::Erase => "erase",
             Self::Release { .. } => "release",
             Self::Discard => "discard",
+        }
+    }
+
+    /// Who may do that to many, by its name: what one by one is an admin's is so of many, too.
+    pub fn role(name: &str) -> Role {
+        if name == Self::Erase.as_str() {
+            Role::Admin
+        } else {
+            Role::Operator
         }
     }
 

@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Delivery, DeliveryId, LeadId, QuarantineId};
+use super::{AuditEntry, Delivery, DeliveryId, LeadId, QuarantineId};
 use crate::clock::Millis;
 
 /// Version of the lines written now.
-pub const EXPORT_VERSION: u32 = 2;
+pub const EXPORT_VERSION: u32 = 3;
 
 /// The first line.
 #[derive(Clone, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub enum Exported {
     Lead(ExportedLead),
     /// A quarantined push.
     Quarantined(ExportedQuarantinedPush),
+    /// An entry of the audit log; since version 3.
+    Audit(AuditEntry),
 }
 
 /// A lead with all that is stored of it.

@@ -48,6 +48,8 @@ pub enum Paged<'a> {
     Deliveries(&'a Filter),
     /// [`super::Maintenance::rekey`], which goes through everything.
     Rekey,
+    /// [`super::Audit::audit`]
+    Audit,
 }
 
 /// How many deliveries of a source for a sink stand in a state now.

@@ -3,12 +3,14 @@
 //!
 //! [`Outbox`] is the seam between the gateway and a storage engine, split by who asks:
 //! [`Intake`] is what receiving sees, [`Queue`] delivery, [`Operations`] the operators,
-//! [`Tokens`] who lets them in, [`Maintenance`] upkeep. [`state`] says what a change does to leads and deliveries, whatever
+//! [`Tokens`] who lets them in, [`Maintenance`] upkeep, [`Audit`] whoever must answer for what was
+//! done. [`state`] says what a change does to leads and deliveries, whatever
 //! the engine; [`sled`] is the embedded engine. What an engine promises is written at the
 //! traits' methods. Knows nothing of HTTP, routes or plugins.
 
 mod access;
 mod arrival;
+mod audit;
 mod belief;
 mod bulk;
 #[cfg(test)]
@@ -38,6 +40,10 @@ pub use access::{Actor, Role, Via};
 pub use arrival::{
     Accepted, Arrival, Find, FindBy, Quarantined, QuarantinedPush, Refusal, Route, Unavailable,
 };
+pub use audit::{
+    AUDIT_TEXT, AuditAction, AuditBreak, AuditEntry, AuditEvent, AuditFilter, AuditResult,
+    AuditState, Chain, Origin,
+};
 pub use belief::{Announced, Belief, DAY, Doubt, Timekeeping};
 pub use bulk::{
     BulkAction, BulkJob, BulkPlan, Count, Had, JOBS_KEPT, JobState, JobStep, Population,
@@ -62,8 +68,8 @@ pub use stored_lead::StoredLead;
 pub use token::{TOKEN_NAME, TOKENS_KEPT, Token, TokenAdded, TokenHash, USE_NOTED};
 pub use totals::{Orphaned, SinkTotals, Totals};
 pub use upkeep::{
-    BackedUp, Imported, PROBLEMS_LISTED, Problem, Restored, Salvaged, SegmentCopy, UpkeepError,
-    Verdict,
+    AuditCopy, BackedUp, Imported, PROBLEMS_LISTED, Problem, Restored, Salvaged, SegmentCopy,
+    UpkeepError, Verdict,
 };
 
 use crate::clock::Millis;
@@ -432,7 +438,44 @@ pub trait Maintenance: Send + Sync + 'static {
     fn close(&self);
 }
 
-/// A durable store of leads and deliveries.
-pub trait Outbox: Intake + Queue + Operations + Tokens + Maintenance {}
+/// The side of the store that keeps who did what, and who looked at whom.
+///
+/// What is kept outlives cleaning, erasing and the index, and leaves by a retention of its own.
+/// Pushes and deliveries go on where nothing can be kept.
+pub trait Audit: Send + Sync + 'static {
+    /// Whether an entry can be kept now: tried, not only looked up. To be asked before what must
+    /// not be done without one.
+    fn audit_ready(&self) -> BoxFuture<'static, Result<(), Unavailable>>;
 
-impl<T: Intake + Queue + Operations + Tokens + Maintenance> Outbox for T {}
+    /// Keeps an entry; its number once it is on disk. Texts are cut at [`AUDIT_TEXT`].
+    fn record(&self, event: AuditEvent) -> BoxFuture<'static, Result<u64, Unavailable>>;
+
+    /// Entries that pass a filter, newest first. `after` is the `next` of the page before. Reads
+    /// the disk: call it from a blocking thread.
+    fn audit(
+        &self,
+        filter: &AuditFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<AuditEntry>, Unavailable>;
+
+    /// Gives all entries that can be read to `each`, oldest first; ends where that fails. Reads
+    /// the disk.
+    fn each_audited(
+        &self,
+        each: &mut dyn FnMut(AuditEntry) -> std::io::Result<()>,
+    ) -> Result<(), UpkeepError>;
+
+    /// Reads all of it, and says where an entry was removed or changed, or an end cut off. Reads
+    /// the disk.
+    fn verify_audit(&self) -> Result<AuditState, Unavailable>;
+
+    /// Removes what is older than `before`, the oldest first, as far as that can be done in whole
+    /// files; gives how many entries left. What left is known to have left on purpose. Blocks.
+    fn retire_audit(&self, before: Millis) -> Result<u64, Unavailable>;
+}
+
+/// A durable store of leads and deliveries.
+pub trait Outbox: Intake + Queue + Operations + Tokens + Maintenance + Audit {}
+
+impl<T: Intake + Queue + Operations + Tokens + Maintenance + Audit> Outbox for T {}

@@ -43,6 +43,8 @@ pub struct Verdict {
     pub dead: u64,
     /// Quarantined pushes.
     pub quarantined: u64,
+    /// Entries of the audit log.
+    pub audit: u64,
     /// Problems found.
     pub found: u64,
     /// The first [`PROBLEMS_LISTED`] of them.
@@ -113,6 +115,17 @@ pub struct SegmentCopy {
     pub crc: u32,
 }
 
+/// A file of the audit log as a backup has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditCopy {
+    /// Number of its first entry.
+    pub first: u64,
+    /// How many bytes there are.
+    pub bytes: u64,
+    /// Their CRC-32.
+    pub crc: u32,
+}
+
 /// What a restored store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Restored {
@@ -149,6 +162,10 @@ pub struct Imported {
     pub quarantined: u64,
     /// Those that were there.
     pub quarantined_known: u64,
+    /// Entries of the audit log stored.
+    pub audit: u64,
+    /// Those that were there.
+    pub audit_known: u64,
 }
 
 /// Why upkeep ended early.

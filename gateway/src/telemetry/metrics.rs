@@ -51,6 +51,8 @@ impl ConfigMetrics {
 pub struct AdminMetrics {
     /// Requests with a wrong token.
     pub wrong_tokens: IntCounter,
+    /// What was recorded in the audit log, by action.
+    pub actions: IntCounterVec,
 }
 
 /// What the public listener counts.
@@ -342,6 +344,11 @@ impl Metrics {
                     "leadgate_admin_wrong_tokens_total",
                     "Requests to the operators' API with a wrong token.",
                 )),
+                actions: counters(
+                    "leadgate_operator_actions_total",
+                    "What was recorded of what operators asked for: actions, looks at a person, searches and exports, by action.",
+                    &["action"],
+                ),
             },
             config: ConfigMetrics {
                 reloads: counters(
@@ -372,12 +379,13 @@ impl Metrics {
             config,
             registry,
         } = &metrics;
-        let families: [Box<dyn prometheus::core::Collector>; 41] = [
+        let families: [Box<dyn prometheus::core::Collector>; 42] = [
             Box::new(build),
             Box::new(config.reloads.clone()),
             Box::new(config.info.clone()),
             Box::new(config.loaded.clone()),
             Box::new(admin.wrong_tokens.clone()),
+            Box::new(admin.actions.clone()),
             Box::new(super::writer::UNWRITTEN.clone()),
             Box::new(super::writer::DROPPED.clone()),
             Box::new(ingest.requests.clone()),

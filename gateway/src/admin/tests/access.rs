@@ -115,7 +115,16 @@ async fn what_is_an_admins_and_what_a_viewer_may_is_as_it_was_decided() {
             "/tokens/{name}/revoke",
         ]
     );
-    assert_eq!(of(Role::Admin, "GET"), ["/leads/{id}/raw", "/tokens"]);
+    assert_eq!(
+        of(Role::Admin, "GET"),
+        [
+            "/leads/{id}/raw",
+            "/tokens",
+            "/audit",
+            "/audit/verify",
+            "/audit/export",
+        ]
+    );
     assert_eq!(of(Role::Viewer, "POST"), ["/leads/search"]);
     let reveals = api::abouts().filter(|about| {
         let mut parameters = about.parameters.iter();

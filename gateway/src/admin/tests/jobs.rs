@@ -78,6 +78,11 @@ async fn a_job_is_planned_with_its_count_started_and_followed_to_its_result() {
         (&json!("done"), &json!(6))
     );
     assert_eq!(ended["note"], "renamed");
+    let recorded = desk.get("/audit?action=bulk.end").await["items"][0].take();
+    assert_eq!(
+        (&recorded["target"], &recorded["count"], &recorded["via"]),
+        (&job["id"], &json!(6), &json!("job"))
+    );
     assert_eq!(desk.get("/stats").await["sinks"]["crm"]["retrying"], 6);
     for verb in ["start", "cancel"] {
         let (status, problem) = desk.post(&format!("/bulk/{id}/{verb}"), &json!({})).await;

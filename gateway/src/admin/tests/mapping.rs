@@ -38,7 +38,10 @@ pub(crate) async fn mapped() -> Desk {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("leadgate.toml");
     std::fs::write(&file, FILE).expect("writes");
-    std::fs::write(folder.path().join("token"), SECRET).expect("writes");
+    let token = folder.path().join("token");
+    std::fs::write(&token, SECRET).expect("writes");
+    let alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&token, alone).expect("only for whom it is");
     let environment = Environment::of(|_| Some("token".to_owned()));
     let mut plugins = Plugins::builtin().expect("they fit");
     let (config, report) = crate::config::load(&file, &environment, &mut plugins);
@@ -212,7 +215,6 @@ async fn wrong_settings_are_shown_with_their_line_in_both_languages() {
         .replace("18/min", "18/minute");
     let wish = json!({ "settings": wrong });
     let (status, answer) = desk.post("/sinks/crm/render", &wish).await;
-    std::fs::write("/tmp/pages2-dbg", format!("{status} {answer:#}")).expect("DEBUG");
     assert_eq!(status, 422, "{answer}");
     assert_eq!(answer["type"], "urn:leadgate:problem:bad-configuration");
     assert!(

@@ -2,12 +2,14 @@
 
 mod access;
 mod answers;
+mod audit;
 mod documented;
 mod erasing;
 mod jobs;
 pub(crate) mod mapping;
-mod previews;
+pub(crate) mod previews;
 mod refusals;
+mod sieving;
 mod unfinished;
 
 use actix_web::dev::ServiceResponse;

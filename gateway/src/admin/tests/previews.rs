@@ -26,7 +26,7 @@ impl Destination for Mapping {
 }
 
 /// With a sink that renders, at rest.
-async fn rendering() -> Desk {
+pub(crate) async fn rendering() -> Desk {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let desk = desk_in(folder, 0);
     let by_hand = crate::outbox::PauseCause::Person(String::new());

@@ -239,7 +239,7 @@ async fn an_export_whose_reader_goes_away_is_logged_with_what_was_given_out() {
         let found = found.map_err(|problem| problem.detail().to_owned());
         found
             .expect("reads")
-            .give(&desk.admin, &*desk.admin.outbox, to)
+            .give(&desk.admin, &*desk.admin.outbox, to, (&mut 0, &mut 0))
     };
     assert!(give(&mut Reader(4)).is_err());
     let [event] = &logged.events("export was broken off")[..] else {
@@ -265,9 +265,12 @@ async fn an_export_of_as_much_as_one_request_takes_says_that_there_may_be_more()
         let found = Found::of(&desk.admin, &by_phone(), most);
         let found = found.map_err(|problem| problem.detail().to_owned());
         let mut text = Vec::new();
-        let given = found
-            .expect("reads")
-            .give(&desk.admin, &*desk.admin.outbox, &mut text);
+        let given = found.expect("reads").give(
+            &desk.admin,
+            &*desk.admin.outbox,
+            &mut text,
+            (&mut 0, &mut 0),
+        );
         given.expect("given");
         let all: Value = serde_json::from_slice(&text).expect("JSON");
         assert_eq!(all["leads"].as_array().map(Vec::len), Some(most.min(3)));

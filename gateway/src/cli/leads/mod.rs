@@ -21,7 +21,7 @@ use crate::words::Words;
 pub(super) enum Command {
     /// Find leads by a value; it is sent in a body, never in a URL
     Find(Find),
-    /// List leads, by source and time, newest first
+    /// List leads, by source, store, city, sink, state and time, newest first
     List(Leads),
     /// Show a lead with its revisions and deliveries
     Show(Show),
@@ -61,10 +61,25 @@ pub(super) struct Leads {
     /// Only of this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
+    /// Only of this merchant
+    #[arg(long, value_name = "ID")]
+    seller_id: Option<String>,
+    /// Only of this store
+    #[arg(long, value_name = "ID")]
+    store_id: Option<String>,
+    /// Only of this city: its code, or what its name begins with
+    #[arg(long, value_name = "CITY")]
+    city: Option<String>,
+    /// Only with a delivery to this sink
+    #[arg(long, value_name = "NAME")]
+    sink: Option<String>,
+    /// Only with a delivery in this state; with --sink, that to this sink
+    #[arg(long, value_name = "STATE")]
+    state: Option<String>,
     #[command(flatten)]
     span: Span,
     /// Only leads that no sink ever wanted
-    #[arg(long, conflicts_with_all = ["source", "since", "until", "order"])]
+    #[arg(long, conflicts_with_all = ["source", "seller_id", "store_id", "city", "sink", "state", "since", "until", "order"])]
     unrouted: bool,
     /// How many at most [default: 50]
     #[arg(long, value_name = "N")]
@@ -80,9 +95,12 @@ pub(super) struct Leads {
 pub(super) struct Show {
     /// Its id
     id: String,
-    /// Show personal data; the daemon logs that somebody did
+    /// Show personal data; the daemon records that somebody did
     #[arg(long)]
     reveal: bool,
+    /// Why, for the audit log; names nobody
+    #[arg(long, value_name = "TEXT", requires = "reveal")]
+    note: Option<String>,
     #[command(flatten)]
     target: Target,
 }
@@ -141,6 +159,11 @@ fn list(global: &Global, args: &Leads) -> Result<(), ExitCode> {
     let limit = if args.all { Some(100) } else { args.limit };
     let query = Query::default()
         .with("source", args.source.as_ref())
+        .with("seller_id", args.seller_id.as_ref())
+        .with("store_id", args.store_id.as_ref())
+        .with("city", args.city.as_ref())
+        .with("sink", args.sink.as_ref())
+        .with("state", args.state.as_ref())
         .with("limit", limit)
         .with("unrouted", args.unrouted.then_some("true"));
     let query = args.span.add_to(query);
@@ -150,7 +173,9 @@ fn list(global: &Global, args: &Leads) -> Result<(), ExitCode> {
 }
 
 fn get(global: &Global, one: &Show, path: &str) -> Result<Value, ExitCode> {
-    let query = Query::default().with("reveal", one.reveal.then_some("true"));
+    let query = Query::default()
+        .with("reveal", one.reveal.then_some("true"))
+        .with("note", one.note.as_ref());
     let path = query.at(&format!("{path}/{}", encoded(&one.id)));
     Api::of(global, &one.target)?.get(&path)
 }

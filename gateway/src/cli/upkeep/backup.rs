@@ -8,12 +8,12 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::super::{FAILED, Global, client, fail, out, runtime};
+use super::super::{FAILED, Global, audited, client, fail, out, runtime};
 use super::progress::{Progress, size};
 use super::target::{self, Daemon, Store};
 use crate::lang::{Lang, counted};
 use crate::outbox::sled::{self, BackupFolder, SledOutbox, Taken};
-use crate::outbox::{Maintenance, SegmentCopy, UpkeepError};
+use crate::outbox::{AuditAction, Maintenance, SegmentCopy, UpkeepError};
 
 /// Where the daemon gives it.
 const PATH: &str = "/api/v1/outbox/backup";
@@ -41,6 +41,7 @@ pub(super) fn backup(
         }
         Store::Folder(config) => {
             let outbox = target::open(&config, &[])?;
+            audited::record(&outbox, AuditAction::OutboxBackup, |_| {})?;
             let made = outbox.backup(&mut file);
             outbox.close();
             made.map_err(|error| failed(&error))?;
@@ -77,6 +78,7 @@ fn into_folder(global: &Global, to: &Path, target: &client::Target) -> Result<Ex
         }
         Store::Folder(config) => {
             let outbox = target::open(&config, &[])?;
+            audited::record(&outbox, AuditAction::OutboxBackup, |_| {})?;
             let taken = take(global, &mut folder, &have, &outbox);
             outbox.close();
             taken.map_err(failed)?

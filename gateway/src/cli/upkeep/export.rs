@@ -8,11 +8,13 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::super::{FAILED, Global, client, fail, out, runtime};
+use super::super::{FAILED, Global, audited, client, fail, out, runtime};
 use super::target::{self, Daemon, Store, configuration};
 use super::{plain_text, print_counts};
 use crate::admin::Disclosed;
-use crate::outbox::{EXPORT_VERSION, ExportHeader, Exported, Imported, Maintenance, sled};
+use crate::outbox::{
+    AuditAction, AuditResult, EXPORT_VERSION, ExportHeader, Exported, Imported, Maintenance, sled,
+};
 
 /// Lines stored in one commit.
 const LINES: usize = 200;
@@ -28,6 +30,9 @@ pub(super) fn export(global: &Global, target: &client::Target) -> Result<ExitCod
         }
         Store::Folder(config) => {
             let outbox = target::open(&config, &[])?;
+            audited::record(&outbox, AuditAction::OutboxExport, |event| {
+                event.result = AuditResult::Begun;
+            })?;
             let mut out = BufWriter::new(out::Data);
             let done = crate::admin::write_export(&outbox, &mut out, &mut Disclosed::default());
             let done = done.and_then(|()| Ok(out.flush()?));
@@ -97,6 +102,8 @@ pub(super) fn import(global: &Global, file: &Path) -> Result<ExitCode, ExitCode>
         done.deliveries += more.deliveries;
         done.quarantined += more.quarantined;
         done.quarantined_known += more.quarantined_known;
+        done.audit += more.audit;
+        done.audit_known += more.audit_known;
         Ok(())
     };
     let stored = each(&mut lines, |line| {
@@ -108,8 +115,15 @@ pub(super) fn import(global: &Global, file: &Path) -> Result<ExitCode, ExitCode>
         }
     });
     let stored = stored.and_then(|_| store(&mut some));
+    let noted = audited::record(&outbox, AuditAction::OutboxImport, |event| {
+        event.count = Some(done.leads + done.quarantined);
+        if stored.is_err() {
+            event.result = AuditResult::Failed("broken-off".to_owned());
+        }
+    });
     outbox.close();
     stored.map_err(|error| fail(error, FAILED))?;
+    noted?;
     print_counts(global, &done);
     Ok(ExitCode::SUCCESS)
 }

@@ -134,7 +134,7 @@ pub(super) fn localized(outbox: clap::Command) -> clap::Command {
 
 /// What the numbers of the reports are called, in English and Chinese, in the order in which
 /// they are told.
-const COUNTS: [Column; 14] = [
+const COUNTS: [Column; 16] = [
     column("leads", "leads", "客资"),
     column("leads_known", "leads that were there", "已有的客资"),
     column("revisions", "revisions of leads", "客资版本"),
@@ -148,6 +148,12 @@ const COUNTS: [Column; 14] = [
         "quarantined_known",
         "pushes in quarantine that were there",
         "已有的隔离推送",
+    ),
+    column("audit", "entries of the audit log", "审计日志条目"),
+    column(
+        "audit_known",
+        "entries of the audit log that were there",
+        "已有的审计日志条目",
     ),
     column("missing_leads", "leads that are missing", "缺失的客资"),
     column(

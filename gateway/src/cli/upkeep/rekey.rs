@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::super::{FAILED, Global, client, fail, runtime};
+use super::super::{FAILED, Global, audited, client, fail, runtime};
 use super::print_counts;
 use super::progress::Progress;
 use super::target::{self, Store};
 use crate::lang::counted;
-use crate::outbox::Maintenance;
+use crate::outbox::{AuditAction, Maintenance};
 
 /// Records looked at in one step.
 const STEP: usize = 1_000;
@@ -49,7 +49,11 @@ pub(super) fn run(global: &Global, target: &client::Target) -> Result<ExitCode, 
                     break;
                 }
             }
+            let noted = audited::record(&outbox, AuditAction::OutboxRekey, |event| {
+                event.count = Some(total);
+            });
             outbox.close();
+            noted?;
         }
     }
     print_counts(global, &json!({ "resealed": total }));

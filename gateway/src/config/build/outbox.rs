@@ -57,6 +57,7 @@ impl Build<'_> {
             cache: usize::try_from(raw.cache.map_or(16 << 20, |size| size.0)).unwrap_or(usize::MAX),
             retention: self.retention(raw.retention, DAY * 90, "/outbox/retention"),
             retention_dead: self.retention(raw.retention_dead, DAY * 180, "/outbox/retention_dead"),
+            retention_audit: self.retention_audit(raw.retention_audit),
             min_free: raw.min_free.map_or(256 << 20, |size| size.0),
         }
     }
@@ -110,6 +111,20 @@ impl Build<'_> {
             );
             let help = Text::plain(format!("\"{}\"", leadgate_plugin::HumanDuration(default)));
             self.error("config::invalid_value", message, help, self.value(at));
+        }
+        retention
+    }
+
+    fn retention_audit(&mut self, given: Option<leadgate_plugin::HumanDuration>) -> Duration {
+        let retention = given.map_or(DAY * 730, |given| given.0);
+        if retention < DAY {
+            let message = Text::new(
+                "less than 1d would remove the audit log before anybody could look into it",
+                "小于 1d 会在有人查看之前就删除审计日志",
+            );
+            let help = Text::plain("\"730d\"");
+            let at = self.value("/outbox/retention_audit");
+            self.error("config::invalid_value", message, help, at);
         }
         retention
     }

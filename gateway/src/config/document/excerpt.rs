@@ -134,7 +134,9 @@ impl Read {
             (range.clone(), if is_text { HIDDEN } else { QUOTED })
         });
         let comments = self.comments(text).into_iter();
-        let mut all: Vec<_> = values.chain(comments.map(|range| (range, HIDDEN))).collect();
+        let mut all: Vec<_> = values
+            .chain(comments.map(|range| (range, HIDDEN)))
+            .collect();
         all.sort_by_key(|(range, _)| range.start);
         let mut out = String::with_capacity(text.len());
         let mut copied = 0;

@@ -46,7 +46,7 @@ async fn what_failed_alike_is_a_group_with_a_masked_sample_and_a_plan_for_all_of
     }
     browser.dead(2).await;
     for (lang, title, plan) in [
-        ("zh-CN", "失败", "计划重试"),
+        ("zh-CN", "失败", "查看重试计划"),
         ("en", "Failures", "Plan a retry"),
     ] {
         browser.lang = lang;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::admin::tests::{arrival, dead};
-use crate::outbox::LeadId;
+use crate::outbox::{LeadId, Via};
 
 /// What the sample says of the customer.
 const PERSONAL: [&str; 5] = [
@@ -80,6 +80,25 @@ async fn who_it_is_shows_only_to_who_says_why() {
     assert!(!seen.body.contains("推送原文</h2>"));
     let raw = browser.send(&path, "reason=he+called+back&raw=true").await;
     assert!(raw.body.contains("推送原文</h2>"));
+    let filter = crate::outbox::AuditFilter {
+        action: Some("leads".to_owned()),
+        ..crate::outbox::AuditFilter::default()
+    };
+    let entries = browser.desk.admin.outbox.audit(&filter, None, 100);
+    let entries = entries.expect("reads").items;
+    assert_eq!(entries.len(), 3, "two of the second");
+    for entry in entries {
+        let event = entry.event;
+        assert_eq!(event.action, "leads.reveal");
+        assert_eq!(
+            (event.who.via, event.note.as_str()),
+            (Via::Console, "he called back")
+        );
+        assert_eq!(event.target, id.to_string());
+    }
+    let phone = browser.send(&path, "reason=call+13567658911").await;
+    assert_eq!(phone.status, StatusCode::BAD_REQUEST, "{}", phone.body);
+    assert!(!phone.body.contains("张三"));
 }
 
 #[actix_web::test]
@@ -305,4 +324,57 @@ async fn a_lead_is_replayed_to_a_sink_by_a_plan_of_that_lead_alone() {
         plan.body
     );
     assert!(plan.body.contains("补发到 crm") && plan.body.contains("会再次发送"));
+}
+
+#[actix_web::test]
+async fn leads_are_filtered_by_city_store_merchant_sink_and_state() {
+    let browser = Browser::new().await;
+    let id = browser.desk.accept(1).await;
+    let link = format!("href=\"/leads/{id}\"");
+    for (query, is_there) in [
+        ("city=%E6%9D%AD", true),
+        ("city=%E5%AE%81%E6%B3%A2", false),
+        ("sink=crm&state=pending", true),
+        ("sink=crm&state=delivered", false),
+        ("store_id=0&seller_id=0", false),
+    ] {
+        let seen = browser.get(&format!("/leads?{query}")).await;
+        assert_eq!(seen.status, StatusCode::OK, "{}", seen.body);
+        assert_eq!(
+            seen.body.contains(&link),
+            is_there,
+            "{query}: {}",
+            seen.body
+        );
+    }
+}
+
+#[actix_web::test]
+async fn what_would_be_sent_is_shown_with_its_difference_and_as_a_command() {
+    let mut browser = Browser::rendering().await;
+    browser.desk.accept(1).await;
+    let id = browser.desk.end_all(dead).await[0];
+    let path = format!("/deliveries/{id}?preview=now");
+    for (lang, then) in [("zh-CN", "与上次相比"), ("en", "Against the last attempt")] {
+        browser.lang = lang;
+        let page = browser.get(&path).await;
+        for part in [
+            then,
+            "<code class=\"id\">/mobile</code>",
+            "<code class=\"id\">/phone</code>",
+            "curl -X POST &#39;http://crm/leads&#39;",
+            "&quot;mobile&quot;: &quot;***&quot;",
+        ] {
+            assert!(page.body.contains(part), "{part}: {}", page.body);
+        }
+        let plan = browser.send("/bulk", "action=retry&sink=crm").await;
+        assert!(
+            plan.body.contains("<code class=\"id\">/mobile</code>"),
+            "{}",
+            plan.body
+        );
+        for page in [page, plan] {
+            assert!(!page.body.contains("13567658911") && is_calm(&page.body));
+        }
+    }
 }

@@ -14,6 +14,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{App, test, web};
 
 use super::{Console, pages};
+use crate::admin::tests::previews::rendering;
 use crate::admin::tests::{Desk, desk};
 use crate::outbox::{Role, Token, TokenHash};
 
@@ -72,6 +73,11 @@ impl Browser {
         };
         browser.come_in("token").await;
         browser
+    }
+
+    /// One that has, where `crm` says what it would send.
+    async fn rendering() -> Self {
+        Self::at(rendering().await).await
     }
 
     /// One of `wang`, whose token has that role.

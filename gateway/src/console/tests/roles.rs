@@ -122,4 +122,28 @@ async fn sessions_of_others_are_seen_and_ended_by_an_admin_alone() {
     assert_eq!(browser.get("/").await.status, StatusCode::OK, "still in");
     let path = format!("/system/sessions/{wang}/end");
     assert_eq!(browser.send(&path, "").await.status, StatusCode::SEE_OTHER);
+    let filter = crate::outbox::AuditFilter::default();
+    let entries = browser
+        .desk
+        .admin
+        .outbox
+        .audit(&filter, None, 9)
+        .expect("reads");
+    let mut said = entries.items.iter().map(|entry| {
+        let event = &entry.event;
+        (
+            event.action.as_str(),
+            event.who.name.as_str(),
+            event.target.as_str(),
+        )
+    });
+    let expected = [
+        ("session.end", "admin", "wang"),
+        ("session.begin", "admin", ""),
+        ("session.begin", "wang", ""),
+    ];
+    assert!(
+        expected.iter().all(|one| said.next().as_ref() == Some(one)),
+        "{entries:?}"
+    );
 }

@@ -32,7 +32,7 @@ async fn sinks_are_shown_with_what_waits_and_what_is_set_in_both_languages() {
         (
             "zh-CN",
             ["已暂停", "18/min", "不限"],
-            ["投递速率上限", "store_id == 437763404", "被拒绝"],
+            ["投递速率上限", "store_id == 437763404", "对方拒绝"],
         ),
         (
             "en",

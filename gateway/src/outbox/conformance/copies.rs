@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::audit::{audited, event, record_days};
 use super::engine::{Copying, Setup};
 use super::pushes::{
     arrival, back_up, claims, dump, erase, finish, lead_for, lead_of, newest, quarantined,
@@ -13,9 +14,9 @@ use super::pushes::{
 use super::sink_state::{keep, kept};
 use super::subject::{Subject, blocking};
 use crate::outbox::{
-    Accepted, Arrival, EXPORT_VERSION, Exported, Find, FindBy, Intake, LeadId, Maintenance,
-    Operations, Outbox, PauseCause, Quarantined, QuarantinedPush, Queue, State, StateName,
-    UpkeepError,
+    Accepted, Arrival, Audit, AuditAction, AuditFilter, DAY, EXPORT_VERSION, ExportHeader,
+    Exported, Find, FindBy, Intake, LeadId, Maintenance, Operations, Outbox, PauseCause,
+    Quarantined, QuarantinedPush, Queue, State, StateName, UpkeepError,
 };
 use crate::seal::OutboxKey;
 
@@ -345,4 +346,83 @@ pub(super) async fn an_export_of_version_1_is_imported<E: Copying>() {
     let known = blocking(|| outbox.load(lines.to_vec())).expect("loads");
     assert_eq!((known.leads_known, known.quarantined_known), (1, 1));
     assert_eq!(blocking(|| dump(&*outbox)).len(), 2);
+}
+
+pub(super) async fn a_backup_takes_the_audit_log_along<E: Copying>() {
+    let mut outbox = Subject::<E>::new();
+    record_days(&outbox, 0..50).await;
+    blocking(|| outbox.retire_audit(31 * DAY)).expect("retires");
+    let before = audited(&outbox, &AuditFilter::default(), 90);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let mut to = file.reopen().expect("opens");
+    blocking(|| outbox.backup(&mut to)).expect("backs up");
+    // What comes later is not in it.
+    record_days(&outbox, 50..52).await;
+    let engine = E::new();
+    engine.restore(file.path()).expect("restores");
+    let mut restored = Subject::at(engine, Setup::default());
+    assert_eq!(audited(&restored, &AuditFilter::default(), 90), before);
+    assert_eq!(
+        blocking(|| restored.verify_audit()).expect("reads").broken,
+        None
+    );
+    assert_eq!(
+        restored.record(event(60 * DAY, AuditAction::Reload)).await,
+        Ok(51)
+    );
+    for one in [&mut outbox, &mut restored] {
+        one.close();
+        assert_eq!(one.engine.verify(&one.setup), Vec::<String>::new());
+        one.open();
+    }
+}
+
+pub(super) async fn an_export_takes_the_audit_log_along_and_an_import_knows_it<E: Copying>() {
+    let outbox = Subject::<E>::new();
+    outbox.accept(arrival(1, 1)).await.expect("accepted");
+    record_days(&outbox, 0..50).await;
+    let mut lines = Vec::new();
+    let dumped = blocking(|| {
+        outbox.dump(&mut |one| {
+            lines.push(one);
+            Ok(())
+        })
+    });
+    dumped.expect("dumps");
+    let is_entry = |line: &&Exported| matches!(line, Exported::Audit(_));
+    assert_eq!(lines.iter().filter(is_entry).count(), 50);
+    let engine = E::new();
+    let header: ExportHeader = outbox.export_header();
+    engine.adopt(&Setup::default(), &header).expect("adopts");
+    let mut taken = Subject::at(engine, Setup::default());
+    // As they are read from lines of text.
+    let text = lines
+        .iter()
+        .map(|line| serde_json::to_string(line).expect("text"));
+    let lines: Vec<Exported> = text
+        .map(|line| serde_json::from_str(&line).expect("reads"))
+        .collect();
+    assert_eq!(taken.record(event(9, AuditAction::Reload)).await, Ok(1));
+    let done = blocking(|| taken.load(lines.clone())).expect("loads");
+    assert_eq!((done.leads, done.audit, done.audit_known), (1, 50, 0));
+    taken.crash();
+    let again = blocking(|| taken.load(lines)).expect("loads");
+    assert_eq!(
+        (again.leads_known, again.audit, again.audit_known),
+        (1, 0, 50)
+    );
+    let (before, after) = (
+        audited(&outbox, &AuditFilter::default(), 90),
+        audited(&taken, &AuditFilter::default(), 90),
+    );
+    assert_eq!(after.len(), 51);
+    for (was, is) in before.iter().zip(&after) {
+        assert_eq!(was.event, is.event);
+        let origin = is.origin.expect("it came from elsewhere");
+        assert_eq!((origin.number, origin.chain), (was.number, was.chain));
+    }
+    assert_eq!(
+        blocking(|| taken.verify_audit()).expect("reads").broken,
+        None
+    );
 }

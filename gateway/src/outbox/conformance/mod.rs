@@ -7,6 +7,7 @@
 //! tested in its own folder.
 
 mod accept;
+mod audit;
 mod claims;
 mod copies;
 mod counts;

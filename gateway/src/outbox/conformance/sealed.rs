@@ -1,10 +1,12 @@
 //! Promise 5: encryption at rest: what a thief of the disk finds, and what keys do.
 
+use super::audit::{NOTE, audited, event, record_days};
 use super::engine::{Engine, OnDisk, Setup};
 use super::pushes::{arrival, attempt, claims, dead, lead_of, quarantined};
 use super::subject::{Subject, blocking};
 use crate::outbox::{
-    Find, FindBy, Intake, LeadId, Maintenance, Operations, PauseCause, QuarantinedPush, Queue,
+    Audit, AuditAction, AuditFilter, DAY, Find, FindBy, Intake, LeadId, Maintenance, Operations,
+    PauseCause, QuarantinedPush, Queue,
 };
 use crate::seal::OutboxKey;
 
@@ -129,4 +131,40 @@ pub(super) async fn a_sealed_store_does_not_open_without_its_key_and_says_which<
     outbox.setup = Setup::sealed_with(&[OutboxKey::generate(), key]);
     outbox.open();
     assert!(outbox.paused("crm"), "what was refused was not touched");
+}
+
+pub(super) async fn the_audit_log_is_sealed_and_sealed_again_with_a_new_key<E: OnDisk>() {
+    let (old, new) = (OutboxKey::generate(), OutboxKey::generate());
+    let shown = |outbox: &Subject<E>| {
+        let files = outbox.engine.bytes();
+        let mut all = files.iter();
+        all.any(|file| file.windows(NOTE.len()).any(|seen| seen == NOTE.as_bytes()))
+    };
+    let mut outbox = Subject::<E>::with(Setup::default());
+    record_days(&outbox, 0..40).await;
+    assert!(shown(&outbox), "the test looks for what is there");
+    for keys in [vec![old.clone()], vec![new.clone(), old], vec![new]] {
+        outbox.setup = Setup::sealed_with(&keys);
+        outbox.reopen();
+        let entries = audited(&outbox, &AuditFilter::default(), 50);
+        assert_eq!(entries.len(), 40);
+        let mut from = None;
+        loop {
+            let step = blocking(|| outbox.rekey(from.as_deref(), 100)).expect("rekeys");
+            from = step.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        assert!(!shown(&outbox));
+        assert_eq!(audited(&outbox, &AuditFilter::default(), 50), entries);
+        outbox.crash();
+        let state = blocking(|| outbox.verify_audit()).expect("reads");
+        assert_eq!((state.entries, state.broken), (40, None));
+    }
+    // What comes then goes on behind it.
+    assert_eq!(
+        outbox.record(event(40 * DAY, AuditAction::Reload)).await,
+        Ok(41)
+    );
 }

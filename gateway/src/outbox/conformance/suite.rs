@@ -103,6 +103,14 @@ macro_rules! suite {
                 what_a_removed_sink_had_to_do_moves_to_another_and_none_is_lost
                 pushes_are_released_and_leads_erased_by_jobs
             }
+            audit {
+                entries_outlive_a_crash_and_are_listed_newest_first
+                a_filter_takes_what_it_says_page_by_page
+                what_is_old_leaves_on_purpose_and_the_rest_is_sound
+                a_store_that_is_closed_keeps_no_entry
+                an_erasure_leaves_the_log_alone
+                those_who_come_together_get_numbers_without_a_gap
+            }
             tokens {
                 tokens_and_that_one_was_revoked_outlive_a_crash
             }
@@ -162,6 +170,8 @@ macro_rules! copies {
                 an_export_that_cannot_be_written_says_so
                 an_export_of_version_1_is_imported
                 what_was_erased_is_in_no_export
+                a_backup_takes_the_audit_log_along
+                an_export_takes_the_audit_log_along_and_an_import_knows_it
             }
         }
     };
@@ -175,6 +185,7 @@ macro_rules! sealed {
                 what_is_stored_shows_nothing_of_a_person_when_there_is_a_key
                 a_new_key_seals_old_records_again_and_then_the_old_one_can_go
                 a_sealed_store_does_not_open_without_its_key_and_says_which
+                the_audit_log_is_sealed_and_sealed_again_with_a_new_key
             }
         }
     };

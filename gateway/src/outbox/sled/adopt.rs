@@ -6,6 +6,7 @@ use std::path::Path;
 use leadgate_plugin::unhex;
 
 use super::OpenError;
+use super::codec::AuditMark;
 use super::lock::Lock;
 use super::open::{open_journal, private, refuse_older, standing};
 use crate::outbox::{ExportHeader, UpkeepError};
@@ -31,6 +32,11 @@ pub fn adopt(path: &Path, keys: &[OutboxKey], header: &ExportHeader) -> Result<(
         if totals.leads > 0 || totals.in_quarantine > 0 || !standing.deferred.is_empty() {
             let why = "the outbox holds leads of its own, indexed with another key; import into \
                        an empty one";
+            return Err(UpkeepError::Invalid(why.to_owned()));
+        }
+        if standing.audit != AuditMark::default() {
+            let why = "the outbox has an audit log of its own, linked with another key; import \
+                       into a new folder";
             return Err(UpkeepError::Invalid(why.to_owned()));
         }
         standing.index_key = IndexKey::from_bytes(key);

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use uuid::ContextV7;
 
 use super::bodies::Bodies;
-use super::codec::{Entry, Standing};
+use super::codec::{AuditMark, Entry, Standing};
 use super::current::{Catalog, Current};
 use super::find::Finds;
 use super::index::IndexFault;
@@ -184,6 +184,10 @@ impl Committer {
                 let snapshot = snapshot.map(|snapshot| (snapshot, last));
                 let unreadable = |error: JournalError| Unavailable(error.to_string());
                 self.answer(promise, snapshot.map_err(unreadable));
+            }
+            Job::Audited(mark, promise) => {
+                let noted = self.note_audit(mark);
+                self.answer(promise, noted.map(|sequence| ((), sequence)));
             }
             Job::Sinks(policies, promise) => promise.tell(self.set_sinks(policies)),
             Job::Made(made) => self.made(*made),
@@ -406,6 +410,19 @@ impl Committer {
             self.totals = totals;
         }
         Ok(Some((appended.sequence, appended.places)))
+    }
+
+    /// Writes down how far the audit log is; gives the frame that says so.
+    fn note_audit(&mut self, mark: AuditMark) -> Result<Option<u64>, Unavailable> {
+        if let Some(fault) = self.shared.fault() {
+            return Err(Unavailable(fault));
+        }
+        let codec = Arc::clone(self.journal.codec());
+        self.batch.entry(&codec, &Entry::Audited(mark));
+        let appended = self.append(self.totals.clone());
+        let appended = appended.inspect_err(|error| self.shared.fail(error))?;
+        write(&self.standing).audit = mark;
+        Ok(appended.map(|(sequence, _)| sequence))
     }
 
     /// Keeps in memory what stands in no index; `left` says where bytes of what is gone lie.

@@ -48,7 +48,10 @@ impl SledOutbox {
         all(pushes, |id| match self.exported_quarantined(id)? {
             Some(push) => Ok(each(Exported::Quarantined(push))?),
             None => Ok(()),
-        })
+        })?;
+        let log = self.audit.log();
+        let _all = log.all();
+        log.each(&mut |entry| each(Exported::Audit(entry)))
     }
 
     fn exported(&self, id: LeadId) -> Result<Option<ExportedLead>, Unavailable> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::codec::AuditMark;
 use super::place::Place;
 use super::rebuild::Made;
 use super::snapshot::Snapshot;
@@ -24,6 +25,8 @@ pub(super) enum Job {
     /// What makes the store now is to be told, once it is on disk; `None` if too much is not
     /// copied yet of those numbers, as far as is said.
     Snapshot(BTreeMap<u32, u64>, Promise<Option<Snapshot>>),
+    /// The audit log is so far, and has let so much go.
+    Audited(AuditMark, Promise<()>),
     /// These sinks are configured from now on.
     Sinks(Vec<SinkPolicy>, Promise<()>),
     /// An index was made, or opened.

@@ -20,6 +20,7 @@ impl SledOutbox {
         let mut changes = Vec::with_capacity(some.len());
         // How many deliveries a lead has.
         let mut told = Vec::with_capacity(some.len());
+        let mut audit = Vec::new();
         for line in some {
             let (what, deliveries, records) = match line {
                 Exported::Lead(lead) => {
@@ -31,6 +32,10 @@ impl SledOutbox {
                     let what = format!("quarantined push {}", push.id);
                     let record = self.loaded_quarantined(&push);
                     (what, None, record.map(|record| vec![record]))
+                }
+                Exported::Audit(entry) => {
+                    audit.push(entry);
+                    continue;
                 }
             };
             let records = records.map_err(|why| UpkeepError::Invalid(format!("{what}: {why}")))?;
@@ -49,6 +54,9 @@ impl SledOutbox {
                 (None, false) => done.quarantined_known += 1,
             }
         }
+        let came = audit.len() as u64;
+        done.audit = self.audit.import(audit)?;
+        done.audit_known = came - done.audit;
         Ok(done)
     }
 

@@ -7,6 +7,7 @@
 //! that a crash repeats it.
 
 mod adopt;
+mod audit;
 mod backup;
 mod bodies;
 pub mod body;
@@ -80,13 +81,14 @@ pub use self::upkeep::{salvage, verify};
 use self::vault::Vault;
 use super::state::{Change, Done, Fault, NewLead};
 use super::{
-    Accepted, Arrival, BackedUp, BulkJob, BulkPlan, Claim, Delivery, DeliveryId, Due, Erased,
-    Erasure, Expiring, ExportHeader, Exported, FailureGroup, Filter, Find, Finish, History,
-    Imported, Intake, JobId, JobStep, LeadFilter, LeadId, Listed, Maintenance, Operations, Outline,
-    Page, Paged, Pause, PauseCause, QuarantineCount, QuarantineId, Quarantined, QuarantinedPush,
-    Queue, Refusal, Repair, Repaired, Resealed, Retention, SegmentCopy, SinkCount, SinkPolicy,
-    Steered, Stepped, Stop, StoredLead, StoredQuarantinedPush, Swept, Timekeeping, Token,
-    TokenAdded, TokenId, Tokens, Totals, Unavailable, UpkeepError, Wanted,
+    Accepted, Arrival, Audit, AuditEntry, AuditEvent, AuditFilter, AuditState, BackedUp, BulkJob,
+    BulkPlan, Claim, Delivery, DeliveryId, Due, Erased, Erasure, Expiring, ExportHeader, Exported,
+    FailureGroup, Filter, Find, Finish, History, Imported, Intake, JobId, JobStep, LeadFilter,
+    LeadId, Listed, Maintenance, Operations, Outline, Page, Paged, Pause, PauseCause,
+    QuarantineCount, QuarantineId, Quarantined, QuarantinedPush, Queue, Refusal, Repair, Repaired,
+    Resealed, Retention, SegmentCopy, SinkCount, SinkPolicy, Steered, Stepped, Stop, StoredLead,
+    StoredQuarantinedPush, Swept, Timekeeping, Token, TokenAdded, TokenId, Tokens, Totals,
+    Unavailable, UpkeepError, Wanted,
 };
 use crate::clock::{Clock, Millis, SystemClock};
 
@@ -102,6 +104,7 @@ pub struct SledOutbox {
     shared: Arc<Shared>,
     standing: Arc<RwLock<Standing>>,
     cleaner: Cleaner,
+    audit: audit::Audit,
     sums: backup::Sums,
     /// Until they are closed.
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -446,6 +449,7 @@ impl Operations for SledOutbox {
     fn continues(&self, of: Paged<'_>, cursor: &str) -> bool {
         reader::continues(of, cursor)
             || (matches!(of, Paged::Rekey) && cursor.parse::<u32>().is_ok())
+            || (matches!(of, Paged::Audit) && audit::continues(cursor))
     }
 
     fn unrouted(&self, after: Option<&str>, limit: usize) -> Result<Page<LeadId>, Unavailable> {
@@ -620,6 +624,8 @@ impl Maintenance for SledOutbox {
     }
 
     fn close(&self) {
+        // It tells the journal.
+        self.audit.close();
         let threads = self.threads.lock();
         let threads = std::mem::take(&mut *threads.unwrap_or_else(PoisonError::into_inner));
         if !threads.is_empty() {
@@ -630,6 +636,45 @@ impl Maintenance for SledOutbox {
                 let _ = thread.join();
             }
         }
+    }
+}
+
+impl Audit for SledOutbox {
+    fn audit_ready(&self) -> BoxFuture<'static, Result<(), Unavailable>> {
+        if let Some(why) = self.shared.fault().or_else(|| self.shared.hangs()) {
+            return std::future::ready(Err(Unavailable(why))).boxed();
+        }
+        self.audit.ready()
+    }
+
+    fn record(&self, event: AuditEvent) -> BoxFuture<'static, Result<u64, Unavailable>> {
+        self.audit.record(event)
+    }
+
+    fn audit(
+        &self,
+        filter: &AuditFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<AuditEntry>, Unavailable> {
+        let page = self.audit.log().page(filter, after, limit);
+        page.map_err(|error| Unavailable(format!("the audit log cannot be read: {error}")))
+    }
+
+    fn each_audited(
+        &self,
+        each: &mut dyn FnMut(AuditEntry) -> std::io::Result<()>,
+    ) -> Result<(), UpkeepError> {
+        self.audit.log().each(each)
+    }
+
+    fn verify_audit(&self) -> Result<AuditState, Unavailable> {
+        let state = self.audit.log().verify();
+        state.map_err(|error| Unavailable(format!("the audit log cannot be read: {error}")))
+    }
+
+    fn retire_audit(&self, before: Millis) -> Result<u64, Unavailable> {
+        self.audit.retire(before)
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use uuid::{ContextV7, Uuid};
 
+use super::audit::{self, Audit, Linking};
 use super::bodies::Bodies;
 use super::clean::Cleaner;
 use super::codec::{Entry, Standing};
@@ -172,6 +173,7 @@ impl SledOutbox {
             options.metrics,
         ));
         let deferred = standing.deferred.iter().copied().collect();
+        let mark = standing.audit;
         let totals = standing.totals.clone();
         let standing = Arc::new(RwLock::new(standing));
         let bodies = Arc::new(Bodies::new(Arc::clone(&segments)));
@@ -192,6 +194,14 @@ impl SledOutbox {
             shared: Arc::clone(&shared),
             texts: GroupTexts::default(),
         };
+        let place = audit::Place {
+            path: &path,
+            files: Arc::new(Disk),
+            linking: Linking::new(Arc::clone(&vault.codec), vault.index.clone()),
+            mark,
+        };
+        let audit = Audit::open(place, audit::told_by(jobs.downgrade(), &shared));
+        let audit = audit.map_err(failed)?;
         // The committer is at most so many groups ahead of the disk.
         let (written, groups) = std::sync::mpsc::sync_channel(AHEAD);
         let syncer = Syncer {
@@ -253,6 +263,7 @@ impl SledOutbox {
             shared,
             standing,
             cleaner,
+            audit,
             sums: super::backup::Sums::default(),
             threads: Mutex::new(vec![committer, cleaning]),
             _lock: lock,
@@ -291,8 +302,8 @@ fn refuse_without_journal(path: &Path) -> Result<(), OpenError> {
     let segments = std::fs::read_dir(path.join("journal"));
     let mut segments = segments.into_iter().flatten().flatten();
     let there = segments.any(|entry| entry.path().extension().is_some_and(|end| end == "seg"));
-    let left = ["index", "synced"].map(|name| path.join(name).exists());
-    if there || left == [false; 2] {
+    let left = ["index", "synced", audit::FOLDER].map(|name| path.join(name).exists());
+    if there || left == [false; 3] {
         return Ok(());
     }
     Err(OpenError::Damaged {

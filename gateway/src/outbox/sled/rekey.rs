@@ -16,7 +16,7 @@ impl SledOutbox {
         let closed = journal.facts().into_iter().map(|facts| facts.number);
         let mut left = closed.chain([last]).filter(|number| *number >= from);
         let Some(segment) = left.next() else {
-            return Ok(Resealed::default());
+            return self.reseal_audit(Resealed::default());
         };
         let stale = match self.is_stale(segment) {
             // It was removed meanwhile.
@@ -29,6 +29,15 @@ impl SledOutbox {
         }
         // The open one was the last: what was moved out of the others is behind it.
         done.next = (segment < last).then(|| (segment + 1).to_string());
+        if done.next.is_none() {
+            return self.reseal_audit(done);
+        }
+        Ok(done)
+    }
+
+    /// The audit log comes last, at once: it is small.
+    fn reseal_audit(&self, mut done: Resealed) -> Result<Resealed, Unavailable> {
+        done.resealed += self.audit.reseal()?;
         Ok(done)
     }
 

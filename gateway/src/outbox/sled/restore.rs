@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::audit;
 use super::backup::folder::{self, BackupFolder};
-use super::backup::stream::{self, Part, Summary};
+use super::backup::stream::{self, End, Part, Summary};
 use super::build::build;
 use super::codec::{Codec, Entry, StoreId};
 use super::journal::{frame_behind, path_in};
@@ -18,7 +19,7 @@ use crate::seal::Keyring;
 
 /// Reads a backup, a file or a folder, to its end without storing anything.
 pub fn check(from: &Path) -> Result<(), UpkeepError> {
-    unpack(from, &mut |_, _| Ok(())).map(drop)
+    unpack(from, &mut |_| Ok(())).map(drop)
 }
 
 /// Makes a store of a backup in `to`, which must be empty or not there. Nothing is there unless
@@ -27,16 +28,27 @@ pub fn restore(from: &Path, to: &Path, paused: bool) -> Result<Restored, UpkeepE
     build(to, |place| {
         let journal = place.join("journal");
         std::fs::create_dir(&journal)?;
-        let mut open: Option<(u32, File)> = None;
-        let (store, summary) = unpack(from, &mut |number, bytes| {
-            let same = open.as_ref().is_some_and(|(of, _)| *of == number);
-            if !same {
-                let mut options = File::options();
-                options.create(true).append(true);
-                open = Some((number, options.open(path_in(&journal, number))?));
-            }
-            open.as_mut()
-                .map_or(Ok(()), |(_, file)| file.write_all(bytes))
+        let log = place.join(audit::FOLDER);
+        let mut open: Option<(PathBuf, File)> = None;
+        let (store, End { summary, .. }) = unpack(from, &mut |part| {
+            let (path, bytes) = match part {
+                Part::Store(_) => return Ok(()),
+                Part::Bytes(number, bytes) => (path_in(&journal, number), bytes),
+                Part::Audit(first, bytes) => {
+                    std::fs::create_dir_all(&log)?;
+                    (log.join(audit::name(first)), bytes)
+                }
+            };
+            let file = match &mut open {
+                Some((of, file)) if *of == path => file,
+                other => {
+                    let mut options = File::options();
+                    options.create(true).append(true);
+                    let file = options.open(&path)?;
+                    &mut other.insert((path, file)).1
+                }
+            };
+            file.write_all(bytes)
         })?;
         drop(open);
         // What left the store while the backup was made.
@@ -59,34 +71,40 @@ pub fn restore(from: &Path, to: &Path, paused: bool) -> Result<Restored, UpkeepE
     })
 }
 
-/// Reads a backup, and gives each segment's bytes to `each`, those of one in their order.
+/// Reads a backup, and gives what comes of it to `each`, the bytes of one file in their order.
 fn unpack(
     from: &Path,
-    each: &mut dyn FnMut(u32, &[u8]) -> io::Result<()>,
-) -> Result<(StoreId, Summary), UpkeepError> {
+    each: &mut dyn FnMut(Part<'_>) -> io::Result<()>,
+) -> Result<(StoreId, End), UpkeepError> {
     if BackupFolder::is_meant(from) {
-        let (store, summary) = folder::list(from)?;
-        for segment in &summary.segments {
-            folder::segment(from, segment, &mut |bytes| each(segment.number, bytes))?;
+        let (store, end) = folder::list(from)?;
+        for segment in &end.summary.segments {
+            folder::segment(from, segment, &mut |bytes| {
+                each(Part::Bytes(segment.number, bytes))
+            })?;
         }
-        return Ok((store, summary));
+        for copy in &end.audit {
+            folder::audit(from, copy, &mut |bytes| {
+                each(Part::Audit(copy.first, bytes))
+            })?;
+        }
+        return Ok((store, end));
     }
     let mut store = None;
-    let (summary, missing) = stream::read_file(from, &mut |part| {
-        match part {
-            Part::Store(id) => store = Some(id),
-            Part::Bytes(number, bytes) => each(number, bytes)?,
+    let (end, missing) = stream::read_file(from, &mut |part| {
+        if let Part::Store(id) = part {
+            store = Some(id);
         }
-        Ok(())
+        Ok(each(part)?)
     })?;
-    if !missing.is_empty() {
+    if !missing.segments.is_empty() || !missing.audit.is_empty() {
         return Err(UpkeepError::Invalid(
             "the file is only what an earlier backup did not have; it can be used only in that \
              one's folder"
                 .to_owned(),
         ));
     }
-    Ok((store.ok_or_else(stream::damaged)?, summary))
+    Ok((store.ok_or_else(stream::damaged)?, end))
 }
 
 /// Pauses all sinks, by a frame behind the last one. It needs no key: that it is paused is no

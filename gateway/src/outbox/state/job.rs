@@ -181,7 +181,7 @@ impl super::State<'_> {
         for one in &lead.deliveries {
             let is_delivered = matches!(one.state, State::Delivered { .. });
             if is_delivered || one.attempts > 0 {
-                *had.entry(one.sink.to_string()).or_default() |= is_delivered;
+                *had.entry(one.sink.clone()).or_default() |= is_delivered;
             }
         }
         if !self.remove(id, true)? {

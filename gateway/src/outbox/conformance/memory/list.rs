@@ -339,6 +339,7 @@ impl Operations for MemoryOutbox {
             Paged::Quarantine => "quarantine",
             Paged::Deliveries(filter) => &kind_of(filter),
             Paged::Rekey => return false,
+            Paged::Audit => return super::audited::before(cursor).is_some(),
         };
         read(kind, cursor).is_some()
     }

@@ -5,6 +5,7 @@
 //! that an engine needs to keep. A crash takes every end of an attempt that need not be durable
 //! yet, so it is as unkind as an engine may be. It has no disk, no threads and makes no copies.
 
+mod audited;
 mod body;
 mod claim;
 mod list;
@@ -15,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use self::store::MemoryOutbox;
 use super::engine::{Engine, Setup};
 use super::suite::{ordered, suite};
-use crate::outbox::Totals;
 use crate::outbox::state::Record;
+use crate::outbox::{AuditEntry, Chain, Totals};
 use crate::seal::IndexKey;
 
 /// The format written now.
@@ -35,6 +36,10 @@ struct Kept {
     totals: Totals,
     /// So many records, and these totals, are durable.
     durable: (usize, Totals),
+    /// The audit log; durable at once.
+    audit: Vec<AuditEntry>,
+    /// Up to which entry all left on purpose.
+    retired: (u64, Chain),
 }
 
 /// Whatever panicked, what is kept is changed in whole steps.
@@ -53,6 +58,8 @@ impl Engine for Memory {
             records: Vec::new(),
             totals: Totals::default(),
             durable: (0, Totals::default()),
+            audit: Vec::new(),
+            retired: (0, Chain::default()),
         }))))
     }
 

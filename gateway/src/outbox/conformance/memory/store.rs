@@ -71,10 +71,16 @@ impl Inner {
         Arc::clone(lock(&self.lanes).entry(sink.into()).or_default())
     }
 
-    fn make(&self, change: &Change) -> Result<Done, Unavailable> {
+    /// Refuses where it is closed.
+    pub(super) fn open(&self) -> Result<(), Unavailable> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Unavailable("leadgate is stopping".to_owned()));
         }
+        Ok(())
+    }
+
+    fn make(&self, change: &Change) -> Result<Done, Unavailable> {
+        self.open()?;
         let mut stored = lock(&self.stored);
         let sinks = self.sinks();
         let mut kept = lock(&self.kept);
@@ -346,9 +352,7 @@ impl Maintenance for MemoryOutbox {
     fn set_sinks(&self, configured: Vec<SinkPolicy>) -> Soon<()> {
         let inner = Arc::clone(&self.0);
         async move {
-            if inner.closed.load(Ordering::Acquire) {
-                return Err(Unavailable("leadgate is stopping".to_owned()));
-            }
+            inner.open()?;
             // No change is under way.
             let _stored = lock(&inner.stored);
             let before = inner.sinks();

@@ -1,11 +1,11 @@
 //! Backups in a folder: each segment a file of its own, so that the next backup brings only
-//! what is new.
+//! what is new. The audit log is small, and brought whole.
 //!
 //! `backup` says which files make the store: a stream of a backup that holds nothing but its
 //! end. It is replaced when all that it tells of is on disk, and only then what it does not
 //! tell of any more is removed. So a backup that is cut short leaves the one before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -13,22 +13,23 @@ use std::path::{Path, PathBuf};
 
 use crc32fast::Hasher;
 
-use super::stream::{self, CHUNK, Part, Summary, Writer};
+use super::stream::{self, CHUNK, End, Part, Writer};
 use crate::outbox::sled::codec::StoreId;
 use crate::outbox::sled::lock::Lock;
-use crate::outbox::{SegmentCopy, UpkeepError};
+use crate::outbox::{AuditCopy, SegmentCopy, UpkeepError};
 
 /// Says which files make the store.
 const LIST: &str = "backup";
 /// What a file is called, behind its name, while it is made.
 const PART: &str = ".part";
 const SEGMENT: &str = ".seg";
+const AUDIT: &str = ".audit";
 const LOCK: &str = "lock";
 
 /// A folder that holds a backup, or is to hold one.
 pub struct BackupFolder {
     path: PathBuf,
-    before: Option<(StoreId, Summary)>,
+    before: Option<(StoreId, End)>,
     _lock: Lock,
 }
 
@@ -72,7 +73,7 @@ impl BackupFolder {
     /// What need not be copied again.
     pub fn have(&self) -> Vec<SegmentCopy> {
         let before = self.before.iter();
-        let segments = before.flat_map(|(_, summary)| &summary.segments);
+        let segments = before.flat_map(|(_, end)| &end.summary.segments);
         let there = |one: &&SegmentCopy| {
             let facts = std::fs::metadata(self.path.join(name(one)));
             facts.is_ok_and(|facts| facts.len() == one.bytes)
@@ -85,9 +86,10 @@ impl BackupFolder {
     pub fn take(&mut self, from: impl Read) -> Result<Taken, UpkeepError> {
         let have = self.have();
         let mut store = None;
-        let mut parts = BTreeMap::<u32, Incoming>::new();
+        // By the number of a segment, or of the first entry of a file of the audit log.
+        let mut parts = BTreeMap::<(bool, u64), Incoming>::new();
         let read = stream::read(from, &mut |part| {
-            match part {
+            let (key, bytes) = match part {
                 Part::Store(id) => {
                     if self
                         .before
@@ -100,54 +102,56 @@ impl BackupFolder {
                         )));
                     }
                     store = Some(id);
+                    return Ok(());
                 }
-                Part::Bytes(number, bytes) => {
-                    let incoming = match parts.entry(number) {
-                        std::collections::btree_map::Entry::Occupied(there) => there.into_mut(),
-                        std::collections::btree_map::Entry::Vacant(free) => {
-                            free.insert(Incoming::make(&self.path, &format!("{number:08}"))?)
-                        }
-                    };
-                    incoming.file.write_all(bytes)?;
+                Part::Bytes(number, bytes) => ((false, u64::from(number)), bytes),
+                Part::Audit(first, bytes) => ((true, first), bytes),
+            };
+            let incoming = match parts.entry(key) {
+                btree_map::Entry::Occupied(there) => there.into_mut(),
+                btree_map::Entry::Vacant(free) => {
+                    free.insert(Incoming::make(&self.path, &part_name(key))?)
                 }
-            }
-            Ok(())
+            };
+            Ok(incoming.file.write_all(bytes)?)
         });
-        let (summary, missing) = read?;
+        let (end, missing) = read?;
         let mut taken = Taken::default();
-        for segment in &summary.segments {
-            if let Some(part) = parts.remove(&segment.number) {
-                part.file.sync_all()?;
-                // Read once more: a backup that cannot be read is none.
-                if sum(&part.path)? != (segment.bytes, segment.crc) {
-                    return Err(stream::damaged());
-                }
-                part.name(&name(segment))?;
+        for segment in &end.summary.segments {
+            if let Some(part) = parts.remove(&(false, u64::from(segment.number))) {
+                part.keep((segment.bytes, segment.crc), &name(segment))?;
                 taken.copied += 1;
                 taken.bytes += segment.bytes;
-            } else if missing.contains(segment) && have.contains(segment) {
+            } else if missing.segments.contains(segment) && have.contains(segment) {
                 taken.kept += 1;
             } else {
                 return Err(stream::damaged());
             }
+        }
+        for copy in &end.audit {
+            let part = parts
+                .remove(&(true, copy.first))
+                .ok_or_else(stream::damaged)?;
+            part.keep((copy.bytes, copy.crc), &audit_name(copy))?;
         }
         // Of what left the store meanwhile.
         drop(parts);
         File::open(&self.path)?.sync_all()?;
         let store = store.ok_or_else(stream::damaged)?;
         let new = Incoming::make(&self.path, LIST)?;
-        Writer::begin(&new.file, store)?.end(&summary)?;
+        Writer::begin(&new.file, store)?.end(&end)?;
         new.file.sync_all()?;
         new.name(LIST)?;
         File::open(&self.path)?.sync_all()?;
-        taken.removed = self.tidy(&summary)?;
-        self.before = Some((store, summary));
+        taken.removed = self.tidy(&end)?;
+        self.before = Some((store, end));
         Ok(taken)
     }
 
     /// Removes files that are of no use any more.
-    fn tidy(&self, summary: &Summary) -> io::Result<u64> {
-        let told: Vec<String> = summary.segments.iter().map(name).collect();
+    fn tidy(&self, end: &End) -> io::Result<u64> {
+        let segments = end.summary.segments.iter().map(name);
+        let told: Vec<String> = segments.chain(end.audit.iter().map(audit_name)).collect();
         let mut removed = 0;
         for name in names(&self.path)? {
             let kept = name == LIST || name == LOCK || told.contains(&name);
@@ -191,21 +195,31 @@ impl Incoming {
         Ok(Self { path, file })
     }
 
+    /// Gives it its name, if it is what was told: so many bytes with that checksum.
+    fn keep(self, told: (u64, u32), name: &str) -> Result<(), UpkeepError> {
+        self.file.sync_all()?;
+        // Read once more: a backup that cannot be read is none.
+        if sum(&self.path)? != told {
+            return Err(stream::damaged());
+        }
+        Ok(self.name(name)?)
+    }
+
     fn name(self, name: &str) -> io::Result<()> {
         std::fs::rename(&self.path, self.path.with_file_name(name))
     }
 }
 
 /// Which files make the store, by the folder's own list.
-pub(in crate::outbox::sled) fn list(folder: &Path) -> Result<(StoreId, Summary), UpkeepError> {
+pub(in crate::outbox::sled) fn list(folder: &Path) -> Result<(StoreId, End), UpkeepError> {
     let mut store = None;
-    let (summary, _) = stream::read_file(&folder.join(LIST), &mut |part| {
+    let (end, _) = stream::read_file(&folder.join(LIST), &mut |part| {
         if let Part::Store(id) = part {
             store = Some(id);
         }
         Ok(())
     })?;
-    Ok((store.ok_or_else(stream::damaged)?, summary))
+    Ok((store.ok_or_else(stream::damaged)?, end))
 }
 
 /// Gives the bytes of a segment of a backup in a folder to `each`; an error at the end if they
@@ -215,15 +229,35 @@ pub(in crate::outbox::sled) fn segment(
     segment: &SegmentCopy,
     each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), UpkeepError> {
-    let path = folder.join(name(segment));
-    let found = read(&path, each).map_err(|error| match error.kind() {
+    checked(
+        &folder.join(name(segment)),
+        (segment.bytes, segment.crc),
+        each,
+    )
+}
+
+/// The same of a file of the audit log.
+pub(in crate::outbox::sled) fn audit(
+    folder: &Path,
+    copy: &AuditCopy,
+    each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), UpkeepError> {
+    checked(&folder.join(audit_name(copy)), (copy.bytes, copy.crc), each)
+}
+
+fn checked(
+    path: &Path,
+    told: (u64, u32),
+    each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), UpkeepError> {
+    let found = read(path, each).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => UpkeepError::Invalid(format!(
             "the backup is damaged: {} is missing; make a new one",
             path.display()
         )),
         _ => UpkeepError::File(error),
     })?;
-    if found != (segment.bytes, segment.crc) {
+    if found != told {
         return Err(UpkeepError::Invalid(format!(
             "the backup is damaged: the checksum of {} does not fit; make a new one",
             path.display()
@@ -260,6 +294,20 @@ fn name(segment: &SegmentCopy) -> String {
     format!("{number:08}-{bytes}-{crc:08x}{SEGMENT}")
 }
 
+fn audit_name(copy: &AuditCopy) -> String {
+    let AuditCopy { first, bytes, crc } = copy;
+    format!("{first:012}-{bytes}-{crc:08x}{AUDIT}")
+}
+
+/// What a file is called, before its end, while it is made.
+fn part_name((is_audit, number): (bool, u64)) -> String {
+    if is_audit {
+        format!("{number:012}{AUDIT}")
+    } else {
+        format!("{number:08}")
+    }
+}
+
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     let entries = std::fs::read_dir(folder)?;
     entries
@@ -274,9 +322,12 @@ fn is_ours(name: &str) -> bool {
         return true;
     }
     if let Some(part) = name.strip_suffix(PART) {
-        return number(part);
+        return number(part.strip_suffix(AUDIT).unwrap_or(part));
     }
-    let Some(segment) = name.strip_suffix(SEGMENT) else {
+    let copy = name
+        .strip_suffix(SEGMENT)
+        .or_else(|| name.strip_suffix(AUDIT));
+    let Some(segment) = copy else {
         return false;
     };
     let fields: Vec<&str> = segment.split('-').collect();

@@ -3,7 +3,8 @@
 //! First all segments are copied as far as they are written; those that are removed before
 //! their turn are left out, for what counted in them lies in later ones. Then the committer,
 //! which alone writes and removes, says what makes the store at that moment, and holds what of
-//! it is not copied yet. So the copy is the state at its end, and a journal that opens.
+//! it is not copied yet. So the copy is the state at its end, and a journal that opens. The audit
+//! log is copied behind it, whole: it is small, and has all of which the journal knows by then.
 
 pub(super) mod folder;
 pub(super) mod stream;
@@ -14,13 +15,13 @@ use std::io::Write;
 
 use crc32fast::Hasher;
 
-use self::stream::{Summary, Writer};
+use self::stream::{End, Summary, Writer};
 pub(super) use self::sums::Sums;
 use super::SledOutbox;
 use super::job::Job;
 use super::journal::{Held, JournalError};
 use super::snapshot::Snapshot;
-use crate::outbox::{BackedUp, SegmentCopy, Unavailable, UpkeepError};
+use crate::outbox::{AuditCopy, BackedUp, SegmentCopy, Unavailable, UpkeepError};
 
 impl SledOutbox {
     /// Writes a backup, but for closed segments that are in `have` as they are here.
@@ -37,6 +38,9 @@ impl SledOutbox {
             copied: BTreeMap::new(),
             sums: &self.sums,
         };
+        // Up to which the journal says that it left must not go on while it is copied.
+        let log = self.audit.log();
+        let all = log.all();
         let snapshot = loop {
             let closed = journal.facts();
             for facts in closed.into_iter().chain([journal.open_segment()]) {
@@ -57,13 +61,23 @@ impl SledOutbox {
         for held in &snapshot.held {
             copier.copy(held)?;
         }
+        let mut audit = Vec::new();
+        log.copy(|first, bytes| {
+            audit.push(AuditCopy {
+                first,
+                bytes: bytes.len() as u64,
+                crc: crc32fast::hash(bytes),
+            });
+            Ok(copier.to.audit(first, bytes)?)
+        })?;
+        drop(all);
         let last = snapshot.segments.last().map_or(0, |open| open.last);
         let summary = copier.summary(snapshot, last)?;
         let done = BackedUp {
             entries: summary.records,
             changes: last.saturating_sub(first),
         };
-        copier.to.end(&summary)?;
+        copier.to.end(&End { summary, audit })?;
         Ok(done)
     }
 }

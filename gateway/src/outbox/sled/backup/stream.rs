@@ -7,6 +7,7 @@
 //! | 16 | id of the store |
 //! | 4 | CRC-32 of all of the above |
 //! | | pieces: `P`, segment (u32), offset (u64), length (u64), bytes, CRC-32 of all of it |
+//! | | files of the audit log, behind them: `A`, first entry (u64), length (u64), bytes, CRC-32 |
 //! | | end: `E`, length (u32), [`Summary`], CRC-32 of all of it. Nothing follows |
 //!
 //! Pieces of a segment follow each other without a gap. Segments of which the end does not tell
@@ -21,12 +22,14 @@ use crc32fast::Hasher;
 use serde::{Deserialize, Serialize};
 
 use crate::outbox::sled::codec::StoreId;
-use crate::outbox::{SegmentCopy, Totals, UpkeepError};
+use crate::outbox::{AuditCopy, SegmentCopy, Totals, UpkeepError};
 
 const MAGIC: &[u8; 16] = b"leadgate backup\n";
-/// Version 1 was of the stores of format 4 and before.
-const VERSION: u32 = 2;
+/// Version 1 was of the stores of format 4 and before, 2 had no audit log.
+const VERSION: u32 = 3;
+const WITHOUT_AUDIT: u32 = 2;
 const PIECE: u8 = b'P';
+const AUDIT: u8 = b'A';
 const END: u8 = b'E';
 /// A longer summary does not occur.
 const LONGEST: u32 = 256 << 20;
@@ -50,6 +53,20 @@ pub(in crate::outbox::sled) struct Summary {
     pub paused: Vec<String>,
     /// The id of the key without which it cannot be opened.
     pub sealed_with: Option<String>,
+}
+
+/// What stands at the end: since version 3 also all files of the audit log.
+#[derive(Clone, Debug)]
+pub(in crate::outbox::sled) struct End {
+    pub summary: Summary,
+    pub audit: Vec<AuditCopy>,
+}
+
+/// What a backup's end tells of and what was not in it.
+#[derive(Debug, Default)]
+pub(in crate::outbox::sled) struct Missing {
+    pub segments: Vec<SegmentCopy>,
+    pub audit: Vec<AuditCopy>,
 }
 
 /// Writes a backup.
@@ -81,6 +98,14 @@ impl<W: Write> Writer<W> {
         self.bytes(&head)
     }
 
+    /// A file of the audit log.
+    pub(super) fn audit(&mut self, first: u64, bytes: &[u8]) -> io::Result<()> {
+        let length = (bytes.len() as u64).to_le_bytes();
+        self.bytes(&[&[AUDIT], &first.to_le_bytes()[..], &length].concat())?;
+        self.bytes(bytes)?;
+        self.seal()
+    }
+
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.sum.update(bytes);
         self.to.write_all(bytes)
@@ -92,8 +117,8 @@ impl<W: Write> Writer<W> {
         self.to.write_all(&sum.to_le_bytes())
     }
 
-    pub(super) fn end(mut self, summary: &Summary) -> io::Result<W> {
-        let bytes = postcard::to_stdvec(summary).map_err(io::Error::other)?;
+    pub(super) fn end(mut self, End { summary, audit }: &End) -> io::Result<W> {
+        let bytes = postcard::to_stdvec(&(summary, audit)).map_err(io::Error::other)?;
         let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
         self.bytes(&[&[END], &length.to_le_bytes()[..], &bytes].concat())?;
         self.seal()?;
@@ -108,39 +133,48 @@ pub(in crate::outbox::sled) enum Part<'a> {
     Store(StoreId),
     /// Bytes of a segment, right behind those that came before.
     Bytes(u32, &'a [u8]),
+    /// Bytes of the file of the audit log with that first entry, likewise.
+    Audit(u64, &'a [u8]),
 }
 
-/// Reads a whole backup and gives what comes of it to `each`. Gives the end, and those of its
-/// segments that were not in it.
+/// Reads a whole backup and gives what comes of it to `each`. Gives the end, and what was not in it.
 pub(in crate::outbox::sled) fn read(
     from: impl Read,
     each: &mut dyn FnMut(Part<'_>) -> Result<(), UpkeepError>,
-) -> Result<(Summary, Vec<SegmentCopy>), UpkeepError> {
+) -> Result<(End, Missing), UpkeepError> {
     let mut from = Summed {
         from,
         sum: Hasher::new(),
     };
-    each(Part::Store(head(&mut from)?))?;
+    let (store, version) = head(&mut from)?;
+    each(Part::Store(store))?;
     let mut came = BTreeMap::<u32, (u64, Hasher)>::new();
+    let mut audit = Vec::new();
     let mut buffer = vec![0; CHUNK];
-    let summary = loop {
+    let end = loop {
         match from.array::<1>()? {
             [PIECE] => {
                 let number = from.number()?;
-                let (offset, mut left) = (from.wide()?, from.wide()?);
+                let (offset, length) = (from.wide()?, from.wide()?);
                 let (bytes, sum) = came.entry(number).or_default();
                 if *bytes != offset {
                     return Err(damaged());
                 }
-                while left > 0 {
-                    let some = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
-                    from.fill(&mut buffer[..some])?;
-                    sum.update(&buffer[..some]);
-                    each(Part::Bytes(number, &buffer[..some]))?;
-                    *bytes += some as u64;
-                    left -= some as u64;
-                }
-                from.check()?;
+                from.chunks(length, &mut buffer, |some| {
+                    sum.update(some);
+                    *bytes += some.len() as u64;
+                    each(Part::Bytes(number, some))
+                })?;
+            }
+            [AUDIT] => {
+                let (first, bytes) = (from.wide()?, from.wide()?);
+                let mut sum = Hasher::new();
+                from.chunks(bytes, &mut buffer, |some| {
+                    sum.update(some);
+                    each(Part::Audit(first, some))
+                })?;
+                let crc = sum.finalize();
+                audit.push(AuditCopy { first, bytes, crc });
             }
             [END] => {
                 let length = from.number()?;
@@ -155,7 +189,7 @@ pub(in crate::outbox::sled) fn read(
                     left -= some.len();
                 }
                 from.check()?;
-                break postcard::from_bytes::<Summary>(&bytes).map_err(|_| damaged())?;
+                break decode(version, &bytes).ok_or_else(damaged)?;
             }
             _ => return Err(damaged()),
         }
@@ -163,25 +197,32 @@ pub(in crate::outbox::sled) fn read(
     if from.from.read(&mut [0])? > 0 {
         return Err(damaged());
     }
-    let mut missing = Vec::new();
-    for segment in &summary.segments {
+    let mut missing = Missing::default();
+    for copy in &end.audit {
+        match audit.iter().find(|one| one.first == copy.first) {
+            Some(came) if came != copy => return Err(damaged()),
+            Some(_) => {}
+            None => missing.audit.push(*copy),
+        }
+    }
+    for segment in &end.summary.segments {
         match came.remove(&segment.number) {
             Some((bytes, sum)) => {
                 if (bytes, sum.finalize()) != (segment.bytes, segment.crc) {
                     return Err(damaged());
                 }
             }
-            None => missing.push(*segment),
+            None => missing.segments.push(*segment),
         }
     }
-    Ok((summary, missing))
+    Ok((end, missing))
 }
 
 /// The same, of a file; an error says of which.
 pub(in crate::outbox::sled) fn read_file(
     path: &Path,
     each: &mut dyn FnMut(Part<'_>) -> Result<(), UpkeepError>,
-) -> Result<(Summary, Vec<SegmentCopy>), UpkeepError> {
+) -> Result<(End, Missing), UpkeepError> {
     let named = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
     let file = File::open(path).map_err(|error| io::Error::new(error.kind(), named(&error)))?;
     read(BufReader::new(file), each).map_err(|error| match error {
@@ -190,7 +231,8 @@ pub(in crate::outbox::sled) fn read_file(
     })
 }
 
-fn head(from: &mut Summed<impl Read>) -> Result<StoreId, UpkeepError> {
+/// Whose it is, and the version of its format.
+fn head(from: &mut Summed<impl Read>) -> Result<(StoreId, u32), UpkeepError> {
     let magic: [u8; 16] = from.array()?;
     if magic != *MAGIC {
         return Err(invalid("the file is not a backup of leadgate"));
@@ -204,15 +246,27 @@ fn head(from: &mut Summed<impl Read>) -> Result<StoreId, UpkeepError> {
              `leadgate outbox import` that here",
         ));
     }
-    if version != VERSION {
+    if !(WITHOUT_AUDIT..=VERSION).contains(&version) {
         return Err(UpkeepError::Invalid(format!(
-            "the backup has format {version}, this leadgate reads format {VERSION}; use the \
+            "the backup has format {version}, this leadgate reads up to format {VERSION}; use the \
              leadgate that made it, or a newer one"
         )));
     }
     let store = StoreId(from.array()?);
     from.check()?;
-    Ok(store)
+    Ok((store, version))
+}
+
+fn decode(version: u32, bytes: &[u8]) -> Option<End> {
+    let (summary, rest) = postcard::take_from_bytes(bytes).ok()?;
+    let audit = match (version, rest) {
+        (WITHOUT_AUDIT, []) => Vec::new(),
+        (_, rest) => match postcard::take_from_bytes(rest).ok()? {
+            (audit, []) => audit,
+            _ => return None,
+        },
+    };
+    Some(End { summary, audit })
 }
 
 fn invalid(why: &str) -> UpkeepError {
@@ -238,6 +292,22 @@ impl<R: Read> Summed<R> {
             })?;
         self.sum.update(bytes);
         Ok(())
+    }
+
+    /// Gives so many bytes to `each`, and checks what is behind them.
+    fn chunks(
+        &mut self,
+        mut left: u64,
+        buffer: &mut [u8],
+        mut each: impl FnMut(&[u8]) -> Result<(), UpkeepError>,
+    ) -> Result<(), UpkeepError> {
+        while left > 0 {
+            let some = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+            self.fill(&mut buffer[..some])?;
+            each(&buffer[..some])?;
+            left -= some as u64;
+        }
+        self.check()
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], UpkeepError> {
@@ -287,6 +357,30 @@ mod tests {
         }
     }
 
+    fn audit(first: u64, bytes: &[u8]) -> AuditCopy {
+        AuditCopy {
+            first,
+            bytes: bytes.len() as u64,
+            crc: crc32fast::hash(bytes),
+        }
+    }
+
+    #[test]
+    fn a_backup_of_a_leadgate_that_kept_no_audit_log_is_read() {
+        let mut before = Writer::begin(Vec::new(), StoreId([7; 16])).expect("writes");
+        before.to[16..20].copy_from_slice(&WITHOUT_AUDIT.to_le_bytes());
+        let crc = crc32fast::hash(&before.to[..36]);
+        before.to[36..40].copy_from_slice(&crc.to_le_bytes());
+        let end = postcard::to_stdvec(&summary(Vec::new())).expect("writes");
+        let length = u32::try_from(end.len()).expect("short").to_le_bytes();
+        before
+            .bytes(&[&[END], &length[..], &end].concat())
+            .expect("writes");
+        before.seal().expect("writes");
+        let (end, _) = read(&before.to[..], &mut |_| Ok(())).expect("reads");
+        assert_eq!((end.summary.last, end.audit), (9, Vec::new()));
+    }
+
     /// Two pieces of segment 2, one of segment 1, which has left since, and segment 3 untold.
     fn written() -> Vec<u8> {
         let mut writer = Writer::begin(Vec::new(), StoreId([7; 16])).expect("writes");
@@ -297,7 +391,12 @@ mod tests {
             writer.seal().expect("writes");
         }
         let segments = vec![copy(2, b"one two"), copy(3, b"elsewhere")];
-        writer.end(&summary(segments)).expect("writes")
+        writer.audit(4, b"who did what").expect("writes");
+        let end = End {
+            summary: summary(segments),
+            audit: vec![audit(4, b"who did what"), audit(9, b"elsewhere")],
+        };
+        writer.end(&end).expect("writes")
     }
 
     #[test]
@@ -307,12 +406,16 @@ mod tests {
             match part {
                 Part::Store(store) => assert_eq!(store, StoreId([7; 16])),
                 Part::Bytes(number, bytes) => came.entry(number).or_default().extend(bytes),
+                Part::Audit(first, bytes) => {
+                    assert_eq!((first, bytes), (4, &b"who did what"[..]));
+                }
             }
             Ok(())
         });
-        let (summary, missing) = read.expect("reads");
+        let (End { summary, .. }, missing) = read.expect("reads");
         assert_eq!((summary.last, summary.records), (9, 3));
-        assert_eq!(missing, [copy(3, b"elsewhere")]);
+        assert_eq!(missing.segments, [copy(3, b"elsewhere")]);
+        assert_eq!(missing.audit, [audit(9, b"elsewhere")]);
         assert_eq!(came[&2], b"one two");
     }
 

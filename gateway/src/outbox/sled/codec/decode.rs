@@ -1,11 +1,9 @@
 //! Bytes as entries.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::entry::{Opening, Standing};
+use super::entry::{AuditMark, Opening, Standing};
 use super::{Codec, Entry, LENGTH, Unreadable, first, kind, place};
 use crate::config::Ceiling;
 use crate::outbox::sled::record::{self, Raw};
@@ -85,6 +83,7 @@ impl Codec {
                 let (lead, segments) = bare(&raw)?;
                 Entry::Holds { lead, segments }
             }
+            kind::AUDITED => Entry::Audited(bare(&raw)?),
             other => return Err(Unreadable::Kind(other)),
         })
     }
@@ -144,8 +143,9 @@ impl Codec {
         let (totals, pauses, sink_states, quarantine_counts, index_key, deferred) = known;
         let (remains, rest) = or_nothing(rest)?;
         let (jobs, rest) = or_nothing(rest)?;
-        let tokens = match rest {
-            [] => BTreeMap::new(),
+        let (tokens, rest) = or_nothing(rest)?;
+        let audit = match rest {
+            [] => AuditMark::default(),
             rest => whole(rest)?,
         };
         let pauses: Vec<(String, Vec<u8>)> = pauses;
@@ -166,6 +166,7 @@ impl Codec {
                 remains,
                 jobs,
                 tokens,
+                audit,
             },
         })
     }

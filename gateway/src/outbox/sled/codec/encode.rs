@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::entry::Opening;
+use super::entry::{AuditMark, Opening};
 use super::{Codec, Entry, kind, place};
 use crate::outbox::sled::record;
 use crate::outbox::state::{Details, NewLead, NewQuarantined, Record};
@@ -20,6 +20,7 @@ impl Codec {
             Entry::ArrivedPush(push) => encode_arrived_push(push, out),
             Entry::Settled(at) => plain(out, kind::SETTLED, at),
             Entry::Holds { lead, segments } => plain(out, kind::HOLDS, &(lead, segments)),
+            Entry::Audited(mark) => plain(out, kind::AUDITED, mark),
         }
     }
 
@@ -86,19 +87,29 @@ impl Codec {
             &standing.deferred,
         );
         let (remains, jobs, tokens) = (&standing.remains, &standing.jobs, &standing.tokens);
+        let audit = &standing.audit;
+        let kept = [
+            !remains.is_empty(),
+            !jobs.is_empty(),
+            !tokens.is_empty(),
+            *audit != AuditMark::default(),
+        ];
+        let until = kept.iter().rposition(|kept| *kept).map_or(0, |at| at + 1);
         write(out, kind::OPENING, &(self.store, manifest, gone), |out| {
             self.seal(&place::standing(self.store), out, |out| {
                 put(out, &sealed);
                 // A store without them is as it was before they were kept.
-                let has = [!remains.is_empty(), !jobs.is_empty(), !tokens.is_empty()];
-                if has.contains(&true) {
+                if until > 0 {
                     put(out, remains);
                 }
-                if has[1..].contains(&true) {
+                if until > 1 {
                     put(out, jobs);
                 }
-                if has[2] {
+                if until > 2 {
                     put(out, tokens);
+                }
+                if until > 3 {
+                    put(out, audit);
                 }
             });
         });

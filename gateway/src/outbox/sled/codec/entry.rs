@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::Remains;
 use crate::outbox::sled::place::Place;
 use crate::outbox::state::{NewLead, NewQuarantined, Record};
-use crate::outbox::{BulkJob, JobId, LeadId, Pause, QuarantineCount, Token, TokenId, Totals};
+use crate::outbox::{
+    BulkJob, Chain, JobId, LeadId, Pause, QuarantineCount, Token, TokenId, Totals,
+};
 use crate::seal::IndexKey;
 
 /// One thing that is kept. Not `Debug`: what was pushed is in it.
@@ -42,6 +44,27 @@ pub enum Entry {
         /// Their numbers.
         segments: Vec<u32>,
     },
+    /// How far the audit log is.
+    Audited(AuditMark),
+}
+
+/// A place in the audit log: an entry, or what is before the first one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Number of the entry; 0 before the first.
+    pub number: u64,
+    /// Hash of it and of all before it.
+    pub chain: Chain,
+}
+
+/// What the journal knows of the audit log beside it: so an end that was cut off is noticed, and
+/// what left on purpose is told apart from what was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditMark {
+    /// All up to this one left on purpose.
+    pub retired: Link,
+    /// The newest of which anybody was told.
+    pub last: Link,
 }
 
 /// What a segment begins with: all that must be known without reading the ones before.
@@ -91,6 +114,8 @@ pub struct Standing {
     pub jobs: BTreeMap<JobId, BulkJob>,
     /// Tokens of the API.
     pub tokens: BTreeMap<TokenId, Token>,
+    /// How far the audit log is.
+    pub audit: AuditMark,
 }
 
 impl Standing {
@@ -106,6 +131,7 @@ impl Standing {
             remains: Remains::default(),
             jobs: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            audit: AuditMark::default(),
         }
     }
 }

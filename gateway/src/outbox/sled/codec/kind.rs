@@ -17,6 +17,7 @@ pub(super) const ARRIVED_LEAD: u8 = 20;
 pub(super) const ARRIVED_PUSH: u8 = 21;
 pub(super) const SETTLED: u8 = 22;
 pub(super) const HOLDS: u8 = 23;
+pub(super) const AUDITED: u8 = 24;
 
 /// Version of every kind.
 pub(super) const VERSION: u8 = 1;

@@ -24,7 +24,7 @@ use crate::outbox::state::{Record, Tag};
 use crate::seal::{KeyId, Keyring};
 
 pub use super::unreadable::Unreadable;
-pub use entry::{Entry, Opening, SegmentFacts, Standing, StoreId};
+pub use entry::{AuditMark, Entry, Link, Opening, SegmentFacts, Standing, StoreId};
 pub use remains::Remains;
 
 /// Encodes and decodes the entries of one store.
@@ -94,6 +94,25 @@ impl Codec {
         tags: &[Tag; 2],
     ) -> Result<Cow<'a, [u8]>, Unreadable> {
         Ok(self.keyring.open(&place::quarantine(tags), sealed)?)
+    }
+
+    /// An entry of the audit log, sealed for its number. The first byte is less than `0x80`.
+    pub(super) fn seal_audited(&self, number: u64, plain: &[u8]) -> Vec<u8> {
+        self.keyring.seal(&place::audited(number), plain)
+    }
+
+    /// What [`Codec::seal_audited`] sealed.
+    pub(super) fn open_audited<'a>(
+        &self,
+        number: u64,
+        sealed: &'a [u8],
+    ) -> Result<Cow<'a, [u8]>, Unreadable> {
+        Ok(self.keyring.open(&place::audited(number), sealed)?)
+    }
+
+    /// Whether an entry of the audit log is sealed as it would be now.
+    pub(super) fn is_audited_currently(&self, sealed: &[u8]) -> bool {
+        self.keyring.is_current(sealed)
     }
 
     /// Whether nothing in a record is sealed otherwise than it would be now.

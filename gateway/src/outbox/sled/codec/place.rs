@@ -52,6 +52,11 @@ pub(super) fn routes(identity: &Tag, content: &[u8; 32]) -> Vec<u8> {
     join(kind::ARRIVED_LEAD, &[identity, content])
 }
 
+/// An entry of the audit log, which lies beside the journal.
+pub(super) fn audited(number: u64) -> Vec<u8> {
+    join(kind::AUDITED, &[&number.to_le_bytes()])
+}
+
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut place = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
     place.push(kind);

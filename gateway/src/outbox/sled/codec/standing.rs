@@ -18,6 +18,7 @@ impl Standing {
             }
             Entry::Settled(place) => self.settle(*place),
             Entry::SegmentGone(segment) => self.remains.gone(*segment),
+            Entry::Audited(mark) => self.audit = *mark,
             Entry::Opening(_) | Entry::Closing | Entry::Holds { .. } => {}
         }
     }

@@ -14,9 +14,9 @@ use crate::outbox::state::{
     DeliveryHead, Details, FailureKey, NewLead, NewQuarantined, QuarantineHead, Revision,
 };
 use crate::outbox::{
-    Attempt, Budget, BulkAction, BulkJob, BulkPlan, Count, DeathReason, DeliveryId, Filter, JobId,
-    JobState, LeadId, Pause, PauseCause, Population, QuarantineCount, QuarantineId, Role, Route,
-    SinkTotals, Skip, Skipped, State, Token, TokenHash, TokenId, Totals,
+    Attempt, Budget, BulkAction, BulkJob, BulkPlan, Chain, Count, DeathReason, DeliveryId, Filter,
+    JobId, JobState, LeadId, Pause, PauseCause, Population, QuarantineCount, QuarantineId, Role,
+    Route, SinkTotals, Skip, Skipped, State, Token, TokenHash, TokenId, Totals,
 };
 use crate::seal::{IndexKey, OutboxKey, SealError};
 
@@ -112,6 +112,17 @@ fn standing() -> Standing {
         remains: remains(),
         jobs: [(job_id(), job())].into(),
         tokens: [(token_id(), token())].into(),
+        audit: audit(),
+    }
+}
+
+fn audit() -> AuditMark {
+    AuditMark {
+        retired: Link::default(),
+        last: Link {
+            number: 7,
+            chain: Chain([7; 32]),
+        },
     }
 }
 
@@ -311,6 +322,13 @@ fn entries(codec: &Codec, number: u32) -> Vec<Entry> {
             id: token_id(),
             token: None,
         }),
+        Entry::Audited(AuditMark {
+            retired: audit().last,
+            last: Link {
+                number: u64::from(number) + 8,
+                ..audit().last
+            },
+        }),
     ]
 }
 
@@ -409,11 +427,12 @@ fn shown(entry: &Entry) -> String {
                 remains,
                 jobs,
                 tokens,
+                audit,
             } = standing;
             let key = index_key.as_bytes();
             format!(
                 "{store:?} {manifest:?} {gone:?} {totals:?} {pauses:?} {sink_states:?} \
-                 {quarantine_counts:?} {key:?} {deferred:?} {remains:?} {} {tokens:?}",
+                 {quarantine_counts:?} {key:?} {deferred:?} {remains:?} {} {tokens:?} {audit:?}",
                 shown_jobs(jobs),
             )
         }
@@ -448,6 +467,7 @@ fn shown(entry: &Entry) -> String {
         }
         Entry::Settled(place) => format!("settled {place:?}"),
         Entry::Holds { lead, segments } => format!("holds {lead} {segments:?}"),
+        Entry::Audited(mark) => format!("{mark:?}"),
         Entry::Closing => "closing".to_owned(),
     }
 }
@@ -506,7 +526,7 @@ proptest! {
         let mut bytes = Vec::new();
         record::write(
             &mut bytes,
-            kind % 24,
+            kind % 25,
             kind::VERSION,
             |out| out.extend_from_slice(&clear),
             |out| out.extend_from_slice(&sealed),
@@ -828,20 +848,23 @@ fn a_record_is_sealed_again_with_a_new_key() {
 
 /// Where there are none of them an opening is as it was before they were kept.
 #[test]
-fn an_opening_has_what_is_not_empty_of_remains_jobs_and_tokens() {
+fn an_opening_has_what_is_not_empty_of_remains_jobs_tokens_and_audit() {
     let codec = keyed(&[OutboxKey::generate()]);
     let mut lengths = Vec::new();
-    for with in 0..8_u8 {
-        let [with_remains, with_jobs, with_tokens] = [1, 2, 4].map(|bit| with & bit > 0);
+    for bits in 0..16_u8 {
+        let with = |bit: u8| bits & bit != 0;
         let mut standing = standing();
-        if !with_remains {
+        if !with(1) {
             standing.remains = Remains::default();
         }
-        if !with_jobs {
+        if !with(2) {
             standing.jobs.clear();
         }
-        if !with_tokens {
+        if !with(4) {
             standing.tokens.clear();
+        }
+        if !with(8) {
+            standing.audit = AuditMark::default();
         }
         let opening = Entry::Opening(Box::new(Opening {
             store: STORE,
@@ -851,11 +874,11 @@ fn an_opening_has_what_is_not_empty_of_remains_jobs_and_tokens() {
         }));
         let bytes = encoded(&codec, &opening);
         let read = codec.decode(&bytes).expect("just encoded");
-        assert_eq!(shown(&read), shown(&opening));
+        assert_eq!(shown(&read), shown(&opening), "{bits}");
         lengths.push(bytes.len());
     }
-    for (with, bit) in (0..8).flat_map(|with| [(with, 1), (with, 2), (with, 4)]) {
-        let more: usize = with | bit;
-        assert!(more == with || lengths[more] > lengths[with], "{lengths:?}");
+    for (bits, bit) in (0..16).flat_map(|bits| [1, 2, 4, 8].map(|bit| (bits, bit))) {
+        let more: usize = bits | bit;
+        assert!(more == bits || lengths[more] > lengths[bits], "{lengths:?}");
     }
 }

@@ -40,14 +40,15 @@ pub(super) fn read(of: Of, text: &str) -> Option<u128> {
     (text.len() == 40 && *this == of).then_some(last)
 }
 
-/// See [`crate::outbox::Operations::continues`]. How far rekeying has come is not read here.
+/// See [`crate::outbox::Operations::continues`]. How far rekeying and the audit log have come
+/// is not read here.
 pub fn continues(of: Paged<'_>, cursor: &str) -> bool {
     let of = match of {
         Paged::Leads => LEADS,
         Paged::Unrouted => UNROUTED,
         Paged::Quarantine => QUARANTINE,
         Paged::Deliveries(filter) => name(filter),
-        Paged::Rekey => return false,
+        Paged::Rekey | Paged::Audit => return false,
     };
     read(of, cursor).is_some()
 }

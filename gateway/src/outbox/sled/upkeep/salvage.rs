@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::super::audit;
 use super::super::build::build;
 use super::super::codec::{Entry, Standing, Unreadable};
 use super::super::indexed::Indexed;
@@ -17,12 +18,14 @@ use super::super::key_file;
 use super::super::place::Place;
 use super::known::Known;
 use super::read::{How, Read, whole};
-use super::words::{self, AGAIN, GONE, LOST, ORPHAN};
+use super::words::{self, AGAIN, GONE, LOST, ORPHAN, UNLINKED};
 use super::{beside, look};
 use crate::outbox::state::{DeliveryHead, Fault, Record, recount};
 use crate::outbox::{LeadId, QuarantineCount, Salvaged, SinkTotals, State, Totals, UpkeepError};
 use crate::seal::{Keyring, OutboxKey};
 
+/// Where an audit log goes that cannot be checked.
+const UNLINKED_FOLDER: &str = "audit-of-before";
 /// Bytes that are written at once, about.
 const FRAME: usize = 1 << 20;
 
@@ -61,6 +64,7 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
         writing.what_is_whole()?;
         writing.what_the_index_knows()?;
         let mut saved = writing.end(folder, keys, &beside)?;
+        audit(from, folder, read.opened, &mut saved)?;
         key_file::note(folder, keys)?;
         match said {
             Some(said) => saved.missing_leads = Some(said.saturating_sub(saved.leads)),
@@ -75,6 +79,30 @@ pub fn salvage(from: &Path, to: &Path, keys: &[OutboxKey]) -> Result<Salvaged, U
         }
         Ok(saved)
     })
+}
+
+/// Takes the audit log along as it is, whole or not: what is wrong with it stays to be seen. Where
+/// the index key is lost nobody can tell how its entries are linked.
+fn audit(from: &Path, to: &Path, linked: bool, saved: &mut Salvaged) -> Result<(), UpkeepError> {
+    let from = from.join(audit::FOLDER);
+    if !from.is_dir() {
+        return Ok(());
+    }
+    let to = to.join(if linked {
+        audit::FOLDER
+    } else {
+        UNLINKED_FOLDER
+    });
+    std::fs::create_dir(&to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    if !linked {
+        let what = ("it cannot be checked any more", "已无法校验");
+        saved.lose(what, ("the audit log", "审计日志"), UNLINKED);
+    }
+    Ok(())
 }
 
 /// Names all that is missing, or cannot be read.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::codec::{Standing, Unreadable};
+use super::super::audit;
+use super::super::codec::{Codec, Standing, Unreadable};
 use super::super::current::{self, Catalog};
 use super::super::find;
 use super::super::index::Change;
@@ -16,11 +17,11 @@ use super::super::open::{self, refusal};
 use super::super::rebuild::{self, Failed};
 use super::compare::compare;
 use super::read::{How, Read};
-use super::words::{self, COUNTED, KEY, MADE_ANEW, NEWER, RESTORE};
+use super::words::{self, COUNTED, KEY, MADE_ANEW, NEWER, RESTORE, TAMPERED};
 use super::{beside, look};
 use crate::lang::{Both, Text};
 use crate::outbox::state::{Class, Fault, recount};
-use crate::outbox::{SinkTotals, Totals, UpkeepError, Verdict};
+use crate::outbox::{AuditBreak, SinkTotals, Totals, UpkeepError, Verdict};
 use crate::seal::{IndexKey, Keyring, OutboxKey, SealError};
 
 /// Reads every record of the store in `path` and checks all that is made of them. Writes
@@ -85,7 +86,33 @@ pub fn verify(path: &Path, keys: &[OutboxKey], cache: usize) -> Result<Verdict, 
     if let Some(index) = index {
         index.index.close();
     }
+    audit(path, &read, keys, &mut verdict)?;
     Ok(verdict)
+}
+
+/// The audit log must have all that the journal knows of it.
+fn audit(
+    path: &Path,
+    read: &Read,
+    keys: &[OutboxKey],
+    verdict: &mut Verdict,
+) -> Result<(), UpkeepError> {
+    if !read.opened {
+        // Nobody knows how its entries are linked.
+        return Ok(());
+    }
+    let codec = Arc::new(Codec::new(Keyring::new(keys), read.store));
+    let linking = audit::Linking::new(codec, read.standing.index_key.clone());
+    let state = audit::verify(&Disk, path, &linking, read.standing.audit)?;
+    verdict.audit = state.entries;
+    if let Some(AuditBreak { at, why }) = state.broken {
+        let key = (
+            format!("audit log, entry {at}"),
+            format!("审计日志第 {at} 条"),
+        );
+        verdict.problem(why, key, TAMPERED);
+    }
+    Ok(())
 }
 
 /// Whether reading on may say more. Else nothing can be read at all, or another leadgate can.

@@ -35,6 +35,14 @@ pub(super) const NEWER: Both = (
     "use the newer leadgate that wrote it",
     "请使用写入它的较新版本 leadgate",
 );
+pub(super) const TAMPERED: Both = (
+    "somebody, or a damaged disk, changed it: compare with a backup, which has it as it was",
+    "有人或受损的磁盘改动过它：请与备份对照，备份中有原来的内容",
+);
+pub(super) const UNLINKED: Both = (
+    "it stands in the folder `audit-of-before` of the new outbox, whose own log begins anew",
+    "它位于新发件箱的 `audit-of-before` 目录中，新发件箱的审计日志重新开始",
+);
 pub(super) const LOST: Both = (
     "what lay there is lost, or stands as it was before: look for ended deliveries that wait \
      again and for leads that were erased",
