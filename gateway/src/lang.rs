@@ -100,6 +100,11 @@ impl Text {
         }
     }
 
+    /// Both, each changed in the same way.
+    pub(crate) fn each(&self, change: impl Fn(&str) -> String) -> Self {
+        Self::new(change(&self.en), change(&self.zh))
+    }
+
     /// The English and the Chinese text.
     pub(crate) fn both(&self) -> (String, String) {
         (self.en.clone(), self.zh.clone())

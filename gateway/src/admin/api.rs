@@ -7,9 +7,9 @@ use super::problem::Kind;
 use super::resources::{About, Endpoint, get, post};
 use super::shape::{Items, Page};
 use super::{
-    audit, deliveries, erase, export, failures, filters, jobs, leads, openapi, orphans, plugins,
-    preview, pushes, quarantine, release, reload, sieve, sinks, stats, subject, system, tokens,
-    trial, upkeep, wish,
+    audit, deliveries, erase, export, failures, filters, jobs, leads, mapping, openapi, orphans,
+    plugins, preview, pushes, quarantine, release, reload, sieve, sink, sinks, stats, subject,
+    system, tokens, trial, upkeep, wish,
 };
 use crate::outbox::Role::{Admin, Operator, Viewer};
 
@@ -333,6 +333,44 @@ fn of_sinks() -> Vec<Endpoint> {
         .gives::<sinks::All>()
         .command("sink list")
         .to(sinks::list),
+        get(
+            "/sinks/{name}",
+            Viewer,
+            (
+                "A sink: how it does, and what is set of it",
+                "一个目的地：状态与各项设置",
+            ),
+        )
+        .gives::<sink::Detail>()
+        .command("sink show")
+        .to(sink::show),
+        get(
+            "/sinks/{name}/settings",
+            Operator,
+            (
+                "How a sink stands in the configuration's files, without secrets",
+                "目的地在配置文件中的写法，不含密钥",
+            ),
+        )
+        .gives::<sink::Settings>()
+        .refuses([Kind::NoSink, Kind::NotReloaded])
+        .command("sink settings")
+        .to(sink::settings),
+        post(
+            "/sinks/{name}/render",
+            Operator,
+            (
+                "What a sink would be sent of a lead, also by edited settings; nothing is sent or saved",
+                "会向目的地发送什么，可试用修改后的设置；不发送、不保存",
+            ),
+        )
+        .looks()
+        .reads::<mapping::Asked>()
+        .with_room(mapping::ROOM)
+        .gives::<mapping::Rendered>()
+        .refuses([Kind::NoSink, Kind::BadConfiguration, Kind::NotReloaded, Kind::BadId])
+        .command("sink render")
+        .to(mapping::render),
         post(
             "/sinks/{name}/pause",
             Operator,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use leadgate_plugin::Secret;
 
 use crate::clock::Millis;
-use crate::config::{Config, OnUpdate, Revision};
+use crate::config::{self, Config, OnUpdate, Revision, Written};
 use crate::lead::Tables;
 use crate::plugin::{Listed, Plugins};
 
@@ -21,6 +21,10 @@ pub struct ConfiguredSink {
     pub on_update: OnUpdate,
     /// Since when this process knows it with that condition.
     pub since: Millis,
+    /// All that is set of it but its plugin's settings, which have secrets in them.
+    pub set: config::Sink,
+    /// How it stands in the files, if they were read as a whole.
+    pub written: Option<Written>,
 }
 
 /// What operators see of the configuration that runs.
@@ -42,6 +46,8 @@ pub struct Configured {
     pub encrypted: bool,
     /// All plugins, as they were when it was read.
     pub plugins: Vec<Listed>,
+    /// The same, to try settings with.
+    pub catalogue: Plugins,
     /// The token of the API.
     pub token: Option<Secret>,
     /// Whether the API is open without one.
@@ -65,6 +71,11 @@ impl Configured {
                 when: sink.when.clone(),
                 on_update: sink.on_update,
                 since: since.map_or(loaded_at, |known| known.since),
+                set: config::Sink {
+                    settings: serde_json::Value::Null,
+                    ..sink.clone()
+                },
+                written: config.written.get(name).cloned(),
             };
             (name.clone(), seen)
         });
@@ -77,6 +88,7 @@ impl Configured {
             outbox: config.outbox.path.clone(),
             encrypted: !config.outbox.keys.is_empty(),
             plugins: plugins.iter().map(|(_, plugin)| plugin.listed()).collect(),
+            catalogue: plugins.clone(),
             token: config.admin.token.clone(),
             open: config.admin.allow_without_token,
         }
@@ -94,6 +106,7 @@ impl Configured {
             outbox: self.outbox.clone(),
             encrypted: self.encrypted,
             plugins: Vec::new(),
+            catalogue: self.catalogue.clone(),
             token: Some(Secret::new(token.to_owned())),
             open: self.open,
         }

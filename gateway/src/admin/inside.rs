@@ -14,8 +14,8 @@ use super::params::{Body, Query};
 use super::problem::{Kind, Problem};
 use super::resources::{About, let_in};
 use super::{
-    Admin, api, audit, deliveries, erase, failures, jobs, leads, preview, privacy, pushes,
-    quarantine, reading, release, reload, system, tokens,
+    Admin, api, audit, deliveries, erase, failures, jobs, leads, mapping, plugins, preview,
+    privacy, pushes, quarantine, reading, release, reload, sink, sinks, system, tokens, trial,
 };
 use crate::outbox::{DeliveryId, LeadId};
 
@@ -105,6 +105,10 @@ reads! {
     tokens() = "/tokens", tokens::list;
     jobs() = "/bulk", jobs::list;
     job(id) = "/bulk/{id}", jobs::show;
+    sinks() = "/sinks", sinks::list;
+    sink(id) = "/sinks/{name}", sink::show;
+    settings(id) = "/sinks/{name}/settings", sink::settings;
+    plugins() = "/plugins", plugins::list;
 }
 
 acts! {
@@ -121,6 +125,10 @@ acts! {
     plan_job()(body) = "/bulk", jobs::plan;
     start_job(id)(body) = "/bulk/{id}/start", jobs::start;
     cancel_job(id)(body) = "/bulk/{id}/cancel", jobs::cancel;
+    pause(id)(body) = "/sinks/{name}/pause", sinks::pause;
+    resume(id)() = "/sinks/{name}/resume", sinks::resume;
+    test(id)() = "/sinks/{name}/test", trial::test;
+    render(id)(body) = "/sinks/{name}/render", mapping::render;
 }
 
 thread_local! {

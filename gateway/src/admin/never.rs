@@ -184,6 +184,8 @@ mod tests {
             when: when.map(str::to_owned),
             on_update,
             since: 1_000,
+            set: crate::admin::tests::sink_config(),
+            written: None,
         }
     }
 

@@ -24,6 +24,12 @@ pub(super) struct Plugin {
     library: bool,
     path: Option<String>,
     isolation: &'static str,
+    /// What it can beyond delivering: `check`, `render`, and the ids of its extensions.
+    abilities: Vec<String>,
+    /// Deliveries that it takes in one call, if it takes several.
+    batch: Option<usize>,
+    /// Panics caught in it since the process started.
+    panics: u64,
     /// What held its library when it was described.
     sandbox: Option<Vec<Part>>,
     /// The sinks that use it.
@@ -86,7 +92,7 @@ impl From<&Status> for Process {
 }
 
 impl Plugin {
-    fn of(plugin: &Listed, sinks: Vec<Used>) -> Self {
+    fn of(plugin: &Listed, panics: u64, sinks: Vec<Used>) -> Self {
         let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let path = plugin.path.as_ref();
         Self {
@@ -99,6 +105,9 @@ impl Plugin {
             library: path.is_some(),
             path: path.map(|path| path.display().to_string()),
             isolation: plugin.isolation,
+            abilities: plugin.abilities.clone(),
+            batch: plugin.batch,
+            panics,
             sandbox: plugin.sandbox.as_ref().map(Part::all),
             sinks,
         }
@@ -126,7 +135,9 @@ pub(super) async fn list(
         its.collect()
     };
     let plugins = configured.plugins.iter();
-    let items = plugins.map(|plugin| Plugin::of(plugin, used(plugin)));
+    let panics = &admin.metrics.delivery.plugin_panics;
+    let panics = |plugin: &Listed| panics.with_label_values(&[plugin.name.as_str()]).get();
+    let items = plugins.map(|plugin| Plugin::of(plugin, panics(plugin), used(plugin)));
     let items = items.collect();
     Ok(HttpResponse::Ok().json(Items { items }))
 }

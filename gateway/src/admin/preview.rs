@@ -143,7 +143,11 @@ pub(super) fn of_lead(admin: &Admin, lead: LeadId, sink: &str) -> Result<Preview
 }
 
 /// Whether the sink was given an earlier revision.
-fn was_given_before(admin: &Admin, lead: &StoredLead, sink: &str) -> Result<bool, Problem> {
+pub(super) fn was_given_before(
+    admin: &Admin,
+    lead: &StoredLead,
+    sink: &str,
+) -> Result<bool, Problem> {
     let history: Option<History> = admin.outbox.history(lead.id)?;
     let mut others = history.iter().flat_map(|lead| &lead.deliveries);
     Ok(others.any(|other| {
@@ -154,13 +158,10 @@ fn was_given_before(admin: &Admin, lead: &StoredLead, sink: &str) -> Result<bool
 }
 
 /// What `sink` would send, or why that cannot be said. Nothing in it is masked but secrets.
-fn render(admin: &Admin, sink: &str, of: &Unsent<'_>) -> Result<String, Text> {
+pub(super) fn render(admin: &Admin, sink: &str, of: &Unsent<'_>) -> Result<String, Text> {
     match admin.delivery.render(sink, of) {
         Some(Ok(Some(text))) => Ok(text),
-        Some(Ok(None)) => Err(Text::new(
-            "the plugin of this sink cannot show what it sends",
-            "该目的地的插件不支持预览",
-        )),
+        Some(Ok(None)) => Err(cannot_show()),
         Some(Err(why)) => Err(Text::plain(why)),
         None => Err(Text::new(
             "its sink is not configured any more",
@@ -169,7 +170,15 @@ fn render(admin: &Admin, sink: &str, of: &Unsent<'_>) -> Result<String, Text> {
     }
 }
 
-fn masked(text: String, lead: &StoredLead) -> String {
+/// What is said of a plugin that has no previews.
+pub(super) fn cannot_show() -> Text {
+    Text::new(
+        "the plugin of this sink cannot show what it sends",
+        "该目的地的插件不支持预览",
+    )
+}
+
+pub(super) fn masked(text: String, lead: &StoredLead) -> String {
     privacy::rendered(text, &lead.lead, &lead.raw)
 }
 

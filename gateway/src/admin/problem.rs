@@ -241,7 +241,6 @@ impl Problem {
     }
 
     /// What kind it is of.
-    #[cfg(test)]
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
     }

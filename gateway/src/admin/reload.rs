@@ -95,13 +95,13 @@ fn note(event: &mut AuditEvent, reloaded: &Reloaded) {
 
 fn not_reloaded(why: NotReloaded) -> Problem {
     match why {
-        NotReloaded::Refused(report) => refused(&report),
+        NotReloaded::Refused(report) => refused(&report, told(&report)),
         NotReloaded::Failed(why) => Problem::new(Kind::NotReloaded, why),
     }
 }
 
-/// With every diagnostic, for a person as it is printed and for a program.
-fn refused(report: &Report) -> Problem {
+/// What is said of a refusal.
+fn told(report: &Report) -> Text {
     let detail = |lang: Lang| {
         let summary = report.summary(lang);
         lang.pick(
@@ -109,7 +109,11 @@ fn refused(report: &Report) -> Problem {
             format!("配置未重新加载，原配置继续运行：{summary}"),
         )
     };
-    let detail = Text::new(detail(Lang::En), detail(Lang::ZhCn));
+    Text::new(detail(Lang::En), detail(Lang::ZhCn))
+}
+
+/// With every diagnostic, for a person as it is printed and for a program.
+pub(super) fn refused(report: &Report, detail: Text) -> Problem {
     Problem::new(Kind::BadConfiguration, detail).with(json!({
         "report": report.render(Lang::En, false),
         "report_zh": report.render(Lang::ZhCn, false),

@@ -37,6 +37,8 @@ pub(super) struct About {
     pub(super) command: &'static str,
     /// Bytes of a body that are taken, if more than elsewhere.
     room: Option<usize>,
+    /// Whether it only looks, although it is no GET.
+    looks: bool,
 }
 
 /// What comes back if all is well.
@@ -69,6 +71,7 @@ fn about(method: &'static str, path: &'static str, role: Role, summary: Both) ->
         refuses: Vec::new(),
         command: "",
         room: None,
+        looks: false,
     }
 }
 
@@ -109,6 +112,13 @@ impl About {
         self
     }
 
+    /// Only looks, at nobody and at nothing that is to be recorded: what it is asked for is too
+    /// much for a URL.
+    pub(super) fn looks(mut self) -> Self {
+        self.looks = true;
+        self
+    }
+
     /// Takes bodies of so many bytes, where other paths take fewer.
     pub(super) fn with_room(mut self, bytes: usize) -> Self {
         self.room = Some(bytes);
@@ -144,7 +154,7 @@ impl About {
     /// Whether some of what it does leaves an entry in the audit log.
     pub(super) fn is_recorded(&self) -> bool {
         let mut parameters = self.parameters.iter();
-        self.method != "GET"
+        (self.method != "GET" && !self.looks)
             || matches!(self.answer, Answer::Stream(_))
             || parameters.any(|one| one.role.is_some())
     }

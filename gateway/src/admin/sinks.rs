@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::audited;
 use super::params::{Body, Params, guess};
 use super::problem::{Kind, Problem};
-use super::{Admin, holds, reading, stats, wish};
+use super::{Admin, holds, reading, sink, stats, wish};
 use crate::lang::{Text, counted};
 use crate::outbox::{AuditAction, AuditEvent, PAUSE_NOTE, PauseCause};
 
@@ -20,6 +20,8 @@ struct Sink {
     name: String,
     #[serde(flatten)]
     counts: stats::Sink,
+    /// Attempts begun at most, as the configuration writes it; null for no limit.
+    rate: Option<String>,
     /// How it is, by what its plugin says; not there if that cannot tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<Said>,
@@ -28,10 +30,19 @@ struct Sink {
 /// What a plugin says of its sink.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "SinkHealth")]
-struct Said {
+pub(super) struct Said {
     state: &'static str,
     /// Empty if it is well.
     why: String,
+}
+
+impl Said {
+    pub(super) fn of(said: &crate::plugin::Health) -> Self {
+        Self {
+            state: said.as_str(),
+            why: said.why().to_owned(),
+        }
+    }
 }
 
 /// All sinks.
@@ -129,10 +140,7 @@ pub(super) async fn list(
     let asked = items.iter().map(|sink| admin.delivery.says(&sink.name));
     let said = futures_util::future::join_all(asked).await;
     for (sink, said) in items.iter_mut().zip(said) {
-        sink.health = said.map(|said| Said {
-            state: said.as_str(),
-            why: said.why().to_owned(),
-        });
+        sink.health = said.as_ref().map(Said::of);
     }
     let config = stats::Running::of(&admin.configured.get());
     Ok(HttpResponse::Ok().json(All { items, config }))
@@ -141,9 +149,12 @@ pub(super) async fn list(
 fn all(admin: &Admin) -> Result<Vec<Sink>, Problem> {
     let totals = admin.outbox.totals();
     let names = stats::names(admin, &totals).into_iter();
+    let configured = admin.configured.get();
+    let rate = |name: &str| configured.sinks.get(name)?.set.rate.map(sink::rate);
     let sink = |name: String| {
         Ok(Sink {
             counts: stats::sink(admin, &totals, &name)?,
+            rate: rate(&name),
             name,
             health: None,
         })

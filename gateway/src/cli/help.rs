@@ -77,6 +77,12 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ("quarantine discard", "永久删除隔离区中的一条或许多推送"),
     ("sink", "查看、暂停、恢复、测试目的地，或充当一个"),
     ("sink list", "列出目的地及其待投递数量"),
+    ("sink show", "查看一个目的地的状态与各项设置"),
+    ("sink settings", "显示目的地在配置文件中的写法，不含密钥"),
+    (
+        "sink render",
+        "查看会向目的地发送什么，可试用修改后的设置；不发送、不保存",
+    ),
     ("sink pause", "暂停目的地，重启后仍暂停，直到恢复"),
     (
         "sink resume",
@@ -181,6 +187,26 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "render",
         "id",
         "守护进程中已存储的客资编号；守护进程会记录此操作",
+    ),
+    (
+        "sink render",
+        "id",
+        "已存储的客资编号；客户的身份信息以虚构内容代替",
+    ),
+    (
+        "sink render",
+        "delivery",
+        "投递编号，任何目的地的均可：取其客资，身份信息同样以虚构内容代替",
+    ),
+    (
+        "sink render",
+        "lead",
+        "客资文件，格式与天猫推送相同 [默认：文档中的示例]",
+    ),
+    (
+        "sink render",
+        "settings",
+        "修改后的目的地设置文件；`leadgate sink settings 名称` 可显示当前写法",
     ),
     ("sink listen", "port", "本机端口；0 表示任选空闲端口"),
     (

@@ -23,6 +23,7 @@ mod hidden;
 mod init;
 mod leads;
 mod listen;
+mod mapping;
 mod outbox;
 mod plugin;
 mod preview;

@@ -93,7 +93,7 @@ fn reload(global: &Global, target: &Target) -> Result<(), ExitCode> {
 }
 
 /// Prints what the daemon says is wrong, as `leadgate check` would; with `--json` for a program.
-fn refusal(global: &Global, problem: &Value) {
+pub(super) fn refusal(global: &Global, problem: &Value) {
     let lang = global.lang();
     let pick = |en: &str, zh: &str| problem[lang.pick(en, zh)].clone();
     if global.json {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::{Api, Target, encoded};
 use super::table::{self, Column, coded, column};
 use super::upkeep::target::{self, Store};
-use super::{FAILED, Global, USAGE, audited, fail, finish, held, out, running, runtime};
+use super::{FAILED, Global, USAGE, audited, fail, finish, held, mapping, out, running, runtime};
 use crate::config::Config;
 use crate::delivery::LONGEST_TRIAL;
 use crate::outbox::{
@@ -21,6 +21,12 @@ use crate::words::Words;
 pub(super) enum Command {
     /// List the sinks with what waits for them
     List(Target),
+    /// Show one sink: how it does, and what is set of it
+    Show(Named),
+    /// Print how a sink stands in the configuration's files, without secrets
+    Settings(Named),
+    /// Show what a sink would be sent of a lead, also by edited settings; nothing is sent or saved
+    Render(mapping::Render),
     /// Start no more attempts for a sink, until it is resumed; a restart does not end it
     #[command(after_help = STOPPED_TOO)]
     Pause(Pause),
@@ -53,9 +59,9 @@ pub(super) struct Pause {
 #[derive(clap::Args)]
 pub(super) struct Named {
     /// Name of the sink
-    name: String,
+    pub(super) name: String,
     #[command(flatten)]
-    target: Target,
+    pub(super) target: Target,
 }
 
 /// What a person must see first comes first: what does not fit into the width goes below.
@@ -78,6 +84,9 @@ const SINKS: [Column; 13] = [
 pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
     finish(match command {
         Command::List(target) => list(global, target),
+        Command::Show(named) => mapping::show(global, named),
+        Command::Settings(named) => mapping::settings(global, named),
+        Command::Render(args) => mapping::render(global, args),
         Command::Pause(Pause { named, note }) => set(global, named, Some(note)),
         Command::Resume(named) => set(global, named, None),
         Command::Test(named) => test(global, named),

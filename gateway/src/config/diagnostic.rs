@@ -9,12 +9,16 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use leadgate_plugin::Secret;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use serde_json::json;
 
 use crate::lang::Lang;
 pub(super) use crate::lang::Text;
 use crate::terminal;
+
+/// Shorter secrets are not looked for.
+const SHORTEST: usize = 6;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,6 +226,21 @@ impl Report {
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         parts.join(lang.pick(", ", "，"))
+    }
+
+    /// Takes these secrets out of all that is said: where it is of a text that is not that of
+    /// who may know them.
+    pub(super) fn hide(&mut self, secrets: &[Secret]) {
+        let hidden = |text: &str| {
+            let secrets = secrets.iter().map(Secret::expose);
+            // A shorter one is in too many words.
+            let secrets = secrets.filter(|secret| secret.len() >= SHORTEST);
+            secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+        };
+        for one in &mut self.diagnostics {
+            one.message = one.message.each(hidden);
+            one.help = one.help.each(hidden);
+        }
     }
 
     /// Adds what was found after loading, at the value of `pointer`.

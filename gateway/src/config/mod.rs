@@ -14,6 +14,7 @@ mod contents;
 mod diagnostic;
 mod difference;
 mod document;
+mod edited;
 mod encoding;
 mod fallback;
 mod http_advice;
@@ -36,7 +37,9 @@ mod schema;
 mod secrets;
 mod sinks;
 mod syntax;
+mod written;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,6 +52,7 @@ pub use certificate::Certificate;
 pub use contents::Contents;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use difference::Difference;
+pub use edited::{Edited, Workbench};
 /// What a plugin finds wrong in its settings.
 pub use leadgate_plugin::Problem;
 pub use locate::{Untrusted, examine, locate};
@@ -60,6 +64,7 @@ pub use purpose::Purpose;
 pub use resolve::Environment;
 pub use revision::Revision;
 pub use schema::schema;
+pub use written::Written;
 
 use self::diagnostic::Text;
 use self::document::Document;
@@ -114,11 +119,16 @@ pub fn load_for(
     // Before they are read: what changes meanwhile is no longer this revision.
     let revision = Revision::of(&file).ok();
     let mut document = Document::read(&file, &locate::nowhere(&file, environment), &mut problems);
+    let excerpts = match purpose {
+        Purpose::Everything => document.excerpts(),
+        _ => BTreeMap::new(),
+    };
     purpose.cut(&mut document, &mut problems);
     let base = schema::base();
     let root = std::mem::take(&mut document.root);
     let mut renamed = schema::rename(&base, root, "", &document, &mut problems);
     document.root = std::mem::take(&mut renamed.value);
+    let written = written::all(&document, excerpts);
     let places = secrets::Places::of(&document.root);
     document.secret = places.pointers();
     resolve::resolve(&mut document, environment, &mut problems);
@@ -130,6 +140,7 @@ pub fn load_for(
     let built = build::build(&root, &document, purpose, catalogue, &mut problems);
     let config = Config {
         sink_secrets,
+        written,
         revision,
         ..built
     };

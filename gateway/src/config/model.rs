@@ -26,6 +26,8 @@ pub struct Config {
     pub sinks: BTreeMap<String, Sink>,
     /// What nobody may see of the settings of a sink, by its name.
     pub sink_secrets: BTreeMap<String, Vec<Secret>>,
+    /// How the sinks stand in the files, by name; empty if not all of them were read.
+    pub written: BTreeMap<String, super::Written>,
     /// `[plugins.NAME]`
     pub plugins: BTreeMap<String, Plugin>,
     /// `[tables.NAME]`: code → label; `default` and `label` are entries like the others.

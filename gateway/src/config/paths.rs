@@ -98,6 +98,29 @@ pub(super) fn read_by_plugin(
     }
 }
 
+/// Everything in `settings` that names a file or a folder, or may, as it is written: where it is,
+/// and what it says.
+pub(super) fn named(schema: &Value, settings: &Value) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    // Marks are where defaults are filled in, too, so it is a value that may change.
+    let mut whole = settings.clone();
+    marked(
+        schema,
+        schema,
+        &mut whole,
+        "",
+        DEEPEST,
+        &mut |_, at, text| all.push((at.to_owned(), text.clone())),
+    );
+    for (key, node) in schema["properties"].as_object().into_iter().flatten() {
+        // Of a command each part counts, and in which order.
+        if node.get("x-files-in").is_some() && !settings[key].is_null() {
+            all.push((pointer("", key), settings[key].to_string()));
+        }
+    }
+    all
+}
+
 /// Calls `found` for each text in `value` that `node` marks as a path, with what marks it and
 /// where it is.
 fn marked(

@@ -7,6 +7,7 @@ use crate::lang::Lang;
 use crate::plugin::Plugins;
 
 mod certificates;
+mod edited;
 mod mistakes;
 mod together;
 

@@ -18,8 +18,10 @@ pub(super) enum Place {
     Deliveries,
     Failures,
     Bulk,
+    Sinks,
     Quarantine,
     Pushes,
+    Plugins,
     Audit,
     Tokens,
     System,
@@ -28,14 +30,16 @@ pub(super) enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Overview,
         Self::Leads,
         Self::Deliveries,
         Self::Failures,
         Self::Bulk,
+        Self::Sinks,
         Self::Quarantine,
         Self::Pushes,
+        Self::Plugins,
         Self::Audit,
         Self::Tokens,
         Self::System,
@@ -48,8 +52,10 @@ impl Place {
             Self::Deliveries => "/deliveries",
             Self::Failures => "/failures",
             Self::Bulk => "/bulk",
+            Self::Sinks => "/sinks",
             Self::Quarantine => "/quarantine",
             Self::Pushes => "/pushes",
+            Self::Plugins => "/plugins",
             Self::Audit => "/audit",
             Self::Tokens => "/tokens",
             Self::System => "/system",
@@ -71,8 +77,10 @@ impl Place {
             Self::Deliveries => lang.pick("Deliveries", "投递"),
             Self::Failures => lang.pick("Failures", "失败"),
             Self::Bulk => lang.pick("Bulk jobs", "批量任务"),
+            Self::Sinks => lang.pick("Sinks", "目的地"),
             Self::Quarantine => lang.pick("Quarantine", "隔离"),
             Self::Pushes => lang.pick("Pushes", "推送"),
+            Self::Plugins => lang.pick("Plugins", "插件"),
             Self::Audit => lang.pick("Audit", "审计"),
             Self::Tokens => lang.pick("Tokens", "令牌"),
             Self::System => lang.pick("System", "系统"),
@@ -259,6 +267,11 @@ impl Frame {
     /// Text of several lines that anybody may have written.
     pub(super) fn block(&self, text: impl AsRef<str>) -> Markup {
         shown::block(self.lang, text.as_ref())
+    }
+
+    /// A name as a part of an address.
+    pub(super) fn part(&self, name: impl AsRef<str>) -> String {
+        shown::part(name.as_ref())
     }
 
     /// Text to be copied, whole: it is taken by one click.

@@ -20,14 +20,17 @@ mod guard;
 mod language;
 mod leads;
 mod login;
+mod mapping;
 mod never;
 mod overview;
+mod plugins;
 mod pushes;
 mod quarantine;
 mod received;
 mod room;
 mod sessions;
 mod shown;
+mod sink;
 mod sinks;
 mod system;
 #[cfg(test)]
@@ -94,6 +97,16 @@ fn rooms() -> Vec<Room> {
         at("/bulk/{id}").get(bulk::show),
         at("/bulk/{id}/start").post(bulk::start),
         at("/bulk/{id}/cancel").post(bulk::stop),
+        at("/sinks").get(sink::list),
+        at("/sinks/{name}").get(sink::show),
+        at("/sinks/{name}/pause").post(sink::pause),
+        at("/sinks/{name}/resume").post(sink::resume),
+        at("/sinks/{name}/test").post(sink::test),
+        at("/sinks/{name}/mapping")
+            .takes(mapping::LARGEST)
+            .get(mapping::show)
+            .post(mapping::render),
+        at("/plugins").get(plugins::show),
         at("/pushes").get(pushes::list),
         at("/pushes/{number}").get(pushes::show),
         at("/quarantine").get(quarantine::list),

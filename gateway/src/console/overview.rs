@@ -221,7 +221,7 @@ fn needs(lang: Lang, stats: &Stats, system: &System, in_doubt: u64) -> Vec<Need>
         "孤立投递：其目的地已不在配置中",
     );
     for (name, sink) in &stats.sinks {
-        let href = format!("/deliveries?sink={name}");
+        let href = format!("/sinks/{}", shown::part(name));
         if sink.paused {
             let (en, zh) = (
                 format!("deliveries wait: sink {name} is paused"),

@@ -25,6 +25,13 @@ pub(super) fn at(path: &'static str) -> Room {
 }
 
 impl Room {
+    /// Takes forms of so many bytes, where other rooms take fewer.
+    pub(super) fn takes(mut self, bytes: usize) -> Self {
+        let larger = web::PayloadConfig::new(bytes);
+        self.resource = self.resource.app_data(larger);
+        self
+    }
+
     /// A page.
     pub(super) fn get<F, Args>(mut self, handler: F) -> Self
     where

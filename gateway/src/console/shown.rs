@@ -6,6 +6,7 @@
 use std::fmt::{self, Write};
 
 use askama::filters::HtmlSafe;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Millis;
 use crate::lang::Lang;
@@ -108,6 +109,12 @@ pub(super) fn line(text: &str) -> Markup {
 /// A text of several lines that anybody may have written.
 pub(super) fn block(lang: Lang, text: &str) -> Markup {
     cut(lang, text, BLOCK, "pre")
+}
+
+/// A name as a part of an address, whatever is in it.
+pub(super) fn part(name: &str) -> String {
+    const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+    utf8_percent_encode(name, CODED).to_string()
 }
 
 /// Text to be copied: whole, and as it is but for what HTML needs, since what is copied is what is
@@ -347,6 +354,13 @@ pub(super) fn age(seconds: u64) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_one_part_of_an_address() {
+        for (name, coded) in [("crm", "crm"), ("a/b?c", "a%2Fb%3Fc"), ("群", "%E7%BE%A4")] {
+            assert_eq!(part(name), coded);
+        }
+    }
 
     #[test]
     fn hostile_text_is_text() {

@@ -30,14 +30,21 @@ impl Sinks {
     /// cannot tell, `None` for a sink that is not there. Blocks.
     pub fn render(&self, sink: &str, of: &Unsent<'_>) -> Option<Result<Option<String>, String>> {
         let one = self.find(sink)?;
-        Some(one.sink.render(Call {
-            id: of.id.to_string(),
+        Some(one.sink.render(of.call()))
+    }
+}
+
+impl Unsent<'_> {
+    /// As a plugin is asked for a preview.
+    pub fn call(&self) -> Call {
+        Call {
+            id: self.id.to_string(),
             attempt: 1,
             timeout: TIMEOUT,
-            event: event(of.lead, of.update),
+            event: event(self.lead, self.update),
             trace_id: String::new(),
-            step_record: of.step_record.to_owned(),
+            step_record: self.step_record.to_owned(),
             keep: None,
-        }))
+        }
     }
 }

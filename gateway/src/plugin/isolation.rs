@@ -300,6 +300,10 @@ pub struct Listed {
     pub isolation: &'static str,
     /// Which parts of the sandbox held when it was described.
     pub sandbox: Option<SandboxReport>,
+    /// What it can beyond delivering.
+    pub abilities: Vec<String>,
+    /// Deliveries that it takes in one call, if it takes several.
+    pub batch: Option<usize>,
 }
 
 impl Plugin {
@@ -315,6 +319,8 @@ impl Plugin {
             path: self.path(),
             isolation: self.isolation().as_str(),
             sandbox: self.sandbox().cloned(),
+            abilities: self.abilities(),
+            batch: self.batch(),
         }
     }
 }

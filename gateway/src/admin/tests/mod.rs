@@ -6,6 +6,7 @@ mod audit;
 mod documented;
 mod erasing;
 mod jobs;
+pub(crate) mod mapping;
 pub(crate) mod previews;
 pub(crate) mod pushes;
 mod refusals;
@@ -109,6 +110,8 @@ fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) ->
             when: when.map(str::to_owned),
             on_update: OnUpdate::Each,
             since: 1,
+            set: sink_config(),
+            written: None,
         };
         (name.to_owned(), sink)
     };
@@ -132,6 +135,7 @@ fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) ->
                     .iter()
                     .map(|(_, plugin)| plugin.listed())
                     .collect(),
+                catalogue: crate::plugin::Plugins::builtin().expect("they fit"),
                 token: Some(Secret::new("token".to_owned())),
                 open: false,
             })),
@@ -185,7 +189,7 @@ pub(crate) fn arrival(record: u64, received_at: Millis) -> Arrival {
 }
 
 /// A sink that has no breaker.
-fn sink_config() -> config::Sink {
+pub(super) fn sink_config() -> config::Sink {
     let second = std::time::Duration::from_secs(1);
     config::Sink {
         plugin: "script".to_owned(),

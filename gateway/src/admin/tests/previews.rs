@@ -169,6 +169,7 @@ async fn a_lead_says_to_which_sinks_it_never_went_and_why() {
         outbox: before.outbox.clone(),
         encrypted: before.encrypted,
         plugins: Vec::new(),
+        catalogue: before.catalogue.clone(),
         token: before.token.clone(),
         open: false,
     });

@@ -69,6 +69,7 @@ pub(super) fn build(
         sources,
         sinks,
         sink_secrets: BTreeMap::new(),
+        written: BTreeMap::new(),
         plugins,
         tables,
         revision: None,

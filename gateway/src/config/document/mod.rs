@@ -4,6 +4,7 @@
 //! name defined twice is an error that shows both places; nothing overrides silently. Of a file
 //! that is not TOML only what is not TOML is said.
 
+pub(super) mod excerpt;
 mod files;
 mod reader;
 
@@ -75,6 +76,13 @@ impl Document {
         document
     }
 
+    /// Reads `text` as if it were all of the file `main`.
+    pub(super) fn text(main: &Path, text: String, problems: &mut Vec<Diagnostic>) -> Self {
+        let mut document = Self::of(main, Value::Object(Map::new()));
+        document.parse(main.to_owned(), text, "", problems);
+        document
+    }
+
     /// One that was read some other way: `root` of the file `main`.
     pub(super) fn of(main: &Path, root: Value) -> Self {
         Self {
@@ -107,6 +115,18 @@ impl Document {
             self.put(above, object);
             return;
         }
+        let (file, masks) = self.parse(path.clone(), text, above, problems);
+        problems.extend(advice::open_file(&path, file, &masks));
+    }
+
+    /// Reads what is in a file; gives its number, and where secrets are written out in it.
+    fn parse(
+        &mut self,
+        path: PathBuf,
+        text: String,
+        above: &str,
+        problems: &mut Vec<Diagnostic>,
+    ) -> (usize, Vec<Range<usize>>) {
         let file = self.sources.len();
         let (table, errors) = DeTable::parse_recoverable(&text);
         let mut masks = Vec::new();
@@ -135,14 +155,14 @@ impl Document {
             masks.extend(secret_lines(&text));
             problems.extend(said(&text, file, &errors));
         }
-        problems.extend(advice::open_file(&path, file, &masks));
         let mut shown = text.clone().into_bytes();
-        for range in masks {
-            shown[range].fill(b'*');
+        for range in &masks {
+            shown[range.clone()].fill(b'*');
         }
         let shown = String::from_utf8(shown).unwrap_or_default();
         self.sources.push(Arc::new(Source { path, shown }));
         self.texts.push(text);
+        (file, masks)
     }
 
     fn put(&mut self, at: &str, value: Value) {
@@ -181,11 +201,16 @@ impl Document {
         }
     }
 
-    /// The folder of the file that names `pointer`.
-    pub(super) fn folder(&self, pointer: &str) -> PathBuf {
+    /// The file that names `pointer`.
+    pub(super) fn file_of(&self, pointer: &str) -> PathBuf {
         let file = self.key_place(pointer).map(|place| place.file);
         let source = file.and_then(|file| self.sources.get(file));
-        let path = source.map_or(&self.main, |source| &source.path);
+        source.map_or(&self.main, |source| &source.path).clone()
+    }
+
+    /// The folder of the file that names `pointer`.
+    pub(super) fn folder(&self, pointer: &str) -> PathBuf {
+        let path = self.file_of(pointer);
         path.parent().unwrap_or(Path::new("/")).to_owned()
     }
 

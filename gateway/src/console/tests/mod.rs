@@ -7,6 +7,7 @@ mod leads;
 mod pushes;
 mod quarantine;
 mod roles;
+mod sinks;
 mod system;
 
 use std::sync::Arc;
@@ -67,14 +68,19 @@ impl Browser {
         browser
     }
 
-    /// One that has, where `crm` says what it would send.
-    async fn rendering() -> Self {
+    /// One that has, at that console.
+    async fn at(desk: Desk) -> Self {
         let mut browser = Self {
-            desk: rendering().await,
+            desk,
             ..Self::outside()
         };
         browser.come_in("token").await;
         browser
+    }
+
+    /// One that has, where `crm` says what it would send.
+    async fn rendering() -> Self {
+        Self::at(rendering().await).await
     }
 
     /// One of `wang`, whose token has that role.
