@@ -9,8 +9,10 @@ use std::borrow::Cow;
 use crate::admin::{Given, Why};
 use crate::delivery::{BreakerState, HoldReason};
 use crate::lang::Lang;
-use crate::outbox::{AuditAction, BY_HAND, DeathReason, Skip, StateName, Stop};
+use crate::outbox::{AuditAction, BY_HAND, DeathReason, Role, Skip, StateName, Stop, Via};
 use crate::plugin::{OutcomeKind, Own};
+use crate::telemetry::pushes::{PushClass, PushVerdict};
+use crate::telemetry::signed::Oddity;
 
 /// A list of codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,12 @@ pub(crate) enum Words {
     Audit,
     /// What became of them.
     AuditResult,
+    /// What became of a push.
+    Push,
+    /// Classes of what becomes of pushes.
+    Pushes,
+    /// Why that became of a push.
+    PushReason,
 }
 
 impl Words {
@@ -81,6 +89,9 @@ impl Words {
             Self::Audit => audit(named(AuditAction::ALL, AuditAction::as_str, code)?),
             Self::AuditResult => audit_result(code)?,
             Self::Never => never(named(Why::ALL, Why::as_str, code)?),
+            Self::Push => push(named(PushVerdict::ALL, PushVerdict::as_str, code)?),
+            Self::Pushes => pushes(named(PushClass::ALL, PushClass::as_str, code)?),
+            Self::PushReason => quarantine(code).or_else(|| push_reason(code))?,
         };
         Some(word.into())
     }
@@ -220,6 +231,116 @@ const fn never(why: Why) -> &'static str {
     }
 }
 
+const fn push(verdict: PushVerdict) -> &'static str {
+    match verdict {
+        PushVerdict::Accepted => "新客资",
+        PushVerdict::Revised => "新版本",
+        PushVerdict::Older => "旧版本",
+        PushVerdict::Routed => "补投递",
+        PushVerdict::Deferred => "暂存",
+        PushVerdict::Duplicate => "重复",
+        PushVerdict::Quarantined => "已隔离",
+        PushVerdict::Rejected => "按配置拒收",
+        PushVerdict::Refused => "验证未通过",
+        PushVerdict::UnknownPath => "路径未配置",
+        PushVerdict::Unread => "未收完整",
+        PushVerdict::QuarantineFull => "隔离区已满",
+        PushVerdict::Overloaded => "过载",
+        PushVerdict::Failed => "未存成",
+    }
+}
+
+const fn pushes(class: PushClass) -> &'static str {
+    match class {
+        PushClass::Taken => "已收下",
+        PushClass::Duplicate => "重复的",
+        PushClass::Aside => "需人工处理",
+        PushClass::Refused => "未通过验证",
+        PushClass::NotTaken => "未收下",
+    }
+}
+
+/// What is unusual about a push whose signature is wrong, as a sentence.
+pub(crate) fn oddity(lang: Lang, code: &str) -> &str {
+    let said = Oddity::ALL.into_iter().find(|one| one.as_str() == code);
+    let Some(oddity) = said else {
+        return code;
+    };
+    match oddity {
+        Oddity::Compressed => lang.pick("The body came compressed.", "请求体是压缩过的。"),
+        Oddity::NotInCharset => lang.pick(
+            "The body has bytes that are none of its charset.",
+            "请求体中有不属于其字符集的字节。",
+        ),
+        Oddity::Mark => lang.pick(
+            "The body begins with a byte order mark.",
+            "请求体以 BOM 开头。",
+        ),
+        Oddity::SpaceAtEnd => lang.pick(
+            "The body ends with white space.",
+            "请求体末尾有空白或换行。",
+        ),
+        Oddity::SecretSpace => lang.pick(
+            "The configured secret has white space around it.",
+            "所配的密钥首尾有空白。",
+        ),
+    }
+}
+
+/// What a role is called.
+pub(crate) fn role(lang: Lang, code: &str) -> &str {
+    match Role::named(code) {
+        Some(Role::Viewer) => lang.pick("viewer", "查看者"),
+        Some(Role::Operator) => lang.pick("operator", "操作员"),
+        Some(Role::Admin) => lang.pick("admin", "管理员"),
+        None => code,
+    }
+}
+
+/// By which way somebody acts.
+pub(crate) fn via(lang: Lang, code: &str) -> &str {
+    let Some(via) = Via::ALL.into_iter().find(|one| one.as_str() == code) else {
+        return code;
+    };
+    match via {
+        Via::Api => lang.pick("API", "接口"),
+        Via::Console => lang.pick("console", "控制台"),
+        Via::Socket => lang.pick("socket of the machine", "本机套接字"),
+        Via::Offline => lang.pick("command without a daemon", "离线命令"),
+        Via::Signal => lang.pick("signal", "信号"),
+        Via::Job => lang.pick("bulk job", "批量任务"),
+    }
+}
+
+fn push_reason(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "http_method" => "请求方法不对",
+        "content_type" => "Content-Type 不对",
+        "charset" => "字符集未知",
+        "broken_escape" => "转义残缺",
+        "unsigned_parameter" => "参数未签名",
+        "repeated_parameter" => "参数重复",
+        "too_many_parameters" => "参数过多",
+        "unsigned_body" => "请求体未签名",
+        "app_key" => "另一个应用的",
+        "no_sign" => "没有签名",
+        "wrong_sign" => "签名不对",
+        "unsupported_content_encoding" => "请求体被压缩",
+        "authentic_elsewhere" => "签名正确",
+        "of_no_source" => "不属于任何来源",
+        "body_too_large" => "请求体过大",
+        "body_timeout" => "请求体超时",
+        "bad_body" => "请求体中断",
+        "queue_full" => "队列已满",
+        "no_space" => "磁盘空间不足",
+        "no_memory" => "内存用尽",
+        "store_unavailable" => "发件箱不可用",
+        "too_late" => "超过应答时限",
+        "internal" => "内部错误",
+        _ => return None,
+    })
+}
+
 const fn outcome(kind: OutcomeKind) -> &'static str {
     match kind {
         OutcomeKind::Delivered => "已送达",
@@ -317,10 +438,11 @@ mod tests {
     use super::*;
     use crate::outbox::{BulkAction, JobState};
     use crate::source::QUARANTINE_REASONS;
+    use crate::source::tmall::REFUSALS;
 
     #[test]
     fn no_code_is_without_a_chinese_word_and_english_has_the_codes() {
-        let all: [(Words, Vec<&str>); 13] = [
+        let all: [(Words, Vec<&str>); 16] = [
             (Words::Given, Given::ALL.map(Given::as_str).into()),
             (Words::State, StateName::ALL.map(StateName::as_str).into()),
             (
@@ -343,6 +465,12 @@ mod tests {
             (Words::Never, Why::ALL.map(Why::as_str).into()),
             (Words::Action, BulkAction::NAMES.into()),
             (Words::Job, JobState::NAMES.into()),
+            (
+                Words::Push,
+                PushVerdict::ALL.map(PushVerdict::as_str).into(),
+            ),
+            (Words::Pushes, PushClass::ALL.map(PushClass::as_str).into()),
+            (Words::PushReason, REFUSALS.into()),
         ];
         for (words, codes) in all {
             for code in codes {

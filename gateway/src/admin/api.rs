@@ -8,8 +8,8 @@ use super::resources::{About, Endpoint, get, post};
 use super::shape::{Items, Page};
 use super::{
     audit, deliveries, erase, export, failures, filters, jobs, leads, openapi, orphans, plugins,
-    preview, quarantine, release, reload, sieve, sinks, stats, subject, system, tokens, trial,
-    upkeep, wish,
+    preview, pushes, quarantine, release, reload, sieve, sinks, stats, subject, system, tokens,
+    trial, upkeep, wish,
 };
 use crate::outbox::Role::{Admin, Operator, Viewer};
 
@@ -20,6 +20,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     all.extend(of_leads());
     all.extend(of_jobs());
     all.extend(of_sinks());
+    all.extend(of_pushes());
     all.extend(of_the_quarantine());
     all.extend(of_the_outbox());
     all.extend(of_tokens());
@@ -362,6 +363,34 @@ fn of_sinks() -> Vec<Endpoint> {
         .refuses([Kind::NoSink, Kind::Busy])
         .command("sink test")
         .to(trial::test),
+    ]
+}
+
+fn of_pushes() -> Vec<Endpoint> {
+    vec![
+        get(
+            "/pushes",
+            Viewer,
+            (
+                "The last pushes, taken and refused, the newest first, and what to do about each",
+                "最近的推送（收下的与拒绝的），最新的在前，并说明如何处理",
+            ),
+        )
+        .takes(pushes::parameters())
+        .gives::<pushes::List>()
+        .command("pushes")
+        .to(pushes::list),
+        get(
+            "/pushes/{number}",
+            Viewer,
+            (
+                "One of the last pushes; of a wrong signature what was signed and how, without the secret",
+                "最近的一条推送；若签名不对，说明签了什么、怎样签的，不含密钥",
+            ),
+        )
+        .gives::<pushes::One>()
+        .command("pushes")
+        .to(pushes::show),
     ]
 }
 

@@ -14,7 +14,8 @@ use super::params::{Body, Query};
 use super::problem::{Kind, Problem};
 use super::resources::{About, let_in};
 use super::{
-    Admin, api, deliveries, erase, failures, jobs, leads, preview, privacy, reading, reload, system,
+    Admin, api, audit, deliveries, erase, failures, jobs, leads, preview, privacy, pushes,
+    quarantine, reading, release, reload, system, tokens,
 };
 use crate::outbox::{DeliveryId, LeadId};
 
@@ -95,6 +96,13 @@ reads! {
     leads() = "/leads", leads::list;
     lead(id) = "/leads/{id}", leads::show;
     raw(id) = "/leads/{id}/raw", leads::raw;
+    pushes() = "/pushes", pushes::list;
+    push(number) = "/pushes/{number}", pushes::show;
+    quarantine() = "/quarantine", quarantine::list;
+    quarantined(id) = "/quarantine/{id}", quarantine::show;
+    audit() = "/audit", audit::list;
+    audit_state() = "/audit/verify", audit::verify;
+    tokens() = "/tokens", tokens::list;
     jobs() = "/bulk", jobs::list;
     job(id) = "/bulk/{id}", jobs::show;
 }
@@ -106,6 +114,10 @@ acts! {
     retry(id)(body) = "/deliveries/{id}/retry", deliveries::retry;
     cancel(id)() = "/deliveries/{id}/cancel", deliveries::cancel;
     done(id)(body) = "/deliveries/{id}/done", deliveries::done_by_hand;
+    release(id)(body) = "/quarantine/{id}/release", release::release;
+    discard(id)() = "/quarantine/{id}/discard", release::discard;
+    add_token()(body) = "/tokens", tokens::add;
+    revoke_token(name)() = "/tokens/{name}/revoke", tokens::revoke;
     plan_job()(body) = "/bulk", jobs::plan;
     start_job(id)(body) = "/bulk/{id}/start", jobs::start;
     cancel_job(id)(body) = "/bulk/{id}/cancel", jobs::cancel;
@@ -125,6 +137,12 @@ impl Inside {
     /// What the API works on.
     pub(crate) fn admin(&self) -> &Admin {
         &self.admin
+    }
+
+    /// `GET /audit/export`, as it is streamed.
+    pub(crate) async fn audit_export(&self, query: &str) -> Result<HttpResponse, Problem> {
+        self.enters("GET", "/audit/export", query)?;
+        audit::export(self.admin.clone(), self.request.clone()).await
     }
 
     /// The newest revision of each of these leads, masked; `null` where one is gone.

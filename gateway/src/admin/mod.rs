@@ -15,6 +15,7 @@ mod erase;
 mod export;
 mod failures;
 mod filters;
+mod finding;
 mod guesses;
 mod holds;
 mod inside;
@@ -33,9 +34,11 @@ mod plugins;
 mod preview;
 mod privacy;
 mod problem;
+mod pushes;
 mod quarantine;
 mod release;
 mod reload;
+mod remedy;
 mod resources;
 mod samples;
 mod shape;
@@ -85,6 +88,7 @@ use crate::delivery::{Crash, Sinks};
 use crate::outbox::{Outbox, Paged, StoredQuarantinedPush};
 use crate::swap::Swap;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::pushes::Pushes;
 
 /// When a push in quarantine was sent, by the sender's clock, if it says so.
 pub type PushedAt = dyn Fn(&StoredQuarantinedPush) -> Option<Millis> + Send + Sync;
@@ -114,6 +118,8 @@ pub struct Admin {
     pub children: crate::plugin::Children,
     /// All metrics.
     pub metrics: Metrics,
+    /// What became of the last pushes.
+    pub pushes: Arc<Pushes>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Since when it runs, by the monotonic clock.

@@ -10,6 +10,7 @@ use leadgate_plugin::OutcomeKind;
 
 use crate::delivery::{BreakerState, HoldReason};
 use crate::outbox::{AuditResult, DeathReason, JobState, Skip, StateName, Stop};
+use crate::telemetry::pushes::{PushClass, PushVerdict};
 
 /// How a type is described.
 #[derive(Clone, Copy)]
@@ -86,6 +87,10 @@ macro_rules! codes {
 }
 
 codes! {
+    /// What became of a push.
+    PushVerdictName = PushVerdict::ALL.map(PushVerdict::as_str);
+    /// Verdicts that leave a person with the same to do.
+    PushClassName = PushClass::ALL.map(PushClass::as_str);
     /// Where a delivery stands.
     DeliveryState = StateName::ALL.map(StateName::as_str);
     /// Why a delivery is a dead letter.

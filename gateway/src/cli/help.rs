@@ -3,6 +3,7 @@
 use crate::lang::Lang;
 use crate::outbox::{DeathReason, StateName};
 use crate::source::QUARANTINE_REASONS;
+use crate::telemetry::pushes::{PushClass, PushVerdict};
 use crate::words::Words;
 
 /// What each command is for, by its path.
@@ -59,6 +60,10 @@ pub(super) const ABOUTS: &[(&str, &str)] = &[
     ),
     ("bulk start", "启动仅计划的批量任务，或让已取消的从原处继续"),
     ("bulk cancel", "停止一个批量任务；已完成的保持不变"),
+    (
+        "pushes",
+        "查看最近推送的结果与原因；被拒绝的可看签了什么、怎样签的",
+    ),
     ("quarantine", "查看、放行或丢弃被隔离的推送"),
     ("quarantine list", "列出隔离区中的推送，最早的在前"),
     (
@@ -385,6 +390,15 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "when",
         "满足此条件的全部，写法同目的地的 when",
     ),
+    (
+        "pushes",
+        "number",
+        "只看这一条；若签名不对，显示签了什么、怎样签的",
+    ),
+    ("pushes", "verdict", "只看该结果：{verdicts}"),
+    ("pushes", "class", "只看该类结果：{classes}"),
+    ("pushes", "source", "只看该来源"),
+    ("pushes", "limit", "最多多少条，不超过 200 [默认：50]"),
     ("quarantine list", "reason", "只看该原因：{reasons}"),
     ("quarantine list", "source", "只看该来源"),
     ("quarantine list", "since", "只看此时间及之后接收的，{time}"),
@@ -569,7 +583,11 @@ fn with_words(help: &'static str) -> String {
     let states = Words::State.listed(&StateName::ALL.map(StateName::as_str));
     let reasons = Words::Quarantine.listed(&QUARANTINE_REASONS);
     let deaths = Words::Death.listed(&DeathReason::ALL.map(DeathReason::as_str));
+    let verdicts = Words::Push.listed(&PushVerdict::ALL.map(PushVerdict::as_str));
+    let classes = Words::Pushes.listed(&PushClass::ALL.map(PushClass::as_str));
     help.replace("{states}", &states)
+        .replace("{verdicts}", &verdicts)
+        .replace("{classes}", &classes)
         .replace("{reasons}", &reasons)
         .replace("{deaths}", &deaths)
         .replace("{time}", TIME)

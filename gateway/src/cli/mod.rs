@@ -27,6 +27,7 @@ mod outbox;
 mod plugin;
 mod preview;
 mod push;
+mod pushes;
 mod quarantine;
 mod reload;
 mod render;
@@ -117,6 +118,8 @@ enum Command {
     /// Look at jobs over many leads or deliveries; start, follow and stop them
     #[command(subcommand)]
     Bulk(bulk::Command),
+    /// See what became of the last pushes and why, and what was signed of one that was refused
+    Pushes(pushes::Args),
     /// Look at pushes that were kept aside, release or discard them
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -172,6 +175,7 @@ fn run() -> ExitCode {
         Command::Outbox(command) => outbox::run(global, &command),
         Command::Leads(command) => leads::run(global, command),
         Command::Bulk(command) => bulk::run(global, &command),
+        Command::Pushes(args) => pushes::run(global, &args),
         Command::Quarantine(command) => quarantine::run(global, &command),
         Command::Sink(command) => sink::run(global, &command),
         Command::Audit(command) => audit::run(global, &command),

@@ -104,7 +104,10 @@ impl Sample {
         if let Some(id) = &self.lead {
             return (Some(format!("/leads/{id}")), id);
         }
-        (None, self.quarantined.as_deref().unwrap_or_default())
+        match &self.quarantined {
+            Some(id) => (Some(format!("/quarantine/{id}")), id),
+            None => (None, ""),
+        }
     }
 }
 

@@ -18,18 +18,26 @@ pub(super) enum Place {
     Deliveries,
     Failures,
     Bulk,
+    Quarantine,
+    Pushes,
+    Audit,
+    Tokens,
     System,
     /// In none of them.
     None,
 }
 
 impl Place {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 10] = [
         Self::Overview,
         Self::Leads,
         Self::Deliveries,
         Self::Failures,
         Self::Bulk,
+        Self::Quarantine,
+        Self::Pushes,
+        Self::Audit,
+        Self::Tokens,
         Self::System,
     ];
 
@@ -40,7 +48,19 @@ impl Place {
             Self::Deliveries => "/deliveries",
             Self::Failures => "/failures",
             Self::Bulk => "/bulk",
+            Self::Quarantine => "/quarantine",
+            Self::Pushes => "/pushes",
+            Self::Audit => "/audit",
+            Self::Tokens => "/tokens",
             Self::System => "/system",
+        }
+    }
+
+    /// Who has any use of it.
+    const fn role(self) -> Role {
+        match self {
+            Self::Audit | Self::Tokens => Role::Admin,
+            _ => Role::Viewer,
         }
     }
 
@@ -51,6 +71,10 @@ impl Place {
             Self::Deliveries => lang.pick("Deliveries", "投递"),
             Self::Failures => lang.pick("Failures", "失败"),
             Self::Bulk => lang.pick("Bulk jobs", "批量任务"),
+            Self::Quarantine => lang.pick("Quarantine", "隔离"),
+            Self::Pushes => lang.pick("Pushes", "推送"),
+            Self::Audit => lang.pick("Audit", "审计"),
+            Self::Tokens => lang.pick("Tokens", "令牌"),
             Self::System => lang.pick("System", "系统"),
             Self::None => "",
         }
@@ -130,10 +154,13 @@ impl Frame {
             is_here: place == self.place,
             waiting: match place {
                 Place::Failures => dead,
+                Place::Quarantine => totals.in_quarantine,
                 _ => 0,
             },
         };
-        self.links = Place::ALL.into_iter().map(link).collect();
+        let places = Place::ALL.into_iter();
+        let places = places.filter(|place| actor.role >= place.role());
+        self.links = places.map(link).collect();
         csrf.clone_into(&mut self.csrf);
         self.actor = Some(actor);
         if self.now == 0 {

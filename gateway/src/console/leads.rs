@@ -287,7 +287,7 @@ pub(super) async fn show(desk: Desk, path: web::Path<String>) -> Answer {
 }
 
 /// Asks for a person, for a reason that is recorded.
-fn revealing(form: &Form) -> Result<String, Problem> {
+pub(super) fn revealing(form: &Form) -> Result<String, Problem> {
     let reason = form.or_empty("reason");
     let letters = reason.chars().count();
     if !(2..=200).contains(&letters) || reason.chars().any(char::is_control) {

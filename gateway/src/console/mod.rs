@@ -6,6 +6,7 @@
 //! another origin is loaded, and what is in a lead is text.
 
 mod assets;
+mod audit;
 mod bulk;
 mod curl;
 mod deliveries;
@@ -21,6 +22,8 @@ mod leads;
 mod login;
 mod never;
 mod overview;
+mod pushes;
+mod quarantine;
 mod received;
 mod room;
 mod sessions;
@@ -30,6 +33,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -90,6 +94,18 @@ fn rooms() -> Vec<Room> {
         at("/bulk/{id}").get(bulk::show),
         at("/bulk/{id}/start").post(bulk::start),
         at("/bulk/{id}/cancel").post(bulk::stop),
+        at("/pushes").get(pushes::list),
+        at("/pushes/{number}").get(pushes::show),
+        at("/quarantine").get(quarantine::list),
+        at("/quarantine/{id}")
+            .get(quarantine::show)
+            .post(quarantine::reveal),
+        at("/quarantine/{id}/release").post(quarantine::release),
+        at("/quarantine/{id}/discard").post(quarantine::discard),
+        at("/audit").get(audit::list),
+        at("/audit/export").post(audit::export),
+        at("/tokens").get(tokens::list).post(tokens::add),
+        at("/tokens/{name}/revoke").post(tokens::revoke),
         at("/system").get(system::show),
         at("/system/reload").post(system::reload),
         at("/system/sessions/{name}/end").post(system::end_session),

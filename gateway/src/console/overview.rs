@@ -193,9 +193,9 @@ fn needs(lang: Lang, stats: &Stats, system: &System) -> Vec<Need> {
     need(
         Some(stats.leads.in_quarantine),
         "bad",
-        "",
-        "pushes in quarantine: nobody could read them; see `leadgate quarantine list`",
-        "隔离推送：无法读作客资；请用 `leadgate quarantine list` 查看",
+        "/quarantine",
+        "pushes in quarantine: a person decides about them",
+        "隔离推送：等待人工放行或丢弃",
     );
     need(
         Some(stats.orphaned),

@@ -120,6 +120,16 @@ pub(super) fn copied(text: &str) -> Markup {
     ))
 }
 
+/// A sentence of leadgate's own, in which what stands between backticks is code.
+pub(super) fn told(text: &str) -> Markup {
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(at, part)| match at % 2 {
+        0 => escaped(part),
+        _ => format!("<code>{}</code>", escaped(part)),
+    });
+    Markup(parts.collect())
+}
+
 /// An id: never shortened, because people copy it.
 pub(super) fn id(id: &str) -> Markup {
     Markup(format!("<code class=\"id\">{}</code>", escaped(id)))
@@ -330,6 +340,14 @@ mod tests {
             shown,
             "<bdi>&lt;script&gt;alert(1)&lt;/script&gt;&quot; onload=&#39;x&#39; ␛[31m \
              <span class=\"mark\">U+202E</span>abc &amp; \u{fffd}</bdi>"
+        );
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_text_all_the_same() {
+        assert_eq!(
+            told("set `a<b>` to <1>").to_string(),
+            "set <code>a&lt;b&gt;</code> to &lt;1&gt;"
         );
     }
 

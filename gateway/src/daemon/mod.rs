@@ -52,6 +52,7 @@ use crate::route::Routes;
 use crate::source::RawPush;
 use crate::swap::Swap;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::pushes::Pushes;
 
 /// A running daemon.
 pub struct Daemon {
@@ -79,6 +80,7 @@ struct Behind {
 /// What is there before the sinks and the outbox are.
 struct Early {
     metrics: Metrics,
+    pushes: Arc<Pushes>,
     children: Children,
     opening: Opening,
     ingress: Arc<Ingress>,
@@ -145,13 +147,14 @@ impl Daemon {
         let operators = sockets.admin(config.admin.listen)?;
         let opening = Opening::new();
         let refusing = Arc::new(Refusing::default());
+        let pushes = Arc::new(Pushes::default());
         let receiving = Receiving::new(&config.sources, &config.server, routes, &config.tables);
         let ingress = Arc::new(Ingress {
             outbox: Arc::new(opening.clone()),
             clock: Arc::clone(clock),
             refusing,
             health: opening.health(),
-            state: ingress::State::new(&receiving, &metrics.ingest, clock),
+            state: ingress::State::new(&receiving, &metrics.ingest, clock, &pushes),
             receiving: Swap::new(receiving),
         });
         // Before the sinks and the outbox, which may take a while: what comes now waits.
@@ -164,6 +167,7 @@ impl Daemon {
         tracing::debug!(listener = "public", address = %public.address(), "listener opened");
         let early = Early {
             metrics,
+            pushes,
             children: children.clone(),
             opening: opening.clone(),
             ingress,
@@ -248,6 +252,7 @@ impl Early {
     ) -> Result<Behind, StartError> {
         let Self {
             metrics,
+            pushes,
             children,
             opening,
             ingress,
@@ -349,6 +354,7 @@ impl Early {
                 pushed_at: pushed_at(Arc::clone(&ingress)),
                 children: children.clone(),
                 metrics: metrics.clone(),
+                pushes,
                 crashes,
                 clock: Arc::clone(clock),
                 started: clock.monotonic(),

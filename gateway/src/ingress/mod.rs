@@ -5,6 +5,7 @@
 
 mod arrival;
 mod body;
+mod came;
 mod connections;
 mod files;
 mod memory;
@@ -30,6 +31,7 @@ use tokio::sync::Semaphore;
 
 pub use self::arrival::arrival;
 use self::body::{Body, Unread};
+use self::came::Came;
 use self::connections::{Connection, Connections, Phase};
 pub use self::files::make_room;
 use self::memory::Budget;
@@ -45,6 +47,7 @@ use crate::outbox::Intake;
 use crate::source::{At, Reply};
 use crate::swap::Swap;
 use crate::telemetry::metrics::IngestMetrics;
+use crate::telemetry::pushes::{PushVerdict, Pushes, RecentPush};
 
 /// What proxies and load balancers may ask for; a source at that path goes first.
 pub const PROBE_PATH: &str = "/healthz";
@@ -80,11 +83,19 @@ pub struct State {
     /// Turns for the work on large bodies: half of the cores, so that the other half always
     /// has time for the others.
     large: Arc<Semaphore>,
+    /// What became of the last pushes.
+    pushes: Arc<Pushes>,
 }
 
 impl State {
-    /// With every count of the configured sources at zero.
-    pub fn new(receiving: &Receiving, metrics: &IngestMetrics, clock: &Arc<dyn Clock>) -> Self {
+    /// With every count of the configured sources at zero; what becomes of pushes is noted in
+    /// `pushes`.
+    pub fn new(
+        receiving: &Receiving,
+        metrics: &IngestMetrics,
+        clock: &Arc<dyn Clock>,
+        pushes: &Arc<Pushes>,
+    ) -> Self {
         let limits = &receiving.limits;
         Self {
             tally: Tally::new(metrics.clone(), Arc::clone(clock), receiving.names()),
@@ -99,6 +110,7 @@ impl State {
                 metrics.body_bytes.clone(),
             ),
             large: Arc::new(Semaphore::new(workers().div_ceil(2))),
+            pushes: Arc::clone(pushes),
         }
     }
 }
@@ -184,6 +196,10 @@ async fn answer(
     enter(Phase::Idle);
     let response = served.unwrap_or_else(|_| {
         tracing::error!("push handling panicked; the sender was told that it failed");
+        ingress.state.pushes.note(RecentPush {
+            reason: Some("internal"),
+            ..Came::unread(&ingress, &request).became("", PushVerdict::Failed, 500)
+        });
         failure(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
@@ -247,12 +263,25 @@ async fn serve_one(
             let Body { bytes, _held } = body;
             render(push::take(ingress, &receiving, at, request, bytes).await)
         }
-        Err(unread) => not_read(ingress, &at, unread),
+        Err(unread) => {
+            let came = Came::unread(ingress, request);
+            let source = at.sources.first().name();
+            let (response, verdict, reason) = not_read(ingress, &at, unread);
+            ingress.state.pushes.note(RecentPush {
+                reason: Some(reason),
+                ..came.became(source, verdict, response.status().as_u16())
+            });
+            response
+        }
     }
 }
 
-/// The answer to a push whose body did not come whole.
-fn not_read(ingress: &Ingress, at: &At<'_>, unread: Unread) -> HttpResponse {
+/// The answer to a push whose body did not come whole, and what that is called.
+fn not_read(
+    ingress: &Ingress,
+    at: &At<'_>,
+    unread: Unread,
+) -> (HttpResponse, PushVerdict, &'static str) {
     let (status, code, reason, message) = match unread {
         Unread::TooLarge => (
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -278,14 +307,16 @@ fn not_read(ingress: &Ingress, at: &At<'_>, unread: Unread) -> HttpResponse {
             tally.say(What::NoMemory, source.name(), "", String::new);
             tally.count(source.name(), "overloaded");
             let answer = crate::source::Answer::Failed("overloaded");
-            return closing(render(source.answer(answer)));
+            let response = closing(render(source.answer(answer)));
+            return (response, PushVerdict::Overloaded, "no_memory");
         }
     };
     let source = at.sources.first().name();
     let tally = &ingress.state.tally;
     tally.say(What::Unread, source, reason, String::new);
     tally.count(source, "unread");
-    closing(failure(status, code, message))
+    let response = closing(failure(status, code, message));
+    (response, PushVerdict::Unread, reason)
 }
 
 fn render(reply: Reply) -> HttpResponse {

@@ -4,6 +4,7 @@
 //! with failure, however far it has come. Large bodies are worked on by a thread that may
 //! block, a few at a time, so that no worker is kept from its other connections.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,13 +15,16 @@ use futures_util::future::BoxFuture;
 
 use super::Ingress;
 use super::arrival::arrival;
+use super::came::Came;
 use super::receiving::Receiving;
 use super::refusing::Reason;
 use super::tally::What;
 use crate::clock::Millis;
 use crate::config::QuarantinePolicy;
-use crate::outbox::{Accepted, Quarantined, QuarantinedPush, Refusal};
+use crate::outbox::{Accepted, LeadId, QuarantineId, Quarantined, QuarantinedPush, Refusal};
 use crate::source::{Answer, At, Quarantinable, Reading, Reply, Request, Source};
+use crate::telemetry::pushes::{PushVerdict, RecentPush};
+use crate::telemetry::signed::{Clue, ClueKind, Signed};
 
 /// Bodies above this are worked on apart; up to it that takes well under a millisecond.
 const LARGE: usize = 32 << 10;
@@ -37,7 +41,7 @@ enum Judged {
         /// `None` if the merchant rejects such.
         kept: Option<BoxFuture<'static, Result<Quarantined, Refusal>>>,
     },
-    Refused(&'static str),
+    Refused(&'static str, Option<Box<Signed>>),
     Handshake(Reply),
 }
 
@@ -45,20 +49,45 @@ enum Judged {
 struct Verdict {
     answer: Answer,
     result: &'static str,
+    /// The same for who looks at recent pushes, and why.
+    what: PushVerdict,
+    reason: Option<&'static str>,
+    lead: Option<LeadId>,
+    quarantined: Option<QuarantineId>,
 }
 
 impl Verdict {
-    const fn success(result: &'static str) -> Self {
+    const fn new(answer: Answer, result: &'static str, what: PushVerdict) -> Self {
         Self {
-            answer: Answer::Success,
+            answer,
             result,
+            what,
+            reason: None,
+            lead: None,
+            quarantined: None,
         }
     }
 
-    const fn failed(code: &'static str, result: &'static str) -> Self {
+    const fn success(result: &'static str, what: PushVerdict) -> Self {
+        Self::new(Answer::Success, result, what)
+    }
+
+    /// `code` is the answer's.
+    const fn failed(code: &'static str, result: &'static str, what: PushVerdict) -> Self {
+        Self::new(Answer::Failed(code), result, what)
+    }
+
+    const fn because(self, reason: &'static str) -> Self {
         Self {
-            answer: Answer::Failed(code),
-            result,
+            reason: Some(reason),
+            ..self
+        }
+    }
+
+    const fn of(self, lead: LeadId) -> Self {
+        Self {
+            lead: Some(lead),
+            ..self
         }
     }
 }
@@ -71,14 +100,14 @@ pub(super) async fn take(
     request: &HttpRequest,
     body: Bytes,
 ) -> Reply {
-    let began = Instant::now();
+    let came = Came::with(ingress, request, body.len());
+    let (began, received_at) = (came.began, came.at);
     let deadline = began + receiving.limits.ack_deadline;
-    let received_at = ingress.clock.now();
     let tally = &ingress.state.tally;
     let by = tokio::time::Instant::from_std(deadline);
     let ended = tokio::time::timeout_at(by, async {
         let (source, judged) = if body.len() > LARGE {
-            judge_apart(ingress, receiving, &at, request, body, received_at).await
+            judge_apart(ingress, receiving, &at, request, body, came).await
         } else {
             let header = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
             let request = Request {
@@ -88,16 +117,16 @@ pub(super) async fn take(
                 body,
                 received_at,
             };
-            judge(ingress, receiving, &at, &request)
+            judge(ingress, receiving, &at, &request, came.peer)
         };
-        if !at.exact && !matches!(judged, Judged::Refused(_) | Judged::Handshake(_)) {
+        if !at.exact && !matches!(judged, Judged::Refused(..) | Judged::Handshake(_)) {
             tally.say(What::Slash, source.name(), "", || at.configured.to_owned());
         }
-        let verdict = match judged {
+        let (verdict, pushed_at) = match judged {
             Judged::Lead { pushed_at, stored } => {
                 tally.authentic(source.name(), pushed_at, received_at);
                 tally.fresh(source.name());
-                store(ingress, source.name(), stored).await
+                (store(ingress, source.name(), stored).await, pushed_at)
             }
             Judged::Quarantinable {
                 reason,
@@ -108,45 +137,51 @@ pub(super) async fn take(
                 if !is_about_time(reason) {
                     tally.fresh(source.name());
                 }
-                match kept {
+                let verdict = match kept {
                     Some(kept) => {
                         let push = (reason, pushed_at, received_at);
                         set_aside(ingress, source.name(), push, kept).await
                     }
                     None => {
                         tally.rejected(source.name(), reason, pushed_at, received_at);
-                        Verdict {
-                            answer: Answer::Refused,
-                            result: result_of(reason),
-                        }
+                        Verdict::new(Answer::Refused, result_of(reason), PushVerdict::Rejected)
+                            .because(reason)
                     }
-                }
+                };
+                (verdict, pushed_at)
             }
-            Judged::Refused(reason) => {
+            Judged::Refused(reason, signed) => {
                 tracing::debug!(source = source.name(), reason, "push refused");
                 let app_key = || source.app_key(request.query_string());
                 tally.refused(source.name(), reason, app_key);
-                return Err(source.answer(Answer::Refused));
+                let reply = source.answer(Answer::Refused);
+                ingress.state.pushes.note(RecentPush {
+                    reason: Some(reason),
+                    signed,
+                    ..came.became(source.name(), PushVerdict::Refused, reply.status)
+                });
+                return Err(reply);
             }
             Judged::Handshake(reply) => return Err(reply),
         };
-        Ok((source, verdict))
+        Ok((source, verdict, pushed_at))
     })
     .await;
-    let (source, verdict) = match ended {
+    let late = || {
+        let late = Verdict::failed("timeout", "error", PushVerdict::Failed);
+        late.because(Reason::TooLate.as_str())
+    };
+    let (source, verdict, pushed_at) = match ended {
         // Counted already.
         Ok(Err(reply)) => return reply,
         // In time is what the sender sees in time.
-        Ok(Ok((source, verdict)))
+        Ok(Ok((source, verdict, pushed_at)))
             if verdict.answer != Answer::Success || Instant::now() <= deadline =>
         {
-            (source, verdict)
+            (source, verdict, pushed_at)
         }
-        Ok(Ok((source, _))) => (source, Verdict::failed("timeout", "error")),
-        Err(_) => (
-            Arc::clone(at.sources.first()),
-            Verdict::failed("timeout", "error"),
-        ),
+        Ok(Ok((source, _, pushed_at))) => (source, late(), pushed_at),
+        Err(_) => (Arc::clone(at.sources.first()), late(), None),
     };
     if verdict.answer == Answer::Failed("timeout") {
         failed(ingress, source.name(), Reason::TooLate);
@@ -156,7 +191,15 @@ pub(super) async fn take(
     }
     tally.count(source.name(), verdict.result);
     tally.took(source.name(), began.elapsed());
-    source.answer(verdict.answer)
+    let reply = source.answer(verdict.answer);
+    ingress.state.pushes.note(RecentPush {
+        reason: verdict.reason,
+        pushed_at,
+        lead: verdict.lead.map(|id| id.to_string()),
+        quarantined: verdict.quarantined.map(|id| id.to_string()),
+        ..came.became(source.name(), verdict.what, reply.status)
+    });
+    reply
 }
 
 /// Verifies and reads, and gives what is to be stored to the store, which encodes it at once.
@@ -165,6 +208,7 @@ fn judge(
     receiving: &Receiving,
     at: &At<'_>,
     request: &Request<'_>,
+    peer: Option<IpAddr>,
 ) -> (Arc<dyn Source>, Judged) {
     let received_at = request.received_at;
     let (source, reading) = at.sources.read(request);
@@ -185,10 +229,35 @@ fn judge(
                 ingress.outbox.quarantine(push)
             }),
         },
-        Reading::Refused(reason) => Judged::Refused(reason),
+        Reading::Refused(reason) => {
+            let now = ingress.clock.monotonic();
+            let may = ingress.state.pushes.may_explain(peer, now);
+            let signed = may.then(|| explained(ingress, receiving, &*source, request));
+            Judged::Refused(reason, signed.flatten().map(Box::new))
+        }
         Reading::Handshake(reply) => Judged::Handshake(reply),
     };
     (source, judged)
+}
+
+/// What was signed of a push that was refused, and whether it is another source's.
+fn explained(
+    ingress: &Ingress,
+    receiving: &Receiving,
+    source: &dyn Source,
+    request: &Request<'_>,
+) -> Option<Signed> {
+    let mut signed = source.explain(request)?;
+    signed.authentic_before = ingress.state.tally.was_authentic(source.name());
+    if signed.clue.is_none()
+        && let Some((other, path)) = receiving.sources.whose(request)
+    {
+        signed.clue = Some(Clue {
+            what: ClueKind::OtherSource,
+            detail: Some(format!("{} ({path})", other.name())),
+        });
+    }
+    Some(signed)
 }
 
 /// [`judge`] on a thread that may block.
@@ -198,7 +267,7 @@ async fn judge_apart(
     at: &At<'_>,
     request: &HttpRequest,
     body: Bytes,
-    received_at: Millis,
+    came: Came,
 ) -> (Arc<dyn Source>, Judged) {
     let turn = Arc::clone(&ingress.state.large).acquire_owned().await;
     let headers = request.headers().clone();
@@ -220,8 +289,9 @@ async fn judge_apart(
                 query: &query,
                 header: &header,
                 body,
-                received_at,
+                received_at: came.at,
             },
+            came.peer,
         )
     });
     match judged.await {
@@ -265,19 +335,24 @@ async fn store(
             history,
         }) => {
             tracing::debug!(source, lead = %lead, revision, history, "push accepted");
-            Verdict::success("accepted")
+            let what = match revision {
+                _ if history => PushVerdict::Older,
+                1 => PushVerdict::Accepted,
+                _ => PushVerdict::Revised,
+            };
+            Verdict::success("accepted", what).of(lead)
         }
         Ok(Accepted::Duplicate { lead, revision }) => {
             tracing::debug!(source, lead = %lead, revision, "push was a duplicate");
-            Verdict::success("duplicate")
+            Verdict::success("duplicate", PushVerdict::Duplicate).of(lead)
         }
         Ok(Accepted::Routed { lead, revision }) => {
             tracing::debug!(source, lead = %lead, revision, "push of a lead that no sink had wanted was routed");
-            Verdict::success("accepted")
+            Verdict::success("accepted", PushVerdict::Routed).of(lead)
         }
         Ok(Accepted::Deferred) => {
             tracing::debug!(source, "push was kept until the outbox has its index again");
-            Verdict::success("accepted")
+            Verdict::success("accepted", PushVerdict::Deferred)
         }
         Err(refusal) => not_stored(ingress, source, &refusal),
     }
@@ -294,25 +369,37 @@ async fn set_aside(
         Ok(kept @ (Quarantined::New(_) | Quarantined::Deferred)) => {
             tracing::debug!(source, reason, ?kept, "push quarantined");
             tally.quarantined(source, reason, pushed_at, received_at);
-            Verdict::success(result_of(reason))
+            let quarantined = match kept {
+                Quarantined::New(id) => Some(id),
+                _ => None,
+            };
+            Verdict {
+                quarantined,
+                ..Verdict::success(result_of(reason), PushVerdict::Quarantined).because(reason)
+            }
         }
-        Ok(Quarantined::Duplicate) => Verdict::success("duplicate"),
+        Ok(Quarantined::Duplicate) => {
+            Verdict::success("duplicate", PushVerdict::Duplicate).because(reason)
+        }
         // It is nowhere but with the sender: success would lose it without a trace.
         Ok(Quarantined::Full) => {
             tally.say(What::QuarantineFull, source, reason, String::new);
-            Verdict::failed("quarantine-full", "quarantine_full")
+            let what = PushVerdict::QuarantineFull;
+            Verdict::failed("quarantine-full", "quarantine_full", what).because(reason)
         }
         Err(refusal) => not_stored(ingress, source, &refusal),
     }
 }
 
 fn not_stored(ingress: &Ingress, source: &str, refusal: &Refusal) -> Verdict {
-    failed(ingress, source, Reason::from(refusal));
-    match refusal {
-        Refusal::Full => Verdict::failed("overloaded", "overloaded"),
-        Refusal::NoSpace => Verdict::failed("no-space", "overloaded"),
-        Refusal::Unavailable(_) => Verdict::failed("unavailable", "error"),
-    }
+    let reason = Reason::from(refusal);
+    failed(ingress, source, reason);
+    let verdict = match refusal {
+        Refusal::Full => Verdict::failed("overloaded", "overloaded", PushVerdict::Overloaded),
+        Refusal::NoSpace => Verdict::failed("no-space", "overloaded", PushVerdict::Overloaded),
+        Refusal::Unavailable(_) => Verdict::failed("unavailable", "error", PushVerdict::Failed),
+    };
+    verdict.because(reason.as_str())
 }
 
 /// Each push only at debug level: that pushes are refused is said once.

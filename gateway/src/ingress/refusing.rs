@@ -36,7 +36,7 @@ impl Reason {
         Self::TooLate,
     ];
 
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::NoSpace => "no_space",
             Self::Unavailable => "store_unavailable",

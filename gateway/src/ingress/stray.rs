@@ -8,9 +8,16 @@ use actix_web::http::header::HeaderValue;
 use bytes::Bytes;
 
 use super::Ingress;
+use super::came::Came;
 use super::receiving::Receiving;
 use super::tally::What;
 use crate::source::Request;
+use crate::telemetry::pushes::{PushVerdict, RecentPush};
+
+/// Of a stray: it is authentic for the source that is named with it.
+const AUTHENTIC: &str = "authentic_elsewhere";
+/// Of a stray: it is for none, as far as was looked.
+const UNKNOWN: &str = "of_no_source";
 
 /// Whether the query has something like a signature. Cheap, and no verification.
 pub(super) fn may_be_signed(request: &HttpRequest) -> bool {
@@ -22,8 +29,8 @@ pub(super) fn may_be_signed(request: &HttpRequest) -> bool {
     })
 }
 
-/// Says and counts a push that is authentic for one of the sources. It is not stored: nothing
-/// says that whoever sends it there means it for leadgate.
+/// Says and counts a push that is authentic for one of the sources, and notes each that may be one.
+/// It is not stored: nothing says that whoever sends it there means it for leadgate.
 pub(super) async fn note(
     ingress: &Ingress,
     receiving: &Arc<Receiving>,
@@ -34,9 +41,10 @@ pub(super) async fn note(
         // Only a word in the log is at stake, and strangers choose how often.
         return;
     };
+    let came = Came::with(ingress, request, body.len());
     let headers = request.headers().clone();
     let (method, query) = (request.method().clone(), request.query_string().to_owned());
-    let received_at = ingress.clock.now();
+    let received_at = came.at;
     let shared = Arc::clone(receiving);
     let found = tokio::task::spawn_blocking(move || {
         let _turn = turn;
@@ -50,7 +58,13 @@ pub(super) async fn note(
         });
         found.map(|(source, path)| (source.name().to_owned(), path.to_owned()))
     });
-    if let Ok(Some((source, path))) = found.await {
+    let found = found.await.ok().flatten();
+    let source = found.as_ref().map_or("", |(source, _)| source);
+    ingress.state.pushes.note(RecentPush {
+        reason: Some(if found.is_some() { AUTHENTIC } else { UNKNOWN }),
+        ..came.became(source, PushVerdict::UnknownPath, 404)
+    });
+    if let Some((source, path)) = found {
         let tally = &ingress.state.tally;
         tally.count(&source, "unknown_path");
         tally.say(What::UnknownPath, &source, "", || path);

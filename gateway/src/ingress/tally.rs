@@ -157,6 +157,12 @@ impl Tally {
         }
     }
 
+    /// Whether a push of it has been authentic since the start.
+    pub(super) fn was_authentic(&self, source: &str) -> bool {
+        let seen = self.seen(source);
+        seen.is_some_and(|seen| seen.authentic.load(Ordering::Relaxed))
+    }
+
     /// Counts an answer.
     pub(super) fn count(&self, source: &str, result: &'static str) {
         self.metrics

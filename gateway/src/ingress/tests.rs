@@ -11,10 +11,14 @@ use leadgate_plugin::Secret;
 use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Ceiling};
-use crate::outbox::{Accepted, Arrival, Quarantined, QuarantinedPush, Refusal, Unavailable};
+use crate::outbox::{
+    Accepted, Arrival, LeadId, Quarantined, QuarantinedPush, Refusal, Unavailable,
+};
 use crate::route::Routes;
 use crate::source::tmall::{PushParts, signed_push};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::pushes::PushClass;
+use crate::telemetry::signed::ClueKind;
 
 /// An outbox that does what it is told when a lead comes.
 struct Broken(fn() -> Result<Accepted, Refusal>);
@@ -66,7 +70,7 @@ pub(super) fn ingress(outbox: Arc<dyn Intake>, tls: Option<config::Certificate>)
     let receiving = Receiving::new(&sources, &server, routes, &tables);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Arc::new(Ingress {
-        state: State::new(&receiving, &Metrics::new().ingest, &clock),
+        state: State::new(&receiving, &Metrics::new().ingest, &clock, &Arc::default()),
         receiving: Swap::new(receiving),
         outbox,
         clock,
@@ -99,15 +103,27 @@ fn signed() -> crate::source::tmall::SignedPush {
 
 async fn push_into(broken: fn() -> Result<Accepted, Refusal>) -> (u16, serde_json::Value) {
     let ingress = ingress(Arc::new(Broken(broken)), None);
+    let push = signed();
+    send(&ingress, "/leads", &push.query, push.body).await
+}
+
+/// Sends it from 10.0.0.9.
+async fn send(
+    ingress: &Arc<Ingress>,
+    path: &str,
+    query: &str,
+    body: Vec<u8>,
+) -> (u16, serde_json::Value) {
     let app = App::new()
-        .app_data(web::Data::from(ingress))
+        .app_data(web::Data::from(Arc::clone(ingress)))
         .default_service(web::to(answer));
     let app = init_service(app).await;
-    let push = signed();
     let request = TestRequest::post()
-        .uri(&format!("/leads?{}", push.query))
-        .insert_header(("content-type", push.content_type))
-        .set_payload(push.body)
+        .uri(&format!("{path}?{query}"))
+        .peer_addr(([10, 0, 0, 9], 1).into())
+        .insert_header(("content-type", signed().content_type))
+        .insert_header(("content-length", body.len()))
+        .set_payload(body)
         .to_request();
     let response = call_service(&app, request).await;
     let status = response.status().as_u16();
@@ -133,4 +149,207 @@ async fn a_full_or_failed_outbox_is_the_failure_answer_with_its_status() {
     );
     let (status, answer) = push_into(|| Err(Unavailable("disk".to_owned()).into())).await;
     assert_eq!((status, &answer["result"]["success"]), (503, &false.into()));
+}
+
+/// The only push that was noted.
+fn noted(ingress: &Ingress) -> Arc<RecentPush> {
+    let all = ingress
+        .state
+        .pushes
+        .newest(&PushClass::ALL, |_| true, usize::MAX);
+    assert_eq!(all.len(), 1);
+    Arc::clone(&all[0].1)
+}
+
+fn told(push: &RecentPush) -> (&str, PushVerdict, Option<&'static str>, u16) {
+    (&*push.source, push.verdict, push.reason, push.status)
+}
+
+type Made = fn() -> Result<Accepted, Refusal>;
+
+const LEAD: LeadId = LeadId(uuid::Uuid::from_u128(7));
+
+#[actix_web::test]
+async fn what_becomes_of_a_push_is_noted() {
+    let all: [(Made, PushVerdict, Option<&str>, u16); 9] = [
+        (
+            || {
+                Ok(Accepted::New {
+                    lead: LEAD,
+                    revision: 1,
+                    history: false,
+                })
+            },
+            PushVerdict::Accepted,
+            None,
+            200,
+        ),
+        (
+            || {
+                Ok(Accepted::New {
+                    lead: LEAD,
+                    revision: 2,
+                    history: false,
+                })
+            },
+            PushVerdict::Revised,
+            None,
+            200,
+        ),
+        (
+            || {
+                Ok(Accepted::New {
+                    lead: LEAD,
+                    revision: 2,
+                    history: true,
+                })
+            },
+            PushVerdict::Older,
+            None,
+            200,
+        ),
+        (
+            || {
+                Ok(Accepted::Duplicate {
+                    lead: LEAD,
+                    revision: 1,
+                })
+            },
+            PushVerdict::Duplicate,
+            None,
+            200,
+        ),
+        (|| Ok(Accepted::Deferred), PushVerdict::Deferred, None, 200),
+        (
+            || Err(Refusal::Full),
+            PushVerdict::Overloaded,
+            Some("queue_full"),
+            503,
+        ),
+        (
+            || Err(Refusal::NoSpace),
+            PushVerdict::Overloaded,
+            Some("no_space"),
+            503,
+        ),
+        (
+            || Err(Unavailable("disk".to_owned()).into()),
+            PushVerdict::Failed,
+            Some("store_unavailable"),
+            503,
+        ),
+        (
+            || panic!("on purpose"),
+            PushVerdict::Failed,
+            Some("internal"),
+            500,
+        ),
+    ];
+    for (made, verdict, reason, status) in all {
+        let ingress = ingress(Arc::new(Broken(made)), None);
+        let push = signed();
+        let bytes = push.body.len();
+        send(&ingress, "/leads", &push.query, push.body).await;
+        let push = noted(&ingress);
+        let source = if reason == Some("internal") {
+            ""
+        } else {
+            "shop"
+        };
+        assert_eq!(told(&push), (source, verdict, reason, status));
+        let ok = matches!(
+            verdict,
+            PushVerdict::Accepted
+                | PushVerdict::Revised
+                | PushVerdict::Older
+                | PushVerdict::Duplicate
+        );
+        assert_eq!(push.lead, ok.then(|| LEAD.to_string()), "{verdict:?}");
+        assert_eq!(push.bytes, bytes);
+        assert_eq!(push.peer, Some([10, 0, 0, 9].into()));
+        assert!(push.signed.is_none());
+    }
+}
+
+#[actix_web::test]
+async fn what_is_refused_is_noted_with_what_was_signed_and_nothing_of_whom_it_is_about() {
+    let ingress = || ingress(Arc::new(Broken(|| Ok(Accepted::Deferred))), None);
+    // The sample of the document, with a name and a phone, and a byte more than was signed.
+    let push = signed();
+    let gate = ingress();
+    let body = [push.body.as_slice(), b"\n"].concat();
+    let (status, _) = send(&gate, "/leads", &push.query, body).await;
+    assert_eq!(status, 200);
+    let refused = noted(&gate);
+    let expected = ("shop", PushVerdict::Refused, Some("wrong_sign"), 200);
+    assert_eq!(told(&refused), expected);
+    let signed = refused.signed.as_deref().expect("it was looked into");
+    let clue = signed.clue.as_ref().expect("a newline more");
+    assert_eq!(clue.what, ClueKind::BodyEnds);
+    assert!(!signed.authentic_before);
+    let all = format!("{refused:?}");
+    for personal in ["13567658911", "8911", "\u{5f20}", "taobao"] {
+        assert!(!all.contains(personal), "{personal}: {all}");
+    }
+    // After one that was right the secret is known to be.
+    let gate = ingress();
+    send(&gate, "/leads", &push.query, push.body.clone()).await;
+    send(&gate, "/leads", &push.query, b"{}".to_vec()).await;
+    let refused = gate.state.pushes.newest(&[PushClass::Refused], |_| true, 1);
+    let signed = refused[0].1.signed.as_deref().expect("it was looked into");
+    assert!(signed.authentic_before && signed.clue.is_none());
+    // Elsewhere.
+    let gate = ingress();
+    send(&gate, "/laeds", &push.query, push.body.clone()).await;
+    let expected = (
+        "shop",
+        PushVerdict::UnknownPath,
+        Some("authentic_elsewhere"),
+        404,
+    );
+    assert_eq!(told(&noted(&gate)), expected);
+    let gate = ingress();
+    send(&gate, "/laeds", &push.query, b"{}".to_vec()).await;
+    let expected = ("", PushVerdict::UnknownPath, Some("of_no_source"), 404);
+    assert_eq!(told(&noted(&gate)), expected);
+    // Too large.
+    let gate = ingress();
+    send(&gate, "/leads", &push.query, vec![b' '; 1 << 19]).await;
+    let large = noted(&gate);
+    let expected = ("shop", PushVerdict::Unread, Some("body_too_large"), 413);
+    assert_eq!(told(&large), expected);
+    assert_eq!(large.bytes, 1 << 19);
+    // Authentic and no lead; this outbox takes nothing aside.
+    let gate = ingress();
+    let odd = signed_push(&PushParts {
+        app_key: "1",
+        secret: "s",
+        method: None,
+        now: SystemClock.now(),
+        body: b"[]",
+    });
+    send(&gate, "/leads", &odd.query, odd.body).await;
+    let expected = ("shop", PushVerdict::Overloaded, Some("queue_full"), 503);
+    assert_eq!(told(&noted(&gate)), expected);
+}
+
+#[actix_web::test]
+async fn a_flood_of_wrong_signatures_is_looked_into_only_so_often() {
+    let gate = ingress(Arc::new(Broken(|| Ok(Accepted::Deferred))), None);
+    let push = signed();
+    let began = gate.clock.monotonic().as_secs();
+    for _ in 0..300 {
+        send(&gate, "/leads", &push.query, b"{}".to_vec()).await;
+    }
+    let seconds = gate.clock.monotonic().as_secs() - began + 1;
+    let all = gate
+        .state
+        .pushes
+        .newest(&[PushClass::Refused], |_| true, usize::MAX);
+    let explained = all.iter().filter(|(_, one)| one.signed.is_some()).count();
+    assert!(all.len() == 200, "{}", all.len());
+    assert!(
+        explained as u64 <= 4 * seconds,
+        "{explained} in {seconds} s"
+    );
 }

@@ -67,6 +67,16 @@ pub enum Via {
 }
 
 impl Via {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Api,
+        Self::Console,
+        Self::Socket,
+        Self::Offline,
+        Self::Signal,
+        Self::Job,
+    ];
+
     /// Its stable name.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -12,6 +12,7 @@ pub use registry::{At, PathSources, Registry};
 
 use crate::clock::Millis;
 use crate::lead::Lead;
+use crate::telemetry::signed::Signed;
 
 /// A push as it came, before anything was decided about it.
 pub struct Request<'a> {
@@ -163,6 +164,9 @@ pub trait Source: Send + Sync {
     fn app_key(&self, query: &str) -> Option<String>;
     /// Verifies and reads a push.
     fn read(&self, request: &Request<'_>) -> Reading;
+    /// What of a request that was refused is signed, and how, if that much of it can be read.
+    /// Costs as much as several readings: not for every push that a stranger sends.
+    fn explain(&self, request: &Request<'_>) -> Option<Signed>;
     /// Reads a quarantined push that a person releases; it was verified when it came. Of one
     /// that cannot be read the text is the lead ([`Lead::unread`]).
     fn release(&self, raw: RawPush<'_>) -> Push;

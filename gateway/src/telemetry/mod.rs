@@ -6,5 +6,7 @@ pub mod log;
 pub(crate) mod logged;
 pub mod metrics;
 pub mod panics;
+pub mod pushes;
+pub mod signed;
 pub mod summary;
 mod writer;

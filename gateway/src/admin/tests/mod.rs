@@ -7,6 +7,7 @@ mod documented;
 mod erasing;
 mod jobs;
 pub(crate) mod previews;
+pub(crate) mod pushes;
 mod refusals;
 mod sieving;
 mod unfinished;
@@ -144,6 +145,7 @@ fn desk_to(folder: TempDir, min_free: u64, crm: Option<Arc<dyn Destination>>) ->
             crashes: BTreeMap::new(),
             children: crate::plugin::Children::default(),
             metrics,
+            pushes: Arc::default(),
             started: clock.monotonic(),
             clock,
             guesses: Arc::new(Guesses::new(metrics_of_guesses)),
@@ -261,7 +263,7 @@ impl Desk {
         (status, answer)
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let (status, answer) = self.ask(Method::GET, path, "").await;
         assert_eq!(status, 200, "{path}: {answer}");
         answer

@@ -1,8 +1,11 @@
 //! The pages against a real store in a temporary folder.
 
+mod audit;
 mod bulk;
 mod door;
 mod leads;
+mod pushes;
+mod quarantine;
 mod roles;
 mod system;
 

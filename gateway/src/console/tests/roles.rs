@@ -7,7 +7,7 @@ use crate::console::rooms;
 const ID: &str = "01937f4e-8a6b-7c3d-9e2f-0123456789ab";
 
 /// Every form with who may send it, written by hand.
-const FORMS: [(&str, Role); 13] = [
+const FORMS: [(&str, Role); 19] = [
     ("/logout", Role::Viewer),
     ("/leads", Role::Viewer),
     ("/leads/erase", Role::Admin),
@@ -19,6 +19,12 @@ const FORMS: [(&str, Role); 13] = [
     ("/bulk", Role::Operator),
     ("/bulk/{id}/start", Role::Operator),
     ("/bulk/{id}/cancel", Role::Operator),
+    ("/quarantine/{id}", Role::Admin),
+    ("/quarantine/{id}/release", Role::Operator),
+    ("/quarantine/{id}/discard", Role::Operator),
+    ("/audit/export", Role::Admin),
+    ("/tokens", Role::Admin),
+    ("/tokens/{name}/revoke", Role::Admin),
     ("/system/reload", Role::Operator),
     ("/system/sessions/{name}/end", Role::Viewer),
 ];

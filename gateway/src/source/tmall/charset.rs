@@ -34,6 +34,17 @@ impl Charset {
         })
     }
 
+    /// Its usual name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Utf8 => "utf-8",
+            Self::Gbk => "gbk",
+            Self::Gb18030 => "gb18030",
+            Self::Latin1 => "iso-8859-1",
+            Self::Ascii => "us-ascii",
+        }
+    }
+
     /// The text of `bytes`, and whether all of them could be decoded.
     pub(super) fn decode(self, bytes: &[u8]) -> (Cow<'_, str>, bool) {
         match self {

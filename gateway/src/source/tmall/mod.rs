@@ -8,7 +8,11 @@
 mod answer;
 mod charset;
 mod chinese;
+mod clue;
 mod content;
+mod explain;
+#[cfg(test)]
+mod explained;
 #[cfg(test)]
 mod linear;
 mod params;
@@ -246,6 +250,10 @@ impl Source for Tmall {
     fn read(&self, request: &Request<'_>) -> Reading {
         self.verified(request)
             .unwrap_or_else(|refusal| Reading::Refused(refusal.reason()))
+    }
+
+    fn explain(&self, request: &Request<'_>) -> Option<crate::telemetry::signed::Signed> {
+        explain::explain(&self.settings.app_secret, request)
     }
 
     fn release(&self, raw: RawPush<'_>) -> Push {

@@ -17,13 +17,25 @@ use super::charset::Charset;
 pub(super) const SIGN: &str = "sign";
 
 /// Letters of a signature.
-const LENGTH: usize = 32;
+pub(super) const LENGTH: usize = 32;
 
 /// Whether `sign` can be a signature at all: 32 digits of upper-case hex. What is none is
 /// refused before anything is decoded or hashed for it.
 pub(super) fn is_one(sign: &str) -> bool {
     let digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
     sign.len() == LENGTH && sign.bytes().all(digit)
+}
+
+/// Parameters in signing order, without the signature; of two of the same name the later.
+pub(super) fn sorted<'a>(
+    params: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<(&'a str, &'a str)> {
+    let mut params: Vec<_> = params.into_iter().filter(|(key, _)| *key != SIGN).collect();
+    // Latest first among equals, so that `dedup` keeps it.
+    params.reverse();
+    params.sort_by(|(one, _), (other, _)| by_utf16(one, other));
+    params.dedup_by_key(|(key, _)| *key);
+    params
 }
 
 /// Everything of a push that is signed, encoded once for however many secrets.
@@ -41,15 +53,24 @@ impl<'a> Signed<'a> {
         params: impl IntoIterator<Item = (&'a str, &'a str)>,
         body: Cow<'a, [u8]>,
     ) -> Self {
-        let mut params: Vec<_> = params.into_iter().filter(|(key, _)| *key != SIGN).collect();
-        // Latest first among equals, so that `dedup` keeps it.
-        params.reverse();
-        params.sort_by(|(one, _), (other, _)| by_utf16(one, other));
-        params.dedup_by_key(|(key, _)| *key);
+        Self::in_order(charset, sorted(params), body)
+    }
+
+    /// The same of parameters that are signed in this order.
+    pub(super) fn in_order(
+        charset: Charset,
+        params: impl IntoIterator<Item = (&'a str, &'a str)>,
+        body: Cow<'a, [u8]>,
+    ) -> Self {
         let params = params.into_iter().flat_map(|(key, value)| [key, value]);
         let mut pieces: Vec<_> = params.map(|text| charset.encode(text)).collect();
         pieces.push(body);
         Self { charset, pieces }
+    }
+
+    /// What stands between the secrets.
+    pub(super) fn pieces(&self) -> &[Cow<'a, [u8]>] {
+        &self.pieces
     }
 
     /// The signature that `secret` makes.

@@ -4,8 +4,8 @@ use super::*;
 use crate::lead::SAMPLE;
 use crate::source::QUARANTINE_REASONS;
 
-const NOW: Millis = 1_795_460_115_370;
-const SECRET: &str = "app-secret";
+pub(super) const NOW: Millis = 1_795_460_115_370;
+pub(super) const SECRET: &str = "app-secret";
 
 pub(in crate::source) fn settings(secret: &str) -> config::Tmall {
     config::Tmall {
@@ -29,16 +29,16 @@ pub(super) fn source(settings: &config::Tmall) -> Tmall {
 
 /// A push that tests bend.
 #[derive(Clone)]
-struct Sent {
-    method: &'static str,
-    query: String,
-    content_type: String,
-    body: Vec<u8>,
-    at: Millis,
+pub(super) struct Sent {
+    pub(super) method: &'static str,
+    pub(super) query: String,
+    pub(super) content_type: String,
+    pub(super) body: Vec<u8>,
+    pub(super) at: Millis,
 }
 
 impl Sent {
-    fn json(body: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn json(body: impl Into<Vec<u8>>) -> Self {
         Self::by(body, None)
     }
 
@@ -80,7 +80,7 @@ impl Sent {
         }
     }
 
-    fn with<R>(&self, read: impl FnOnce(&Request<'_>) -> R) -> R {
+    pub(super) fn with<R>(&self, read: impl FnOnce(&Request<'_>) -> R) -> R {
         let header = |name: &str| match name {
             "content-type" => Some(self.content_type.as_bytes()),
             _ => None,
@@ -98,7 +98,7 @@ impl Sent {
         self.with(|request| source(settings).read(request))
     }
 
-    fn read(&self) -> Reading {
+    pub(super) fn read(&self) -> Reading {
         self.read_by(&settings(SECRET))
     }
 }
