@@ -22,7 +22,7 @@ impl<'a> Page<'a> {
 }
 
 /// Kinds of pages that links must lead to.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 15] = [
     "overview",
     "leads",
     "leads-one",
@@ -31,6 +31,12 @@ const KNOWN: [&str; 9] = [
     "failures",
     "bulk",
     "bulk-one",
+    "quarantine",
+    "quarantine-one",
+    "pushes",
+    "pushes-one",
+    "audit",
+    "tokens",
     "system",
 ];
 
