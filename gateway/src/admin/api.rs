@@ -352,7 +352,7 @@ fn of_sinks() -> Vec<Endpoint> {
                 "目的地在配置文件中的写法，不含密钥",
             ),
         )
-        .gives::<sink::Settings>()
+        .gives::<sink::AsWritten>()
         .refuses([Kind::NoSink, Kind::NotReloaded])
         .command("sink settings")
         .to(sink::settings),

@@ -111,9 +111,10 @@ mod tests {
             Kind::Added => '+',
         };
         let lines = lines.iter();
-        lines
+        let lines: Vec<String> = lines
             .map(|line| format!("{}{}\n", sign(line), line.text))
-            .collect()
+            .collect();
+        lines.concat()
     }
 
     #[test]
@@ -134,8 +135,11 @@ mod tests {
 
     #[test]
     fn texts_too_large_to_compare_are_shown_whole() {
-        let before: String = (0..2_100).map(|line| format!("{line}\n")).collect();
-        let now: String = (1..2_101).map(|line| format!("{line}\n")).collect();
+        let numbered = |lines: std::ops::Range<u32>| {
+            let lines: Vec<String> = lines.map(|line| format!("{line}\n")).collect();
+            lines.concat()
+        };
+        let (before, now) = (numbered(0..2_100), numbered(1..2_101));
         let lines = between(&before, &now);
         assert_eq!(lines.len(), 4_200);
     }

@@ -146,7 +146,7 @@ pub(super) async fn show(
 /// How a sink stands in the files that were read.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "SinkSettings")]
-pub(super) struct Settings {
+pub(super) struct AsWritten {
     name: String,
     /// Its table as TOML, with its comments. References such as `env:NAME` are as they are;
     /// secrets that are written out are `***`.
@@ -168,7 +168,7 @@ pub(super) async fn settings(
     let known = configured.sinks.get(&name);
     let written = known.and_then(|sink| sink.written.as_ref());
     let written = written.ok_or_else(not_known)?;
-    Ok(HttpResponse::Ok().json(Settings {
+    Ok(HttpResponse::Ok().json(AsWritten {
         settings: written.text().to_owned(),
         file: written.file().display().to_string(),
         name,

@@ -174,7 +174,7 @@ impl Workbench<'_> {
                 format!("another plugin cannot be tried here: this sink has `{plugin}`"),
                 format!("此处不能试用其他插件：该目的地的插件是 `{plugin}`"),
             );
-            problems.push(self.not_here(document, "/plugin", what, Text::default()));
+            problems.push(self.not_here(document, "/plugin", what, &Text::default()));
             return;
         }
         let schema = self.catalogue.schema(plugin).unwrap_or_default();
@@ -191,7 +191,7 @@ impl Workbench<'_> {
                 "`env:`, `file:`, `cred:` and `${…}` can be tried only where and as the configuration has them that runs",
                 "`env:`、`file:`、`cred:` 和 `${…}` 只能照运行中的配置原样写在原处",
             );
-            problems.push(self.not_here(document, &below, what, why));
+            problems.push(self.not_here(document, &below, what, &why));
         }
         for below in spelt.files_beyond(&known, &schema) {
             let key = schema::dotted(&below);
@@ -203,7 +203,7 @@ impl Workbench<'_> {
                 "files, folders and programs can be tried only as the configuration has them that runs",
                 "文件、文件夹和程序只能照运行中的配置原样试用",
             );
-            problems.push(self.not_here(document, &below, what, why));
+            problems.push(self.not_here(document, &below, what, &why));
         }
         if let Some(place) = document.root.pointer_mut(&at) {
             *place = given;
@@ -211,7 +211,7 @@ impl Workbench<'_> {
     }
 
     /// What can be tried in the files alone, by who may read them.
-    fn not_here(&self, document: &Document, below: &str, what: Text, why: Text) -> Diagnostic {
+    fn not_here(&self, document: &Document, below: &str, what: Text, why: &Text) -> Diagnostic {
         let instead = Text::new(
             "change the file, and look by `leadgate check` and `leadgate render`",
             "请在文件中修改，再用 `leadgate check` 与 `leadgate render` 查看",

@@ -99,7 +99,7 @@ struct All {
 
 #[derive(Template)]
 #[template(path = "plugins.html")]
-struct Plugins {
+struct List {
     frame: Frame,
     lang: Lang,
     /// Those that sinks use first.
@@ -110,7 +110,7 @@ struct Plugins {
 pub(super) async fn show(desk: Desk) -> Answer {
     let mut all: All = read(desk.api.plugins("").await?)?;
     all.items.sort_by_key(|plugin| plugin.sinks.is_empty());
-    page(&Plugins {
+    page(&List {
         frame: desk.frame(Place::Plugins),
         lang: desk.lang,
         plugins: all.items,

@@ -140,7 +140,7 @@ struct Set {
 
 #[derive(Template)]
 #[template(path = "sink.html")]
-struct One {
+struct Shown {
     frame: Frame,
     lang: Lang,
     one: Detail,
@@ -148,7 +148,7 @@ struct One {
     set: Vec<Set>,
 }
 
-impl One {
+impl Shown {
     /// Its deliveries by state: code, word, how many; those that are there now first.
     fn states(&self) -> Vec<(&'static str, String, u64)> {
         let sink = &self.one.sink;
@@ -250,7 +250,7 @@ fn meant(lang: Lang, key: &str, code: &str) -> Option<&'static str> {
 pub(super) async fn show(desk: Desk, path: web::Path<String>) -> Answer {
     let one: Detail = read(desk.api.sink(&path, "").await?)?;
     let set = one.set.as_ref().map(|set| all_set(desk.lang, set));
-    page(&One {
+    page(&Shown {
         frame: desk.frame(Place::Sinks),
         lang: desk.lang,
         set: set.unwrap_or_default(),

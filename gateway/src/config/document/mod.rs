@@ -56,7 +56,7 @@ impl Document {
             ..Self::default()
         };
         for path in files(main, problems) {
-            document.add(path, nowhere, "", problems);
+            document.add(&path, nowhere, "", problems);
         }
         document
     }
@@ -72,7 +72,7 @@ impl Document {
         let at = pointer(&pointer("/sinks", sink), "settings");
         let root = json!({ "sinks": { sink: { "plugin": plugin, "settings": {} } } });
         let mut document = Self::of(file, root);
-        document.add(file.to_owned(), nowhere, &at, problems);
+        document.add(file, nowhere, &at, problems);
         document
     }
 
@@ -93,8 +93,8 @@ impl Document {
     }
 
     /// Reads a file whose tables are those at `above`.
-    fn add(&mut self, path: PathBuf, nowhere: &Text, above: &str, problems: &mut Vec<Diagnostic>) {
-        let text = match encoding::read(&path) {
+    fn add(&mut self, path: &Path, nowhere: &Text, above: &str, problems: &mut Vec<Diagnostic>) {
+        let text = match encoding::read(path) {
             Ok(text) => text,
             Err(why) => {
                 self.unread = true;
@@ -104,7 +104,7 @@ impl Document {
                     why.help
                 };
                 let error = Diagnostic::error("config::file", why.message);
-                problems.push(error.help(help).about(&path));
+                problems.push(error.help(help).about(path));
                 return;
             }
         };
@@ -115,8 +115,8 @@ impl Document {
             self.put(above, object);
             return;
         }
-        let (file, masks) = self.parse(path.clone(), text, above, problems);
-        problems.extend(advice::open_file(&path, file, &masks));
+        let (file, masks) = self.parse(path.to_owned(), text, above, problems);
+        problems.extend(advice::open_file(path, file, &masks));
     }
 
     /// Reads what is in a file; gives its number, and where secrets are written out in it.
