@@ -194,7 +194,7 @@ impl From<&Signed> for Signature {
 /// How many pushes of a class there were.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "PushCount")]
-struct Count {
+struct OfClass {
     #[schemars(with = "PushClassName")]
     class: &'static str,
     /// Since the start, with those that are not kept any more.
@@ -203,7 +203,7 @@ struct Count {
     last_at: Option<String>,
 }
 
-impl From<PushCount> for Count {
+impl From<PushCount> for OfClass {
     fn from(count: PushCount) -> Self {
         Self {
             class: count.class.as_str(),
@@ -218,7 +218,7 @@ impl From<PushCount> for Count {
 #[schemars(rename = "Pushes")]
 pub(super) struct List {
     items: Vec<Push>,
-    counts: Vec<Count>,
+    counts: Vec<OfClass>,
     /// Of a class so many are kept.
     kept: usize,
 }
@@ -263,7 +263,7 @@ pub(super) async fn list(
     };
     let found = admin.pushes.newest(&classes, passes, limit);
     let items = found.iter().map(|(number, push)| Push::of(*number, push));
-    let counts = admin.pushes.counts().into_iter().map(Count::from);
+    let counts = admin.pushes.counts().into_iter().map(OfClass::from);
     Ok(HttpResponse::Ok().json(List {
         items: items.collect(),
         counts: counts.collect(),

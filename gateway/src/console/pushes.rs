@@ -70,13 +70,13 @@ fn tone(class: &str) -> &'static str {
 
 /// How many there were of a class.
 #[derive(Deserialize)]
-struct Count {
+struct OfClass {
     class: String,
     count: u64,
     last_at: Option<String>,
 }
 
-impl Count {
+impl OfClass {
     fn title(&self, lang: Lang) -> String {
         shown::word(lang, Words::Pushes, &self.class)
     }
@@ -85,7 +85,7 @@ impl Count {
 #[derive(Deserialize)]
 struct Rows {
     items: Vec<Push>,
-    counts: Vec<Count>,
+    counts: Vec<OfClass>,
     kept: usize,
 }
 

@@ -51,14 +51,14 @@ struct Made {
 
 #[derive(Template)]
 #[template(path = "tokens.html")]
-struct Tokens {
+struct TokensPage {
     frame: Frame,
     lang: Lang,
     tokens: Vec<Token>,
     made: Option<Made>,
 }
 
-impl Tokens {
+impl TokensPage {
     /// Roles, each with its word and what it may do.
     fn roles(&self) -> Vec<(&'static str, &'static str, &'static str)> {
         let all = Role::ALL.map(|role| {
@@ -84,7 +84,7 @@ impl Tokens {
 
 async fn shown(desk: &Desk, made: Option<Made>) -> Answer {
     let rows: Rows = read(desk.api.tokens("").await?)?;
-    page(&Tokens {
+    page(&TokensPage {
         frame: desk.frame(Place::Tokens),
         lang: desk.lang,
         tokens: rows.items,

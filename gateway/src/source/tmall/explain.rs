@@ -2,6 +2,7 @@
 //! names and values only of which it is known that they are nobody's, and no secret.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use leadgate_plugin::Secret;
 
@@ -136,7 +137,8 @@ fn text(parts: &Parts<'_>, sorted: &[(&str, &str)]) -> String {
     }
     if matches!(parts.kind, Kind::Text) {
         let bytes = parts.body().len();
-        text.push_str(&format!("⟨body {bytes}⟩"));
+        // Writing into a string cannot fail.
+        let _ = write!(text, "⟨body {bytes}⟩");
     }
     text.push_str("⟨secret⟩");
     text

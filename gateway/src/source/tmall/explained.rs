@@ -50,7 +50,7 @@ fn signed_over(query: &str, content_type: &str, body: &[u8], pieces: &[&[u8]]) -
         md5.update(piece);
     }
     let made = md5.finalize();
-    let sign: String = made.iter().map(|byte| format!("{byte:02X}")).collect();
+    let sign = leadgate_plugin::hex(made.as_slice()).to_ascii_uppercase();
     Sent {
         query: format!("{query}&sign={sign}"),
         content_type: content_type.to_owned(),
@@ -244,12 +244,8 @@ fn a_signature_by_hmac_is_found() {
     use hmac::{KeyInit, Mac};
     let mut mac = hmac::Hmac::<md5::Md5>::new_from_slice(SECRET.as_bytes()).expect("a key");
     mac.update(b"v2{}");
-    let sign: String = mac
-        .finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect();
+    let made = mac.finalize().into_bytes();
+    let sign = leadgate_plugin::hex(made.as_slice()).to_ascii_uppercase();
     let sent = Sent {
         query: format!("v=2&sign={sign}"),
         ..Sent::json("{}")
