@@ -177,8 +177,8 @@ async fn a_person_is_erased_by_what_names_nobody_else() {
     }
     let is_there = browser.get(&format!("/leads/{id}")).await;
     assert_eq!(is_there.status, StatusCode::OK);
-    let gone = browser.send("/leads/erase", &format!("{person}&sure=true"));
-    let gone = gone.await;
+    let sure = format!("{person}&sure=true");
+    let gone = browser.send("/leads/erase", &sure).await;
     assert_eq!(gone.header("location"), "/leads", "{}", gone.body);
     let said = browser.get("/leads").await;
     assert!(said.body.contains("已擦除此人：1 条客资"), "{}", said.body);
