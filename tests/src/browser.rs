@@ -98,7 +98,7 @@ impl Browser {
             address,
             session: String::new(),
             process: 0,
-            folder: folder,
+            folder,
         };
         until("the driver of the browser answers", || {
             get(address, "/status", &[]).is_ok_and(|answer| answer.status == 200)

@@ -37,7 +37,7 @@ fn the_lead_of_a_phone_s_end_is_found_and_shown_in_three_clicks() {
     for state in ["已送达", "死信", "待投递"] {
         assert!(said.contains(state), "{state}: {said}");
     }
-    assert_eq!(browser.count("dl.fields dt") as usize, 38, "{said}");
+    assert_eq!(browser.count("dl.fields dt"), 38, "{said}");
     // Who it is shows to who says why.
     assert!(!said.contains(PHONE), "{said}");
     browser.click("details:has(#reason) summary");
