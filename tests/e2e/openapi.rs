@@ -4,7 +4,7 @@
 //! A request that its schema allows may still be refused: what goes with what, and what a text
 //! must look like, is said in words. The roles have tests of their own.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::process::Command;
 
 use leadgate_tests::{Daemon, counted, here, output_of};
@@ -43,10 +43,10 @@ fn settings(daemon: &Daemon) -> String {
     let mut add = |name: &str, begin: &str, parameter: &str, values: Vec<String>| {
         assert!(!values.is_empty(), "{name}");
         let _ = writeln!(text, "[dictionaries.{name}]\nvalues = {values:?}");
-        let _ = write!(
+        let _ = writeln!(
             of_paths,
             "[[operations]]\ninclude-path-regex = \"^{begin}/.{parameter}.\"\n\
-             parameters = {{ \"path.{parameter}\" = {{ dictionary = \"{name}\", probability = 0.7 }} }}\n"
+             parameters = {{ \"path.{parameter}\" = {{ dictionary = \"{name}\", probability = 0.7 }} }}"
         );
     };
     for (list, begin) in LISTS {

@@ -32,29 +32,31 @@ pub(super) async fn streamed(
         let mut stream = io::BufWriter::with_capacity(PIECE, Stream(to.clone()));
         let made = make(&*outbox, &mut stream);
         let made = made.and_then(|()| Ok(stream.flush()?));
-        if let Err(error) = made {
-            let _ = to.blocking_send(Err(error));
+        // An empty piece is the end: what comes without one was broken off.
+        let _ = to.blocking_send(made.map(|()| Bytes::new()));
+    });
+    let first = pieces.recv().await.ok_or_else(|| {
+        let detail = ("nothing was written", "未写入任何内容");
+        Problem::new(Kind::Internal, detail)
+    })??;
+    let rest = stream::unfold(Some((Some(first), pieces)), |left| async {
+        let (first, mut pieces) = left?;
+        let piece = match first {
+            Some(first) => Ok(first),
+            None => match pieces.recv().await {
+                Some(piece) => piece.map_err(io::Error::other),
+                None => Err(io::ErrorKind::BrokenPipe.into()),
+            },
+        };
+        match piece {
+            Ok(end) if end.is_empty() => None,
+            Ok(piece) => Some((Ok(piece), Some((None, pieces)))),
+            Err(error) => Some((Err(error), None)),
         }
     });
-    match pieces.recv().await {
-        Some(Ok(first)) => {
-            let rest = stream::unfold((Some(first), pieces), |(first, mut pieces)| async {
-                let piece = match first {
-                    Some(first) => Ok(first),
-                    None => pieces.recv().await?,
-                };
-                Some((piece.map_err(io::Error::other), (None, pieces)))
-            });
-            Ok(HttpResponse::Ok()
-                .content_type("application/octet-stream")
-                .streaming(rest))
-        }
-        Some(Err(error)) => Err(error.into()),
-        None => Err(Problem::new(
-            Kind::Internal,
-            ("nothing was written", "未写入任何内容"),
-        )),
-    }
+    Ok(HttpResponse::Ok()
+        .content_type("application/octet-stream")
+        .streaming(rest))
 }
 
 /// The sending end of a stream.
@@ -70,5 +72,44 @@ impl Write for Stream {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+    use crate::admin::tests::desk;
+
+    /// What a reader gets of it; `None` if it was broken off.
+    async fn given(
+        make: impl FnOnce(&mut dyn Write) -> Result<(), UpkeepError> + Send + 'static,
+    ) -> Option<Vec<u8>> {
+        let admin = web::Data::from(desk().admin);
+        let answer = streamed(&admin, |_, to| make(to)).await.ok()?;
+        let body = to_bytes(answer.into_body()).await.ok()?;
+        Some(body.to_vec())
+    }
+
+    #[actix_web::test]
+    async fn nothing_is_a_stream_too_and_a_part_is_never_taken_for_the_whole() {
+        assert_eq!(given(|_| Ok(())).await, Some(Vec::new()));
+        let much = vec![b'x'; 3 * PIECE + 1];
+        let written = much.clone();
+        let whole = given(move |to| Ok(to.write_all(&written)?)).await;
+        assert_eq!(whole, Some(much));
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(given(move |_| Err(full().into())).await, None);
+        let broken_off = given(move |to| {
+            to.write_all(&[b'x'; 2 * PIECE])?;
+            Err(full().into())
+        });
+        assert_eq!(broken_off.await, None);
+        let panicked = given(|to| {
+            to.write_all(&[b'x'; 2 * PIECE])?;
+            panic!("in the middle")
+        });
+        assert_eq!(panicked.await, None);
     }
 }

@@ -134,8 +134,8 @@ fn a_hostile_lead_is_text_on_every_page() {
 /// What the command line shows of it is text, too, in either language.
 fn on_a_terminal(daemon: &Daemon, id: &str) {
     let deliveries = told(daemon, &["outbox", "deliveries", "--sink", "erp", "--all"]);
-    let mut of_lead = deliveries["items"].as_array().expect("a list").iter();
-    let delivery = of_lead.rfind(|one| one["lead"] == id);
+    let mut all = deliveries["items"].as_array().expect("a list").iter();
+    let delivery = all.rfind(|one| one["lead"] == id);
     let delivery = delivery.expect("its delivery")["id"]
         .as_str()
         .expect("an id")
