@@ -102,12 +102,12 @@ mod tests {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         assert_eq!(given(move |_| Err(full().into())).await, None);
         let broken_off = given(move |to| {
-            to.write_all(&[b'x'; 2 * PIECE])?;
+            to.write_all(&vec![b'x'; 2 * PIECE])?;
             Err(full().into())
         });
         assert_eq!(broken_off.await, None);
         let panicked = given(|to| {
-            to.write_all(&[b'x'; 2 * PIECE])?;
+            to.write_all(&vec![b'x'; 2 * PIECE])?;
             panic!("in the middle")
         });
         assert_eq!(panicked.await, None);

@@ -22,7 +22,7 @@ impl<'a> Page<'a> {
 }
 
 /// Kinds of pages that links must lead to.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 19] = [
     "overview",
     "leads",
     "leads-one",
@@ -31,10 +31,14 @@ const KNOWN: [&str; 15] = [
     "failures",
     "bulk",
     "bulk-one",
+    "sinks",
+    "sinks-one",
+    "sinks-one-mapping",
     "quarantine",
     "quarantine-one",
     "pushes",
     "pushes-one",
+    "plugins",
     "audit",
     "tokens",
     "system",
