@@ -28,7 +28,7 @@ const NOTE: usize = 200;
 /// Who or what is erased: one of the first six.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(rename = "EraseWish", extend("oneOf" = super::subject::one_of_them()))]
+#[schemars(rename = "EraseWish", extend("oneOf" = super::subject::one_of_them(), "examples" = [{ "phone": "13800138000", "dry_run": true }]))]
 pub(super) struct Wish {
     lead: Option<String>,
     phone: Option<String>,

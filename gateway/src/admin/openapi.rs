@@ -118,6 +118,7 @@ fn id(about: &About) -> String {
 fn place(name: &'static str) -> Value {
     let schema = match name {
         "id" => json!({ "type": "string", "format": "uuid" }),
+        "number" => json!({ "type": "integer", "minimum": 1 }),
         _ => json!({ "type": "string" }),
     };
     json!({ "name": name, "in": "path", "required": true, "schema": schema })

@@ -31,7 +31,7 @@ pub(super) enum Subject {
 /// How a body names it: by one of these.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(rename = "Subject", extend("oneOf" = one_of_them()))]
+#[schemars(rename = "Subject", extend("oneOf" = one_of_them(), "examples" = [{ "phone": "13800138000" }]))]
 pub(super) struct Named {
     pub(super) lead: Option<String>,
     pub(super) phone: Option<String>,
@@ -41,11 +41,13 @@ pub(super) struct Named {
     pub(super) openid: Option<String>,
 }
 
-/// One of what can name it must be there.
+/// One of what can name it must be there, and say something.
 pub(super) fn one_of_them() -> Vec<serde_json::Value> {
     let all = ["lead", "phone", "record_id", "order_num", "nick", "openid"];
-    all.map(|one| serde_json::json!({ "required": [one] }))
-        .into()
+    all.map(
+        |one| serde_json::json!({ "required": [one], "properties": { one: { "type": "string" } } }),
+    )
+    .into()
 }
 
 impl Subject {

@@ -4,6 +4,7 @@
 
 mod finding;
 mod hostile;
+mod incident;
 mod pages;
 mod person;
 mod pictures;
