@@ -309,7 +309,9 @@ pub(super) async fn retry(
     let retried = async move |event: &mut AuditEvent| {
         let id = of_path(event, &path)?;
         let force = Params::of(&query)?.flag("force")?;
-        let force = force || body.json::<Force>()?.force;
+        // The body is read whatever the query says: what cannot be meant is refused.
+        let wish: Force = body.json()?;
+        let force = force || wish.force;
         if force {
             "force".clone_into(&mut event.filter);
         }

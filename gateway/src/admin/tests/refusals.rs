@@ -120,6 +120,7 @@ async fn what_cannot_be_meant_is_refused_with_a_hint() {
             400,
         ),
         (&format!("/deliveries/{ID}/retry"), "", 404),
+        (&format!("/deliveries/{ID}/retry?force=true"), "{", 400),
         (&format!("/deliveries/{ID}/cancel"), "", 404),
         (&format!("/quarantine/{ID}/release"), "", 404),
         (&format!("/quarantine/{ID}/discard"), "", 404),
