@@ -214,7 +214,8 @@ fn a_folder_gets_only_what_is_new_from_the_daemon_and_without_it() {
     let said = succeeded(&outbox(&daemon, &["backup", "--to", path(&to)]));
     assert!(said.contains("the backup is whole"), "{said}");
     let same = back_up(&daemon, path(&to));
-    assert_eq!((&same["copied"], &same["kept"]), (&0.into(), &1.into()));
+    // The backup before left its entry in the audit log, which the journal knows of.
+    assert_eq!((&same["copied"], &same["kept"]), (&1.into(), &0.into()));
     // Nothing else's folder, and nothing of another outbox.
     let other = outbox(&daemon, &["backup", "--to", path(daemon.folder())]);
     assert_eq!(other.status.code(), Some(1));
@@ -240,8 +241,11 @@ fn an_export_makes_the_same_outbox_elsewhere() {
     let online = succeeded(&outbox(&from, &["export"]));
     from.terminate();
     let lines = succeeded(&outbox(&from, &["export"]));
-    assert_eq!(online.lines().count(), lines.lines().count());
-    assert_eq!(lines.lines().count(), 21);
+    let leads = |text: &str| {
+        let lines = text.lines();
+        lines.filter(|line| !line.starts_with("{\"audit\"")).count()
+    };
+    assert_eq!((leads(&online), leads(&lines)), (21, 21));
     let mut to = Daemon::start(Setup::with_crm(&dead));
     to.terminate();
     let mut input = tempfile::tempfile().expect("a file");
