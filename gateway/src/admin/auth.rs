@@ -62,12 +62,11 @@ fn who(admin: &Admin, request: &ServiceRequest) -> Result<Actor, Problem> {
         return user.actor();
     }
     let peer = request.peer_addr().map(|peer| peer.ip());
-    let pass = admin.admit(peer, given(request.headers()))?;
+    let (pass, actor) = admin.admit(given(request.headers()), Via::Api, peer)?;
     if pass == Pass::Open {
         not_of_a_page(request.headers())?;
     }
-    let actor = admin.whose(&pass, Via::Api, peer);
-    actor.ok_or_else(unauthorized)
+    Ok(actor)
 }
 
 /// What somebody came in with.
@@ -81,14 +80,20 @@ pub(crate) enum Pass {
 
 impl Admin {
     /// Lets in whoever gives a token, or none where none is needed; counts what is no token.
-    pub(crate) fn admit(&self, peer: Option<IpAddr>, given: Option<&str>) -> Result<Pass, Problem> {
+    pub(crate) fn admit(
+        &self,
+        given: Option<&str>,
+        via: Via,
+        peer: Option<IpAddr>,
+    ) -> Result<(Pass, Actor), Problem> {
+        let open = || (Pass::Open, actor_of(local(), via, peer));
         let is_open = !self.asks_for_a_token();
         let configured = self.configured.get();
         if !is_open && configured.token.is_none() && !self.has_tokens() {
             return Err(Problem::new(Kind::Forbidden, NO_TOKEN));
         }
         if is_open && given.is_none() {
-            return Ok(Pass::Open);
+            return Ok(open());
         }
         let now = self.clock.monotonic();
         let from = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -101,13 +106,13 @@ impl Admin {
             return Err(unauthorized());
         };
         let given = TokenHash::of(given);
-        if self.has(&given).is_some() {
+        if let Some(holder) = self.has(&given) {
             self.guesses.right(from);
-            return Ok(Pass::Token(given));
+            return Ok((Pass::Token(given), actor_of(holder, via, peer)));
         }
         if is_open {
             // As if none were given: whoever may ask without one needs none.
-            return Ok(Pass::Open);
+            return Ok(open());
         }
         self.guesses.wrong(from, now);
         Err(unauthorized())
@@ -115,17 +120,12 @@ impl Admin {
 
     /// Who came in with that, as long as it still lets them in.
     pub(crate) fn whose(&self, pass: &Pass, via: Via, peer: Option<IpAddr>) -> Option<Actor> {
-        let (name, role) = match pass {
+        let holder = match pass {
             Pass::Token(hash) => self.has(hash)?,
             Pass::Open if self.asks_for_a_token() => return None,
-            Pass::Open => (Actor::LOCAL.to_owned(), Role::Admin),
+            Pass::Open => local(),
         };
-        Some(Actor {
-            name,
-            role,
-            via,
-            peer,
-        })
+        Some(actor_of(holder, via, peer))
     }
 
     /// Whether nobody comes in without a token.
@@ -145,6 +145,20 @@ impl Admin {
             return Some((Actor::ADMIN.to_owned(), Role::Admin));
         }
         named
+    }
+}
+
+/// Whoever asks from this machine where no token is needed.
+fn local() -> (String, Role) {
+    (Actor::LOCAL.to_owned(), Role::Admin)
+}
+
+fn actor_of((name, role): (String, Role), via: Via, peer: Option<IpAddr>) -> Actor {
+    Actor {
+        name,
+        role,
+        via,
+        peer,
     }
 }
 

@@ -15,15 +15,12 @@ use super::left::Left;
 use super::params::{Body, Params};
 use super::problem::{Kind, Problem};
 use super::subject::{MOST, Named, Subject};
-use super::wish::fits;
+use super::wish::{NOTE, note_fits};
 use super::{Admin, reading, rfc3339};
 use crate::outbox::{
     ATTEMPTS_KEPT, AuditAction, AuditEvent, AuditResult, Erased, Erasure, History, LeadId, Listed,
     Outline, OutlinedDelivery, QuarantineId, StateName, StoredQuarantinedPush,
 };
-
-/// Longest note, in characters.
-const NOTE: usize = 200;
 
 /// Who or what is erased: one of the first six.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -310,14 +307,7 @@ async fn erased(
             .as_str()
             .clone_into(&mut event.action);
     }
-    if wish.note.chars().count() > NOTE || wish.note.chars().any(char::is_control) {
-        let detail = (
-            format!("`note` is one line of at most {NOTE} characters"),
-            format!("`note` 是最多 {NOTE} 个字符的一行"),
-        );
-        return Err(Problem::new(Kind::BadBody, detail));
-    }
-    fits(&[("note", &wish.note, NOTE)])?;
+    note_fits(&wish.note, NOTE)?;
     event.note.clone_from(&wish.note);
     let subject = Subject::of(Named {
         lead: wish.lead,

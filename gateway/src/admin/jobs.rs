@@ -22,8 +22,8 @@ use super::{Admin, privacy, reading, rfc3339, samples};
 use crate::bulk;
 use crate::clock::Millis;
 use crate::outbox::{
-    self, AuditAction, AuditEvent, BulkAction, BulkJob, BulkPlan, Count, DeathReason, JobId,
-    JobState, Population, StateName, Steered, Stop,
+    self, AuditAction, AuditEvent, BulkAction, BulkJob, BulkPlan, DeathReason, JobId, JobState,
+    Population, StateName, Steered, Stop,
 };
 use crate::route::When;
 
@@ -76,7 +76,7 @@ async fn planned(
         Ok::<_, Problem>((planned.plan, samples))
     });
     let (plan, samples) = planned.await?;
-    event.count = Some(at_least(plan.count));
+    event.count = Some(plan.count.number());
     if dry_run {
         let job = BulkJob::new(plan, now);
         return Ok(One {
@@ -138,13 +138,6 @@ fn by_sink(admin: &Admin, wanted: &BulkPlan) -> Option<String> {
         Some(when) => format!("({of_sink}) and ({when})"),
         None => of_sink.to_owned(),
     })
-}
-
-/// How many are meant, or at least so many.
-fn at_least(count: Count) -> u64 {
-    match count {
-        Count::Exact(count) | Count::AtLeast(count) => count,
-    }
 }
 
 /// `GET /bulk`
@@ -222,7 +215,7 @@ fn meant_job(
     if let Some(job) = admin.outbox.job(id) {
         event.filter = meant(&job.plan);
         event.note.clone_from(&job.plan.note);
-        event.count = Some(at_least(job.plan.count));
+        event.count = Some(job.plan.count.number());
     }
     Ok((id, by))
 }
@@ -394,10 +387,6 @@ fn in_short(
     behind: &BTreeMap<JobId, Option<JobId>>,
 ) -> Job {
     let plan = &job.plan;
-    let (count, exact) = match plan.count {
-        Count::Exact(count) => (count, true),
-        Count::AtLeast(count) => (count, false),
-    };
     let because = job.skipped.iter();
     let because = because.map(|(why, count)| (why.as_str(), *count));
     let (ended_at, stopped) = match job.state {
@@ -424,8 +413,8 @@ fn in_short(
         rate: plan.rate,
         note: plan.note.clone(),
         by: plan.by.clone(),
-        count,
-        exact,
+        count: plan.count.number(),
+        exact: plan.count.is_exact(),
         state: job.state.as_str(),
         stopped,
         wiping: job.wiping,

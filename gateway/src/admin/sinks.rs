@@ -183,7 +183,7 @@ pub(super) async fn pause(
     let paused = async move |event: &mut AuditEvent| {
         Params::of(&query)?;
         let Asked { note } = body.json()?;
-        says(&note)?;
+        wish::note_fits(&note, PAUSE_NOTE)?;
         event.note.clone_from(&note);
         // Also of a sink that is not configured: it holds when that is configured again.
         asked.known_sink(&sink, Kind::NotFound)?;
@@ -199,18 +199,6 @@ pub(super) async fn pause(
         paused: true,
         name,
     }))
-}
-
-/// Whether a note may be kept.
-fn says(note: &str) -> Result<(), Problem> {
-    if note.chars().count() > PAUSE_NOTE || note.chars().any(char::is_control) {
-        let detail = (
-            format!("`note` is one line of at most {PAUSE_NOTE} characters"),
-            format!("`note` 是最多 {PAUSE_NOTE} 个字符的一行"),
-        );
-        return Err(Problem::new(Kind::BadBody, detail));
-    }
-    wish::fits(&[("note", note, PAUSE_NOTE)])
 }
 
 /// `POST /sinks/{name}/resume`: ends a pause, the breaker and the destination's wait.

@@ -291,6 +291,17 @@ const fn takes(action: &BulkAction) -> Takes {
     }
 }
 
+/// A note that is kept by itself is one short line, and names no phone.
+pub(super) fn note_fits(note: &str, most: usize) -> Result<(), Problem> {
+    if note.chars().count() > most || note.chars().any(char::is_control) {
+        return Err(bad((
+            format!("`note` is one line of at most {most} characters"),
+            format!("`note` 是最多 {most} 个字符的一行"),
+        )));
+    }
+    fits(&[("note", note, most)])
+}
+
 /// Texts are short, and name no phone: they are kept, whoever is erased.
 pub(super) fn fits(texts: &[(&str, &str, usize)]) -> Result<(), Problem> {
     for (name, text, most) in texts {

@@ -24,7 +24,7 @@ pub use self::turns::behind;
 pub use self::waits::Waits;
 use crate::clock::Clock;
 use crate::lead::Tables;
-use crate::outbox::{Arrival, BulkJob, Count, JobId, Outbox, StoredQuarantinedPush};
+use crate::outbox::{Arrival, BulkJob, JobId, Outbox, StoredQuarantinedPush};
 
 /// Reads a push in quarantine again as the lead that a person says it is; `None` if its
 /// source is not configured any more.
@@ -51,17 +51,13 @@ pub struct Ground {
 /// is whoever planned it. Its note stays with the job: people write what they like.
 pub fn log(event: &str, id: JobId, job: &BulkJob, by: &str) {
     let plan = &job.plan;
-    let (count, exact) = match plan.count {
-        Count::Exact(count) => (count, true),
-        Count::AtLeast(count) => (count, false),
-    };
     let by = if by.is_empty() { &plan.by } else { by };
     tracing::info!(
         job = %id,
         action = plan.action.as_str(),
         by,
-        count,
-        exact,
+        count = plan.count.number(),
+        exact = plan.count.is_exact(),
         done = job.done,
         skipped = job.seen() - job.done,
         "{event}"

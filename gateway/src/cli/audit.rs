@@ -6,6 +6,8 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::client::{Api, Query, Target};
+use super::length::Length;
+use super::span::Times;
 use super::table::{self, Column, coded, column};
 use super::{FAILED, Global, finish, out};
 use crate::outbox::AuditResult;
@@ -33,24 +35,16 @@ pub(super) struct Which {
     /// Only what ended so
     #[arg(long, value_name = "RESULT", value_parser = AuditResult::NAMES)]
     result: Option<String>,
-    /// Only from then on: a time such as "2026-11-26 10:00:00" or 2026-11-26, which is GMT+8 unless it names another zone (Z, +08:00), or how long ago, such as 2h
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Only from before then: a time (GMT+8 unless it names another zone), or how long ago
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    #[command(flatten)]
+    times: Times,
 }
 
 #[derive(clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
     which: Which,
-    /// How many at most [default: 50]
-    #[arg(long, value_name = "N")]
-    limit: Option<u32>,
-    /// All of them, however many
-    #[arg(long, conflicts_with = "limit")]
-    all: bool,
+    #[command(flatten)]
+    length: Length,
     #[command(flatten)]
     target: Target,
 }
@@ -65,12 +59,11 @@ pub(super) struct Export {
 
 impl Which {
     fn query(&self) -> Query {
-        Query::default()
+        let query = Query::default()
             .with("who", self.who.as_ref())
             .with("action", self.action.as_ref())
-            .with("result", self.result.as_ref())
-            .with("since", self.since.as_ref())
-            .with("until", self.until.as_ref())
+            .with("result", self.result.as_ref());
+        self.times.add_to(query)
     }
 }
 
@@ -106,9 +99,9 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
 }
 
 fn list(global: &Global, args: &List) -> Result<(), ExitCode> {
-    let limit = if args.all { Some(500) } else { args.limit };
+    let limit = args.length.limit(500);
     let query = args.which.query().with("limit", limit);
-    let mut list = Api::of(global, &args.target)?.list("/audit", &query, args.all)?;
+    let mut list = Api::of(global, &args.target)?.list("/audit", &query, args.length.all)?;
     if !global.json {
         let items = list["items"].as_array_mut().into_iter().flatten();
         items.for_each(|item| item["from"] = from(item).into());

@@ -22,6 +22,7 @@ mod help;
 mod hidden;
 mod init;
 mod leads;
+mod length;
 mod listen;
 mod mapping;
 mod outbox;

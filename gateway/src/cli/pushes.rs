@@ -45,16 +45,8 @@ const PUSHES: [Column; 9] = [
     column("duration_ms", "ms", "毫秒"),
 ];
 
-const PUSH: [Column; 14] = [
-    column("number", "number", "序号"),
-    column("at", "received", "接收时间"),
-    coded("verdict", "verdict", "结果", Words::Push),
-    coded("reason", "reason", "原因", Words::PushReason),
-    column("source", "source", "来源"),
-    column("status", "status", "应答"),
-    column("peer", "from", "发送方"),
-    column("bytes", "bytes", "字节"),
-    column("duration_ms", "ms", "毫秒"),
+/// What is told of one by itself, too.
+const MORE: [Column; 5] = [
     column("clock_difference_seconds", "clock (s)", "时钟差(秒)"),
     column("lead", "lead", "客资"),
     column("quarantine", "quarantine", "隔离编号"),
@@ -131,7 +123,7 @@ fn show(global: &Global, args: &Args, number: u64) -> Result<(), ExitCode> {
     }
     let lang = global.lang();
     in_language(lang, &mut push, &["explanation", "advice"]);
-    table::print_one(global, &PUSH, &push);
+    table::print_one(global, &[&PUSHES[..], &MORE].concat(), &push);
     let signature = &mut push["signature"];
     if signature.is_null() {
         return Ok(());

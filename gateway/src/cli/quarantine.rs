@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
+use super::length::Length;
 use super::table::{self, Column, coded, column};
 use super::{Global, ask, bulk, finish, out};
 use crate::lang::{Lang, counted};
@@ -45,12 +46,8 @@ pub(super) struct Which {
 pub(super) struct List {
     #[command(flatten)]
     which: Which,
-    /// How many at most [default: 50]
-    #[arg(long, value_name = "N")]
-    limit: Option<u32>,
-    /// All of them, however many
-    #[arg(long, conflicts_with = "limit")]
-    all: bool,
+    #[command(flatten)]
+    length: Length,
     #[command(flatten)]
     target: Target,
 }
@@ -182,14 +179,14 @@ pub(super) fn run(global: &Global, command: &Command) -> ExitCode {
 }
 
 fn list(global: &Global, args: &List) -> Result<(), ExitCode> {
-    let limit = if args.all { Some(100) } else { args.limit };
+    let limit = args.length.limit(100);
     let query = Query::default()
         .with("reason", args.which.reason.as_ref())
         .with("source", args.which.source.as_ref())
         .with("since", args.which.since.as_ref())
         .with("until", args.which.until.as_ref())
         .with("limit", limit);
-    let answer = Api::of(global, &args.target)?.list("/quarantine", &query, args.all)?;
+    let answer = Api::of(global, &args.target)?.list("/quarantine", &query, args.length.all)?;
     table::print_list(global, &PUSHES, &answer);
     let lang = global.lang();
     for count in answer["counts"].as_array().into_iter().flatten() {

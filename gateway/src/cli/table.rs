@@ -20,6 +20,7 @@ const GAP: usize = 2;
 const INDENT: usize = 4;
 
 /// A column: the field of the API's answer, and its title in both languages.
+#[derive(Clone, Copy)]
 pub(super) struct Column {
     field: &'static str,
     en: &'static str,

@@ -9,7 +9,7 @@ use actix_web::http::header::{
 use askama::Template;
 use serde::Deserialize;
 
-use super::desk::{Answer, Desk, page, read};
+use super::desk::{Answer, Desk, next, page, query_of, read};
 use super::form::Form;
 use super::frame::{Frame, Place};
 use super::shown;
@@ -139,13 +139,9 @@ impl List {
 
     /// The same page with the log held against its chain.
     fn verify(&self) -> String {
-        let coded = |text: &str| {
-            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
-                .to_string()
-        };
-        let asked = self.asked.iter().filter(|(name, _)| *name != "verify");
-        let pairs = asked.map(|(name, value)| format!("&{}={}", coded(name), coded(value)));
-        format!("/audit?verify=now{}", pairs.collect::<String>())
+        let mut asked = self.asked.clone();
+        asked.insert("verify".to_owned(), "now".to_owned());
+        format!("/audit?{}", query_of(&asked))
     }
 }
 
@@ -154,7 +150,7 @@ pub(super) async fn list(desk: Desk) -> Answer {
     let asked = desk.asked();
     let mut of_api = asked.clone();
     let verify = of_api.remove("verify").is_some();
-    let rows: Rows = read(desk.api.audit(&desk.query_of(&of_api)).await?)?;
+    let rows: Rows = read(desk.api.audit(&query_of(&of_api)).await?)?;
     let verified = if verify {
         Some(read(desk.api.audit_state("").await?)?)
     } else {
@@ -163,7 +159,7 @@ pub(super) async fn list(desk: Desk) -> Answer {
     page(&List {
         frame: desk.frame(Place::Audit),
         lang: desk.lang,
-        next: rows.next.map(|next| desk.next(&of_api, &next)),
+        next: rows.next.map(|cursor| next(&of_api, &cursor)),
         rows: rows.items,
         verified,
         asked,
@@ -177,7 +173,7 @@ pub(super) async fn export(desk: Desk, form: Form) -> Answer {
         Some(((*name).to_owned(), value.to_owned()))
     });
     let asked: BTreeMap<String, String> = asked.collect();
-    let mut answer: HttpResponse = desk.api.audit_export(&desk.query_of(&asked)).await?;
+    let mut answer: HttpResponse = desk.api.audit_export(&query_of(&asked)).await?;
     let headers = answer.headers_mut();
     for (name, value) in [
         (CONTENT_TYPE, "application/x-ndjson"),

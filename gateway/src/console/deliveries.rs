@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::curl;
-use super::desk::{Answer, Desk, page, read};
+use super::desk::{Answer, Desk, next, page, query_of, read};
 use super::form::Form;
 use super::frame::{Flash, Frame, Place};
 use crate::lang::Lang;
@@ -137,11 +137,11 @@ pub(super) async fn list(desk: Desk) -> Answer {
     asked
         .entry("order".to_owned())
         .or_insert_with(|| "newest".to_owned());
-    let rows: Rows = read(desk.api.deliveries(&desk.query_of(&asked)).await?)?;
+    let rows: Rows = read(desk.api.deliveries(&query_of(&asked)).await?)?;
     page(&Deliveries {
         frame: desk.frame(Place::Deliveries),
         lang: desk.lang,
-        next: rows.next.map(|next| desk.next(&asked, &next)),
+        next: rows.next.map(|cursor| next(&asked, &cursor)),
         rows: rows.items,
         sinks: desk.sinks(),
         targets: desk.configured_sinks(),

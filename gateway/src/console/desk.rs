@@ -73,22 +73,6 @@ impl Desk {
             .collect()
     }
 
-    /// As a query.
-    #[expect(clippy::unused_self, reason = "beside what was asked")]
-    pub(super) fn query_of(&self, asked: &BTreeMap<String, String>) -> String {
-        let coded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-        let pairs = asked.iter();
-        let pairs = pairs.map(|(name, value)| format!("{}={}", coded(name), coded(value)));
-        pairs.collect::<Vec<_>>().join("&")
-    }
-
-    /// The page behind one that was asked for.
-    pub(super) fn next(&self, asked: &BTreeMap<String, String>, cursor: &str) -> String {
-        let mut asked = asked.clone();
-        asked.insert("cursor".to_owned(), cursor.to_owned());
-        format!("?{}", self.query_of(&asked))
-    }
-
     /// What stands around a page.
     pub(super) fn frame(&self, place: Place) -> Frame {
         // Who only asks for fresh numbers does not see what is said.
@@ -130,6 +114,21 @@ impl FromRequest for Desk {
             request: request.clone(),
         }))
     }
+}
+
+/// What is asked for, as a query.
+pub(super) fn query_of(asked: &BTreeMap<String, String>) -> String {
+    let coded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let pairs = asked.iter();
+    let pairs = pairs.map(|(name, value)| format!("{}={}", coded(name), coded(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+/// The page behind one that was asked for.
+pub(super) fn next(asked: &BTreeMap<String, String>, cursor: &str) -> String {
+    let mut asked = asked.clone();
+    asked.insert("cursor".to_owned(), cursor.to_owned());
+    format!("?{}", query_of(&asked))
 }
 
 /// The session that a request came with, and whose it is.

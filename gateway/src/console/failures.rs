@@ -7,7 +7,7 @@ use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::desk::{Answer, Desk, page, read};
+use super::desk::{Answer, Desk, page, query_of, read};
 use super::frame::{Frame, Place};
 use super::leads::plain;
 use crate::lang::Lang;
@@ -75,7 +75,7 @@ pub(super) async fn show(desk: Desk) -> Answer {
     let asked = desk.asked();
     let mut query = asked.clone();
     query.insert("limit".to_owned(), MOST.to_owned());
-    let mut groups: Groups = read(desk.api.failures(&desk.query_of(&query)).await?)?;
+    let mut groups: Groups = read(desk.api.failures(&query_of(&query)).await?)?;
     let samples = groups.items.iter();
     let samples = samples.filter_map(|group| group.sample.parse().ok());
     let samples = samples.map(DeliveryId).collect();

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::deliveries::{self, Summary};
-use super::desk::{Answer, Desk, page, read};
+use super::desk::{Answer, Desk, next, page, query_of, read};
 use super::erasing;
 use super::fields::{self, GROUPS};
 use super::form::Form;
@@ -133,11 +133,11 @@ async fn rows(desk: &Desk, answer: Value) -> Result<Rows, Problem> {
 /// `GET /leads`
 pub(super) async fn list(desk: Desk) -> Answer {
     let asked = desk.asked();
-    let rows = rows(&desk, desk.api.leads(&desk.query_of(&asked)).await?).await?;
+    let rows = rows(&desk, desk.api.leads(&query_of(&asked)).await?).await?;
     page(&Leads {
         frame: desk.frame(Place::Leads),
         lang: desk.lang,
-        next: rows.next.map(|next| desk.next(&asked, &next)),
+        next: rows.next.map(|cursor| next(&asked, &cursor)),
         rows: rows.items,
         sources: desk.api.admin().configured.get().sources.clone(),
         sinks: desk.sinks(),

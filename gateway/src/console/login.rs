@@ -12,7 +12,7 @@ use super::desk::{Answer, Desk, page};
 use super::form::{self, Form};
 use super::frame::{Frame, Place};
 use super::{Console, guard, language};
-use crate::admin::{Admin, Kind, Problem, note};
+use crate::admin::{Admin, Problem, note};
 use crate::lang::Lang;
 use crate::outbox::{AuditAction, Via};
 
@@ -76,12 +76,7 @@ pub(super) async fn come_in(
 ) -> Answer {
     let peer = request.peer_addr().map(|peer| peer.ip());
     let next = guard::one_slash(form.or_empty("next"));
-    let pass = admin.admit(peer, form.text("token")).and_then(|pass| {
-        let actor = admin.whose(&pass, Via::Console, peer);
-        let revoked = || Problem::new(Kind::Unauthorized, WRONG);
-        Ok((pass, actor.ok_or_else(revoked)?))
-    });
-    let (pass, actor) = match pass {
+    let (pass, actor) = match admin.admit(form.text("token"), Via::Console, peer) {
         Ok(both) => both,
         Err(problem) => {
             let lang = language::of(request.headers());

@@ -6,7 +6,7 @@ use actix_web::web;
 use askama::Template;
 use serde::Deserialize;
 
-use super::desk::{Answer, Desk, page, read};
+use super::desk::{Answer, Desk, page, query_of, read};
 use super::frame::{Frame, Place};
 use super::shown::{self, Markup};
 use crate::lang::Lang;
@@ -129,7 +129,7 @@ impl Pushes {
 /// `GET /pushes`
 pub(super) async fn list(desk: Desk) -> Answer {
     let asked = desk.asked();
-    let rows: Rows = read(desk.api.pushes(&desk.query_of(&asked)).await?)?;
+    let rows: Rows = read(desk.api.pushes(&query_of(&asked)).await?)?;
     page(&Pushes {
         frame: desk.frame(Place::Pushes),
         lang: desk.lang,

@@ -10,7 +10,7 @@ use askama::Template;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::desk::{Answer, Desk, page, read};
+use super::desk::{Answer, Desk, next, page, query_of, read};
 use super::fields;
 use super::form::Form;
 use super::frame::{Flash, Frame, Place};
@@ -107,7 +107,7 @@ impl List {
 /// `GET /quarantine`
 pub(super) async fn list(desk: Desk) -> Answer {
     let asked = desk.asked();
-    let rows: Rows = read(desk.api.quarantine(&desk.query_of(&asked)).await?)?;
+    let rows: Rows = read(desk.api.quarantine(&query_of(&asked)).await?)?;
     let configured = desk.api.admin().configured.get();
     // Of one that is not configured any more there may still be some.
     let kept = rows.counts.iter().map(|count| &count.source);
@@ -116,7 +116,7 @@ pub(super) async fn list(desk: Desk) -> Answer {
         frame: desk.frame(Place::Quarantine),
         lang: desk.lang,
         sources: sources.into_iter().cloned().collect(),
-        next: rows.next.as_deref().map(|next| desk.next(&asked, next)),
+        next: rows.next.as_deref().map(|cursor| next(&asked, cursor)),
         rows,
         asked,
     })

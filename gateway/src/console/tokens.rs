@@ -3,13 +3,13 @@
 
 use actix_web::web;
 use askama::Template;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::desk::{Answer, Desk, page, read};
 use super::form::Form;
 use super::frame::{Flash, Frame, Place};
+use super::shown;
 use crate::lang::Lang;
 use crate::outbox::Role;
 use crate::words;
@@ -32,8 +32,7 @@ impl Token {
 
     /// Where its form goes.
     fn revoke(&self) -> String {
-        let name = utf8_percent_encode(&self.name, NON_ALPHANUMERIC);
-        format!("/tokens/{name}/revoke")
+        format!("/tokens/{}/revoke", shown::part(&self.name))
     }
 }
 

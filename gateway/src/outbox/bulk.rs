@@ -121,6 +121,20 @@ pub enum Count {
     AtLeast(u64),
 }
 
+impl Count {
+    /// How many, or at least so many.
+    pub const fn number(self) -> u64 {
+        match self {
+            Self::Exact(count) | Self::AtLeast(count) => count,
+        }
+    }
+
+    /// Whether there are no more than that.
+    pub const fn is_exact(self) -> bool {
+        matches!(self, Self::Exact(_))
+    }
+}
+
 /// What a person wants.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkPlan {

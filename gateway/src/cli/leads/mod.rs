@@ -12,6 +12,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::{Api, Query, Target, encoded};
+use super::length::Length;
 use super::span::Span;
 use super::table::{self, Column, coded, column};
 use super::{FAILED, Global, fail, finish, out};
@@ -81,12 +82,8 @@ pub(super) struct Leads {
     /// Only leads that no sink ever wanted
     #[arg(long, conflicts_with_all = ["source", "seller_id", "store_id", "city", "sink", "state", "since", "until", "order"])]
     unrouted: bool,
-    /// How many at most [default: 50]
-    #[arg(long, value_name = "N")]
-    limit: Option<u32>,
-    /// All of them, however many
-    #[arg(long, conflicts_with = "limit")]
-    all: bool,
+    #[command(flatten)]
+    length: Length,
     #[command(flatten)]
     target: Target,
 }
@@ -156,7 +153,7 @@ fn search(global: &Global, find: &Find) -> Result<(), ExitCode> {
 }
 
 fn list(global: &Global, args: &Leads) -> Result<(), ExitCode> {
-    let limit = if args.all { Some(100) } else { args.limit };
+    let limit = args.length.limit(100);
     let query = Query::default()
         .with("source", args.source.as_ref())
         .with("seller_id", args.seller_id.as_ref())
@@ -167,7 +164,7 @@ fn list(global: &Global, args: &Leads) -> Result<(), ExitCode> {
         .with("limit", limit)
         .with("unrouted", args.unrouted.then_some("true"));
     let query = args.span.add_to(query);
-    let answer = Api::of(global, &args.target)?.list("/leads", &query, args.all)?;
+    let answer = Api::of(global, &args.target)?.list("/leads", &query, args.length.all)?;
     table::print_list(global, &LEADS, &answer);
     Ok(())
 }

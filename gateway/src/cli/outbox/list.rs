@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::super::client::{Api, Query, Target};
+use super::super::length::Length;
 use super::super::span::Span;
 use super::super::table::{self, Column, coded, column};
 use super::super::{Global, held, out};
@@ -35,24 +36,16 @@ pub(in super::super) struct Deliveries {
     orphaned: bool,
     #[command(flatten)]
     span: Span,
-    /// How many at most [default: 50]
-    #[arg(long, value_name = "N")]
-    limit: Option<u32>,
-    /// All of them, however many
-    #[arg(long, conflicts_with = "limit")]
-    all: bool,
+    #[command(flatten)]
+    length: Length,
     #[command(flatten)]
     target: Target,
 }
 
 #[derive(clap::Args)]
 pub(in super::super) struct Orphaned {
-    /// How many at most [default: 50]
-    #[arg(long, value_name = "N")]
-    limit: Option<u32>,
-    /// All of them, however many
-    #[arg(long, conflicts_with = "limit")]
-    all: bool,
+    #[command(flatten)]
+    length: Length,
     #[command(flatten)]
     target: Target,
 }
@@ -94,7 +87,7 @@ const FAILURES: [Column; 9] = [
 ];
 
 pub(super) fn deliveries(global: &Global, args: &Deliveries) -> Result<(), ExitCode> {
-    let limit = if args.all { Some(500) } else { args.limit };
+    let limit = args.length.limit(500);
     let query = Query::default()
         .with("sink", args.sink.as_ref())
         .with("source", args.source.as_ref())
@@ -105,15 +98,15 @@ pub(super) fn deliveries(global: &Global, args: &Deliveries) -> Result<(), ExitC
         .with("orphaned", args.orphaned.then_some("true"))
         .with("limit", limit);
     let query = args.span.add_to(query);
-    let list = Api::of(global, &args.target)?.list("/deliveries", &query, args.all)?;
+    let list = Api::of(global, &args.target)?.list("/deliveries", &query, args.length.all)?;
     print_deliveries(global, list);
     Ok(())
 }
 
 pub(super) fn orphaned(global: &Global, args: &Orphaned) -> Result<(), ExitCode> {
-    let limit = if args.all { Some(500) } else { args.limit };
+    let limit = args.length.limit(500);
     let query = Query::default().with("limit", limit);
-    let list = Api::of(global, &args.target)?.list("/orphaned", &query, args.all)?;
+    let list = Api::of(global, &args.target)?.list("/orphaned", &query, args.length.all)?;
     print_deliveries(global, list);
     Ok(())
 }

@@ -53,25 +53,24 @@ pub(super) fn find(
         .or_else(|| added(&held, parts))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "whoever finds one returns it so")]
-fn clue(what: ClueKind) -> Option<Clue> {
-    Some(Clue { what, detail: None })
+fn clue(what: ClueKind) -> Clue {
+    Clue { what, detail: None }
 }
 
 /// The signature and the secret themselves.
 fn of_itself(held: &Held<'_>, parts: &Parts<'_>, sign: &str) -> Option<Clue> {
     let signed = parts.signed();
     if held.is(&signed) {
-        return clue(if held.sign == sign {
+        return Some(clue(if held.sign == sign {
             ClueKind::Nothing
         } else {
             ClueKind::LowerCase
-        });
+        }));
     }
     let trimmed = held.secrets.iter().map(|one| one.expose().trim());
     let trimmed: Vec<_> = trimmed.map(Secret::new).collect();
     if signed.verify(&trimmed, &held.sign) {
-        return clue(ClueKind::SecretSpace);
+        return Some(clue(ClueKind::SecretSpace));
     }
     let mut secrets = held.secrets.iter();
     let is_hmac = secrets.any(|secret| {
@@ -102,17 +101,17 @@ fn of_the_parameters(held: &Held<'_>, request: &Request<'_>, parts: &Parts<'_>) 
     let as_sent = parts.query.iter().chain(parts.form.iter());
     let as_sent = as_sent.filter(|(key, _)| *key != SIGN);
     if held.is(&Signed::in_order(charset, as_sent, parts.body())) {
-        return clue(ClueKind::Unsorted);
+        return Some(clue(ClueKind::Unsorted));
     }
     let has_headers = parts.headers.iter().next().is_some();
     if has_headers && held.is(&Signed::new(charset, parts.sent(), parts.body())) {
-        return clue(ClueKind::WithoutHeaders);
+        return Some(clue(ClueKind::WithoutHeaders));
     }
     let raw = request.query.split('&').filter(|one| !one.is_empty());
     let raw = raw.map(|one| one.split_once('=').unwrap_or((one, "")));
     let raw = parts.headers.iter().chain(parts.form.iter()).chain(raw);
     if held.is(&Signed::new(charset, raw, parts.body())) {
-        return clue(ClueKind::Encoded);
+        return Some(clue(ClueKind::Encoded));
     }
     None
 }
@@ -127,11 +126,11 @@ fn of_the_body(held: &Held<'_>, parts: &Parts<'_>) -> Option<Clue> {
         held.is(&Signed::new(charset, params, charset.encode(body)))
     };
     if with("") {
-        return clue(ClueKind::WithoutBody);
+        return Some(clue(ClueKind::WithoutBody));
     }
     if matches!(parts.kind, Kind::Form) {
         return if with(text) {
-            clue(ClueKind::BodyAsText)
+            Some(clue(ClueKind::BodyAsText))
         } else {
             None
         };
@@ -147,16 +146,16 @@ fn of_the_body(held: &Held<'_>, parts: &Parts<'_>) -> Option<Clue> {
         format!("\u{feff}{trimmed}").into(),
     ];
     if ends.iter().any(|body| with(body)) {
-        return clue(ClueKind::BodyEnds);
+        return Some(clue(ClueKind::BodyEnds));
     }
     let (tight, wide) = (without_space(trimmed, ""), without_space(trimmed, " "));
     if with(&tight) || with(&wide) {
-        return clue(ClueKind::BodyAnew);
+        return Some(clue(ClueKind::BodyAnew));
     }
     let form = Params::form(text, charset).unwrap_or_default();
     let params = parts.params().chain(form.iter());
     if held.is(&Signed::new(charset, params, Cow::Borrowed(b""))) {
-        return clue(ClueKind::BodyAsParameters);
+        return Some(clue(ClueKind::BodyAsParameters));
     }
     None
 }
